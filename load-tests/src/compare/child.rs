@@ -1,0 +1,174 @@
+//! A server process pinned to one CPU: started, awaited until it listens and
+//! is ready, ended when dropped.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::wire::{Target, get_status};
+
+const READY_MARK: &str = "listening on http://";
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+const LOG_LINES_KEPT: usize = 20;
+
+#[derive(Debug)]
+pub(crate) struct Child {
+    process: std::process::Child,
+    target: Target,
+    /// From starting the process to the first 200 of `/health/ready`.
+    pub(crate) ready_after: Duration,
+}
+
+type LastLines = Arc<Mutex<VecDeque<String>>>;
+
+impl Child {
+    /// Starts `program` on `cpu` and waits until it is ready.
+    ///
+    /// `taskset` and `setpriv` (util-linux) replace themselves by the program,
+    /// so the handle is the program's own; `setpriv` has the kernel end it
+    /// when this process dies without having dropped the handle.
+    pub(crate) fn start(program: &std::path::Path, arguments: &[&str], cpu: usize) -> anyhow::Result<Self> {
+        let started_at = Instant::now();
+        let mut process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", &cpu.to_string()])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start setpriv (package util-linux)")?;
+        let last_lines = LastLines::default();
+        let (sender, addresses) = sync_channel(1);
+        if let Some(stdout) = process.stdout.take() {
+            drain(stdout, Arc::clone(&last_lines), Some(sender));
+        }
+        if let Some(stderr) = process.stderr.take() {
+            drain(stderr, Arc::clone(&last_lines), None);
+        }
+        match await_ready(&mut process, &addresses, started_at + START_TIMEOUT) {
+            Ok(target) => Ok(Self { process, target, ready_after: started_at.elapsed() }),
+            Err(error) => {
+                stop(&mut process);
+                let lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+                let log = lines.iter().cloned().collect::<Vec<_>>().join("\n");
+                Err(error.context(format!("{} did not get ready; its last lines:\n{log}", program.display())))
+            }
+        }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Resident memory in bytes, from /proc.
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        stop(&mut self.process);
+    }
+}
+
+/// Asks the process to end, and ends it when it does not.
+fn stop(process: &mut std::process::Child) {
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    if let Some(pid) = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // Still our child and not yet waited for: the id cannot be another's.
+        if matches!(process.try_wait(), Ok(None))
+            && rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok()
+        {
+            while Instant::now() < deadline && matches!(process.try_wait(), Ok(None)) {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+    // Both fail only when the process has ended already.
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+fn await_ready(
+    process: &mut std::process::Child,
+    addresses: &Receiver<String>,
+    deadline: Instant,
+) -> anyhow::Result<Target> {
+    let mut target = None;
+    while Instant::now() < deadline {
+        if let Some(status) = process.try_wait()? {
+            bail!("ended early: {status}");
+        }
+        if target.is_none()
+            && let Ok(url) = addresses.recv_timeout(PAUSE)
+        {
+            target = Some(Target::parse(&url)?);
+        }
+        if let Some(target) = target {
+            if get_status(&target, "/health/ready").is_ok_and(|status| status == 200) {
+                return Ok(target);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+    bail!("not ready within {} s", START_TIMEOUT.as_secs())
+}
+
+/// Reads a pipe to its end so that the child never blocks on it; keeps the
+/// last lines and sends the first address the child says it listens on.
+fn drain(pipe: impl Read + Send + 'static, last_lines: LastLines, mut sender: Option<SyncSender<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if let Some(url) = address(&line)
+                && let Some(sender) = sender.take()
+            {
+                // Nobody listens any more once the start has timed out.
+                let _ = sender.send(url);
+            }
+            let mut lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == LOG_LINES_KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        }
+    });
+}
+
+/// The URL in a line such as `... listening on http://127.0.0.1:4711 ...`,
+/// but not that of the metrics listener.
+fn address(line: &str) -> Option<String> {
+    let (before, after) = line.split_once(READY_MARK)?;
+    if before.contains("metrics") {
+        return None;
+    }
+    let authority = after.split(|character: char| character.is_whitespace() || "\",;".contains(character)).next()?;
+    Some(format!("http://{authority}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn address_is_found_in_a_log_line() {
+        for (line, expected) in [
+            ("listening on http://127.0.0.1:4711", Some("http://127.0.0.1:4711")),
+            (r#"{"message":"listening on http://127.0.0.1:4711","x":1}"#, Some("http://127.0.0.1:4711")),
+            ("metrics listening on http://127.0.0.1:9", None),
+            ("starting", None),
+        ] {
+            assert_eq!(address(line).as_deref(), expected, "{line}");
+        }
+    }
+}

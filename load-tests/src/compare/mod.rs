@@ -1,0 +1,9 @@
+//! Servers under comparison: started as children, prepared with data, ended
+//! with the run. Invariants: a child is ended by its own handle and also by
+//! the kernel if this process dies; every wait has a deadline.
+
+mod child;
+mod prepare;
+
+pub(crate) use child::Child;
+pub(crate) use prepare::{Prepared, prepare};

@@ -1,0 +1,55 @@
+//! `lostcard-load`: drives a running lostcard server over loopback HTTP/1.1
+//! and measures it. This file only reads the command line and dispatches;
+//! `commands/` holds one file per subcommand, `load/` the two load models,
+//! `wire/` the HTTP client, `traffic/` what is asked, `compare/` the servers
+//! that `compare` starts.
+
+mod commands;
+mod compare;
+mod load;
+mod measure;
+mod output;
+mod traffic;
+mod wire;
+
+use clap::{Parser, Subcommand};
+
+/// Load generator for lostcard; talks to loopback addresses only.
+#[derive(Debug, Parser)]
+#[command(name = "lostcard-load", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Offer a profile's load whether or not the server keeps up (open model)
+    Run(commands::run::Arguments),
+    /// Keep every connection busy and count (closed loop)
+    Saturate(commands::saturate::Arguments),
+    /// Serve the ceiling: a handler that parses a check and answers a constant
+    Bare(commands::bare::Arguments),
+    /// Measure the bare handler and a lostcard server in turn, and their ratio
+    Compare(commands::compare::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Run(arguments) => commands::run::execute(&arguments),
+        Command::Saturate(arguments) => commands::saturate::execute(&arguments),
+        Command::Bare(arguments) => commands::bare::execute(&arguments),
+        Command::Compare(arguments) => commands::compare::execute(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

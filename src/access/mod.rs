@@ -1,0 +1,232 @@
+//! Who is calling: tokens issued and verified, clients and their credentials, revocation.
+//! Invariants: a signature is verified once per token and node, then the token is remembered until it expires, its client
+//! changes or it is revoked; what failed is not remembered. Secrets and tokens never reach a log. Knows nothing of HTTP.
+
+pub mod client_auth;
+pub mod directory;
+pub mod jwks;
+pub mod tokens;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::crypto::{Keyring, random};
+use crate::domain::client::Scopes;
+use crate::store::feed::{Change, ChangeKind};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+use client_auth::{ClientVerifier, Credentials};
+use directory::{ClientEntry, DefaultRates, Directory};
+use jwks::IssuerKeys;
+use tokens::{LEEWAY_S, NewToken, TokenError};
+
+/// Bounds and names of access.
+#[derive(Debug, Clone)]
+pub struct AccessOptions {
+    /// `iss` and `aud` of this service's tokens.
+    pub issuer: String,
+    pub token_lifetime_s: i64,
+    pub rates: DefaultRates,
+    /// Verified tokens remembered at a time.
+    pub tokens_max: usize,
+}
+
+/// An authenticated client.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    pub client: Arc<ClientEntry>,
+    pub scopes: Scopes,
+}
+
+#[derive(Debug)]
+struct VerifiedToken {
+    principal: Principal,
+    expires_s: i64,
+    fingerprint: [u8; 32],
+    /// The revocations known when it was last compared with them.
+    revocations: AtomicU64,
+}
+
+/// No principal: refused, or not to be decided now.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The token endpoint's refusals (RFC 6749, 5.2).
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    #[error("the client is unknown or its proof does not hold")]
+    InvalidClient,
+    #[error("a requested scope is unknown or not this client's")]
+    InvalidScope,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An issued token.
+#[derive(Debug)]
+pub struct IssuedToken {
+    pub access_token: String,
+    pub scopes: Scopes,
+    pub expires_in_s: i64,
+}
+
+/// Everything that decides who is calling.
+#[derive(Debug)]
+pub struct Access {
+    options: AccessOptions,
+    clock: Clock,
+    keyring: Arc<Keyring>,
+    directory: Directory,
+    verifier: ClientVerifier,
+    metrics: Arc<Metrics>,
+    outside: Vec<IssuerKeys>,
+    issuers: ArcSwap<Vec<IssuerKeys>>,
+    verified: Cache<Box<str>, Arc<VerifiedToken>>,
+    revoked: ArcSwap<HashSet<[u8; 32]>>,
+    revocations: AtomicU64,
+}
+
+impl Access {
+    pub fn new(
+        options: AccessOptions,
+        outside: Vec<IssuerKeys>,
+        clock: Clock,
+        store: Store,
+        keyring: Arc<Keyring>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let access = Self {
+            directory: Directory::new(store, clock.clone(), options.rates),
+            verified: Cache::new(options.tokens_max),
+            verifier: ClientVerifier::default(),
+            issuers: ArcSwap::from_pointee(Vec::new()),
+            revoked: ArcSwap::from_pointee(HashSet::new()),
+            revocations: AtomicU64::new(0),
+            options,
+            clock,
+            keyring,
+            metrics,
+            outside,
+        };
+        access.reload_keys();
+        access
+    }
+
+    /// The `iss` of tokens and receipts.
+    pub fn issuer(&self) -> &str {
+        &self.options.issuer
+    }
+
+    /// Takes up this service's own keys after a rotation.
+    pub fn reload_keys(&self) {
+        let own = tokens::own_keys(&self.options.issuer, &self.keyring.signing().published_tokens);
+        let all = std::iter::once(own).chain(self.outside.iter().cloned()).collect();
+        self.issuers.store(Arc::new(all));
+    }
+
+    /// Reads the tokens that were revoked before this node started.
+    pub async fn load_revocations(&self, store: &Store) -> Result<(), StoreError> {
+        let day_ago = self.clock.now_ms() - 25 * 3600 * 1000;
+        let revoked = store.list_revoked_tokens(day_ago).await?;
+        self.revoked.store(Arc::new(revoked.into_iter().collect()));
+        self.revocations.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The caller of a token that this node has verified before: no signature, no I/O.
+    pub fn recall(&self, token: &str) -> Option<Principal> {
+        let known = self.verified.get(token)?;
+        let revocations = self.revocations.load(Ordering::Acquire);
+        let is_good = self.clock.now_s() < known.expires_s + LEEWAY_S && known.principal.client.is_live();
+        if is_good && known.revocations.load(Ordering::Relaxed) == revocations {
+            return Some(known.principal.clone());
+        }
+        if is_good && !self.revoked.load().contains(&known.fingerprint) {
+            known.revocations.store(revocations, Ordering::Relaxed);
+            return Some(known.principal.clone());
+        }
+        self.verified.remove(token);
+        None
+    }
+
+    /// Verifies a token that is not remembered, and remembers it.
+    pub async fn verify(&self, token: &str) -> Result<Principal, AccessError> {
+        let claims = tokens::verify(token, &self.issuers.load(), self.clock.now_s())?;
+        self.metrics.tokens_verified.inc();
+        let revocations = self.revocations.load(Ordering::Acquire);
+        if self.revoked.load().contains(&claims.fingerprint) {
+            return Err(TokenError::Revoked.into());
+        }
+        let client = self.directory.find(claims.client_id).await?.ok_or(TokenError::Revoked)?;
+        if claims.organization.is_some_and(|organization| organization != client.organization_id) {
+            return Err(TokenError::Invalid.into());
+        }
+        // What a token grants never exceeds what its client still has.
+        let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
+        let principal = Principal { client, scopes };
+        let known = VerifiedToken {
+            principal: principal.clone(),
+            expires_s: claims.expires_s,
+            fingerprint: claims.fingerprint,
+            revocations: AtomicU64::new(revocations),
+        };
+        self.verified.insert(token.into(), Arc::new(known));
+        Ok(principal)
+    }
+
+    /// The client credentials grant (RFC 6749, 4.4).
+    pub async fn grant(&self, credentials: &Credentials, scope: Option<&str>) -> Result<IssuedToken, GrantError> {
+        let client = self.directory.find(credentials.client_id()).await?.ok_or(GrantError::InvalidClient)?;
+        let now_s = self.clock.now_s();
+        if !self.verifier.proves(&client, credentials, &self.options.issuer, now_s) {
+            return Err(GrantError::InvalidClient);
+        }
+        let scopes = match scope {
+            None => client.scopes,
+            Some(list) => Scopes::parse(list).ok_or(GrantError::InvalidScope)?,
+        };
+        if !scopes.is_subset(client.scopes) {
+            return Err(GrantError::InvalidScope);
+        }
+        let token = NewToken {
+            issuer: &self.options.issuer,
+            client_id: client.client_id,
+            organization: client.organization_id,
+            scopes,
+            now_s,
+            lifetime_s: self.options.token_lifetime_s,
+            token_id: random::uuid_v7(self.clock.now_ms()),
+        };
+        self.metrics.tokens_issued.inc();
+        let access_token = token.sign(&self.keyring.signing().token);
+        Ok(IssuedToken { access_token, scopes, expires_in_s: self.options.token_lifetime_s })
+    }
+
+    /// Takes up a change of the feed that concerns access.
+    pub fn on_change(&self, change: &Change) {
+        match (change.kind, Uuid::from_slice(&change.subject), <[u8; 32]>::try_from(change.subject.as_slice())) {
+            (ChangeKind::Client, Ok(client), _) => self.directory.forget_client(client),
+            (ChangeKind::Organization, Ok(organization), _) => self.directory.forget_organization(organization),
+            (ChangeKind::Token, _, Ok(token)) => {
+                self.revoked.rcu(|revoked| {
+                    let mut all = HashSet::clone(revoked);
+                    all.insert(token);
+                    all
+                });
+                self.revocations.fetch_add(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Access tokens: issued by this service (RFC 9068) or by configured outside issuers, verified strictly.
+//! What is cheap is looked at before any signature mathematics; nothing of a token's content is ever logged or echoed.
+//! Who the client is and whether it is still welcome is the directory's affair.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::jwks::{IssuerKeys, PublishedKey};
+use crate::crypto::signing::SigningKey;
+use crate::domain::client::Scopes;
+
+/// Longer tokens are refused unread.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// How far clocks may differ, in seconds.
+pub const LEEWAY_S: i64 = 5;
+/// No token may live longer, whatever its issuer says, in seconds.
+const LIFETIME_S_MAX: i64 = 24 * 3600;
+
+/// Why a token is refused. One word for the client; it learns no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("the token is malformed or its kind is not accepted")]
+    Malformed,
+    #[error("the token is signed by no accepted key")]
+    UnknownKey,
+    #[error("the signature does not match or a claim is missing or wrong")]
+    Invalid,
+    #[error("the token has expired or is not valid yet")]
+    Expired,
+    #[error("the token or its client has been revoked")]
+    Revoked,
+}
+
+/// What a verified token says.
+#[derive(Debug, Clone)]
+pub struct TokenClaims {
+    pub client_id: Uuid,
+    pub organization: Option<Uuid>,
+    pub scopes: Scopes,
+    pub expires_s: i64,
+    /// Known to the list of revoked tokens.
+    pub fingerprint: [u8; 32],
+}
+
+/// A token to be issued.
+#[derive(Debug)]
+pub struct NewToken<'a> {
+    pub issuer: &'a str,
+    pub client_id: Uuid,
+    pub organization: Uuid,
+    pub scopes: Scopes,
+    pub now_s: i64,
+    pub lifetime_s: i64,
+    pub token_id: Uuid,
+}
+
+impl NewToken<'_> {
+    /// The signed token, `typ` `at+jwt` (RFC 9068, 2.1).
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let claims = serde_json::json!({
+            "iss": self.issuer, "aud": self.issuer, "sub": self.client_id, "client_id": self.client_id,
+            "org": self.organization, "scope": self.scopes.to_string(), "jti": self.token_id,
+            "iat": self.now_s, "nbf": self.now_s, "exp": self.now_s + self.lifetime_s,
+        });
+        key.sign_jws("at+jwt", claims.to_string().as_bytes())
+    }
+}
+
+/// The JOSE header, and nothing beside it: `crit`, `b64`, `jku`, `x5u`, `jwk` and whatever else would change the meaning of
+/// the signature is refused by being unknown (RFC 7515, 4.1.11; RFC 8725, 3.10).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    exp: i64,
+    nbf: Option<i64>,
+    iat: i64,
+    jti: String,
+    client_id: Uuid,
+    org: Option<Uuid>,
+    scope: String,
+}
+
+/// Verifies a token against every accepted key.
+pub fn verify(token: &str, issuers: &[IssuerKeys], now_s: i64) -> Result<TokenClaims, TokenError> {
+    let header = read_header(token)?;
+    let (issuer, key) = issuers
+        .iter()
+        .find_map(|issuer| issuer.keys.get(&header.kid).map(|key| (issuer, key)))
+        .ok_or(TokenError::UnknownKey)?;
+    if algorithm_name(key.algorithm) != header.alg {
+        return Err(TokenError::Invalid);
+    }
+    let validation = strict(key.algorithm, &issuer.issuer, &issuer.audience);
+    let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation).map_err(|_| TokenError::Invalid)?.claims;
+    read_claims(&claims, now_s)
+}
+
+fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
+    check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
+    if claims.sub.is_empty() || claims.jti.is_empty() {
+        return Err(TokenError::Invalid);
+    }
+    Ok(TokenClaims {
+        client_id: claims.client_id,
+        organization: claims.org,
+        scopes: Scopes::parse(&claims.scope).ok_or(TokenError::Invalid)?,
+        expires_s: claims.exp,
+        fingerprint: fingerprint(&claims.iss, &claims.jti),
+    })
+}
+
+/// Every time claim is checked here, against the service's clock, with all comparisons in one place.
+pub(super) fn check_times(
+    iat: i64,
+    nbf: Option<i64>,
+    exp: i64,
+    lifetime_s_max: i64,
+    now_s: i64,
+) -> Result<(), TokenError> {
+    let starts = nbf.unwrap_or(iat).max(iat);
+    if exp.saturating_sub(iat) > lifetime_s_max || exp <= iat {
+        return Err(TokenError::Invalid);
+    }
+    if now_s >= exp.saturating_add(LEEWAY_S) || now_s < starts.saturating_sub(LEEWAY_S) {
+        return Err(TokenError::Expired);
+    }
+    Ok(())
+}
+
+/// What the list of revoked tokens holds.
+pub fn fingerprint(issuer: &str, token_id: &str) -> [u8; 32] {
+    Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token_id).finalize().into()
+}
+
+/// Structure, type and key id: what costs nothing and refuses nearly every forgery.
+fn read_header(token: &str) -> Result<Header, TokenError> {
+    let malformed = TokenError::Malformed;
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(malformed);
+    };
+    if token.len() > TOKEN_BYTES_MAX || claims.is_empty() || signature.is_empty() {
+        return Err(malformed);
+    }
+    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed)?;
+    // Serde fills a struct from an array too; a JOSE header is an object (RFC 7515, 4).
+    if json.first() != Some(&b'{') {
+        return Err(malformed);
+    }
+    let header: Header = serde_json::from_slice(&json).map_err(|_| malformed)?;
+    let typ = header.typ.to_ascii_lowercase();
+    if typ != "at+jwt" && typ != "application/at+jwt" {
+        return Err(malformed);
+    }
+    Ok(header)
+}
+
+/// One algorithm, one issuer, one audience, every claim required. Times are checked by [`check_times`].
+pub(super) fn strict(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.leeway = 0;
+    validation
+}
+
+pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::EdDSA => "EdDSA",
+        Algorithm::ES256 => "ES256",
+        Algorithm::ES384 => "ES384",
+        Algorithm::RS256 => "RS256",
+        Algorithm::PS256 => "PS256",
+        _ => "",
+    }
+}
+
+/// This service's own published token keys, as an issuer.
+pub fn own_keys(issuer: &str, published: &[crate::crypto::signing::PublicKey]) -> IssuerKeys {
+    let keys = published.iter().filter_map(|public| {
+        let key = DecodingKey::from_ed_components(&public.x()).ok()?;
+        Some((public.kid().to_owned(), PublishedKey { algorithm: Algorithm::EdDSA, key }))
+    });
+    IssuerKeys { issuer: issuer.to_owned(), audience: issuer.to_owned(), keys: keys.collect::<HashMap<_, _>>() }
+}

@@ -1,0 +1,231 @@
+//! Puts a node together and runs it: keys and store, registry and follower, listeners, background tasks, drain.
+//! Nothing is decided here but order: what must be there before what, and what ends before what.
+
+use std::fs::{DirBuilder, File};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, middleware::from_fn};
+use anyhow::{Context, bail};
+use tokio::task::JoinHandle;
+
+use crate::access::jwks::IssuerKeys;
+use crate::access::{Access, AccessOptions};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::Keyring;
+use crate::crypto::keyfiles::KeyFolder;
+use crate::http::boundary::{Hosts, boundary};
+use crate::http::{AppState, Shared, configure, configure_metrics};
+use crate::limits::AddressLimits;
+use crate::registry::Registry;
+use crate::registry::follower::Follower;
+use crate::service::reports::Reports;
+use crate::store::Store;
+use crate::store::keys::KeyMatch;
+use crate::telemetry::Metrics;
+
+/// How often the key folder is looked at for rotated signing keys.
+const KEYS_EVERY: Duration = Duration::from_secs(2);
+/// How often limits forget addresses that are whole again.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How long requests in flight may take to finish when the node stops, in seconds.
+const FINISH_S_MAX: u64 = 10;
+/// How long the head of a request may take (RFC 9110, 15.5.9).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Keys and store of a data folder, made at the first start, compared at every later one.
+pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
+        .with_context(|| format!("data folder {}", config.data.display()))?;
+    // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
+    let lock = File::create(config.data.join(".lock")).context("lock file of the data folder")?;
+    lock.lock().context("lock of the data folder")?;
+    let store = Store::open(&config.store_options(), &config.data).await.context("store")?;
+    let folder = KeyFolder::new(config.key_folder());
+    if folder.is_empty() {
+        if store.knows_keys().await? {
+            bail!(
+                "the key folder is empty but the store was made with keys: restore them, without them it cannot be read"
+            );
+        }
+        folder.create_all()?;
+    }
+    let keyring = Keyring::open(folder)?;
+    if store.match_keys(keyring.check_values()).await? == KeyMatch::Unknown {
+        store.remember_keys(keyring.check_values()).await?;
+    }
+    if store.match_keys(keyring.check_values()).await? != KeyMatch::Same {
+        bail!("these are not the keys that the store was made with: every look-up would be wrong");
+    }
+    Ok((store, keyring))
+}
+
+/// A node, ready to run.
+pub struct Application {
+    address: SocketAddr,
+    metrics_address: SocketAddr,
+    drain: Duration,
+    server: Server,
+    metrics_server: Server,
+    shared: Shared,
+    store: Store,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
+    pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
+        let metrics_listener = bind_metrics(config)?;
+        let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
+        let (store, keyring) = open(config).await?;
+        let keyring = Arc::new(keyring);
+        let metrics = Arc::new(Metrics::new()?);
+        let registry =
+            Arc::new(Registry::new(config.registry_options(), clock.clone(), store.clone(), Arc::clone(&metrics)));
+        let issuer = config.issuer(address);
+        let hosts = Hosts::new(config.host_names(&issuer));
+        let outside = config.issuers.iter().map(IssuerKeys::read).collect::<Result<Vec<_>, _>>()?;
+        let options = AccessOptions {
+            issuer,
+            token_lifetime_s: config.tokens.lifetime_seconds,
+            rates: config.default_rates(),
+            tokens_max: config.tokens.remembered_max,
+        };
+        let access =
+            Access::new(options, outside, clock.clone(), store.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
+        let access = Arc::new(access);
+        let told = Arc::clone(&access);
+        let mut follower = Follower::new(Arc::clone(&registry), Box::new(move |change| told.on_change(change)));
+        follower.load().await?;
+        // After the follower's first load: what is revoked later comes through the feed.
+        access.load_revocations(&store).await?;
+        let reports = Reports::new(
+            clock.clone(),
+            Arc::clone(&keyring),
+            store.clone(),
+            Arc::clone(&registry),
+            Arc::clone(&metrics),
+        );
+        let shared = Shared {
+            addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
+            reports: Arc::new(reports),
+            draining: Arc::new(AtomicBool::new(false)),
+            clock,
+            keyring,
+            registry,
+            access,
+            metrics,
+            hosts,
+        };
+        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(tend(shared.clone()))];
+        let server = serve(listener, config.workers, shared.clone())?;
+        let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
+        let drain = Duration::from_secs(config.drain_seconds);
+        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// Serves until `stop` is done, then drains: not ready, still serving, then what is in flight, then nothing.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let (handle, metrics_handle) = (self.server.handle(), self.metrics_server.handle());
+        let metrics_server = tokio::spawn(self.metrics_server);
+        let mut server = tokio::spawn(self.server);
+        tokio::select! {
+            ended = &mut server => ended.context("server")?.context("server")?,
+            () = stop => {
+                self.shared.draining.store(true, Ordering::Relaxed);
+                tracing::info!(seconds = self.drain.as_secs(), "draining");
+                tokio::time::sleep(self.drain).await;
+                handle.stop(true).await;
+            }
+        }
+        metrics_handle.stop(false).await;
+        metrics_server.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+/// The operator's listener. Where nobody chose its port and another node has it, any other will do.
+fn bind_metrics(config: &Config) -> anyhow::Result<TcpListener> {
+    let wanted = config.metrics_listen;
+    match TcpListener::bind(wanted) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && config.metrics_listen_is_default() => {
+            TcpListener::bind((wanted.ip(), 0)).context("metrics listener")
+        }
+        bound => bound.with_context(|| format!("metrics listener on {wanted}")),
+    }
+}
+
+fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Result<Server> {
+    let workers = match workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        chosen => chosen,
+    };
+    let server = HttpServer::new(move || {
+        // Made inside each worker: the receipt signer belongs to its event loop.
+        let state = Data::new(AppState::new(shared.clone()));
+        App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state))
+    });
+    let server = server
+        .workers(workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(FINISH_S_MAX)
+        .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Result<Server> {
+    let metrics = Data::from(metrics);
+    let server = HttpServer::new(move || App::new().configure(|config| configure_metrics(config, metrics.clone())));
+    Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
+}
+
+/// Looks after what ages: signing keys that were rotated, addresses that are whole again.
+async fn tend(shared: Shared) {
+    let mut keys = tokio::time::interval(KEYS_EVERY);
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = tidy.tick() => shared.addresses.tidy(),
+            _ = keys.tick() => match shared.keyring.reload_signing() {
+                Ok(true) => {
+                    shared.access.reload_keys();
+                    tracing::info!("signing keys were rotated");
+                }
+                Ok(false) => {}
+                Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
+            },
+        }
+    }
+}

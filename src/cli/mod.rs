@@ -1,0 +1,122 @@
+//! The command line: what each command takes, and which file carries it out. The only layer that prints.
+//! Results go to standard output (`--json` for scripts), everything else to standard error.
+
+mod clients;
+mod demo;
+mod import;
+mod keys;
+mod openapi;
+mod output;
+mod receipt;
+mod sample;
+mod serve;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::config::{Config, Overrides};
+
+/// Tells organizations that must check identity cards whether a card has been reported lost, stolen or replaced.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lostcard",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  lostcard serve --demo                          try it: demo data, and curl lines to paste
+  lostcard organization create --name 'Hotel Harbour' --kind certifying --region 110105
+  lostcard client create --organization ID --scope checks
+  lostcard serve                                 serve ./lostcard-data on 127.0.0.1:8080
+
+Settings come from defaults < --config FILE < LOSTCARD_... variables < flags."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// The data folder [default: ./lostcard-data]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    data: Option<PathBuf>,
+    /// A configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// The key folder [default: keys in the data folder]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    keys: Option<PathBuf>,
+    /// The store, as sqlite:PATH [default: lostcard.db in the data folder]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    database_url: Option<String>,
+}
+
+impl Global {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            data: self.data.clone(),
+            keys: self.keys.clone(),
+            database_url: self.database_url.clone(),
+            ..Overrides::default()
+        }
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref(), self.overrides())?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API
+    Serve(serve::ServeArgs),
+    /// Import loss reports from a CSV or NDJSON file
+    Import(import::ImportArgs),
+    /// Organizations
+    #[command(subcommand)]
+    Organization(clients::OrganizationCommand),
+    /// Clients of organizations
+    #[command(subcommand)]
+    Client(clients::ClientCommand),
+    /// Keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Receipts
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
+    /// Write the OpenAPI document
+    Openapi(openapi::OpenapiArgs),
+    /// Write a synthetic registry file
+    Sample(sample::SampleArgs),
+}
+
+/// Parses the arguments and carries out the command.
+pub fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    match cli.command {
+        Command::Serve(args) => block_on(serve::serve(global, args)),
+        Command::Import(args) => block_on(import::import(global, args)),
+        Command::Organization(command) => block_on(clients::organization(global, command)),
+        Command::Client(command) => block_on(clients::client(global, command)),
+        Command::Keys(command) => keys::keys(global, &command),
+        Command::Receipt(command) => receipt::receipt(&command),
+        Command::Openapi(args) => openapi::openapi(&args),
+        Command::Sample(args) => sample::sample(args, &Clock::System),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+}
+
+/// Tells of a failure, with its causes.
+pub fn complain(error: &anyhow::Error) {
+    output::error(&format!("error: {error:#}"));
+}

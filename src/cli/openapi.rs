@@ -1,0 +1,45 @@
+//! `openapi`: writes the document's two versions, or checks that the written ones are current.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::output;
+use crate::http::openapi::files;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lostcard openapi --output openapi
+  lostcard openapi --check openapi")]
+pub(super) struct OpenapiArgs {
+    /// The folder to write lostcard.json (3.1) and lostcard-3.0.json to; standard output if absent
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    output: Option<PathBuf>,
+    /// Fail if the files in this folder are not current
+    #[arg(long, value_name = "DIR")]
+    check: Option<PathBuf>,
+}
+
+/// `openapi`
+pub(super) fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
+    let files = files()?;
+    if let Some(folder) = &args.check {
+        for (name, text) in &files {
+            let path = folder.join(name);
+            let written = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            if written != *text {
+                bail!("{} is not current: run `cargo run -- openapi --output openapi`", path.display());
+            }
+        }
+        output::line("the OpenAPI document is current");
+    } else if let Some(folder) = &args.output {
+        std::fs::create_dir_all(folder)?;
+        for (name, text) in &files {
+            std::fs::write(folder.join(name), text)?;
+        }
+    } else {
+        output::line(files[0].1.trim_end());
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! `receipt verify`: an auditor's verification, offline, from a JWK Set file. Needs neither server nor store.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::output;
+use crate::clock::{Clock, Rfc3339};
+use crate::crypto::digest::IdDigest;
+use crate::crypto::signing::{PublicKey, from_base64url};
+use crate::domain::id_number::IdNumber;
+use crate::service::receipts::{Opening, verify};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// Verify a receipt offline
+    #[command(after_help = "Examples:
+  curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
+  lostcard receipt verify --jwks jwks.json receipt.txt
+  lostcard receipt verify --jwks jwks.json --salt SALT --id-number-file number.txt receipt.txt")]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// A file with the receipt; - for standard input
+    receipt: PathBuf,
+    /// The service's published keys
+    #[arg(long, value_name = "FILE")]
+    jwks: PathBuf,
+    /// A file with the ID number, to see whether the receipt is about it (never on the command line: others can read that)
+    #[arg(long, value_name = "FILE", requires = "salt")]
+    id_number_file: Option<PathBuf>,
+    /// The `receipt_salt` of the answer
+    #[arg(long, requires = "id_number_file")]
+    salt: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    crv: Option<String>,
+    x: Option<String>,
+}
+
+/// `receipt ...`
+pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
+    let ReceiptCommand::Verify(args) = command;
+    let keys = read_keys(&args.jwks)?;
+    let text = read_text(&args.receipt)?;
+    let opening = match (&args.id_number_file, &args.salt) {
+        (Some(file), Some(salt)) => {
+            let number = IdNumber::parse(read_text(file)?.trim(), Clock::System.today())?;
+            Some(Opening { digest: IdDigest::of(&number), salt: salt.clone(), card_valid_from: None })
+        }
+        _ => None,
+    };
+    let found = verify(text.trim(), &keys, opening.as_ref())?;
+    let checked_at = Rfc3339::of(found.claims.iat.saturating_mul(1000));
+    let mut value = json!({
+        "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "check_id": found.claims.jti,
+        "checked_at": checked_at.as_str(), "verdict": found.claims.verdict, "as_of": found.claims.as_of,
+        "registry_sequence": found.claims.seq,
+    });
+    if let Some(opens) = found.opens {
+        value["opens"] = json!(opens);
+    }
+    let lines: Vec<_> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name:18}  {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    output::result(args.json, &value, &lines);
+    if found.opens == Some(false) {
+        bail!("the receipt is authentic, but not about this number with this salt");
+    }
+    Ok(())
+}
+
+fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let set: Set = serde_json::from_slice(&text).context("not a JWK Set (RFC 7517, 5)")?;
+    let of = |key: &Key| {
+        let x = key.x.as_deref().filter(|_| key.crv.as_deref() == Some("Ed25519"))?;
+        Some(PublicKey::new(from_base64url(x)?.try_into().ok()?))
+    };
+    Ok(set.keys.iter().filter_map(of).collect())
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,68 @@
+//! `serve`: one node until a signal ends it. `--demo` fills a folder of its own first and prints what to try.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Global, demo, output};
+use crate::app::Application;
+use crate::clock::Clock;
+use crate::config::{Config, Overrides};
+use crate::telemetry::init_log;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lostcard serve --demo
+  lostcard serve --listen 0.0.0.0:8080 --public-url https://lostcard.example")]
+pub(super) struct ServeArgs {
+    /// Serve synthetic data from a temporary folder, on loopback only, and print curl lines to try
+    #[arg(long)]
+    pub demo: bool,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where to serve metrics [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// The URL by which clients know the service [default: http:// and the listener's address]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Threads that serve requests [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// `serve`
+pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
+    let overrides = Overrides {
+        listen: args.listen,
+        metrics_listen: args.metrics_listen,
+        public_url: args.public_url.clone(),
+        workers: args.workers,
+        ..global.overrides()
+    };
+    let mut config = Config::load(global.config.as_deref(), overrides)?;
+    init_log(config.log, config.log_json);
+    // The folder of a demo lives as long as this value.
+    let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
+    let application = Application::build(&config, Clock::System).await?;
+    let address = application.address();
+    output::line(&format!("lostcard {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
+    if let Some(demo) = &demo {
+        demo.print_tour(&config.issuer(address));
+    }
+    application.run_until_stopped(stop_signal()?).await
+}
+
+/// SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

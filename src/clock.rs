@@ -1,0 +1,143 @@
+//! The time: the only caller of the system's clocks, so that a test can hold and move it.
+//! Wall time dates what people read; boot time (which also counts suspension) measures leases and limits.
+//! Nothing here formats or schedules.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use rustix::time::{ClockId, clock_gettime};
+
+/// The registry's offices, cards and birth dates live by Beijing time (UTC+8, no daylight saving).
+const BEIJING: Offset = Offset::constant(8);
+
+/// Where the time comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Clock {
+    /// The machine's clocks.
+    #[default]
+    System,
+    /// A clock that stands still until a test moves it.
+    Fixed(Arc<FixedClock>),
+}
+
+/// Both clocks of a test, in nanoseconds since the epoch and since an imagined start.
+#[derive(Debug, Default)]
+pub struct FixedClock {
+    wall_ns: AtomicI64,
+    boot_ns: AtomicI64,
+}
+
+impl Clock {
+    /// A clock that stands at the present moment.
+    pub fn fixed_now() -> Self {
+        let fixed = FixedClock::default();
+        fixed.wall_ns.store(read(ClockId::Realtime), Ordering::SeqCst);
+        fixed.boot_ns.store(read(ClockId::Boottime), Ordering::SeqCst);
+        Self::Fixed(Arc::new(fixed))
+    }
+
+    /// Moves a fixed clock on; a system clock takes no orders.
+    pub fn advance(&self, by: std::time::Duration) {
+        if let Self::Fixed(fixed) = self {
+            let ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+            fixed.wall_ns.fetch_add(ns, Ordering::SeqCst);
+            fixed.boot_ns.fetch_add(ns, Ordering::SeqCst);
+        }
+    }
+
+    /// Wall time in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        let ns = match self {
+            Self::System => read(ClockId::Realtime),
+            Self::Fixed(fixed) => fixed.wall_ns.load(Ordering::SeqCst),
+        };
+        ns.div_euclid(1_000_000)
+    }
+
+    /// Wall time in whole seconds since the Unix epoch, as JWT claims count it (RFC 7519, 2).
+    pub fn now_s(&self) -> i64 {
+        self.now_ms().div_euclid(1000)
+    }
+
+    /// Nanoseconds since boot, suspension included: unaffected by steps of the wall clock.
+    pub fn boot_ns(&self) -> u64 {
+        let ns = match self {
+            Self::System => read(ClockId::Boottime),
+            Self::Fixed(fixed) => fixed.boot_ns.load(Ordering::SeqCst),
+        };
+        u64::try_from(ns).unwrap_or(0)
+    }
+
+    /// The calendar day in Beijing.
+    pub fn today(&self) -> Date {
+        beijing_date(self.now_ms())
+    }
+}
+
+/// The calendar day in Beijing at an instant.
+pub fn beijing_date(at_ms: i64) -> Date {
+    BEIJING.to_datetime(timestamp(at_ms)).date()
+}
+
+/// An instant as every answer writes it: RFC 3339, UTC, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rfc3339([u8; 24]);
+
+impl Rfc3339 {
+    /// Of milliseconds since the Unix epoch, in the years 1970 to 9999.
+    pub fn of(at_ms: i64) -> Self {
+        let text = format!("{:.3}", timestamp(at_ms));
+        Self(text.as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000Z"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+fn timestamp(at_ms: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn read(clock: ClockId) -> i64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}
+
+/// Limits count in boot time, so that a step of the wall clock neither frees nor locks a client.
+impl governor::clock::Clock for Clock {
+    type Instant = governor::nanos::Nanos;
+
+    fn now(&self) -> Self::Instant {
+        governor::nanos::Nanos::from(self.boot_ns())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_utc_with_milliseconds() {
+        assert_eq!(Rfc3339::of(0).as_str(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Rfc3339::of(1_763_888_400_123).as_str(), "2025-11-23T09:00:00.123Z");
+    }
+
+    #[test]
+    fn the_day_is_beijings() {
+        // 2025-11-22T16:00:00Z is midnight of the 23rd in Beijing.
+        assert_eq!(beijing_date(1_763_827_200_000).to_string(), "2025-11-23");
+        assert_eq!(beijing_date(1_763_827_199_999).to_string(), "2025-11-22");
+    }
+
+    #[test]
+    fn a_fixed_clock_moves_only_when_told() {
+        let clock = Clock::fixed_now();
+        let (wall, boot) = (clock.now_ms(), clock.boot_ns());
+        assert_eq!((clock.now_ms(), clock.boot_ns()), (wall, boot));
+        clock.advance(std::time::Duration::from_secs(2));
+        assert_eq!((clock.now_ms() - wall, clock.boot_ns() - boot), (2000, 2_000_000_000));
+    }
+}

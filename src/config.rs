@@ -1,0 +1,311 @@
+//! Settings: defaults < file (TOML) < environment (`LOSTCARD_...`) < flags, and the one place where they are checked.
+//! The only reader of the environment. Every bound of the service has a name here; docs/CONFIGURATION.md lists them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::access::directory::DefaultRates;
+use crate::access::jwks::OutsideIssuer;
+use crate::domain::client::Rate;
+use crate::registry::RegistryOptions;
+use crate::store::StoreOptions;
+use crate::telemetry::LogLevel;
+
+/// Every setting of a node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The key folder; `keys` in the data folder if absent.
+    pub keys: Option<PathBuf>,
+    /// The store; `lostcard.db` in the data folder if absent.
+    pub database_url: Option<String>,
+    pub listen: SocketAddr,
+    /// Metrics have a listener of their own.
+    pub metrics_listen: SocketAddr,
+    /// The URL by which clients know the service: `iss` of tokens and receipts.
+    pub public_url: Option<String>,
+    /// Further names by which the service is reached.
+    pub hosts: Vec<String>,
+    /// Threads that serve requests; 0: one a core.
+    pub workers: usize,
+    pub log: LogLevel,
+    pub log_json: bool,
+    /// After SIGTERM: not ready but serving for so long, then what is in flight is finished.
+    pub drain_seconds: u64,
+    pub limits: Limits,
+    pub registry: Registry,
+    pub store: Store,
+    pub tokens: Tokens,
+    /// Outside issuers whose tokens are accepted.
+    pub issuers: Vec<OutsideIssuer>,
+}
+
+/// Limits of those that have none of their own, as `requests/seconds`: `600/60s`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    #[serde(deserialize_with = "rate")]
+    pub client: Rate,
+    #[serde(deserialize_with = "rate")]
+    pub organization: Rate,
+    /// Token requests and failed authentications of one source address.
+    #[serde(deserialize_with = "rate")]
+    pub address: Rate,
+}
+
+/// Bounds of the registry in memory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    pub lease_ms: u64,
+    pub poll_ms: u64,
+    pub listings_max: usize,
+    pub rebuild_after: usize,
+    pub store_timeout_ms: u64,
+}
+
+/// Bounds of the store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub connections_max: u32,
+    pub acquire_timeout_ms: u64,
+}
+
+/// Bounds of access tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    pub lifetime_seconds: i64,
+    pub remembered_max: usize,
+}
+
+/// What flags may override; absent means not given.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+}
+
+/// The defaults, in the form of the file.
+pub const DEFAULTS: &str = r#"
+data = "lostcard-data"
+listen = "127.0.0.1:8080"
+metrics_listen = "127.0.0.1:9464"
+hosts = []
+workers = 0
+log = "info"
+log_json = false
+drain_seconds = 5
+issuers = []
+
+[limits]
+client = "600/60s"
+organization = "60000/60s"
+address = "600/60s"
+
+[registry]
+lease_ms = 1000
+poll_ms = 250
+listings_max = 100000
+rebuild_after = 50000
+store_timeout_ms = 250
+
+[store]
+connections_max = 8
+acquire_timeout_ms = 250
+
+[tokens]
+lifetime_seconds = 600
+remembered_max = 100000
+"#;
+
+/// Variables with the service's prefix that are not settings: the load generator's.
+const OTHER_VARIABLES: [&str; 2] = ["client_id", "client_secret"];
+
+/// A setting is missing, unknown or out of its bounds.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("configuration: {0}")]
+    Unreadable(#[from] Box<figment::Error>),
+    #[error("configuration: {0}")]
+    OutOfBounds(&'static str),
+    #[error("configuration file {0} does not exist")]
+    NoFile(PathBuf),
+}
+
+impl Config {
+    /// Reads all layers and checks them.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(path) = file {
+            if !path.is_file() {
+                return Err(ConfigError::NoFile(path.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let environment = Env::prefixed("LOSTCARD_").ignore(&OTHER_VARIABLES).split("__");
+        let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
+        let config: Self = figment.extract().map_err(Box::new)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let check = |holds: bool, rule: &'static str| if holds { Ok(()) } else { Err(ConfigError::OutOfBounds(rule)) };
+        let (registry, tokens) = (&self.registry, &self.tokens);
+        check((50..=60_000).contains(&registry.lease_ms), "registry.lease_ms must be 50 to 60000")?;
+        check(
+            registry.poll_ms >= 10 && registry.poll_ms * 2 <= registry.lease_ms,
+            "registry.poll_ms must be 10 to half of lease_ms",
+        )?;
+        check((1..=100_000_000).contains(&registry.listings_max), "registry.listings_max must be 1 to 100000000")?;
+        check((1..=1_000_000).contains(&registry.rebuild_after), "registry.rebuild_after must be 1 to 1000000")?;
+        check((10..=10_000).contains(&registry.store_timeout_ms), "registry.store_timeout_ms must be 10 to 10000")?;
+        check((1..=1000).contains(&self.store.connections_max), "store.connections_max must be 1 to 1000")?;
+        check((10..=60_000).contains(&self.store.acquire_timeout_ms), "store.acquire_timeout_ms must be 10 to 60000")?;
+        check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
+        check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
+        check(self.workers <= 1024, "workers must be at most 1024")?;
+        check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
+        let url_is_plain = |url: &String| {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            rest.is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]/_~".contains(&byte))
+            }) && !url.ends_with('/')
+        };
+        check(
+            self.public_url.as_ref().is_none_or(url_is_plain),
+            "public_url must be http(s)://host[:port][/path] without a trailing slash",
+        )
+    }
+
+    /// Where the keys are.
+    pub fn key_folder(&self) -> PathBuf {
+        self.keys.clone().unwrap_or_else(|| self.data.join("keys"))
+    }
+
+    /// Whether the metrics listener is where nobody put it: it may then move if the port is taken.
+    pub fn metrics_listen_is_default(&self) -> bool {
+        self.metrics_listen == SocketAddr::from(([127, 0, 0, 1], 9464))
+    }
+
+    /// The issuer, given the address in use.
+    pub fn issuer(&self, bound: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| match bound.ip() {
+            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", bound.port()),
+            _ => format!("http://{bound}"),
+        })
+    }
+
+    /// Every name by which the service may be addressed.
+    pub fn host_names(&self, issuer: &str) -> Vec<String> {
+        let authority = issuer.split_once("://").map_or(issuer, |(_, rest)| rest).split('/').next().unwrap_or_default();
+        let name = match authority.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => authority,
+        };
+        let mut names = vec![name.to_owned()];
+        match self.listen.ip() {
+            ip if ip.is_loopback() => names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned)),
+            ip if ip.is_unspecified() => {}
+            IpAddr::V4(ip) => names.push(ip.to_string()),
+            IpAddr::V6(ip) => names.push(format!("[{ip}]")),
+        }
+        names.extend(self.hosts.iter().cloned());
+        names
+    }
+
+    pub fn registry_options(&self) -> RegistryOptions {
+        RegistryOptions {
+            lease: Duration::from_millis(self.registry.lease_ms),
+            poll: Duration::from_millis(self.registry.poll_ms),
+            listings_max: self.registry.listings_max,
+            rebuild_after: self.registry.rebuild_after,
+            store_timeout: Duration::from_millis(self.registry.store_timeout_ms),
+        }
+    }
+
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            url: self.database_url.clone(),
+            connections_max: self.store.connections_max,
+            acquire_timeout: Duration::from_millis(self.store.acquire_timeout_ms),
+        }
+    }
+
+    pub fn default_rates(&self) -> DefaultRates {
+        DefaultRates { client: self.limits.client, organization: self.limits.organization }
+    }
+}
+
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Rate::parse(&text).ok_or_else(|| serde::de::Error::custom("a rate is written requests/seconds: 600/60s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(toml: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lostcard.toml");
+        std::fs::write(&path, toml).unwrap();
+        Config::load(Some(&path), Overrides::default())
+    }
+
+    #[test]
+    fn defaults_hold_and_flags_win() {
+        let config = Config::load(None, Overrides { workers: Some(3), ..Overrides::default() }).unwrap();
+        assert_eq!((config.workers, config.limits.client.to_string().as_str()), (3, "600/60s"));
+        assert!(config.listen.ip().is_loopback() && config.metrics_listen_is_default());
+        assert_eq!(with("workers = 5").unwrap().workers, 5);
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        for bad in [
+            "unknown = 1",
+            "workers = -1",
+            "[limits]\nclient = \"600\"",
+            "[registry]\npoll_ms = 900",
+            "[tokens]\nlifetime_seconds = 1",
+            "public_url = \"https://lostcard.example/\"",
+            "public_url = \"ftp://x\"",
+        ] {
+            assert!(with(bad).is_err(), "{bad}");
+        }
+        assert!(matches!(
+            Config::load(Some(Path::new("/nonexistent")), Overrides::default()),
+            Err(ConfigError::NoFile(_))
+        ));
+    }
+
+    #[test]
+    fn a_node_answers_to_its_own_names_only() {
+        let mut config = with("public_url = \"https://lostcard.example:8443\"\nhosts = [\"inner.example\"]").unwrap();
+        config.listen = SocketAddr::from(([0, 0, 0, 0], 80));
+        assert_eq!(config.host_names("https://lostcard.example:8443"), ["lostcard.example", "inner.example"]);
+        assert_eq!(config.issuer(config.listen), "https://lostcard.example:8443");
+    }
+}

@@ -1,0 +1,183 @@
+//! What stands for an ID number outside the request that brought it.
+//! `IdDigest` (SHA-256, unkeyed) is what a client may send and is as sensitive as the number itself: the numbers are so few
+//! (about 1.3e11) that the digest can be undone. `LookupKey` (HMAC under the pepper) is what is stored.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+use crate::domain::id_number::IdNumber;
+
+const DIGEST_LABEL: &[u8] = b"lostcard:v1:";
+
+/// SHA-256 of `lostcard:v1:` and the canonical number.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdDigest([u8; 32]);
+
+impl IdDigest {
+    /// The digest of a number.
+    pub fn of(number: &IdNumber) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(DIGEST_LABEL);
+        hash.update(number.as_bytes());
+        Self(hash.finalize().into())
+    }
+
+    /// A digest sent by a client: exactly 64 hexadecimal characters, in either case.
+    pub fn parse(hex_text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(hex_text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// The bytes, for sealing and commitments only.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A digest that was sealed and is open again.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Drop for IdDigest {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for IdDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdDigest(redacted)")
+    }
+}
+
+/// HMAC-SHA-256 of a digest under the pepper, the first 16 bytes (a collision among 1e8 records: 1.5e-23).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LookupKey([u8; 16]);
+
+impl LookupKey {
+    /// The bytes, as stored.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// A key read back from the store.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 bits that the filter holds.
+    pub fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl fmt::Debug for LookupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookupKey(redacted)")
+    }
+}
+
+/// The secret that turns digests into lookup keys, with its key schedule kept.
+#[derive(Clone)]
+pub struct Pepper {
+    version: u32,
+    mac: Hmac<Sha256>,
+}
+
+impl Pepper {
+    /// A pepper of 32 bytes.
+    pub fn new(version: u32, secret: &[u8; 32]) -> Self {
+        // Unwrap safety: HMAC takes a key of any length (RFC 2104, 2), so this never fails.
+        #[expect(clippy::unwrap_used, reason = "HMAC takes a key of any length")]
+        let mac = Hmac::new_from_slice(secret).unwrap();
+        Self { version, mac }
+    }
+
+    /// Which of the rotating peppers this is.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What the registry stores and looks up instead of the digest.
+    pub fn lookup_key(&self, digest: &IdDigest) -> LookupKey {
+        let full = self.mac_of(&[digest.expose()]);
+        let mut key = [0; 16];
+        key.copy_from_slice(&full[..16]);
+        LookupKey(key)
+    }
+
+    /// A keyed fingerprint for another purpose; the label keeps it apart from lookup keys, which have none and are of
+    /// exactly 32 bytes of input.
+    pub fn fingerprint(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut all = Vec::with_capacity(parts.len() + 3);
+        all.extend([b"lostcard:fingerprint:v1:", label.as_bytes(), &[0u8] as &[u8]]);
+        all.extend(parts);
+        self.mac_of(&all)
+    }
+
+    fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pepper(v{}, redacted)", self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(number: &str) -> IdDigest {
+        let today = jiff::civil::date(2026, 11, 23);
+        IdDigest::of(&IdNumber::parse(number, today).unwrap())
+    }
+
+    #[test]
+    fn the_digest_is_what_api_clients_compute() {
+        // printf 'lostcard:v1:11010519491231002X' | sha256sum
+        let by_client = hex::encode(Sha256::digest(b"lostcard:v1:11010519491231002X"));
+        assert_eq!(digest("11010519491231002X"), IdDigest::parse(&by_client).unwrap());
+        assert_eq!(digest("11010519491231002x"), IdDigest::parse(&by_client.to_uppercase()).unwrap());
+    }
+
+    #[test]
+    fn a_malformed_digest_is_refused() {
+        for bad in ["", "00", &"g".repeat(64), &"0".repeat(63), &"0".repeat(66)] {
+            assert!(IdDigest::parse(bad).is_none());
+        }
+    }
+
+    #[test]
+    fn keys_differ_by_number_and_by_pepper() {
+        let (one, two) = (Pepper::new(1, &[1; 32]), Pepper::new(2, &[2; 32]));
+        let (a, b) = (digest("11010519491231002X"), digest("440524188001010014"));
+        assert_eq!(one.lookup_key(&a), one.lookup_key(&a));
+        assert_ne!(one.lookup_key(&a), one.lookup_key(&b));
+        assert_ne!(one.lookup_key(&a), two.lookup_key(&a));
+        assert_ne!(one.lookup_key(&a).as_bytes()[..], one.fingerprint("x", &[a.expose()])[..16]);
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let pepper = Pepper::new(1, &[7; 32]);
+        let shown = format!(
+            "{:?} {:?} {pepper:?}",
+            digest("11010519491231002X"),
+            pepper.lookup_key(&digest("11010519491231002X"))
+        );
+        assert_eq!(shown, "IdDigest(redacted) LookupKey(redacted) Pepper(v1, redacted)");
+    }
+}

@@ -1,0 +1,214 @@
+//! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`, readable by its owner alone.
+//! Reads, makes and rotates files; what the keys do is in the sibling modules. Never prints what a file holds.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::signing::{KeyFormatError, PublicKey, SigningKey, base64url, from_base64url};
+use super::{KeyError, random};
+
+/// What a key is for; also the start of its file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Turns digests into lookup keys.
+    Pepper,
+    /// Seals digests and contacts.
+    Seal,
+    /// Signs access tokens.
+    Token,
+    /// Signs receipts.
+    Receipt,
+}
+
+impl Purpose {
+    /// The word in file names and in the store's key checks.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pepper => "pepper",
+            Self::Seal => "seal",
+            Self::Token => "token",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// The folder with the service's keys.
+#[derive(Debug, Clone)]
+pub struct KeyFolder(PathBuf);
+
+impl KeyFolder {
+    /// Names a folder; nothing is read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Whether it holds no key at all (or does not exist): the state of a first start.
+    pub fn is_empty(&self) -> bool {
+        fs::read_dir(&self.0).map_or(true, |mut entries| entries.next().is_none())
+    }
+
+    /// Makes the folder and one key of each purpose.
+    pub fn create_all(&self) -> Result<(), KeyError> {
+        fs::create_dir_all(&self.0).map_err(|error| self.io(error))?;
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(|error| self.io(error))?;
+        for purpose in [Purpose::Pepper, Purpose::Seal] {
+            let secret = Zeroizing::new(random::key_bytes::<32>()?);
+            let text = Zeroizing::new(format!("{}\n", base64url(secret.as_slice())));
+            self.write_new(&format!("{}-1.key", purpose.as_str()), text.as_bytes())?;
+        }
+        for purpose in [Purpose::Token, Purpose::Receipt] {
+            self.write_signing_key(purpose, 1)?;
+        }
+        self.sync()
+    }
+
+    /// A symmetric key: its version and 32 bytes.
+    pub fn secret(&self, purpose: Purpose) -> Result<(u32, Zeroizing<[u8; 32]>), KeyError> {
+        let (version, path) = self.newest(purpose, ".key")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
+        let text = self.read_private(&path)?;
+        let bytes = from_base64url(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| KeyError::Malformed { path: path.clone() })?;
+        Ok((version, Zeroizing::new(bytes)))
+    }
+
+    /// The signing key of the highest version.
+    pub fn signing_key(&self, purpose: Purpose) -> Result<SigningKey, KeyError> {
+        let (_, path) = self.newest(purpose, ".pem")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
+        let text = self.read_private(&path)?;
+        let malformed = |_| KeyError::Malformed { path: path.clone() };
+        let der = pem::parse(text.as_bytes()).map_err(|_| KeyFormatError).map_err(malformed)?;
+        SigningKey::from_pkcs8(der.contents()).map_err(malformed)
+    }
+
+    /// The public keys of retired signing keys.
+    pub fn retired(&self, purpose: Purpose) -> Result<Vec<PublicKey>, KeyError> {
+        let mut keys = Vec::new();
+        for (_, path) in self.files(purpose, ".pub.pem")? {
+            let malformed = |_| KeyError::Malformed { path: path.clone() };
+            let text = fs::read(&path).map_err(|error| self.io(error))?;
+            let der = pem::parse(text).map_err(|_| KeyFormatError).map_err(malformed)?;
+            keys.push(PublicKey::from_spki(der.contents()).map_err(malformed)?);
+        }
+        Ok(keys)
+    }
+
+    /// Makes the next signing key and leaves of the old one only its public half: what it signed stays verifiable,
+    /// and nobody can sign with it any more.
+    pub fn rotate_signing_key(&self, purpose: Purpose) -> Result<(u32, String), KeyError> {
+        let (version, path) = self.newest(purpose, ".pem")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
+        let old = self.signing_key(purpose)?;
+        let public = pem::encode(&pem::Pem::new("PUBLIC KEY", old.public().to_spki()));
+        self.write_new(&format!("{}-{version}.pub.pem", purpose.as_str()), public.as_bytes())?;
+        let kid = self.write_signing_key(purpose, version + 1)?;
+        self.sync()?;
+        fs::remove_file(&path).map_err(|error| self.io(error))?;
+        self.sync()?;
+        Ok((version + 1, kid))
+    }
+
+    fn write_signing_key(&self, purpose: Purpose, version: u32) -> Result<String, KeyError> {
+        let key = SigningKey::generate().map_err(|_| KeyError::NoRandomness(random::NoRandomness))?;
+        let text = Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", key.pkcs8())));
+        self.write_new(&format!("{}-{version}.pem", purpose.as_str()), text.as_bytes())?;
+        Ok(key.public().kid().to_owned())
+    }
+
+    fn newest(&self, purpose: Purpose, suffix: &str) -> Result<Option<(u32, PathBuf)>, KeyError> {
+        Ok(self.files(purpose, suffix)?.into_iter().max_by_key(|(version, _)| *version))
+    }
+
+    fn files(&self, purpose: Purpose, suffix: &str) -> Result<Vec<(u32, PathBuf)>, KeyError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(|error| self.io(error))? {
+            let path = entry.map_err(|error| self.io(error))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let version = name
+                .strip_prefix(purpose.as_str())
+                .and_then(|rest| rest.strip_prefix('-'))
+                .and_then(|rest| rest.strip_suffix(suffix))
+                .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok());
+            if let Some(version) = version {
+                found.push((version, path));
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_private(&self, path: &Path) -> Result<Zeroizing<String>, KeyError> {
+        let mode = fs::metadata(path).map_err(|error| self.io(error))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(KeyError::TooOpen { path: path.to_owned(), mode: mode & 0o777 });
+        }
+        Ok(Zeroizing::new(fs::read_to_string(path).map_err(|error| self.io(error))?))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(self.0.join(name)).map_err(|error| self.io(error))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| self.io(error))
+    }
+
+    /// Makes new names durable: a key that vanished in a power cut would lock the registry out.
+    fn sync(&self) -> Result<(), KeyError> {
+        fs::File::open(&self.0).and_then(|dir| dir.sync_all()).map_err(|error| self.io(error))
+    }
+
+    fn io(&self, source: std::io::Error) -> KeyError {
+        KeyError::Folder { path: self.0.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, KeyFolder) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = KeyFolder::new(dir.path().join("keys"));
+        folder.create_all().unwrap();
+        (dir, folder)
+    }
+
+    #[test]
+    fn keys_are_made_for_their_owner_alone() {
+        let (_dir, folder) = folder();
+        for entry in fs::read_dir(&folder.0).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(folder.secret(Purpose::Pepper).unwrap().0, 1);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let (_dir, folder) = folder();
+        fs::set_permissions(folder.0.join("pepper-1.key"), fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(folder.secret(Purpose::Pepper), Err(KeyError::TooOpen { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_damaged_or_missing_key_is_refused() {
+        let (_dir, folder) = folder();
+        fs::write(folder.0.join("seal-1.key"), "AAAA").unwrap();
+        assert!(matches!(folder.secret(Purpose::Seal), Err(KeyError::Malformed { .. })));
+        fs::remove_file(folder.0.join("token-1.pem")).unwrap();
+        assert!(matches!(folder.signing_key(Purpose::Token), Err(KeyError::Missing { purpose: "token" })));
+    }
+
+    #[test]
+    fn rotation_keeps_only_the_public_half_of_the_old_key() {
+        let (_dir, folder) = folder();
+        let old = folder.signing_key(Purpose::Receipt).unwrap();
+        let (version, kid) = folder.rotate_signing_key(Purpose::Receipt).unwrap();
+        assert_eq!(version, 2);
+        assert_eq!(folder.signing_key(Purpose::Receipt).unwrap().public().kid(), kid);
+        assert_eq!(folder.retired(Purpose::Receipt).unwrap(), [old.public().clone()]);
+        assert!(!folder.0.join("receipt-1.pem").exists());
+    }
+}

@@ -1,0 +1,95 @@
+//! The rules of the field, and nothing else: identity numbers, cards, loss reports, verdicts,
+//! clients.
+//!
+//! Invariant: no I/O, no async, no clock, no serialization. Whatever depends on the day takes
+//! `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
+//! nothing else.
+
+/// A closed list of words that travel as text: declared once, so that `parse`, `as_str` and `ALL`
+/// cannot disagree.
+macro_rules! words {
+    ($(#[$of_list:meta])* $name:ident { $($(#[$of_word:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$of_list])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$of_word])* $variant),+ }
+
+        impl $name {
+            /// Every word, in the order of the contract.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as it stands in the contract and in the store.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Exact match only: no folding of case, no trimming.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+pub mod card;
+pub mod client;
+pub mod id_number;
+pub mod report;
+pub mod verdict;
+
+/// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so
+/// free-form codes, which are stored and logged in the plain, may not contain one.
+const DIGIT_RUN_MAX: usize = 14;
+
+/// `text` is 1 to `length_max` bytes, all of them `allowed`, and cannot carry an identity number.
+fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
+    // The length first: a text of any size must cost nothing.
+    (1..=length_max).contains(&text.len())
+        && text.bytes().all(allowed)
+        && text.as_bytes().split(|byte| !byte.is_ascii_digit()).all(|run| run.len() <= DIGIT_RUN_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
+    use super::{client, is_code, verdict};
+
+    macro_rules! assert_words {
+        ($($list:ty = $words:expr),+ $(,)?) => {$(
+            let words: Vec<_> = <$list>::ALL.iter().map(|word| word.as_str()).collect();
+            assert_eq!(words, $words);
+            for &word in <$list>::ALL {
+                assert_eq!(<$list>::parse(word.as_str()), Some(word));
+                assert_eq!(<$list>::parse(&word.as_str().to_uppercase()), None);
+                assert_eq!(<$list>::parse(&format!(" {}", word.as_str())), None);
+            }
+            assert_eq!(<$list>::parse(""), None);
+        )+};
+    }
+
+    #[test]
+    fn words_are_those_of_the_contract_and_nothing_else() {
+        assert_words!(
+            Reason = ["lost", "stolen"],
+            Reporter = ["holder", "guardian", "agent"],
+            Channel = ["station", "hall", "online"],
+            WithdrawalReason = ["found", "mistaken"],
+            ReportState = ["active", "withdrawn", "replaced"],
+            verdict::Verdict = ["not_listed", "card_listed", "other_card_listed", "number_listed"],
+            verdict::Advice = ["proceed", "refuse_and_report", "confirm_card"],
+            verdict::ListingKind = ["reported", "superseded"],
+            verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
+            client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
+            client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
+        );
+    }
+
+    #[test]
+    fn code_cannot_carry_an_identity_number() {
+        let is_code = |text: &str| is_code(text, 40, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        assert!(is_code("12345678901234"));
+        assert!(is_code("12345678901234-12345678901234"));
+        assert!(!is_code("123456789012345"));
+        assert!(!is_code("a-11010519491231002X"));
+        assert!(!is_code("ab110105491231002"));
+    }
+}

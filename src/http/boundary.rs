@@ -1,0 +1,260 @@
+//! The outermost layer of every request: what is refused whatever the path, the request id, the headers of every answer, the
+//! text of every problem, and the one log line of a failure. Raw paths, queries and header values are never logged.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpResponse};
+
+use super::AppState;
+use super::problem::{self, Problem};
+use crate::crypto::random;
+use crate::limits::Standing;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
+const TARGET_BYTES_MAX: usize = 2048;
+/// Answers that take longer are logged even if they succeed.
+const SLOW_MS: u64 = 500;
+
+/// The id of a request, for problems and logs.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Marks an error answer whose form is another standard's (RFC 6749's at the token endpoint).
+#[derive(Debug, Clone, Copy)]
+pub struct OwnErrorForm(pub &'static str);
+
+/// Wraps every request.
+pub async fn boundary(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(state) = request.app_data::<Data<AppState>>().cloned() else {
+        return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
+    };
+    let started_ns = state.clock.boot_ns();
+    let id = request_id(&request, &state);
+    let is_personal = is_personal(request.path());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = match screen(&request, &state) {
+        Err(problem) => request.error_response(problem),
+        Ok(()) => match next.call(request).await {
+            Ok(response) => response.map_into_boxed_body(),
+            Err(error) => return Err(error),
+        },
+    };
+    if response.status().as_u16() >= 400 {
+        response = explain(response, &id, &state, started_ns);
+    } else {
+        let elapsed_ms = (state.clock.boot_ns() - started_ns) / 1_000_000;
+        if elapsed_ms > SLOW_MS {
+            let route = response.request().match_pattern().unwrap_or_default();
+            tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
+        }
+    }
+    let standing = response.request().extensions().get::<Standing>().copied();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    if is_personal {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    if let Some(standing) = standing {
+        write_standing(headers, standing);
+    }
+    Ok(response)
+}
+
+fn is_personal(path: &str) -> bool {
+    path.starts_with("/v1/") || path.starts_with("/oauth2/")
+}
+
+/// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
+fn request_id(request: &ServiceRequest, state: &AppState) -> String {
+    let offered = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+        let bytes = text.as_bytes();
+        let longest_run = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
+        (1..=63).contains(&bytes.len())
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+            && longest_run < 15
+    });
+    offered.map_or_else(|| random::uuid_v7(state.clock.now_ms()).to_string(), str::to_owned)
+}
+
+/// What no path takes.
+fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
+    let malformed = |detail: &'static str| Err(Problem::new(problem::MALFORMED_REQUEST, detail));
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        return malformed("the request target is too long");
+    }
+    let path = request.uri().path();
+    if path.contains('%') && !decodes_to_text(path) {
+        return malformed("the path holds control characters or is not UTF-8");
+    }
+    if is_personal(path) && request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return malformed("this path takes no query: nothing about a person may stand in a URL");
+    }
+    if let Some(expect) = request.headers().get(header::EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(Problem::new(problem::EXPECTATION_FAILED, "only 100-continue can be expected"));
+    }
+    // Probes reach a node by its address, whatever its name.
+    if !path.starts_with("/health/") && !state.hosts.accepts(host(request)) {
+        return Err(Problem::new(problem::WRONG_HOST, "the Host header names another server"));
+    }
+    Ok(())
+}
+
+fn host(request: &ServiceRequest) -> Option<&str> {
+    request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| request.uri().authority().map(|a| a.as_str()))
+}
+
+/// Whether percent-decoding gives UTF-8 without control characters.
+fn decodes_to_text(path: &str) -> bool {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut one = [0];
+        let Some((pair, tail)) = rest.split_at_checked(2) else { return false };
+        if hex::decode_to_slice(pair, &mut one).is_err() {
+            return false;
+        }
+        decoded.push(one[0]);
+        rest = tail;
+    }
+    std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
+}
+
+/// Writes the problem document, counts and logs the failure.
+fn explain(
+    response: ServiceResponse<BoxBody>,
+    request_id: &str,
+    state: &AppState,
+    started_ns: u64,
+) -> ServiceResponse<BoxBody> {
+    let own_form = response.response().extensions().get::<OwnErrorForm>().copied();
+    let problem = response.response().extensions().get::<Problem>().cloned();
+    let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
+    let code = own_form.map_or(problem.kind().code, |form| form.0);
+    log_failure(&response, request_id, code, state, started_ns);
+    if own_form.is_some() {
+        return response;
+    }
+    let (request, old) = response.into_parts();
+    let mut fresh = HttpResponse::build(problem.kind().status);
+    fresh.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+    if let Some(allow) = old.headers().get(header::ALLOW) {
+        fresh.insert_header((header::ALLOW, allow.clone()));
+    }
+    if let Some(challenge) = problem.challenge() {
+        fresh.insert_header((header::WWW_AUTHENTICATE, challenge));
+    }
+    if let Some(seconds) = problem.retry_after_s() {
+        fresh.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if let Some(standing) = problem.standing() {
+        request.extensions_mut().insert(standing);
+    }
+    let body = problem.to_json(request_id);
+    ServiceResponse::new(request, fresh.body(body))
+}
+
+fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, started_ns: u64) {
+    state.metrics.problems.with_label_values(&[code]).inc();
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        state.metrics.limited.with_label_values(&[code]).inc();
+    }
+    let status = response.status().as_u16();
+    let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let method = response.request().method().as_str();
+    let method = if matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") {
+        method
+    } else {
+        "(other)"
+    };
+    let elapsed_us = (state.clock.boot_ns() - started_ns) / 1000;
+    if status >= 500 {
+        tracing::error!(request_id, method, route, status, code, elapsed_us, "request failed");
+    } else {
+        tracing::info!(request_id, method, route, status, code, elapsed_us, "request refused");
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): the one place that knows the draft.
+fn write_standing(headers: &mut header::HeaderMap, standing: Standing) {
+    let (name, rate) = (standing.limit.as_str(), standing.rate);
+    let policy = format!(r#""{name}";q={};w={}"#, rate.requests, rate.per_seconds);
+    let state = format!(r#""{name}";r={};t={}"#, standing.remaining, standing.reset_s);
+    for (header, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+            headers.insert(header, value);
+        }
+    }
+}
+
+/// The names by which this service may be addressed.
+#[derive(Debug, Clone)]
+pub struct Hosts(Vec<String>);
+
+impl Hosts {
+    /// Lower-case names without ports.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Self(names.into_iter().map(|name| name.to_ascii_lowercase()).collect())
+    }
+
+    fn accepts(&self, host: Option<&str>) -> bool {
+        let Some(host) = host else { return false };
+        // The port says nothing of who is meant; an IPv6 address keeps its brackets (RFC 3986, 3.2.2).
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+            _ => host,
+        };
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_compared_without_port_and_case() {
+        let hosts = Hosts::new(["Lostcard.example".to_owned(), "[::1]".to_owned(), "127.0.0.1".to_owned()]);
+        for good in ["lostcard.example", "LOSTCARD.example:8443", "[::1]", "[::1]:8080", "127.0.0.1:80"] {
+            assert!(hosts.accepts(Some(good)), "{good}");
+        }
+        for bad in [None, Some("evil.example"), Some("lostcard.example.evil"), Some(""), Some("lostcard.example:x")] {
+            assert!(!hosts.accepts(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_must_decode_to_text() {
+        assert!(decodes_to_text("/v1/loss-reports/abc%20d"));
+        for bad in ["/%0d%0aSet-Cookie:x", "/%ff", "/%", "/%4", "/%zz", "/%00"] {
+            assert!(!decodes_to_text(bad), "{bad}");
+        }
+    }
+}

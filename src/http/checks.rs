@@ -1,0 +1,328 @@
+//! `POST /v1/checks` and `POST /v1/checks/batch`: bodies to domain types and answers to text, no more.
+//! Answers are written by hand into one buffer, padded so that their length tells nothing of the verdict.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use super::AppState;
+use super::extract::{BATCH_BYTES_MAX, Caller, Checks, JsonBody, parse};
+use super::fields::{Fields, present};
+use super::problem::{Problem, ProblemBody};
+use super::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
+use crate::crypto::receipt::longest_verdict;
+use crate::crypto::signing::base64url;
+use crate::domain::report::Label;
+use crate::domain::verdict::Purpose;
+use crate::service::checks::{Answer, Check};
+
+/// A question about one card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "card_valid_from": "2016-05-01", "purpose": "lodging", "client_ref": "folio-77"}))]
+pub struct CheckRequest {
+    /// The 18 characters of GB 11643. Exactly one of this and `id_digest`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, example = "11010519491231002X")]
+    id_number: Option<String>,
+    /// SHA-256 of `lostcard:v1:` and the number, 64 hexadecimal characters. As sensitive as the number.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_digest: Option<String>,
+    /// The start of validity of the card that is presented. Without it a listed number can only be answered `number_listed`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date, example = "2016-05-01")]
+    card_valid_from: Option<String>,
+    /// What the card is checked for.
+    #[schema(value_type = PurposeName)]
+    purpose: String,
+    /// Which hotel or branch, for a vendor that acts for many.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
+    site: Option<String>,
+    /// The client's own reference.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$", example = "folio-77")]
+    client_ref: Option<String>,
+    /// Whether to sign a receipt; true if absent.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    receipt: Option<bool>,
+}
+
+/// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest {
+    #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
+    checks: Vec<Box<RawValue>>,
+}
+
+/// A `CheckRequest`; what is wrong with it is answered in its place.
+#[derive(Debug)]
+pub struct BatchItem;
+
+impl ToSchema for BatchItem {}
+
+impl PartialSchema for BatchItem {
+    fn schema() -> RefOr<Schema> {
+        let description = "A `CheckRequest`; what is wrong with it is answered in its place.";
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .description(Some(description))
+            .into()
+    }
+}
+
+/// The answer to a check. `not_listed` never means "valid": nobody reported the card, no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckAnswer {
+    check_id: Uuid,
+    verdict: VerdictName,
+    #[schema(value_type = AdviceCode)]
+    advice: String,
+    /// Only where something is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    listing: Option<ListingAnswer>,
+    /// The registry was known up to this instant.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// The registry's sequence at that instant.
+    registry_sequence: i64,
+    /// The signed verdict, see docs/RECEIPTS.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<String>,
+    /// Opens the receipt, together with the number. Given once, kept nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt_salt: Option<String>,
+}
+
+/// What is listed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListingAnswer {
+    #[schema(value_type = ListingKindCode)]
+    kind: String,
+    #[schema(format = Date)]
+    since: String,
+}
+
+/// The answers of a batch, in the order of its checks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchAnswer {
+    results: Vec<BatchResult>,
+}
+
+/// One item's answer: a check or a problem.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchResult {
+    index: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    check: Option<CheckAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ProblemBody)]
+    problem: Option<serde_json::Value>,
+}
+
+const BATCH_CHECKS_MAX: usize = 1000;
+
+/// Check a card
+///
+/// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
+/// A hit and a miss are both 200, in like time and size.
+#[utoipa::path(
+    post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
+    request_body = CheckRequest,
+    responses(
+        (status = 200, description = "The verdict.", body = CheckAnswer),
+        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
+        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
+        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
+        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Checks>,
+    body: JsonBody<CheckRequest>,
+    state: actix_web::web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let check = read_check(&body.read().await?, &caller, state.clock.today())?;
+    let answer = state.checks.check(&caller.principal, &check).await?;
+    let mut text = String::with_capacity(1280);
+    write_answer(&mut text, &answer);
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
+}
+
+/// Check many cards
+///
+/// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
+/// client's limit as it has items, at most the whole limit.
+#[utoipa::path(
+    post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
+    request_body = BatchRequest,
+    responses(
+        (status = 200, description = "One result for each item, in their order.", body = BatchAnswer),
+        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
+        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
+        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
+        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+    )
+)]
+pub async fn create_batch(
+    caller: Caller<Checks>,
+    body: JsonBody<BatchRequest>,
+    state: actix_web::web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (batch, _) = body.read_up_to(BATCH_BYTES_MAX).await?;
+    let items = batch.checks.len();
+    if !(1..=BATCH_CHECKS_MAX).contains(&items) {
+        let mut fields = Fields::default();
+        fields.refuse("/checks", "wrong_length", "a batch holds 1 to 1,000 checks");
+        return fields.finish(None);
+    }
+    // One unit was spent when the caller was authenticated.
+    if let Some(rest) = u32::try_from(items - 1).ok().and_then(NonZeroU32::new) {
+        caller.spend(rest)?;
+    }
+    let today = state.clock.today();
+    let checks = batch.checks.iter().map(|item| {
+        let request = parse::<CheckRequest>(item.get().as_bytes())?;
+        read_check(&request, &caller, today)
+    });
+    let answers = state.checks.check_all(&caller.principal, checks.collect()).await;
+    let mut text = String::with_capacity(items * 1280 + 16);
+    text.push_str(r#"{"results":["#);
+    for (index, answer) in answers.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(text, r#"{comma}{{"index":{index},"#);
+        match answer {
+            Ok(answer) => {
+                text.push_str(r#""check":"#);
+                write_answer(&mut text, answer);
+            }
+            Err(problem) => {
+                text.push_str(r#""problem":"#);
+                text.push_str(&problem.to_json(&caller.request_id()));
+            }
+        }
+        text.push('}');
+    }
+    text.push_str("]}");
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
+}
+
+fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> Result<Check, Problem> {
+    let mut fields = Fields::default();
+    let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
+    if fields.guessed {
+        caller.count_wrong_number()?;
+    }
+    let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
+    let purpose =
+        fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
+    let site = fields.label("/site", request.site.as_deref());
+    let client_ref = fields.label("/client_ref", request.client_ref.as_deref());
+    let wants_receipt = request.receipt.unwrap_or(true);
+    let check = digest.zip(purpose).map(|(digest, purpose)| Check {
+        digest,
+        card_valid_from,
+        purpose,
+        site,
+        client_ref,
+        wants_receipt,
+    });
+    fields.finish(check)
+}
+
+impl Fields {
+    fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
+        let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : - without a run of 15 digits or more";
+        text.and_then(|text| self.take(pointer, Label::parse(text), "malformed_label", detail))
+    }
+}
+
+/// The longest `"verdict":...,"advice":...,"listing":...` part, to which shorter ones are padded.
+const LISTED_PART_MAX: usize =
+    longest_verdict() + "refuse_and_report".len() + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+
+fn write_answer(text: &mut String, answer: &Answer) {
+    let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id.as_hyphenated());
+    let mut written = answer.verdict.as_str().len() + answer.verdict.advice().as_str().len();
+    let _ = write!(text, r#"{}","advice":"{}""#, answer.verdict.as_str(), answer.verdict.advice().as_str());
+    if let Some(listing) = &answer.listing {
+        let start = text.len();
+        let _ = write!(text, r#","listing":{{"kind":"{}","since":"{}"}}"#, listing.kind.as_str(), listing.since);
+        written += text.len() - start;
+    }
+    let _ = write!(text, r#","as_of":"{}","registry_sequence":{}"#, answer.as_of.as_str(), answer.sequence);
+    if let Some(receipt) = &answer.receipt {
+        let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(&receipt.salt));
+    }
+    text.extend(std::iter::repeat_n(' ', LISTED_PART_MAX.saturating_sub(written)));
+    text.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Rfc3339;
+    use crate::domain::verdict::{Listing, Record, Verdict};
+    use crate::service::checks::Receipt;
+
+    fn answer(verdict: Verdict) -> Answer {
+        let replaced = Record::Replacement {
+            card_valid_from: jiff::civil::date(2020, 1, 1),
+            recorded_on: jiff::civil::date(2020, 1, 2),
+        };
+        Answer {
+            check_id: Uuid::nil(),
+            verdict,
+            listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
+            as_of: Rfc3339::of(0),
+            sequence: 7,
+            receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32] }),
+        }
+    }
+
+    #[test]
+    fn what_is_written_by_hand_is_the_documented_answer() {
+        let mut text = String::new();
+        write_answer(&mut text, &answer(Verdict::CardListed));
+        let documented = CheckAnswer {
+            check_id: Uuid::nil(),
+            verdict: VerdictName::CardListed,
+            advice: "refuse_and_report".to_owned(),
+            listing: Some(ListingAnswer { kind: "superseded".to_owned(), since: "2020-01-02".to_owned() }),
+            as_of: "1970-01-01T00:00:00.000Z".to_owned(),
+            registry_sequence: 7,
+            receipt: Some("a~b~c".to_owned()),
+            receipt_salt: Some(base64url(&[1; 32])),
+        };
+        let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(written, serde_json::to_value(&documented).unwrap());
+    }
+
+    #[test]
+    fn the_length_tells_nothing_of_the_verdict() {
+        let length = |verdict| {
+            let mut text = String::new();
+            write_answer(&mut text, &answer(verdict));
+            text.len()
+        };
+        let lengths: Vec<_> = Verdict::ALL.iter().map(|verdict| length(*verdict)).collect();
+        assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! What a handler's signature demands: `Caller<Scope>` authenticates, authorizes and spends the limit, so that none of the three
+//! can be forgotten; `JsonBody<T>` is the body, read only after the caller is known.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{Bytes, BytesMut, Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::{Either, LocalBoxFuture};
+use serde::de::DeserializeOwned;
+
+use super::AppState;
+use super::boundary::RequestId;
+use super::fields::Object;
+use super::problem::{self, Problem};
+use crate::access::Principal;
+use crate::domain::client::Scope;
+use crate::limits::Standing;
+
+/// The scopes of an operation, as a type.
+pub trait RequiredScope: 'static {
+    /// One of these is enough.
+    const ANY_OF: &'static [Scope];
+}
+
+/// Scope `checks`.
+#[derive(Debug)]
+pub struct Checks;
+/// Scope `registry`.
+#[derive(Debug)]
+pub struct Registry;
+/// Scope `checks` or `audit`.
+#[derive(Debug)]
+pub struct ChecksOrAudit;
+
+impl RequiredScope for Checks {
+    const ANY_OF: &'static [Scope] = &[Scope::Checks];
+}
+impl RequiredScope for Registry {
+    const ANY_OF: &'static [Scope] = &[Scope::Registry];
+}
+impl RequiredScope for ChecksOrAudit {
+    const ANY_OF: &'static [Scope] = &[Scope::Checks, Scope::Audit];
+}
+
+/// An authenticated client with the scope `S`, whose limit has been spent by one unit.
+#[derive(Debug)]
+pub struct Caller<S> {
+    pub principal: Principal,
+    request: HttpRequest,
+    scope: PhantomData<S>,
+}
+
+impl<S: RequiredScope> FromRequest for Caller<S> {
+    type Error = Problem;
+    type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = AppState::of(request);
+        let token = match bearer(request.headers()) {
+            Ok(token) => token,
+            Err(detail) => {
+                let refused =
+                    failed_authentication(&state, request).err().unwrap_or_else(|| Problem::unauthorized(detail));
+                return Either::Left(ready(Err(refused)));
+            }
+        };
+        if let Some(principal) = state.access.recall(token) {
+            return Either::Left(ready(Self::admit(principal, request)));
+        }
+        let (request, token) = (request.clone(), token.to_owned());
+        Either::Right(Box::pin(async move {
+            // A signature costs eight checks: an address that has failed too often does not get one verified.
+            state.addresses.check(peer(&request))?;
+            match state.access.verify(&token).await {
+                Ok(principal) => Self::admit(principal, &request),
+                Err(error @ crate::access::AccessError::Token(_)) => {
+                    state.metrics.tokens_refused.inc();
+                    failed_authentication(&state, &request)?;
+                    Err(error.into())
+                }
+                Err(error) => Err(error.into()),
+            }
+        }))
+    }
+}
+
+impl<S: RequiredScope> Caller<S> {
+    fn admit(principal: Principal, request: &HttpRequest) -> Result<Self, Problem> {
+        if !S::ANY_OF.iter().any(|scope| principal.scopes.contains(*scope)) {
+            let names: Vec<_> = S::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+            return Err(Problem::insufficient_scope(&names.join(" ")));
+        }
+        let caller = Self { principal, request: request.clone(), scope: PhantomData };
+        caller.spend(NonZeroU32::MIN)?;
+        Ok(caller)
+    }
+
+    /// Spends more units, for an operation whose cost shows only in its body.
+    pub fn spend(&self, cost: NonZeroU32) -> Result<(), Problem> {
+        let standing: Standing = self.principal.client.limits.spend(cost)?;
+        self.request.extensions_mut().insert(standing);
+        Ok(())
+    }
+
+    /// The id of the request, for problems inside a batch.
+    pub fn request_id(&self) -> String {
+        self.request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+    }
+
+    /// Counts a number with a wrong check character against the client.
+    pub fn count_wrong_number(&self) -> Result<(), Problem> {
+        Ok(self.principal.client.limits.count_wrong_number()?)
+    }
+}
+
+fn failed_authentication(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
+    state.addresses.spend(peer(request))?;
+    Ok(())
+}
+
+/// The address of the other end of the connection. Never a header's: those can be made up.
+pub fn peer(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750, 2.1): one header, one space, one token.
+fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
+    let mut all = headers.get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return Err("send one Authorization header with a bearer token");
+    };
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    token
+        .filter(|token| !token.is_empty() && !token.contains(' '))
+        .ok_or("the Authorization header is not `Bearer <token>`")
+}
+
+/// A body, not read yet.
+pub struct JsonBody<T> {
+    request: HttpRequest,
+    payload: Payload,
+    shape: PhantomData<T>,
+}
+
+impl<T> std::fmt::Debug for JsonBody<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JsonBody(unread)")
+    }
+}
+
+impl<T> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(Ok(Self { request: request.clone(), payload: payload.take(), shape: PhantomData }))
+    }
+}
+
+/// A single check, report or other small object: room for a 100 kB string that is refused as a value, not as a body.
+pub const SINGLE_BYTES_MAX: usize = 256 * 1024;
+/// A batch of 1,000 checks.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How long a body may take, whatever its size.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    /// Reads and parses a small body.
+    pub async fn read(self) -> Result<T, Problem> {
+        self.read_up_to(SINGLE_BYTES_MAX).await.map(|(value, _)| value)
+    }
+
+    /// Reads and parses, and gives the bytes as well.
+    pub async fn read_up_to(self, bytes_max: usize) -> Result<(T, Bytes), Problem> {
+        expect_type(self.request.headers(), "application/json")?;
+        let bytes = read_bytes(&self.request, self.payload, bytes_max).await?;
+        Ok((parse(&bytes)?, bytes))
+    }
+}
+
+/// Parses one JSON object; says what is wrong without repeating any of it.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<Object<T>>(bytes).map(|object| object.0).map_err(|error| {
+        let what = describe(&error.to_string());
+        Problem::new(problem::MALFORMED_JSON, format!("{what} (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// The safe part of serde's messages: names of documented members. Values and unknown names are what was sent.
+fn describe(message: &str) -> String {
+    for known in ["missing field `", "duplicate field `"] {
+        if let Some(name) = message.strip_prefix(known).and_then(|rest| rest.split('`').next()) {
+            return format!("{known}{name}`").replace("field", "member");
+        }
+    }
+    let plain = [
+        ("unknown field", "a member is unknown"),
+        ("invalid type", "a member has the wrong JSON type, or the body is not an object"),
+        ("EOF", "the body ends too early"),
+        ("trailing characters", "something follows the object"),
+        ("recursion limit", "the body is nested too deeply"),
+    ];
+    let found = plain.iter().find(|(start, _)| message.starts_with(start)).map_or("not JSON", |(_, text)| text);
+    found.to_owned()
+}
+
+/// The media type must be exactly this, in UTF-8, unencoded.
+pub fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let refuse = |detail: &'static str| Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return refuse("encoded bodies are not taken");
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return refuse("the Content-Type header is missing");
+    };
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    if !essence.trim().eq_ignore_ascii_case(expected) {
+        return refuse("the Content-Type is not the one this operation takes");
+    }
+    let parameters = parameters.trim().to_ascii_lowercase();
+    match parameters.trim_start_matches("charset=").trim_matches('"') {
+        "" | "utf-8" => Ok(()),
+        _ => refuse("only UTF-8 is taken"),
+    }
+}
+
+/// Reads a body within its bounds of size and time.
+pub async fn read_bytes(request: &HttpRequest, mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(problem::BODY_TOO_LARGE, format!("the body may have at most {bytes_max} bytes"));
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|bytes| bytes > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let collect = async {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Problem::new(problem::MALFORMED_REQUEST, "the body could not be read"))?;
+            if first.len() + rest.len() + chunk.len() > bytes_max {
+                return Err(too_large());
+            }
+            // Nearly every body is one chunk: it is not copied.
+            if first.is_empty() && rest.is_empty() {
+                first = chunk;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    };
+    tokio::time::timeout(BODY_TIMEOUT, collect)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(problem::TOO_SLOW, "the body did not arrive in time")))
+}
+
+impl AppState {
+    /// The state of the worker that serves a request.
+    pub fn of(request: &HttpRequest) -> Data<AppState> {
+        // Unwrap safety: `http::configure` puts the state into every application.
+        #[expect(clippy::unwrap_used, reason = "every application is built with its state")]
+        request.app_data::<Data<AppState>>().cloned().unwrap()
+    }
+}

@@ -1,0 +1,160 @@
+//! HTTP: the route table (which is the OpenAPI document), the order of the layers, the state of a worker.
+//! Invariants: status codes and headers appear only here; every refusal is a `Problem`; authentication, authorization and limits
+//! stand in a handler's signature. Handlers turn bodies into domain types and back, and orchestrate nothing.
+
+pub mod boundary;
+pub mod checks;
+pub mod extract;
+pub mod fields;
+pub mod oauth;
+pub mod openapi;
+pub mod ops;
+pub mod pages;
+pub mod problem;
+pub mod receipts;
+pub mod reports;
+pub mod schema;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::header;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpResponse, middleware};
+use utoipa::OpenApi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::crypto::Keyring;
+use crate::limits::AddressLimits;
+use crate::registry::Registry;
+use crate::service::checks::Checks;
+use crate::service::reports::Reports;
+use crate::telemetry::Metrics;
+use boundary::Hosts;
+use problem::Problem;
+
+/// What the workers of a node share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    pub clock: Clock,
+    pub keyring: Arc<Keyring>,
+    pub registry: Arc<Registry>,
+    pub access: Arc<Access>,
+    pub addresses: Arc<AddressLimits>,
+    pub reports: Arc<Reports>,
+    pub metrics: Arc<Metrics>,
+    pub hosts: Hosts,
+    pub draining: Arc<AtomicBool>,
+}
+
+/// What one worker has: the shared parts and its own receipt signer.
+#[derive(Debug)]
+pub struct AppState {
+    shared: Shared,
+    pub checks: Checks,
+}
+
+impl AppState {
+    /// The state of a new worker.
+    pub fn new(shared: Shared) -> Self {
+        let checks = Checks::new(
+            shared.access.issuer(),
+            shared.clock.clone(),
+            Arc::clone(&shared.keyring),
+            Arc::clone(&shared.registry),
+            Arc::clone(&shared.metrics),
+        );
+        Self { shared, checks }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// One line an operation: the router and the document are made of the same list.
+macro_rules! operations {
+    ($($method:ident $path:literal => $module:ident :: $handler:ident;)+) => {
+        /// The operations' part of the OpenAPI document.
+        #[derive(Debug, OpenApi)]
+        #[openapi(paths($($module::$handler),+))]
+        pub struct Operations;
+
+        /// Method and path of every operation, as routed.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+
+        fn route_operations(config: &mut ServiceConfig) {
+            $(config.service(
+                web::resource($path)
+                    .route(web::$method().to($module::$handler))
+                    .default_service(web::to(|| refuse_method(stringify!($method)))),
+            );)+
+        }
+    };
+}
+
+operations! {
+    post "/v1/checks" => checks::create;
+    post "/v1/checks/batch" => checks::create_batch;
+    post "/v1/receipts/verify" => receipts::verify_receipt;
+    post "/v1/loss-reports" => reports::create;
+    post "/v1/loss-reports/search" => reports::search;
+    get "/v1/loss-reports/{report_id}" => reports::read;
+    post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
+    post "/v1/replacements" => reports::replace;
+    post "/oauth2/token" => oauth::token;
+    get "/.well-known/jwks.json" => oauth::jwks;
+    get "/.well-known/oauth-authorization-server" => oauth::metadata;
+    get "/health/live" => ops::live;
+    get "/health/ready" => ops::ready;
+    get "/problems/{code}" => pages::problem_page;
+}
+
+/// 405 with what the path does take (RFC 9110, 15.5.6).
+async fn refuse_method(allowed: &'static str) -> HttpResponse {
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.to_ascii_uppercase())).finish()
+}
+
+/// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
+const DOCS_POLICY: &str =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+
+/// Puts the public API into an application.
+pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
+    config.app_data(state);
+    route_operations(config);
+    let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
+    config
+        .route("/", web::get().to(pages::start))
+        .service(
+            web::resource("/openapi.json")
+                .route(web::get().to(document))
+                .default_service(web::to(|| refuse_method("get"))),
+        )
+        .service(web::redirect("/docs", "/docs/"))
+        .service(
+            web::scope("")
+                .wrap(middleware::DefaultHeaders::new().add((header::CONTENT_SECURITY_POLICY, DOCS_POLICY)))
+                .service(swagger),
+        )
+        .default_service(web::to(|| async { Err::<HttpResponse, Problem>(Problem::not_found()) }));
+}
+
+/// Puts the operator's listener into an application.
+pub fn configure_metrics(config: &mut ServiceConfig, metrics: Data<Metrics>) {
+    config.app_data(metrics).route("/metrics", web::get().to(ops::metrics));
+}
+
+async fn document() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(openapi::document())
+}

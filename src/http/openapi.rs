@@ -1,0 +1,80 @@
+//! The OpenAPI document around the route table: title, security, tags, the one shape of refusals. Exported in two versions that
+//! differ in the version alone: the shapes avoid everything that 3.0 and 3.1 write differently.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{Modify, OpenApi, ToResponse};
+
+use super::problem::{FieldError, ProblemBody};
+
+/// A refusal of any kind: RFC 9457.
+#[derive(Debug)]
+pub struct Refused;
+
+impl<'r> ToResponse<'r> for Refused {
+    fn response() -> (&'r str, RefOr<Response>) {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new()
+            .description(
+                "Refused: a problem document (RFC 9457). `code` says why; 429 and 503 carry `Retry-After` in seconds.",
+            )
+            .header("X-Request-Id", HeaderBuilder::new().description(Some("Quote it to the operator.")).build())
+            .content("application/problem+json", content)
+            .build();
+        ("Refused", response.into())
+    }
+}
+
+/// What every operation shares.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "lostcard",
+        description = "Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more. Limits: every answer to a limited call carries `RateLimit-Policy` and `RateLimit`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemBody<'static>, FieldError), responses(Refused)),
+    modifiers(&Shared),
+    tags(
+        (name = "checks", description = "For organizations that must check cards."),
+        (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
+        (name = "registry", description = "For police stations and registration halls."),
+        (name = "access", description = "Tokens and keys."),
+        (name = "operations", description = "For those who run the service."),
+    )
+)]
+pub struct Base;
+
+struct Shared;
+
+impl Modify for Shared {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("An access token from POST /oauth2/token. Scopes: checks, registry, citizen, audit, admin; each operation names its own."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        // `identifier` is 3.1 only: the twin for 3.0 must differ in the version alone.
+        if let Some(license) = openapi.info.license.as_mut() {
+            license.identifier = None;
+            license.url = Some("https://www.apache.org/licenses/LICENSE-2.0".to_owned());
+        }
+    }
+}
+
+/// The document as files and `/openapi.json` give it.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Base::openapi();
+    document.merge(super::Operations::openapi());
+    document
+}
+
+/// Both versions' texts: file name and content.
+pub fn files() -> Result<[(&'static str, String); 2], serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&document())?;
+    text.push('\n');
+    let older = text.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);
+    Ok([("lostcard.json", text), ("lostcard-3.0.json", older)])
+}

@@ -1,0 +1,348 @@
+//! The only error-to-response table: every refusal of the API is a kind of this file (RFC 9457), with its status, its title and
+//! what to do about it. A problem never repeats what was sent. The body is written at the boundary, which knows the request id.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::AccessError;
+use crate::domain::id_number::IdNumberError;
+use crate::limits::{LimitName, Refused, Standing};
+use crate::registry::RegistryError;
+use crate::service::ServiceError;
+use crate::store::StoreError;
+
+/// A kind of problem, as `/problems/{code}` explains it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    pub code: &'static str,
+    pub status: StatusCode,
+    pub title: &'static str,
+    pub remedy: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $code:literal, $status:ident, $title:literal, $remedy:literal;)+) => {
+        $(pub const $name: &Kind = &Kind { code: $code, status: StatusCode::$status, title: $title, remedy: $remedy };)+
+        /// Every kind, in the order of their status codes.
+        pub const ALL: &[&Kind] = &[$($name),+];
+    };
+}
+
+kinds! {
+    MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not JSON of the documented shape",
+        "Send one JSON object with the documented members and no others, each once, none of them null. The detail says where reading stopped.";
+    MALFORMED_REQUEST = "malformed_request", BAD_REQUEST, "The request is malformed",
+        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are not taken: no number may stand in a URL.";
+    INVALID_TOKEN = "invalid_token", UNAUTHORIZED, "There is no valid access token",
+        "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
+    INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
+        "Ask the operator to give your client the scope that the operation names, then get a new token.";
+    NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
+        "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
+    METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
+        "Use a method that the Allow header lists.";
+    TOO_SLOW = "too_slow", REQUEST_TIMEOUT, "The request did not arrive in time",
+        "Send the whole request without pauses; look for a slow or broken connection.";
+    REPORT_NOT_ACTIVE = "report_not_active", CONFLICT, "The report is not in a state that allows this",
+        "Read the report: one that was withdrawn or replaced stays so. A card found again after a replacement was issued is to be handed in.";
+    BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "Split a batch: at most 1,000 checks and 1 MiB.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not taken",
+        "Send `Content-Type: application/json` in UTF-8, without Content-Encoding (the token endpoint: `application/x-www-form-urlencoded`).";
+    EXPECTATION_FAILED = "expectation_failed", EXPECTATION_FAILED, "The expectation cannot be met",
+        "Send no Expect header, or `Expect: 100-continue`.";
+    WRONG_HOST = "wrong_host", MISDIRECTED_REQUEST, "This server does not answer for that host",
+        "Use the service's own host name. Operators: set `hosts` to every name by which the service is reached.";
+    INVALID_VALUE = "invalid_value", UNPROCESSABLE_ENTITY, "A value is wrong",
+        "Each entry of `errors` points to a member and says what is wrong with it. A wrong check character is nearly always a misread card: read it again.";
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request",
+        "Use a new key for every new request, and the same key only to repeat the very same body.";
+    LIMIT_SPENT = "limit_spent", TOO_MANY_REQUESTS, "The client's limit is spent",
+        "Wait for the seconds in Retry-After, then go on. Use batches; ask the operator for a higher rate if this is your normal load.";
+    ORGANIZATION_LIMIT_SPENT = "organization_limit_spent", TOO_MANY_REQUESTS, "The organization's limit is spent",
+        "All clients of your organization share this limit. Wait for the seconds in Retry-After.";
+    ADDRESS_LIMIT_SPENT = "address_limit_spent", TOO_MANY_REQUESTS, "Too many token requests or failed authentications from this address",
+        "Keep a token until it expires instead of asking for one per check. Wait for the seconds in Retry-After.";
+    ABNORMAL_USE = "abnormal_use", TOO_MANY_REQUESTS, "Too many numbers with a wrong check character",
+        "This looks like guessing. Verify the check character before you send a number, and talk to the operator.";
+    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "The service failed",
+        "No verdict was given. Try again; if it goes on, tell the operator the request id.";
+    REGISTRY_UNAVAILABLE = "registry_unavailable", SERVICE_UNAVAILABLE, "The registry cannot be asked now",
+        "There is no verdict: an outage is never an answer. Try again after Retry-After; until then follow your sector's rule for checks that cannot be made.";
+    NOT_READY = "not_ready", SERVICE_UNAVAILABLE, "This node is not ready",
+        "It is starting, draining, or does not know how current it is. Send requests to another node; it comes back by itself.";
+    STORE_READ_ONLY = "store_read_only", SERVICE_UNAVAILABLE, "The registry takes no changes now",
+        "Nothing was stored. Try again after Retry-After with the same Idempotency-Key. Checks are answered meanwhile.";
+    OUTCOME_UNKNOWN = "outcome_unknown", SERVICE_UNAVAILABLE, "It is not known whether the change was stored",
+        "Repeat the very same request with the same Idempotency-Key: it will be stored once.";
+    STORAGE_FULL = "storage_full", INSUFFICIENT_STORAGE, "The registry's disk is full",
+        "Nothing was stored. Tell the operator; repeat the request with the same Idempotency-Key. Checks are answered meanwhile.";
+}
+
+/// What is wrong with one member. Never holds what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON Pointer (RFC 6901) to the member.
+    #[schema(example = "/id_number")]
+    pub pointer: Cow<'static, str>,
+    /// What is wrong, as a word.
+    #[schema(example = "wrong_check_character")]
+    pub code: &'static str,
+    /// What is wrong, as a sentence.
+    pub detail: Cow<'static, str>,
+}
+
+/// A refusal on its way out.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: &'static Kind,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after_s: Option<u64>,
+    standing: Option<Standing>,
+    /// Of `WWW-Authenticate`.
+    challenge: Option<String>,
+}
+
+/// The document (RFC 9457, 3).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// `/problems/{code}`: a page that explains the problem.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "/problems/invalid_value")]
+    pub type_uri: String,
+    /// What is wrong, as a word that programs can rely on.
+    #[schema(value_type = String, example = "invalid_value")]
+    pub code: &'a str,
+    #[schema(value_type = String, example = "A value is wrong")]
+    pub title: &'a str,
+    /// The HTTP status again.
+    #[schema(value_type = i32, example = 422)]
+    pub status: u16,
+    /// What is wrong with this request.
+    #[schema(value_type = String)]
+    pub detail: &'a str,
+    /// Quote it to the operator.
+    #[schema(value_type = String)]
+    pub request_id: &'a str,
+    /// One entry for each member that is wrong.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
+    pub errors: &'a [FieldError],
+}
+
+impl Problem {
+    pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
+        Self(Box::new(Inner { kind, detail, errors: Vec::new(), retry_after_s: None, standing: None, challenge: None }))
+    }
+
+    /// Wrong values, one error each.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(INVALID_VALUE, "one or more members hold a wrong value: see errors");
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// No valid token, for a reason of one word. Every 401 carries the same challenge: a forger learns nothing from it.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(INVALID_TOKEN, detail);
+        problem.0.challenge = Some(r#"Bearer error="invalid_token""#.to_owned());
+        problem
+    }
+
+    pub fn insufficient_scope(scope: &str) -> Self {
+        let mut problem =
+            Self::new(INSUFFICIENT_SCOPE, "the token does not carry a scope that this operation asks for");
+        problem.0.challenge = Some(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#));
+        problem
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(NOT_FOUND, "nothing is here for this caller")
+    }
+
+    pub fn unavailable(kind: &'static Kind, detail: &'static str) -> Self {
+        let mut problem = Self::new(kind, detail);
+        // Jitter, so that clients do not all come back in the same second.
+        problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(3)));
+        problem
+    }
+
+    /// What an answer of the framework's own amounts to.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::not_found(),
+            405 => Self::new(METHOD_NOT_ALLOWED, "see the Allow header"),
+            408 => Self::new(TOO_SLOW, "the request did not arrive in time"),
+            413 => Self::new(BODY_TOO_LARGE, "the body is larger than this operation takes"),
+            415 => Self::new(UNSUPPORTED_MEDIA_TYPE, "the body's type is not taken"),
+            400..=499 => Self::new(MALFORMED_REQUEST, "the request could not be read"),
+            _ => Self::new(INTERNAL, "the request could not be handled"),
+        }
+    }
+
+    pub fn kind(&self) -> &'static Kind {
+        self.0.kind
+    }
+
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after_s
+    }
+
+    pub fn standing(&self) -> Option<Standing> {
+        self.0.standing
+    }
+
+    pub fn challenge(&self) -> Option<&str> {
+        self.0.challenge.as_deref()
+    }
+
+    /// The document's text.
+    pub fn to_json(&self, request_id: &str) -> String {
+        let body = ProblemBody {
+            type_uri: format!("/problems/{}", self.0.kind.code),
+            code: self.0.kind.code,
+            title: self.0.kind.title,
+            status: self.0.kind.status.as_u16(),
+            detail: &self.0.detail,
+            request_id,
+            errors: &self.0.errors,
+        };
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.kind.code)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.kind.status
+    }
+
+    /// Only the status: the boundary finds the problem here and writes the document.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::new(self.0.kind.status);
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let kind = match refused.standing.limit {
+            LimitName::Client => LIMIT_SPENT,
+            LimitName::Organization => ORGANIZATION_LIMIT_SPENT,
+            LimitName::Address => ADDRESS_LIMIT_SPENT,
+            LimitName::AbnormalUse => ABNORMAL_USE,
+        };
+        let mut problem = Self::new(kind, "wait for the seconds that Retry-After says");
+        problem.0.retry_after_s = Some(refused.retry_after_s);
+        problem.0.standing = Some(refused.standing);
+        problem
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Token(refusal) => Self::unauthorized(refusal.to_string()),
+            AccessError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::new(STORAGE_FULL, "nothing was stored"),
+            StoreError::ReadOnly => Self::unavailable(STORE_READ_ONLY, "nothing was stored"),
+            StoreError::OutcomeUnknown(_) => Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed"),
+            StoreError::Busy | StoreError::Unavailable(_) => {
+                Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
+            }
+            StoreError::Corrupt(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
+                tracing::error!(error = %error, "the store holds or is told what it should not");
+                Self::new(INTERNAL, "the registry's data cannot be read")
+            }
+        }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Store(error) => error.into(),
+            RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {
+                Self::unavailable(REGISTRY_UNAVAILABLE, "the registry did not answer in time")
+            }
+        }
+    }
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Store(error) => error.into(),
+            ServiceError::Registry(error) => error.into(),
+            ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
+            ServiceError::IdempotencyKeyReused => {
+                Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")
+            }
+            ServiceError::Seal(_) | ServiceError::NotSigned => Self::new(INTERNAL, "a key could not be used"),
+        }
+    }
+}
+
+impl From<IdNumberError> for FieldError {
+    fn from(error: IdNumberError) -> Self {
+        Self { pointer: "/id_number".into(), code: error.code(), detail: error.to_string().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_every_kind_says_what_to_do() {
+        let mut codes: Vec<_> = ALL.iter().map(|kind| kind.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ALL.len());
+        assert!(ALL.iter().all(|kind| kind.status.as_u16() >= 400 && kind.remedy.ends_with('.')));
+    }
+
+    #[test]
+    fn a_problem_is_the_document_of_the_contract() {
+        let problem = Problem::invalid(vec![IdNumberError::FullWidth.into()]);
+        let body: serde_json::Value = serde_json::from_str(&problem.to_json("r-1")).unwrap();
+        assert_eq!(body["type"], "/problems/invalid_value");
+        assert_eq!(
+            (&body["code"], &body["status"], &body["request_id"]),
+            (&"invalid_value".into(), &422.into(), &"r-1".into())
+        );
+        assert_eq!(
+            (&body["errors"][0]["pointer"], &body["errors"][0]["code"]),
+            (&"/id_number".into(), &"full_width".into())
+        );
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&Problem::not_found().to_json("r"))
+                .unwrap()
+                .get("errors")
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! `POST /v1/receipts/verify`: whether a receipt is this service's, and whether it is about a given number.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::AppState;
+use super::extract::{Caller, ChecksOrAudit, JsonBody};
+use super::fields::{Fields, present};
+use super::problem::Problem;
+use crate::clock::Rfc3339;
+use crate::crypto::receipt::ReceiptError;
+use crate::service::receipts::{Opening, verify};
+
+/// A receipt to be verified. With number (or digest) and salt it is opened as well.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerificationRequest {
+    /// `<head>~<claims>~<path>`, see docs/RECEIPTS.md.
+    receipt: String,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_number: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_digest: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    receipt_salt: Option<String>,
+    /// The start of validity that was checked, if known: spares the service trying every day.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+}
+
+/// What a receipt says. Nothing but `authentic` where it is not this service's.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct VerificationAnswer {
+    /// Signed by this service and unchanged.
+    authentic: bool,
+    /// Whether number and salt open it; absent where they were not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opens: Option<bool>,
+    /// The organization that asked, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    organization: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    check_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    checked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    verdict: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    registry_sequence: Option<u64>,
+}
+
+/// Verify a receipt
+///
+/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit.
+/// Anybody can do the same offline with the published keys: `lostcard receipt verify`.
+#[utoipa::path(
+    post, path = "/v1/receipts/verify", operation_id = "verifyReceipt", tag = "receipts", security(("bearer" = [])),
+    request_body = VerificationRequest,
+    responses(
+        (status = 200, description = "What was found, also where the receipt is not authentic.", body = VerificationAnswer),
+        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
+        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
+        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
+        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+    )
+)]
+pub async fn verify_receipt(
+    caller: Caller<ChecksOrAudit>,
+    body: JsonBody<VerificationRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let digest = match (request.id_number.as_deref(), request.id_digest.as_deref()) {
+        (None, None) => None,
+        (number, digest) => fields.number_or_digest(number, digest, state.clock.today()),
+    };
+    if fields.guessed {
+        caller.count_wrong_number()?;
+    }
+    let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
+    fields.finish(Some(()))?;
+    let opening = digest.zip(request.receipt_salt).map(|(digest, salt)| Opening { digest, salt, card_valid_from });
+    let keys = state.keyring.signing();
+    let answer = match verify(&request.receipt, &keys.published_receipts, opening.as_ref()) {
+        Ok(found) => VerificationAnswer {
+            authentic: true,
+            opens: found.opens,
+            organization: Some(found.claims.aud),
+            check_id: Some(found.claims.jti),
+            checked_at: Some(Rfc3339::of(found.claims.iat.saturating_mul(1000)).as_str().to_owned()),
+            verdict: Some(found.claims.verdict),
+            as_of: Some(found.claims.as_of),
+            registry_sequence: Some(found.claims.seq),
+        },
+        Err(ReceiptError::Malformed) => {
+            let mut fields = Fields::default();
+            fields.refuse("/receipt", "malformed_receipt", ReceiptError::Malformed.to_string());
+            return fields.finish(None);
+        }
+        Err(ReceiptError::UnknownKey | ReceiptError::NotAuthentic) => VerificationAnswer::default(),
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}

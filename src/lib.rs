@@ -1,0 +1,34 @@
+//! `lostcard` tells organizations that must check identity cards whether the card in front of them has been reported lost,
+//! stolen or replaced.
+//!
+//! # The layers
+//! Dependencies point down; `tests/tidy.rs` keeps it so.
+//! ```text
+//! main -> cli -> app -> http -> service -> registry -> store -> crypto -> domain
+//!                      http -> access, limits -> store, crypto, domain
+//! ```
+//!
+//! # The walk of one check
+//! 1. [`http::checks::create`]: [`http::extract::Caller`] in the handler's signature authenticates, authorizes and spends the
+//!    limit; [`http::fields`] turns the body into domain types.
+//! 2. [`service::checks::Checks::check`] derives the lookup key: one HMAC ([`crypto::digest`]).
+//! 3. [`registry::Registry::lookup`] loads the snapshot once: lease valid and key absent means not listed, without I/O;
+//!    otherwise a copy in memory that is new enough, or the store.
+//! 4. [`domain::verdict::decide`] decides.
+//! 5. [`service::receipts::ReceiptSigner`] signs the receipt together with those that wait at the same moment.
+//! 6. `write_answer` in [`http::checks`] writes the answer; [`http::boundary`] adds the headers.
+
+pub mod access;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod domain;
+pub mod http;
+pub mod limits;
+pub mod registry;
+pub mod sample;
+pub mod service;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,178 @@
+//! Keeps a node's snapshot current: applies the change feed, renews the lease, rebuilds the filter in the background.
+//! The only writer of the snapshot. Invariants: the lease counts from *before* the question was asked; within an epoch the
+//! sequence never falls and has no gap, else everything is loaded anew.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use super::snapshot::{Filter, Snapshot};
+use super::{Registry, RegistryError};
+use crate::clock::Rfc3339;
+use crate::crypto::digest::LookupKey;
+use crate::store::feed::{Change, ChangeKind, PAGE_CHANGES_MAX};
+
+/// Told of every change that is not a listing's.
+pub type OnOtherChange = Box<dyn Fn(&Change) + Send + Sync>;
+
+/// Follows the feed for one registry.
+pub struct Follower {
+    registry: Arc<Registry>,
+    on_other: OnOtherChange,
+    rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
+    failing: bool,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("failing", &self.failing).finish_non_exhaustive()
+    }
+}
+
+impl Follower {
+    pub fn new(registry: Arc<Registry>, on_other: OnOtherChange) -> Self {
+        Self { registry, on_other, rebuild: None, failing: false }
+    }
+
+    /// Loads everything and catches up: after it the node may answer.
+    pub async fn load(&mut self) -> Result<(), RegistryError> {
+        self.reload().await?;
+        self.poll().await
+    }
+
+    /// Follows until the task is dropped.
+    pub async fn run(mut self) {
+        loop {
+            let registry = Arc::clone(&self.registry);
+            tokio::select! {
+                () = registry.wake.notified() => {}
+                () = tokio::time::sleep(registry.options.poll) => {}
+            }
+            match self.poll().await {
+                Ok(()) if self.failing => {
+                    self.failing = false;
+                    info!("the feed can be followed again");
+                }
+                Ok(()) => {}
+                Err(failure) => {
+                    registry.metrics.follower_failures.inc();
+                    // Once per outage: the lease runs out by itself and readiness tells the rest.
+                    if !std::mem::replace(&mut self.failing, true) {
+                        error!(error = %failure, "the feed cannot be followed; checks go to the store when the lease ends");
+                    }
+                }
+            }
+            self.tend_rebuild().await;
+        }
+    }
+
+    /// Asks for every change since the last poll and renews the lease.
+    async fn poll(&mut self) -> Result<(), RegistryError> {
+        let registry = Arc::clone(&self.registry);
+        // Before the question: a change committed after this moment may be missing from the answer, and the lease must
+        // run out before anybody relies on it.
+        let (asked_at_ns, asked_at_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
+        let mut snapshot = Snapshot::clone(&registry.snapshot.load());
+        loop {
+            let page = registry.store.feed_after(snapshot.sequence).await?;
+            let expected = snapshot.sequence + page.changes.len() as u64;
+            let is_whole = page.changes.len() as i64 == PAGE_CHANGES_MAX || expected == page.head;
+            let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
+            if *page.epoch != *snapshot.epoch || page.head < snapshot.sequence || last != expected || !is_whole {
+                warn!(
+                    known = snapshot.sequence,
+                    head = page.head,
+                    "the feed went back, has a gap or is another one: loading everything anew"
+                );
+                registry.metrics.epoch_changes.inc();
+                return Box::pin(self.load()).await;
+            }
+            snapshot = snapshot.with_changes(&self.sort_out(&page.changes), expected);
+            if expected == page.head {
+                break;
+            }
+        }
+        let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
+        snapshot.lease_until_ns = asked_at_ns.saturating_add(lease_ns);
+        snapshot.as_of = Rfc3339::of(asked_at_ms);
+        self.publish(snapshot, asked_at_ms);
+        Ok(())
+    }
+
+    /// Listings for the snapshot; everything else to whoever remembers it.
+    fn sort_out(&self, changes: &[Change]) -> Vec<(u64, u64)> {
+        let mut listings = Vec::with_capacity(changes.len());
+        for change in changes {
+            match (change.kind, <[u8; 16]>::try_from(change.subject.as_slice())) {
+                (ChangeKind::Listing, Ok(key)) => {
+                    listings.push((LookupKey::from_bytes(key).prefix(), change.sequence));
+                }
+                (ChangeKind::Listing, Err(_)) => {
+                    error!(sequence = change.sequence, "a listing change without a lookup key")
+                }
+                _ => (self.on_other)(change),
+            }
+        }
+        listings
+    }
+
+    fn publish(&self, snapshot: Snapshot, asked_at_ms: i64) {
+        let metrics = &self.registry.metrics;
+        metrics.feed_sequence.set(i64::try_from(snapshot.sequence).unwrap_or(i64::MAX));
+        metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
+        metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
+        metrics.lease_as_of_ms.set(asked_at_ms);
+        let sequence = snapshot.sequence;
+        self.registry.snapshot.store(Arc::new(snapshot));
+        self.registry.known.send_replace(sequence);
+    }
+
+    /// Starts a rebuild when the recent changes have grown, and puts a finished one in place.
+    async fn tend_rebuild(&mut self) {
+        let current = self.registry.snapshot.load_full();
+        let due = current.recent.len() >= self.registry.options.rebuild_after;
+        match self.rebuild.take_if(|task| task.is_finished()) {
+            Some(task) => match task.await.map_err(|_| RegistryError::Stopped).flatten() {
+                // Invariant 12: a filter older than the one in place would lose changes.
+                Ok(filter) if filter.built_at >= current.filter.built_at => {
+                    let swapped = Snapshot::clone(&current).with_filter(Arc::new(filter));
+                    self.registry.snapshot.store(Arc::new(swapped));
+                }
+                Ok(_) => {}
+                Err(failure) => error!(error = %failure, "the filter was not rebuilt; it will be tried again"),
+            },
+            None if due && self.rebuild.is_none() => {
+                let registry = Arc::clone(&self.registry);
+                self.rebuild =
+                    Some(tokio::spawn(async move { build_filter(&registry).await.map(|(filter, _)| filter) }));
+            }
+            None => {}
+        }
+    }
+
+    /// Forgets everything and reads it again.
+    async fn reload(&mut self) -> Result<(), RegistryError> {
+        self.rebuild = None;
+        self.registry.snapshot.store(Arc::new(Snapshot::unknown()));
+        self.registry.known.send_replace(0);
+        let (filter, epoch) = build_filter(&self.registry).await?;
+        info!(numbers = filter.keys(), sequence = filter.built_at, "registry loaded");
+        let loaded = Snapshot {
+            sequence: filter.built_at,
+            filter: Arc::new(filter),
+            epoch: Arc::from(epoch),
+            ..Snapshot::unknown()
+        };
+        self.registry.snapshot.store(Arc::new(loaded));
+        Ok(())
+    }
+}
+
+async fn build_filter(registry: &Registry) -> Result<(Filter, String), RegistryError> {
+    let (sequence, epoch, prefixes) = registry.store.listed_prefixes().await?;
+    let build = tokio::task::spawn_blocking(move || Filter::build(prefixes, sequence));
+    let filter = build.await.map_err(|_| RegistryError::Stopped)??;
+    Ok((filter, epoch))
+}

@@ -1,0 +1,156 @@
+//! What is listed, as this node knows it: `Registry::lookup` is the ladder snapshot -> local copies -> store.
+//! Invariants: no negative without a valid lease or a read of the store; a positive is exact, never the filter's word alone;
+//! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
+
+pub mod cache;
+pub mod follower;
+pub mod snapshot;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::{Clock, Rfc3339};
+use crate::crypto::digest::LookupKey;
+use crate::domain::verdict::Listing;
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+use cache::{Copy, LocalCache};
+use snapshot::{Presence, Snapshot};
+
+/// How far timers may run apart from the clock that leases are measured by.
+const LEASE_DRIFT: Duration = Duration::from_millis(50);
+
+/// Bounds and times of the registry.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    /// How long a snapshot may answer after the moment of its poll.
+    pub lease: Duration,
+    /// How often the follower asks.
+    pub poll: Duration,
+    /// Listings kept in memory.
+    pub listings_max: usize,
+    /// Recent changes that start a rebuild of the filter.
+    pub rebuild_after: usize,
+    /// How long one look-up may wait for the store.
+    pub store_timeout: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(1),
+            poll: Duration::from_millis(250),
+            listings_max: 100_000,
+            rebuild_after: 50_000,
+            store_timeout: Duration::from_millis(250),
+        }
+    }
+}
+
+/// The registry cannot answer: no verdict, never a guess.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the store did not answer in time")]
+    TooSlow,
+    #[error("the filter cannot be built")]
+    Filter(#[from] snapshot::FilterError),
+    #[error("the follower has stopped")]
+    Stopped,
+}
+
+/// What is listed of a number, and how fresh that is.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding {
+    pub listing: Option<Listing>,
+    pub sequence: u64,
+    pub as_of: Rfc3339,
+}
+
+/// A node's knowledge of the registry.
+#[derive(Debug)]
+pub struct Registry {
+    options: RegistryOptions,
+    clock: Clock,
+    store: Store,
+    metrics: Arc<Metrics>,
+    snapshot: ArcSwap<Snapshot>,
+    local: LocalCache,
+    /// Wakes the follower before its next turn.
+    wake: Notify,
+    /// The sequence of the snapshot in place.
+    known: watch::Sender<u64>,
+}
+
+impl Registry {
+    /// A registry that knows nothing until its follower has loaded it.
+    pub fn new(options: RegistryOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
+        Self {
+            local: LocalCache::new(options.listings_max),
+            snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
+            wake: Notify::new(),
+            known: watch::Sender::new(0),
+            options,
+            clock,
+            store,
+            metrics,
+        }
+    }
+
+    /// Whether this node may answer from memory now.
+    pub fn is_current(&self) -> bool {
+        self.snapshot.load().is_leased(self.clock.boot_ns())
+    }
+
+    /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
+    pub fn lookup_in_memory(&self, key: &LookupKey) -> Option<Finding> {
+        let snapshot = self.snapshot.load();
+        if !snapshot.is_leased(self.clock.boot_ns()) {
+            return None;
+        }
+        let finding = |listing| Finding { listing, sequence: snapshot.sequence, as_of: snapshot.as_of };
+        match snapshot.presence(key) {
+            Presence::Absent => {
+                self.metrics.lookups_filter.inc();
+                Some(finding(None))
+            }
+            Presence::Maybe { fresh_from } => {
+                let copy = self.local.find(key, fresh_from)?;
+                self.metrics.lookups_local.inc();
+                Some(finding(copy.listing))
+            }
+        }
+    }
+
+    /// What is listed of a number: from memory where memory is current, else from the store.
+    pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
+        match self.lookup_in_memory(key) {
+            Some(finding) => Ok(finding),
+            None => self.lookup_in_store(key).await.inspect_err(|_| self.metrics.lookups_failed.inc()),
+        }
+    }
+
+    async fn lookup_in_store(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
+        // Taken before the read: the answer is at least as new as this.
+        let as_of = Rfc3339::of(self.clock.now_ms());
+        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(key));
+        let (sequence, records) = read.await.map_err(|_| RegistryError::TooSlow)??;
+        let listing = Listing::from_records(records);
+        self.local.keep(*key, Copy { listing, sequence });
+        self.metrics.lookups_store.inc();
+        Ok(Finding { listing, sequence, as_of })
+    }
+
+    /// Waits until every check that starts from now on knows the change: the step between commit and 201. Either the snapshot
+    /// holds it, or the lease of every snapshot that does not has run out, since such a lease counts from before the commit.
+    pub async fn published(&self, sequence: u64) {
+        let mut known = self.known.subscribe();
+        self.wake.notify_one();
+        let _ =
+            tokio::time::timeout(self.options.lease + LEASE_DRIFT, known.wait_for(|known| *known >= sequence)).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! Checks: from a number's digest to a verdict with its receipt. The hot path: see the walk in `lib.rs`.
+//! A check that finds nothing leaves nothing behind; what goes into a receipt is a commitment, not the number.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::ServiceError;
+use super::receipts::ReceiptSigner;
+use crate::access::Principal;
+use crate::clock::{Clock, Rfc3339};
+use crate::crypto::digest::IdDigest;
+use crate::crypto::receipt::{NewClaims, commitment};
+use crate::crypto::{Keyring, random};
+use crate::domain::report::Label;
+use crate::domain::verdict::{Listing, Purpose, Verdict, decide};
+use crate::registry::{Finding, Registry, RegistryError};
+use crate::telemetry::{Metrics, seconds};
+
+/// The question.
+#[derive(Debug)]
+pub struct Check {
+    pub digest: IdDigest,
+    pub card_valid_from: Option<Date>,
+    pub purpose: Purpose,
+    pub site: Option<Label>,
+    pub client_ref: Option<Label>,
+    pub wants_receipt: bool,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub check_id: Uuid,
+    pub verdict: Verdict,
+    pub listing: Option<Listing>,
+    pub as_of: Rfc3339,
+    pub sequence: u64,
+    pub receipt: Option<Receipt>,
+}
+
+/// The signed verdict, and the salt that opens it: returned once, then forgotten.
+#[derive(Debug)]
+pub struct Receipt {
+    pub text: String,
+    pub salt: [u8; 32],
+}
+
+/// A check that is decided and waits for its signature.
+struct Decided {
+    answer: Answer,
+    claims: Option<(String, [u8; 32])>,
+}
+
+/// Answers checks, one instance a worker.
+#[derive(Debug)]
+pub struct Checks {
+    clock: Clock,
+    keyring: Arc<Keyring>,
+    registry: Arc<Registry>,
+    signer: Rc<ReceiptSigner>,
+    metrics: Arc<Metrics>,
+    issuer_json: String,
+}
+
+impl Checks {
+    pub fn new(
+        issuer: &str,
+        clock: Clock,
+        keyring: Arc<Keyring>,
+        registry: Arc<Registry>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let issuer_json = serde_json::Value::from(issuer).to_string();
+        let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
+        Self { clock, keyring, registry, signer: Rc::new(signer), metrics, issuer_json }
+    }
+
+    /// Answers one check.
+    pub async fn check(&self, caller: &Principal, check: &Check) -> Result<Answer, ServiceError> {
+        let started_ns = self.clock.boot_ns();
+        let finding = self.registry.lookup(&self.keyring.pepper().lookup_key(&check.digest)).await?;
+        let Decided { mut answer, claims } = self.decide(caller, check, &finding);
+        if let Some((claims, salt)) = claims {
+            let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
+            answer.receipt = Some(Receipt { text, salt });
+        }
+        self.metrics.check_seconds.observe(seconds(self.clock.boot_ns() - started_ns));
+        Ok(answer)
+    }
+
+    /// Answers a batch, each item for itself; one signature covers all their receipts.
+    pub async fn check_all<E: From<RegistryError>>(
+        &self,
+        caller: &Principal,
+        checks: Vec<Result<Check, E>>,
+    ) -> Vec<Result<Answer, E>> {
+        let mut answers = Vec::with_capacity(checks.len());
+        let (mut claims, mut waiting) = (Vec::new(), Vec::new());
+        for check in checks {
+            let answer = match check {
+                Ok(check) => match self.registry.lookup(&self.keyring.pepper().lookup_key(&check.digest)).await {
+                    Ok(finding) => {
+                        let decided = self.decide(caller, &check, &finding);
+                        if let Some((text, salt)) = decided.claims {
+                            claims.push(text);
+                            waiting.push((answers.len(), salt));
+                        }
+                        Ok(decided.answer)
+                    }
+                    Err(error) => Err(E::from(error)),
+                },
+                Err(error) => Err(error),
+            };
+            answers.push(answer);
+        }
+        for ((index, salt), text) in waiting.into_iter().zip(self.signer.sign_all(&claims)) {
+            if let Some(Ok(answer)) = answers.get_mut(index) {
+                answer.receipt = Some(Receipt { text, salt });
+            }
+        }
+        answers
+    }
+
+    fn decide(&self, caller: &Principal, check: &Check, finding: &Finding) -> Decided {
+        let now_ms = self.clock.now_ms();
+        let verdict = decide(check.card_valid_from, finding.listing.as_ref());
+        self.metrics.verdict(verdict).inc();
+        let answer = Answer {
+            check_id: random::uuid_v7(now_ms),
+            verdict,
+            listing: finding.listing,
+            as_of: finding.as_of,
+            sequence: finding.sequence,
+            receipt: None,
+        };
+        let claims = check.wants_receipt.then(|| {
+            let salt = random::bytes::<32>();
+            let claims = NewClaims {
+                iss_json: &self.issuer_json,
+                organization: caller.client.organization_id,
+                now_s: now_ms.div_euclid(1000),
+                check_id: answer.check_id,
+                verdict,
+                as_of: finding.as_of.as_str(),
+                sequence: finding.sequence,
+                commitment: commitment(&salt, &check.digest, check.card_valid_from),
+            };
+            (claims.encode(), salt)
+        });
+        Decided { answer, claims }
+    }
+}

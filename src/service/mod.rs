@@ -1,0 +1,29 @@
+//! The use cases: what a check, a report, a replacement, a verification *do*, in order. One-way: calls registry, store, crypto
+//! and domain; never sees HTTP, never decides a status code. Invariants: a verdict is only ever decided on a `Finding`;
+//! whoever is told 201 is told so after commit and publication.
+
+pub mod checks;
+pub mod receipts;
+pub mod reports;
+
+use crate::crypto::seal::SealError;
+use crate::domain::report::InvalidTransition;
+use crate::registry::RegistryError;
+use crate::store::StoreError;
+
+/// A use case could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Transition(#[from] InvalidTransition),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("the key was used for another request")]
+    IdempotencyKeyReused,
+    #[error("the receipt could not be signed")]
+    NotSigned,
+}

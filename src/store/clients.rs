@@ -1,0 +1,216 @@
+//! Organizations, their clients and the clients' credentials; revoked tokens. Always reached by id; secrets stand as hashes.
+//! Each change is in the feed, so that a running node drops what it remembered.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::feed::ChangeKind;
+use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid};
+use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+
+/// An organization as it is stored.
+#[derive(Debug, Clone)]
+pub struct Organization {
+    pub organization_id: Uuid,
+    pub name: OrganizationName,
+    pub kind: OrganizationKind,
+    pub region: RegionCode,
+    /// None: the configured default.
+    pub rate: Option<Rate>,
+    pub created_at_ms: i64,
+}
+
+/// A client as it is stored.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub client_id: Uuid,
+    pub organization_id: Uuid,
+    pub scopes: Scopes,
+    pub rate: Option<Rate>,
+    pub created_at_ms: i64,
+    pub disabled_at_ms: Option<i64>,
+}
+
+/// How a client proves who it is.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// SHA-256 of a secret of 256 random bits: nothing slower is needed where nothing can be guessed.
+    SecretHash([u8; 32]),
+    /// A public key as JWK, for `private_key_jwt` (RFC 7523).
+    Key(String),
+}
+
+/// A client has at most so many live credentials.
+pub const CREDENTIALS_MAX: usize = 2;
+
+impl Store {
+    pub async fn find_organization(&self, id: Uuid) -> Result<Option<Organization>, StoreError> {
+        let row = sqlx::query(
+            "SELECT organization_id, name, kind, region, rate, created_at FROM organizations WHERE organization_id = $1",
+        )
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read_organization).transpose()
+    }
+
+    pub async fn find_client(&self, id: Uuid) -> Result<Option<Client>, StoreError> {
+        let row = sqlx::query(
+            "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients WHERE client_id = $1",
+        )
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read_client).transpose()
+    }
+
+    /// Every client, oldest first.
+    pub async fn list_clients(&self) -> Result<Vec<Client>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients ORDER BY client_id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_client).collect()
+    }
+
+    /// A client's live credentials, newest first.
+    pub async fn list_proofs(&self, client: Uuid) -> Result<Vec<Proof>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, secret_hash, jwk FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
+        )
+        .bind(client.as_bytes().as_slice())
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &AnyRow| match row.try_get::<&str, _>("kind")? {
+            "secret" => Ok(Proof::SecretHash(get_bytes(row, "secret_hash")?)),
+            "key" => Ok(Proof::Key(row.try_get("jwk")?)),
+            _ => Err(StoreError::Corrupt("client_credentials.kind")),
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Fingerprints of revoked tokens; those revoked before `since_ms` have expired by themselves.
+    pub async fn list_revoked_tokens(&self, since_ms: i64) -> Result<Vec<[u8; 32]>, StoreError> {
+        let rows = sqlx::query("SELECT token_hash FROM revoked_tokens WHERE revoked_at >= $1")
+            .bind(since_ms)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| get_bytes(row, "token_hash")).collect()
+    }
+}
+
+impl WriteTx {
+    pub async fn insert_organization(&mut self, new: &Organization) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO organizations (organization_id, name, kind, region, rate, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(new.organization_id.as_bytes().as_slice())
+        .bind(new.name.as_str())
+        .bind(new.kind.as_str())
+        .bind(new.region.as_str())
+        .bind(new.rate.map(|rate| rate.to_string()))
+        .bind(new.created_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        self.record_change(ChangeKind::Organization, new.organization_id.as_bytes()).await?;
+        Ok(())
+    }
+
+    pub async fn insert_client(&mut self, new: &Client) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO clients (client_id, organization_id, scopes, rate, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(new.client_id.as_bytes().as_slice())
+        .bind(new.organization_id.as_bytes().as_slice())
+        .bind(new.scopes.to_string())
+        .bind(new.rate.map(|rate| rate.to_string()))
+        .bind(new.created_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        self.record_change(ChangeKind::Client, new.client_id.as_bytes()).await?;
+        Ok(())
+    }
+
+    /// Adds a credential and drops those beyond the newest two.
+    pub async fn add_proof(
+        &mut self,
+        client: Uuid,
+        credential: Uuid,
+        proof: &Proof,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let (kind, hash, jwk) = match proof {
+            Proof::SecretHash(hash) => ("secret", Some(hash.to_vec()), None),
+            Proof::Key(jwk) => ("key", None, Some(jwk.as_str())),
+        };
+        sqlx::query(
+            "INSERT INTO client_credentials (credential_id, client_id, kind, secret_hash, jwk, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(credential.as_bytes().as_slice())
+        .bind(client.as_bytes().as_slice())
+        .bind(kind)
+        .bind(hash)
+        .bind(jwk)
+        .bind(now_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "DELETE FROM client_credentials WHERE client_id = $1 AND credential_id NOT IN \
+             (SELECT credential_id FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2)",
+        )
+        .bind(client.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        Ok(())
+    }
+
+    /// Disables a client for good; false if there is none.
+    pub async fn disable_client(&mut self, client: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE clients SET disabled_at = COALESCE(disabled_at, $1) WHERE client_id = $2")
+            .bind(now_ms)
+            .bind(client.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Revokes one token by its fingerprint.
+    pub async fn revoke_token(&mut self, token: &[u8; 32], now_ms: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO revoked_tokens (token_hash, revoked_at) VALUES ($1, $2) ON CONFLICT (token_hash) DO NOTHING",
+        )
+        .bind(token.as_slice())
+        .bind(now_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        self.record_change(ChangeKind::Token, token).await?;
+        Ok(())
+    }
+}
+
+fn read_organization(row: &AnyRow) -> Result<Organization, StoreError> {
+    Ok(Organization {
+        organization_id: get_uuid(row, "organization_id")?,
+        name: get_parsed(row, "name", OrganizationName::parse)?,
+        kind: get_parsed(row, "kind", OrganizationKind::parse)?,
+        region: get_parsed(row, "region", RegionCode::parse)?,
+        rate: get_parsed_opt(row, "rate", Rate::parse)?,
+        created_at_ms: row.try_get("created_at")?,
+    })
+}
+
+fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
+    Ok(Client {
+        client_id: get_uuid(row, "client_id")?,
+        organization_id: get_uuid(row, "organization_id")?,
+        scopes: get_parsed(row, "scopes", Scopes::parse)?,
+        rate: get_parsed_opt(row, "rate", Rate::parse)?,
+        created_at_ms: row.try_get("created_at")?,
+        disabled_at_ms: row.try_get("disabled_at")?,
+    })
+}

@@ -1,0 +1,122 @@
+//! The ordered change feed: every change has a sequence number without gaps, given in its own transaction.
+//! `UPDATE feed_head` holds the row lock until commit, so sequence order is commit order (a database sequence would not be).
+//! What a follower does with the changes is in `registry`.
+
+use sqlx::{QueryBuilder, Row};
+
+use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+
+/// What kind of thing changed, and so who must look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A number's listing; the subject is its lookup key.
+    Listing,
+    /// A client or its credentials; the subject is its id.
+    Client,
+    /// An organization; the subject is its id.
+    Organization,
+    /// A token was revoked; the subject is its fingerprint.
+    Token,
+}
+
+impl ChangeKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Listing => "listing",
+            Self::Client => "client",
+            Self::Organization => "organization",
+            Self::Token => "token",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Listing, Self::Client, Self::Organization, Self::Token].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// One row of the feed.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub sequence: u64,
+    pub kind: ChangeKind,
+    pub subject: Vec<u8>,
+}
+
+/// A piece of the feed, with the head as it was when the piece was read.
+#[derive(Debug)]
+pub struct FeedPage {
+    pub epoch: String,
+    pub head: u64,
+    pub changes: Vec<Change>,
+}
+
+/// The most changes that one page holds.
+pub const PAGE_CHANGES_MAX: i64 = 10_000;
+/// The most rows of one multi-row statement.
+const ROWS_PER_INSERT: usize = 500;
+
+impl Store {
+    /// The changes after `after`, in one statement, so that head and rows are of one moment.
+    pub async fn feed_after(&self, after: u64) -> Result<FeedPage, StoreError> {
+        let rows = sqlx::query(
+            "SELECT h.seq AS head, h.epoch AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject \
+             FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
+        )
+        .bind(as_i64(after))
+        .bind(PAGE_CHANGES_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
+        let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<Option<i64>, _>("seq")?.is_some() {
+                changes.push(Change {
+                    sequence: get_u64(row, "seq")?,
+                    kind: ChangeKind::parse(row.try_get("kind")?).ok_or(StoreError::Corrupt("feed.kind"))?,
+                    subject: row.try_get("subject")?,
+                });
+            }
+        }
+        Ok(FeedPage { epoch, head, changes })
+    }
+
+    /// Head, number of rows and greatest sequence: equal, or the feed has a gap.
+    pub async fn feed_totals(&self) -> Result<(u64, u64, u64), StoreError> {
+        let row = sqlx::query(
+            "SELECT h.seq AS head, (SELECT COUNT(*) FROM feed) AS total, \
+             (SELECT COALESCE(MAX(seq), 0) FROM feed) AS greatest FROM feed_head h",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((get_u64(&row, "head")?, get_u64(&row, "total")?, get_u64(&row, "greatest")?))
+    }
+}
+
+impl WriteTx {
+    /// Records one change; returns its sequence.
+    pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<u64, StoreError> {
+        self.record_changes(kind, &[subject]).await
+    }
+
+    /// Records changes in order; returns the sequence of the last. Call it last in the transaction: it takes the lock that
+    /// orders all writers.
+    pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<u64, StoreError> {
+        let count = as_i64(subjects.len() as u64);
+        let row = sqlx::query("UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq")
+            .bind(count)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let last: i64 = row.try_get("seq")?;
+        let mut sequence = last - count;
+        for chunk in subjects.chunks(ROWS_PER_INSERT) {
+            let mut insert = QueryBuilder::new("INSERT INTO feed (seq, kind, subject) ");
+            insert.push_values(chunk, |mut row, subject| {
+                sequence += 1;
+                row.push_bind(sequence).push_bind(kind.as_str()).push_bind(subject.to_vec());
+            });
+            insert.build().execute(&mut *self.tx).await?;
+        }
+        u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))
+    }
+}

@@ -1,0 +1,182 @@
+//! SQL, and all of it. Invariants: every change of the registry and its row of the feed are committed in one transaction
+//! (`WriteTx::record_changes`), so the feed has no gap; nothing here decides what a listing means, and nothing holds a number
+//! or an unsealed digest. The store is the truth: everything else is a copy that must prove that it is current.
+
+pub mod clients;
+pub mod feed;
+pub mod idempotency;
+pub mod imports;
+pub mod keys;
+pub mod reports;
+mod schema;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyPool, Executor, Row, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use crate::crypto::random;
+use schema::Dialect;
+
+/// How the store is reached, and its bounds.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite:PATH`; none means the embedded store of the data folder.
+    pub url: Option<String>,
+    pub connections_max: u32,
+    /// How long a caller waits for a connection before it is told that the store is busy.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { url: None, connections_max: 8, acquire_timeout: Duration::from_millis(250) }
+    }
+}
+
+/// The store did not do what it was asked. What a client is told of it is decided in `http`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database URL names no supported database: sqlite:PATH")]
+    UnknownUrl,
+    #[error("the store is busy")]
+    Busy,
+    #[error("the store's disk is full")]
+    Full,
+    #[error("the store is read-only")]
+    ReadOnly,
+    #[error("the store cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the store did not confirm the commit: it may or may not have happened")]
+    OutcomeUnknown(#[source] sqlx::Error),
+    #[error("a row does not hold what was written: {0}")]
+    Corrupt(&'static str),
+    #[error("the schema cannot be brought up to date")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        schema::classify(error)
+    }
+}
+
+/// The registry's database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    dialect: Dialect,
+    writers: Arc<Semaphore>,
+}
+
+impl Store {
+    /// Connects, and brings the schema up to date.
+    pub async fn open(options: &StoreOptions, data: &Path) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data));
+        let dialect = Dialect::of(&url)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(options.connections_max)
+            .min_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for setting in dialect.connection_settings() {
+                        connection.execute(*setting).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await?;
+        let store = Self { pool, dialect, writers: Arc::new(Semaphore::new(dialect.writers_max())) };
+        store.dialect.migrator().run(&store.pool).await?;
+        store.ensure_head().await?;
+        Ok(store)
+    }
+
+    /// Begins a transaction that writes. Writers of one process take turns here, fairly, rather than in the database's lock.
+    pub async fn begin(&self) -> Result<WriteTx, StoreError> {
+        let Ok(turn) = Arc::clone(&self.writers).acquire_owned().await else {
+            return Err(StoreError::Busy);
+        };
+        let tx = self.pool.begin_with(self.dialect.begin_write()).await?;
+        Ok(WriteTx { tx, _turn: turn })
+    }
+
+    /// Ends every connection, checkpointing what is embedded.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn begin_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.pool.begin_with(self.dialect.begin_read()).await?)
+    }
+
+    async fn ensure_head(&self) -> Result<(), StoreError> {
+        let epoch = hex::encode(random::bytes::<16>());
+        sqlx::query("INSERT INTO feed_head (id, seq, epoch) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING")
+            .bind(epoch)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A transaction that writes: dropped, it is rolled back.
+#[derive(Debug)]
+pub struct WriteTx {
+    tx: Transaction<'static, Any>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl WriteTx {
+    /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(|error| match schema::classify(error) {
+            StoreError::Unavailable(error) => StoreError::OutcomeUnknown(error),
+            certain => certain,
+        })
+    }
+}
+
+fn get_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {
+    Uuid::from_slice(row.try_get::<&[u8], _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+fn get_bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+    row.try_get::<&[u8], _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+fn get_u64(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+/// A column that holds a word, a date or a code, by the parser of its type.
+fn get_parsed<T>(row: &AnyRow, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+    parse(row.try_get::<&str, _>(column)?).ok_or(StoreError::Corrupt(column))
+}
+
+/// The same for a column that may be null.
+fn get_parsed_opt<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    row.try_get::<Option<&str>, _>(column)?.map(|text| parse(text).ok_or(StoreError::Corrupt(column))).transpose()
+}
+
+fn parse_date(text: &str) -> Option<jiff::civil::Date> {
+    text.parse().ok()
+}
+
+/// A sequence as the databases hold it.
+fn as_i64(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}

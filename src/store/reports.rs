@@ -1,0 +1,267 @@
+//! Loss reports and replacements, and what a number's records are when its listing is asked for.
+//! A transition updates the row; nothing is deleted by it. Every writer here is followed by `WriteTx::record_change`.
+
+use jiff::civil::Date;
+use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
+use uuid::Uuid;
+
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
+use crate::clock::beijing_date;
+use crate::crypto::digest::LookupKey;
+use crate::crypto::seal::Envelope;
+use crate::domain::card::CardValidity;
+use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
+use crate::domain::verdict::Record;
+
+/// How a number stands in a row.
+#[derive(Debug, Clone)]
+pub struct SealedNumber {
+    pub lookup_key: LookupKey,
+    pub key_version: u32,
+    /// The digest, sealed: from it the lookup key of another pepper can be made.
+    pub sealed_digest: Vec<u8>,
+}
+
+/// A loss report to be stored.
+#[derive(Debug, Clone)]
+pub struct NewReport {
+    pub report_id: Uuid,
+    /// None: imported, owned by no organization.
+    pub organization: Option<Uuid>,
+    pub number: SealedNumber,
+    pub validity: CardValidity,
+    pub reason: Reason,
+    pub lost_on: Option<Date>,
+    pub reporter: Reporter,
+    pub office: OfficeCode,
+    pub channel: Channel,
+    pub contact: Option<Envelope>,
+    pub reported_at_ms: i64,
+}
+
+/// A stored loss report.
+#[derive(Debug, Clone)]
+pub struct StoredReport {
+    pub report: LossReport,
+    pub lookup_key: LookupKey,
+    /// Of the report's last change.
+    pub sequence: u64,
+}
+
+/// A replacement to be stored.
+#[derive(Debug, Clone)]
+pub struct NewReplacement {
+    pub replacement_id: Uuid,
+    pub organization: Uuid,
+    pub number: SealedNumber,
+    pub card_valid_from: Date,
+    pub office: OfficeCode,
+    pub recorded_at_ms: i64,
+}
+
+/// How a report came to its end.
+#[derive(Debug, Clone)]
+pub struct Closing<'a> {
+    pub at_ms: i64,
+    pub office: &'a OfficeCode,
+    pub withdrawal: Option<WithdrawalReason>,
+}
+
+const REPORT_COLUMNS: &str =
+    "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
+/// `SQLite` takes at most 32,766 parameters a statement, `PostgreSQL` 65,535.
+const REPORTS_PER_INSERT: usize = 400;
+
+impl Store {
+    /// An organization's own report.
+    pub async fn find_report(&self, organization: Uuid, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
+                .bind(report.as_bytes().as_slice())
+                .bind(organization.as_bytes().as_slice())
+                .fetch_optional(&self.pool)
+                .await?;
+        row.as_ref().map(read_report).transpose()
+    }
+
+    /// An organization's own reports of a number, newest first.
+    pub async fn list_reports(&self, organization: Uuid, key: &LookupKey) -> Result<Vec<StoredReport>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{REPORT_COLUMNS} WHERE lookup_key = $1 AND organization_id = $2 ORDER BY reported_at DESC, report_id DESC LIMIT 100"
+        )))
+        .bind(key.as_bytes().as_slice())
+        .bind(organization.as_bytes().as_slice())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_report).collect()
+    }
+
+    /// Every record behind a number's listing, with the head of the feed at the same moment (one statement).
+    pub async fn records_of(&self, key: &LookupKey) -> Result<(u64, Vec<Record>), StoreError> {
+        let rows = sqlx::query(
+            "SELECT h.seq AS head, r.kind AS kind, r.state AS state, r.card_valid_from AS card_valid_from, r.dated AS dated \
+             FROM feed_head h LEFT JOIN ( \
+               SELECT 'report' AS kind, state, card_valid_from, reported_at AS dated \
+                 FROM loss_reports WHERE lookup_key = $1 AND state <> 'withdrawn' \
+               UNION ALL \
+               SELECT 'replacement' AS kind, '' AS state, card_valid_from, recorded_at AS dated \
+                 FROM replacements WHERE lookup_key = $1) r ON TRUE",
+        )
+        .bind(key.as_bytes().as_slice())
+        .fetch_all(&self.pool)
+        .await?;
+        let head = get_u64(rows.first().ok_or(StoreError::Corrupt("feed_head"))?, "head")?;
+        let mut records = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(record) = read_record(row)? {
+                records.push(record);
+            }
+        }
+        Ok((head, records))
+    }
+
+    /// The filter's 64 bits of every listed number, with the head of the feed at the same moment. Not sorted, with repeats.
+    pub async fn listed_prefixes(&self) -> Result<(u64, String, Vec<u64>), StoreError> {
+        use futures_util::TryStreamExt;
+        let mut tx = self.begin_read().await?;
+        let head = sqlx::query("SELECT seq, epoch FROM feed_head").fetch_one(&mut *tx).await?;
+        let mut prefixes = Vec::new();
+        for query in
+            ["SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements"]
+        {
+            let mut rows = sqlx::query(query).fetch(&mut *tx);
+            while let Some(row) = rows.try_next().await? {
+                prefixes.push(LookupKey::from_bytes(get_bytes(&row, "lookup_key")?).prefix());
+            }
+        }
+        Ok((get_u64(&head, "seq")?, head.try_get("epoch")?, prefixes))
+    }
+}
+
+impl WriteTx {
+    /// Stores reports. `sequence` is the feed sequence of the first; the others follow it.
+    pub async fn insert_reports(&mut self, reports: &[NewReport], sequence: u64) -> Result<(), StoreError> {
+        let mut next = as_i64(sequence);
+        for chunk in reports.chunks(REPORTS_PER_INSERT) {
+            let mut insert = QueryBuilder::new(
+                "INSERT INTO loss_reports (report_id, organization_id, lookup_key, key_version, sealed_digest, state, \
+                 card_valid_from, card_valid_until, reason, lost_on, reporter, office, channel, contact_key, \
+                 contact_sealed, reported_at, sequence) ",
+            );
+            insert.push_values(chunk, |mut row, report| {
+                let contact = report.contact.as_ref();
+                row.push_bind(report.report_id.as_bytes().to_vec())
+                    .push_bind(report.organization.map(|id| id.as_bytes().to_vec()))
+                    .push_bind(report.number.lookup_key.as_bytes().to_vec())
+                    .push_bind(i64::from(report.number.key_version))
+                    .push_bind(report.number.sealed_digest.clone())
+                    .push_bind(ReportState::Active.as_str())
+                    .push_bind(report.validity.valid_from().map(|date| date.to_string()))
+                    .push_bind(report.validity.valid_until().map(|date| date.to_string()))
+                    .push_bind(report.reason.as_str())
+                    .push_bind(report.lost_on.map(|date| date.to_string()))
+                    .push_bind(report.reporter.as_str())
+                    .push_bind(report.office.as_str().to_owned())
+                    .push_bind(report.channel.as_str())
+                    .push_bind(contact.map(|envelope| envelope.wrapped_key.clone()))
+                    .push_bind(contact.map(|envelope| envelope.sealed.clone()))
+                    .push_bind(report.reported_at_ms)
+                    .push_bind(next);
+                next += 1;
+            });
+            insert.build().execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// An organization's own report, inside a transaction that may change it.
+    pub async fn find_report(&mut self, organization: Uuid, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
+                .bind(report.as_bytes().as_slice())
+                .bind(organization.as_bytes().as_slice())
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        row.as_ref().map(read_report).transpose()
+    }
+
+    /// Every organization's active reports of a number: a replacement concerns them all.
+    pub async fn active_reports(&mut self, key: &LookupKey) -> Result<Vec<StoredReport>, StoreError> {
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE lookup_key = $1 AND state = 'active'")))
+                .bind(key.as_bytes().as_slice())
+                .fetch_all(&mut *self.tx)
+                .await?;
+        rows.iter().map(read_report).collect()
+    }
+
+    /// Writes a report's new state.
+    pub async fn close_report(
+        &mut self,
+        report: &LossReport,
+        closing: &Closing<'_>,
+        sequence: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE loss_reports SET state = $1, closed_at = $2, closed_by_office = $3, withdrawal_reason = $4, sequence = $5 \
+             WHERE report_id = $6",
+        )
+        .bind(report.state.as_str())
+        .bind(closing.at_ms)
+        .bind(closing.office.as_str())
+        .bind(closing.withdrawal.map(WithdrawalReason::as_str))
+        .bind(as_i64(sequence))
+        .bind(report.id.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores a replacement.
+    pub async fn insert_replacement(&mut self, new: &NewReplacement, sequence: u64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
+             card_valid_from, office, recorded_at, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(new.replacement_id.as_bytes().as_slice())
+        .bind(new.organization.as_bytes().as_slice())
+        .bind(new.number.lookup_key.as_bytes().as_slice())
+        .bind(i64::from(new.number.key_version))
+        .bind(new.number.sealed_digest.as_slice())
+        .bind(new.card_valid_from.to_string())
+        .bind(new.office.as_str())
+        .bind(new.recorded_at_ms)
+        .bind(as_i64(sequence))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
+    Ok(StoredReport {
+        report: LossReport {
+            id: get_uuid(row, "report_id")?,
+            state: get_parsed(row, "state", ReportState::parse)?,
+            card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
+            reported_at_ms: row.try_get("reported_at")?,
+            reason: get_parsed(row, "reason", Reason::parse)?,
+        },
+        lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
+        sequence: get_u64(row, "sequence")?,
+    })
+}
+
+fn read_record(row: &AnyRow) -> Result<Option<Record>, StoreError> {
+    let Some(kind) = row.try_get::<Option<&str>, _>("kind")? else { return Ok(None) };
+    let dated = beijing_date(row.try_get("dated")?);
+    let card_valid_from = get_parsed_opt(row, "card_valid_from", parse_date)?;
+    Ok(Some(match (kind, card_valid_from) {
+        ("report", card_valid_from) => {
+            Record::Report { state: get_parsed(row, "state", ReportState::parse)?, card_valid_from, reported_on: dated }
+        }
+        ("replacement", Some(card_valid_from)) => Record::Replacement { card_valid_from, recorded_on: dated },
+        _ => return Err(StoreError::Corrupt("card_valid_from")),
+    }))
+}

@@ -1,0 +1,104 @@
+//! What differs between the two databases, all of it: connecting, beginning, two words of the schema, error codes.
+//! Queries are the same for both and stand beside their aggregates.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use super::StoreError;
+
+/// Which database a URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+}
+
+impl Dialect {
+    pub(super) fn of(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) => Ok(Self::Sqlite),
+            _ => Err(StoreError::UnknownUrl),
+        }
+    }
+
+    /// Takes the write lock at once: a deferred transaction that has read cannot wait for it (`SQLITE_BUSY_SNAPSHOT`).
+    pub(super) fn begin_write(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Every read of the transaction sees the store at one moment.
+    pub(super) fn begin_read(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN DEFERRED",
+        }
+    }
+
+    /// How many transactions may write at a time from this process.
+    pub(super) fn writers_max(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+        }
+    }
+
+    /// What each new connection is told. FULL: with NORMAL a power cut loses acknowledged rows.
+    pub(super) fn connection_settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+                "PRAGMA busy_timeout = 5000",
+                "PRAGMA cache_size = -16384",
+            ],
+        }
+    }
+
+    pub(super) fn migrator(self) -> Migrator {
+        let embedded = sqlx::migrate!("./migrations");
+        let migrations = embedded.iter().map(|migration| self.translate(migration)).collect();
+        Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+    }
+
+    fn translate(self, migration: &Migration) -> Migration {
+        let (bytes, sequence_key) = match self {
+            Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY"),
+        };
+        let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
+        Migration::new(
+            migration.version,
+            migration.description.clone(),
+            migration.migration_type,
+            AssertSqlSafe(sql).into_sql_str(),
+            migration.no_tx,
+        )
+    }
+}
+
+/// The URL of the embedded store in a data folder.
+pub(super) fn embedded_url(data: &Path) -> String {
+    // The URL form needs the few characters that would end a path to be escaped (RFC 3986, 3.3).
+    let path = data.join("lostcard.db").to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("sqlite:{path}?mode=rwc")
+}
+
+/// What a failure of the driver means to a caller.
+pub(super) fn classify(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::PoolTimedOut => StoreError::Busy,
+        sqlx::Error::Database(database) => match database.code().as_deref().and_then(|code| code.parse::<u32>().ok()) {
+            // SQLite's primary result code is the low byte of the extended one (sqlite.org/rescode.html).
+            Some(code) => match code & 0xff {
+                5 | 6 => StoreError::Busy,
+                8 => StoreError::ReadOnly,
+                13 => StoreError::Full,
+                _ => StoreError::Unavailable(error),
+            },
+            None => StoreError::Unavailable(error),
+        },
+        _ => StoreError::Unavailable(error),
+    }
+}

@@ -1,0 +1,136 @@
+//! What the operator sees: the log and the metrics. No label, field or line may hold a number, a digest, a token or a path
+//! as it was sent: routes appear as their patterns. Counters are resolved once and are plain atomics afterwards.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::domain::verdict::Verdict;
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Starts the log on standard error. Other crates never log below `info`: what they trace (request heads, statements) is not
+/// ours to vouch for.
+pub fn init_log(level: LogLevel, json: bool) {
+    let own = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("lostcard", own);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second start in one process (tests) keeps the first subscriber.
+    let _ =
+        if json { registry.with(layer.json()).try_init() } else { registry.with(layer.with_ansi(false)).try_init() };
+}
+
+/// Every metric of a node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    verdicts: [IntCounter; 4],
+    pub check_seconds: Histogram,
+    pub lookups_filter: IntCounter,
+    pub lookups_local: IntCounter,
+    pub lookups_store: IntCounter,
+    pub lookups_failed: IntCounter,
+    pub reports: IntCounter,
+    pub receipt_heads: IntCounter,
+    pub receipts: IntCounter,
+    pub tokens_issued: IntCounter,
+    pub tokens_verified: IntCounter,
+    pub tokens_refused: IntCounter,
+    pub limited: IntCounterVec,
+    pub problems: IntCounterVec,
+    pub feed_sequence: IntGauge,
+    pub filter_keys: IntGauge,
+    pub recent_changes: IntGauge,
+    pub lease_as_of_ms: IntGauge,
+    pub follower_failures: IntCounter,
+    pub epoch_changes: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("lostcard".to_owned()), None)?;
+        let counter = |name, help| register(&registry, IntCounter::new(name, help)?);
+        let gauge = |name, help| register(&registry, IntGauge::new(name, help)?);
+        let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
+        let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
+        let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
+        let seconds = HistogramOpts::new("check_seconds", "Time from a parsed check to its answer, in seconds.")
+            .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
+        Ok(Self {
+            verdicts: [
+                verdicts.with_label_values(&[Verdict::NotListed.as_str()]),
+                verdicts.with_label_values(&[Verdict::CardListed.as_str()]),
+                verdicts.with_label_values(&[Verdict::OtherCardListed.as_str()]),
+                verdicts.with_label_values(&[Verdict::NumberListed.as_str()]),
+            ],
+            check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
+            lookups_filter: lookups.with_label_values(&["filter"]),
+            lookups_local: lookups.with_label_values(&["local"]),
+            lookups_store: lookups.with_label_values(&["store"]),
+            lookups_failed: lookups.with_label_values(&["failed"]),
+            reports: counter("reports_total", "Loss reports acknowledged.")?,
+            receipt_heads: counter("receipt_heads_total", "Signatures made over batches of receipts.")?,
+            receipts: counter("receipts_total", "Receipts issued.")?,
+            tokens_issued: counter("tokens_issued_total", "Access tokens issued.")?,
+            tokens_verified: counter(
+                "tokens_verified_total",
+                "Access tokens verified by signature (not from memory).",
+            )?,
+            tokens_refused: counter("tokens_refused_total", "Requests refused for their token.")?,
+            limited: family("limited_total", "Requests refused by a limit, by limit.", "limit")?,
+            problems: family("problems_total", "Problem documents sent, by code.", "code")?,
+            feed_sequence: gauge("feed_sequence", "The registry sequence this node knows.")?,
+            filter_keys: gauge("filter_keys", "Numbers in this node's filter.")?,
+            recent_changes: gauge("recent_changes", "Changes since the filter was built.")?,
+            lease_as_of_ms: gauge("lease_as_of_milliseconds", "Wall time of the last poll that renewed the lease.")?,
+            follower_failures: counter("follower_failures_total", "Polls of the feed that failed.")?,
+            epoch_changes: counter(
+                "epoch_changes_total",
+                "Full reloads because the feed went back or changed its epoch.",
+            )?,
+            registry,
+        })
+    }
+
+    /// The counter of a verdict.
+    pub fn verdict(&self, verdict: Verdict) -> &IntCounter {
+        &self.verdicts[verdict as usize]
+    }
+
+    /// The text exposition (Prometheus text format 0.0.4).
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// A duration as histograms count it.
+pub fn seconds(elapsed_ns: u64) -> f64 {
+    Duration::from_nanos(elapsed_ns).as_secs_f64()
+}
