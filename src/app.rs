@@ -33,7 +33,7 @@ use crate::telemetry::Metrics;
 /// How often the key folder is looked at for rotated signing keys.
 const KEYS_EVERY: Duration = Duration::from_secs(2);
 /// How often limits forget addresses that are whole again.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
 /// How long the head of a request may take (RFC 9110, 15.5.9).

@@ -10,7 +10,7 @@ const LAYERS: &str = "
     domain   :
     crypto   : domain
     store    : domain crypto
-    access   : domain crypto store
+    access   : domain crypto store limits
     limits   : domain crypto store
     registry : domain crypto store
     service  : domain crypto store registry
@@ -56,7 +56,7 @@ const WORD_RULES: &str = "
     no module is called utils or common ; src/ tests/ load-tests/ !tests/tidy.rs ; \
         mod util|mod utils|mod common
     no unsafe code ; src/ tests/ load-tests/ !tests/tidy.rs ; \
-        unsafe
+        unsafe {|unsafe fn|unsafe impl
     only the command line prints, everything else logs ; src/ !src/cli.rs !src/cli/ ; \
         print!|println!|eprint!|eprintln!
 ";

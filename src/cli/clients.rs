@@ -97,7 +97,7 @@ pub(super) struct ClientArgs {
     /// Its limit, as requests/seconds [default: limits.client]
     #[arg(long, value_name = "N/Ss", value_parser = parse_rate)]
     rate: Option<Rate>,
-    /// Its public keys as a JWK Set (one or two), for private_key_jwt instead of a secret
+    /// Its public keys as a JWK Set (one or two), for `private_key_jwt` instead of a secret
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// Print JSON
@@ -150,12 +150,11 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
         created_at_ms: now_ms,
         disabled_at_ms: None,
     };
-    let (proofs, secret) = match &args.jwks {
-        Some(path) => (proofs_from(path)?, None),
-        None => {
-            let secret = new_secret()?;
-            (vec![Proof::SecretHash(hash_secret(&secret))], Some(secret))
-        }
+    let (proofs, secret) = if let Some(path) = &args.jwks {
+        (proofs_from(path)?, None)
+    } else {
+        let secret = new_secret()?;
+        (vec![Proof::SecretHash(hash_secret(&secret))], Some(secret))
     };
     let (store, _) = app::open(&global.config()?).await?;
     if store.find_organization(args.organization).await?.is_none() {
@@ -249,7 +248,7 @@ async fn revoke_token(global: &Global, token_id: &str, issuer: &str) -> anyhow::
 }
 
 /// 256 random bits behind a prefix that secret scanners can be told of.
-fn new_secret() -> anyhow::Result<String> {
+pub(super) fn new_secret() -> anyhow::Result<String> {
     Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)))
 }
 

@@ -108,7 +108,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Keys(command) => keys::keys(global, &command),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Openapi(args) => openapi::openapi(&args),
-        Command::Sample(args) => sample::sample(args, &Clock::System),
+        Command::Sample(args) => sample::sample(&args, &Clock::System),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct SampleArgs {
 }
 
 /// `sample`
-pub(super) fn sample(args: SampleArgs, clock: &Clock) -> anyhow::Result<()> {
+pub(super) fn sample(args: &SampleArgs, clock: &Clock) -> anyhow::Result<()> {
     let today = args.today.unwrap_or_else(|| clock.today());
     let out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(std::fs::File::create(path).with_context(|| path.display().to_string())?),

@@ -97,7 +97,7 @@ pub fn commitment(salt: &[u8; 32], digest: &IdDigest, card_valid_from: Option<Da
 pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, claims: &[String]) -> Vec<String> {
     let tree = Tree::over(claims);
     let payload =
-        format!(r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"}}"#, claims.len(), base64url(&tree.root()),);
+        format!(r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"}}"#, claims.len(), base64url(&tree.root()));
     let head = key.sign_jws(HEAD_TYP, payload.as_bytes());
     let receipt = |(index, claims): (usize, &String)| format!("{head}~{claims}~{}", base64url(&tree.path(index)));
     claims.iter().enumerate().map(receipt).collect()

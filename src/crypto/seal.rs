@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn opens_only_for_its_record_and_key() {
-        let (sealer, other) = (Sealer::new(&[1; 32]).unwrap(), Sealer::new(&[2; 32]).unwrap());
-        let sealed = sealer.seal(b"record-1", b"secret").unwrap();
-        assert_eq!(sealer.open(b"record-1", &sealed).unwrap(), b"secret");
-        assert!(sealer.open(b"record-2", &sealed).is_err());
+        let (own, other) = (Sealer::new(&[1; 32]).unwrap(), Sealer::new(&[2; 32]).unwrap());
+        let sealed = own.seal(b"record-1", b"secret").unwrap();
+        assert_eq!(own.open(b"record-1", &sealed).unwrap(), b"secret");
+        assert!(own.open(b"record-2", &sealed).is_err());
         assert!(other.open(b"record-1", &sealed).is_err());
-        assert!(sealer.open(b"record-1", &sealed[..10]).is_err());
+        assert!(own.open(b"record-1", &sealed[..10]).is_err());
         let mut damaged = sealed.clone();
         damaged[20] ^= 1;
-        assert!(sealer.open(b"record-1", &damaged).is_err());
-        assert_ne!(sealed, sealer.seal(b"record-1", b"secret").unwrap(), "nonces differ");
+        assert!(own.open(b"record-1", &damaged).is_err());
+        assert_ne!(sealed, own.seal(b"record-1", b"secret").unwrap(), "nonces differ");
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn host(request: &ServiceRequest) -> Option<&str> {
         .headers()
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
-        .or_else(|| request.uri().authority().map(|a| a.as_str()))
+        .or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str))
 }
 
 /// Whether percent-decoding gives UTF-8 without control characters.

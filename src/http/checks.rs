@@ -160,7 +160,7 @@ pub async fn create(
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
-    let answer = state.checks.check(&caller.principal, &check).await?;
+    let answer = state.checks.check(caller.organization_id(), &check).await?;
     let mut text = String::with_capacity(1280);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
@@ -202,7 +202,7 @@ pub async fn create_batch(
         let request = parse::<CheckRequest>(item.get().as_bytes())?;
         read_check(&request, &caller, today)
     });
-    let answers = state.checks.check_all(&caller.principal, checks.collect()).await;
+    let answers = state.checks.check_all(caller.organization_id(), checks.collect()).await;
     let mut text = String::with_capacity(items * 1280 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {

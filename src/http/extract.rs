@@ -14,6 +14,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::AppState;
 use super::boundary::RequestId;
@@ -22,6 +23,7 @@ use super::problem::{self, Problem};
 use crate::access::Principal;
 use crate::domain::client::Scope;
 use crate::limits::Standing;
+use crate::service::fields::describe_json;
 
 /// The scopes of an operation, as a type.
 pub trait RequiredScope: 'static {
@@ -109,6 +111,11 @@ impl<S: RequiredScope> Caller<S> {
         Ok(())
     }
 
+    /// The organization that the client belongs to.
+    pub fn organization_id(&self) -> Uuid {
+        self.principal.client.organization_id
+    }
+
     /// The id of the request, for problems inside a batch.
     pub fn request_id(&self) -> String {
         self.request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
@@ -191,27 +198,9 @@ impl<T: DeserializeOwned> JsonBody<T> {
 /// Parses one JSON object; says what is wrong without repeating any of it.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice::<Object<T>>(bytes).map(|object| object.0).map_err(|error| {
-        let what = describe(&error.to_string());
+        let what = describe_json(&error);
         Problem::new(problem::MALFORMED_JSON, format!("{what} (line {}, column {})", error.line(), error.column()))
     })
-}
-
-/// The safe part of serde's messages: names of documented members. Values and unknown names are what was sent.
-fn describe(message: &str) -> String {
-    for known in ["missing field `", "duplicate field `"] {
-        if let Some(name) = message.strip_prefix(known).and_then(|rest| rest.split('`').next()) {
-            return format!("{known}{name}`").replace("field", "member");
-        }
-    }
-    let plain = [
-        ("unknown field", "a member is unknown"),
-        ("invalid type", "a member has the wrong JSON type, or the body is not an object"),
-        ("EOF", "the body ends too early"),
-        ("trailing characters", "something follows the object"),
-        ("recursion limit", "the body is nested too deeply"),
-    ];
-    let found = plain.iter().find(|(start, _)| message.starts_with(start)).map_or("not JSON", |(_, text)| text);
-    found.to_owned()
 }
 
 /// The media type must be exactly this, in UTF-8, unencoded.

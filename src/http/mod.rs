@@ -12,6 +12,7 @@ pub mod ops;
 pub mod pages;
 pub mod problem;
 pub mod receipts;
+pub mod replacements;
 pub mod reports;
 pub mod schema;
 
@@ -111,7 +112,7 @@ operations! {
     post "/v1/loss-reports/search" => reports::search;
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
-    post "/v1/replacements" => reports::replace;
+    post "/v1/replacements" => replacements::create;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
@@ -121,8 +122,10 @@ operations! {
 }
 
 /// 405 with what the path does take (RFC 9110, 15.5.6).
-async fn refuse_method(allowed: &'static str) -> HttpResponse {
-    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.to_ascii_uppercase())).finish()
+fn refuse_method(allowed: &'static str) -> std::future::Ready<HttpResponse> {
+    std::future::ready(
+        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.to_ascii_uppercase())).finish(),
+    )
 }
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.

@@ -37,10 +37,10 @@ pub async fn problem_page(code: Path<String>) -> Result<HttpResponse, Problem> {
 
 /// The start page: where to go from here.
 pub async fn start() -> HttpResponse {
-    let kinds: String = problem::ALL
-        .iter()
-        .map(|kind| format!(r#"<li><a href="/problems/{0}"><code>{0}</code></a> {1}</li>"#, kind.code, kind.title))
-        .collect();
+    let item = |kind: &&problem::Kind| {
+        format!(r#"<li><a href="/problems/{0}"><code>{0}</code></a> {1}</li>"#, kind.code, kind.title)
+    };
+    let kinds = problem::ALL.iter().map(item).collect::<Vec<_>>().concat();
     let main = format!(
         r#"<h1>lostcard</h1><p>Has the card in front of me been reported lost, stolen or replaced?</p>
 <ul><li><a href="/docs/">API reference</a></li><li><a href="/openapi.json">OpenAPI document</a></li></ul>

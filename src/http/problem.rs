@@ -9,10 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::AccessError;
-use crate::domain::id_number::IdNumberError;
 use crate::limits::{LimitName, Refused, Standing};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
+use crate::service::fields::WrongMember;
 use crate::store::StoreError;
 
 /// A kind of problem, as `/problems/{code}` explains it.
@@ -306,15 +306,16 @@ impl From<ServiceError> for Problem {
     }
 }
 
-impl From<IdNumberError> for FieldError {
-    fn from(error: IdNumberError) -> Self {
-        Self { pointer: "/id_number".into(), code: error.code(), detail: error.to_string().into() }
+impl From<WrongMember> for FieldError {
+    fn from(wrong: WrongMember) -> Self {
+        Self { pointer: wrong.pointer.into(), code: wrong.code, detail: wrong.detail }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id_number::IdNumberError;
 
     #[test]
     fn codes_are_unique_and_every_kind_says_what_to_do() {
@@ -327,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_the_document_of_the_contract() {
-        let problem = Problem::invalid(vec![IdNumberError::FullWidth.into()]);
+        let problem = Problem::invalid(vec![WrongMember::from(IdNumberError::FullWidth).into()]);
         let body: serde_json::Value = serde_json::from_str(&problem.to_json("r-1")).unwrap();
         assert_eq!(body["type"], "/problems/invalid_value");
         assert_eq!(

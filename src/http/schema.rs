@@ -51,7 +51,7 @@ word_schemas! {
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
-    open AdviceCode(Advice), "What to do: proceed; refuse_and_report (do not serve on this card, do not keep it, file a misuse report); confirm_card (read the card's start date and check again, or establish identity another way).";
+    open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";

@@ -73,12 +73,12 @@ impl Follower {
         let registry = Arc::clone(&self.registry);
         // Before the question: a change committed after this moment may be missing from the answer, and the lease must
         // run out before anybody relies on it.
-        let (asked_at_ns, asked_at_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
+        let (asked_ns, asked_wall_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
         loop {
             let page = registry.store.feed_after(snapshot.sequence).await?;
             let expected = snapshot.sequence + page.changes.len() as u64;
-            let is_whole = page.changes.len() as i64 == PAGE_CHANGES_MAX || expected == page.head;
+            let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
             let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
             if *page.epoch != *snapshot.epoch || page.head < snapshot.sequence || last != expected || !is_whole {
                 warn!(
@@ -95,9 +95,9 @@ impl Follower {
             }
         }
         let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
-        snapshot.lease_until_ns = asked_at_ns.saturating_add(lease_ns);
-        snapshot.as_of = Rfc3339::of(asked_at_ms);
-        self.publish(snapshot, asked_at_ms);
+        snapshot.lease_until_ns = asked_ns.saturating_add(lease_ns);
+        snapshot.as_of = Rfc3339::of(asked_wall_ms);
+        self.publish(snapshot, asked_wall_ms);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Follower {
                     listings.push((LookupKey::from_bytes(key).prefix(), change.sequence));
                 }
                 (ChangeKind::Listing, Err(_)) => {
-                    error!(sequence = change.sequence, "a listing change without a lookup key")
+                    error!(sequence = change.sequence, "a listing change without a lookup key");
                 }
                 _ => (self.on_other)(change),
             }
@@ -118,12 +118,12 @@ impl Follower {
         listings
     }
 
-    fn publish(&self, snapshot: Snapshot, asked_at_ms: i64) {
+    fn publish(&self, snapshot: Snapshot, asked_wall_ms: i64) {
         let metrics = &self.registry.metrics;
         metrics.feed_sequence.set(i64::try_from(snapshot.sequence).unwrap_or(i64::MAX));
         metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
         metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
-        metrics.lease_as_of_ms.set(asked_at_ms);
+        metrics.lease_as_of_ms.set(asked_wall_ms);
         let sequence = snapshot.sequence;
         self.registry.snapshot.store(Arc::new(snapshot));
         self.registry.known.send_replace(sequence);

@@ -128,6 +128,7 @@ impl Snapshot {
     }
 
     /// The same knowledge with changes applied, the last of them being `sequence`.
+    #[must_use]
     pub fn with_changes(mut self, changed: &[(u64, u64)], sequence: u64) -> Self {
         if !changed.is_empty() {
             let mut recent = RecentChanges::clone(&self.recent);
@@ -139,6 +140,7 @@ impl Snapshot {
     }
 
     /// The same knowledge over a newer filter: the changes that it holds already are dropped.
+    #[must_use]
     pub fn with_filter(mut self, filter: Arc<Filter>) -> Self {
         let mut recent = RecentChanges::clone(&self.recent);
         recent.retain(|_, changed_at| *changed_at > filter.built_at);

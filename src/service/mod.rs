@@ -3,6 +3,8 @@
 //! whoever is told 201 is told so after commit and publication.
 
 pub mod checks;
+pub mod fields;
+pub mod filing;
 pub mod receipts;
 pub mod reports;
 

@@ -8,30 +8,17 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::ServiceError;
+use super::filing::Filing;
 use crate::clock::Clock;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::{Keyring, random};
-use crate::domain::card::CardValidity;
-use crate::domain::report::{Channel, LossReport, OfficeCode, Phone, Reason, ReportState, Reporter, WithdrawalReason};
+use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
 use crate::registry::Registry;
 use crate::store::feed::ChangeKind;
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
-use crate::store::reports::{Closing, NewReplacement, NewReport, SealedNumber, StoredReport};
+use crate::store::reports::{Closing, NewReplacement, SealedNumber, StoredReport};
 use crate::store::{Store, StoreError, WriteTx};
 use crate::telemetry::Metrics;
-
-/// A loss report as a registrar files it.
-#[derive(Debug)]
-pub struct Filing {
-    pub digest: IdDigest,
-    pub validity: CardValidity,
-    pub reason: Reason,
-    pub lost_on: Option<Date>,
-    pub reporter: Reporter,
-    pub office: OfficeCode,
-    pub channel: Channel,
-    pub phone: Option<Phone>,
-}
 
 /// A replacement as a registrar records it.
 #[derive(Debug)]
@@ -83,25 +70,8 @@ impl Reports {
     ) -> Result<StoredAnswer, ServiceError> {
         let now_ms = self.clock.now_ms();
         let report_id = random::uuid_v7(now_ms);
-        let number = seal_number(&self.keyring, &filing.digest, report_id)?;
-        let lookup_key = number.lookup_key;
-        let phone = filing.phone.as_ref();
-        let contact = phone
-            .map(|phone| self.keyring.sealer().seal_envelope(report_id.as_bytes(), phone.expose().as_bytes()))
-            .transpose()?;
-        let new = NewReport {
-            report_id,
-            organization: Some(organization),
-            number,
-            validity: filing.validity,
-            reason: filing.reason,
-            lost_on: filing.lost_on,
-            reporter: filing.reporter,
-            office: filing.office,
-            channel: filing.channel,
-            contact,
-            reported_at_ms: now_ms,
-        };
+        let lookup_key = self.keyring.pepper().lookup_key(&filing.digest);
+        let new = filing.seal(&self.keyring, lookup_key, report_id, Some(organization), now_ms)?;
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
             return Ok(answer);

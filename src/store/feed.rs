@@ -51,7 +51,7 @@ pub struct FeedPage {
 }
 
 /// The most changes that one page holds.
-pub const PAGE_CHANGES_MAX: i64 = 10_000;
+pub const PAGE_CHANGES_MAX: usize = 10_000;
 /// The most rows of one multi-row statement.
 const ROWS_PER_INSERT: usize = 500;
 
@@ -63,7 +63,7 @@ impl Store {
              FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
         )
         .bind(as_i64(after))
-        .bind(PAGE_CHANGES_MAX)
+        .bind(as_i64(PAGE_CHANGES_MAX as u64))
         .fetch_all(&self.pool)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;

@@ -70,7 +70,7 @@ pub struct Closing<'a> {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
-/// `SQLite` takes at most 32,766 parameters a statement, `PostgreSQL` 65,535.
+/// SQLite takes at most 32,766 parameters a statement, PostgreSQL 65,535.
 const REPORTS_PER_INSERT: usize = 400;
 
 impl Store {

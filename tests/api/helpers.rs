@@ -1,0 +1,347 @@
+//! `TestApp`: a node of its own for each test, with its folder, its port and its clock, and client methods named by
+//! intention. Holds no assertion about an area; those stand beside the cases.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lostcard::access::client_auth::hash_secret;
+use lostcard::app::{self, Application};
+use lostcard::clock::Clock;
+use lostcard::config::{Config, Overrides};
+use lostcard::crypto::signing::base64url;
+use lostcard::crypto::{Keyring, random};
+use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::store::Store;
+use lostcard::store::clients::{Client, Organization, Proof};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::bodies::{check_of, report_of};
+
+/// The `iss` of every test node: nodes on one folder share it as nodes of one service do.
+pub(crate) const ISSUER: &str = "http://lostcard.test";
+
+/// A client with its secret and a token of all its scopes.
+#[derive(Debug, Clone)]
+pub(crate) struct TestClient {
+    pub(crate) organization: Uuid,
+    pub(crate) client_id: Uuid,
+    pub(crate) secret: String,
+    pub(crate) token: String,
+}
+
+/// A running node.
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics_address: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) config: Config,
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) store: Store,
+    pub(crate) keyring: Arc<Keyring>,
+    /// Scope `checks`.
+    pub(crate) hotel: TestClient,
+    /// Scope `registry`.
+    pub(crate) police: TestClient,
+    http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+/// The settings of a test node in a folder.
+pub(crate) fn config_in(folder: &TempDir) -> Config {
+    let overrides = Overrides {
+        data: Some(folder.path().join("data")),
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        public_url: Some(ISSUER.to_owned()),
+        workers: Some(2),
+        ..Overrides::default()
+    };
+    let mut config = Config::load(None, overrides).unwrap();
+    config.drain_seconds = 0;
+    config.registry.poll_ms = 25;
+    config
+}
+
+impl TestApp {
+    pub(crate) async fn spawn() -> Self {
+        Self::spawn_with(|_| {}).await
+    }
+
+    /// A node whose settings differ from the defaults.
+    pub(crate) async fn spawn_with(tweak: impl FnOnce(&mut Config)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let mut config = config_in(&folder);
+        tweak(&mut config);
+        let clock = Clock::fixed_now();
+        let (store, keyring) = app::open(&config).await.unwrap();
+        let hotel = new_client(&store, &clock, "certifying", "checks", None).await;
+        let police = new_client(&store, &clock, "registrar", "registry", None).await;
+        let mut node = Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await;
+        node.hotel.token = node.token_for(&node.hotel).await;
+        node.police.token = node.token_for(&node.police).await;
+        node
+    }
+
+    /// A second node on this one's folder and clock, as in a rolling restart.
+    pub(crate) async fn sibling(&self) -> Self {
+        let (store, keyring) = app::open(&self.config).await.unwrap();
+        let (hotel, police) = (self.hotel.clone(), self.police.clone());
+        let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
+        Self::start(folder, self.config.clone(), clock, store, Arc::new(keyring), hotel, police).await
+    }
+
+    async fn start(
+        folder: Arc<TempDir>,
+        config: Config,
+        clock: Clock,
+        store: Store,
+        keyring: Arc<Keyring>,
+        hotel: TestClient,
+        police: TestClient,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (started, start) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let (node_config, node_clock) = (config.clone(), clock.clone());
+        // A runtime of its own: the node must go on while a test blocks its thread, and end when the test does.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let node = Application::build(&node_config, node_clock).await.unwrap();
+                started.send((node.address(), node.metrics_address())).unwrap();
+                let stop = async {
+                    let _ = stopped.await;
+                };
+                node.run_until_stopped(stop).await.unwrap();
+            });
+            let _ = end.send(());
+        });
+        let (address, metrics_address) = start.await.expect("the node starts");
+        Self {
+            address,
+            metrics_address,
+            clock,
+            config,
+            folder,
+            store,
+            keyring,
+            hotel,
+            police,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            stop: Some(stop),
+            ended: Some(ended),
+        }
+    }
+
+    /// Stops the node and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        self.http = reqwest::Client::new();
+        drop(self.stop.take());
+        let _ = self.ended.take().unwrap().await;
+    }
+
+    /// Another client, of an organization of its own.
+    pub(crate) async fn add_client(&self, scopes: &str, rate: Option<&str>) -> TestClient {
+        let mut client = new_client(&self.store, &self.clock, "certifying", scopes, rate).await;
+        client.token = self.token_for(&client).await;
+        client
+    }
+
+    /// Another client of an organization that exists.
+    pub(crate) async fn add_client_of(&self, organization: Uuid, scopes: &str) -> TestClient {
+        let mut client = insert_client(&self.store, &self.clock, organization, scopes, None).await;
+        client.token = self.token_for(&client).await;
+        client
+    }
+
+    pub(crate) async fn token_for(&self, client: &TestClient) -> String {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &client.client_id.to_string()),
+            ("client_secret", &client.secret),
+        ];
+        let answer = self.ask_token(&form).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn ask_token(&self, form: &[(&str, &str)]) -> Answer {
+        self.send(self.request("POST", "/oauth2/token").form(form)).await
+    }
+
+    pub(crate) async fn check(&self, body: &Value) -> Answer {
+        self.post(&self.hotel.token, "/v1/checks", body).await
+    }
+
+    /// The verdict on a card, as far as its start of validity was read.
+    pub(crate) async fn verdict(&self, number: &str, card_valid_from: Option<&str>) -> String {
+        let answer = self.check(&check_of(number, card_valid_from)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["verdict"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn check_batch(&self, checks: &[Value]) -> Answer {
+        self.post(&self.hotel.token, "/v1/checks/batch", &json!({ "checks": checks })).await
+    }
+
+    pub(crate) async fn verify_receipt(&self, body: &Value) -> Answer {
+        self.post(&self.hotel.token, "/v1/receipts/verify", body).await
+    }
+
+    pub(crate) async fn report(&self, body: &Value) -> Answer {
+        self.post(&self.police.token, "/v1/loss-reports", body).await
+    }
+
+    /// Files a report and returns it.
+    pub(crate) async fn report_lost(&self, number: &str, card_valid_from: Option<&str>) -> Value {
+        let answer = self.report(&report_of(number, card_valid_from)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()
+    }
+
+    /// Files a report under an `Idempotency-Key`.
+    pub(crate) async fn report_once(&self, key: &str, body: &Value) -> Answer {
+        let request = self.request("POST", "/v1/loss-reports").header("Idempotency-Key", key).json(body);
+        self.send(request.bearer_auth(&self.police.token)).await
+    }
+
+    pub(crate) async fn read_report(&self, report_id: &str) -> Answer {
+        self.get(&self.police.token, &format!("/v1/loss-reports/{report_id}")).await
+    }
+
+    pub(crate) async fn search(&self, number: &str) -> Answer {
+        self.post(&self.police.token, "/v1/loss-reports/search", &json!({ "id_number": number })).await
+    }
+
+    pub(crate) async fn withdraw(&self, report_id: &str) -> Answer {
+        let path = format!("/v1/loss-reports/{report_id}/withdrawal");
+        self.post(&self.police.token, &path, &json!({"office": "110105-03", "reason": "found"})).await
+    }
+
+    pub(crate) async fn replace(&self, number: &str, card_valid_from: &str) -> Answer {
+        let body = json!({"id_number": number, "card_valid_from": card_valid_from, "office": "110105-03"});
+        self.post(&self.police.token, "/v1/replacements", &body).await
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.http.get(format!("http://{}/metrics", self.metrics_address)).send().await.unwrap().text().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
+        self.send(self.request("POST", path).bearer_auth(token).json(body)).await
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+        let request = self.request("GET", path);
+        self.send(if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) }).await
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().unwrap(), format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A change of the store, made as another process would make it.
+    pub(crate) async fn change_store(&self, change: impl AsyncFnOnce(&mut lostcard::store::WriteTx)) {
+        let mut tx = self.store.begin().await.unwrap();
+        change(&mut tx).await;
+        tx.commit().await.unwrap();
+    }
+}
+
+/// An organization with one client and its secret, stored the way the command line does; its token is still to be got.
+async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate: Option<&str>) -> TestClient {
+    let organization = Organization {
+        organization_id: random::uuid_v7(clock.now_ms()),
+        name: OrganizationName::parse("Harbour Office").unwrap(),
+        kind: OrganizationKind::parse(kind).unwrap(),
+        region: RegionCode::parse("110105").unwrap(),
+        rate: None,
+        created_at_ms: clock.now_ms(),
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_organization(&organization).await.unwrap();
+    tx.commit().await.unwrap();
+    insert_client(store, clock, organization.organization_id, scopes, rate).await
+}
+
+async fn insert_client(store: &Store, clock: &Clock, organization: Uuid, scopes: &str, rate: Option<&str>) -> TestClient {
+    let (now_ms, secret) = (clock.now_ms(), base64url(&random::bytes::<32>()));
+    let client = Client {
+        client_id: random::uuid_v7(now_ms),
+        organization_id: organization,
+        scopes: Scopes::parse(scopes).unwrap(),
+        rate: rate.map(|rate| Rate::parse(rate).unwrap()),
+        created_at_ms: now_ms,
+        disabled_at_ms: None,
+    };
+    let proof = Proof::SecretHash(hash_secret(&secret));
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await.unwrap();
+    tx.commit().await.unwrap();
+    TestClient { organization, client_id: client.client_id, secret, token: String::new() }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A header's text; empty where it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts the whole form of a problem (RFC 9457 and docs of the contract) and returns it.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["type"], format!("/problems/{code}"));
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        problem
+    }
+
+    /// Pointer and code of each wrong member of a 422.
+    #[track_caller]
+    pub(crate) fn field_errors(&self) -> Vec<(String, String)> {
+        let problem = self.problem(422, "invalid_value");
+        let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
+        problem["errors"].as_array().unwrap().iter().map(|e| (text(e, "pointer"), text(e, "code"))).collect()
+    }
+}
+
+/// Waits until a condition of another process or thread holds; five seconds without it fail the test.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "{what}: not within five seconds");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! The API as its callers meet it: real servers on port 0, real databases in temporary folders, real HTTP.
+//! One binary, one file an area. What a body may hold is in `bad_inputs`, what no file or log may hold in `secrecy`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
+
+mod assertions;
+mod bad_inputs;
+mod batch;
+mod bodies;
+mod checks;
+mod child;
+mod coherence;
+mod helpers;
+mod http;
+mod keys;
+mod limits;
+mod outside_issuers;
+mod pages;
+mod raw;
+mod receipts;
+mod recipes;
+mod replacements;
+mod reports;
+mod secrecy;
+mod tokens;

@@ -1,0 +1,64 @@
+//! HTTP by hand over TCP, for bytes that no client library sends. Each exchange is a connection of its own.
+
+use std::net::SocketAddr;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, timeout};
+
+use crate::helpers::Answer;
+
+/// Longer than any bound of the service on a request.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Sends the bytes and reads one response; None where the connection ends without one.
+pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that has refused may close before all is sent.
+    let _ = stream.write_all(request).await;
+    timeout(PATIENCE, read_answer(&mut stream)).await.expect("an answer in time")
+}
+
+/// A request with these headers beside `Host` (unless given) and `Content-Length`.
+pub(crate) fn request(method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        text.push_str("Host: 127.0.0.1\r\n");
+    }
+    text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    [text.as_bytes(), body].concat()
+}
+
+async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at;
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        let value = HeaderValue::from_str(value.trim()).unwrap();
+        headers.append(name.parse::<HeaderName>().unwrap(), value);
+    }
+    let length: usize = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+    while bytes.len() < head_end + 4 + length {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    let text = String::from_utf8(bytes[head_end + 4..].to_vec()).unwrap();
+    Some(Answer { status, headers, text })
+}

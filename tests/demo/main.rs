@@ -1,0 +1,49 @@
+//! The demo as a newcomer meets it: every line that `serve --demo` prints is pasted into a shell and gives what it says.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn every_printed_line_gives_what_it_says() {
+    let child = Command::new(env!("CARGO_BIN_EXE_lostcard"))
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let out = BufReader::new(running.0.stdout.take().unwrap());
+    let lines: Vec<String> =
+        out.lines().map(Result::unwrap).take_while(|line| !line.starts_with("API reference")).collect();
+    assert!(lines.iter().any(|line| line.contains("DEMO")), "it says that it is a demo");
+    let first = lines.iter().position(|line| line.starts_with('#')).unwrap();
+    let script = &lines[first..];
+    let expected: Vec<&str> = script.iter().filter_map(|line| line.split_once("-> ")).map(|(_, word)| word).collect();
+    assert_eq!(expected, ["not_listed", "card_listed", "other_card_listed", "active", "card_listed"]);
+    let pasted = Command::new("bash").arg("-c").arg(script.join("\n")).output().unwrap();
+    let answers = String::from_utf8(pasted.stdout).unwrap();
+    let answers: Vec<&str> = answers.lines().collect();
+    assert_eq!(answers.len(), expected.len(), "{answers:?} {}", String::from_utf8_lossy(&pasted.stderr));
+    for (answer, word) in answers.iter().zip(expected) {
+        let (verdict, state) = (format!(r#""verdict":"{word}""#), format!(r#""state":"{word}""#));
+        assert!(answer.contains(&verdict) || answer.contains(&state), "expected {word}: {answer}");
+    }
+}
+
+#[test]
+fn a_demo_stays_on_loopback() {
+    let refused = Command::new(env!("CARGO_BIN_EXE_lostcard"))
+        .args(["serve", "--demo", "--listen", "0.0.0.0:0"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("loopback"));
+}
