@@ -47,6 +47,9 @@ impl Credentials {
 struct AssertionClaims {
     iss: Uuid,
     sub: Uuid,
+    /// One string: in a list, the issuer would not stand alone.
+    #[serde(rename = "aud")]
+    _audience: String,
     exp: i64,
     #[serde(default)]
     nbf: Option<i64>,

@@ -2,6 +2,8 @@
 //! The form is `<head>~<claims>~<path>`: see docs/RECEIPTS.md. Leaves are the `claims` strings as they stand in the receipt
 //! (base64url), so that no verifier has to re-serialize JSON. Who waits for a signature is the service's affair, not ours.
 
+use std::fmt::Write as _;
+
 use jiff::civil::Date;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -15,6 +17,8 @@ use crate::domain::verdict::Verdict;
 pub const HEAD_TYP: &str = "lostcard-receipt+jwt";
 /// More leaves than any batch has: a longer path is refused unread.
 const PATH_HASHES_MAX: usize = 32;
+/// Room for the claims' JSON with an issuer of usual length.
+const CLAIMS_BYTES: usize = 448;
 const COMMITMENT_LABEL: &[u8] = b"lostcard:receipt:v1:";
 
 type Hash = [u8; 32];
@@ -59,7 +63,10 @@ impl NewClaims<'_> {
     pub fn encode(&self) -> String {
         let verdict = self.verdict.as_str();
         let padding = longest_verdict() - verdict.len();
-        let json = format!(
+        let mut json = String::with_capacity(CLAIMS_BYTES);
+        // Writing to a string does not fail.
+        let _ = write!(
+            json,
             r#"{{"iss":{},"aud":"{}","iat":{},"jti":"{}","verdict":"{verdict}","as_of":"{}","seq":{},"cm":"{}"{:padding$}}}"#,
             self.iss_json,
             self.organization,
@@ -99,7 +106,14 @@ pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, claims: &[String
     let payload =
         format!(r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"}}"#, claims.len(), base64url(&tree.root()));
     let head = key.sign_jws(HEAD_TYP, payload.as_bytes());
-    let receipt = |(index, claims): (usize, &String)| format!("{head}~{claims}~{}", base64url(&tree.path(index)));
+    let receipt = |(index, claims): (usize, &String)| {
+        let path = base64url(&tree.path(index));
+        let mut receipt = String::with_capacity(head.len() + claims.len() + path.len() + 2);
+        for part in [&head, "~", claims, "~", &path] {
+            receipt.push_str(part);
+        }
+        receipt
+    };
     claims.iter().enumerate().map(receipt).collect()
 }
 
@@ -131,7 +145,8 @@ impl Tree {
 
     /// The leaf index (unsigned 32-bit, big-endian) and the inclusion hashes, bottom up.
     fn path(&self, leaf: usize) -> Vec<u8> {
-        let mut path = u32::try_from(leaf).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+        let mut path = Vec::with_capacity(4 + 32 * self.levels.len());
+        path.extend_from_slice(&u32::try_from(leaf).unwrap_or(u32::MAX).to_be_bytes());
         let mut index = leaf;
         for level in &self.levels {
             if let Some(sibling) = level.get(index ^ 1) {

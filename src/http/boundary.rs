@@ -26,9 +26,14 @@ const TARGET_BYTES_MAX: usize = 2048;
 /// Answers that take longer are logged even if they succeed.
 const SLOW_MS: u64 = 500;
 
-/// The id of a request, for problems and logs.
+/// What belongs to one request and its answer.
 #[derive(Debug, Clone)]
-pub struct RequestId(pub String);
+pub struct Exchange {
+    /// For problems and logs.
+    pub request_id: String,
+    /// Where the caller stands with its limit.
+    pub standing: Option<Standing>,
+}
 
 /// Marks an error answer whose form is another standard's (RFC 6749's at the token endpoint).
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +50,7 @@ pub async fn boundary(
     let started_ns = state.clock.boot_ns();
     let id = request_id(&request, &state);
     let is_personal = is_personal(request.path());
-    request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(Exchange { request_id: id.clone(), standing: None });
     let mut response = match screen(&request, &state) {
         Err(problem) => request.error_response(problem),
         Ok(()) => match next.call(request).await {
@@ -62,7 +67,7 @@ pub async fn boundary(
             tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
         }
     }
-    let standing = response.request().extensions().get::<Standing>().copied();
+    let standing = response.request().extensions().get::<Exchange>().and_then(|exchange| exchange.standing);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
@@ -97,7 +102,7 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
     let malformed = |detail: &'static str| Err(Problem::new(problem::MALFORMED_REQUEST, detail));
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
-        return malformed("the request target is too long");
+        return Err(Problem::new(problem::TARGET_TOO_LONG, "the longest path of this API has under 100 bytes"));
     }
     let path = request.uri().path();
     if path.contains('%') && !decodes_to_text(path) {
@@ -174,8 +179,8 @@ fn explain(
     if let Some(seconds) = problem.retry_after_s() {
         fresh.insert_header((header::RETRY_AFTER, seconds));
     }
-    if let Some(standing) = problem.standing() {
-        request.extensions_mut().insert(standing);
+    if let (Some(standing), Some(exchange)) = (problem.standing(), request.extensions_mut().get_mut::<Exchange>()) {
+        exchange.standing = Some(standing);
     }
     let body = problem.to_json(request_id);
     ServiceResponse::new(request, fresh.body(body))

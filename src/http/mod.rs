@@ -16,12 +16,14 @@ pub mod replacements;
 pub mod reports;
 pub mod schema;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::header;
+use actix_web::guard::fn_guard;
+use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpResponse, middleware};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, middleware};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -95,11 +97,7 @@ macro_rules! operations {
         pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
 
         fn route_operations(config: &mut ServiceConfig) {
-            $(config.service(
-                web::resource($path)
-                    .route(web::$method().to($module::$handler))
-                    .default_service(web::to(|| refuse_method(stringify!($method)))),
-            );)+
+            $(config.service(resource(stringify!($method), $path, $module::$handler));)+
         }
     };
 }
@@ -121,11 +119,18 @@ operations! {
     get "/problems/{code}" => pages::problem_page;
 }
 
-/// 405 with what the path does take (RFC 9110, 15.5.6).
-fn refuse_method(allowed: &'static str) -> std::future::Ready<HttpResponse> {
-    std::future::ready(
-        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.to_ascii_uppercase())).finish(),
-    )
+/// A path that takes one method, and HEAD where that is GET (RFC 9110, 9.1); any other is 405 with what it takes (15.5.6).
+fn resource<F, Args>(method: &str, path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let (taken, allowed): (&[Method], _) =
+        if method == "get" { (&[Method::GET, Method::HEAD], "GET, HEAD") } else { (&[Method::POST], "POST") };
+    let takes = fn_guard(move |context| taken.contains(&context.head().method));
+    let refuse = move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish());
+    web::resource(path).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
 }
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
@@ -138,12 +143,8 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     route_operations(config);
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
-        .route("/", web::get().to(pages::start))
-        .service(
-            web::resource("/openapi.json")
-                .route(web::get().to(document))
-                .default_service(web::to(|| refuse_method("get"))),
-        )
+        .service(resource("get", "/", pages::start))
+        .service(resource("get", "/openapi.json", document))
         .service(web::redirect("/docs", "/docs/"))
         .service(
             web::scope("")

@@ -24,16 +24,20 @@ use crate::domain::client::Scope;
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
     /// `client_credentials`.
-    #[schema(example = "client_credentials")]
+    #[schema(nullable = false, example = "client_credentials")]
     grant_type: Option<String>,
     /// Scopes with single spaces between them; all of the client's if absent.
-    #[schema(example = "checks")]
+    #[schema(nullable = false, example = "checks")]
     scope: Option<String>,
+    #[schema(nullable = false)]
     client_id: Option<String>,
+    #[schema(nullable = false)]
     client_secret: Option<String>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    #[schema(nullable = false)]
     client_assertion_type: Option<String>,
     /// A JWT signed by the client; its `aud` is the issuer alone.
+    #[schema(nullable = false)]
     client_assertion: Option<String>,
 }
 

@@ -51,6 +51,8 @@ kinds! {
         "Read the report: one that was withdrawn or replaced stays so. A card found again after a replacement was issued is to be handed in.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split a batch: at most 1,000 checks and 1 MiB.";
+    TARGET_TOO_LONG = "target_too_long", URI_TOO_LONG, "The request target is too long",
+        "Use the documented paths; what belongs to a request stands in its body.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not taken",
         "Send `Content-Type: application/json` in UTF-8, without Content-Encoding (the token endpoint: `application/x-www-form-urlencoded`).";
     EXPECTATION_FAILED = "expectation_failed", EXPECTATION_FAILED, "The expectation cannot be met",

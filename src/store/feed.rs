@@ -2,8 +2,9 @@
 //! `UPDATE feed_head` holds the row lock until commit, so sequence order is commit order (a database sequence would not be).
 //! What a follower does with the changes is in `registry`.
 
-use sqlx::{QueryBuilder, Row};
+use sqlx::Row;
 
+use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
 
 /// What kind of thing changed, and so who must look.
@@ -52,8 +53,9 @@ pub struct FeedPage {
 
 /// The most changes that one page holds.
 pub const PAGE_CHANGES_MAX: usize = 10_000;
-/// The most rows of one multi-row statement.
-const ROWS_PER_INSERT: usize = 500;
+
+static CHANGES: RowsInsert =
+    RowsInsert::new("seq, kind, subject", "INSERT INTO feed (seq, kind, subject) SELECT seq, kind, subject FROM v");
 
 impl Store {
     /// The changes after `after`, in one statement, so that head and rows are of one moment.
@@ -109,14 +111,11 @@ impl WriteTx {
             .await?;
         let last: i64 = row.try_get("seq")?;
         let mut sequence = last - count;
-        for chunk in subjects.chunks(ROWS_PER_INSERT) {
-            let mut insert = QueryBuilder::new("INSERT INTO feed (seq, kind, subject) ");
-            insert.push_values(chunk, |mut row, subject| {
-                sequence += 1;
-                row.push_bind(sequence).push_bind(kind.as_str()).push_bind(subject.to_vec());
-            });
-            insert.build().execute(&mut *self.tx).await?;
-        }
+        let bind = |values: &mut Values, subject: &&[u8]| {
+            sequence += 1;
+            values.push(sequence).push(kind.as_str()).push(subject.to_vec());
+        };
+        CHANGES.execute(&mut self.tx, subjects, bind).await?;
         u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))
     }
 }

@@ -1,54 +1,74 @@
 //! How far the import of each file got. Written in the transaction of the records themselves, so that a killed import
 //! neither loses nor repeats one.
 
+use jiff::civil::Date;
 use sqlx::Row;
 
-use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+use super::{Store, StoreError, WriteTx, as_i64, get_parsed_opt, get_u64, parse_date};
 
 /// The progress of one file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportProgress {
     /// Lines whose records are all stored or rejected.
     pub lines_done: u64,
     /// Records stored after those lines, in the sorted order of their run.
     pub records_done: u64,
+    /// The day by which the records are judged, from the first to the last.
+    pub judged_on: Date,
     pub finished: bool,
 }
 
+impl ImportProgress {
+    /// Where an import that begins on that day stands.
+    pub fn beginning(judged_on: Date) -> Self {
+        Self { lines_done: 0, records_done: 0, judged_on, finished: false }
+    }
+}
+
 impl Store {
-    /// Where the import of a file stands.
-    pub async fn import_progress(&self, file: &[u8; 32]) -> Result<ImportProgress, StoreError> {
-        let row = sqlx::query("SELECT lines_done, records_done, finished_at FROM imports WHERE file_fingerprint = $1")
-            .bind(file.as_slice())
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(row) = row else { return Ok(ImportProgress::default()) };
-        Ok(ImportProgress {
+    /// Where the import of a file stands; none if it never stored anything.
+    pub async fn import_progress(&self, file: &[u8; 32]) -> Result<Option<ImportProgress>, StoreError> {
+        let row = sqlx::query(
+            "SELECT lines_done, records_done, judged_on, finished_at FROM imports WHERE file_fingerprint = $1",
+        )
+        .bind(file.as_slice())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(ImportProgress {
             lines_done: get_u64(&row, "lines_done")?,
             records_done: get_u64(&row, "records_done")?,
+            judged_on: get_parsed_opt(&row, "judged_on", parse_date)?.ok_or(StoreError::Corrupt("judged_on"))?,
             finished: row.try_get::<Option<i64>, _>("finished_at")?.is_some(),
-        })
+        }))
     }
 }
 
 impl WriteTx {
-    /// Notes how far the import has come.
+    /// Notes that the import has come from one point to the next. False if it is not at that point any more: another
+    /// import of the file is at work, and this transaction must not be committed.
     pub async fn note_import(
         &mut self,
         file: &[u8; 32],
-        progress: ImportProgress,
+        from: &ImportProgress,
+        to: &ImportProgress,
         now_ms: i64,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO imports (file_fingerprint, lines_done, records_done, finished_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (file_fingerprint) DO UPDATE SET lines_done = $2, records_done = $3, finished_at = $4",
+    ) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "INSERT INTO imports (file_fingerprint, lines_done, records_done, judged_on, finished_at) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (file_fingerprint) DO UPDATE \
+             SET lines_done = $2, records_done = $3, judged_on = $4, finished_at = $5 \
+             WHERE imports.lines_done = $6 AND imports.records_done = $7",
         )
         .bind(file.as_slice())
-        .bind(as_i64(progress.lines_done))
-        .bind(as_i64(progress.records_done))
-        .bind(progress.finished.then_some(now_ms))
+        .bind(as_i64(to.lines_done))
+        .bind(as_i64(to.records_done))
+        .bind(to.judged_on.to_string())
+        .bind(to.finished.then_some(now_ms))
+        .bind(as_i64(from.lines_done))
+        .bind(as_i64(from.records_done))
         .execute(&mut *self.tx)
         .await?;
-        Ok(())
+        Ok(noted.rows_affected() == 1)
     }
 }

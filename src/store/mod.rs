@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod imports;
 pub mod keys;
 pub mod reports;
+mod rows;
 mod schema;
 
 use std::path::Path;

@@ -1,11 +1,14 @@
 //! Loss reports and replacements, and what a number's records are when its listing is asked for.
 //! A transition updates the row; nothing is deleted by it. Every writer here is followed by `WriteTx::record_change`.
 
+use std::fmt::Write as _;
+
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
-use sqlx::{QueryBuilder, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
+use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
@@ -70,8 +73,17 @@ pub struct Closing<'a> {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
-/// SQLite takes at most 32,766 parameters a statement, PostgreSQL 65,535.
-const REPORTS_PER_INSERT: usize = 400;
+/// A row's ids and words come as one value each, in places that `words_of` and `insert_reports` give them.
+static REPORTS: RowsInsert = RowsInsert::new(
+    "ids, organization_id, key_version, words, contact_key, contact_sealed, reported_at, sequence",
+    "INSERT INTO loss_reports (report_id, organization_id, lookup_key, key_version, sealed_digest, state, \
+     card_valid_from, card_valid_until, reason, lost_on, reporter, office, channel, contact_key, contact_sealed, \
+     reported_at, sequence) \
+     SELECT substr(ids, 1, 16), organization_id, substr(ids, 17, 16), key_version, substr(ids, 33), 'active', \
+     NULLIF(substr(words, 1, 10), '----------'), NULLIF(substr(words, 11, 10), '----------'), \
+     rtrim(substr(words, 31, 8)), NULLIF(substr(words, 21, 10), '----------'), rtrim(substr(words, 39, 8)), \
+     substr(words, 55), rtrim(substr(words, 47, 8)), contact_key, contact_sealed, reported_at, sequence FROM v",
+);
 
 impl Store {
     /// An organization's own report.
@@ -143,36 +155,22 @@ impl WriteTx {
     /// Stores reports. `sequence` is the feed sequence of the first; the others follow it.
     pub async fn insert_reports(&mut self, reports: &[NewReport], sequence: u64) -> Result<(), StoreError> {
         let mut next = as_i64(sequence);
-        for chunk in reports.chunks(REPORTS_PER_INSERT) {
-            let mut insert = QueryBuilder::new(
-                "INSERT INTO loss_reports (report_id, organization_id, lookup_key, key_version, sealed_digest, state, \
-                 card_valid_from, card_valid_until, reason, lost_on, reporter, office, channel, contact_key, \
-                 contact_sealed, reported_at, sequence) ",
-            );
-            insert.push_values(chunk, |mut row, report| {
-                let contact = report.contact.as_ref();
-                row.push_bind(report.report_id.as_bytes().to_vec())
-                    .push_bind(report.organization.map(|id| id.as_bytes().to_vec()))
-                    .push_bind(report.number.lookup_key.as_bytes().to_vec())
-                    .push_bind(i64::from(report.number.key_version))
-                    .push_bind(report.number.sealed_digest.clone())
-                    .push_bind(ReportState::Active.as_str())
-                    .push_bind(report.validity.valid_from().map(|date| date.to_string()))
-                    .push_bind(report.validity.valid_until().map(|date| date.to_string()))
-                    .push_bind(report.reason.as_str())
-                    .push_bind(report.lost_on.map(|date| date.to_string()))
-                    .push_bind(report.reporter.as_str())
-                    .push_bind(report.office.as_str().to_owned())
-                    .push_bind(report.channel.as_str())
-                    .push_bind(contact.map(|envelope| envelope.wrapped_key.clone()))
-                    .push_bind(contact.map(|envelope| envelope.sealed.clone()))
-                    .push_bind(report.reported_at_ms)
-                    .push_bind(next);
-                next += 1;
-            });
-            insert.build().execute(&mut *self.tx).await?;
-        }
-        Ok(())
+        let bind = |values: &mut Values, report: &NewReport| {
+            let number = &report.number;
+            let ids = [report.report_id.as_bytes().as_slice(), number.lookup_key.as_bytes(), &number.sealed_digest];
+            let contact = report.contact.as_ref();
+            values
+                .push(ids.concat())
+                .push(report.organization.map(|id| id.as_bytes().to_vec()))
+                .push(i64::from(number.key_version))
+                .push(words_of(report))
+                .push(contact.map(|envelope| envelope.wrapped_key.clone()))
+                .push(contact.map(|envelope| envelope.sealed.clone()))
+                .push(report.reported_at_ms)
+                .push(next);
+            next += 1;
+        };
+        REPORTS.execute(&mut self.tx, reports, bind).await
     }
 
     /// An organization's own report, inside a transaction that may change it.
@@ -237,6 +235,24 @@ impl WriteTx {
         .await?;
         Ok(())
     }
+}
+
+/// Three dates of ten characters, three words of eight, the office.
+fn words_of(report: &NewReport) -> String {
+    let mut words = String::with_capacity(54 + report.office.as_str().len());
+    for date in [report.validity.valid_from(), report.validity.valid_until(), report.lost_on] {
+        match date {
+            // Writing to a string cannot fail.
+            Some(date) => drop(write!(words, "{date}")),
+            None => words.push_str("----------"),
+        }
+    }
+    for word in [report.reason.as_str(), report.reporter.as_str(), report.channel.as_str()] {
+        words.push_str(word);
+        words.extend(std::iter::repeat_n(' ', 8_usize.saturating_sub(word.len())));
+    }
+    words.push_str(report.office.as_str());
+    words
 }
 
 fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {

@@ -138,10 +138,16 @@ impl TestApp {
         }
     }
 
+    /// Tells the node to drain and to end.
+    pub(crate) fn begin_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
     /// Stops the node and waits until it has.
     pub(crate) async fn stop(mut self) {
+        // Connections that are kept for reuse would hold the node up.
         self.http = reqwest::Client::new();
-        drop(self.stop.take());
+        self.begin_stop();
         let _ = self.ended.take().unwrap().await;
     }
 

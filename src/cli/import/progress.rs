@@ -1,0 +1,59 @@
+//! What whoever watches an import sees: a bar at a terminal, else a line every few seconds. Standard error only.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::super::output;
+use crate::clock::Clock;
+
+const LINE_EVERY_NS: u64 = 5_000_000_000;
+
+/// Shows how many lines are done.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    lines: u64,
+    clock: Clock,
+    began_ns: u64,
+    shown_ns: u64,
+    /// Records stored earlier and records rejected: lines that are done without being stored now.
+    others: [Arc<AtomicU64>; 2],
+}
+
+impl Progress {
+    pub(super) fn new(lines: u64, clock: Clock, others: [Arc<AtomicU64>; 2]) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let form = "{wide_bar} {human_pos} of {human_len} lines, {per_sec}, {eta} left";
+            let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(lines).with_style(style)
+        });
+        let began_ns = clock.boot_ns();
+        Self { bar, lines, clock, began_ns, shown_ns: began_ns, others }
+    }
+
+    /// So many reports are stored.
+    pub(super) fn show(&mut self, stored: u64) {
+        let others: u64 = self.others.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let done = (stored + others).min(self.lines);
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            return;
+        }
+        let now_ns = self.clock.boot_ns();
+        if now_ns.saturating_sub(self.shown_ns) >= LINE_EVERY_NS {
+            self.shown_ns = now_ns;
+            let seconds = (now_ns.saturating_sub(self.began_ns) / 1_000_000_000).max(1);
+            output::error(&format!("{done} of {} lines, {} reports/s", self.lines, stored / seconds));
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! From valid records to batches for the store, on two threads: one reads, judges and sorts runs of records by lookup key (the
+//! index is then written in its order), the other seals them. Also the arithmetic of going on: a run and its order depend on
+//! the file, the day and the pepper alone, so what was stored of it is a prefix.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use anyhow::ensure;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::records::{Record, Records};
+use crate::clock::Clock;
+use crate::crypto::digest::LookupKey;
+use crate::crypto::{Keyring, random};
+use crate::store::imports::ImportProgress;
+use crate::store::reports::NewReport;
+
+/// Records that are sorted together: about 100 MB, and two runs are in memory at a time.
+const RUN_RECORDS_MAX: usize = 500_000;
+/// Records that are handed on together.
+const BATCH_RECORDS_MAX: usize = 20_000;
+/// Batches that may wait for the store.
+const BATCHES_WAITING_MAX: usize = 4;
+
+/// Reports for the store, and how far the import is before the first and after the last.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) reports: Vec<NewReport>,
+    pub(super) from: ImportProgress,
+    pub(super) to: ImportProgress,
+}
+
+/// What every record of an import has in common.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) organization: Option<Uuid>,
+    pub(super) clock: Clock,
+    /// Valid records that an earlier start stored.
+    pub(super) already_stored: Arc<AtomicU64>,
+}
+
+/// Starts both threads. The last batch has no reports and says that the file is finished: by then the rejects are on disk.
+pub(super) fn start(
+    job: &Job,
+    records: Records<BufReader<File>>,
+    from: ImportProgress,
+) -> (mpsc::Receiver<Batch>, [JoinHandle<anyhow::Result<()>>; 2]) {
+    // No run waits between the threads: one is being sealed while the next is read.
+    let (runs, sorted) = sync_channel(0);
+    let (batches, ready) = mpsc::channel(BATCHES_WAITING_MAX);
+    let (first, second) = (job.clone(), job.clone());
+    let reading = tokio::task::spawn_blocking(move || first.read(records, from, &runs));
+    let sealing = tokio::task::spawn_blocking(move || second.seal(&sorted, &batches));
+    (ready, [reading, sealing])
+}
+
+/// A run in its order, without what is stored of it already.
+#[derive(Debug)]
+struct Run<T> {
+    records: Vec<T>,
+    from: ImportProgress,
+    to: ImportProgress,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    lookup_key: LookupKey,
+    record: Record,
+}
+
+impl Job {
+    fn read(
+        &self,
+        mut records: Records<BufReader<File>>,
+        from: ImportProgress,
+        runs: &SyncSender<Run<Keyed>>,
+    ) -> anyhow::Result<()> {
+        let pepper = self.keyring.pepper();
+        let mut at = from;
+        let mut next = Vec::new();
+        loop {
+            let record = records.next()?;
+            let is_end = record.is_none();
+            if let Some(record) = record {
+                if record.line <= from.lines_done {
+                    self.already_stored.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                next.push(Keyed { lookup_key: pepper.lookup_key(&record.filing.digest), record });
+            }
+            if is_end || next.len() == RUN_RECORDS_MAX {
+                next.sort_unstable_by_key(|keyed| (keyed.lookup_key, keyed.record.line));
+                self.already_stored.fetch_add(at.records_done, Ordering::Relaxed);
+                let Some(run) = Run::remaining(std::mem::take(&mut next), at, records.line())? else { break };
+                at = run.to;
+                if runs.send(run).is_err() {
+                    // The store failed, and says so itself.
+                    return Ok(());
+                }
+            }
+            if is_end {
+                break;
+            }
+        }
+        let to = ImportProgress { lines_done: records.line(), finished: true, ..at };
+        records.finish()?;
+        if !from.finished {
+            let _ = runs.send(Run { records: Vec::new(), from: at, to });
+        }
+        Ok(())
+    }
+
+    fn seal(&self, runs: &Receiver<Run<Keyed>>, batches: &mpsc::Sender<Batch>) -> anyhow::Result<()> {
+        while let Ok(Run { records, mut from, to }) = runs.recv() {
+            let mut left = records.len();
+            let mut records = records.into_iter();
+            loop {
+                let batch: Vec<_> = records.by_ref().take(BATCH_RECORDS_MAX).collect();
+                left -= batch.len();
+                let count = batch.len() as u64;
+                let until = if left == 0 { to } else { from.after(count) };
+                let batch = Batch { reports: self.seal_batch(batch)?, from, to: until };
+                if batches.blocking_send(batch).is_err() {
+                    return Ok(());
+                }
+                from = until;
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_batch(&self, batch: Vec<Keyed>) -> anyhow::Result<Vec<NewReport>> {
+        let now_ms = self.clock.now_ms();
+        // In order, so that the rows of a batch are neighbours in the index of the ids.
+        let mut ids: Vec<_> = std::iter::repeat_with(|| random::uuid_v7(now_ms)).take(batch.len()).collect();
+        ids.sort_unstable();
+        let seal = |(Keyed { lookup_key, record }, report_id)| {
+            let reported_at_ms = record.reported_at_ms.unwrap_or(now_ms);
+            Ok(record.filing.seal(&self.keyring, lookup_key, report_id, self.organization, reported_at_ms)?)
+        };
+        batch.into_iter().zip(ids).map(seal).collect()
+    }
+}
+
+impl<T> Run<T> {
+    /// What is left to store of a sorted run that begins at `from` and ends with line `line`; none if it was empty.
+    fn remaining(mut records: Vec<T>, from: ImportProgress, line: u64) -> anyhow::Result<Option<Self>> {
+        let done = usize::try_from(from.records_done)?;
+        ensure!(
+            done <= records.len(),
+            "the file holds fewer valid records than were stored of it: it was begun by another version of this program"
+        );
+        if records.is_empty() {
+            return Ok(None);
+        }
+        records.drain(..done);
+        Ok(Some(Self { records, from, to: ImportProgress { lines_done: line, records_done: 0, ..from } }))
+    }
+}
+
+impl ImportProgress {
+    /// So many records of the run later.
+    pub(super) fn after(self, records: u64) -> Self {
+        Self { records_done: self.records_done + records, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Date;
+
+    use super::*;
+
+    const BEGINNING: ImportProgress =
+        ImportProgress { lines_done: 10, records_done: 0, judged_on: Date::constant(2026, 11, 23), finished: false };
+
+    #[test]
+    fn a_run_goes_on_after_what_is_stored() {
+        for done in 0..=5 {
+            let run = Run::remaining(vec![1, 2, 3, 4, 5], BEGINNING.after(done), 16).unwrap().unwrap();
+            assert_eq!(run.records.len() as u64, 5 - done);
+            assert_eq!((run.from.lines_done, run.from.records_done), (10, done));
+            assert_eq!((run.to.lines_done, run.to.records_done), (16, 0));
+        }
+        assert!(Run::remaining(vec![1], BEGINNING.after(2), 16).is_err());
+        assert!(Run::<u8>::remaining(vec![], BEGINNING, 16).unwrap().is_none());
+    }
+}

@@ -1,0 +1,115 @@
+//! Batches into the store, in transactions that hold the write lock for a short while each: reports that a server files
+//! meanwhile pass between them. Every transaction notes how far it came.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tokio::sync::mpsc::Receiver;
+
+use super::progress::Progress;
+use super::runs::Batch;
+use crate::clock::Clock;
+use crate::store::feed::ChangeKind;
+use crate::store::imports::ImportProgress;
+use crate::store::reports::NewReport;
+use crate::store::{Store, StoreError, WriteTx};
+
+/// Rows of the first transaction; further ones are as large as their time allows.
+const ROWS_MIN: usize = 2_000;
+const ROWS_MAX: usize = 20_000;
+/// A transaction that took longer is followed by smaller ones; one that took half of it, by larger ones.
+const HOLD_NS_MAX: u64 = 80_000_000;
+/// How often a store that is kept busy by others is asked again; each time takes up to five seconds.
+const TRIES_MAX: u32 = 12;
+
+/// Writes the reports of one file.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    pub(super) store: &'a Store,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) clock: Clock,
+    pub(super) progress: Progress,
+}
+
+impl Writer<'_> {
+    /// Stores every batch; returns the number of reports stored. `stored_as` is what the store knows of the file before.
+    pub(super) async fn write(
+        &mut self,
+        mut batches: Receiver<Batch>,
+        mut stored_as: ImportProgress,
+    ) -> anyhow::Result<u64> {
+        let mut rows = ROWS_MIN;
+        let mut stored = 0;
+        while let Some(Batch { reports, mut from, to }) = batches.recv().await {
+            let mut rest = reports.as_slice();
+            loop {
+                let (now, later) = rest.split_at(rows.min(rest.len()));
+                let until = if later.is_empty() { to } else { from.after(now.len() as u64) };
+                let began_ns = self.clock.boot_ns();
+                self.store_rows(now, &stored_as, &until).await?;
+                let took_ns = self.clock.boot_ns().saturating_sub(began_ns);
+                stored += now.len() as u64;
+                self.progress.show(stored);
+                rows = next_rows(rows, took_ns);
+                (from, stored_as, rest) = (until, until, later);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn store_rows(
+        &self,
+        reports: &[NewReport],
+        from: &ImportProgress,
+        to: &ImportProgress,
+    ) -> anyhow::Result<()> {
+        let mut tx = self.begin().await?;
+        if !reports.is_empty() {
+            let keys: Vec<&[u8]> =
+                reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
+            let last = tx.record_changes(ChangeKind::Listing, &keys).await?;
+            tx.insert_reports(reports, last + 1 - keys.len() as u64).await?;
+        }
+        let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
+        ensure!(noted, "another import of this file is at work");
+        tx.commit().await.context("the import stopped; the same command goes on where it did")
+    }
+
+    async fn begin(&self) -> anyhow::Result<WriteTx> {
+        for _ in 0..TRIES_MAX {
+            match self.store.begin().await {
+                Err(StoreError::Busy) => tokio::time::sleep(Duration::from_millis(10)).await,
+                begun => return Ok(begun?),
+            }
+        }
+        bail!("the store is busy; the same command goes on where this one stopped")
+    }
+}
+
+fn next_rows(rows: usize, took_ns: u64) -> usize {
+    let next = match took_ns {
+        0..HOLD_NS_MAX_HALF => rows * 2,
+        HOLD_NS_MAX_HALF..=HOLD_NS_MAX => rows,
+        _ => rows / 2,
+    };
+    next.clamp(ROWS_MIN, ROWS_MAX)
+}
+
+const HOLD_NS_MAX_HALF: u64 = HOLD_NS_MAX / 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_grow_and_shrink_with_their_time() {
+        assert_eq!(next_rows(2_000, 10_000_000), 4_000);
+        assert_eq!(next_rows(16_000, 10_000_000), ROWS_MAX);
+        assert_eq!(next_rows(8_000, 60_000_000), 8_000);
+        assert_eq!(next_rows(8_000, 90_000_000), 4_000);
+        assert_eq!(next_rows(2_000, 900_000_000), ROWS_MIN);
+    }
+}

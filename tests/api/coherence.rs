@@ -1,0 +1,156 @@
+//! Never a false `not_listed`: after a 201, across nodes on one store, across restarts, while the filter is rebuilt, and for
+//! changes that came into the store past any server.
+
+use std::time::{Duration, Instant};
+
+use lostcard::crypto::digest::IdDigest;
+use lostcard::crypto::random;
+use lostcard::domain::card::CardValidity;
+use lostcard::domain::id_number::IdNumber;
+use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
+use lostcard::service::reports::seal_number;
+use lostcard::store::feed::ChangeKind;
+use lostcard::store::reports::NewReport;
+
+use crate::bodies::{random_number, rate};
+use crate::helpers::{TestApp, eventually};
+
+const LOST: &str = "2016-05-01";
+
+fn lease(app: &TestApp) -> Duration {
+    Duration::from_millis(app.config.registry.lease_ms)
+}
+
+#[tokio::test]
+async fn a_report_acknowledged_by_one_node_is_known_to_the_other_within_the_lease() {
+    let one = TestApp::spawn().await;
+    let two = one.sibling().await;
+    for (here, there) in [(&one, &two), (&two, &one)].into_iter().cycle().take(20) {
+        let number = random_number();
+        assert_eq!(there.verdict(&number, None).await, "not_listed");
+        let report = here.report_lost(&number, Some(LOST)).await;
+        assert_eq!(here.verdict(&number, None).await, "number_listed", "at once where it was acknowledged");
+        let acknowledged = Instant::now();
+        let number = &number;
+        eventually("listed there", || async move { there.verdict(number, Some(LOST)).await == "card_listed" }).await;
+        assert!(acknowledged.elapsed() < lease(here), "{:?}", acknowledged.elapsed());
+        assert_eq!(here.withdraw(report["report_id"].as_str().unwrap()).await.status, 200);
+        let withdrawn = Instant::now();
+        eventually("withdrawn there", || async move { there.verdict(number, Some(LOST)).await == "not_listed" }).await;
+        assert!(withdrawn.elapsed() < lease(here), "{:?}", withdrawn.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_node_knows_everything_that_was_acknowledged() {
+    let first = TestApp::spawn().await;
+    let numbers: Vec<_> = (0..10).map(|_| random_number()).collect();
+    for number in &numbers {
+        first.report_lost(number, Some(LOST)).await;
+    }
+    let second = first.sibling().await;
+    first.stop().await;
+    for number in &numbers {
+        assert_eq!(second.verdict(number, Some(LOST)).await, "card_listed");
+    }
+    let another = random_number();
+    second.report_lost(&another, None).await;
+    assert_eq!(second.verdict(&another, None).await, "number_listed");
+}
+
+#[tokio::test]
+async fn what_another_process_stores_is_known_within_the_lease() {
+    let app = TestApp::spawn().await;
+    let today = app.clock.today();
+    let numbers: Vec<_> = (0..50).map(|_| random_number()).collect();
+    let lost = Some(LOST.parse().unwrap());
+    let reports: Vec<_> = numbers
+        .iter()
+        .map(|number| {
+            let report_id = random::uuid_v7(app.clock.now_ms());
+            let digest = IdDigest::of(&IdNumber::parse(number, today).unwrap());
+            NewReport {
+                report_id,
+                organization: None,
+                number: seal_number(&app.keyring, &digest, report_id).unwrap(),
+                validity: CardValidity::new(lost, None, today).unwrap(),
+                reason: Reason::Lost,
+                lost_on: None,
+                reporter: Reporter::Holder,
+                office: OfficeCode::parse("110105-03").unwrap(),
+                channel: Channel::Hall,
+                contact: None,
+                reported_at_ms: app.clock.now_ms(),
+            }
+        })
+        .collect();
+    for number in &numbers {
+        assert_eq!(app.verdict(number, Some(LOST)).await, "not_listed");
+    }
+    app.change_store(async |tx| {
+        let subjects: Vec<_> = reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
+        let last = tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap();
+        tx.insert_reports(&reports, last + 1 - subjects.len() as u64).await.unwrap();
+    })
+    .await;
+    let stored = Instant::now();
+    let (app, number) = (&app, &numbers[0]);
+    eventually("listed", || async move { app.verdict(number, Some(LOST)).await == "card_listed" }).await;
+    for number in &numbers {
+        assert_eq!(app.verdict(number, Some(LOST)).await, "card_listed");
+    }
+    assert!(stored.elapsed() < lease(app) + Duration::from_secs(1), "{:?}", stored.elapsed());
+    assert_eq!(app.search(&numbers[0]).await.json()["reports"].as_array().unwrap().len(), 0, "owned by nobody");
+}
+
+/// The filter is rebuilt again and again below the writers: each checks at once what it filed and what it filed before.
+#[tokio::test]
+async fn no_listing_is_lost_while_the_filter_is_rebuilt() {
+    const WRITERS: usize = 6;
+    const REPORTS: usize = 25;
+    let app = TestApp::spawn_with(|config| {
+        config.registry.rebuild_after = 3;
+        config.registry.listings_max = 5;
+        config.limits.client = rate("1000000/60s");
+        config.limits.organization = rate("1000000/60s");
+    })
+    .await;
+    let app = &app;
+    let writer = |_| async move {
+        let mut filed: Vec<String> = Vec::new();
+        for _ in 0..REPORTS {
+            let number = random_number();
+            app.report_lost(&number, Some(LOST)).await;
+            assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed", "right after its 201");
+            filed.push(number);
+            let old = &filed[random::below(u32::try_from(filed.len()).unwrap()) as usize];
+            assert_eq!(app.verdict(old, Some(LOST)).await, "card_listed");
+            assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
+        }
+        filed
+    };
+    let filed: Vec<String> = futures_util::future::join_all((0..WRITERS).map(writer)).await.concat();
+    eventually("the filter was rebuilt", || async move {
+        app.metrics().await.lines().any(|line| {
+            line.strip_prefix("lostcard_filter_keys ").is_some_and(|keys| keys.parse::<usize>().unwrap() > 3)
+        })
+    })
+    .await;
+    for number in &filed {
+        assert_eq!(app.verdict(number, Some(LOST)).await, "card_listed");
+    }
+    let (head, total, greatest) = app.store.feed_totals().await.unwrap();
+    assert_eq!((head, head), (total, greatest), "the feed has no gap");
+}
+
+#[tokio::test]
+async fn withdrawals_and_reports_of_one_number_end_in_the_last_state() {
+    let app = TestApp::spawn_with(|config| config.registry.rebuild_after = 2).await;
+    let number = random_number();
+    for _ in 0..15 {
+        let report = app.report_lost(&number, Some(LOST)).await;
+        assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
+        assert_eq!(app.withdraw(report["report_id"].as_str().unwrap()).await.status, 200);
+        assert_eq!(app.verdict(&number, Some(LOST)).await, "not_listed");
+    }
+}

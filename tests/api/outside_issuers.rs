@@ -1,0 +1,90 @@
+//! Tokens of configured outside issuers, whose keys stand in a JWK Set file.
+
+use lostcard::access::jwks::OutsideIssuer;
+use lostcard::crypto::signing::SigningKey;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::bodies::{check_of, random_number, with};
+use crate::helpers::{ISSUER, TestApp};
+
+const OUTSIDE: &str = "https://login.police.example";
+const AUDIENCE: &str = "https://lostcard.example";
+
+struct Outside {
+    app: TestApp,
+    key: SigningKey,
+}
+
+impl Outside {
+    async fn spawn() -> Self {
+        let key = SigningKey::generate().unwrap();
+        let set = json!({"keys": [key.public().to_jwk()]}).to_string();
+        let app = TestApp::spawn_with(|config| {
+            let jwks_file = config.data.with_extension("jwks.json");
+            std::fs::write(&jwks_file, set).unwrap();
+            config.issuers =
+                vec![OutsideIssuer { issuer: OUTSIDE.to_owned(), audience: AUDIENCE.to_owned(), jwks_file }];
+        })
+        .await;
+        Self { app, key }
+    }
+
+    fn claims(&self) -> Value {
+        let (now_s, client) = (self.app.clock.now_s(), self.app.hotel.client_id);
+        json!({"iss": OUTSIDE, "aud": AUDIENCE, "sub": "frontdesk@police.example", "client_id": client, "scope": "checks",
+            "jti": "outside-1", "iat": now_s, "exp": now_s + 600})
+    }
+
+    async fn check_with(&self, token: &str) -> crate::helpers::Answer {
+        self.app.post(token, "/v1/checks", &check_of(&random_number(), None)).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_a_configured_issuer_is_accepted() {
+    let outside = Outside::spawn().await;
+    let token = outside.key.sign_jws("at+jwt", outside.claims().to_string().as_bytes());
+    let answer = outside.check_with(&token).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let both = with(outside.claims(), "aud", json!([AUDIENCE, "https://other.example"]));
+    let token = outside.key.sign_jws("at+jwt", both.to_string().as_bytes());
+    assert_eq!(outside.check_with(&token).await.status, 200, "an audience may be a list (RFC 7519, 4.1.3)");
+}
+
+#[tokio::test]
+async fn an_issuer_speaks_only_for_itself_and_grants_only_what_the_client_has() {
+    let outside = Outside::spawn().await;
+    let now_s = outside.app.clock.now_s();
+    let claims = outside.claims();
+    for (bad, typ) in [
+        (with(claims.clone(), "iss", ISSUER), "at+jwt"),
+        (with(claims.clone(), "aud", ISSUER), "at+jwt"),
+        (with(claims.clone(), "client_id", json!(Uuid::nil())), "at+jwt"),
+        (with(claims.clone(), "org", json!(outside.app.police.organization)), "at+jwt"),
+        (with(claims.clone(), "scope", "root"), "at+jwt"),
+        (with(claims.clone(), "exp", now_s + 24 * 3600 + 1), "at+jwt"),
+        (claims.clone(), "JWT"),
+    ] {
+        let token = outside.key.sign_jws(typ, bad.to_string().as_bytes());
+        outside.check_with(&token).await.problem(401, "invalid_token");
+    }
+    let more = with(claims.clone(), "scope", "checks registry");
+    let token = outside.key.sign_jws("at+jwt", more.to_string().as_bytes());
+    assert_eq!(outside.check_with(&token).await.status, 200);
+    outside.app.get(&token, "/v1/loss-reports/x").await.problem(403, "insufficient_scope");
+    let stranger = SigningKey::generate().unwrap().sign_jws("at+jwt", claims.to_string().as_bytes());
+    outside.check_with(&stranger).await.problem(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn our_own_key_does_not_sign_for_an_outside_issuer() {
+    let outside = Outside::spawn().await;
+    let own = outside.app.keyring.signing();
+    let token = own.token.sign_jws("at+jwt", outside.claims().to_string().as_bytes());
+    outside.check_with(&token).await.problem(401, "invalid_token");
+    // Nor does the receipt key sign tokens, published though it is.
+    let claims = with(with(outside.claims(), "iss", ISSUER), "aud", ISSUER);
+    let token = own.receipt.sign_jws("at+jwt", claims.to_string().as_bytes());
+    outside.check_with(&token).await.problem(401, "invalid_token");
+}

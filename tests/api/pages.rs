@@ -1,0 +1,115 @@
+//! What describes the API: the OpenAPI document, the reference in the browser, a page for every problem.
+
+use std::collections::BTreeSet;
+
+use lostcard::http::openapi::files;
+use lostcard::http::{ROUTES, problem};
+use serde_json::Value;
+
+use crate::helpers::TestApp;
+
+/// Method and path of each operation of the document.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let of_path = |(path, item): (&String, &'_ Value)| -> Vec<(String, String)> {
+        item.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())).collect()
+    };
+    let all: Vec<_> = paths.iter().flat_map(of_path).collect();
+    all.into_iter().map(|(method, path)| { let operation = &document["paths"][&path][&method]; (method, path, operation) }).collect()
+}
+
+#[tokio::test]
+async fn the_served_document_is_the_exported_one() {
+    let app = TestApp::spawn().await;
+    let answer = app.get("", "/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let [(name, text), (older_name, older)] = files().unwrap();
+    assert_eq!((name, older_name), ("lostcard.json", "lostcard-3.0.json"));
+    let exported: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer.json(), exported);
+    let mut twin: Value = serde_json::from_str(&older).unwrap();
+    assert_eq!((&exported["openapi"], &twin["openapi"]), (&"3.1.0".into(), &"3.0.3".into()));
+    twin["openapi"] = exported["openapi"].clone();
+    assert_eq!(twin, exported, "the twins differ in the version alone");
+}
+
+#[test]
+fn every_route_is_in_the_document_and_the_reverse() {
+    let [(_, text), _] = files().unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let documented: BTreeSet<_> = operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+    let routed: BTreeSet<_> = ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(documented, routed);
+}
+
+#[tokio::test]
+async fn every_documented_operation_is_served() {
+    let app = TestApp::spawn().await;
+    let [(_, text), _] = files().unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for (method, path, operation) in operations(&document) {
+        let target = path.replace("{report_id}", &uuid::Uuid::nil().to_string()).replace("{code}", "internal");
+        let answer = app.send(app.request(&method.to_uppercase(), &target)).await;
+        assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.status);
+        // What asks for a token says so in the document, and the reverse.
+        let asks = answer.status == 401 && answer.header("www-authenticate").starts_with("Bearer");
+        assert_eq!(operation.get("security").is_some(), asks, "{method} {path}");
+        let status = answer.status.to_string();
+        assert!(operation["responses"].get(&status).is_some(), "{method} {path}: {status} is not documented");
+    }
+}
+
+#[test]
+fn the_document_keeps_to_shapes_that_every_generator_handles() {
+    let [(_, text), _] = files().unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for word in ["\"oneOf\"", "\"anyOf\"", "\"allOf\"", "\"null\"", "\"default\":", "\"prefixItems\"", "\"oauth2\"", "\"int64u\""] {
+        assert!(!text.contains(word), "{word}");
+    }
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{method} {path}");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
+        assert!(operation["responses"].get("default").is_none());
+    }
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+}
+
+#[tokio::test]
+async fn every_problem_has_its_page() {
+    let app = TestApp::spawn().await;
+    let start = app.get("", "/").await;
+    for kind in problem::ALL {
+        let path = format!("/problems/{}", kind.code);
+        let page = app.get("", &path).await;
+        assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
+        assert!(page.text.contains(kind.title) && page.text.contains(&kind.status.as_u16().to_string()), "{path}");
+        assert!(page.header("content-security-policy").contains("default-src 'none'"));
+        assert!(start.text.contains(&path), "{path} is not on the start page");
+    }
+    app.get("", "/problems/no_such_code").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_reference_comes_from_the_binary_alone() {
+    let app = TestApp::spawn().await;
+    let bare = app.send(app.request("GET", "/docs")).await;
+    assert_eq!((bare.status, bare.header("content-type")), (200, "text/html"), "follows to /docs/");
+    let page = app.get("", "/docs/").await;
+    assert!(page.header("content-security-policy").contains("default-src 'self'"));
+    let links = |text: &str| -> Vec<String> {
+        let after = |mark: &'static str| text.split(mark).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        after("src=\"").chain(after("href=\"")).collect()
+    };
+    let assets = links(&page.text);
+    assert!(assets.iter().any(|asset| asset.ends_with(".js")), "{assets:?}");
+    for asset in assets {
+        assert!(!asset.contains("//"), "{asset} comes from elsewhere");
+        let path = format!("/docs/{}", asset.trim_start_matches("./"));
+        let answer = app.get("", &path).await;
+        assert!(answer.status == 200 && !answer.text.is_empty(), "{path}: {}", answer.status);
+    }
+    let initializer = app.get("", "/docs/swagger-initializer.js").await;
+    assert!(initializer.text.contains("/openapi.json") && !initializer.text.contains("petstore"), "{}", initializer.text);
+    app.get("", "/docs/nothing.js").await.problem(404, "not_found");
+}

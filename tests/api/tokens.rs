@@ -1,0 +1,229 @@
+//! The token endpoint with secrets, and what becomes of a token: scopes, expiry, revocation, disabled clients.
+//! Signed assertions are in `assertions`, forged tokens in `bad_inputs`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lostcard::access::tokens::fingerprint;
+use lostcard::crypto::signing::from_base64url;
+use serde_json::{Value, json};
+
+use crate::bodies::{check_of, random_number};
+use crate::child;
+use crate::helpers::{Answer, ISSUER, TestApp, TestClient, eventually};
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+/// Asserts a refusal of RFC 6749, 5.2: its own form, not a problem document.
+#[track_caller]
+pub(crate) fn assert_refused(answer: &Answer, status: u16, error: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert_eq!(body["error"], error);
+    let mut names: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    assert_eq!(names, ["error", "error_description"]);
+    assert_eq!(answer.header("www-authenticate").starts_with("Basic "), status == 401);
+}
+
+fn claims_of(token: &str) -> Value {
+    serde_json::from_slice(&from_base64url(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+async fn with_basic(app: &TestApp, client: &TestClient, secret: &str) -> Answer {
+    let credentials = STANDARD.encode(format!("{}:{secret}", client.client_id));
+    let request = app.request("POST", "/oauth2/token").header("Authorization", format!("Basic {credentials}"));
+    app.send(request.form(&[GRANT])).await
+}
+
+async fn with_post(app: &TestApp, client: &TestClient, secret: &str) -> Answer {
+    app.ask_token(&[GRANT, ("client_id", &client.client_id.to_string()), ("client_secret", secret)]).await
+}
+
+/// Whether the node still takes the client's token.
+async fn is_welcome(app: &TestApp, client: &TestClient) -> bool {
+    let answer = app.post(&client.token, "/v1/checks", &check_of(&random_number(), None)).await;
+    if answer.status != 200 {
+        answer.problem(401, "invalid_token");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#);
+    }
+    answer.status == 200
+}
+
+#[tokio::test]
+async fn both_ways_to_send_a_secret_give_a_token() {
+    let app = TestApp::spawn().await;
+    for answer in [with_basic(&app, &app.hotel, &app.hotel.secret).await, with_post(&app, &app.hotel, &app.hotel.secret).await] {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+        let mut body = answer.json();
+        let token = body["access_token"].take();
+        assert_eq!(body, json!({"access_token": null, "token_type": "Bearer", "expires_in": 600, "scope": "checks"}));
+        let token = token.as_str().unwrap();
+        let checked = app.post(token, "/v1/checks", &check_of(&random_number(), None)).await;
+        assert_eq!(checked.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_what_rfc_9068_says() {
+    let app = TestApp::spawn().await;
+    let token = app.token_for(&app.hotel).await;
+    let header: Value = serde_json::from_slice(&from_base64url(token.split('.').next().unwrap()).unwrap()).unwrap();
+    let published = app.get("", "/.well-known/jwks.json").await.json();
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("EdDSA")));
+    assert!(published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == header["kid"]));
+    let claims = claims_of(&token);
+    let now_s = app.clock.now_s();
+    for (name, value) in [
+        ("iss", json!(ISSUER)),
+        ("aud", json!(ISSUER)),
+        ("sub", json!(app.hotel.client_id)),
+        ("client_id", json!(app.hotel.client_id)),
+        ("org", json!(app.hotel.organization)),
+        ("scope", json!("checks")),
+        ("iat", json!(now_s)),
+        ("exp", json!(now_s + 600)),
+    ] {
+        assert_eq!(claims[name], value, "{name}");
+    }
+    assert_ne!(claims["jti"], claims_of(&app.hotel.token)["jti"]);
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_an_invalid_client() {
+    let app = TestApp::spawn().await;
+    let stranger = TestClient { client_id: uuid::Uuid::nil(), ..app.hotel.clone() };
+    for answer in [
+        with_post(&app, &app.hotel, "wrong").await,
+        with_post(&app, &app.hotel, &app.police.secret).await,
+        with_post(&app, &stranger, &app.hotel.secret).await,
+        with_basic(&app, &app.hotel, "").await,
+        app.ask_token(&[GRANT]).await,
+        app.ask_token(&[GRANT, ("client_id", "hotel"), ("client_secret", &app.hotel.secret)]).await,
+    ] {
+        assert_refused(&answer, 401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_token_request_is_told_so() {
+    let app = TestApp::spawn().await;
+    let id = app.hotel.client_id.to_string();
+    let (id, secret) = (("client_id", id.as_str()), ("client_secret", app.hotel.secret.as_str()));
+    for (form, error) in [
+        (vec![id, secret], "invalid_request"),
+        (vec![("grant_type", "password"), id, secret], "unsupported_grant_type"),
+        (vec![GRANT, GRANT, id, secret], "invalid_request"),
+        (vec![GRANT, id, secret, ("client_assertion", "a.b.c")], "invalid_request"),
+        (vec![GRANT, id, secret, ("scope", "registry")], "invalid_scope"),
+        (vec![GRANT, id, secret, ("scope", "checks registry")], "invalid_scope"),
+        (vec![GRANT, id, secret, ("scope", "everything")], "invalid_scope"),
+    ] {
+        assert_refused(&app.ask_token(&form).await, 400, error);
+    }
+    let both = app.request("POST", "/oauth2/token").basic_auth(app.hotel.client_id, Some(&app.hotel.secret));
+    assert_refused(&app.send(both.form(&[GRANT, id, secret])).await, 400, "invalid_request");
+    let json = app.request("POST", "/oauth2/token").json(&json!({"grant_type": "client_credentials"}));
+    app.send(json).await.problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn a_token_has_the_scopes_that_were_asked_for_and_no_others() {
+    let app = TestApp::spawn().await;
+    let client = app.add_client("checks registry", None).await;
+    let id = client.client_id.to_string();
+    let form = [GRANT, ("client_id", id.as_str()), ("client_secret", &client.secret), ("scope", "checks")];
+    let granted = app.ask_token(&form).await.json();
+    assert_eq!(granted["scope"], "checks");
+    let token = granted["access_token"].as_str().unwrap();
+    app.get(token, "/v1/loss-reports/x").await.problem(403, "insufficient_scope");
+    assert_eq!(app.get(&client.token, "/v1/loss-reports/x").await.status, 404, "its other token has both scopes");
+}
+
+#[tokio::test]
+async fn two_secrets_live_and_a_third_drops_the_first() {
+    let app = TestApp::spawn().await;
+    let id = app.hotel.client_id.to_string();
+    let rotate = || child::run_json(&app.config.data, &["client", "rotate-secret", &id, "--json"]);
+    let first = app.hotel.secret.clone();
+    let second = rotate()["client_secret"].as_str().unwrap().to_owned();
+    let (app, second) = (&app, &second);
+    eventually("the second secret is taken", || async move { with_post(app, &app.hotel, second).await.status == 200 }).await;
+    assert_eq!(with_post(app, &app.hotel, &first).await.status, 200);
+    let third = rotate()["client_secret"].as_str().unwrap().to_owned();
+    let third = &third;
+    eventually("the third secret is taken", || async move { with_post(app, &app.hotel, third).await.status == 200 }).await;
+    assert_eq!(with_post(app, &app.hotel, second).await.status, 200);
+    assert_refused(&with_post(app, &app.hotel, &first).await, 401, "invalid_client");
+}
+
+#[tokio::test]
+async fn a_token_expires_after_ten_minutes_and_the_leeway() {
+    let app = TestApp::spawn().await;
+    let seconds = std::time::Duration::from_secs;
+    app.clock.advance(seconds(604));
+    assert!(is_welcome(&app, &app.hotel).await, "within five seconds of leeway");
+    app.clock.advance(seconds(1));
+    assert!(!is_welcome(&app, &app.hotel).await);
+    let fresh = TestClient { token: app.token_for(&app.hotel).await, ..app.hotel.clone() };
+    assert!(is_welcome(&app, &fresh).await);
+}
+
+#[tokio::test]
+async fn a_disabled_client_is_out_within_the_lease() {
+    let app = TestApp::spawn().await;
+    let client = app.add_client("checks", None).await;
+    assert!(is_welcome(&app, &client).await, "its token is remembered by now");
+    let done = child::run(&app.config.data, &["client", "disable", &client.client_id.to_string()]);
+    assert!(done.status.success());
+    let started = std::time::Instant::now();
+    let (app, client) = (&app, &client);
+    eventually("the client is out", || async move { !is_welcome(app, client).await }).await;
+    assert!(started.elapsed() < std::time::Duration::from_millis(app.config.registry.lease_ms), "{:?}", started.elapsed());
+    assert_refused(&with_post(app, client, &client.secret).await, 401, "invalid_client");
+    assert!(is_welcome(app, &app.hotel).await);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_and_its_sister_is_not() {
+    let app = TestApp::spawn().await;
+    let sister = TestClient { token: app.token_for(&app.hotel).await, ..app.hotel.clone() };
+    assert!(is_welcome(&app, &app.hotel).await && is_welcome(&app, &sister).await);
+    let jti = claims_of(&app.hotel.token)["jti"].as_str().unwrap().to_owned();
+    let done = child::run(&app.config.data, &["client", "revoke-token", "--issuer", ISSUER, &jti]);
+    assert!(done.status.success());
+    let app_ref = &app;
+    eventually("the token is refused", || async move { !is_welcome(app_ref, &app_ref.hotel).await }).await;
+    assert!(is_welcome(&app, &sister).await);
+}
+
+#[tokio::test]
+async fn a_token_revoked_before_the_start_is_refused() {
+    let app = TestApp::spawn().await;
+    let jti = claims_of(&app.hotel.token)["jti"].as_str().unwrap().to_owned();
+    let now_ms = app.clock.now_ms();
+    app.change_store(async |tx| tx.revoke_token(&fingerprint(ISSUER, &jti), now_ms).await.unwrap()).await;
+    let later = app.sibling().await;
+    assert!(!is_welcome(&later, &later.hotel).await);
+}
+
+#[tokio::test]
+async fn the_metadata_names_what_the_service_does() {
+    let app = TestApp::spawn().await;
+    let answer = app.get("", "/.well-known/oauth-authorization-server").await;
+    let metadata = answer.json();
+    assert_eq!((answer.status, &metadata["issuer"]), (200, &json!(ISSUER)));
+    assert_eq!(metadata["token_endpoint"], format!("{ISSUER}/oauth2/token"));
+    assert_eq!(metadata["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
+    assert_eq!(
+        metadata["token_endpoint_auth_methods_supported"],
+        json!(["client_secret_basic", "client_secret_post", "private_key_jwt"])
+    );
+    let keys = app.get("", "/.well-known/jwks.json").await.json();
+    for key in keys["keys"].as_array().unwrap() {
+        assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
+        assert!(key.get("d").is_none(), "no private half");
+    }
+}
