@@ -113,3 +113,9 @@ CREATE TABLE imports (
     records_done BIGINT NOT NULL,
     finished_at BIGINT
 );
+
+-- Nodes that may hold a lease. A node beats by counting up; one that stands still is marked with -1, then removed.
+CREATE TABLE nodes (
+    node_id BYTES NOT NULL PRIMARY KEY,
+    beat BIGINT NOT NULL
+);

@@ -27,6 +27,7 @@ use crate::registry::Registry;
 use crate::registry::follower::Follower;
 use crate::service::reports::Reports;
 use crate::store::Store;
+use crate::store::feed::Listener;
 use crate::store::keys::KeyMatch;
 use crate::telemetry::Metrics;
 
@@ -110,11 +111,8 @@ impl Application {
         let access =
             Access::new(options, outside, clock.clone(), store.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
         let access = Arc::new(access);
-        let told = Arc::clone(&access);
-        let mut follower = Follower::new(Arc::clone(&registry), Box::new(move |change| told.on_change(change)));
+        let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
         follower.load().await?;
-        // After the follower's first load: what is revoked later comes through the feed.
-        access.load_revocations(&store).await?;
         let reports = Reports::new(
             clock.clone(),
             Arc::clone(&keyring),
@@ -166,8 +164,13 @@ impl Application {
         }
         metrics_handle.stop(false).await;
         metrics_server.abort();
-        for task in &self.tasks {
+        for task in self.tasks {
             task.abort();
+            let _ = task.await;
+        }
+        // Nothing is answered any more: writers need not wait for this node's lease.
+        if let Err(error) = self.store.leave(self.shared.registry.node()).await {
+            tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
         }
         self.store.close().await;
         Ok(())

@@ -226,8 +226,9 @@ impl Config {
         };
         let mut names = vec![name.to_owned()];
         match self.listen.ip() {
-            ip if ip.is_loopback() => names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned)),
-            ip if ip.is_unspecified() => {}
+            ip if ip.is_loopback() || ip.is_unspecified() => {
+                names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned))
+            }
             IpAddr::V4(ip) => names.push(ip.to_string()),
             IpAddr::V6(ip) => names.push(format!("[{ip}]")),
         }
@@ -305,7 +306,8 @@ mod tests {
     fn a_node_answers_to_its_own_names_only() {
         let mut config = with("public_url = \"https://lostcard.example:8443\"\nhosts = [\"inner.example\"]").unwrap();
         config.listen = SocketAddr::from(([0, 0, 0, 0], 80));
-        assert_eq!(config.host_names("https://lostcard.example:8443"), ["lostcard.example", "inner.example"]);
+        let names = config.host_names("https://lostcard.example:8443");
+        assert_eq!(names, ["lostcard.example", "localhost", "127.0.0.1", "[::1]", "inner.example"]);
         assert_eq!(config.issuer(config.listen), "https://lostcard.example:8443");
     }
 }

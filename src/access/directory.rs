@@ -1,9 +1,9 @@
 //! The clients this node knows: read from the store when first met, kept with their limits' cells, dropped when the feed says
-//! that they changed. Invariant: an entry that is no longer live is never used again, so a disabled client is out within the
+//! that they changed. Invariant: what was read before a change is not kept after it, so a disabled client is out within the
 //! registry's lease.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -25,14 +25,6 @@ pub struct ClientEntry {
     pub scopes: Scopes,
     pub proofs: Vec<Proof>,
     pub limits: CallerLimits,
-    live: AtomicBool,
-}
-
-impl ClientEntry {
-    /// False once the client or its organization has changed: look it up again.
-    pub fn is_live(&self) -> bool {
-        self.live.load(Ordering::Acquire)
-    }
 }
 
 /// Limits of those for whom no own limit is set.
@@ -71,7 +63,7 @@ impl Directory {
 
     /// A client that exists and is not disabled.
     pub async fn find(&self, client_id: Uuid) -> Result<Option<Arc<ClientEntry>>, StoreError> {
-        if let Some(entry) = self.clients.get(&client_id).filter(|entry| entry.is_live()) {
+        if let Some(entry) = self.clients.get(&client_id) {
             return Ok(Some(entry));
         }
         let before = self.changes.load(Ordering::Acquire);
@@ -104,7 +96,6 @@ impl Directory {
             scopes: client.scopes,
             proofs,
             limits,
-            live: AtomicBool::new(true),
         }))
     }
 
@@ -121,21 +112,20 @@ impl Directory {
     /// The feed says that a client changed.
     pub fn forget_client(&self, client_id: Uuid) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        if let Some((_, entry)) = self.clients.remove(&client_id) {
-            entry.live.store(false, Ordering::Release);
-        }
+        self.clients.remove(&client_id);
     }
 
     /// The feed says that an organization changed: its clients are read again.
     pub fn forget_organization(&self, organization: Uuid) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.organization_limits.remove(&organization);
-        self.clients.retain(|_, entry| {
-            let stays = entry.organization_id != organization;
-            if !stays {
-                entry.live.store(false, Ordering::Release);
-            }
-            stays
-        });
+        self.clients.retain(|_, entry| entry.organization_id != organization);
+    }
+
+    /// Anything may have changed.
+    pub fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.clients.clear();
+        self.organization_limits.clear();
     }
 }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
-use crate::store::feed::{Change, ChangeKind};
+use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use client_auth::{ClientVerifier, Credentials};
@@ -48,10 +49,10 @@ pub struct Principal {
 struct VerifiedToken {
     principal: Principal,
     expires_s: i64,
-    fingerprint: [u8; 32],
-    /// The revocations known when it was last compared with them.
-    revocations: AtomicU64,
 }
+
+/// Longer than any token lives: what was revoked before has expired by itself.
+const REVOKED_MS_MAX: i64 = 25 * 3600 * 1000;
 
 /// No principal: refused, or not to be decided now.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,7 @@ pub struct IssuedToken {
 pub struct Access {
     options: AccessOptions,
     clock: Clock,
+    store: Store,
     keyring: Arc<Keyring>,
     directory: Directory,
     verifier: ClientVerifier,
@@ -94,7 +96,8 @@ pub struct Access {
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
     revoked: ArcSwap<HashSet<[u8; 32]>>,
-    revocations: AtomicU64,
+    /// Grows whenever verified tokens are forgotten.
+    generation: AtomicU64,
 }
 
 impl Access {
@@ -107,14 +110,15 @@ impl Access {
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Self {
-            directory: Directory::new(store, clock.clone(), options.rates),
+            directory: Directory::new(store.clone(), clock.clone(), options.rates),
             verified: Cache::new(options.tokens_max),
             verifier: ClientVerifier::default(),
             issuers: ArcSwap::from_pointee(Vec::new()),
             revoked: ArcSwap::from_pointee(HashSet::new()),
-            revocations: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             options,
             clock,
+            store,
             keyring,
             metrics,
             outside,
@@ -135,25 +139,10 @@ impl Access {
         self.issuers.store(Arc::new(all));
     }
 
-    /// Reads the tokens that were revoked before this node started.
-    pub async fn load_revocations(&self, store: &Store) -> Result<(), StoreError> {
-        let day_ago = self.clock.now_ms() - 25 * 3600 * 1000;
-        let revoked = store.list_revoked_tokens(day_ago).await?;
-        self.revoked.store(Arc::new(revoked.into_iter().collect()));
-        self.revocations.fetch_add(1, Ordering::AcqRel);
-        Ok(())
-    }
-
     /// The caller of a token that this node has verified before: no signature, no I/O.
     pub fn recall(&self, token: &str) -> Option<Principal> {
         let known = self.verified.get(token)?;
-        let revocations = self.revocations.load(Ordering::Acquire);
-        let is_good = self.clock.now_s() < known.expires_s + LEEWAY_S && known.principal.client.is_live();
-        if is_good && known.revocations.load(Ordering::Relaxed) == revocations {
-            return Some(known.principal.clone());
-        }
-        if is_good && !self.revoked.load().contains(&known.fingerprint) {
-            known.revocations.store(revocations, Ordering::Relaxed);
+        if self.clock.now_s() < known.expires_s + LEEWAY_S {
             return Some(known.principal.clone());
         }
         self.verified.remove(token);
@@ -162,9 +151,9 @@ impl Access {
 
     /// Verifies a token that is not remembered, and remembers it.
     pub async fn verify(&self, token: &str) -> Result<Principal, AccessError> {
+        let generation = self.generation.load(Ordering::Acquire);
         let claims = tokens::verify(token, &self.issuers.load(), self.clock.now_s())?;
         self.metrics.tokens_verified.inc();
-        let revocations = self.revocations.load(Ordering::Acquire);
         if self.revoked.load().contains(&claims.fingerprint) {
             return Err(TokenError::Revoked.into());
         }
@@ -175,13 +164,12 @@ impl Access {
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
         let principal = Principal { client, scopes };
-        let known = VerifiedToken {
-            principal: principal.clone(),
-            expires_s: claims.expires_s,
-            fingerprint: claims.fingerprint,
-            revocations: AtomicU64::new(revocations),
-        };
+        let known = VerifiedToken { principal: principal.clone(), expires_s: claims.expires_s };
         self.verified.insert(token.into(), Arc::new(known));
+        if self.generation.load(Ordering::Acquire) != generation {
+            // Something changed meanwhile: good for this once, not to be kept.
+            self.verified.remove(token);
+        }
         Ok(principal)
     }
 
@@ -213,20 +201,45 @@ impl Access {
         Ok(IssuedToken { access_token, scopes, expires_in_s: self.options.token_lifetime_s })
     }
 
-    /// Takes up a change of the feed that concerns access.
-    pub fn on_change(&self, change: &Change) {
+    /// Forgets every verified token; what is being verified at this moment will not be kept.
+    fn forget_tokens(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.verified.clear();
+    }
+}
+
+impl Listener for Access {
+    fn on_change(&self, change: &Change) {
         match (change.kind, Uuid::from_slice(&change.subject), <[u8; 32]>::try_from(change.subject.as_slice())) {
-            (ChangeKind::Client, Ok(client), _) => self.directory.forget_client(client),
-            (ChangeKind::Organization, Ok(organization), _) => self.directory.forget_organization(organization),
+            (ChangeKind::Client, Ok(client), _) => {
+                self.directory.forget_client(client);
+                self.forget_tokens();
+            }
+            (ChangeKind::Organization, Ok(organization), _) => {
+                self.directory.forget_organization(organization);
+                self.forget_tokens();
+            }
             (ChangeKind::Token, _, Ok(token)) => {
                 self.revoked.rcu(|revoked| {
                     let mut all = HashSet::clone(revoked);
                     all.insert(token);
                     all
                 });
-                self.revocations.fetch_add(1, Ordering::AcqRel);
+                self.forget_tokens();
             }
             _ => {}
         }
+    }
+
+    /// Everything remembered may have changed; the revoked tokens are read anew before the node takes a lease.
+    fn on_reload(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let since = self.clock.now_ms() - REVOKED_MS_MAX;
+            let revoked = self.store.list_revoked_tokens(since).await?;
+            self.revoked.store(Arc::new(revoked.into_iter().collect()));
+            self.directory.forget_all();
+            self.forget_tokens();
+            Ok(())
+        })
     }
 }

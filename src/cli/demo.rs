@@ -55,13 +55,22 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     if !config.listen.ip().is_loopback() {
         bail!("a demo listens on loopback only: its secrets are on the screen");
     }
-    let folder = match global.data {
-        Some(_) => None,
-        None => Some(TempDir::with_prefix("lostcard-demo-").context("temporary folder")?),
-    };
-    if let Some(folder) = &folder {
+    // Never into a real registry: neither a database nor keys from elsewhere, and a folder only if it is a demo's own.
+    (config.database_url, config.keys) = (None, None);
+    let folder = if global.data.is_some() {
+        let mark = config.data.join(".demo");
+        let is_new = std::fs::read_dir(&config.data).map_or(true, |mut entries| entries.next().is_none());
+        if !is_new && !mark.is_file() {
+            bail!("this data folder is not a demo's: name another one, or none");
+        }
+        std::fs::create_dir_all(&config.data)?;
+        std::fs::write(mark, "made by serve --demo\n")?;
+        None
+    } else {
+        let folder = TempDir::with_prefix("lostcard-demo-").context("temporary folder")?;
         config.data = folder.path().to_owned();
-    }
+        Some(folder)
+    };
     let (store, keyring) = app::open(config).await?;
     let today = Clock::System.today();
     // Two more than are stored: numbers of the same kind that nobody reported.

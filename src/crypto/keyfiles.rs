@@ -102,7 +102,11 @@ impl KeyFolder {
         let (version, path) = self.newest(purpose, ".pem")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
         let old = self.signing_key(purpose)?;
         let public = pem::encode(&pem::Pem::new("PUBLIC KEY", old.public().to_spki()));
-        self.write_new(&format!("{}-{version}.pub.pem", purpose.as_str()), public.as_bytes())?;
+        let name = format!("{}-{version}.pub.pem", purpose.as_str());
+        // A rotation that was stopped here before goes on.
+        if fs::read(self.0.join(&name)).map_or(true, |there| there != public.as_bytes()) {
+            self.write_new(&name, public.as_bytes())?;
+        }
         let kid = self.write_signing_key(purpose, version + 1)?;
         self.sync()?;
         fs::remove_file(&path).map_err(|error| self.io(error))?;

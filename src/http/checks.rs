@@ -193,9 +193,8 @@ pub async fn create_batch(
         fields.refuse("/checks", "wrong_length", "a batch holds 1 to 1,000 checks");
         return fields.finish(None);
     }
-    // One unit was spent when the caller was authenticated.
-    if let Some(rest) = u32::try_from(items - 1).ok().and_then(NonZeroU32::new) {
-        caller.spend(rest)?;
+    if let Some(cost) = u32::try_from(items).ok().and_then(NonZeroU32::new) {
+        caller.spend_rest(cost)?;
     }
     let today = state.clock.today();
     let checks = batch.checks.iter().map(|item| {

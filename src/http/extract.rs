@@ -23,6 +23,7 @@ use super::fields::Object;
 use super::problem::{self, Problem};
 use crate::access::Principal;
 use crate::domain::client::Scope;
+use crate::limits::Standing;
 use crate::service::fields::describe_json;
 
 /// The scopes of an operation, as a type.
@@ -100,17 +101,28 @@ impl<S: RequiredScope> Caller<S> {
             return Err(Problem::insufficient_scope(&names.join(" ")));
         }
         let caller = Self { principal, request: request.clone(), scope: PhantomData };
-        caller.spend(NonZeroU32::MIN)?;
+        caller.spend()?;
         Ok(caller)
     }
 
-    /// Spends more units, for an operation whose cost shows only in its body.
-    pub fn spend(&self, cost: NonZeroU32) -> Result<(), Problem> {
-        let standing = self.principal.client.limits.spend(cost)?;
+    fn spend(&self) -> Result<(), Problem> {
+        let standing = self.principal.client.limits.spend(NonZeroU32::MIN)?;
+        self.note(standing);
+        Ok(())
+    }
+
+    /// Spends the rest of what an operation costs, where that shows only in its body.
+    pub fn spend_rest(&self, cost: NonZeroU32) -> Result<(), Problem> {
+        if let Some(standing) = self.principal.client.limits.spend_rest(cost)? {
+            self.note(standing);
+        }
+        Ok(())
+    }
+
+    fn note(&self, standing: Standing) {
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
             exchange.standing = Some(standing);
         }
-        Ok(())
     }
 
     /// The organization that the client belongs to.
@@ -147,11 +159,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     };
     // By bytes: this runs for every check, over a token of some 600 characters.
     let token = value.as_bytes().split_at_checked("bearer ".len()).and_then(|(scheme, token)| {
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token).filter(|token| !token.is_empty() && !token.contains(&b' '))
+        scheme
+            .eq_ignore_ascii_case(b"bearer ")
+            .then_some(token)
+            .filter(|token| !token.is_empty() && !token.contains(&b' '))
     });
-    token
-        .and_then(|token| std::str::from_utf8(token).ok())
-        .ok_or("the Authorization header is not `Bearer <token>`")
+    token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
 }
 
 /// A body, not read yet.

@@ -107,7 +107,7 @@ pub struct WithdrawalRequest {
 /// Report a card lost or stolen
 ///
 /// Scope `registry`; costs one unit. Once 201 is sent, no check that starts anywhere answers `not_listed` for the number.
-/// With an `Idempotency-Key` a repetition within 24 hours gets the first answer and stores nothing.
+/// With an `Idempotency-Key` a repetition gets the first answer and stores nothing.
 #[utoipa::path(
     post, path = "/v1/loss-reports", operation_id = "createLossReport", tag = "registry", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new report.")),

@@ -146,6 +146,17 @@ impl CallerLimits {
         Ok(standing)
     }
 
+    /// Spends what an operation costs beyond the unit that was spent when its caller was authenticated.
+    pub fn spend_rest(&self, cost: NonZeroU32) -> Result<Option<Standing>, Refused> {
+        let rest = |limit: &Limit| match NonZeroU32::new(cost.min(limit.rate.requests).get() - 1) {
+            Some(rest) => limit.spend(rest).map(Some),
+            None => Ok(None),
+        };
+        let standing = rest(&self.client)?;
+        rest(&self.organization)?;
+        Ok(standing)
+    }
+
     /// Counts a number with a wrong check character.
     pub fn count_wrong_number(&self) -> Result<(), Refused> {
         self.wrong_numbers.spend(NonZeroU32::MIN).map(|_| ())

@@ -27,6 +27,11 @@ impl LocalCache {
         self.0.get(key).filter(|copy| copy.sequence >= fresh_from)
     }
 
+    /// Forgets everything: sequences of another epoch cannot be compared.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
     /// Keeps a copy. An older one may overwrite a newer: it will then be found stale and read again, never believed.
     pub fn keep(&self, key: LookupKey, copy: Copy) {
         self.0.insert(key, copy);

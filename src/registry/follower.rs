@@ -8,19 +8,18 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use super::membership::Membership;
 use super::snapshot::{Filter, Snapshot};
 use super::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
-use crate::store::feed::{Change, ChangeKind, PAGE_CHANGES_MAX};
-
-/// Told of every change that is not a listing's.
-pub type OnOtherChange = Box<dyn Fn(&Change) + Send + Sync>;
+use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 
 /// Follows the feed for one registry.
 pub struct Follower {
     registry: Arc<Registry>,
-    on_other: OnOtherChange,
+    listener: Arc<dyn Listener>,
+    membership: Membership,
     rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
     failing: bool,
 }
@@ -32,13 +31,15 @@ impl fmt::Debug for Follower {
 }
 
 impl Follower {
-    pub fn new(registry: Arc<Registry>, on_other: OnOtherChange) -> Self {
-        Self { registry, on_other, rebuild: None, failing: false }
+    pub fn new(registry: Arc<Registry>, listener: Arc<dyn Listener>) -> Self {
+        Self { registry, listener, membership: Membership::default(), rebuild: None, failing: false }
     }
 
     /// Loads everything and catches up: after it the node may answer.
     pub async fn load(&mut self) -> Result<(), RegistryError> {
+        self.registry.store.join(self.registry.node).await?;
         self.reload().await?;
+        self.listener.on_reload().await?;
         self.poll().await
     }
 
@@ -64,6 +65,9 @@ impl Follower {
                     }
                 }
             }
+            if let Err(failure) = self.membership.look(&registry).await {
+                tracing::debug!(error = %failure, "the other nodes cannot be looked at");
+            }
             self.tend_rebuild().await;
         }
     }
@@ -75,8 +79,10 @@ impl Follower {
         // run out before anybody relies on it.
         let (asked_ns, asked_wall_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
+        let mut is_member;
         loop {
-            let page = registry.store.feed_after(snapshot.sequence).await?;
+            let page = registry.store.feed_after(snapshot.sequence, registry.node).await?;
+            is_member = page.is_member;
             let expected = snapshot.sequence + page.changes.len() as u64;
             let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
             let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
@@ -93,6 +99,12 @@ impl Follower {
             if expected == page.head {
                 break;
             }
+        }
+        if !is_member {
+            // The others took this node for gone: what it knows is good, but no writer waits for its lease any more.
+            warn!("this node was dropped by the others and joins again");
+            registry.store.join(registry.node).await?;
+            return Box::pin(self.poll()).await;
         }
         let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
         snapshot.lease_until_ns = asked_ns.saturating_add(lease_ns);
@@ -112,7 +124,7 @@ impl Follower {
                 (ChangeKind::Listing, Err(_)) => {
                     error!(sequence = change.sequence, "a listing change without a lookup key");
                 }
-                _ => (self.on_other)(change),
+                _ => self.listener.on_change(change),
             }
         }
         listings
@@ -157,6 +169,7 @@ impl Follower {
         self.rebuild = None;
         self.registry.snapshot.store(Arc::new(Snapshot::unknown()));
         self.registry.known.send_replace(0);
+        self.registry.local.clear();
         let (filter, epoch) = build_filter(&self.registry).await?;
         info!(numbers = filter.keys(), sequence = filter.built_at, "registry loaded");
         let loaded = Snapshot {

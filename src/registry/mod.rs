@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod follower;
+mod membership;
 pub mod snapshot;
 
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::LookupKey;
+use crate::crypto::random;
 use crate::domain::verdict::Listing;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -80,6 +83,8 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
+    /// This node, among those that may hold a lease.
+    node: Uuid,
     /// Wakes the follower before its next turn.
     wake: Notify,
     /// The sequence of the snapshot in place.
@@ -92,6 +97,7 @@ impl Registry {
         Self {
             local: LocalCache::new(options.listings_max),
             snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
+            node: random::uuid_v7(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
             options,
@@ -145,12 +151,27 @@ impl Registry {
         Ok(Finding { listing, sequence, as_of })
     }
 
-    /// Waits until every check that starts from now on knows the change: the step between commit and 201. Either the snapshot
-    /// holds it, or the lease of every snapshot that does not has run out, since such a lease counts from before the commit.
-    pub async fn published(&self, sequence: u64) {
+    /// This node's id in the store.
+    pub fn node(&self) -> Uuid {
+        self.node
+    }
+
+    /// Waits until every check that starts from now on knows the change: the step between commit and 201. Alone, that is when
+    /// this node's snapshot holds it. With other nodes it is when every lease that does not know the change has run out: such
+    /// a lease counts from before the commit. The same holds where this node's own follower cannot follow.
+    pub async fn published(&self, sequence: u64, has_other_nodes: bool) {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
-        let _ =
-            tokio::time::timeout(self.options.lease + LEASE_DRIFT, known.wait_for(|known| *known >= sequence)).await;
+        let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
+        let known_here = async {
+            if has_other_nodes {
+                std::future::pending::<()>().await;
+            }
+            let _ = known.wait_for(|known| *known >= sequence).await;
+        };
+        tokio::select! {
+            () = leases_end => {}
+            () = known_here => {}
+        }
     }
 }

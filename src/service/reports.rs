@@ -108,8 +108,7 @@ impl Reports {
         let sequence = tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await?;
         let closing = Closing { at_ms: self.clock.now_ms(), office, withdrawal: Some(reason) };
         tx.close_report(&report, &closing, sequence).await?;
-        tx.commit().await?;
-        self.registry.published(sequence).await;
+        self.commit(tx, sequence).await?;
         Ok(Some(StoredReport { report, lookup_key: stored.lookup_key, sequence }))
     }
 
@@ -188,8 +187,13 @@ impl Reports {
         if let Some(request) = repeatable {
             tx.remember(request, answer, self.clock.now_ms()).await?;
         }
+        self.commit(tx, sequence).await
+    }
+
+    async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {
+        let has_other_nodes = tx.has_other_nodes(self.registry.node()).await?;
         tx.commit().await?;
-        self.registry.published(sequence).await;
+        self.registry.published(sequence, has_other_nodes).await;
         Ok(())
     }
 }

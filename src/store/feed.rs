@@ -2,7 +2,9 @@
 //! `UPDATE feed_head` holds the row lock until commit, so sequence order is commit order (a database sequence would not be).
 //! What a follower does with the changes is in `registry`.
 
+use futures_util::future::BoxFuture;
 use sqlx::Row;
+use uuid::Uuid;
 
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
@@ -18,6 +20,8 @@ pub enum ChangeKind {
     Organization,
     /// A token was revoked; the subject is its fingerprint.
     Token,
+    /// A node joined; the subject is its id.
+    Node,
 }
 
 impl ChangeKind {
@@ -27,11 +31,13 @@ impl ChangeKind {
             Self::Client => "client",
             Self::Organization => "organization",
             Self::Token => "token",
+            Self::Node => "node",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Listing, Self::Client, Self::Organization, Self::Token].into_iter().find(|kind| kind.as_str() == word)
+        let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node];
+        all.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -48,7 +54,17 @@ pub struct Change {
 pub struct FeedPage {
     pub epoch: String,
     pub head: u64,
+    /// Whether the asking node is registered and unmarked: only then may it take a lease.
+    pub is_member: bool,
     pub changes: Vec<Change>,
+}
+
+/// Whoever remembers things that change through the feed beside listings.
+pub trait Listener: Send + Sync {
+    /// One thing changed.
+    fn on_change(&self, change: &Change);
+    /// Changes may have been missed: remember nothing from before.
+    fn on_reload(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// The most changes that one page holds.
@@ -58,18 +74,21 @@ static CHANGES: RowsInsert =
     RowsInsert::new("seq, kind, subject", "INSERT INTO feed (seq, kind, subject) SELECT seq, kind, subject FROM v");
 
 impl Store {
-    /// The changes after `after`, in one statement, so that head and rows are of one moment.
-    pub async fn feed_after(&self, after: u64) -> Result<FeedPage, StoreError> {
+    /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
+    pub async fn feed_after(&self, after: u64, node: Uuid) -> Result<FeedPage, StoreError> {
         let rows = sqlx::query(
-            "SELECT h.seq AS head, h.epoch AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject \
+            "SELECT h.seq AS head, h.epoch AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
+             (SELECT COUNT(*) FROM nodes WHERE node_id = $3 AND beat >= 0) AS member \
              FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
         )
         .bind(as_i64(after))
         .bind(as_i64(PAGE_CHANGES_MAX as u64))
+        .bind(node.as_bytes().as_slice())
         .fetch_all(&self.pool)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
+        let is_member = get_u64(first, "member")? > 0;
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<i64>, _>("seq")?.is_some() {
@@ -80,7 +99,7 @@ impl Store {
                 });
             }
         }
-        Ok(FeedPage { epoch, head, changes })
+        Ok(FeedPage { epoch, head, is_member, changes })
     }
 
     /// Head, number of rows and greatest sequence: equal, or the feed has a gap.
@@ -101,8 +120,8 @@ impl WriteTx {
         self.record_changes(kind, &[subject]).await
     }
 
-    /// Records changes in order; returns the sequence of the last. Call it last in the transaction: it takes the lock that
-    /// orders all writers.
+    /// Records changes in order; returns the sequence of the last. It takes the lock that orders all writers: from here
+    /// to the commit the others wait.
     pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<u64, StoreError> {
         let count = as_i64(subjects.len() as u64);
         let row = sqlx::query("UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq")

@@ -7,6 +7,7 @@ pub mod feed;
 pub mod idempotency;
 pub mod imports;
 pub mod keys;
+pub mod nodes;
 pub mod reports;
 mod rows;
 mod schema;
@@ -66,6 +67,9 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// How long a writer waits for its turn before it is told that the store is busy.
+const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
+
 /// The registry's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -104,9 +108,8 @@ impl Store {
 
     /// Begins a transaction that writes. Writers of one process take turns here, fairly, rather than in the database's lock.
     pub async fn begin(&self) -> Result<WriteTx, StoreError> {
-        let Ok(turn) = Arc::clone(&self.writers).acquire_owned().await else {
-            return Err(StoreError::Busy);
-        };
+        let turn = tokio::time::timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
         let tx = self.pool.begin_with(self.dialect.begin_write()).await?;
         Ok(WriteTx { tx, _turn: turn })
     }

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::rows::{RowsInsert, Values};

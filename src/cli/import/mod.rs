@@ -135,10 +135,7 @@ async fn store_all(
     store: &Store,
     fingerprint: [u8; 32],
     stored_as: ImportProgress,
-    (batches, threads): (
-        tokio::sync::mpsc::Receiver<runs::Batch>,
-        [tokio::task::JoinHandle<anyhow::Result<()>>; 2],
-    ),
+    (batches, threads): (tokio::sync::mpsc::Receiver<runs::Batch>, [tokio::task::JoinHandle<anyhow::Result<()>>; 2]),
     progress: Progress,
 ) -> anyhow::Result<u64> {
     let mut writer = Writer { store, fingerprint, clock: Clock::System, progress };

@@ -1,0 +1,62 @@
+//! Which nodes may hold a lease. A node's poll reads its own row in the statement that reads the feed: present and unmarked, it
+//! may renew its lease; so no node has to write in order to answer, and a full disk stops no check.
+//! A node that stands still is dropped in two steps: marked (from then on it gets no lease), and removed when every lease it
+//! may have had has run out. Writers wait as long as a row of another node is there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{LEASE_DRIFT, Registry};
+use crate::store::StoreError;
+
+/// How often nodes look at each other, and beat if there are others.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a node may stand still before it is marked.
+const STANDSTILL_MAX: Duration = Duration::from_secs(3);
+/// The beat of a marked node.
+const MARKED: i64 = -1;
+
+/// What a node knows of the others.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    looked_at_ns: Option<u64>,
+    /// The beat of each other node, and since when (boot time) it stands at it.
+    others: HashMap<Uuid, (i64, u64)>,
+}
+
+impl Membership {
+    /// Looks at the others when it is time. A failure here costs no answer: the others' rows make writers wait, no more.
+    pub(super) async fn look(&mut self, registry: &Registry) -> Result<(), StoreError> {
+        let now = registry.clock.boot_ns();
+        if self.looked_at_ns.is_some_and(|at| now.saturating_sub(at) < nanos(LOOK_EVERY)) {
+            return Ok(());
+        }
+        self.looked_at_ns = Some(now);
+        let mut nodes = registry.store.list_nodes().await?;
+        nodes.retain(|(node, _)| *node != registry.node);
+        if !nodes.is_empty() {
+            registry.store.beat(registry.node).await?;
+        }
+        self.others.retain(|known, _| nodes.iter().any(|(node, _)| node == known));
+        let leases_end = nanos(registry.options.lease + LEASE_DRIFT);
+        for (node, beat) in nodes {
+            let (last, since) = self.others.entry(node).or_insert((beat, now));
+            if *last != beat {
+                (*last, *since) = (beat, now);
+            }
+            let stands_for = now.saturating_sub(*since);
+            if beat == MARKED && stands_for > leases_end {
+                registry.store.remove_node(node, MARKED).await?;
+            } else if beat != MARKED && stands_for > nanos(STANDSTILL_MAX) {
+                registry.store.mark_node(node, beat).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
