@@ -145,7 +145,7 @@ const OTHER_VARIABLES: [&str; 2] = ["client_id", "client_secret"];
 /// A setting is missing, unknown or out of its bounds.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("configuration: {0}")]
+    #[error("configuration")]
     Unreadable(#[from] Box<figment::Error>),
     #[error("configuration: {0}")]
     OutOfBounds(&'static str),

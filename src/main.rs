@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Keeps the memory of large batch answers instead of giving it back to the kernel for each (load-tests/README.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match lostcard::cli::run() {
         Ok(()) => ExitCode::SUCCESS,

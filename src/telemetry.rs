@@ -76,7 +76,7 @@ impl Metrics {
         let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
         let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
         let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
-        let seconds = HistogramOpts::new("check_seconds", "Time from a parsed check to its answer, in seconds.")
+        let seconds = HistogramOpts::new("check_seconds", "Time from a single check's head to its answer, in seconds.")
             .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
         Ok(Self {
             verdicts: [

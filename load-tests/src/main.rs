@@ -14,6 +14,10 @@ mod wire;
 
 use clap::{Parser, Subcommand};
 
+/// The server's own allocator, so that the ratio to `bare` compares the work and not the memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Load generator for lostcard; talks to loopback addresses only.
 #[derive(Debug, Parser)]
 #[command(name = "lostcard-load", version, about)]

@@ -68,7 +68,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         None
     } else {
         let folder = TempDir::with_prefix("lostcard-demo-").context("temporary folder")?;
-        config.data = folder.path().to_owned();
+        folder.path().clone_into(&mut config.data);
         Some(folder)
     };
     let (store, keyring) = app::open(config).await?;

@@ -1,6 +1,8 @@
 //! The outermost layer of every request: what is refused whatever the path, the request id, the headers of every answer, the
 //! text of every problem, and the one log line of a failure. Raw paths, queries and header values are never logged.
 
+use std::io::Write as _;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -13,6 +15,7 @@ use super::AppState;
 use super::problem::{self, Problem};
 use crate::crypto::random;
 use crate::limits::Standing;
+use crate::telemetry::seconds;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -27,7 +30,7 @@ const TARGET_BYTES_MAX: usize = 2048;
 const SLOW_MS: u64 = 500;
 
 /// What belongs to one request and its answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub struct Exchange {
     /// For problems and logs.
     pub request_id: String,
@@ -48,9 +51,10 @@ pub async fn boundary(
         return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
     };
     let started_ns = state.clock.boot_ns();
-    let id = request_id(&request, &state);
     let is_personal = is_personal(request.path());
-    request.extensions_mut().insert(Exchange { request_id: id.clone(), standing: None });
+    let is_check = request.path() == "/v1/checks";
+    let exchange = Exchange { request_id: request_id(&request, &state), standing: None };
+    request.extensions_mut().insert(exchange);
     let mut response = match screen(&request, &state) {
         Err(problem) => request.error_response(problem),
         Ok(()) => match next.call(request).await {
@@ -58,18 +62,17 @@ pub async fn boundary(
             Err(error) => return Err(error),
         },
     };
+    let exchange = response.request().extensions_mut().remove::<Exchange>();
+    let Exchange { request_id: id, mut standing } = exchange.unwrap_or_default();
+    let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
-        response = explain(response, &id, &state, started_ns);
+        standing = response.response().extensions().get::<Problem>().and_then(Problem::standing).or(standing);
+        response = explain(response, &id, &state, elapsed_ns);
     } else {
-        let elapsed_ms = (state.clock.boot_ns() - started_ns) / 1_000_000;
-        if elapsed_ms > SLOW_MS {
-            let route = response.request().match_pattern().unwrap_or_default();
-            tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
-        }
+        note_success(&response, &id, &state, elapsed_ns, is_check);
     }
-    let standing = response.request().extensions().get::<Exchange>().and_then(|exchange| exchange.standing);
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(id) {
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
@@ -152,18 +155,30 @@ fn decodes_to_text(path: &str) -> bool {
     std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
+/// Counts the time of a check; logs a success only if it was slow.
+fn note_success(response: &ServiceResponse<BoxBody>, id: &str, state: &AppState, spent_ns: u64, is_check: bool) {
+    if is_check {
+        state.metrics.check_seconds.observe(seconds(spent_ns));
+    }
+    let elapsed_ms = spent_ns / 1_000_000;
+    if elapsed_ms > SLOW_MS {
+        let route = response.request().match_pattern().unwrap_or_default();
+        tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
+    }
+}
+
 /// Writes the problem document, counts and logs the failure.
 fn explain(
     response: ServiceResponse<BoxBody>,
     request_id: &str,
     state: &AppState,
-    started_ns: u64,
+    spent_ns: u64,
 ) -> ServiceResponse<BoxBody> {
     let own_form = response.response().extensions().get::<OwnErrorForm>().copied();
     let problem = response.response().extensions().get::<Problem>().cloned();
     let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
     let code = own_form.map_or(problem.kind().code, |form| form.0);
-    log_failure(&response, request_id, code, state, started_ns);
+    log_failure(&response, request_id, code, state, spent_ns);
     if own_form.is_some() {
         return response;
     }
@@ -179,14 +194,11 @@ fn explain(
     if let Some(seconds) = problem.retry_after_s() {
         fresh.insert_header((header::RETRY_AFTER, seconds));
     }
-    if let (Some(standing), Some(exchange)) = (problem.standing(), request.extensions_mut().get_mut::<Exchange>()) {
-        exchange.standing = Some(standing);
-    }
     let body = problem.to_json(request_id);
     ServiceResponse::new(request, fresh.body(body))
 }
 
-fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, started_ns: u64) {
+fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, spent_ns: u64) {
     state.metrics.problems.with_label_values(&[code]).inc();
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         state.metrics.limited.with_label_values(&[code]).inc();
@@ -199,7 +211,7 @@ fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str
     } else {
         "(other)"
     };
-    let elapsed_us = (state.clock.boot_ns() - started_ns) / 1000;
+    let elapsed_us = spent_ns / 1000;
     if status >= 500 {
         tracing::error!(request_id, method, route, status, code, elapsed_us, "request failed");
     } else {
@@ -210,13 +222,18 @@ fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): the one place that knows the draft.
 fn write_standing(headers: &mut header::HeaderMap, standing: Standing) {
     let (name, rate) = (standing.limit.as_str(), standing.rate);
-    let policy = format!(r#""{name}";q={};w={}"#, rate.requests, rate.per_seconds);
-    let state = format!(r#""{name}";r={};t={}"#, standing.remaining, standing.reset_s);
-    for (header, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
-        if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+    let mut insert = |header, text: std::fmt::Arguments<'_>| {
+        // Long enough for the longest name and three numbers; on the stack, for every answer carries both headers.
+        let mut bytes = [0; 64];
+        let mut rest = bytes.as_mut_slice();
+        let fits = rest.write_fmt(text).is_ok();
+        let length = 64 - rest.len();
+        if let Some(value) = bytes.get(..length).filter(|_| fits).and_then(|text| HeaderValue::from_bytes(text).ok()) {
             headers.insert(header, value);
         }
-    }
+    };
+    insert(RATE_LIMIT_POLICY, format_args!(r#""{name}";q={};w={}"#, rate.requests, rate.per_seconds));
+    insert(RATE_LIMIT, format_args!(r#""{name}";r={};t={}"#, standing.remaining, standing.reset_s));
 }
 
 /// The names by which this service may be addressed.

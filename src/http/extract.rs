@@ -268,9 +268,13 @@ pub async fn read_bytes(request: &HttpRequest, mut payload: Payload, bytes_max: 
         Ok(if rest.is_empty() { first } else { rest.freeze() })
     };
     let mut collect = std::pin::pin!(collect);
-    // Nearly every body has come with its head: no timer is needed then.
-    if let Poll::Ready(bytes) = futures_util::poll!(&mut collect) {
-        return bytes;
+    // Nearly every body has come with its head: no timer is needed then. The connection hands it over when the handler has
+    // been polled once.
+    for _ in 0..2 {
+        if let Poll::Ready(bytes) = futures_util::poll!(&mut collect) {
+            return bytes;
+        }
+        tokio::task::yield_now().await;
     }
     tokio::time::timeout(BODY_TIMEOUT, collect)
         .await

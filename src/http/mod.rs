@@ -126,9 +126,9 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let (taken, allowed): (&[Method], _) =
+    let (methods, allowed): (&[Method], _) =
         if method == "get" { (&[Method::GET, Method::HEAD], "GET, HEAD") } else { (&[Method::POST], "POST") };
-    let takes = fn_guard(move |context| taken.contains(&context.head().method));
+    let takes = fn_guard(move |context| methods.contains(&context.head().method));
     let refuse = move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish());
     web::resource(path).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
 }

@@ -135,6 +135,7 @@ async fn the_type_of_an_assertion_must_be_named() {
     let assertion = client.sign(&client.claims(&app));
     let form = [("grant_type", "client_credentials"), ("client_assertion", assertion.as_str())];
     assert_refused(&app.ask_token(&form).await, 400, "invalid_request");
-    let form = [form[0], form[1], ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer")];
+    let form =
+        [form[0], form[1], ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer")];
     assert_refused(&app.ask_token(&form).await, 400, "invalid_request");
 }

@@ -2,6 +2,8 @@
 //! one log line, no number in the log, and a process that goes on. Where the contract says otherwise than a row, the
 //! contract wins: `CONTRACT_WINS` lists those rows.
 
+use std::collections::BTreeMap;
+
 use lostcard::clock::Clock;
 use lostcard::crypto::keyfiles::{KeyFolder, Purpose};
 use serde::Deserialize;
@@ -24,7 +26,8 @@ const CONTRACT_WINS: &[(&str, u16, &str)] = &[(
 )];
 
 /// Words of inputs that answers may hold, since the documents of the contract hold them too.
-const DOCUMENTED: &[&str] = &["id_number", "lost_on", "contact", "Bearer", "bytes", "reports", "checks", "limit"];
+const DOCUMENTED: &[&str] =
+    &["id_number", "lost_on", "contact", "other", "Bearer", "bytes", "reports", "checks", "limit"];
 
 const ISSUER: &str = "http://lostcard.test";
 const NUMBER: &str = "11010519491231002";
@@ -35,7 +38,7 @@ struct Row {
     target: String,
     input: String,
     #[serde(default)]
-    headers: std::collections::BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
     expect_status: Value,
 }
 
@@ -85,10 +88,12 @@ impl Suite {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let register = || {
-            let args = ["organization", "create", "--name", "Harbour", "--kind", "registrar", "--region", "110105", "--json"];
+            let args =
+                ["organization", "create", "--name", "Harbour", "--kind", "registrar", "--region", "110105", "--json"];
             let organization = run_json(&data, &args)["organization_id"].as_str().unwrap().to_owned();
             let scopes = ["--scope", "checks", "--scope", "registry", "--json"];
-            let client = run_json(&data, &[["client", "create", "--organization", &organization].as_slice(), &scopes].concat());
+            let client =
+                run_json(&data, &[["client", "create", "--organization", &organization].as_slice(), &scopes].concat());
             (organization.parse::<Uuid>().unwrap(), client)
         };
         let registered = [register(), register()];
@@ -101,7 +106,11 @@ impl Suite {
             let headers = [("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
             let request = raw::request("POST", "/oauth2/token", &headers, form.as_bytes());
             let granted = raw::exchange(server.address, &request).await.unwrap().json();
-            callers.push(Caller { client_id, organization, token: granted["access_token"].as_str().unwrap().to_owned() });
+            callers.push(Caller {
+                client_id,
+                organization,
+                token: granted["access_token"].as_str().unwrap().to_owned(),
+            });
         }
         let two = callers.pop().unwrap();
         Self { server, folder, one: callers.pop().unwrap(), two }
@@ -113,7 +122,8 @@ impl Suite {
         for (_, value) in &mut headers {
             *value = String::from_utf8(expand(&value.replace("{{GOOD}}", &self.one.token))).unwrap();
         }
-        let good = [("Authorization", format!("Bearer {}", self.one.token)), ("Content-Type", "application/json".to_owned())];
+        let good =
+            [("Authorization", format!("Bearer {}", self.one.token)), ("Content-Type", "application/json".to_owned())];
         for (name, value) in good {
             if !row.headers.contains_key(name) {
                 headers.push((name.to_owned(), value));
@@ -128,7 +138,14 @@ impl Suite {
     }
 
     /// Sends, and asserts all that holds for every row.
-    async fn send_with(&mut self, row: &Row, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Answer {
+    async fn send_with(
+        &mut self,
+        row: &Row,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Answer {
         let request = raw::request(method, target, headers, body);
         let answer = raw::exchange(self.server.address, &request).await;
         let answer = answer.unwrap_or_else(|| panic!("{}: no answer", row.id));
@@ -243,7 +260,10 @@ async fn forged_tokens_are_refused() {
     .await;
     for row in &rows {
         let token = context.token(&serde_json::from_str(&row.input).unwrap());
-        let headers = [("Authorization".to_owned(), format!("Bearer {token}")), ("Content-Type".to_owned(), "application/json".to_owned())];
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {token}")),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+        ];
         let answer = if row.expect_status == 404 {
             suite.send_with(row, "GET", filed.header("location"), &headers, b"").await
         } else {
@@ -316,18 +336,28 @@ async fn bad_reports_are_refused() {
             headers.retain(|(name, _)| name != "Authorization");
             headers.push(("Authorization".to_owned(), format!("Bearer {}", suite.two.token)));
             suite.send_with(row, "POST", &target, &headers, body.as_bytes()).await;
-            assert_eq!(suite.send(&Row::control(200), "GET", filed.header("location"), b"").await.json()["state"], "active");
+            assert_eq!(
+                suite.send(&Row::control(200), "GET", filed.header("location"), b"").await.json()["state"],
+                "active"
+            );
         } else {
             suite.send(row, "POST", "/v1/loss-reports", row.completed(REPORT_MEMBERS).as_bytes()).await;
         }
     }
-    suite.assert_log_is_clean(&rows);
+    let bodies: Vec<_> = rows.into_iter().filter(|row| row.input.starts_with('{')).collect();
+    suite.assert_log_is_clean(&bodies);
 }
 
 impl Row {
     /// A good request of the suite's own.
     fn control(status: u16) -> Self {
         let target = String::new();
-        Self { id: "control".to_owned(), target, input: String::new(), headers: Default::default(), expect_status: json!(status) }
+        Self {
+            id: "control".to_owned(),
+            target,
+            input: String::new(),
+            headers: BTreeMap::new(),
+            expect_status: json!(status),
+        }
     }
 }

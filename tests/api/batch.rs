@@ -66,7 +66,8 @@ async fn a_bad_item_spoils_only_itself() {
 #[tokio::test]
 async fn a_batch_holds_one_to_a_thousand_checks() {
     let app = TestApp::spawn_with(|config| config.limits.client = rate("5000/60s")).await;
-    let checks = |n: usize| -> Vec<Value> { (0..n).map(|_| with(check_of(&random_number(), None), "receipt", false)).collect() };
+    let checks =
+        |n: usize| -> Vec<Value> { (0..n).map(|_| with(check_of(&random_number(), None), "receipt", false)).collect() };
     assert_eq!(app.check_batch(&checks(1)).await.json()["results"].as_array().unwrap().len(), 1);
     let thousand = app.check_batch(&checks(1000)).await;
     assert_eq!(thousand.json()["results"].as_array().unwrap().len(), 1000);
@@ -84,7 +85,12 @@ async fn a_batch_costs_as_many_units_as_it_has_items() {
     refused.problem(429, "limit_spent");
     // What did not pass cost no more than its authentication.
     let one = app.check(&check_of(&random_number(), None)).await;
-    assert_eq!((one.status, one.header("ratelimit").starts_with(r#""client";r=38;"#)), (200, true), "{:?}", one.headers);
+    assert_eq!(
+        (one.status, one.header("ratelimit").starts_with(r#""client";r=38;"#)),
+        (200, true),
+        "{:?}",
+        one.headers
+    );
 }
 
 #[tokio::test]
@@ -94,5 +100,7 @@ async fn a_batch_is_one_object_with_one_member() {
     for body in [json!([check]), json!({"checks": check}), json!({}), json!({"checks": [check], "extra": 1})] {
         app.post(&app.hotel.token, "/v1/checks/batch", &body).await.problem(400, "malformed_json");
     }
-    app.post(&app.police.token, "/v1/checks/batch", &json!({"checks": [check]})).await.problem(403, "insufficient_scope");
+    app.post(&app.police.token, "/v1/checks/batch", &json!({"checks": [check]}))
+        .await
+        .problem(403, "insufficient_scope");
 }

@@ -74,10 +74,14 @@ impl TestApp {
 
     /// A node whose settings differ from the defaults.
     pub(crate) async fn spawn_with(tweak: impl FnOnce(&mut Config)) -> Self {
+        Self::spawn_at(Clock::fixed_now(), tweak).await
+    }
+
+    /// The same by another clock: where leases must run out by themselves, time cannot stand still.
+    pub(crate) async fn spawn_at(clock: Clock, tweak: impl FnOnce(&mut Config)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config_in(&folder);
         tweak(&mut config);
-        let clock = Clock::fixed_now();
         let (store, keyring) = app::open(&config).await.unwrap();
         let hotel = new_client(&store, &clock, "certifying", "checks", None).await;
         let police = new_client(&store, &clock, "registrar", "registry", None).await;
@@ -244,7 +248,8 @@ impl TestApp {
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
         let request = self.request("GET", path);
-        self.send(if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) }).await
+        self.send(if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) })
+            .await
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
@@ -279,7 +284,13 @@ async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate
     insert_client(store, clock, organization.organization_id, scopes, rate).await
 }
 
-async fn insert_client(store: &Store, clock: &Clock, organization: Uuid, scopes: &str, rate: Option<&str>) -> TestClient {
+async fn insert_client(
+    store: &Store,
+    clock: &Clock,
+    organization: Uuid,
+    scopes: &str,
+    rate: Option<&str>,
+) -> TestClient {
     let (now_ms, secret) = (clock.now_ms(), base64url(&random::bytes::<32>()));
     let client = Client {
         client_id: random::uuid_v7(now_ms),

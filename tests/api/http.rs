@@ -33,7 +33,8 @@ async fn a_wrong_method_is_told_which_are_right() {
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let app = TestApp::spawn().await;
-    for path in ["/", "/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.json", "/problems/not_found"] {
+    for path in ["/", "/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.json", "/problems/not_found"]
+    {
         let (get, head) = (app.get("", path).await, app.send(app.request("HEAD", path)).await);
         assert_eq!((get.status, head.status, head.text.as_str()), (200, 200, ""), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"));
@@ -43,7 +44,9 @@ async fn head_is_get_without_the_body() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let app = TestApp::spawn().await;
-    for path in ["/v1", "/v1/checks/", "/v2/checks", "/V1/checks", "//v1//checks", "/v1/checks/x", "/metrics", "/nowhere"] {
+    for path in
+        ["/v1", "/v1/checks/", "/v2/checks", "/V1/checks", "//v1//checks", "/v1/checks/x", "/metrics", "/nowhere"]
+    {
         app.send(app.request("POST", path)).await.problem(404, "not_found");
         app.get("", path).await.problem(404, "not_found");
     }
@@ -54,7 +57,8 @@ async fn what_is_not_there_is_a_problem_too() {
 async fn a_body_above_its_bound_is_refused() {
     let app = TestApp::spawn().await;
     let large = format!(r#"{{"id_number":"{}","purpose":"lodging"}}"#, "1".repeat(256 * 1024));
-    let post = |path: &str| app.request("POST", path).bearer_auth(&app.hotel.token).header("content-type", "application/json");
+    let post =
+        |path: &str| app.request("POST", path).bearer_auth(&app.hotel.token).header("content-type", "application/json");
     app.send(post("/v1/checks").body(large.clone())).await.problem(413, "body_too_large");
     // Without an announced length it is refused where it crosses the bound.
     let mut chunked = format!(
@@ -94,7 +98,12 @@ async fn only_plain_json_in_utf_8_is_taken() {
         }
         app.send(request)
     };
-    for good in ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=\"UTF-8\""] {
+    for good in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/json;charset=\"UTF-8\"",
+    ] {
         assert_eq!(send(good, "").await.status, 200, "{good}");
     }
     assert_eq!(send("application/json", "identity").await.status, 200);
@@ -145,7 +154,9 @@ async fn a_request_id_is_taken_if_well_formed_and_always_returned() {
     for good in ["a", "folio-77", &"f".repeat(63), "01993c5e-0000-7000-8000-000000000000"] {
         assert_eq!(send(good).await.header("x-request-id"), good);
     }
-    for bad in ["a b", "a\tb", "a_b", "id/1", &"f".repeat(65), "110105194912310021", "id-11010519491231002X", &"0a".repeat(32)] {
+    for bad in
+        ["a b", "a\tb", "a_b", "id/1", &"f".repeat(65), "110105194912310021", "id-11010519491231002X", &"0a".repeat(32)]
+    {
         let answer = send(bad).await;
         let made: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
         assert_eq!((answer.status, made.get_version_num()), (200, 7), "{bad}");
@@ -174,7 +185,9 @@ async fn nothing_about_a_person_is_cached_and_no_query_is_taken() {
     for answer in &answers {
         assert_eq!((answer.header("cache-control"), answer.header("x-content-type-options")), ("no-store", "nosniff"));
     }
-    for query in [format!("/v1/checks?id_number={number}"), format!("{path}?x=1"), "/oauth2/token?grant_type=x".to_owned()] {
+    for query in
+        [format!("/v1/checks?id_number={number}"), format!("{path}?x=1"), "/oauth2/token?grant_type=x".to_owned()]
+    {
         let answer = app.get(&app.police.token, &query).await;
         answer.problem(400, "malformed_request");
         assert!(!answer.text.contains(&number));
@@ -199,7 +212,8 @@ async fn a_missing_token_is_asked_for() {
 
 #[tokio::test]
 async fn a_node_is_ready_while_its_lease_holds() {
-    let app = TestApp::spawn_with(|config| (config.registry.lease_ms, config.registry.poll_ms) = (60_000, 30_000)).await;
+    let app =
+        TestApp::spawn_with(|config| (config.registry.lease_ms, config.registry.poll_ms) = (60_000, 30_000)).await;
     assert_eq!(app.get("", "/health/ready").await.json(), json!({"status": "ok"}));
     app.clock.advance(std::time::Duration::from_secs(61));
     let answer = app.get("", "/health/ready").await;
@@ -214,7 +228,8 @@ async fn a_draining_node_is_not_ready_but_serves() {
     let mut app = TestApp::spawn_with(|config| config.drain_seconds = 2).await;
     app.begin_stop();
     let node = &app;
-    eventually("the node says that it drains", || async move { node.get("", "/health/ready").await.status == 503 }).await;
+    eventually("the node says that it drains", || async move { node.get("", "/health/ready").await.status == 503 })
+        .await;
     node.get("", "/health/ready").await.problem(503, "not_ready");
     let number = random_number();
     node.report_lost(&number, None).await;

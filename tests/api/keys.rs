@@ -99,7 +99,8 @@ async fn two_first_starts_at_once_make_one_set_of_keys() {
     let folder = tempfile::tempdir().unwrap();
     let data = config_in(&folder).data;
     let create = || {
-        let args = ["organization", "create", "--name", "Harbour", "--kind", "certifying", "--region", "110105", "--json"];
+        let args =
+            ["organization", "create", "--name", "Harbour", "--kind", "certifying", "--region", "110105", "--json"];
         child::command(&data).args(args).stdout(std::process::Stdio::null()).spawn().unwrap()
     };
     for mut child in [create(), create(), create()] {

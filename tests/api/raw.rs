@@ -1,5 +1,6 @@
 //! HTTP by hand over TCP, for bytes that no client library sends. Each exchange is a connection of its own.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -26,9 +27,9 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(String, String)], 
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text.push_str("Host: 127.0.0.1\r\n");
     }
-    text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    let _ = write!(text, "Content-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     text.push_str("\r\n");
     [text.as_bytes(), body].concat()
@@ -59,6 +60,8 @@ async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
             break;
         }
     }
-    let text = String::from_utf8(bytes[head_end + 4..].to_vec()).unwrap();
+    // What follows the body is another response.
+    bytes.truncate(head_end + 4 + length);
+    let text = String::from_utf8(bytes.split_off(head_end + 4)).unwrap();
     Some(Answer { status, headers, text })
 }

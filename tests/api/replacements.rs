@@ -83,7 +83,8 @@ async fn wrong_values_of_a_replacement_are_refused() {
     let app = TestApp::spawn().await;
     let number = random_number();
     let far = app.clock.today().checked_add(jiff::Span::new().days(91)).unwrap().to_string();
-    for (date, code) in [("1984-04-05", "before_first_cards"), (&far, "starts_too_far_ahead"), ("x", "malformed_date")] {
+    for (date, code) in [("1984-04-05", "before_first_cards"), (&far, "starts_too_far_ahead"), ("x", "malformed_date")]
+    {
         let errors = app.replace(&number, date).await.field_errors();
         assert_eq!(errors, [("/card_valid_from".to_owned(), code.to_owned())]);
     }

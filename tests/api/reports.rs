@@ -38,7 +38,10 @@ async fn a_report_has_the_documented_members_and_no_others() {
     let mut names: Vec<_> = report.as_object().unwrap().keys().cloned().collect();
     names.sort();
     assert_eq!(names, ["card_valid_from", "reason", "registry_sequence", "report_id", "reported_at", "state"]);
-    assert_eq!((&report["state"], &report["reason"], &report["card_valid_from"]), (&json!("active"), &json!("stolen"), &json!(LOST)));
+    assert_eq!(
+        (&report["state"], &report["reason"], &report["card_valid_from"]),
+        (&json!("active"), &json!("stolen"), &json!(LOST))
+    );
     let undated = app.report_lost(&random_number(), None).await;
     assert!(undated.get("card_valid_from").is_none(), "absent, never null");
 }
@@ -50,7 +53,7 @@ async fn a_repetition_gets_the_first_answer_and_stores_nothing() {
     let body = report_of(&number, Some(LOST));
     let first = app.report_once("key-1", &body).await;
     assert_eq!(first.status, 201);
-    app.clock.advance(std::time::Duration::from_secs(60));
+    app.clock.advance(std::time::Duration::from_mins(1));
     for _ in 0..3 {
         let again = app.report_once("key-1", &body).await;
         assert_eq!((again.status, &again.text), (201, &first.text));
@@ -156,7 +159,8 @@ async fn another_organizations_report_does_not_exist() {
     let thief = app.add_client("registry checks", None).await;
     let path = format!("/v1/loss-reports/{id}");
     let theirs = app.get(&thief.token, &path).await.problem(404, "not_found");
-    let mut nobodys = app.get(&thief.token, &format!("/v1/loss-reports/{}", uuid::Uuid::nil())).await.problem(404, "not_found");
+    let mut nobodys =
+        app.get(&thief.token, &format!("/v1/loss-reports/{}", uuid::Uuid::nil())).await.problem(404, "not_found");
     nobodys["request_id"] = theirs["request_id"].clone();
     assert_eq!(theirs, nobodys, "a foreign report and none look alike");
     let body = json!({"office": "110105-03", "reason": "found"});

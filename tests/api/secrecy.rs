@@ -1,1 +1,285 @@
-//! Stub.
+//! What must hold for citizens: after a broad scenario against the real binary, neither the database, nor the log at its
+//! finest level, nor the metrics, nor any error holds a number or its unkeyed digest, in any form they could have.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::bodies::{check_of, digest_bytes, digest_of, random_number, report_of, with};
+use crate::child::{self, Server, run_json};
+use crate::helpers::Answer;
+use crate::raw;
+
+const ISSUER: &str = "http://lostcard.test";
+const IMPORTED: usize = 5;
+const PHONE: &str = "+86 139-2468-0135";
+
+/// The binary, one client that may do everything, and all that was sent or refused.
+struct Scenario {
+    server: Server,
+    token: String,
+    client_id: Uuid,
+    numbers: Vec<String>,
+    errors: Vec<Answer>,
+}
+
+impl Scenario {
+    async fn start(data: &Path, imported: &[String]) -> Self {
+        let args = [
+            "organization",
+            "create",
+            "--name",
+            "Harbour Office",
+            "--kind",
+            "registrar",
+            "--region",
+            "110105",
+            "--json",
+        ];
+        let organization = run_json(data, &args)["organization_id"].as_str().unwrap().to_owned();
+        let args =
+            ["client", "create", "--organization", &organization, "--scope", "checks", "--scope", "registry", "--json"];
+        let client = run_json(data, &args);
+        import(data, imported);
+        let server = Server::start(data, ISSUER);
+        let client_id: Uuid = client["client_id"].as_str().unwrap().parse().unwrap();
+        let secret = client["client_secret"].as_str().unwrap();
+        let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={secret}");
+        let headers = [("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let request = raw::request("POST", "/oauth2/token", &headers, form.as_bytes());
+        let token =
+            raw::exchange(server.address, &request).await.unwrap().json()["access_token"].as_str().unwrap().to_owned();
+        Self { server, token, client_id, numbers: imported.to_vec(), errors: Vec::new() }
+    }
+
+    fn number(&mut self) -> String {
+        self.numbers.push(random_number());
+        self.numbers[self.numbers.len() - 1].clone()
+    }
+
+    async fn send(&mut self, status: u16, method: &str, target: &str, extra: &[(&str, &str)], body: &str) -> Answer {
+        let mut headers: Vec<_> = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if !headers.iter().any(|(name, _)| name == "Authorization") {
+            headers.push(("Authorization".to_owned(), format!("Bearer {}", self.token)));
+        }
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        let request = raw::request(method, target, &headers, body.as_bytes());
+        let answer = raw::exchange(self.server.address, &request).await.unwrap();
+        assert_eq!(answer.status, status, "{method} {}: {}", target.split('/').nth(2).unwrap_or_default(), answer.text);
+        if status >= 400 {
+            self.errors.push(answer.clone());
+        }
+        answer
+    }
+
+    async fn post(&mut self, status: u16, path: &str, body: &Value) -> Answer {
+        self.send(status, "POST", path, &[], &body.to_string()).await
+    }
+
+    /// What registrars and hotels do all day.
+    async fn good_day(&mut self) {
+        for _ in 0..5 {
+            let number = self.number();
+            let report = with(report_of(&number, Some("2016-05-01")), "contact", json!({"phone": PHONE}));
+            let filed = self.post(201, "/v1/loss-reports", &report).await;
+            let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
+            assert_eq!(check["verdict"], "card_listed");
+            let digest = json!({"id_digest": digest_of(&number), "purpose": "other"});
+            self.post(200, "/v1/checks", &digest).await;
+            let opening =
+                json!({"receipt": check["receipt"], "receipt_salt": check["receipt_salt"], "id_number": number});
+            assert_eq!(self.post(200, "/v1/receipts/verify", &opening).await.json()["opens"], true);
+            self.post(200, "/v1/loss-reports/search", &json!({ "id_number": number })).await;
+            let path = format!("{}/withdrawal", filed.header("location"));
+            self.post(200, &path, &json!({"office": "110105-03", "reason": "found"})).await;
+            self.post(409, &path, &json!({"office": "110105-03", "reason": "found"})).await;
+            let replacement = json!({"id_number": number, "card_valid_from": "2020-05-01", "office": "110105-03"});
+            self.post(201, "/v1/replacements", &replacement).await;
+        }
+        for n in 0..IMPORTED {
+            let number = self.numbers[n].clone();
+            let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
+            assert_eq!(check["verdict"], "card_listed", "it was imported");
+        }
+        let checks: Vec<_> = (0..20).map(|_| check_of(&self.number(), None)).collect();
+        self.post(200, "/v1/checks/batch", &json!({ "checks": checks })).await;
+        for number in self.numbers.clone() {
+            self.post(200, "/v1/checks", &check_of(&number, None)).await;
+        }
+    }
+
+    /// Numbers wherever clients have been seen to put them.
+    async fn bad_day(&mut self) {
+        let number = self.number();
+        let digest = digest_of(&number);
+        let check = check_of(&number, None);
+        for target in [
+            format!("/v1/loss-reports/{number}"),
+            format!("/v1/{number}"),
+            format!("/{digest}"),
+            format!("/problems/{number}"),
+        ] {
+            self.send(404, "GET", &target, &[], "").await;
+        }
+        for target in [format!("/v1/checks?id_number={number}"), format!("/v1/loss-reports/{digest}?x={number}")] {
+            self.send(400, "GET", &target, &[], "").await;
+        }
+        self.send(405, "PUT", "/v1/checks", &[("X-Card", &number)], &check.to_string()).await;
+        self.send(421, "POST", "/v1/checks", &[("Host", &format!("{number}.example"))], &check.to_string()).await;
+        self.send(417, "POST", "/v1/checks", &[("Expect", &number)], &check.to_string()).await;
+        self.send(401, "POST", "/v1/checks", &[("Authorization", &format!("Bearer {number}"))], &check.to_string())
+            .await;
+        self.send(200, "POST", "/v1/checks", &[("X-Request-Id", &number), ("User-Agent", &number)], &check.to_string())
+            .await;
+        self.send(400, "POST", "/v1/checks", &[("X-Request-Id", &digest)], &format!("{check}{number}")).await;
+        let report = report_of(&number, None).to_string();
+        self.send(201, "POST", "/v1/loss-reports", &[("Idempotency-Key", &number)], &report).await;
+        self.send(201, "POST", "/v1/loss-reports", &[("Idempotency-Key", &digest)], &report).await;
+        let other = report_of(&self.number(), None).to_string();
+        self.send(422, "POST", "/v1/loss-reports", &[("Idempotency-Key", &number)], &other).await;
+        // A digest has the form of a reference; it is taken, and kept nowhere.
+        for (member, of_number, of_digest) in
+            [("client_ref", 422, 200), ("site", 422, 200), ("purpose", 422, 422), (number.as_str(), 400, 400)]
+        {
+            self.post(of_number, "/v1/checks", &with(check.clone(), member, number.clone())).await;
+            self.post(of_digest, "/v1/checks", &with(check.clone(), member, digest.clone())).await;
+        }
+        for wrong in [format!(" {number}"), format!("{number}0"), number[..17].to_owned()] {
+            self.post(422, "/v1/checks", &check_of(&wrong, None)).await;
+            self.post(422, "/v1/loss-reports", &report_of(&wrong, None)).await;
+        }
+        self.post(422, "/v1/loss-reports", &with(report_of(&number, None), "office", number.clone())).await;
+        self.post(422, "/v1/loss-reports", &with(report_of(&number, None), "contact", number.clone())).await;
+        self.post(400, "/v1/checks", &json!({"id_number": number[..17].parse::<u64>().unwrap(), "purpose": "other"}))
+            .await;
+        self.post(422, "/v1/receipts/verify", &json!({"receipt": number})).await;
+        self.post(404, &format!("/v1/loss-reports/{number}/withdrawal"), &json!({"office": "1", "reason": "found"}))
+            .await;
+    }
+}
+
+/// Imports numbers as a registry's first load does.
+fn import(data: &Path, numbers: &[String]) {
+    let file = data.with_extension("csv");
+    let mut text =
+        "id_number,card_valid_from,card_valid_until,reason,lost_on,reporter,office,channel,reported_at\n".to_owned();
+    for number in numbers {
+        let _ =
+            writeln!(text, "{number},2016-05-01,,lost,2020-01-01,holder,110105-03,station,2020-01-02T03:04:05.000Z");
+    }
+    std::fs::write(&file, text).unwrap();
+    let output = child::run(data, &["import", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = [output.stdout, output.stderr].concat();
+    for number in numbers {
+        assert_absent("the import's output", &said, number);
+    }
+}
+
+/// Every form in which a number could stand somewhere.
+fn forms(number: &str) -> Vec<Vec<u8>> {
+    let digest = digest_bytes(number);
+    // The first 17 characters, for the last may be folded.
+    let mut forms = vec![
+        number.as_bytes()[..17].to_vec(),
+        hex::encode(digest).into_bytes(),
+        hex::encode_upper(digest).into_bytes(),
+        hex::encode(number).into_bytes(),
+        digest.to_vec(),
+    ];
+    for secret in [&number.as_bytes()[..17], &digest] {
+        // As a part of something longer, base64 shows it in one of three alignments, its edges mixed with what stands beside.
+        for shift in 0..3 {
+            let padded = [&[0; 2][..shift.min(2)], secret].concat();
+            for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+                forms.push(text.as_bytes()[(shift * 4).div_ceil(3)..text.len() - 1].to_vec());
+            }
+        }
+    }
+    forms
+}
+
+fn assert_absent(place: &str, text: &[u8], number: &str) {
+    for (form, needle) in forms(number).iter().enumerate() {
+        assert!(!holds(text, needle), "{place} holds a number in form {form}");
+    }
+}
+
+fn holds(text: &[u8], needle: &[u8]) -> bool {
+    let first = needle[0];
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| *byte == first) {
+        if rest[at..].starts_with(needle) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+fn database(data: &Path) -> Vec<u8> {
+    let files = ["lostcard.db", "lostcard.db-wal", "lostcard.db-shm"];
+    files.iter().flat_map(|name| std::fs::read(data.join(name)).unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn no_number_and_no_digest_is_found_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let imported: Vec<_> = (0..IMPORTED).map(|_| random_number()).collect();
+    let mut scenario = Scenario::start(&data, &imported).await;
+    scenario.good_day().await;
+    scenario.bad_day().await;
+    let request = raw::request("GET", "/metrics", &[], b"");
+    let metrics = raw::exchange(scenario.server.metrics_address, &request).await.unwrap().text;
+    let while_serving = database(&data);
+    assert!(data.join("lostcard.db-wal").exists(), "the log of the database is searched too");
+    let log = scenario.server.log();
+    let errors = format!("{:?}", scenario.errors);
+    let Scenario { server, numbers, client_id, token, .. } = scenario;
+    drop(server);
+    let places = [
+        ("the database", while_serving),
+        ("the database of the ended process", database(&data)),
+        ("the log", log.into_bytes()),
+        ("the metrics", metrics.into_bytes()),
+        ("an error", errors.into_bytes()),
+    ];
+    for (place, text) in &places {
+        for number in &numbers {
+            assert_absent(place, text, number);
+        }
+        assert!(!holds(text, PHONE.as_bytes()) && !holds(text, b"139-2468"), "{place} holds a contact");
+        assert!(!holds(text, token.as_bytes()), "{place} holds a token");
+    }
+    // The search finds what is there: each place was written, and read where it was written.
+    let [database, closed, log, metrics, errors] = places.map(|(_, text)| text);
+    assert!(holds(&database, client_id.as_bytes()) && holds(&closed, client_id.as_bytes()));
+    assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
+    assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
+}
+
+#[test]
+fn the_search_knows_a_number_in_each_of_its_forms() {
+    let number = random_number();
+    let digest = digest_bytes(&number);
+    for text in [
+        format!("card={number};").into_bytes(),
+        number.to_lowercase().into_bytes(),
+        digest_of(&number).into_bytes(),
+        digest_of(&number).to_uppercase().into_bytes(),
+        digest.to_vec(),
+        STANDARD_NO_PAD.encode(format!("a{number}")).into_bytes(),
+        URL_SAFE_NO_PAD.encode(format!("{{\"n\":\"{number}\"}}")).into_bytes(),
+        URL_SAFE_NO_PAD.encode(digest).into_bytes(),
+        STANDARD_NO_PAD.encode([&[7; 16], digest.as_slice()].concat()).into_bytes(),
+        STANDARD_NO_PAD.encode([&[7; 17], digest.as_slice(), &[7]].concat()).into_bytes(),
+    ] {
+        assert!(forms(&number).iter().any(|form| holds(&text, form)), "{}", String::from_utf8_lossy(&text));
+        assert!(!forms(&random_number()).iter().any(|form| holds(&text, form)));
+    }
+}

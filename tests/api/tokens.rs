@@ -54,7 +54,9 @@ async fn is_welcome(app: &TestApp, client: &TestClient) -> bool {
 #[tokio::test]
 async fn both_ways_to_send_a_secret_give_a_token() {
     let app = TestApp::spawn().await;
-    for answer in [with_basic(&app, &app.hotel, &app.hotel.secret).await, with_post(&app, &app.hotel, &app.hotel.secret).await] {
+    for answer in
+        [with_basic(&app, &app.hotel, &app.hotel.secret).await, with_post(&app, &app.hotel, &app.hotel.secret).await]
+    {
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
         let mut body = answer.json();
@@ -150,11 +152,13 @@ async fn two_secrets_live_and_a_third_drops_the_first() {
     let first = app.hotel.secret.clone();
     let second = rotate()["client_secret"].as_str().unwrap().to_owned();
     let (app, second) = (&app, &second);
-    eventually("the second secret is taken", || async move { with_post(app, &app.hotel, second).await.status == 200 }).await;
+    eventually("the second secret is taken", || async move { with_post(app, &app.hotel, second).await.status == 200 })
+        .await;
     assert_eq!(with_post(app, &app.hotel, &first).await.status, 200);
     let third = rotate()["client_secret"].as_str().unwrap().to_owned();
     let third = &third;
-    eventually("the third secret is taken", || async move { with_post(app, &app.hotel, third).await.status == 200 }).await;
+    eventually("the third secret is taken", || async move { with_post(app, &app.hotel, third).await.status == 200 })
+        .await;
     assert_eq!(with_post(app, &app.hotel, second).await.status, 200);
     assert_refused(&with_post(app, &app.hotel, &first).await, 401, "invalid_client");
 }
@@ -181,7 +185,11 @@ async fn a_disabled_client_is_out_within_the_lease() {
     let started = std::time::Instant::now();
     let (app, client) = (&app, &client);
     eventually("the client is out", || async move { !is_welcome(app, client).await }).await;
-    assert!(started.elapsed() < std::time::Duration::from_millis(app.config.registry.lease_ms), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < std::time::Duration::from_millis(app.config.registry.lease_ms),
+        "{:?}",
+        started.elapsed()
+    );
     assert_refused(&with_post(app, client, &client.secret).await, 401, "invalid_client");
     assert!(is_welcome(app, &app.hotel).await);
 }

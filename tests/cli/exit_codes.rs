@@ -1,0 +1,121 @@
+//! 0: done. 1: failed, with one line of why on standard error. 2: called wrongly.
+
+use crate::run::{Folder, stderr, stdout};
+
+#[test]
+fn a_wrong_call_is_2_and_touches_nothing() {
+    let folder = Folder::new();
+    for args in [
+        &[] as &[&str],
+        &["no-such-command"],
+        &["serve", "--no-such-flag"],
+        &["serve", "--listen", "here"],
+        &["serve", "--workers", "-1"],
+        &["organization", "create", "--name", "Harbour", "--kind", "hotel", "--region", "110105"],
+        &["organization", "create", "--name", "Harbour"],
+        &["client", "create", "--organization", "x", "--scope", "checks"],
+        &["client", "create", "--organization", "01993c5e-0000-7000-8000-000000000000"],
+        &["client", "create", "--organization", "01993c5e-0000-7000-8000-000000000000", "--scope", "everything"],
+        &[
+            "client",
+            "create",
+            "--organization",
+            "01993c5e-0000-7000-8000-000000000000",
+            "--scope",
+            "checks",
+            "--rate",
+            "6",
+        ],
+        &["client", "disable", "hotel"],
+        &["keys", "rotate"],
+        &["receipt", "verify", "receipt.txt"],
+        &["receipt", "verify", "--jwks", "jwks.json", "--salt", "x", "receipt.txt"],
+        &["openapi", "--output", "a", "--check", "b"],
+        &["sample"],
+        &["import"],
+    ] {
+        let output = folder.run(args).code(2);
+        let said = stderr(&output);
+        assert!(said.contains("Usage: lostcard") || said.contains("try '--help'"), "{args:?}: {said}");
+        assert_eq!(stdout(&output), "", "{args:?}");
+    }
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn a_failure_is_1_and_one_line_says_why() {
+    let folder = Folder::new();
+    folder.organization();
+    let nobody = "01993c5e-0000-7000-8000-000000000000";
+    let (jwks, receipt) = (folder.write("jwks.json", r#"{"keys":[]}"#), folder.write("receipt.txt", "a~b~c"));
+    for (args, why) in [
+        (
+            &["organization", "create", "--name", "", "--kind", "auditor", "--region", "110105"] as &[&str],
+            "1 to 100 characters",
+        ),
+        (&["organization", "create", "--name", "x", "--kind", "auditor", "--region", "990105"], "known province"),
+        (&["client", "create", "--organization", nobody, "--scope", "checks"], "no such organization"),
+        (&["client", "create", "--organization", nobody, "--scope", "checks", "--jwks", &jwks], "one or two keys"),
+        (&["client", "disable", nobody], "no such client"),
+        (&["client", "rotate-secret", nobody], "no such client"),
+        (&["receipt", "verify", "--jwks", &jwks, &receipt], "not a receipt"),
+        (&["receipt", "verify", "--jwks", "nowhere.json", &receipt], "nowhere.json"),
+        (&["openapi", "--check", "nowhere"], "nowhere"),
+        (&["import", "nowhere.csv"], "nowhere.csv"),
+        (&["serve", "--config", "nowhere.toml"], "nowhere.toml"),
+        (&["serve", "--database-url", "oracle:x", "--listen", "127.0.0.1:0"], "supported database"),
+        (&["serve", "--public-url", "ftp://x"], "public_url"),
+    ] {
+        let output = folder.run(args).code(1);
+        let said = stderr(&output);
+        assert!(said.starts_with("error: ") && said.contains(why), "{args:?}: {said}");
+        assert_eq!((said.lines().count(), stdout(&output).as_str()), (1, ""), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_setting_out_of_its_bounds_stops_the_start_and_names_its_key() {
+    let folder = Folder::new();
+    for (variable, value, key) in [
+        ("LOSTCARD_REGISTRY__LEASE_MS", "1", "registry.lease_ms"),
+        ("LOSTCARD_REGISTRY__POLL_MS", "900", "registry.poll_ms"),
+        ("LOSTCARD_TOKENS__LIFETIME_SECONDS", "5", "tokens.lifetime_seconds"),
+        ("LOSTCARD_LOG", "loud", "log"),
+        ("LOSTCARD_LIMITS__CLIENT", "600", "limits.client"),
+        ("LOSTCARD_NO_SUCH_SETTING", "1", "no_such_setting"),
+    ] {
+        let output = folder.run_with(&["serve", "--listen", "127.0.0.1:0"], &[(variable, value)]).code(1);
+        let said = stderr(&output);
+        assert!(said.to_lowercase().contains(key), "{variable}: {said}");
+    }
+    assert!(!folder.path().join("lostcard-data").exists());
+}
+
+#[test]
+fn a_written_document_is_current_until_it_is_changed() {
+    let folder = Folder::new();
+    folder.run(&["openapi", "--output", "openapi"]).success();
+    folder.run(&["openapi", "--check", "openapi"]).success();
+    for name in ["lostcard.json", "lostcard-3.0.json"] {
+        let path = folder.path().join("openapi").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("lostcard", "lastcord")).unwrap();
+        let said = stderr(&folder.run(&["openapi", "--check", "openapi"]).code(1));
+        assert!(said.contains(name) && said.contains("is not current"), "{said}");
+        std::fs::write(&path, text).unwrap();
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let folder = Folder::new();
+    let file = folder.write("lostcard.toml", "data = \"of-the-file\"");
+    let list = ["client", "list", "--config", &file];
+    folder.run(&list).success();
+    assert!(folder.path().join("of-the-file").is_dir());
+    folder.run_with(&list, &[("LOSTCARD_DATA", "of-the-variable")]).success();
+    assert!(folder.path().join("of-the-variable").is_dir());
+    let with_flag = [list.as_slice(), &["--data", "of-the-flag"]].concat();
+    folder.run_with(&with_flag, &[("LOSTCARD_DATA", "of-nobody")]).success();
+    assert!(folder.path().join("of-the-flag").is_dir() && !folder.path().join("of-nobody").exists());
+}

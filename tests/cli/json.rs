@@ -1,0 +1,100 @@
+//! What scripts rely on: the members that `--json` prints, and that nothing else goes to standard output.
+
+use serde_json::{Value, json};
+
+use crate::run::{Folder, stderr, stdout};
+
+fn members(value: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn organizations_and_clients_are_created_by_id_and_secret() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let id: uuid::Uuid = organization.parse().unwrap();
+    assert_eq!(id.get_version_num(), 7);
+    let create =
+        ["client", "create", "--organization", &organization, "--scope", "checks", "--scope", "audit", "--json"];
+    let client = folder.json(&[create.as_slice(), &["--rate", "60/1s"]].concat());
+    assert_eq!(members(&client), ["client_id", "client_secret"]);
+    let secret = client["client_secret"].as_str().unwrap();
+    assert!(secret.starts_with("lcs_") && secret.len() == 47, "a prefix that scanners know, and 256 bits");
+    let plain = folder.json(&create);
+    let listed = folder.json(&["client", "list", "--json"]);
+    let clients = listed["clients"].as_array().unwrap();
+    assert_eq!((members(&listed), clients.len()), (vec!["clients"], 2));
+    let find = |id: &Value| clients.iter().find(|client| client["client_id"] == *id).unwrap();
+    let of_rate = find(&client["client_id"]);
+    assert_eq!(members(of_rate), ["client_id", "created_at", "organization_id", "rate", "scope", "state"]);
+    assert_eq!(
+        (&of_rate["scope"], &of_rate["rate"], &of_rate["state"]),
+        (&json!("checks audit"), &json!("60/1s"), &json!("live"))
+    );
+    assert_eq!(of_rate["organization_id"], organization.as_str());
+    assert!(find(&plain["client_id"]).get("rate").is_none(), "absent, never null");
+    assert!(!listed.to_string().contains("lcs_"), "a secret is shown once");
+}
+
+#[test]
+fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let client = folder.json(&["client", "create", "--organization", &organization, "--scope", "checks", "--json"]);
+    let id = client["client_id"].as_str().unwrap();
+    let rotated = folder.json(&["client", "rotate-secret", id, "--json"]);
+    assert_eq!(members(&rotated), ["client_id", "client_secret"]);
+    assert_eq!(rotated["client_id"], client["client_id"]);
+    assert_ne!(rotated["client_secret"], client["client_secret"]);
+    folder.run(&["client", "disable", id]).success().stdout_eq("disabled\n");
+    assert_eq!(folder.json(&["client", "list", "--json"])["clients"][0]["state"], "disabled");
+    folder.run(&["client", "revoke-token", "--issuer", "http://x", "jti"]).success().stdout_eq("revoked\n");
+}
+
+#[test]
+fn rotated_keys_are_named() {
+    let folder = Folder::new();
+    folder.organization();
+    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--json"]);
+    let keys = rotated["rotated"].as_array().unwrap();
+    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 2));
+    for (key, purpose) in keys.iter().zip(["token", "receipt"]) {
+        assert_eq!(members(key), ["kid", "purpose", "version"]);
+        assert_eq!((&key["purpose"], &key["version"]), (&json!(purpose), &json!(2)));
+    }
+    assert_eq!(folder.json(&["keys", "rotate", "--receipts", "--json"])["rotated"][0]["version"], 3);
+}
+
+#[test]
+fn a_sample_is_the_same_for_the_same_seed_and_day() {
+    let folder = Folder::new();
+    let sample = |seed: &str| {
+        stdout(&folder.run(&["sample", "--reports", "20", "--seed", seed, "--today", "2026-11-23"]).success())
+    };
+    assert_eq!(sample("7"), sample("7"));
+    assert_ne!(sample("7"), sample("8"));
+    assert_eq!(sample("7").lines().count(), 21);
+    let header = "id_number,card_valid_from,card_valid_until,reason,lost_on,reporter,office,channel,reported_at";
+    assert_eq!(sample("7").lines().next(), Some(header));
+}
+
+#[test]
+fn an_import_tells_what_it_stored_and_what_it_rejected() {
+    let folder = Folder::new();
+    folder.run(&["sample", "--reports", "50", "--output", "reports.csv"]).success();
+    let file = folder.path().join("reports.csv");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str("110105194912310021,2016-05-01,,lost,,holder,110105-03,station,\n");
+    std::fs::write(&file, text).unwrap();
+    let output = folder.run(&["import", "reports.csv", "--json"]).success();
+    let done: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(done.is_object(), "{done}");
+    let numbers: Vec<_> = done.as_object().unwrap().values().filter_map(Value::as_u64).collect();
+    assert!(numbers.contains(&50) && numbers.contains(&1), "{done}");
+    assert!(!stderr(&output).contains("110105194912310021"));
+    let rejects = std::fs::read_to_string(folder.path().join("reports.csv.rejects.ndjson")).unwrap();
+    assert!(rejects.contains("wrong_check_character") && !rejects.contains("110105194912310021"), "{rejects}");
+    folder.run(&["import", "reports.csv", "--strict", "--again", "--json"]).code(1);
+}

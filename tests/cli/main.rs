@@ -1,0 +1,11 @@
+//! The command line as operators and scripts meet it: help texts as snapshots, exit codes, the members of `--json`.
+//! What the commands do to a running server is in `tests/api`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
+
+mod exit_codes;
+mod help;
+mod json;
+mod run;

@@ -1,0 +1,21 @@
+//! The databases that the contract is run over, each fresh and empty for each case.
+
+use lostcard::store::{Store, StoreOptions};
+use tempfile::TempDir;
+
+/// A database of one case. Opened twice, it is what two processes see.
+pub(crate) struct Database {
+    data: TempDir,
+    options: StoreOptions,
+}
+
+impl Database {
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.options, self.data.path()).await.unwrap()
+    }
+}
+
+/// The embedded database in a folder of its own.
+pub(crate) fn sqlite() -> Database {
+    Database { data: tempfile::tempdir().unwrap(), options: StoreOptions::default() }
+}

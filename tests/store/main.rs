@@ -1,0 +1,61 @@
+//! The contract of the store, as functions over a database of their own: what every database must keep, whichever it is.
+//! A further database is a function in `backend` and a line at the end of this file.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
+
+mod backend;
+mod clients;
+mod feed;
+mod idempotency;
+mod imports;
+mod keys;
+mod nodes;
+mod records;
+mod reports;
+
+/// Runs every case over one kind of database.
+macro_rules! contract {
+    (@cases $backend:ident: $($area:ident::$case:ident)+) => {
+        mod $backend {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::$area::$case(&crate::backend::$backend()).await;
+            })+
+        }
+    };
+    ($backend:ident) => {
+        contract! {@cases $backend:
+            feed::sequences_count_from_one_without_gaps
+            feed::concurrent_writers_leave_no_gap
+            feed::a_transaction_that_is_dropped_takes_no_sequence
+            feed::a_long_feed_comes_in_pages
+            feed::changes_keep_their_kind_and_subject
+            feed::what_is_committed_is_there_after_a_reopening
+            reports::a_report_is_found_by_its_own_organization_alone
+            reports::reports_of_a_number_are_listed_newest_first
+            reports::a_listing_is_read_with_the_head_of_the_same_moment
+            reports::listed_prefixes_are_those_of_numbers_in_force
+            reports::a_closed_report_keeps_its_history
+            reports::many_reports_go_in_at_once
+            clients::organizations_and_clients_are_read_as_written
+            clients::the_two_newest_proofs_live
+            clients::a_client_is_disabled_once
+            clients::revoked_tokens_are_listed_from_an_instant_on
+            clients::every_change_of_access_is_in_the_feed
+            idempotency::a_key_is_remembered_with_its_change_or_not_at_all
+            idempotency::a_key_of_another_request_is_told_apart
+            idempotency::of_two_concurrent_requests_the_second_sees_the_first
+            keys::keys_are_recognised
+            keys::the_first_of_two_starts_wins
+            imports::progress_is_kept_with_its_records
+            imports::of_two_imports_of_a_file_one_goes_on
+            nodes::a_writer_sees_every_other_node
+            nodes::a_node_that_stands_still_is_marked_and_told
+            nodes::a_node_is_removed_only_where_it_stands
+        }
+    };
+}
+
+contract!(sqlite);

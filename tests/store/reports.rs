@@ -1,0 +1,132 @@
+//! Loss reports and replacements: whose they are, what a number's listing is made of, transitions that delete nothing.
+
+use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
+use lostcard::domain::verdict::Record;
+use lostcard::store::Store;
+use lostcard::store::feed::ChangeKind;
+use lostcard::store::reports::{Closing, NewReport};
+use uuid::Uuid;
+
+use crate::backend::Database;
+use crate::records::{
+    LOST, NOW_MS, feed_after, key, office, replacement, report, store_reports, stored_organization, write,
+};
+
+async fn withdraw(store: &Store, organization: Uuid, report_id: Uuid) -> u64 {
+    let (mut tx, office) = (store.begin().await.unwrap(), office());
+    let stored = tx.find_report(organization, report_id).await.unwrap().unwrap();
+    let report = stored.report.withdraw().unwrap();
+    let sequence = tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await.unwrap();
+    let closing = Closing { at_ms: NOW_MS + 1, office: &office, withdrawal: Some(WithdrawalReason::Found) };
+    tx.close_report(&report, &closing, sequence).await.unwrap();
+    tx.commit().await.unwrap();
+    sequence
+}
+
+pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &Database) {
+    let store = database.open().await;
+    let (own, other) = (stored_organization(&store).await, stored_organization(&store).await);
+    let key = key();
+    let (new, imported) = (report(Some(own), key, NOW_MS), report(None, key, NOW_MS));
+    let sequence = store_reports(&store, &[new.clone(), imported.clone()]).await;
+    let found = store.find_report(own, new.report_id).await.unwrap().unwrap();
+    let expected = LossReport {
+        id: new.report_id,
+        state: ReportState::Active,
+        card_valid_from: Some(LOST),
+        reported_at_ms: NOW_MS,
+        reason: new.reason,
+    };
+    assert_eq!((found.report, found.lookup_key, found.sequence), (expected, key, sequence - 1));
+    assert!(store.find_report(other, new.report_id).await.unwrap().is_none());
+    assert!(store.find_report(own, imported.report_id).await.unwrap().is_none());
+    assert_eq!(store.list_reports(own, &key).await.unwrap().len(), 1);
+    assert!(store.list_reports(other, &key).await.unwrap().is_empty());
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.find_report(other, new.report_id).await.unwrap().is_none());
+    assert_eq!(tx.active_reports(&key).await.unwrap().len(), 2, "a replacement concerns them all");
+}
+
+pub(crate) async fn reports_of_a_number_are_listed_newest_first(database: &Database) {
+    let store = database.open().await;
+    let (own, key) = (stored_organization(&store).await, key());
+    let reports: Vec<NewReport> = (0..105).map(|n| report(Some(own), key, NOW_MS + n)).collect();
+    store_reports(&store, &reports).await;
+    let listed: Vec<_> = store.list_reports(own, &key).await.unwrap().iter().map(|stored| stored.report.id).collect();
+    let newest: Vec<_> = reports.iter().rev().take(100).map(|report| report.report_id).collect();
+    assert_eq!(listed, newest);
+}
+
+pub(crate) async fn a_listing_is_read_with_the_head_of_the_same_moment(database: &Database) {
+    let store = database.open().await;
+    let (own, listed) = (stored_organization(&store).await, key());
+    let (head, records) = store.records_of(&listed).await.unwrap();
+    assert_eq!((head, records.len()), (1, 0), "the organization was the first change");
+    let (first, second) = (report(Some(own), listed, NOW_MS), report(None, listed, NOW_MS));
+    store_reports(&store, &[first.clone(), second, report(Some(own), key(), NOW_MS)]).await;
+    let (head, records) = store.records_of(&listed).await.unwrap();
+    assert_eq!((head, records.len()), (4, 2));
+    let is_lost = |record: &Record| {
+        matches!(record, Record::Report { card_valid_from: Some(LOST), state: ReportState::Active, .. })
+    };
+    assert!(records.iter().all(is_lost), "{records:?}");
+    assert_eq!(withdraw(&store, own, first.report_id).await, 5);
+    assert_eq!(store.records_of(&listed).await.unwrap().1.len(), 1, "a withdrawal removes its own record only");
+    let new = replacement(own, listed);
+    write(&store, async |tx| {
+        let sequence = tx.record_change(ChangeKind::Listing, listed.as_bytes()).await.unwrap();
+        tx.insert_replacement(&new, sequence).await.unwrap();
+    })
+    .await;
+    let (head, records) = store.records_of(&listed).await.unwrap();
+    let replaced = |record: &&Record| matches!(record, Record::Replacement { card_valid_from, .. } if *card_valid_from == new.card_valid_from);
+    assert_eq!((head, records.len(), records.iter().filter(replaced).count()), (6, 2, 1));
+}
+
+pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Database) {
+    let store = database.open().await;
+    let own = stored_organization(&store).await;
+    let (stays, goes, replaced) = (key(), key(), key());
+    let (kept, withdrawn) = (report(Some(own), stays, NOW_MS), report(Some(own), goes, NOW_MS));
+    store_reports(&store, &[kept, withdrawn.clone()]).await;
+    withdraw(&store, own, withdrawn.report_id).await;
+    write(&store, async |tx| {
+        let sequence = tx.record_change(ChangeKind::Listing, replaced.as_bytes()).await.unwrap();
+        tx.insert_replacement(&replacement(own, replaced), sequence).await.unwrap();
+    })
+    .await;
+    let (head, epoch, mut prefixes) = store.listed_prefixes().await.unwrap();
+    let mut expected = [stays.prefix(), replaced.prefix()];
+    prefixes.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!((head, prefixes.as_slice()), (5, expected.as_slice()));
+    assert_eq!(epoch, feed_after(&store, 0).await.epoch);
+}
+
+pub(crate) async fn a_closed_report_keeps_its_history(database: &Database) {
+    let store = database.open().await;
+    let own = stored_organization(&store).await;
+    let new = report(Some(own), key(), NOW_MS);
+    store_reports(&store, std::slice::from_ref(&new)).await;
+    let sequence = withdraw(&store, own, new.report_id).await;
+    let stored = store.find_report(own, new.report_id).await.unwrap().unwrap();
+    assert_eq!((stored.report.state, stored.sequence), (ReportState::Withdrawn, sequence));
+    assert_eq!((stored.report.reported_at_ms, stored.report.card_valid_from), (NOW_MS, Some(LOST)));
+    assert!(stored.report.withdraw().is_err());
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.active_reports(&new.number.lookup_key).await.unwrap().is_empty());
+}
+
+pub(crate) async fn many_reports_go_in_at_once(database: &Database) {
+    let store = database.open().await;
+    let own = stored_organization(&store).await;
+    let reports: Vec<_> = (0..1001).map(|_| report(Some(own), key(), NOW_MS)).collect();
+    let last = store_reports(&store, &reports).await;
+    assert_eq!(last, 1002);
+    for at in [0, 399, 400, 999, 1000] {
+        let stored = store.find_report(own, reports[at].report_id).await.unwrap().unwrap();
+        let change = &feed_after(&store, stored.sequence - 1).await.changes[0];
+        assert_eq!(change.subject, reports[at].number.lookup_key.as_bytes(), "report and change have one sequence");
+    }
+    assert_eq!(store.listed_prefixes().await.unwrap().2.len(), 1001);
+}
