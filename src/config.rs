@@ -227,7 +227,7 @@ impl Config {
         let mut names = vec![name.to_owned()];
         match self.listen.ip() {
             ip if ip.is_loopback() || ip.is_unspecified() => {
-                names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned))
+                names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
             }
             IpAddr::V4(ip) => names.push(ip.to_string()),
             IpAddr::V6(ip) => names.push(format!("[{ip}]")),

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::access::AccessError;
 use crate::limits::{LimitName, Refused, Standing};
@@ -98,6 +100,20 @@ pub struct FieldError {
     pub detail: Cow<'static, str>,
 }
 
+/// A problem's code in the OpenAPI document: an open list, so that a new one breaks no client.
+#[derive(Debug)]
+pub struct ProblemCode;
+
+impl ToSchema for ProblemCode {}
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        let codes: Vec<_> = ALL.iter().map(|kind| kind.code).collect();
+        let open = ExtensionsBuilder::new().add("x-extensible-enum", codes).build();
+        ObjectBuilder::new().schema_type(Type::String).extensions(Some(open)).into()
+    }
+}
+
 /// A refusal on its way out.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
@@ -122,7 +138,7 @@ pub struct ProblemBody<'a> {
     #[schema(value_type = String, example = "/problems/invalid_value")]
     pub type_uri: String,
     /// What is wrong, as a word that programs can rely on.
-    #[schema(value_type = String, example = "invalid_value")]
+    #[schema(value_type = ProblemCode)]
     pub code: &'a str,
     #[schema(value_type = String, example = "A value is wrong")]
     pub title: &'a str,
