@@ -111,6 +111,8 @@ CREATE TABLE imports (
     file_fingerprint BYTES NOT NULL PRIMARY KEY,
     lines_done BIGINT NOT NULL,
     records_done BIGINT NOT NULL,
+    -- The day by which the records are judged, kept from the beginning: one that goes on after midnight refuses the same ones.
+    judged_on TEXT,
     finished_at BIGINT
 );
 

@@ -36,7 +36,8 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "FILE", requires = "salt")]
     id_number_file: Option<PathBuf>,
     /// The `receipt_salt` of the answer
-    #[arg(long, requires = "id_number_file")]
+    // A salt may begin with a hyphen: it is base64url.
+    #[arg(long, requires = "id_number_file", allow_hyphen_values = true)]
     salt: Option<String>,
     /// Print JSON
     #[arg(long)]

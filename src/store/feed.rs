@@ -70,8 +70,7 @@ pub trait Listener: Send + Sync {
 /// The most changes that one page holds.
 pub const PAGE_CHANGES_MAX: usize = 10_000;
 
-static CHANGES: RowsInsert =
-    RowsInsert::new("seq, kind, subject", "INSERT INTO feed (seq, kind, subject) SELECT seq, kind, subject FROM v");
+static CHANGES: RowsInsert = RowsInsert::new("feed", "seq, kind, subject");
 
 impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
@@ -132,7 +131,7 @@ impl WriteTx {
         let mut sequence = last - count;
         let bind = |values: &mut Values, subject: &&[u8]| {
             sequence += 1;
-            values.push(sequence).push(kind.as_str()).push(subject.to_vec());
+            values.push(sequence).push(kind.as_str()).push(*subject);
         };
         CHANGES.execute(&mut self.tx, subjects, bind).await?;
         u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Executor, Row, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
@@ -84,6 +84,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data));
         let dialect = Dialect::of(&url)?;
+        let settings = dialect.connection_settings(options.connections_max);
         let pool = AnyPoolOptions::new()
             .max_connections(options.connections_max)
             .min_connections(1)
@@ -91,12 +92,8 @@ impl Store {
             .max_lifetime(None)
             .idle_timeout(None)
             .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    for setting in dialect.connection_settings() {
-                        connection.execute(*setting).await?;
-                    }
-                    Ok(())
-                })
+                let settings = AssertSqlSafe(settings.clone());
+                Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
             })
             .connect(&url)
             .await?;

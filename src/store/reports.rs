@@ -1,8 +1,6 @@
 //! Loss reports and replacements, and what a number's records are when its listing is asked for.
 //! A transition updates the row; nothing is deleted by it. Every writer here is followed by `WriteTx::record_change`.
 
-use std::fmt::Write as _;
-
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -73,16 +71,10 @@ pub struct Closing<'a> {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
-/// A row's ids and words come as one value each, in places that `words_of` and `insert_reports` give them.
 static REPORTS: RowsInsert = RowsInsert::new(
-    "ids, organization_id, key_version, words, contact_key, contact_sealed, reported_at, sequence",
-    "INSERT INTO loss_reports (report_id, organization_id, lookup_key, key_version, sealed_digest, state, \
-     card_valid_from, card_valid_until, reason, lost_on, reporter, office, channel, contact_key, contact_sealed, \
-     reported_at, sequence) \
-     SELECT substr(ids, 1, 16), organization_id, substr(ids, 17, 16), key_version, substr(ids, 33), 'active', \
-     NULLIF(substr(words, 1, 10), '----------'), NULLIF(substr(words, 11, 10), '----------'), \
-     rtrim(substr(words, 31, 8)), NULLIF(substr(words, 21, 10), '----------'), rtrim(substr(words, 39, 8)), \
-     substr(words, 55), rtrim(substr(words, 47, 8)), contact_key, contact_sealed, reported_at, sequence FROM v",
+    "loss_reports",
+    "report_id, organization_id, lookup_key, key_version, sealed_digest, state, card_valid_from, card_valid_until, reason, \
+     lost_on, reporter, office, channel, contact_key, contact_sealed, reported_at, sequence",
 );
 
 impl Store {
@@ -156,16 +148,23 @@ impl WriteTx {
     pub async fn insert_reports(&mut self, reports: &[NewReport], sequence: u64) -> Result<(), StoreError> {
         let mut next = as_i64(sequence);
         let bind = |values: &mut Values, report: &NewReport| {
-            let number = &report.number;
-            let ids = [report.report_id.as_bytes().as_slice(), number.lookup_key.as_bytes(), &number.sealed_digest];
             let contact = report.contact.as_ref();
             values
-                .push(ids.concat())
+                .push(report.report_id.as_bytes().as_slice())
                 .push(report.organization.map(|id| id.as_bytes().to_vec()))
-                .push(i64::from(number.key_version))
-                .push(words_of(report))
-                .push(contact.map(|envelope| envelope.wrapped_key.clone()))
-                .push(contact.map(|envelope| envelope.sealed.clone()))
+                .push(report.number.lookup_key.as_bytes().as_slice())
+                .push(i64::from(report.number.key_version))
+                .push(report.number.sealed_digest.as_slice())
+                .push(ReportState::Active.as_str())
+                .push(report.validity.valid_from().map(|date| date.to_string()))
+                .push(report.validity.valid_until().map(|date| date.to_string()))
+                .push(report.reason.as_str())
+                .push(report.lost_on.map(|date| date.to_string()))
+                .push(report.reporter.as_str())
+                .push(report.office.as_str())
+                .push(report.channel.as_str())
+                .push(contact.map(|envelope| envelope.wrapped_key.as_slice()))
+                .push(contact.map(|envelope| envelope.sealed.as_slice()))
                 .push(report.reported_at_ms)
                 .push(next);
             next += 1;
@@ -235,24 +234,6 @@ impl WriteTx {
         .await?;
         Ok(())
     }
-}
-
-/// Three dates of ten characters, three words of eight, the office.
-fn words_of(report: &NewReport) -> String {
-    let mut words = String::with_capacity(54 + report.office.as_str().len());
-    for date in [report.validity.valid_from(), report.validity.valid_until(), report.lost_on] {
-        match date {
-            // Writing to a string cannot fail.
-            Some(date) => drop(write!(words, "{date}")),
-            None => words.push_str("----------"),
-        }
-    }
-    for word in [report.reason.as_str(), report.reporter.as_str(), report.channel.as_str()] {
-        words.push_str(word);
-        words.extend(std::iter::repeat_n(' ', 8_usize.saturating_sub(word.len())));
-    }
-    words.push_str(report.office.as_str());
-    words
 }
 
 fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {

@@ -1,5 +1,5 @@
-//! Statements that insert many rows at a time. A value costs four allocations on its way to the database, so a row is bound as
-//! few values; while the database works on one statement, the next is put together. What the rows hold is told by the callers.
+//! Statements that insert many rows at a time: while the database works on one, the next is put together. What the rows hold is
+//! told by the callers.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,22 +10,22 @@ use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe};
 
 use super::StoreError;
 
-/// Rows of a full statement: eight values each stay far below the 32,766 that SQLite takes.
+/// Rows of a full statement: 17 values each stay below the 32,766 that SQLite takes.
 const ROWS_MAX: usize = 500;
 
-/// `WITH v (columns) AS (VALUES ...)` and what is done with them.
+/// `INSERT INTO table (columns) VALUES ...`
 #[derive(Debug)]
 pub(super) struct RowsInsert {
+    table: &'static str,
     columns: &'static str,
-    insert: &'static str,
     /// The text of a full statement: the same every time, so that the database prepares it once.
     full: OnceLock<Arc<str>>,
 }
 
 impl RowsInsert {
-    /// `columns` names the values of a row, divided by commas; `insert` reads them from `v`.
-    pub(super) const fn new(columns: &'static str, insert: &'static str) -> Self {
-        Self { columns, insert, full: OnceLock::new() }
+    /// `columns` names the values of a row, divided by commas.
+    pub(super) const fn new(table: &'static str, columns: &'static str) -> Self {
+        Self { table, columns, full: OnceLock::new() }
     }
 
     /// Inserts all rows. `bind` adds the values of one.
@@ -68,9 +68,13 @@ impl RowsInsert {
     }
 
     fn text(&self, rows: usize) -> Arc<str> {
-        let row = format!("({})", vec!["?"; self.columns.split(',').count()].join(","));
-        let rows = vec![row; rows].join(",");
-        format!("WITH v ({}) AS (VALUES {rows}) {}", self.columns, self.insert).into()
+        let width = self.columns.split(',').count();
+        let row = |at: usize| {
+            let places: Vec<_> = (1..=width).map(|place| format!("${}", at * width + place)).collect();
+            format!("({})", places.join(","))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!("INSERT INTO {} ({}) VALUES {}", self.table, self.columns, rows.join(",")).into()
     }
 }
 

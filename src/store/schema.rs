@@ -44,16 +44,15 @@ impl Dialect {
         }
     }
 
-    /// What each new connection is told. FULL: with NORMAL a power cut loses acknowledged rows.
-    pub(super) fn connection_settings(self) -> &'static [&'static str] {
+    /// What each of so many connections is told. FULL: with NORMAL a power cut loses acknowledged rows. All connections
+    /// together cache at most 64 MiB of pages.
+    pub(super) fn connection_settings(self, connections: u32) -> String {
         match self {
-            Self::Sqlite => &[
-                "PRAGMA journal_mode = WAL",
-                "PRAGMA synchronous = FULL",
-                "PRAGMA foreign_keys = ON",
-                "PRAGMA busy_timeout = 5000",
-                "PRAGMA cache_size = -16384",
-            ],
+            Self::Sqlite => format!(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                 PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{}",
+                65_536 / connections.max(1)
+            ),
         }
     }
 

@@ -19,6 +19,9 @@ const ROWS_MIN: usize = 2_000;
 const ROWS_MAX: usize = 20_000;
 /// A transaction that took longer is followed by smaller ones; one that took half of it, by larger ones.
 const HOLD_NS_MAX: u64 = 80_000_000;
+/// Between two transactions while a server runs on the same store: SQLite gives its lock to whoever asks at the right moment,
+/// and a waiting server asks only every tenth of a second at worst.
+const PAUSE: Duration = Duration::from_millis(25);
 /// How often a store that is kept busy by others is asked again; each time takes up to five seconds.
 const TRIES_MAX: u32 = 12;
 
@@ -41,6 +44,7 @@ impl Writer<'_> {
         let mut rows = ROWS_MIN;
         let mut stored = 0;
         while let Some(Batch { reports, mut from, to }) = batches.recv().await {
+            let others_write = !self.store.list_nodes().await?.is_empty();
             let mut rest = reports.as_slice();
             loop {
                 let (now, later) = rest.split_at(rows.min(rest.len()));
@@ -54,6 +58,9 @@ impl Writer<'_> {
                 (from, stored_as, rest) = (until, until, later);
                 if rest.is_empty() {
                     break;
+                }
+                if others_write {
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
