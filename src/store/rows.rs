@@ -68,13 +68,11 @@ impl RowsInsert {
     }
 
     fn text(&self, rows: usize) -> Arc<str> {
-        let width = self.columns.split(',').count();
-        let row = |at: usize| {
-            let places: Vec<_> = (1..=width).map(|place| format!("${}", at * width + place)).collect();
-            format!("({})", places.join(","))
-        };
-        let rows: Vec<_> = (0..rows).map(row).collect();
-        format!("INSERT INTO {} ({}) VALUES {}", self.table, self.columns, rows.join(",")).into()
+        // Unnamed places: SQLite looks `$1` up by name, at a cost that grows with the square of their number (measured: 30 times
+        // slower at 8,500).
+        let row = format!("({})", vec!["?"; self.columns.split(',').count()].join(","));
+        let rows = vec![row; rows].join(",");
+        format!("INSERT INTO {} ({}) VALUES {rows}", self.table, self.columns).into()
     }
 }
 
