@@ -64,7 +64,12 @@ pub(super) enum ClientCommand {
     /// Disable a client for good; its tokens end within a second
     #[command(after_help = "Example:
   lostcard client disable 01993c5e-0000-7000-8000-000000000000")]
-    Disable { client_id: Uuid },
+    Disable {
+        client_id: Uuid,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Give a client a new secret; the one before it stays valid until the next rotation
     #[command(after_help = "Example:
   lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
@@ -83,6 +88,9 @@ pub(super) enum ClientCommand {
         /// The `iss` of the token
         #[arg(long)]
         issuer: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -133,9 +141,9 @@ pub(super) async fn client(global: &Global, command: ClientCommand) -> anyhow::R
     match command {
         ClientCommand::Create(args) => create(global, args).await,
         ClientCommand::List { json } => list(global, json).await,
-        ClientCommand::Disable { client_id } => disable(global, client_id).await,
+        ClientCommand::Disable { client_id, json } => disable(global, client_id, json).await,
         ClientCommand::RotateSecret { client_id, json } => rotate_secret(global, client_id, json).await,
-        ClientCommand::RevokeToken { token_id, issuer } => revoke_token(global, &token_id, &issuer).await,
+        ClientCommand::RevokeToken { token_id, issuer, json } => revoke_token(global, &token_id, &issuer, json).await,
     }
 }
 
@@ -207,7 +215,7 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn disable(global: &Global, client_id: Uuid) -> anyhow::Result<()> {
+async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
     let (store, _) = app::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     if !tx.disable_client(client_id, Clock::System.now_ms()).await? {
@@ -215,7 +223,7 @@ async fn disable(global: &Global, client_id: Uuid) -> anyhow::Result<()> {
     }
     tx.commit().await?;
     store.close().await;
-    output::line("disabled");
+    output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
     Ok(())
 }
 
@@ -237,13 +245,13 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
     Ok(())
 }
 
-async fn revoke_token(global: &Global, token_id: &str, issuer: &str) -> anyhow::Result<()> {
+async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
     let (store, _) = app::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     tx.revoke_token(&fingerprint(issuer, token_id), Clock::System.now_ms()).await?;
     tx.commit().await?;
     store.close().await;
-    output::line("revoked");
+    output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use crate::http::openapi::files;
   lostcard openapi --output openapi
   lostcard openapi --check openapi")]
 pub(super) struct OpenapiArgs {
-    /// The folder to write lostcard.json (3.1) and lostcard-3.0.json to; standard output if absent
-    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    /// The folder to write lostcard.json (3.1) and lostcard-3.0.json to, or a .json file for 3.1 alone; standard output if absent
+    #[arg(long, value_name = "PATH", conflicts_with = "check")]
     output: Option<PathBuf>,
     /// Fail if the files in this folder are not current
     #[arg(long, value_name = "DIR")]
@@ -33,6 +33,8 @@ pub(super) fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
             }
         }
         output::line("the OpenAPI document is current");
+    } else if let Some(file) = args.output.as_ref().filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        std::fs::write(file, &files[0].1)?;
     } else if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder)?;
         for (name, text) in &files {

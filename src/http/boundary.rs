@@ -94,7 +94,9 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
     let offered = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
         let bytes = text.as_bytes();
         let longest_run = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
-        (1..=63).contains(&bytes.len())
+        let is_digest = bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit);
+        (1..=64).contains(&bytes.len())
+            && !is_digest
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
             && longest_run < 15
     });
