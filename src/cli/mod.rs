@@ -52,7 +52,7 @@ struct Global {
     /// The key folder [default: keys in the data folder]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     keys: Option<PathBuf>,
-    /// The store, as sqlite:PATH [default: lostcard.db in the data folder]
+    /// The store: sqlite:PATH, or the URL of a PostgreSQL database [default: lostcard.db in the data folder]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     database_url: Option<String>,
 }

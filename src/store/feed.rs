@@ -133,7 +133,7 @@ impl WriteTx {
             sequence += 1;
             values.push(sequence).push(kind.as_str()).push(*subject);
         };
-        CHANGES.execute(&mut self.tx, subjects, bind).await?;
+        CHANGES.execute(&mut self.tx, self.dialect, subjects, bind).await?;
         u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))
     }
 }

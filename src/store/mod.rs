@@ -27,7 +27,7 @@ use schema::Dialect;
 /// How the store is reached, and its bounds.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// `sqlite:PATH`; none means the embedded store of the data folder.
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`; none means the embedded store of the data folder.
     pub url: Option<String>,
     pub connections_max: u32,
     /// How long a caller waits for a connection before it is told that the store is busy.
@@ -43,7 +43,7 @@ impl Default for StoreOptions {
 /// The store did not do what it was asked. What a client is told of it is decided in `http`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the database URL names no supported database: sqlite:PATH")]
+    #[error("the database URL names no supported database: sqlite:PATH or postgres://USER@HOST/NAME")]
     UnknownUrl,
     #[error("the store is busy")]
     Busy,
@@ -108,7 +108,7 @@ impl Store {
         let turn = tokio::time::timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
         let tx = self.pool.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, _turn: turn })
+        Ok(WriteTx { tx, dialect: self.dialect, _turn: turn })
     }
 
     /// Ends every connection, checkpointing what is embedded.
@@ -134,6 +134,7 @@ impl Store {
 #[derive(Debug)]
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
+    dialect: Dialect,
     _turn: OwnedSemaphorePermit,
 }
 

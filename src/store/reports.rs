@@ -169,7 +169,7 @@ impl WriteTx {
                 .push(next);
             next += 1;
         };
-        REPORTS.execute(&mut self.tx, reports, bind).await
+        REPORTS.execute(&mut self.tx, self.dialect, reports, bind).await
     }
 
     /// An organization's own report, inside a transaction that may change it.

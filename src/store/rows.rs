@@ -1,14 +1,13 @@
 //! Statements that insert many rows at a time: while the database works on one, the next is put together. What the rows hold is
 //! told by the callers.
 
-use std::sync::{Arc, OnceLock};
-
 use futures_util::future::join;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe};
 
 use super::StoreError;
+use super::schema::Dialect;
 
 /// Rows of a full statement: 17 values each stay below the 32,766 that SQLite takes.
 const ROWS_MAX: usize = 500;
@@ -18,27 +17,26 @@ const ROWS_MAX: usize = 500;
 pub(super) struct RowsInsert {
     table: &'static str,
     columns: &'static str,
-    /// The text of a full statement: the same every time, so that the database prepares it once.
-    full: OnceLock<Arc<str>>,
 }
 
 impl RowsInsert {
     /// `columns` names the values of a row, divided by commas.
     pub(super) const fn new(table: &'static str, columns: &'static str) -> Self {
-        Self { table, columns, full: OnceLock::new() }
+        Self { table, columns }
     }
 
     /// Inserts all rows. `bind` adds the values of one.
     pub(super) async fn execute<T>(
         &self,
         connection: &mut AnyConnection,
+        dialect: Dialect,
         rows: &[T],
         mut bind: impl FnMut(&mut Values, &T),
     ) -> Result<(), StoreError> {
         let mut chunks = rows.chunks(ROWS_MAX);
-        let mut next = chunks.next().map(|chunk| self.query(chunk, &mut bind)).transpose()?;
+        let mut next = chunks.next().map(|chunk| self.query(dialect, chunk, &mut bind)).transpose()?;
         while let Some(query) = next {
-            let put_together = async { chunks.next().map(|chunk| self.query(chunk, &mut bind)).transpose() };
+            let put_together = async { chunks.next().map(|chunk| self.query(dialect, chunk, &mut bind)).transpose() };
             let (done, following) = join(query.execute(&mut *connection), put_together).await;
             done?;
             next = following?;
@@ -48,31 +46,30 @@ impl RowsInsert {
 
     fn query<T>(
         &self,
+        dialect: Dialect,
         rows: &[T],
         bind: &mut impl FnMut(&mut Values, &T),
     ) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
-        let text = if rows.len() == ROWS_MAX {
-            Arc::clone(self.full.get_or_init(|| self.text(ROWS_MAX)))
-        } else {
-            self.text(rows.len())
-        };
         let mut values = Values::default();
         values.arguments.reserve(rows.len() * self.columns.split(',').count(), 0);
         for row in rows {
             bind(&mut values, row);
         }
         match values.failed {
-            None => Ok(sqlx::query_with(AssertSqlSafe(text), values.arguments)),
+            None => Ok(sqlx::query_with(AssertSqlSafe(self.text(dialect, rows.len())), values.arguments)),
             Some(error) => Err(sqlx::Error::Encode(error).into()),
         }
     }
 
-    fn text(&self, rows: usize) -> Arc<str> {
-        // Unnamed places: SQLite looks `$1` up by name, at a cost that grows with the square of their number (measured: 30 times
-        // slower at 8,500).
-        let row = format!("({})", vec!["?"; self.columns.split(',').count()].join(","));
-        let rows = vec![row; rows].join(",");
-        format!("INSERT INTO {} ({}) VALUES {rows}", self.table, self.columns).into()
+    /// The same text for the same number of rows, so that the database prepares a full statement once.
+    fn text(&self, dialect: Dialect, rows: usize) -> String {
+        let width = self.columns.split(',').count();
+        let row = |at: usize| {
+            let places: Vec<_> = (1..=width).map(|place| dialect.place(at * width + place)).collect();
+            format!("({})", places.join(","))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!("INSERT INTO {} ({}) VALUES {}", self.table, self.columns, rows.join(","))
     }
 }
 

@@ -13,20 +13,24 @@ use super::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     Sqlite,
+    Postgres,
 }
 
 impl Dialect {
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
         match url.split_once(':') {
             Some(("sqlite", _)) => Ok(Self::Sqlite),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres),
             _ => Err(StoreError::UnknownUrl),
         }
     }
 
-    /// Takes the write lock at once: a deferred transaction that has read cannot wait for it (`SQLITE_BUSY_SNAPSHOT`).
+    /// SQLite takes the write lock at once: a deferred transaction that has read cannot wait for it (`SQLITE_BUSY_SNAPSHOT`).
+    /// PostgreSQL sees what others committed with every statement: after the feed's head is locked, all that came before.
     pub(super) fn begin_write(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         }
     }
 
@@ -34,6 +38,7 @@ impl Dialect {
     pub(super) fn begin_read(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN DEFERRED",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         }
     }
 
@@ -41,6 +46,8 @@ impl Dialect {
     pub(super) fn writers_max(self) -> usize {
         match self {
             Self::Sqlite => 1,
+            // They queue at the feed's head anyway; more would only hold connections that reads need.
+            Self::Postgres => 4,
         }
     }
 
@@ -53,6 +60,20 @@ impl Dialect {
                  PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{}",
                 65_536 / connections.max(1)
             ),
+            // Never less than a local flush before COMMIT answers; a server that asks for more (a standby's) keeps it.
+            Self::Postgres => "SET statement_timeout = '5s'; SET lock_timeout = '2s'; \
+                 SET idle_in_transaction_session_timeout = '10s'; \
+                 SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
+                .to_owned(),
+        }
+    }
+
+    /// The place of a statement's n-th value, from 1, where there are thousands of them: SQLite looks `$1` up by name, at a cost
+    /// that grows with the square of their number (measured: 30 times slower at 8,500). Everywhere else `$1` serves both.
+    pub(super) fn place(self, n: usize) -> Cow<'static, str> {
+        match self {
+            Self::Sqlite => Cow::Borrowed("?"),
+            Self::Postgres => Cow::Owned(format!("${n}")),
         }
     }
 
@@ -65,6 +86,7 @@ impl Dialect {
     fn translate(self, migration: &Migration) -> Migration {
         let (bytes, sequence_key) = match self {
             Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY"),
+            Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY"),
         };
         let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
         Migration::new(
@@ -88,15 +110,19 @@ pub(super) fn embedded_url(data: &Path) -> String {
 pub(super) fn classify(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::PoolTimedOut => StoreError::Busy,
-        sqlx::Error::Database(database) => match database.code().as_deref().and_then(|code| code.parse::<u32>().ok()) {
-            // SQLite's primary result code is the low byte of the extended one (sqlite.org/rescode.html).
-            Some(code) => match code & 0xff {
-                5 | 6 => StoreError::Busy,
-                8 => StoreError::ReadOnly,
-                13 => StoreError::Full,
+        sqlx::Error::Database(database) => match database.code().as_deref() {
+            // PostgreSQL, appendix A: lock not available, query cancelled, deadlock, serialization, too many connections.
+            Some("55P03" | "57014" | "40P01" | "40001" | "53300") => StoreError::Busy,
+            Some("25006") => StoreError::ReadOnly,
+            Some("53100") => StoreError::Full,
+            // SQLite's primary result code is the low byte of the extended one, of at most four digits (sqlite.org/rescode.html).
+            Some(code) if code.len() < 5 => match code.parse::<u32>().map(|code| code & 0xff) {
+                Ok(5 | 6) => StoreError::Busy,
+                Ok(8) => StoreError::ReadOnly,
+                Ok(13) => StoreError::Full,
                 _ => StoreError::Unavailable(error),
             },
-            None => StoreError::Unavailable(error),
+            _ => StoreError::Unavailable(error),
         },
         _ => StoreError::Unavailable(error),
     }

@@ -59,3 +59,4 @@ macro_rules! contract {
 }
 
 contract!(sqlite);
+contract!(postgres);
