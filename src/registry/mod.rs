@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::random;
-use crate::domain::verdict::Listing;
+use crate::domain::verdict::{Listing, Record};
+use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use cache::{Copy, LocalCache};
@@ -136,19 +137,38 @@ impl Registry {
     pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
         match self.lookup_in_memory(key) {
             Some(finding) => Ok(finding),
-            None => self.lookup_in_store(key).await.inspect_err(|_| self.metrics.lookups_failed.inc()),
+            None => self.lookup_in_store(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
         }
     }
 
-    async fn lookup_in_store(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
+    /// The same for many numbers, in their order: those that memory does not know are asked of the store together. None for
+    /// those that could not be asked; the others stand.
+    pub async fn lookup_all(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
+        let mut findings: Vec<_> = keys.iter().map(|key| self.lookup_in_memory(key)).collect();
+        let unknown: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+        for some in unknown.chunks(KEYS_MAX) {
+            let asked: Vec<_> = some.iter().map(|index| keys[*index]).collect();
+            match self.lookup_in_store(&asked).await {
+                Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
+                Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
+            }
+        }
+        findings
+    }
+
+    async fn lookup_in_store(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
-        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(key));
-        let (sequence, records) = read.await.map_err(|_| RegistryError::TooSlow)??;
-        let listing = Listing::from_records(records);
-        self.local.keep(*key, Copy { listing, sequence });
-        self.metrics.lookups_store.inc();
-        Ok(Finding { listing, sequence, as_of })
+        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(keys)).await;
+        let read = read.map_err(|_| RegistryError::TooSlow).and_then(|read| Ok(read?));
+        let (sequence, records) = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
+        self.metrics.lookups_store.inc_by(keys.len() as u64);
+        let finding = |(key, records): (&LookupKey, Vec<Record>)| {
+            let listing = Listing::from_records(records);
+            self.local.keep(*key, Copy { listing, sequence });
+            Finding { listing, sequence, as_of }
+        };
+        Ok(keys.iter().zip(records).map(finding).collect())
     }
 
     /// This node's id in the store.

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -95,12 +94,15 @@ impl Checks {
         organization: Uuid,
         checks: Vec<Result<Check, E>>,
     ) -> Vec<Result<Answer, E>> {
-        let findings = self.find_all(&checks).await;
+        let keys = checks.iter().filter_map(|check| check.as_ref().ok());
+        let keys: Vec<_> = keys.map(|check| self.keyring.pepper().lookup_key(&check.digest)).collect();
+        let mut findings = self.registry.lookup_all(&keys).await.into_iter();
         let mut answers = Vec::with_capacity(checks.len());
         let (mut claims, mut waiting) = (Vec::new(), Vec::new());
-        for (check, finding) in checks.into_iter().zip(findings) {
+        for check in checks {
             let answer = check.and_then(|check| {
-                let decided = self.decide(organization, &check, &finding.unwrap_or(Err(RegistryError::Stopped))?);
+                let finding = findings.next().flatten().ok_or(RegistryError::TooSlow)?;
+                let decided = self.decide(organization, &check, &finding);
                 if let Some((text, salt)) = decided.claims {
                     claims.push(text);
                     waiting.push((answers.len(), salt));
@@ -115,27 +117,6 @@ impl Checks {
             }
         }
         answers
-    }
-
-    /// Looks all numbers up: what memory knows at once, the rest side by side.
-    async fn find_all<E>(&self, checks: &[Result<Check, E>]) -> Vec<Option<Result<Finding, RegistryError>>> {
-        let key = |check: &Check| self.keyring.pepper().lookup_key(&check.digest);
-        let mut findings = Vec::with_capacity(checks.len());
-        let mut missing = Vec::new();
-        for (index, check) in checks.iter().enumerate() {
-            let key = check.as_ref().ok().map(key);
-            let finding = key.as_ref().and_then(|key| self.registry.lookup_in_memory(key));
-            if let Some(key) = key.filter(|_| finding.is_none()) {
-                missing.push(async move { (index, self.registry.lookup(&key).await) });
-            }
-            findings.push(finding.map(Ok));
-        }
-        for (index, found) in join_all(missing).await {
-            if let Some(place) = findings.get_mut(index) {
-                *place = Some(found);
-            }
-        }
-        findings
     }
 
     fn decide(&self, organization: Uuid, check: &Check, finding: &Finding) -> Decided {

@@ -71,6 +71,8 @@ pub struct Closing<'a> {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
+/// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
+pub const KEYS_MAX: usize = 64;
 static REPORTS: RowsInsert = RowsInsert::new(
     "loss_reports",
     "report_id, organization_id, lookup_key, key_version, sealed_digest, state, card_valid_from, card_valid_until, reason, \
@@ -101,25 +103,35 @@ impl Store {
         rows.iter().map(read_report).collect()
     }
 
-    /// Every record behind a number's listing, with the head of the feed at the same moment (one statement).
-    pub async fn records_of(&self, key: &LookupKey) -> Result<(u64, Vec<Record>), StoreError> {
-        let rows = sqlx::query(
-            "SELECT h.seq AS head, r.kind AS kind, r.state AS state, r.card_valid_from AS card_valid_from, r.dated AS dated \
+    /// Every record behind each number's listing, in the order of the keys (at most [`KEYS_MAX`]), with the head of the feed at
+    /// the same moment (one statement).
+    pub async fn records_of(&self, keys: &[LookupKey]) -> Result<(u64, Vec<Vec<Record>>), StoreError> {
+        let places: Vec<_> = (1..=keys.len()).map(|n| format!("${n}")).collect();
+        let keyed = places.join(",");
+        let text = format!(
+            "SELECT h.seq AS head, r.kind AS kind, r.lookup_key AS lookup_key, r.state AS state, \
+             r.card_valid_from AS card_valid_from, r.dated AS dated \
              FROM feed_head h LEFT JOIN ( \
-               SELECT 'report' AS kind, state, card_valid_from, reported_at AS dated \
-                 FROM loss_reports WHERE lookup_key = $1 AND state <> 'withdrawn' \
+               SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated \
+                 FROM loss_reports WHERE lookup_key IN ({keyed}) AND state <> 'withdrawn' \
                UNION ALL \
-               SELECT 'replacement' AS kind, '' AS state, card_valid_from, recorded_at AS dated \
-                 FROM replacements WHERE lookup_key = $1) r ON TRUE",
-        )
-        .bind(key.as_bytes().as_slice())
-        .fetch_all(&self.pool)
-        .await?;
+               SELECT 'replacement' AS kind, lookup_key, '' AS state, card_valid_from, recorded_at AS dated \
+                 FROM replacements WHERE lookup_key IN ({keyed})) r ON TRUE"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        let rows = query.fetch_all(&self.pool).await?;
         let head = get_u64(rows.first().ok_or(StoreError::Corrupt("feed_head"))?, "head")?;
-        let mut records = Vec::with_capacity(rows.len());
+        let mut records = vec![Vec::new(); keys.len()];
         for row in &rows {
             if let Some(record) = read_record(row)? {
-                records.push(record);
+                let key = LookupKey::from_bytes(get_bytes(row, "lookup_key")?);
+                // The same number may stand twice in a batch.
+                for (_, of_key) in keys.iter().zip(&mut records).filter(|(asked, _)| **asked == key) {
+                    of_key.push(record);
+                }
             }
         }
         Ok((head, records))
