@@ -57,6 +57,8 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     }
     // Never into a real registry: neither a database nor keys from elsewhere, and a folder only if it is a demo's own.
     (config.database_url, config.keys) = (None, None);
+    // Nobody balances load over a demo.
+    config.drain_seconds = 0;
     let folder = if global.data.is_some() {
         let mark = config.data.join(".demo");
         let is_new = std::fs::read_dir(&config.data).map_or(true, |mut entries| entries.next().is_none());

@@ -148,10 +148,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
     request_body = CheckRequest,
     responses(
         (status = 200, description = "The verdict.", body = CheckAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
     )
 )]
 pub async fn create(
@@ -175,10 +173,8 @@ pub async fn create(
     request_body = BatchRequest,
     responses(
         (status = 200, description = "One result for each item, in their order.", body = BatchAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
     )
 )]
 pub async fn create_batch(

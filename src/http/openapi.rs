@@ -1,9 +1,11 @@
 //! The OpenAPI document around the route table: title, security, tags, the one shape of refusals. Exported in two versions that
 //! differ in the version alone: the shapes avoid everything that 3.0 and 3.1 write differently.
 
+use std::collections::BTreeMap;
+
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{Modify, OpenApi, ToResponse};
+use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
 
@@ -23,6 +25,30 @@ impl<'r> ToResponse<'r> for Refused {
             .build();
         ("Refused", response.into())
     }
+}
+
+/// How every limited operation can be refused.
+#[derive(Debug)]
+pub struct CallRefusals;
+
+impl IntoResponses for CallRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals(&[400, 401, 403, 429, 503])
+    }
+}
+
+/// How an operation with a JSON body can be refused beside that.
+#[derive(Debug)]
+pub struct BodyRefusals;
+
+impl IntoResponses for BodyRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals(&[413, 415, 422])
+    }
+}
+
+fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+    statuses.iter().map(|status| (status.to_string(), Ref::from_response_name("Refused").into())).collect()
 }
 
 /// What every operation shares.

@@ -74,10 +74,8 @@ pub struct VerificationAnswer {
     request_body = VerificationRequest,
     responses(
         (status = 200, description = "What was found, also where the receipt is not authentic.", body = VerificationAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
     )
 )]
 pub async fn verify_receipt(

@@ -54,10 +54,8 @@ pub struct ReplacementAnswer {
     request_body = ReplacementRequest,
     responses(
         (status = 201, description = "Recorded, durable, and known to every node.", body = ReplacementAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
         (status = 507, response = super::openapi::Refused),
     )
 )]

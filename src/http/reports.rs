@@ -115,10 +115,8 @@ pub struct WithdrawalRequest {
     responses(
         (status = 201, description = "Filed, durable, and known to every node.", body = LossReportAnswer,
             headers(("Location" = String, description = "The report's path."))),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
         (status = 507, response = super::openapi::Refused),
     )
 )]
@@ -148,9 +146,8 @@ pub async fn create(
     params(("report_id" = Uuid, Path, description = "The report's id.")),
     responses(
         (status = 200, description = "The report.", body = LossReportAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 404, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        (status = 404, response = super::openapi::Refused),
     )
 )]
 pub async fn read(
@@ -171,10 +168,8 @@ pub async fn read(
     request_body = LossReportSearch,
     responses(
         (status = 200, description = "The reports, newest first.", body = LossReportList),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
     )
 )]
 pub async fn search(
@@ -203,11 +198,10 @@ pub async fn search(
     request_body = WithdrawalRequest,
     responses(
         (status = 200, description = "The report, withdrawn.", body = LossReportAnswer),
-        (status = 400, response = super::openapi::Refused), (status = 401, response = super::openapi::Refused),
-        (status = 403, response = super::openapi::Refused), (status = 404, response = super::openapi::Refused),
-        (status = 409, response = super::openapi::Refused), (status = 413, response = super::openapi::Refused),
-        (status = 415, response = super::openapi::Refused), (status = 422, response = super::openapi::Refused),
-        (status = 429, response = super::openapi::Refused), (status = 503, response = super::openapi::Refused),
+        super::openapi::CallRefusals,
+        super::openapi::BodyRefusals,
+        (status = 404, response = super::openapi::Refused),
+        (status = 409, response = super::openapi::Refused),
         (status = 507, response = super::openapi::Refused),
     )
 )]

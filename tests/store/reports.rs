@@ -63,7 +63,7 @@ async fn records_of(store: &Store, listed: LookupKey) -> (u64, Vec<Record>) {
     let (head, mut records) = store.records_of(&[listed, key(), listed]).await.unwrap();
     let again = records.pop().unwrap();
     assert_eq!(records.pop().unwrap(), [], "nothing is known of an unknown number");
-    assert_eq!(records, [again.clone()]);
+    assert_eq!((records.len(), records.first()), (1, Some(&again)));
     (head, again)
 }
 
