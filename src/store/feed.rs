@@ -114,6 +114,13 @@ impl Store {
 }
 
 impl WriteTx {
+    /// Takes the lock that orders all writers, before something is read that the transaction then changes: otherwise PostgreSQL
+    /// lets two read first and write both.
+    pub(super) async fn take_turn(&mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1").execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
     /// Records one change; returns its sequence.
     pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<u64, StoreError> {
         self.record_changes(kind, &[subject]).await

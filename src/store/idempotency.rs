@@ -35,6 +35,7 @@ pub enum Remembered {
 impl WriteTx {
     /// Looks a key up. Inside the write transaction: of two concurrent requests the second sees the first's answer.
     pub async fn recall(&mut self, request: &IdempotentRequest) -> Result<Remembered, StoreError> {
+        self.take_turn().await?;
         let row = sqlx::query("SELECT request_hash, status, location, body FROM idempotency WHERE request_key = $1")
             .bind(request.key.as_slice())
             .fetch_optional(&mut *self.tx)

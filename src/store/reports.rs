@@ -186,6 +186,7 @@ impl WriteTx {
 
     /// An organization's own report, inside a transaction that may change it.
     pub async fn find_report(&mut self, organization: Uuid, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+        self.take_turn().await?;
         let row =
             sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
                 .bind(report.as_bytes().as_slice())
