@@ -35,6 +35,8 @@ use crate::telemetry::Metrics;
 const KEYS_EVERY: Duration = Duration::from_secs(2);
 /// How often limits forget addresses that are whole again.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// How often outside issuers' keys are had anew.
+const OUTSIDE_EVERY: Duration = Duration::from_mins(5);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
 /// How long the head of a request may take (RFC 9110, 15.5.9).
@@ -101,16 +103,26 @@ impl Application {
             Arc::new(Registry::new(config.registry_options(), clock.clone(), store.clone(), Arc::clone(&metrics)));
         let issuer = config.issuer(address);
         let hosts = Hosts::new(config.host_names(&issuer));
-        let outside = config.issuers.iter().map(IssuerKeys::read).collect::<Result<Vec<_>, _>>()?;
         let options = AccessOptions {
             issuer,
             token_lifetime_s: config.tokens.lifetime_seconds,
             rates: config.default_rates(),
             tokens_max: config.tokens.remembered_max,
         };
-        let access =
-            Access::new(options, outside, clock.clone(), store.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
+        let access = Access::new(
+            options,
+            &config.issuers,
+            clock.clone(),
+            store.clone(),
+            Arc::clone(&keyring),
+            Arc::clone(&metrics),
+        );
         let access = Arc::new(access);
+        // A file that cannot be read is a wrong setting; a server that cannot be reached is asked again.
+        for issuer in config.issuers.iter().filter(|issuer| issuer.jwks_file.is_some()) {
+            IssuerKeys::load(issuer).await?;
+        }
+        access.refresh_outside().await;
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
         follower.load().await?;
         let reports = Reports::new(
@@ -218,9 +230,13 @@ fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Resul
 async fn tend(shared: Shared) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let mut outside = tokio::time::interval(OUTSIDE_EVERY);
+    // The first time was at the start.
+    outside.reset();
     loop {
         tokio::select! {
             _ = tidy.tick() => shared.addresses.tidy(),
+            _ = outside.tick() => shared.access.refresh_outside().await,
             _ = keys.tick() => match shared.keyring.reload_signing() {
                 Ok(true) => {
                     shared.access.reload_keys();

@@ -193,6 +193,14 @@ impl Config {
                 !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]/_~".contains(&byte))
             }) && !url.ends_with('/')
         };
+        let has_one_source = |issuer: &OutsideIssuer| {
+            issuer.jwks_file.is_some() != issuer.jwks_url.is_some()
+                && issuer.jwks_url.as_deref().is_none_or(crate::access::jwks::is_fetchable)
+        };
+        check(
+            self.issuers.iter().all(has_one_source),
+            "an issuer has either jwks_file or jwks_url: https, or http to this machine, without user information",
+        )?;
         check(
             self.public_url.as_ref().is_none_or(url_is_plain),
             "public_url must be http(s)://host[:port][/path] without a trailing slash",
@@ -293,6 +301,10 @@ mod tests {
             "[tokens]\nlifetime_seconds = 1",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
+            "[[issuers]]\nissuer = \"x\"\naudience = \"y\"",
+            "[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"http://login.example/jwks.json\"",
+            "[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"https://user:pw@login.example/jwks.json\"",
+            "[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"file:///etc/passwd\"",
         ] {
             assert!(with(bad).is_err(), "{bad}");
         }

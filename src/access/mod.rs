@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use client_auth::{ClientVerifier, Credentials};
 use directory::{ClientEntry, DefaultRates, Directory};
-use jwks::IssuerKeys;
+use jwks::{IssuerKeys, OutsideIssuer};
 use tokens::{LEEWAY_S, NewToken, TokenError};
 
 /// Bounds and names of access.
@@ -53,6 +53,23 @@ struct VerifiedToken {
 
 /// Longer than any token lives: what was revoked before has expired by itself.
 const REVOKED_MS_MAX: i64 = 25 * 3600 * 1000;
+
+/// An outside issuer, and its keys as they were last had.
+#[derive(Debug, Clone)]
+struct OutsideKeys {
+    issuer: OutsideIssuer,
+    keys: Option<IssuerKeys>,
+    loaded_s: i64,
+}
+
+impl OutsideKeys {
+    fn unknown(issuer: OutsideIssuer) -> Self {
+        Self { issuer, keys: None, loaded_s: 0 }
+    }
+}
+
+/// How long keys serve that cannot be had anew, in seconds.
+const OUTSIDE_KEYS_S_MAX: i64 = 3600;
 
 /// No principal: refused, or not to be decided now.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +109,7 @@ pub struct Access {
     directory: Directory,
     verifier: ClientVerifier,
     metrics: Arc<Metrics>,
-    outside: Vec<IssuerKeys>,
+    outside: ArcSwap<Vec<OutsideKeys>>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
     revoked: ArcSwap<HashSet<[u8; 32]>>,
@@ -103,7 +120,7 @@ pub struct Access {
 impl Access {
     pub fn new(
         options: AccessOptions,
-        outside: Vec<IssuerKeys>,
+        outside: &[OutsideIssuer],
         clock: Clock,
         store: Store,
         keyring: Arc<Keyring>,
@@ -121,7 +138,7 @@ impl Access {
             store,
             keyring,
             metrics,
-            outside,
+            outside: ArcSwap::from_pointee(outside.iter().cloned().map(OutsideKeys::unknown).collect()),
         };
         access.reload_keys();
         access
@@ -135,8 +152,27 @@ impl Access {
     /// Takes up this service's own keys after a rotation.
     pub fn reload_keys(&self) {
         let own = tokens::own_keys(&self.options.issuer, &self.keyring.signing().published_tokens);
-        let all = std::iter::once(own).chain(self.outside.iter().cloned()).collect();
+        let outside = self.outside.load();
+        let now_s = self.clock.now_s();
+        let known = outside.iter().filter(|one| now_s - one.loaded_s < OUTSIDE_KEYS_S_MAX);
+        let all = std::iter::once(own).chain(known.filter_map(|one| one.keys.clone())).collect();
         self.issuers.store(Arc::new(all));
+    }
+
+    /// Reads or fetches the outside issuers' keys again. One that cannot be had keeps its keys for an hour; after that its tokens
+    /// are refused.
+    pub async fn refresh_outside(&self) {
+        let mut fresh = Vec::new();
+        for known in self.outside.load().iter() {
+            let mut known = known.clone();
+            match IssuerKeys::load(&known.issuer).await {
+                Ok(keys) => (known.keys, known.loaded_s) = (Some(keys), self.clock.now_s()),
+                Err(error) => tracing::error!(error = %error, "an outside issuer's keys cannot be had"),
+            }
+            fresh.push(known);
+        }
+        self.outside.store(Arc::new(fresh));
+        self.reload_keys();
     }
 
     /// The caller of a token that this node has verified before: no signature, no I/O.

@@ -1,4 +1,4 @@
-//! Tokens of configured outside issuers, whose keys stand in a JWK Set file.
+//! Tokens of configured outside issuers, whose keys stand in a JWK Set file or are fetched.
 
 use lostcard::access::jwks::OutsideIssuer;
 use lostcard::crypto::signing::SigningKey;
@@ -23,8 +23,12 @@ impl Outside {
         let app = TestApp::spawn_with(|config| {
             let jwks_file = config.data.with_extension("jwks.json");
             std::fs::write(&jwks_file, set).unwrap();
-            config.issuers =
-                vec![OutsideIssuer { issuer: OUTSIDE.to_owned(), audience: AUDIENCE.to_owned(), jwks_file }];
+            config.issuers = vec![OutsideIssuer {
+                issuer: OUTSIDE.to_owned(),
+                audience: AUDIENCE.to_owned(),
+                jwks_file: Some(jwks_file),
+                jwks_url: None,
+            }];
         })
         .await;
         Self { app, key }
@@ -50,6 +54,28 @@ async fn a_token_of_a_configured_issuer_is_accepted() {
     let both = with(outside.claims(), "aud", json!([AUDIENCE, "https://other.example"]));
     let token = outside.key.sign_jws("at+jwt", both.to_string().as_bytes());
     assert_eq!(outside.check_with(&token).await.status, 200, "an audience may be a list (RFC 7519, 4.1.3)");
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
+    let login = TestApp::spawn().await;
+    let url = format!("http://{}/.well-known/jwks.json", login.address);
+    let app = TestApp::spawn_with(|config| {
+        let (issuer, audience) = (OUTSIDE.to_owned(), AUDIENCE.to_owned());
+        config.issuers = vec![OutsideIssuer { issuer, audience, jwks_file: None, jwks_url: Some(url) }];
+    })
+    .await;
+    let keyring = std::sync::Arc::clone(&login.keyring);
+    let check = async |jti: &str| {
+        let (now_s, client) = (app.clock.now_s(), app.hotel.client_id);
+        let claims = json!({"iss": OUTSIDE, "aud": AUDIENCE, "sub": "x", "client_id": client, "scope": "checks",
+            "jti": jti, "iat": now_s, "exp": now_s + 600});
+        let token = keyring.signing().token.sign_jws("at+jwt", claims.to_string().as_bytes());
+        app.post(&token, "/v1/checks", &check_of(&random_number(), None)).await
+    };
+    assert_eq!(check("1").await.status, 200);
+    drop(login);
+    assert_eq!(check("2").await.status, 200, "its server is down, its keys serve on");
 }
 
 #[tokio::test]
