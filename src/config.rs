@@ -1,5 +1,6 @@
 //! Settings: defaults < file (TOML) < environment (`LOSTCARD_...`) < flags, and the one place where they are checked.
-//! The only reader of the environment. Every bound of the service has a name here; docs/CONFIGURATION.md lists them.
+//! The only reader of the environment. docs/CONFIGURATION.md lists every key, and the bounds
+//! that are fixed in the code.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};

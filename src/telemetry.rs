@@ -23,7 +23,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Starts the log on standard error. Other crates never log below `info`: what they trace (request heads, statements) is not
+/// Starts the log on standard error. Other crates never log below `warn`: what they trace (request heads, statements) is not
 /// ours to vouch for.
 pub fn init_log(level: LogLevel, json: bool) {
     let own = match level {

@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::client::{OrganizationKind, Rate, RegionCode, Scopes};
+use crate::domain::client::{Rate, Scopes};
 use crate::limits::{CallerLimits, Limit, LimitName};
 use crate::store::clients::Proof;
 use crate::store::{Store, StoreError};
@@ -19,9 +19,6 @@ use crate::store::{Store, StoreError};
 pub struct ClientEntry {
     pub client_id: Uuid,
     pub organization_id: Uuid,
-    pub organization_kind: OrganizationKind,
-    pub organization_region: RegionCode,
-    pub organization_name: String,
     pub scopes: Scopes,
     pub proofs: Vec<Proof>,
     pub limits: CallerLimits,
@@ -90,9 +87,6 @@ impl Directory {
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,
-            organization_kind: organization.kind,
-            organization_region: organization.region,
-            organization_name: organization.name.as_str().to_owned(),
             scopes: client.scopes,
             proofs,
             limits,

@@ -20,7 +20,7 @@ use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scop
 use crate::domain::id_number::IdNumber;
 use crate::domain::report::OfficeCode;
 use crate::sample::{SampleRecord, records};
-use crate::service::reports::seal_number;
+use crate::service::filing::Filing;
 use crate::store::clients::{Client, Organization, Proof};
 use crate::store::feed::ChangeKind;
 use crate::store::reports::NewReport;
@@ -135,19 +135,18 @@ async fn organization(store: &Store, name: &str, kind: OrganizationKind, scope: 
 fn report(record: &SampleRecord, keyring: &Keyring, today: Date) -> anyhow::Result<NewReport> {
     let report_id = random::uuid_v7(record.reported_at.as_millisecond());
     let digest = IdDigest::of(&IdNumber::parse(&record.id_number, today)?);
-    Ok(NewReport {
-        report_id,
-        organization: None,
-        number: seal_number(keyring, &digest, report_id)?,
+    let lookup_key = keyring.pepper().lookup_key(&digest);
+    let filing = Filing {
+        digest,
         validity: CardValidity::new(Some(record.card_valid_from), record.card_valid_until, today)?,
         reason: record.reason,
         lost_on: Some(record.lost_on),
         reporter: record.reporter,
         office: OfficeCode::parse(&record.office).context("office")?,
         channel: record.channel,
-        contact: None,
-        reported_at_ms: record.reported_at.as_millisecond(),
-    })
+        phone: None,
+    };
+    Ok(filing.seal(keyring, lookup_key, report_id, None, record.reported_at.as_millisecond())?)
 }
 
 impl Demo {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ServiceError;
 use super::filing::Filing;
 use crate::clock::Clock;
-use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::digest::IdDigest;
 use crate::crypto::{Keyring, random};
 use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
 use crate::registry::Registry;
@@ -213,12 +213,8 @@ async fn recall(
 /// How a number is stored with a record: keyed for looking up, sealed for the rotation of that key.
 pub fn seal_number(keyring: &Keyring, digest: &IdDigest, record: Uuid) -> Result<SealedNumber, ServiceError> {
     Ok(SealedNumber {
-        lookup_key: lookup_key(keyring, digest),
+        lookup_key: keyring.pepper().lookup_key(digest),
         key_version: keyring.pepper().version(),
         sealed_digest: keyring.sealer().seal(record.as_bytes(), digest.expose())?,
     })
-}
-
-fn lookup_key(keyring: &Keyring, digest: &IdDigest) -> LookupKey {
-    keyring.pepper().lookup_key(digest)
 }
