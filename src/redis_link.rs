@@ -29,7 +29,9 @@ const STEADY: Duration = Duration::from_secs(10);
 
 /// The URL names no servers that can be asked. Says nothing of the URL: it may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("redis_url must be redis://, rediss:// or valkey://[user:password@]host[:port][/db], or redis-cluster:// with several host:port")]
+#[error(
+    "redis_url must be redis://, rediss:// or valkey://[user:password@]host[:port][/db], or redis-cluster:// with several host:port"
+)]
 pub struct RedisUrlError;
 
 /// A connection, shared by all calls of a runtime.
@@ -218,7 +220,8 @@ impl Servers {
             "rediss-cluster" => "rediss",
             _ => return Err(RedisUrlError),
         };
-        let (user, hosts) = rest.rsplit_once('@').map_or((String::new(), rest), |(user, hosts)| (format!("{user}@"), hosts));
+        let (user, hosts) =
+            rest.rsplit_once('@').map_or((String::new(), rest), |(user, hosts)| (format!("{user}@"), hosts));
         let each = hosts.trim_end_matches('/').split(',').map(|host| open(format!("{scheme}://{user}{host}")));
         let each = each.collect::<Result<Vec<_>, _>>()?;
         let all = ClusterClient::builder(each.iter().map(|client| client.get_connection_info().clone()))

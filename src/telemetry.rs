@@ -66,6 +66,8 @@ pub struct Metrics {
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
+    pub nodes: IntGauge,
+    pub publications_by_lease: IntCounter,
     pub redis_answered: IntCounter,
     pub redis_failed: IntCounter,
     pub redis_timed_out: IntCounter,
@@ -85,7 +87,8 @@ impl Metrics {
         let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
         let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
         let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
-        let redis = family("redis_calls_total", "Calls to Redis, by outcome; skipped while the breaker is open.", "outcome")?;
+        let redis =
+            family("redis_calls_total", "Calls to Redis, by outcome; skipped while the breaker is open.", "outcome")?;
         let seconds = HistogramOpts::new("check_seconds", "Time from a single check's head to its answer, in seconds.")
             .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
         Ok(Self {
@@ -120,6 +123,11 @@ impl Metrics {
             epoch_changes: counter(
                 "epoch_changes_total",
                 "Full reloads because the feed went back or changed its epoch.",
+            )?,
+            nodes: gauge("nodes", "Nodes that serve from this store, as this one knows.")?,
+            publications_by_lease: counter(
+                "publications_by_lease_total",
+                "Changes published only when the leases had run out: a node was not heard of.",
             )?,
             redis_answered: redis.with_label_values(&["answered"]),
             redis_failed: redis.with_label_values(&["failed"]),

@@ -182,7 +182,9 @@ mod tests {
         let whole = pepper.fingerprint("x", &[b"a"]);
         assert!(pepper.is_fingerprint("x", &[b"a"], &whole[..16]) && pepper.is_fingerprint("x", &[b"a"], &whole));
         assert!(!pepper.is_fingerprint("x", &[b"a"], &whole[..15]) && !pepper.is_fingerprint("x", &[b"a"], &[]));
-        assert!(!pepper.is_fingerprint("x", &[b"b"], &whole[..16]) && !pepper.is_fingerprint("y", &[b"a"], &whole[..16]));
+        assert!(
+            !pepper.is_fingerprint("x", &[b"b"], &whole[..16]) && !pepper.is_fingerprint("y", &[b"a"], &whole[..16])
+        );
         let mut other = whole;
         other[15] ^= 1;
         assert!(!pepper.is_fingerprint("x", &[b"a"], &other[..16]));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use redis::Script;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::crypto::Keyring;
@@ -189,9 +190,9 @@ impl SharedCache {
     }
 }
 
-/// What all of a registry's keys and channels in Redis begin with.
+/// What all of a registry's keys and channels in Redis begin with. A hash, for epochs may differ in their last character.
 pub(super) fn prefix(epoch: &str) -> String {
-    format!("lostcard:{}", epoch.get(..16).unwrap_or(epoch))
+    format!("lostcard:{}", hex::encode(&Sha256::digest(epoch)[..8]))
 }
 
 /// Divided by a byte that neither epoch nor name holds.
