@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
+use crate::limits::cluster::Cluster;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -34,6 +35,8 @@ pub struct AccessOptions {
     pub issuer: String,
     pub token_lifetime_s: i64,
     pub rates: DefaultRates,
+    /// Where limits are counted for all nodes; None: each for itself.
+    pub cluster: Option<Arc<Cluster>>,
     /// Verified tokens remembered at a time.
     pub tokens_max: usize,
 }
@@ -129,7 +132,7 @@ impl Access {
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Self {
-            directory: Directory::new(store.clone(), clock.clone(), options.rates),
+            directory: Directory::new(store.clone(), clock.clone(), options.rates, options.cluster.clone()),
             verified: Cache::new(options.tokens_max),
             verifier: ClientVerifier::default(),
             issuers: ArcSwap::from_pointee(Vec::new()),
