@@ -9,7 +9,7 @@ pub mod tokens;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -118,6 +118,8 @@ pub struct Access {
     revoked: ArcSwap<HashSet<[u8; 32]>>,
     /// Grows whenever verified tokens are forgotten.
     generation: AtomicU64,
+    /// When the key folder was last read for a token's sake, in seconds.
+    keys_sought_s: AtomicI64,
 }
 
 impl Access {
@@ -136,6 +138,7 @@ impl Access {
             issuers: ArcSwap::from_pointee(Vec::new()),
             revoked: ArcSwap::from_pointee(HashSet::new()),
             generation: AtomicU64::new(0),
+            keys_sought_s: AtomicI64::new(0),
             options,
             clock,
             store,
@@ -160,6 +163,20 @@ impl Access {
         let known = outside.iter().filter(|one| now_s - one.loaded_s < OUTSIDE_KEYS_S_MAX);
         let all = std::iter::once(own).chain(known.filter_map(|one| one.keys.clone())).collect();
         self.issuers.store(Arc::new(all));
+    }
+
+    /// For a signature by an unknown key: another node may have found a rotated one first. Looks into the key folder, at most once a second. True if
+    /// it brought a key.
+    pub fn seek_keys(&self) -> bool {
+        let now_s = self.clock.now_s();
+        if self.keys_sought_s.swap(now_s, Ordering::AcqRel) == now_s {
+            return false;
+        }
+        let has_changed = self.keyring.reload_signing().unwrap_or(false);
+        if has_changed {
+            self.reload_keys();
+        }
+        has_changed
     }
 
     /// Reads or fetches the outside issuers' keys again. One that cannot be had keeps its keys for an hour; after that its tokens
@@ -191,7 +208,12 @@ impl Access {
     /// Verifies a token that is not remembered, and remembers it.
     pub async fn verify(&self, token: &str) -> Result<Principal, AccessError> {
         let generation = self.generation.load(Ordering::Acquire);
-        let claims = tokens::verify(token, &self.issuers.load(), self.clock.now_s())?;
+        let claims = match tokens::verify(token, &self.issuers.load(), self.clock.now_s()) {
+            Err(TokenError::UnknownKey) if self.seek_keys() => {
+                tokens::verify(token, &self.issuers.load(), self.clock.now_s())?
+            }
+            verified => verified?,
+        };
         self.metrics.tokens_verified.inc();
         if self.revoked.load().contains(&claims.fingerprint) {
             return Err(TokenError::Revoked.into());
