@@ -28,7 +28,7 @@ pub(super) struct ServeArgs {
     /// The URL by which clients know the service [default: http:// and the listener's address]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Redis or Valkey that all nodes share (with a password: in LOSTCARD_REDIS_URL)
+    /// Redis or Valkey that all nodes share; with a password, set the variable instead
     #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
     /// Threads that serve requests [default: one a core]
