@@ -1,0 +1,191 @@
+//! A model of the protocol by which a node may answer from memory (decisions 004, 006 and 014), checked breadth first: the
+//! protocol as built has no counterexample in any world, each shortcut has one.
+//! `state.rs` is what there is, `steps.rs` what may happen; here are the worlds and what must hold. Nothing of `src/` runs here.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
+
+mod state;
+mod steps;
+
+use state::{Change, Check, How, Source, State, Writer};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use steps::{Action, Variant, World};
+
+const NEVER_WRONG: &str = "every answer was true at a moment of its check";
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.init()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if !matches!(state.check, Check::Answered { is_right: false, .. }) {
+            self.candidates(actions);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        self.step(*state, action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::always(NEVER_WRONG, |_, state: &State| {
+                !matches!(state.check, Check::Answered { is_right: false, .. })
+            }),
+            Property::sometimes("a 201 by confirmations", |_, state| is_acknowledged(state, How::Confirmed)),
+            Property::sometimes("a 201 by time", |_, state| is_acknowledged(state, How::LeasesEnded)),
+            Property::sometimes("a negative from a lease", |_, state| answered(state, false, Source::Lease)),
+            Property::sometimes("a positive from the store", |_, state| answered(state, true, Source::Store)),
+        ];
+        if self.membership {
+            properties.push(Property::sometimes("a node that was marked joins again", |world: &Self, state: &State| {
+                state.store.feed.iter().filter(|change| **change == Change::Join).count() > usize::from(world.starting)
+            }));
+        }
+        if self.checks > 1 {
+            properties.push(Property::sometimes("a positive from a copy", |_, state| {
+                answered(state, true, Source::Copy)
+            }));
+        }
+        properties
+    }
+}
+
+fn is_acknowledged(state: &State, by: How) -> bool {
+    state.writers.iter().any(|writer| matches!(writer, Writer::Acknowledged { how, .. } if *how == by))
+}
+
+fn answered(state: &State, what: bool, from: Source) -> bool {
+    matches!(state.check, Check::Answered { listed, source, .. } if listed == what && source == from)
+}
+
+/// One report on one node, another node beside it that is paused, marked, removed, and joins again.
+const TWO_NODES: World = World {
+    name: "two nodes",
+    variant: Variant::AsBuilt,
+    serving: 2,
+    starting: 0,
+    writers: &[(0, Change::Report)],
+    feed_max: 3,
+    checks: 1,
+    membership: true,
+    rebuilds: false,
+    redis: false,
+    failovers: 0,
+    synchronous: false,
+};
+/// A second node starts while a report is filed.
+const STARTING: World = World { name: "a node that starts", serving: 1, starting: 1, feed_max: 3, ..TWO_NODES };
+const THREE_NODES: World = World { name: "three nodes", serving: 3, feed_max: 1, membership: false, ..TWO_NODES };
+/// Two writers on two nodes: another change, or a withdrawal.
+const TWO_WRITERS: World = World {
+    name: "two writers",
+    writers: &[(0, Change::Report), (1, Change::Other)],
+    feed_max: 2,
+    membership: false,
+    ..TWO_NODES
+};
+const WITHDRAWAL: World = World {
+    name: "a withdrawal, rebuilds, copies and Redis",
+    writers: &[(0, Change::Report), (1, Change::Withdraw)],
+    feed_max: 2,
+    checks: 2,
+    membership: false,
+    rebuilds: true,
+    redis: true,
+    ..TWO_NODES
+};
+const FAILOVER: World = World {
+    name: "a failover that loses commits",
+    writers: &[(0, Change::Report), (0, Change::Other)],
+    feed_max: 4,
+    membership: false,
+    failovers: 1,
+    ..TWO_NODES
+};
+const SYNCHRONOUS: World = World { name: "a failover that loses nothing", synchronous: true, ..FAILOVER };
+
+/// How far the checking went, and the steps to the wrong answer, if there is one.
+fn check(world: World) -> (usize, Option<Vec<Action>>, Vec<&'static str>) {
+    let is_as_built = world.is(Variant::AsBuilt);
+    let sought: Vec<_> = world.properties().iter().map(|property| property.name).collect();
+    let started = std::time::Instant::now();
+    let finish = if is_as_built { HasDiscoveries::AllOf(sought.iter().copied().collect()) } else { HasDiscoveries::AnyFailures };
+    let (name, variant) = (world.name, world.variant);
+    let checker = world.checker().finish_when(finish).spawn_bfs().join();
+    let wrong = checker.discovery(NEVER_WRONG).map(stateright::Path::into_actions);
+    let missing = sought.into_iter().filter(|name| *name != NEVER_WRONG && checker.discovery(name).is_none()).collect();
+    let length = wrong.as_ref().map(Vec::len);
+    println!(
+        "{variant:?} in {name}: {} states, counterexample {length:?}, {:.1} s",
+        checker.unique_state_count(),
+        started.elapsed().as_secs_f32()
+    );
+    (checker.unique_state_count(), wrong, missing)
+}
+
+fn has_no_counterexample(world: World) {
+    let (states, wrong, missing) = check(world);
+    assert_eq!(wrong, None, "the protocol as built gives a wrong answer");
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+    assert!(states > 1000, "hardly anything was looked at");
+}
+
+/// The worlds as one table: the protocol as built.
+macro_rules! as_built {
+    ($($name:ident: $world:expr;)+) => {
+        $(#[test]
+        fn $name() {
+            has_no_counterexample($world);
+        })+
+    };
+}
+
+as_built! {
+    two_nodes_never_answer_wrong: TWO_NODES;
+    a_starting_node_never_answers_wrong: STARTING;
+    three_nodes_never_answer_wrong: THREE_NODES;
+    two_writers_never_make_an_answer_wrong: TWO_WRITERS;
+    copies_rebuilds_and_redis_never_make_an_answer_wrong: WITHDRAWAL;
+    a_slow_failover_never_makes_an_answer_wrong: FAILOVER;
+    a_failover_without_loss_never_makes_an_answer_wrong: SYNCHRONOUS;
+}
+
+/// Each shortcut, in the smallest world that shows what is wrong with it.
+const SHORTCUTS: &[(Variant, &World)] = &[
+    (Variant::AcknowledgedAtOnce, &TWO_NODES),
+    (Variant::LossyFeed, &TWO_NODES),
+    (Variant::SequencesCommittedOutOfOrder, &TWO_WRITERS),
+    (Variant::NoLease, &TWO_NODES),
+    (Variant::LeaseFromThePollsEnd, &TWO_NODES),
+    (Variant::FilterReadBeforeTheLease, &TWO_NODES),
+    (Variant::ClockStepsBack, &TWO_NODES),
+    (Variant::ClockStopsInSuspend, &TWO_NODES),
+    (Variant::ReplicaPolled, &TWO_NODES),
+    (Variant::RejoinConfirmsTheHead, &TWO_NODES),
+    (Variant::ConfirmedBeforeTheSwap, &TWO_NODES),
+    (Variant::MarkedNodeRemovedEarly, &TWO_NODES),
+    (Variant::OthersAskedBeforeTheSequence, &STARTING),
+    (Variant::NoAllowanceForDrift, &TWO_NODES),
+    (Variant::MarksLookAlike, &TWO_NODES),
+    (Variant::RebuildDropsRecentChanges, &WITHDRAWAL),
+    (Variant::CopyBelievedWithoutItsSequence, &WITHDRAWAL),
+    (Variant::RedisBelievedWithoutItsSequence, &WITHDRAWAL),
+    (Variant::ConfirmedInWhateverEpoch, &FAILOVER),
+    (Variant::FailoverFasterThanTheLease, &FAILOVER),
+];
+
+#[test]
+fn every_shortcut_gives_a_wrong_answer() {
+    for (variant, world) in SHORTCUTS {
+        let (_, wrong, _) = check(World { variant: *variant, ..(*world).clone() });
+        let wrong = wrong.unwrap_or_else(|| panic!("no counterexample for {variant:?}"));
+        println!("    {wrong:?}");
+    }
+}
