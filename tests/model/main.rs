@@ -40,7 +40,6 @@ impl Model for World {
             }),
             Property::sometimes("a 201 by confirmations", |_, state| is_acknowledged(state, How::Confirmed)),
             Property::sometimes("a 201 by time", |_, state| is_acknowledged(state, How::LeasesEnded)),
-            Property::sometimes("a negative from a lease", |_, state| answered(state, false, Source::Lease)),
             Property::sometimes("a positive from the store", |_, state| answered(state, true, Source::Store)),
         ];
         if self.membership {
@@ -49,9 +48,10 @@ impl Model for World {
             }));
         }
         if self.checks > 1 {
-            properties.push(Property::sometimes("a positive from a copy", |_, state| {
-                answered(state, true, Source::Copy)
-            }));
+            properties.extend([
+                Property::sometimes("a negative from a lease", |_, state| answered(state, false, Source::Lease)),
+                Property::sometimes("a positive from a copy", |_, state| answered(state, true, Source::Copy)),
+            ]);
         }
         properties
     }
@@ -73,7 +73,9 @@ const TWO_NODES: World = World {
     starting: 0,
     writers: &[(0, Change::Report)],
     feed_max: 3,
+    lease: 2,
     checks: 1,
+    begins_apart: false,
     membership: true,
     rebuilds: false,
     redis: false,
@@ -81,13 +83,16 @@ const TWO_NODES: World = World {
     synchronous: false,
 };
 /// A second node starts while a report is filed.
-const STARTING: World = World { name: "a node that starts", serving: 1, starting: 1, feed_max: 3, ..TWO_NODES };
-const THREE_NODES: World = World { name: "three nodes", serving: 3, feed_max: 1, membership: false, ..TWO_NODES };
+const STARTING: World =
+    World { name: "a node that starts", serving: 1, starting: 1, feed_max: 3, begins_apart: true, ..TWO_NODES };
+const THREE_NODES: World =
+    World { name: "three nodes", serving: 3, feed_max: 1, lease: 1, membership: false, ..TWO_NODES };
 /// Two writers on two nodes: another change, or a withdrawal.
 const TWO_WRITERS: World = World {
     name: "two writers",
     writers: &[(0, Change::Report), (1, Change::Other)],
     feed_max: 2,
+    begins_apart: true,
     membership: false,
     ..TWO_NODES
 };
@@ -95,6 +100,7 @@ const WITHDRAWAL: World = World {
     name: "a withdrawal, rebuilds, copies and Redis",
     writers: &[(0, Change::Report), (1, Change::Withdraw)],
     feed_max: 2,
+    lease: 1,
     checks: 2,
     membership: false,
     rebuilds: true,
@@ -105,6 +111,7 @@ const FAILOVER: World = World {
     name: "a failover that loses commits",
     writers: &[(0, Change::Report), (0, Change::Other)],
     feed_max: 4,
+    lease: 1,
     membership: false,
     failovers: 1,
     ..TWO_NODES

@@ -7,8 +7,6 @@ pub(crate) const NODES: usize = 3;
 pub(crate) const WRITERS: usize = 2;
 /// Changes that the feed may hold.
 pub(crate) const FEED_MAX: usize = 5;
-/// `registry.lease`, in ticks.
-pub(crate) const LEASE: u8 = 2;
 /// `LEASE_DRIFT`, in ticks: timers run that much early at worst.
 pub(crate) const DRIFT: u8 = 1;
 
@@ -55,10 +53,6 @@ impl Store {
 
     pub(crate) fn has_gap(&self, after: u8) -> bool {
         self.feed[usize::from(after)..usize::from(self.head)].contains(&Change::Uncommitted)
-    }
-
-    pub(crate) fn has_room(&self) -> bool {
-        usize::from(self.head) < FEED_MAX
     }
 
     pub(crate) fn commit(&mut self, sequence: u8, change: Change) {
@@ -164,7 +158,7 @@ pub(crate) enum Writer {
     Begun { sequence: u8, others: Option<bool> },
     Committed { sequence: u8, age: u8, others: Option<bool> },
     Acknowledged { sequence: u8, how: How },
-    /// Its change was lost in a failover, or its process ended.
+    /// Its change was lost in a failover.
     Gone,
 }
 
@@ -175,12 +169,12 @@ pub(crate) enum Source {
     Store,
 }
 
-/// A check; `floor` is the newest change acknowledged before it started.
+/// A check; `floor` is the newest change of the number acknowledged before it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Check {
     Idle,
-    Started { node: u8, floor: u8 },
-    Loaded { node: u8, floor: u8, lease: u8, presence: Presence },
+    /// Only where the filter is read before the lease.
+    Loaded { node: u8, floor: u8, presence: Presence },
     /// `fresh_from` where a valid lease lets Redis be asked.
     Asking { node: u8, floor: u8, fresh_from: Option<u8> },
     Read { node: u8, floor: u8, copy: Reading, source: Source },
@@ -203,10 +197,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The newest change that a check starting now must know.
+    /// The newest change of the number that a check starting now must know.
     pub(crate) fn floor(&self) -> u8 {
+        let is_of_number = |at: u8| self.store.last_change(at - 1, at).is_some();
         let acknowledged = self.writers.iter().filter_map(|writer| match writer {
-            Writer::Acknowledged { sequence, .. } => Some(*sequence),
+            Writer::Acknowledged { sequence, .. } if is_of_number(*sequence) => Some(*sequence),
             _ => None,
         });
         acknowledged.max().unwrap_or(0)

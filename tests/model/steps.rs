@@ -3,7 +3,7 @@
 //! A pause, a slow answer, a hung store are steps that do not come: nothing here has to follow on anything.
 
 use crate::state::{
-    Change, Check, DRIFT, FEED_MAX, How, LEASE, NODES, Node, Phase, Poll, Presence, Reading, Row, Snapshot, Source,
+    Change, Check, DRIFT, FEED_MAX, How, NODES, Node, Phase, Poll, Presence, Reading, Row, Snapshot, Source,
     State, Store, WRITERS, Writer,
 };
 
@@ -44,8 +44,13 @@ pub(crate) struct World {
     /// The node and the change of each writer.
     pub(crate) writers: &'static [(u8, Change)],
     pub(crate) feed_max: u8,
+    /// `registry.lease`, in ticks.
+    pub(crate) lease: u8,
+    /// Checks of a run; of one alone only what it says after the 201 matters, of several also the copies that they leave.
     pub(crate) checks: u8,
-    /// Nodes are marked, removed, leave and crash.
+    /// Something may happen between a writer's sequence and its commit.
+    pub(crate) begins_apart: bool,
+    /// Nodes are marked, removed and leave. A crash is a pause that does not end.
     pub(crate) membership: bool,
     pub(crate) rebuilds: bool,
     pub(crate) redis: bool,
@@ -66,7 +71,7 @@ pub(crate) enum Action {
     Begin(u8),
     /// `WriteTx::commit`.
     Commit(u8),
-    /// `Registry::published`, by confirmations.
+    /// `Registry::published`, by `Confirmations::wait_for` and `Store::least_confirmed`.
     AcknowledgeConfirmed(u8),
     /// `Registry::published`, by time.
     AcknowledgeAfterLeases(u8),
@@ -78,7 +83,7 @@ pub(crate) enum Action {
     PollIsAnsweredWithLoss(u8),
     /// `Follower::publish`.
     Publish(u8),
-    /// The node's row gets what it knows.
+    /// `Confirmations::tell`, `Store::confirm`.
     Confirm(u8),
     /// `Store::join`.
     Join(u8),
@@ -92,20 +97,19 @@ pub(crate) enum Action {
     Remove(u8),
     /// `Store::leave`, when nothing is answered any more.
     Leave(u8),
-    Crash(u8),
     /// Replication to the standby, which may become the primary.
     Replicate,
     FailOver,
-    /// `Registry::lookup`: the snapshot is loaded, its lease and presence read, then copies or the store.
-    CheckStarts(u8),
-    CheckLoads,
-    CheckDecides,
+    /// `Registry::lookup_in_memory`: snapshot, lease, presence, copy. One step: whatever comes between them leaves less of the
+    /// lease, and a check that starts where another one loads must know as much.
+    CheckLooks(u8),
+    /// The lease, read too late.
+    CheckReadsLease,
+    /// `Registry::lookup`, where memory does not know.
     RedisAnswers(u8),
     StoreAnswers,
     CheckKeepsCopy,
 }
-
-const LEASES_END: u8 = LEASE + DRIFT;
 
 impl World {
     pub(crate) fn init(&self) -> State {
@@ -144,76 +148,97 @@ impl World {
 
     /// Every step that might be possible; `step` tells whether it is.
     pub(crate) fn candidates(&self, actions: &mut Vec<Action>) {
-        use Action::*;
-        actions.push(Tick);
+        use Action as A;
+        actions.push(A::Tick);
         for node in 0..self.serving + self.starting {
-            actions.extend([PollAsks, PollIsAnswered, Publish, Confirm, Join, Load, CheckStarts].map(|of| of(node)));
+            actions.extend([A::PollAsks, A::PollIsAnswered, A::Publish, A::Confirm, A::Join, A::Load, A::CheckLooks].map(|of| of(node)));
             if self.membership {
-                actions.extend([Mark, Remove, Leave, Crash].map(|of| of(node)));
+                actions.extend([A::Mark, A::Remove, A::Leave].map(|of| of(node)));
             }
             if self.rebuilds {
-                actions.extend([RebuildReads(node), RebuildSwaps(node)]);
+                actions.extend([A::RebuildReads(node), A::RebuildSwaps(node)]);
             }
             match self.variant {
-                Variant::ClockStepsBack => actions.push(StepBack(node)),
-                Variant::ClockStopsInSuspend => actions.push(TickUnseenBy(node)),
-                Variant::LossyFeed => actions.push(PollIsAnsweredWithLoss(node)),
+                Variant::ClockStepsBack => actions.push(A::StepBack(node)),
+                Variant::ClockStopsInSuspend => actions.push(A::TickUnseenBy(node)),
+                Variant::LossyFeed => actions.push(A::PollIsAnsweredWithLoss(node)),
                 _ => {}
             }
         }
         for writer in (0..).take(self.writers.len()) {
-            actions.extend([Begin, Commit, AcknowledgeConfirmed, AcknowledgeAfterLeases].map(|of| of(writer)));
+            actions.extend([A::Begin, A::Commit, A::AcknowledgeConfirmed, A::AcknowledgeAfterLeases].map(|of| of(writer)));
             match self.variant {
-                Variant::AcknowledgedAtOnce => actions.push(AcknowledgeAtOnce(writer)),
-                Variant::OthersAskedBeforeTheSequence => actions.push(AskForOthers(writer)),
+                Variant::AcknowledgedAtOnce => actions.push(A::AcknowledgeAtOnce(writer)),
+                Variant::OthersAskedBeforeTheSequence => actions.push(A::AskForOthers(writer)),
                 _ => {}
             }
         }
-        actions.extend([CheckLoads, CheckDecides, StoreAnswers, CheckKeepsCopy]);
+        actions.extend([A::CheckReadsLease, A::StoreAnswers, A::CheckKeepsCopy]);
         if self.redis {
-            actions.extend((0..=self.feed_max).map(RedisAnswers));
+            actions.extend((0..=self.feed_max).map(A::RedisAnswers));
         }
         if self.failovers > 0 || self.is(Variant::ReplicaPolled) {
-            actions.extend([Replicate, FailOver]);
+            actions.extend([A::Replicate, A::FailOver]);
         }
     }
 
     /// The state after a step, or none where it cannot happen now.
     pub(crate) fn step(&self, mut state: State, action: Action) -> Option<State> {
-        use Action::*;
+        use Action as A;
         let taken = match action {
-            Tick => tick(&mut state, None),
-            TickUnseenBy(node) => tick(&mut state, Some(node)),
-            StepBack(node) => step_back(&mut state, node),
-            AskForOthers(writer) => self.ask_for_others(&mut state, writer),
-            Begin(writer) => self.begin(&mut state, writer),
-            Commit(writer) => self.commit(&mut state, writer),
-            AcknowledgeConfirmed(writer) => self.acknowledge_confirmed(&mut state, writer),
-            AcknowledgeAfterLeases(writer) => self.acknowledge_after_leases(&mut state, writer),
-            AcknowledgeAtOnce(writer) => acknowledge_at_once(&mut state, writer),
-            PollAsks(node) => poll_asks(&mut state.nodes[usize::from(node)]),
-            PollIsAnswered(node) => self.poll_is_answered(&mut state, node, false),
-            PollIsAnsweredWithLoss(node) => self.poll_is_answered(&mut state, node, true),
-            Publish(node) => self.publish(&mut state, node),
-            Confirm(node) => self.confirm(&mut state, node),
-            Join(node) => self.join(&mut state, node),
-            Load(node) => load(&mut state, node),
-            RebuildReads(node) => rebuild_reads(&mut state, node),
-            RebuildSwaps(node) => self.rebuild_swaps(&mut state.nodes[usize::from(node)]),
-            Mark(node) => self.mark(&mut state, node),
-            Remove(node) => self.remove(&mut state, node),
-            Leave(node) => leave(&mut state, node),
-            Crash(node) => crash(&mut state, node),
-            Replicate => replicate(&mut state),
-            FailOver => self.fail_over(&mut state),
-            CheckStarts(node) => check_starts(&mut state, node),
-            CheckLoads => check_loads(&mut state),
-            CheckDecides => self.check_decides(&mut state),
-            RedisAnswers(sequence) => self.redis_answers(&mut state, sequence),
-            StoreAnswers => store_answers(&mut state),
-            CheckKeepsCopy => self.check_keeps_copy(&mut state),
+            A::Tick => self.tick(&mut state, None),
+            A::TickUnseenBy(node) => self.tick(&mut state, Some(node)),
+            A::StepBack(node) => step_back(&mut state, node),
+            A::AskForOthers(writer) => self.ask_for_others(&mut state, writer),
+            A::Begin(writer) => self.begin(&mut state, writer),
+            A::Commit(writer) => self.commit(&mut state, writer),
+            A::AcknowledgeConfirmed(writer) => self.acknowledge_confirmed(&mut state, writer),
+            A::AcknowledgeAfterLeases(writer) => self.acknowledge_after_leases(&mut state, writer),
+            A::AcknowledgeAtOnce(writer) => acknowledge_at_once(&mut state, writer),
+            A::PollAsks(node) => poll_asks(&mut state.nodes[usize::from(node)]),
+            A::PollIsAnswered(node) => self.poll_is_answered(&mut state, node, false),
+            A::PollIsAnsweredWithLoss(node) => self.poll_is_answered(&mut state, node, true),
+            A::Publish(node) => self.publish(&mut state, node),
+            A::Confirm(node) => self.confirm(&mut state, node),
+            A::Join(node) => self.join(&mut state, node),
+            A::Load(node) => load(&mut state, node),
+            A::RebuildReads(node) => rebuild_reads(&mut state, node),
+            A::RebuildSwaps(node) => self.rebuild_swaps(&mut state.nodes[usize::from(node)]),
+            A::Mark(node) => self.mark(&mut state, node),
+            A::Remove(node) => self.remove(&mut state, node),
+            A::Leave(node) => leave(&mut state, node),
+            A::Replicate => replicate(&mut state),
+            A::FailOver => self.fail_over(&mut state),
+            A::CheckLooks(node) => self.check_looks(&mut state, node),
+            A::CheckReadsLease => self.check_reads_lease(&mut state),
+            A::RedisAnswers(sequence) => self.redis_answers(&mut state, sequence),
+            A::StoreAnswers => self.store_answers(&mut state),
+            A::CheckKeepsCopy => self.check_keeps_copy(&mut state),
         };
         taken.map(|()| state)
+    }
+
+    fn tick(&self, state: &mut State, unseen_by: Option<u8>) -> Option<()> {
+        let older = |age: u8| self.lease.min(age + 1);
+        state.down = state.down.saturating_sub(1);
+        for (at, node) in (0..).zip(&mut state.nodes) {
+            if Some(at) == unseen_by {
+                continue;
+            }
+            node.snapshot.lease = node.snapshot.lease.saturating_sub(1);
+            if let Poll::Asked { age } | Poll::Got { age, .. } = &mut node.poll {
+                *age = older(*age);
+            }
+        }
+        for row in state.store.rows.iter_mut().chain(&mut state.standby.rows).flatten() {
+            row.mark_age = row.mark_age.map(older);
+        }
+        for writer in &mut state.writers {
+            if let Writer::Committed { age, .. } = writer {
+                *age = older(*age);
+            }
+        }
+        Some(())
     }
 
     fn node_of(&self, writer: u8) -> usize {
@@ -247,7 +272,7 @@ impl World {
         let sequence = begun.max().unwrap_or(0).max(state.store.head) + 1;
         require(sequence <= self.feed_max)?;
         state.writers[usize::from(writer)] = Writer::Begun { sequence, others };
-        Some(())
+        if self.begins_apart { Some(()) } else { self.commit(state, writer) }
     }
 
     fn commit(&self, state: &mut State, writer: u8) -> Option<()> {
@@ -274,7 +299,7 @@ impl World {
 
     fn acknowledge_after_leases(&self, state: &mut State, writer: u8) -> Option<()> {
         let Writer::Committed { sequence, age, .. } = state.writers[usize::from(writer)] else { return None };
-        let waits_for = if self.is(Variant::NoAllowanceForDrift) { LEASE } else { LEASES_END };
+        let waits_for = self.lease + if self.is(Variant::NoAllowanceForDrift) { 0 } else { DRIFT };
         require(age + DRIFT >= waits_for && state.nodes[self.node_of(writer)].is_running())?;
         state.writers[usize::from(writer)] = Writer::Acknowledged { sequence, how: How::LeasesEnded };
         Some(())
@@ -300,7 +325,7 @@ impl World {
         if !with_loss {
             next.recent = store.last_change(known, store.head).or(next.recent);
         }
-        next.sequence = store.head;
+        (next.sequence, next.lease) = (store.head, 0);
         slot.poll = Poll::Got { age, next };
         if self.is(Variant::ConfirmedBeforeTheSwap) {
             slot.confirm = Some((next.epoch, next.sequence));
@@ -314,7 +339,7 @@ impl World {
         let Poll::Got { age, next } = slot.poll else { return None };
         slot.poll = Poll::Idle;
         let age = if self.is(Variant::LeaseFromThePollsEnd) { 0 } else { age };
-        slot.snapshot = Snapshot { lease: LEASE.saturating_sub(age), ..next };
+        slot.snapshot = Snapshot { lease: self.lease.saturating_sub(age), ..next };
         if confirmed != Some(next.sequence) {
             slot.confirm = Some((next.epoch, next.sequence));
         }
@@ -325,9 +350,11 @@ impl World {
         let (epoch, sequence) = state.nodes[usize::from(node)].confirm?;
         require(state.down == 0)?;
         state.nodes[usize::from(node)].confirm = None;
-        if epoch == state.store.epoch || self.is(Variant::ConfirmedInWhateverEpoch) {
-            let row = state.store.rows[usize::from(node)].as_mut();
-            row.into_iter().for_each(|row| row.confirmed = sequence);
+        let is_of_this_history = epoch == state.store.epoch && sequence <= state.store.head;
+        if let Some(row) = &mut state.store.rows[usize::from(node)]
+            && (is_of_this_history || self.is(Variant::ConfirmedInWhateverEpoch))
+        {
+            row.confirmed = row.confirmed.max(sequence);
         }
         Some(())
     }
@@ -372,7 +399,7 @@ impl World {
 
     fn remove(&self, state: &mut State, node: u8) -> Option<()> {
         let row = state.store.rows[usize::from(node)].filter(|row| row.is_marked)?;
-        let is_early = row.mark_age.is_none_or(|age| age + DRIFT < LEASES_END);
+        let is_early = row.mark_age.is_none_or(|age| age < self.lease);
         require(state.down == 0 && (!is_early || self.is(Variant::MarkedNodeRemovedEarly)))?;
         state.store.rows[usize::from(node)] = None;
         Some(())
@@ -384,7 +411,7 @@ impl World {
         state.store = Store { epoch: state.store.epoch + 1, ..state.standby };
         state.standby = state.store;
         // Fencing: whoever promotes waits until the old primary is gone, and that takes longer than a lease.
-        state.down = if self.synchronous || self.is(Variant::FailoverFasterThanTheLease) { 0 } else { LEASE };
+        state.down = if self.synchronous || self.is(Variant::FailoverFasterThanTheLease) { 0 } else { self.lease };
         for writer in &mut state.writers {
             *writer = match *writer {
                 Writer::Begun { .. } => Writer::Gone,
@@ -401,12 +428,30 @@ impl World {
         Some(())
     }
 
-    fn check_decides(&self, state: &mut State) -> Option<()> {
-        let Check::Loaded { node, floor, lease, presence } = state.check else { return None };
+    fn check_looks(&self, state: &mut State, node: u8) -> Option<()> {
+        let is_idle = matches!(state.check, Check::Idle | Check::Answered { .. });
+        let (slot, floor) = (&state.nodes[usize::from(node)], state.floor());
+        require(is_idle && state.checks_left > 0 && slot.is_running() && (floor > 0 || self.checks > 1))?;
+        state.checks_left -= 1;
+        let presence = slot.snapshot.presence();
+        if self.is(Variant::FilterReadBeforeTheLease) {
+            state.check = Check::Loaded { node, floor, presence };
+        } else {
+            state.check = self.decide(state, node, floor, presence);
+        }
+        Some(())
+    }
+
+    fn check_reads_lease(&self, state: &mut State) -> Option<()> {
+        let Check::Loaded { node, floor, presence } = state.check else { return None };
+        state.check = self.decide(state, node, floor, presence);
+        Some(())
+    }
+
+    fn decide(&self, state: &State, node: u8, floor: u8, presence: Presence) -> Check {
         let slot = &state.nodes[usize::from(node)];
-        let lease = if self.is(Variant::FilterReadBeforeTheLease) { slot.snapshot.lease } else { lease };
-        let is_leased = lease > 0 || self.is(Variant::NoLease);
-        state.check = match presence {
+        let is_leased = slot.snapshot.lease > 0 || self.is(Variant::NoLease);
+        match presence {
             _ if !is_leased => Check::Asking { node, floor, fresh_from: None },
             Presence::Absent => answer(state, floor, false, Source::Lease),
             Presence::Maybe { fresh_from } => {
@@ -418,8 +463,15 @@ impl World {
                     None => Check::Asking { node, floor, fresh_from: Some(fresh_from) },
                 }
             }
-        };
-        Some(())
+        }
+    }
+
+    fn store_answers(&self, state: &mut State) -> Option<()> {
+        let Check::Asking { node, floor, .. } = state.check else { return None };
+        require(state.down == 0)?;
+        let copy = Reading { sequence: state.store.head, listed: state.store.listed(state.store.head) };
+        state.check = Check::Read { node, floor, copy, source: Source::Store };
+        if self.checks > 1 { Some(()) } else { self.check_keeps_copy(state) }
     }
 
     /// Redis may hold a copy of any moment; a negative of it counts for nothing.
@@ -452,36 +504,6 @@ fn answer(state: &State, floor: u8, listed: bool, source: Source) -> Check {
     // What a failover took back may still be told until the lease ends, never a false negative.
     let is_right = was_true || (listed && state.store.epoch > 0);
     Check::Answered { listed, source, is_right }
-}
-
-fn older(age: u8) -> u8 {
-    LEASES_END.min(age + 1)
-}
-
-fn tick(state: &mut State, unseen_by: Option<u8>) -> Option<()> {
-    state.down = state.down.saturating_sub(1);
-    for (at, node) in (0..).zip(&mut state.nodes) {
-        if Some(at) == unseen_by {
-            continue;
-        }
-        node.snapshot.lease = node.snapshot.lease.saturating_sub(1);
-        if let Poll::Asked { age } | Poll::Got { age, .. } = &mut node.poll {
-            *age = older(*age);
-        }
-    }
-    for row in state.store.rows.iter_mut().chain(&mut state.standby.rows).flatten() {
-        row.mark_age = row.mark_age.map(older);
-    }
-    for writer in &mut state.writers {
-        if let Writer::Committed { age, .. } = writer {
-            *age = older(*age);
-        }
-    }
-    match &mut state.check {
-        Check::Loaded { node, lease, .. } if Some(*node) != unseen_by => *lease = lease.saturating_sub(1),
-        _ => {}
-    }
-    Some(())
 }
 
 fn step_back(state: &mut State, node: u8) -> Option<()> {
@@ -520,23 +542,12 @@ fn rebuild_reads(state: &mut State, node: u8) -> Option<()> {
 }
 
 fn leave(state: &mut State, node: u8) -> Option<()> {
-    require(state.down == 0 && state.nodes[usize::from(node)].phase == Phase::Up)?;
-    crash(state, node)?;
-    state.store.rows[usize::from(node)] = None;
-    Some(())
-}
-
-fn crash(state: &mut State, node: u8) -> Option<()> {
     let slot = &mut state.nodes[usize::from(node)];
-    require(slot.is_running())?;
-    *slot = Node {
-        phase: Phase::Off { may_start: false },
-        snapshot: Snapshot::loaded(&Store { epoch: 0, head: 0, ..state.store }),
-        copy: None,
-        poll: Poll::Idle,
-        confirm: None,
-        rebuild: None,
-    };
+    require(state.down == 0 && slot.phase == Phase::Up)?;
+    let empty = Snapshot { epoch: 0, sequence: 0, lease: 0, built_at: 0, filter_holds: false, recent: None };
+    let phase = Phase::Off { may_start: false };
+    *slot = Node { phase, snapshot: empty, copy: None, poll: Poll::Idle, confirm: None, rebuild: None };
+    state.store.rows[usize::from(node)] = None;
     if !matches!(state.check, Check::Answered { .. }) {
         state.check = Check::Idle;
     }
@@ -546,29 +557,5 @@ fn crash(state: &mut State, node: u8) -> Option<()> {
 fn replicate(state: &mut State) -> Option<()> {
     require(state.standby != state.store)?;
     state.standby = state.store;
-    Some(())
-}
-
-fn check_starts(state: &mut State, node: u8) -> Option<()> {
-    let is_idle = matches!(state.check, Check::Idle | Check::Answered { .. });
-    let slot = &state.nodes[usize::from(node)];
-    require(is_idle && state.checks_left > 0 && slot.is_running())?;
-    state.checks_left -= 1;
-    state.check = Check::Started { node, floor: state.floor() };
-    Some(())
-}
-
-fn check_loads(state: &mut State) -> Option<()> {
-    let Check::Started { node, floor } = state.check else { return None };
-    let snapshot = state.nodes[usize::from(node)].snapshot;
-    state.check = Check::Loaded { node, floor, lease: snapshot.lease, presence: snapshot.presence() };
-    Some(())
-}
-
-fn store_answers(state: &mut State) -> Option<()> {
-    let Check::Asking { node, floor, .. } = state.check else { return None };
-    require(state.down == 0)?;
-    let copy = Reading { sequence: state.store.head, listed: state.store.listed(state.store.head) };
-    state.check = Check::Read { node, floor, copy, source: Source::Store };
     Some(())
 }

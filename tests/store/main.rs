@@ -11,7 +11,9 @@ mod feed;
 mod idempotency;
 mod imports;
 mod keys;
+mod machine;
 mod nodes;
+mod oracle;
 mod records;
 mod reports;
 
@@ -57,6 +59,7 @@ macro_rules! contract {
             nodes::others_confirmations_are_read_together
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
+            machine::two_registries_say_what_the_store_holds
         }
     };
 }
