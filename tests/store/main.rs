@@ -16,6 +16,9 @@ mod nodes;
 mod oracle;
 mod records;
 mod reports;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+mod servers;
 
 /// Runs every case over one kind of database.
 macro_rules! contract {
