@@ -30,7 +30,7 @@ use crate::backend::Database;
 use crate::oracle::Oracle;
 use crate::records::{LOST, NOW_MS, TODAY, key, office, replacement, report, stored_organization};
 
-const CASES: usize = 40;
+const CASES: usize = 60;
 const OPERATIONS_MAX: usize = 60;
 const NUMBERS: usize = 5;
 const REGISTRIES: usize = 2;
