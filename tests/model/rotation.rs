@@ -43,8 +43,12 @@ struct Node {
 enum Writer {
     Idle,
     /// The key is derived from the snapshot of node 0.
-    Derived { version: u8 },
-    Committed { sequence: u8 },
+    Derived {
+        version: u8,
+    },
+    Committed {
+        sequence: u8,
+    },
     Acknowledged,
 }
 
@@ -52,7 +56,11 @@ enum Writer {
 enum Check {
     Idle,
     /// The store is asked with the keys of these versions; the first of two may have been answered already.
-    Asking { number: u8, versions: Versions, is_half_read: bool },
+    Asking {
+        number: u8,
+        versions: Versions,
+        is_half_read: bool,
+    },
     Positive,
     FalseNegative,
 }
@@ -108,9 +116,23 @@ impl Model for Shortcut {
 
     fn init_states(&self) -> Vec<State> {
         let versions = Versions { current: 1, from: None };
-        let node = Node { sequence: 0, versions, filter: [[true, false], [false; 2]], recent: [[0; 2]; NUMBERS], rebuild: None };
+        let node = Node {
+            sequence: 0,
+            versions,
+            filter: [[true, false], [false; 2]],
+            recent: [[0; 2]; NUMBERS],
+            rebuild: None,
+        };
         let (writer, check) = (Writer::Idle, Check::Idle);
-        vec![State { sequence: 0, versions, rows: [Some(1), None], changed_at: [0; NUMBERS], nodes: [node; NODES], writer, check }]
+        vec![State {
+            sequence: 0,
+            versions,
+            rows: [Some(1), None],
+            changed_at: [0; NUMBERS],
+            nodes: [node; NODES],
+            writer,
+            check,
+        }]
     }
 
     fn actions(&self, _: &State, actions: &mut Vec<Action>) {
@@ -140,13 +162,13 @@ impl Model for Shortcut {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(crate::NEVER_WRONG, |_, state: &State| state.check != Check::FalseNegative),
-            Property::sometimes("a positive during the rotation", |_, state| {
+            Property::sometimes("a positive during the rotation", |_, state: &State| {
                 state.check == Check::Positive && state.versions.from.is_some()
             }),
-            Property::sometimes("a report under the new version", |_, state| {
+            Property::sometimes("a report under the new version", |_, state: &State| {
                 state.rows[1] == Some(2) && state.writer == Writer::Acknowledged
             }),
-            Property::sometimes("the rotation ends", |_, state| {
+            Property::sometimes("the rotation ends", |_, state: &State| {
                 state.versions == Versions { current: 2, from: None } && state.check == Check::Positive
             }),
         ]
@@ -259,9 +281,12 @@ impl Shortcut {
         let Check::Asking { number, versions, is_half_read } = state.check else { return false };
         let is_half_blind = self == Self::KeysReadInTwoStatements && is_half_read;
         let row = state.rows[usize::from(number)];
-        let is_found = row.is_some_and(|version| {
-            if is_half_blind { versions.from == Some(version) } else { versions.contain(version) }
-        });
+        let is_found =
+            row.is_some_and(
+                |version| {
+                    if is_half_blind { versions.from == Some(version) } else { versions.contain(version) }
+                },
+            );
         state.check = if is_found {
             Check::Positive
         } else if versions == state.versions || self == Self::AnswerOfOtherVersionsBelieved || is_half_blind {

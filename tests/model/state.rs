@@ -46,8 +46,7 @@ impl Store {
 
     /// The last change of the number after a sequence, up to another.
     pub(crate) fn last_change(&self, after: u8, up_to: u8) -> Option<u8> {
-        let is_of_number =
-            |at: &u8| matches!(self.feed[usize::from(*at) - 1], Change::Report | Change::Withdraw);
+        let is_of_number = |at: &u8| matches!(self.feed[usize::from(*at) - 1], Change::Report | Change::Withdraw);
         (after + 1..=up_to).rev().find(is_of_number)
     }
 
@@ -103,9 +102,13 @@ impl Snapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// Not started yet, or a process whose memory is gone.
-    Off { may_start: bool },
+    Off {
+        may_start: bool,
+    },
     /// Must join; what is in memory stays in use meanwhile. `then_load`: it starts, or the feed went back.
-    Joining { then_load: bool },
+    Joining {
+        then_load: bool,
+    },
     Loading,
     Up,
 }
@@ -114,9 +117,14 @@ pub(crate) enum Phase {
 pub(crate) enum Poll {
     Idle,
     /// The clock was read `age` ticks ago, the question is on its way.
-    Asked { age: u8 },
+    Asked {
+        age: u8,
+    },
     /// The answer is here and not yet in place.
-    Got { age: u8, next: Snapshot },
+    Got {
+        age: u8,
+        next: Snapshot,
+    },
 }
 
 /// A listing as it was at a sequence.
@@ -154,12 +162,22 @@ pub(crate) enum How {
 pub(crate) enum Writer {
     Idle,
     /// Only where others are asked for too early.
-    Asked { others: bool },
-    Begun { sequence: u8, others: Option<bool> },
-    Committed { sequence: u8, age: u8, others: Option<bool> },
-    Acknowledged { sequence: u8, how: How },
-    /// Its change was lost in a failover.
-    Gone,
+    Asked {
+        others: bool,
+    },
+    Begun {
+        sequence: u8,
+        others: Option<bool>,
+    },
+    Committed {
+        sequence: u8,
+        age: u8,
+        others: Option<bool>,
+    },
+    Acknowledged {
+        sequence: u8,
+        how: How,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,11 +192,28 @@ pub(crate) enum Source {
 pub(crate) enum Check {
     Idle,
     /// Only where the filter is read before the lease.
-    Loaded { node: u8, floor: u8, presence: Presence },
+    Loaded {
+        node: u8,
+        floor: u8,
+        presence: Presence,
+    },
     /// `fresh_from` where a valid lease lets Redis be asked.
-    Asking { node: u8, floor: u8, fresh_from: Option<u8> },
-    Read { node: u8, floor: u8, copy: Reading, source: Source },
-    Answered { listed: bool, source: Source, is_right: bool },
+    Asking {
+        node: u8,
+        floor: u8,
+        fresh_from: Option<u8>,
+    },
+    Read {
+        node: u8,
+        floor: u8,
+        copy: Reading,
+        source: Source,
+    },
+    Answered {
+        listed: bool,
+        source: Source,
+        is_right: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use jiff::civil::Date;
 use lostcard::clock::{Clock, beijing_date};
 use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
@@ -27,58 +26,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use uuid::Uuid;
 
 use crate::backend::Database;
+use crate::operations::{CARD_STARTS, NUMBERS, Operation, REGISTRIES, operations};
 use crate::oracle::Oracle;
-use crate::records::{LOST, NOW_MS, TODAY, key, office, replacement, report, stored_organization};
+use crate::records::{NOW_MS, TODAY, key, office, replacement, report, stored_organization};
 
 const CASES: usize = 60;
-const OPERATIONS_MAX: usize = 60;
-const NUMBERS: usize = 5;
-const REGISTRIES: usize = 2;
 const LEASE: Duration = Duration::from_millis(1000);
-const CARD_STARTS: [Option<Date>; 3] = [None, Some(LOST), Some(Date::constant(2020, 2, 29))];
-
-#[derive(Debug, Clone)]
-enum Operation {
-    File { by: usize, number: usize, card: usize },
-    /// The last report's request once more.
-    Repeat,
-    /// A transaction that files and is dropped.
-    GiveUp { number: usize },
-    Withdraw { by: usize, report: usize },
-    Replace { by: usize, number: usize },
-    LookUp { on: usize, number: usize },
-    LookUpAll { on: usize, numbers: Vec<usize> },
-    Poll { on: usize },
-    /// A poll that takes this long between question and answer.
-    PollSlowly { on: usize, ms: u64 },
-    Wait { ms: u64 },
-    /// The process ends without a word, and a new one starts.
-    Restart { on: usize },
-    Leave { on: usize },
-    /// The others take it for gone.
-    Mark { on: usize },
-}
-
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    use Operation as Op;
-    let (on, number) = (0..REGISTRIES, 0..NUMBERS);
-    let one = prop_oneof![
-        4 => (on.clone(), number.clone(), 0..CARD_STARTS.len()).prop_map(|(by, number, card)| Op::File { by, number, card }),
-        1 => Just(Op::Repeat),
-        1 => number.clone().prop_map(|number| Op::GiveUp { number }),
-        3 => (on.clone(), 0_usize..8).prop_map(|(by, report)| Op::Withdraw { by, report }),
-        1 => (on.clone(), number.clone()).prop_map(|(by, number)| Op::Replace { by, number }),
-        6 => (on.clone(), number.clone()).prop_map(|(on, number)| Op::LookUp { on, number }),
-        2 => (on.clone(), prop::collection::vec(number, 1..12)).prop_map(|(on, numbers)| Op::LookUpAll { on, numbers }),
-        6 => on.clone().prop_map(|on| Op::Poll { on }),
-        2 => (on.clone(), 1..1500_u64).prop_map(|(on, ms)| Op::PollSlowly { on, ms }),
-        3 => (1..1200_u64).prop_map(|ms| Op::Wait { ms }),
-        1 => on.clone().prop_map(|on| Op::Restart { on }),
-        1 => on.clone().prop_map(|on| Op::Leave { on }),
-        1 => on.prop_map(|on| Op::Mark { on }),
-    ];
-    prop::collection::vec(one, 1..OPERATIONS_MAX)
-}
 
 /// Takes its time over the first change that is no listing, where a poll is between answer and lease.
 #[derive(Debug)]
@@ -126,11 +79,6 @@ struct Machine {
 
 type Checked = Result<(), TestCaseError>;
 
-/// The one place that says how a registry is asked.
-async fn ask(registry: &Registry, key: &LookupKey) -> Finding {
-    registry.lookup(key).await.unwrap()
-}
-
 impl Machine {
     async fn start(stores: &[Store; REGISTRIES]) -> Self {
         let organization = stored_organization(&stores[0]).await;
@@ -152,13 +100,17 @@ impl Machine {
         machine
     }
 
+    /// The one place that says what a registry is asked with.
+    fn question(&self, number: usize) -> LookupKey {
+        self.keys[number]
+    }
+
     async fn head(&self) -> u64 {
         self.stores[0].feed_totals().await.unwrap().0
     }
 
     async fn restart(&mut self, on: usize) {
-        let options =
-            RegistryOptions { lease: LEASE, listings_max: 2, rebuild_after: 3, ..RegistryOptions::default() };
+        let options = RegistryOptions { lease: LEASE, listings_max: 2, rebuild_after: 3, ..RegistryOptions::default() };
         let metrics = Arc::new(Metrics::new().unwrap());
         let (clock, store) = (self.clock.clone(), self.stores[on].clone());
         let registry = Arc::new(Registry::new(options, clock.clone(), store, metrics));
@@ -292,9 +244,9 @@ impl Machine {
 
     async fn look_up(&mut self, on: usize, numbers: &[usize]) -> Checked {
         let Some(running) = &self.running[on] else { return Ok(()) };
-        let keys: Vec<_> = numbers.iter().map(|number| self.keys[*number]).collect();
+        let keys: Vec<_> = numbers.iter().map(|number| self.question(*number)).collect();
         let findings = match keys.as_slice() {
-            [key] => vec![ask(&running.registry, key).await],
+            [key] => vec![running.registry.lookup(key).await.unwrap()],
             keys => running.registry.lookup_all(keys).await.into_iter().map(Option::unwrap).collect(),
         };
         prop_assert_eq!(findings.len(), numbers.len());
@@ -325,7 +277,7 @@ impl Machine {
             let (is_leased, mut told) = (now_ns < running.lease_until_ns, running.told);
             prop_assert_eq!(running.registry.is_current(), is_leased, "the lease of registry {}", on);
             for number in 0..NUMBERS {
-                let Some(finding) = running.registry.lookup_in_memory(&self.keys[number]) else { continue };
+                let Some(finding) = running.registry.lookup_in_memory(&self.question(number)) else { continue };
                 prop_assert!(is_leased, "an answer from memory without a lease");
                 self.check(running, number, &finding)?;
                 prop_assert!(finding.sequence >= told && finding.sequence <= head, "the sequence fell");

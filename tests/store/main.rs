@@ -13,6 +13,7 @@ mod imports;
 mod keys;
 mod machine;
 mod nodes;
+mod operations;
 mod oracle;
 mod records;
 mod reports;

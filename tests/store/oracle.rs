@@ -82,11 +82,10 @@ impl Oracle {
             reported_on: filed.reported_on,
         });
         let replaced = self.replaced.iter().filter(|(of, ..)| *of == number);
-        let replacements = replaced
-            .map(|(_, card_valid_from, recorded_on)| Record::Replacement {
-                card_valid_from: *card_valid_from,
-                recorded_on: *recorded_on,
-            });
+        let replacements = replaced.map(|(_, card_valid_from, recorded_on)| Record::Replacement {
+            card_valid_from: *card_valid_from,
+            recorded_on: *recorded_on,
+        });
         Listing::from_records(reports.chain(replacements))
     }
 }
