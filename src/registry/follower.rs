@@ -54,7 +54,7 @@ impl Follower {
                 () = registry.wake.notified() => {}
                 () = tokio::time::sleep(registry.options.poll) => {}
             }
-            match self.poll().await {
+            match self.turn().await {
                 Ok(()) if self.failing => {
                     self.failing = false;
                     info!("the feed can be followed again");
@@ -68,8 +68,14 @@ impl Follower {
                     }
                 }
             }
-            self.tend_rebuild().await;
         }
+    }
+
+    /// One turn of [`Self::run`]: the snapshot is brought up to date, and the filter tended to.
+    pub async fn turn(&mut self) -> Result<(), RegistryError> {
+        let polled = self.poll().await;
+        self.tend_rebuild().await;
+        polled
     }
 
     /// Asks for every change since the last poll and renews the lease.
