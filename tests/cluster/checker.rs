@@ -147,7 +147,8 @@ impl<'a> Checker<'a> {
                 Item { check: Some(check), .. } => {
                     self.oracle.judge(asked, question, check.verdict, check.as_of);
                     if check.receipt.is_some() != receipts {
-                        self.oracle.complain(format!("receipt asked for: {receipts}, got: {}", check.receipt.is_some()));
+                        self.oracle
+                            .complain(format!("receipt asked for: {receipts}, got: {}", check.receipt.is_some()));
                     }
                 }
                 Item { problem: Some(Problem { status: 503, .. }), .. } => {
@@ -155,7 +156,8 @@ impl<'a> Checker<'a> {
                     outcome = Outcome::Unavailable;
                 }
                 Item { problem: Some(problem), .. } => {
-                    self.oracle.complain(format!("a check of a batch was answered {} {}", problem.status, problem.code));
+                    self.oracle
+                        .complain(format!("a check of a batch was answered {} {}", problem.status, problem.code));
                 }
                 _ => self.oracle.complain("a result of a batch without check and problem".to_owned()),
             }

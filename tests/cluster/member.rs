@@ -112,7 +112,7 @@ impl Member {
         command.args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         command.envs(self.arguments.iter().cloned()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process::start(&mut command);
-        let Some(line) = process.lines().next() else { return false };
+        let Ok(line) = process.lines().recv_timeout(READY_MAX) else { return false };
         let address = line.rsplit("http://").next().and_then(|address| address.parse().ok());
         *self.address.write().unwrap() = Some(address.unwrap_or_else(|| panic!("{line}")));
         *lock(&self.process) = Some(process);

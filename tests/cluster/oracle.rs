@@ -169,7 +169,9 @@ impl Oracle {
         let people = self.people();
         let who = match random.random_range(0..100) {
             _ if people == 0 => Who::Stranger(0),
-            0..10 => lock(&self.recent).get(random.random_range(0..RECENT_MAX)).map_or(Who::Stranger(1), |at| Who::Known(*at)),
+            0..10 => lock(&self.recent)
+                .get(random.random_range(0..RECENT_MAX))
+                .map_or(Who::Stranger(1), |at| Who::Known(*at)),
             10..30 => Who::Known(random.random_range(0..people)),
             _ => Who::Stranger(random.random_range(0..STRANGERS)),
         };
@@ -296,7 +298,8 @@ fn verdict(changes: &[Change], presented: Option<Date>) -> &'static str {
         return "not_listed";
     }
     let Some(presented) = presented else { return "number_listed" };
-    let is_listed = reports.iter().flatten().any(|lost| presented <= *lost) || replaced_on.is_some_and(|on| presented < on);
+    let is_listed =
+        reports.iter().flatten().any(|lost| presented <= *lost) || replaced_on.is_some_and(|on| presented < on);
     if is_listed {
         "card_listed"
     } else if reports.iter().any(Option::is_none) {

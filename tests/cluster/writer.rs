@@ -95,8 +95,7 @@ impl<'a> Writer<'a> {
         addresses: &impl Fn() -> Vec<SocketAddr>,
     ) -> Option<String> {
         let card = card_valid_from.map_or_else(String::new, |date| format!(r#""card_valid_from":"{date}","#));
-        let (reason, reporter, channel) =
-            (record.reason.as_str(), record.reporter.as_str(), record.channel.as_str());
+        let (reason, reporter, channel) = (record.reason.as_str(), record.reporter.as_str(), record.channel.as_str());
         let (id_number, office) = (&record.id_number, &record.office);
         let body = format!(
             r#"{{"id_number":"{id_number}",{card}"reason":"{reason}","reporter":"{reporter}","office":"{office}","channel":"{channel}"}}"#
@@ -175,7 +174,8 @@ impl<'a> Writer<'a> {
             return None;
         };
         let body = self.links[node].0.body();
-        let made = || serde_json::from_slice::<Made<'_>>(body).ok().and_then(|made| made.report_id.or(made.replacement_id));
+        let made =
+            || serde_json::from_slice::<Made<'_>>(body).ok().and_then(|made| made.report_id.or(made.replacement_id));
         let code = || serde_json::from_slice::<Problem<'_>>(body).map_or("none", |problem| problem.code);
         match (answer.status, request.change) {
             (201, Change::Report { .. } | Change::Replacement { .. }) | (200, Change::Withdrawal) => {
