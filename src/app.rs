@@ -24,6 +24,7 @@ use crate::http::boundary::{Hosts, boundary};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
+use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::service::reports::Reports;
 use crate::store::Store;
@@ -99,8 +100,10 @@ impl Application {
         let (store, keyring) = open(config).await?;
         let keyring = Arc::new(keyring);
         let metrics = Arc::new(Metrics::new()?);
+        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.pepper().clone());
         let registry =
-            Arc::new(Registry::new(config.registry_options(), clock.clone(), store.clone(), Arc::clone(&metrics)));
+            Registry::new(config.registry_options(), clock.clone(), store.clone(), folder, Arc::clone(&metrics));
+        let registry = Arc::new(registry);
         let issuer = config.issuer(address);
         let hosts = Hosts::new(config.host_names(&issuer));
         let options = AccessOptions {

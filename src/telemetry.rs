@@ -65,6 +65,8 @@ pub struct Metrics {
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
+    pub filter_file_reads: IntCounterVec,
+    pub filter_file_writes: IntCounterVec,
 }
 
 impl Metrics {
@@ -109,6 +111,16 @@ impl Metrics {
             epoch_changes: counter(
                 "epoch_changes_total",
                 "Full reloads because the feed went back or changed its epoch.",
+            )?,
+            filter_file_reads: family(
+                "filter_file_reads_total",
+                "Saved filters looked for when the registry was loaded: used, none, or why one was refused.",
+                "outcome",
+            )?,
+            filter_file_writes: family(
+                "filter_file_writes_total",
+                "Filters saved to local disk: written or failed.",
+                "outcome",
             )?,
             registry,
         })

@@ -3,8 +3,10 @@
 //! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
 
 pub mod cache;
+pub mod disk;
 pub mod follower;
 mod membership;
+mod saving;
 pub mod snapshot;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use cache::{Copy, LocalCache};
+use disk::FilterFolder;
 use snapshot::{Presence, Snapshot};
 
 /// How far timers may run apart from the clock that leases are measured by.
@@ -84,6 +87,8 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
+    /// Where the filter is saved.
+    folder: Arc<FilterFolder>,
     /// This node, among those that may hold a lease.
     node: Uuid,
     /// Wakes the follower before its next turn.
@@ -94,8 +99,15 @@ pub struct Registry {
 
 impl Registry {
     /// A registry that knows nothing until its follower has loaded it.
-    pub fn new(options: RegistryOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        options: RegistryOptions,
+        clock: Clock,
+        store: Store,
+        folder: FilterFolder,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
+            folder: Arc::new(folder),
             local: LocalCache::new(options.listings_max),
             snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
             node: random::uuid_v7(clock.now_ms()),

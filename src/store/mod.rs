@@ -116,8 +116,13 @@ impl Store {
         self.pool.close().await;
     }
 
-    async fn begin_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.pool.begin_with(self.dialect.begin_read()).await?)
+    /// Begins a transaction that reads the store at one moment, with time to read all of it.
+    async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.pool.begin_with(self.dialect.begin_read()).await?;
+        if let Some(setting) = self.dialect.long_read_setting() {
+            tx.execute(setting).await?;
+        }
+        Ok(tx)
     }
 
     async fn ensure_head(&self) -> Result<(), StoreError> {

@@ -25,4 +25,5 @@ mod recipes;
 mod replacements;
 mod reports;
 mod secrecy;
+mod snapshots;
 mod tokens;
