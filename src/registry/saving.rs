@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{info, warn};
 
-use super::disk::{FilterFolder, Refusal, Saved};
+use super::disk::{Refusal, Saved};
 use super::snapshot::Snapshot;
 use super::{Registry, RegistryError};
 use crate::crypto::random;
+use crate::store::StoreError;
 use crate::store::feed::Marked;
 
 /// How often the filter is written at most, the first time apart: 10^8 numbers are 225 MB.
@@ -79,7 +80,9 @@ impl Saving {
         }
         let snapshot = registry.snapshot.load_full();
         let now = registry.clock.boot_ns();
-        if !self.task.is_empty() || now < self.not_before_ns || self.on_disk == Some(identity(&snapshot)) {
+        let is_loaded = !snapshot.epoch.is_empty();
+        if !is_loaded || !self.task.is_empty() || now < self.not_before_ns || self.on_disk == Some(identity(&snapshot))
+        {
             return;
         }
         self.not_before_ns = now.saturating_add(u64::try_from(SAVE_EVERY.as_nanos()).unwrap_or(u64::MAX));
@@ -87,12 +90,23 @@ impl Saving {
     }
 }
 
+/// A filter could not be saved.
+#[derive(Debug, thiserror::Error)]
+enum SaveError {
+    #[error("its mark: {0}")]
+    Mark(#[from] StoreError),
+    #[error("its file: {0}")]
+    File(#[from] std::io::Error),
+    #[error("its writer has stopped")]
+    Stopped,
+}
+
 fn identity(snapshot: &Snapshot) -> Identity {
     (Arc::clone(&snapshot.epoch), snapshot.filter.built_at)
 }
 
 async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identity> {
-    let written = write(&registry.folder, &registry, &snapshot).await;
+    let written = write(&registry, &snapshot).await;
     let outcome = if written.is_ok() { "written" } else { "failed" };
     registry.metrics.filter_file_writes.with_label_values(&[outcome]).inc();
     written
@@ -101,14 +115,12 @@ async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identi
         .map(|()| identity(&snapshot))
 }
 
-async fn write(
-    folder: &Arc<FilterFolder>,
-    registry: &Registry,
-    snapshot: &Arc<Snapshot>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), SaveError> {
     let mark = registry.store.put_mark(random::uuid_v7(registry.clock.now_ms())).await?;
-    let (folder, snapshot) = (Arc::clone(folder), Arc::clone(snapshot));
-    spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, mark)).await??;
+    let (folder, snapshot) = (Arc::clone(&registry.folder), Arc::clone(snapshot));
+    spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, mark))
+        .await
+        .map_err(|_| SaveError::Stopped)??;
     Ok(())
 }
 

@@ -34,8 +34,8 @@ impl Hasher for Uniform {
 /// The sequence of the last change of each number since the filter was built.
 pub type RecentChanges = HashMap<u64, u64, BuildHasherDefault<Uniform>>;
 
-/// How many numbers a part of the filter holds, about. Building one takes 26 bytes a number beside the prefixes, so with parts
-/// that is 27 MB, however many numbers there are; and a part that fits the processor's cache is built faster.
+/// How many numbers a part of the filter holds, about. While xorf builds one it takes 24 bytes a number beside prefixes and
+/// result; in parts that is 25 MB, however many numbers there are.
 const PART_KEYS: usize = 1 << 20;
 
 /// An immutable set of listed numbers: says "absent" for certain, "present" with an error of 2^-16.
