@@ -13,6 +13,7 @@ use super::snapshot::{Filter, Snapshot};
 use super::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 
 /// Follows the feed for one registry.
@@ -79,10 +80,10 @@ impl Follower {
         // run out before anybody relies on it.
         let (asked_ns, asked_wall_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
-        let mut is_member;
+        let (mut is_member, mut key_versions);
         loop {
             let page = registry.store.feed_after(snapshot.sequence, registry.node).await?;
-            is_member = page.is_member;
+            (is_member, key_versions) = (page.is_member, page.key_versions);
             let expected = snapshot.sequence + page.changes.len() as u64;
             let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
             let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
@@ -106,6 +107,8 @@ impl Follower {
             registry.store.join(registry.node).await?;
             return Box::pin(self.poll()).await;
         }
+        // Without the right peppers an absent key would prove nothing: no lease.
+        snapshot.peppers = registry.peppers_for(key_versions).await?;
         let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
         snapshot.lease_until_ns = asked_ns.saturating_add(lease_ns);
         snapshot.as_of = Rfc3339::of(asked_wall_ms);
@@ -158,7 +161,7 @@ impl Follower {
             None if due && self.rebuild.is_none() => {
                 let registry = Arc::clone(&self.registry);
                 self.rebuild =
-                    Some(tokio::spawn(async move { build_filter(&registry).await.map(|(filter, _)| filter) }));
+                    Some(tokio::spawn(async move { build_filter(&registry).await.map(|(filter, ..)| filter) }));
             }
             None => {}
         }
@@ -167,25 +170,26 @@ impl Follower {
     /// Forgets everything and reads it again.
     async fn reload(&mut self) -> Result<(), RegistryError> {
         self.rebuild = None;
-        self.registry.snapshot.store(Arc::new(Snapshot::unknown()));
+        let peppers = Arc::clone(&self.registry.snapshot.load().peppers);
+        self.registry.snapshot.store(Arc::new(Snapshot::unknown(peppers)));
         self.registry.known.send_replace(0);
         self.registry.local.clear();
-        let (filter, epoch) = build_filter(&self.registry).await?;
+        let (filter, epoch, key_versions) = build_filter(&self.registry).await?;
         info!(numbers = filter.keys(), sequence = filter.built_at, "registry loaded");
         let loaded = Snapshot {
             sequence: filter.built_at,
             filter: Arc::new(filter),
             epoch: Arc::from(epoch),
-            ..Snapshot::unknown()
+            ..Snapshot::unknown(self.registry.peppers_for(key_versions).await?)
         };
         self.registry.snapshot.store(Arc::new(loaded));
         Ok(())
     }
 }
 
-async fn build_filter(registry: &Registry) -> Result<(Filter, String), RegistryError> {
-    let (sequence, epoch, prefixes) = registry.store.listed_prefixes().await?;
-    let build = tokio::task::spawn_blocking(move || Filter::build(prefixes, sequence));
+async fn build_filter(registry: &Registry) -> Result<(Filter, String, KeyVersions), RegistryError> {
+    let listed = registry.store.listed_prefixes().await?;
+    let build = tokio::task::spawn_blocking(move || Filter::build(listed.prefixes, listed.head));
     let filter = build.await.map_err(|_| RegistryError::Stopped)??;
-    Ok((filter, epoch))
+    Ok((filter, listed.epoch, listed.key_versions))
 }

@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod follower;
 mod membership;
+pub mod peppers;
 pub mod snapshot;
 
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Rfc3339};
-use crate::crypto::digest::LookupKey;
-use crate::crypto::random;
-use crate::domain::verdict::{Listing, Record};
+use crate::crypto::digest::IdDigest;
+use crate::crypto::pepper::Peppers;
+use crate::crypto::{KeyError, Keyring, random};
+use crate::domain::verdict::Listing;
 use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -65,6 +67,8 @@ pub enum RegistryError {
     Filter(#[from] snapshot::FilterError),
     #[error("the follower has stopped")]
     Stopped,
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// What is listed of a number, and how fresh that is.
@@ -81,6 +85,7 @@ pub struct Registry {
     options: RegistryOptions,
     clock: Clock,
     store: Store,
+    keyring: Arc<Keyring>,
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
@@ -93,17 +98,25 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry that knows nothing until its follower has loaded it.
-    pub fn new(options: RegistryOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
+    /// A registry that knows nothing until its follower has loaded it. `peppers`: those that the store was last seen with.
+    pub fn new(
+        options: RegistryOptions,
+        clock: Clock,
+        store: Store,
+        keyring: Arc<Keyring>,
+        peppers: Peppers,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             local: LocalCache::new(options.listings_max),
-            snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
+            snapshot: ArcSwap::from_pointee(Snapshot::unknown(Arc::new(peppers))),
             node: random::uuid_v7(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
             options,
             clock,
             store,
+            keyring,
             metrics,
         }
     }
@@ -114,19 +127,20 @@ impl Registry {
     }
 
     /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
-    pub fn lookup_in_memory(&self, key: &LookupKey) -> Option<Finding> {
+    pub fn lookup_in_memory(&self, digest: &IdDigest) -> Option<Finding> {
         let snapshot = self.snapshot.load();
         if !snapshot.is_leased(self.clock.boot_ns()) {
             return None;
         }
         let finding = |listing| Finding { listing, sequence: snapshot.sequence, as_of: snapshot.as_of };
-        match snapshot.presence(key) {
+        let (key, presence) = snapshot.presence_of(digest);
+        match presence {
             Presence::Absent => {
                 self.metrics.lookups_filter.inc();
                 Some(finding(None))
             }
             Presence::Maybe { fresh_from } => {
-                let copy = self.local.find(key, fresh_from)?;
+                let copy = self.local.find(&key, fresh_from)?;
                 self.metrics.lookups_local.inc();
                 Some(finding(copy.listing))
             }
@@ -134,20 +148,20 @@ impl Registry {
     }
 
     /// What is listed of a number: from memory where memory is current, else from the store.
-    pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
-        match self.lookup_in_memory(key) {
+    pub async fn lookup(&self, digest: &IdDigest) -> Result<Finding, RegistryError> {
+        match self.lookup_in_memory(digest) {
             Some(finding) => Ok(finding),
-            None => self.lookup_in_store(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
+            None => self.lookup_in_store(&[digest]).await?.pop().ok_or(RegistryError::Stopped),
         }
     }
 
     /// The same for many numbers, in their order: those that memory does not know are asked of the store together. None for
     /// those that could not be asked; the others stand.
-    pub async fn lookup_all(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
-        let mut findings: Vec<_> = keys.iter().map(|key| self.lookup_in_memory(key)).collect();
-        let unknown: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+    pub async fn lookup_all(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
+        let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest)).collect();
+        let unknown: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
-            let asked: Vec<_> = some.iter().map(|index| keys[*index]).collect();
+            let asked: Vec<_> = some.iter().map(|index| digests[*index]).collect();
             match self.lookup_in_store(&asked).await {
                 Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
                 Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
@@ -156,19 +170,19 @@ impl Registry {
         findings
     }
 
-    async fn lookup_in_store(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
+    async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
-        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(keys)).await;
-        let read = read.map_err(|_| RegistryError::TooSlow).and_then(|read| Ok(read?));
+        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
+        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
         let (sequence, records) = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
-        self.metrics.lookups_store.inc_by(keys.len() as u64);
-        let finding = |(key, records): (&LookupKey, Vec<Record>)| {
+        self.metrics.lookups_store.inc_by(digests.len() as u64);
+        let finding = |(key, records)| {
             let listing = Listing::from_records(records);
-            self.local.keep(*key, Copy { listing, sequence });
+            self.local.keep(key, Copy { listing, sequence });
             Finding { listing, sequence, as_of }
         };
-        Ok(keys.iter().zip(records).map(finding).collect())
+        Ok(records.into_iter().map(finding).collect())
     }
 
     /// This node's id in the store.

@@ -9,6 +9,7 @@ pub mod imports;
 pub mod keys;
 pub mod nodes;
 pub mod reports;
+pub mod rotation;
 mod rows;
 mod schema;
 
@@ -21,6 +22,7 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use schema::Dialect;
 
@@ -55,6 +57,8 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("the store did not confirm the commit: it may or may not have happened")]
     OutcomeUnknown(#[source] sqlx::Error),
+    #[error("the rows are keyed by another pepper by now")]
+    OtherPepper,
     #[error("a row does not hold what was written: {0}")]
     Corrupt(&'static str),
     #[error("the schema cannot be brought up to date")]
@@ -108,7 +112,7 @@ impl Store {
         let turn = tokio::time::timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
         let tx = self.pool.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, dialect: self.dialect, _turn: turn })
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, _turn: turn })
     }
 
     /// Ends every connection, checkpointing what is embedded.
@@ -135,6 +139,8 @@ impl Store {
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    key_versions: Option<KeyVersions>,
     _turn: OwnedSemaphorePermit,
 }
 
