@@ -154,7 +154,8 @@ impl Application {
             metrics,
             hosts,
         };
-        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(tend(shared.clone()))];
+        let company = Arc::clone(&shared.registry).keep_company();
+        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
         let server = serve(listener, config.workers, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);

@@ -54,12 +54,12 @@ pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result
     if rotation.is_under_way {
         output::error(&format!("the rotation from pepper {from} to pepper {to} goes on"));
     } else {
-        rotation.announce().await?;
         if !rotation.is_nested() {
             let mut progress = Progress::new("digests opened", &store, from).await;
             rotation.verify(|rows| progress.show(rows)).await?;
             progress.finish();
         }
+        rotation.announce().await?;
         switch(&rotation, args).await?;
     }
     let mut progress = Progress::new("rows looked at", &store, from).await;

@@ -44,7 +44,8 @@ impl Store {
 
     /// Whether the store was made with keys at all.
     pub async fn knows_keys(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS total FROM key_checks").fetch_one(&self.pool).await?;
+        let row =
+            sqlx::query("SELECT COUNT(*) AS total FROM key_checks").fetch_one(&mut *self.connection().await?).await?;
         Ok(row.try_get::<i64, _>("total")? > 0)
     }
 
@@ -53,7 +54,7 @@ impl Store {
         let row = sqlx::query("SELECT value FROM key_checks WHERE purpose = $1 AND version = $2")
             .bind(purpose.as_str())
             .bind(i64::from(version))
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.connection().await?)
             .await?;
         Ok(row.map(|row| row.try_get("value")).transpose()?)
     }
@@ -62,7 +63,7 @@ impl Store {
     pub async fn newest_known_pepper(&self) -> Result<u32, StoreError> {
         let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS newest FROM key_checks WHERE purpose = $1")
             .bind(Purpose::Pepper.as_str())
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *self.connection().await?)
             .await?;
         u32::try_from(row.try_get::<i64, _>("newest")?).map_err(|_| StoreError::Corrupt("key_checks.version"))
     }

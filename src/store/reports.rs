@@ -108,7 +108,7 @@ impl Store {
             sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
                 .bind(report.as_bytes().as_slice())
                 .bind(organization.as_bytes().as_slice())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.connection().await?)
                 .await?;
         row.as_ref().map(read_report).transpose()
     }
@@ -132,7 +132,7 @@ impl Store {
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
         let is_report = |row: &&AnyRow| row.try_get::<Option<&[u8]>, _>("report_id").is_ok_and(|id| id.is_some());
         Ok((versions, rows.iter().filter(is_report).map(read_report).collect::<Result<_, _>>()?))
@@ -156,7 +156,7 @@ impl Store {
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (head, key_versions) = (get_u64(first, "head")?, get_key_versions(first)?);
         let mut records = vec![Vec::new(); keys.len()];
@@ -176,8 +176,12 @@ impl Store {
     pub async fn listed_prefixes(&self) -> Result<ListedPrefixes, StoreError> {
         use futures_util::TryStreamExt;
         let mut tx = self.begin_read().await?;
-        let head = sqlx::query("SELECT seq, epoch, key_version, key_version_from FROM feed_head");
-        let head = head.fetch_one(&mut *tx).await?;
+        let head = format!(
+            "SELECT h.seq AS seq, {} AS epoch, h.key_version AS key_version, h.key_version_from AS key_version_from \
+             FROM feed_head h",
+            self.dialect.epoch()
+        );
+        let head = sqlx::query(sqlx::AssertSqlSafe(head)).fetch_one(&mut *tx).await?;
         let mut prefixes = Vec::new();
         for query in
             ["SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements"]

@@ -54,7 +54,9 @@ pub enum Switch {
 impl Store {
     /// By which peppers the rows are keyed now.
     pub async fn key_versions(&self) -> Result<KeyVersions, StoreError> {
-        let row = sqlx::query("SELECT key_version, key_version_from FROM feed_head").fetch_one(&self.pool).await?;
+        let row = sqlx::query("SELECT key_version, key_version_from FROM feed_head")
+            .fetch_one(&mut *self.connection().await?)
+            .await?;
         get_key_versions(&row)
     }
 
@@ -100,7 +102,7 @@ impl Store {
         );
         let after = after.map(Uuid::into_bytes);
         let after = after.as_ref().map_or(&[] as &[u8], <[u8; 16]>::as_slice);
-        let rows = sqlx::query(AssertSqlSafe(text)).bind(after).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(AssertSqlSafe(text)).bind(after).fetch_all(&mut *self.connection().await?).await?;
         let read = |row: &AnyRow| {
             Ok(KeyedRow {
                 id: get_uuid(row, "id")?,
@@ -119,7 +121,7 @@ impl Store {
              + (SELECT COUNT(*) FROM replacements WHERE key_version = $1) AS total",
         )
         .bind(i64::from(version))
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connection().await?)
         .await?;
         get_u64(&row, "total")
     }
@@ -128,20 +130,19 @@ impl Store {
     pub async fn noted_pepper(&self, node: Uuid) -> Result<Option<u32>, StoreError> {
         let row = sqlx::query("SELECT pepper_version FROM nodes WHERE node_id = $1")
             .bind(node.as_bytes().as_slice())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.own)
             .await?;
         row.map(|row| get_version(row.try_get("pepper_version")?)).transpose()
     }
 
     /// Notes that a node holds this pepper and all that are needed before it.
     pub async fn note_pepper(&self, node: Uuid, version: u32) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
         sqlx::query("UPDATE nodes SET pepper_version = $1 WHERE node_id = $2")
             .bind(i64::from(version))
             .bind(node.as_bytes().as_slice())
-            .execute(&mut *tx.tx)
+            .execute(&self.own)
             .await?;
-        tx.commit().await
+        Ok(())
     }
 }
 

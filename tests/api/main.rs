@@ -24,5 +24,6 @@ mod receipts;
 mod recipes;
 mod replacements;
 mod reports;
+mod rotation;
 mod secrecy;
 mod tokens;
