@@ -124,7 +124,7 @@ async fn round(here: &TestApp, there: &TestApp, listed: &[String], to_replace: &
     let answers = there.check_batch(&checks).await.json();
     for (n, answer) in answers["results"].as_array().unwrap().iter().enumerate() {
         let expected = if n % 2 == 0 { "card_listed" } else { "not_listed" };
-        assert_eq!(answer["verdict"], expected, "{answer}");
+        assert_eq!(answer["check"]["verdict"], expected, "{answer}");
     }
 }
 
