@@ -20,6 +20,7 @@ const NODES_EVERY: Duration = Duration::from_millis(250);
 const LINE_EVERY_NS: u64 = 5_000_000_000;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct PepperArgs {
     /// The pepper of lookup keys
     #[arg(long)]

@@ -143,7 +143,7 @@ impl<'a> Rotation<'a> {
                 Err(StoreError::Busy | StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered)
                     if tries < TRIES_MAX =>
                 {
-                    tries += 1
+                    tries += 1;
                 }
                 // Another start of this command came to the end first.
                 Err(StoreError::OtherPepper) if self.is_ended().await? => return Ok(0),

@@ -86,7 +86,7 @@ fn import_file(app: &TestApp, count: usize) -> (PathBuf, Vec<String>) {
     (path, numbers)
 }
 
-fn some<T>(all: &[T]) -> &T {
+fn some(all: &[String]) -> &str {
     &all[random::below(u32::try_from(all.len()).unwrap()) as usize]
 }
 
