@@ -24,7 +24,7 @@ use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 pub struct Follower {
     registry: Arc<Registry>,
     listener: Arc<dyn Listener>,
-    rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
+    rebuild: Option<JoinHandle<Result<(Filter, KeyVersions), RegistryError>>>,
     failing: bool,
 }
 
@@ -55,7 +55,7 @@ impl Follower {
                 () = registry.wake.notified() => {}
                 () = tokio::time::sleep(registry.options.poll) => {}
             }
-            match self.poll().await {
+            match self.turn().await {
                 Ok(()) if self.failing => {
                     self.failing = false;
                     info!("the feed can be followed again");
@@ -69,8 +69,14 @@ impl Follower {
                     }
                 }
             }
-            self.tend_rebuild().await;
         }
+    }
+
+    /// One turn of [`Self::run`]: the snapshot is brought up to date, and the filter tended to.
+    pub async fn turn(&mut self) -> Result<(), RegistryError> {
+        let polled = self.poll().await;
+        self.tend_rebuild().await;
+        polled
     }
 
     /// Asks for every change since the last poll and renews the lease.
@@ -159,8 +165,11 @@ impl Follower {
         let due = current.recent.len() >= self.registry.options.rebuild_after;
         match self.rebuild.take_if(|task| task.is_finished()) {
             Some(task) => match task.await.map_err(|_| RegistryError::Stopped).flatten() {
-                // Invariant 12: a filter older than the one in place would lose changes.
-                Ok(filter) if filter.built_at >= current.filter.built_at => {
+                // Invariant 12: a filter older than the one in place would lose changes. One that holds rows under a pepper
+                // that this snapshot does not look up by would lose those.
+                Ok((filter, versions))
+                    if filter.built_at >= current.filter.built_at && current.peppers.versions().cover(versions) =>
+                {
                     let swapped = Snapshot::clone(&current).with_filter(Arc::new(filter));
                     self.registry.snapshot.store(Arc::new(swapped));
                 }
@@ -169,8 +178,10 @@ impl Follower {
             },
             None if due && self.rebuild.is_none() => {
                 let registry = Arc::clone(&self.registry);
-                self.rebuild =
-                    Some(tokio::spawn(async move { build_filter(&registry).await.map(|(filter, ..)| filter) }));
+                self.rebuild = Some(tokio::spawn(async move {
+                    let (filter, _, versions) = build_filter(&registry).await?;
+                    Ok((filter, versions))
+                }));
             }
             None => {}
         }

@@ -8,7 +8,7 @@ use lostcard::store::rotation::Switch;
 
 use crate::backend::Database;
 
-fn keyring() -> Keyring {
+pub(crate) fn keyring() -> Keyring {
     let dir = tempfile::tempdir().unwrap();
     let folder = KeyFolder::new(dir.path().join("keys"));
     folder.create_all().unwrap();

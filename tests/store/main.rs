@@ -11,8 +11,11 @@ mod feed;
 mod idempotency;
 mod imports;
 mod keys;
+mod machine;
 mod migrations;
 mod nodes;
+mod operations;
+mod oracle;
 mod records;
 mod reports;
 mod rotation;
@@ -70,6 +73,8 @@ macro_rules! contract {
             nodes::others_confirmations_are_read_together
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
+            nodes::a_second_mark_is_not_the_first
+            machine::two_registries_say_what_the_store_holds
         }
     };
 }
