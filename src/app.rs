@@ -25,6 +25,7 @@ use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
 use crate::registry::cache::SharedCache;
+use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Registry, RegistryError};
 use crate::service::reports::Reports;
@@ -108,6 +109,7 @@ impl Application {
         let link = config.redis_link(&metrics)?;
         let shared =
             link.as_ref().map(|link| SharedCache::new(Arc::clone(link), Arc::clone(&keyring), Arc::clone(&metrics)));
+        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.fingerprints().clone());
         let registry = Registry::new(
             config.registry_options(),
             clock.clone(),
@@ -115,6 +117,7 @@ impl Application {
             Arc::clone(&keyring),
             keyring.peppers(store.key_versions().await?)?,
             shared,
+            folder,
             Arc::clone(&metrics),
         );
         let registry = Arc::new(registry);

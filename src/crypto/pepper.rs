@@ -143,6 +143,7 @@ impl Peppers {
 }
 
 /// Makes keyed fingerprints of what must be recognised later, whichever pepper is in use by then.
+#[derive(Clone)]
 pub struct Fingerprints(Keyed);
 
 impl Fingerprints {
@@ -158,10 +159,20 @@ impl Fingerprints {
 
     /// The fingerprint of `parts` for the purpose that `label` names.
     pub fn of(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut all = Vec::with_capacity(parts.len() + 3);
-        all.extend([FINGERPRINT_LABEL, label.as_bytes(), &[0u8] as &[u8]]);
-        all.extend(parts);
-        self.0.of(&all)
+        let mut fingerprint = self.begin(label);
+        for part in parts {
+            fingerprint.update(part);
+        }
+        fingerprint.finish()
+    }
+
+    /// The same for what is too long to be held in one piece.
+    pub fn begin(&self, label: &str) -> Fingerprint {
+        let mut fingerprint = Fingerprint(self.0.0.clone());
+        fingerprint.update(FINGERPRINT_LABEL);
+        fingerprint.update(label.as_bytes());
+        fingerprint.update(&[0]);
+        fingerprint
     }
 
     /// Whether the first bytes of a fingerprint are these, in a time that tells nothing of where they differ.
@@ -175,6 +186,30 @@ impl Fingerprints {
 impl fmt::Debug for Fingerprints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fingerprints(redacted)")
+    }
+}
+
+/// A keyed fingerprint in the making.
+pub struct Fingerprint(Hmac<Sha256>);
+
+impl Fingerprint {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether it is this one, in a time that does not tell how far they agree.
+    pub fn is(self, expected: &[u8; 32]) -> bool {
+        self.0.verify_slice(expected).is_ok()
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(redacted)")
     }
 }
 
