@@ -172,7 +172,7 @@ impl Store {
         Ok(RecordsRead { head, key_versions, records })
     }
 
-    /// The filter's 64 bits of every listed number, with the head of the feed at the same moment. Not sorted, with repeats.
+    /// The filter's 64 bits of every listed number, under whichever key it has.
     /// Counted first, so that they are held once: a list that grows holds all of them twice while it moves.
     pub async fn listed_prefixes(&self) -> Result<ListedPrefixes, StoreError> {
         use futures_util::TryStreamExt;

@@ -64,6 +64,8 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     let mut config = Config::load(None, overrides).unwrap();
     config.drain_seconds = 0;
     config.registry.poll_ms = 25;
+    // A machine that runs many tests at once is slow now and then; what a slow store does is told by the cases about it.
+    (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
     config
 }
 

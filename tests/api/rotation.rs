@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::bodies::{check_of, random_number, rate, report_of};
 use crate::child;
 use crate::helpers::{TestApp, config_in, eventually};
+use crate::servers::shared;
 
 const LOST: &str = "2016-05-01";
 const NEW: &str = "2026-11-01";
@@ -25,7 +26,12 @@ const ROTATE: [&str; 4] = ["keys", "rotate", "--pepper", "--json"];
 
 /// A node by the real clock, without limits that a test would spend. A busy machine is not what is tested here.
 async fn node() -> TestApp {
+    node_on(None).await
+}
+
+async fn node_on(database_url: Option<String>) -> TestApp {
     TestApp::spawn_at(Clock::System, |config| {
+        config.database_url = database_url;
         config.limits.client = rate("1000000/60s");
         config.limits.organization = rate("1000000/60s");
         config.registry.rebuild_after = 1000;
@@ -37,11 +43,15 @@ async fn node() -> TestApp {
 }
 
 fn start(app: &TestApp, args: &[&str]) -> Child {
-    child::command(&app.config.data).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let mut command = child::command(&app.config.data);
+    if let Some(url) = &app.config.database_url {
+        command.env("LOSTCARD_DATABASE_URL", url);
+    }
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn rotate(app: &TestApp, args: &[&str]) -> Output {
-    child::run(&app.config.data, &[&ROTATE[..], args].concat())
+    start(app, &[&ROTATE[..], args].concat()).wait_with_output().unwrap()
 }
 
 #[track_caller]
@@ -159,10 +169,19 @@ async fn rotate_with_a_kill(app: &TestApp) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_changes_while_a_rotation_runs_is_killed_and_goes_on() {
+    rotate_under_load(node().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_changes_on_postgresql_either() {
+    rotate_under_load(node_on(Some(shared::postgres().create_database())).await).await;
+}
+
+async fn rotate_under_load(one: TestApp) {
     const REPLACED_MAX: usize = 2000;
-    let one = node().await;
     let (file, numbers) = import_file(&one, 12_000);
-    child::run_json(&one.config.data, &["import", "--json", file.to_str().unwrap()]);
+    let imported = start(&one, &["import", "--json", file.to_str().unwrap()]).wait_with_output().unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
     let two = one.sibling().await;
     let before = one.report_once("before", &report_of(&numbers[0], Some(LOST))).await;
     let (to_replace, listed) = numbers.split_at(REPLACED_MAX);

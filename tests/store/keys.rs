@@ -5,11 +5,16 @@ use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::{KeyCheck, Keyring};
 use lostcard::store::keys::KeyMatch;
 use lostcard::store::rotation::Switch;
+use tempfile::TempDir;
 
 use crate::backend::Database;
 
 pub(crate) fn keyring() -> Keyring {
-    let dir = tempfile::tempdir().unwrap();
+    keyring_in(&tempfile::tempdir().unwrap())
+}
+
+/// Keys in a folder that stays, so that others can be made beside them.
+fn keyring_in(dir: &TempDir) -> Keyring {
     let folder = KeyFolder::new(dir.path().join("keys"));
     folder.create_all().unwrap();
     Keyring::open(folder).unwrap()
@@ -33,7 +38,8 @@ pub(crate) async fn keys_are_recognised(database: &Database) {
 
 pub(crate) async fn every_pepper_in_use_is_needed_and_no_other(database: &Database) {
     let store = database.open().await;
-    let own = keyring();
+    let folder = tempfile::tempdir().unwrap();
+    let own = keyring_in(&folder);
     store.remember_keys(&own.check_values()).await.unwrap();
     own.create_pepper(2, None).unwrap();
     let [one, two, seal] = own.check_values().try_into().unwrap();
@@ -58,7 +64,8 @@ pub(crate) async fn every_pepper_in_use_is_needed_and_no_other(database: &Databa
 
 pub(crate) async fn the_newest_pepper_of_a_first_start_is_in_use(database: &Database) {
     let store = database.open().await;
-    let own = keyring();
+    let folder = tempfile::tempdir().unwrap();
+    let own = keyring_in(&folder);
     own.create_pepper(3, Some(1)).unwrap();
     store.remember_keys(&own.check_values()).await.unwrap();
     assert_eq!(store.key_versions().await.unwrap(), KeyVersions { current: 3, previous: None });
