@@ -77,7 +77,7 @@ impl Reports {
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
         let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
         tx.insert_reports(std::slice::from_ref(&new), sequence).await?;
@@ -132,7 +132,7 @@ impl Reports {
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
         let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
         let closing = Closing { at_ms: now_ms, office: &replacing.office, withdrawal: None };
@@ -209,6 +209,14 @@ impl Reports {
     ) -> Result<Option<StoredAnswer>, ServiceError> {
         let (Some(request), Some(shared)) = (repeatable, self.registry.shared()) else { return Ok(None) };
         remembered(shared.recall(&self.registry.epoch(), request).await)
+    }
+
+    /// The store remembers an answer from the commit on, perhaps before the change is published: its node may have died in
+    /// between, or still be waiting. So a repetition waits as the first request does.
+    async fn repeat(&self, mut tx: WriteTx, answer: StoredAnswer) -> Result<StoredAnswer, ServiceError> {
+        let sequence = tx.head().await?;
+        self.commit(tx, sequence).await?;
+        Ok(answer)
     }
 
     async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {
