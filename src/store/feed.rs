@@ -122,7 +122,7 @@ impl WriteTx {
         Ok(())
     }
 
-    /// The sequence of the last change, of whoever. After [`Self::take_turn`] nobody adds one before this transaction ends.
+    /// The sequence of the last change, of whoever. Once this transaction has its turn, nobody adds one before it ends.
     pub async fn head(&mut self) -> Result<u64, StoreError> {
         get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
     }

@@ -28,7 +28,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(4);
 fn no_answer_changes_while_redis_fails() {
     let _turn = turn();
     let settings = Settings::read("redis");
-    let lasts = if std::env::var_os("LOSTCARD_TEST_SECONDS").is_some() { settings.lasts } else { Duration::from_secs(2) };
+    let lasts =
+        if std::env::var_os("LOSTCARD_TEST_SECONDS").is_some() { settings.lasts } else { Duration::from_secs(2) };
     let cluster = Cluster::start(NODES);
     let oracle = Oracle::new(settings.seed);
     let stop = AtomicBool::new(false);

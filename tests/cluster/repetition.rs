@@ -28,6 +28,8 @@ fn a_repeated_report_is_listed_everywhere_when_its_201_comes() {
     let check = format!(r#"{{"id_number":"{}","purpose":"lodging","receipt":false}}"#, record.id_number);
     let check = post("/v1/checks", &cluster.tokens.checks, None, &check);
     let [first, second, cut_off] = [0, 1, 2].map(|node| cluster.nodes[node].address().unwrap());
+    // It must know the caller before it is cut off.
+    assert_eq!(Link::default().ask(cut_off, &check).unwrap().status, 200);
     // From now on it learns nothing; what it knows it may answer for a lease.
     cluster.nodes[2].postgres.set(Fault::Hang);
     cluster.nodes[2].redis.set(Fault::Hang);
