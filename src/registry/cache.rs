@@ -4,7 +4,6 @@
 //! Answers to requests with an `Idempotency-Key` are kept there in the same way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use redis::Script;
@@ -52,7 +51,7 @@ impl LocalCache {
 }
 
 /// How long Redis keeps what nobody writes again.
-const KEPT_FOR: Duration = Duration::from_hours(24);
+const KEPT_MS: u64 = 24 * 3600 * 1000;
 /// Writes to Redis under way at a time; what comes above that is not kept.
 const WRITES_MAX: usize = 64;
 /// Bytes of a MAC that are kept.
@@ -89,28 +88,28 @@ impl SharedCache {
     }
 
     /// The copies that Redis has, in the order of the keys, by one command. The caller asks how new they are.
-    pub async fn find(&self, epoch: &str, keys: &[LookupKey]) -> Vec<Option<Copy>> {
-        let names: Vec<_> = keys.iter().map(|key| self.name(epoch, "listing", key.as_bytes())).collect();
+    pub async fn find(&self, epoch: &str, key_version: u32, keys: &[LookupKey]) -> Vec<Option<Copy>> {
+        let names: Vec<_> = keys.iter().map(|key| listing_name(epoch, key_version, key)).collect();
         let mut get = redis::cmd("MGET");
         get.arg(&names);
         let ask = |mut connection| async move { get.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await };
         let mut values = self.link.call(ask).await.unwrap_or_default();
         values.resize(keys.len(), None);
-        names.iter().zip(values).map(|(name, value)| read_copy(self.open(epoch, name, value?)?.as_str())).collect()
+        names.iter().zip(values).map(|(name, value)| read_copy(self.open(epoch, name, &value?)?.as_str())).collect()
     }
 
     /// Keeps listings as they were at a sequence, in the background.
-    pub fn keep(self: &Arc<Self>, epoch: &str, sequence: u64, listings: Vec<(LookupKey, Listing)>) {
+    pub fn keep(self: &Arc<Self>, epoch: &str, key_version: u32, sequence: u64, listings: Vec<(LookupKey, Listing)>) {
         if listings.is_empty() {
             return;
         }
         let (cache, epoch) = (Arc::clone(self), epoch.to_owned());
         self.write(async move {
             for (key, listing) in listings {
-                let name = cache.name(&epoch, "listing", key.as_bytes());
+                let name = listing_name(&epoch, key_version, &key);
                 let value = cache.seal(&epoch, &name, &write_copy(sequence, &listing));
                 let mut invocation = cache.keep_newer.prepare_invoke();
-                invocation.key(name).arg(value).arg(sequence).arg(KEPT_FOR.as_millis() as u64);
+                invocation.key(name).arg(value).arg(sequence).arg(KEPT_MS);
                 let kept = |mut connection| async move { invocation.invoke_async::<()>(&mut connection).await };
                 if cache.link.call(kept).await.is_none() {
                     return;
@@ -121,11 +120,11 @@ impl SharedCache {
 
     /// What Redis remembers of a request that may be a repetition. Nothing: the store knows.
     pub async fn recall(&self, epoch: &str, request: &IdempotentRequest) -> Remembered {
-        let name = self.name(epoch, "answer", &request.key);
+        let name = answer_name(epoch, request);
         let mut get = redis::cmd("GET");
         get.arg(&name);
         let ask = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        let value = self.link.call(ask).await.flatten().and_then(|value| self.open(epoch, &name, value));
+        let value = self.link.call(ask).await.flatten().and_then(|value| self.open(epoch, &name, &value));
         let kept = value.and_then(|text| serde_json::from_str::<(String, u16, String, String)>(&text).ok());
         match kept {
             None => Remembered::Nothing,
@@ -142,12 +141,12 @@ impl SharedCache {
     pub fn remember(self: &Arc<Self>, epoch: &str, request: &IdempotentRequest, answer: &StoredAnswer) {
         let StoredAnswer { status, location, body } = answer;
         let text = serde_json::json!([hex::encode(request.request), status, location, body]).to_string();
-        let name = self.name(epoch, "answer", &request.key);
+        let name = answer_name(epoch, request);
         let value = self.seal(epoch, &name, &text);
         let cache = Arc::clone(self);
         self.write(async move {
             let mut set = redis::cmd("SET");
-            set.arg(name).arg(value).arg("PX").arg(KEPT_FOR.as_millis() as u64);
+            set.arg(name).arg(value).arg("PX").arg(KEPT_MS);
             let kept = |mut connection| async move { set.query_async::<()>(&mut connection).await };
             cache.link.call(kept).await;
         });
@@ -165,22 +164,18 @@ impl SharedCache {
         }
     }
 
-    fn name(&self, epoch: &str, kind: &str, key: &[u8]) -> String {
-        format!("{}:k{}:{kind}:{}", prefix(epoch), self.keyring.pepper().version(), hex::encode(key))
-    }
-
     /// Binds a value to its name and to the whole epoch, so that no value is good in another's place.
     fn seal(&self, epoch: &str, name: &str, text: &str) -> String {
-        let mac = self.keyring.pepper().fingerprint("redis-value", &parts(epoch, name, text));
+        let mac = self.keyring.fingerprints().of("redis-value", &parts(epoch, name, text));
         format!("{};{text}", hex::encode(&mac[..MAC_BYTES]))
     }
 
-    fn open(&self, epoch: &str, name: &str, value: Vec<u8>) -> Option<String> {
+    fn open(&self, epoch: &str, name: &str, value: &[u8]) -> Option<String> {
         let genuine = || {
-            let value = str::from_utf8(&value).ok()?;
+            let value = str::from_utf8(value).ok()?;
             let (mac, text) = value.split_once(';')?;
             let mac = hex::decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
-            let is_genuine = self.keyring.pepper().is_fingerprint("redis-value", &parts(epoch, name, text), &mac);
+            let is_genuine = self.keyring.fingerprints().is_of("redis-value", &parts(epoch, name, text), &mac);
             is_genuine.then(|| text.to_owned())
         };
         genuine().or_else(|| {
@@ -193,6 +188,15 @@ impl SharedCache {
 /// What all of a registry's keys and channels in Redis begin with. A hash, for epochs may differ in their last character.
 pub(super) fn prefix(epoch: &str) -> String {
     format!("lostcard:{}", hex::encode(&Sha256::digest(epoch)[..8]))
+}
+
+fn listing_name(epoch: &str, key_version: u32, key: &LookupKey) -> String {
+    format!("{}:k{key_version}:listing:{}", prefix(epoch), hex::encode(key.as_bytes()))
+}
+
+/// The fingerprint does not depend on the pepper.
+fn answer_name(epoch: &str, request: &IdempotentRequest) -> String {
+    format!("{}:answer:{}", prefix(epoch), hex::encode(request.key))
 }
 
 /// Divided by a byte that neither epoch nor name holds.
@@ -222,6 +226,8 @@ fn read_copy(text: &str) -> Option<Copy> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::civil::date;
 
     use super::*;
@@ -266,7 +272,7 @@ mod tests {
         let (folder, other_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cache_here = cache(&folder);
         let value = cache_here.seal("epoch", "name", "text");
-        assert_eq!(cache(&folder).open("epoch", "name", value.clone().into()).as_deref(), Some("text"));
+        assert_eq!(cache(&folder).open("epoch", "name", value.as_bytes()).as_deref(), Some("text"));
         for (epoch, name, value) in [
             ("another", "name", value.clone()),
             ("epoch", "another", value.clone()),
@@ -275,9 +281,9 @@ mod tests {
             ("epoch", "name", value[2..].to_owned()),
             ("epoch", "name", String::new()),
         ] {
-            assert_eq!(cache_here.open(epoch, name, value.into()), None);
+            assert_eq!(cache_here.open(epoch, name, value.as_bytes()), None);
         }
-        assert_eq!(cache_here.open("epoch", "name", vec![0xff; 40]), None);
-        assert_eq!(cache(&other_folder).open("epoch", "name", value.into()), None, "another service's key");
+        assert_eq!(cache_here.open("epoch", "name", &[0xff; 40]), None);
+        assert_eq!(cache(&other_folder).open("epoch", "name", value.as_bytes()), None, "another service's key");
     }
 }

@@ -9,6 +9,7 @@ pub mod imports;
 pub mod keys;
 pub mod nodes;
 pub mod reports;
+pub mod rotation;
 mod rows;
 mod schema;
 
@@ -24,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use schema::Dialect;
 
@@ -65,6 +67,8 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("the store did not confirm the commit: it may or may not have happened")]
     OutcomeUnknown(#[source] sqlx::Error),
+    #[error("the rows are keyed by another pepper by now")]
+    OtherPepper,
     #[error("the store did not confirm the commit in time: it may or may not happen")]
     CommitUnanswered,
     #[error("a row does not hold what was written: {0}")]
@@ -124,17 +128,13 @@ impl Store {
         let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
         let tx = self.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, dialect: self.dialect, commit_timeout: self.commit_timeout, turn })
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout: self.commit_timeout, turn })
     }
 
     /// Ends every connection, checkpointing what is embedded.
     pub async fn close(&self) {
         self.own.close().await;
         self.pool.close().await;
-    }
-
-    async fn begin_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.begin_with(self.dialect.begin_read()).await
     }
 
     async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
@@ -149,6 +149,15 @@ impl Store {
         let pool = self.pool.clone();
         let acquired = self.runtime.spawn(async move { pool.acquire().await });
         Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// Begins a transaction that reads the store at one moment, with time to read all of it.
+    async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
+        if let Some(setting) = self.dialect.long_read_setting() {
+            tx.execute(setting).await?;
+        }
+        Ok(tx)
     }
 
     async fn ensure_head(&self) -> Result<(), StoreError> {
@@ -166,6 +175,8 @@ impl Store {
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    key_versions: Option<KeyVersions>,
     commit_timeout: Duration,
     turn: OwnedSemaphorePermit,
 }
@@ -174,7 +185,7 @@ impl WriteTx {
     /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
     /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { mut tx, dialect, commit_timeout, turn } = self;
+        let Self { mut tx, dialect, commit_timeout, turn, .. } = self;
         if let Some(settings) = dialect.commit_settings() {
             tx.execute(settings).await?;
         }

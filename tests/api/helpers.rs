@@ -93,10 +93,28 @@ impl TestApp {
 
     /// A second node on this one's folder and clock, as in a rolling restart.
     pub(crate) async fn sibling(&self) -> Self {
-        let (store, keyring) = app::open(&self.config).await.unwrap();
+        self.sibling_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn sibling_with(&self, tweak: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.config.clone();
+        tweak(&mut config);
+        let (store, keyring) = app::open(&config).await.unwrap();
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
-        Self::start(folder, self.config.clone(), clock, store, Arc::new(keyring), hotel, police).await
+        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
+    }
+
+    /// Stops the node, lets its folder be changed, and starts another on it.
+    pub(crate) async fn restart(self, change: impl AsyncFnOnce(&Config)) -> Self {
+        let (folder, config, clock) = (Arc::clone(&self.folder), self.config.clone(), self.clock.clone());
+        let (hotel, police) = (self.hotel.clone(), self.police.clone());
+        self.store.close().await;
+        self.stop().await;
+        change(&config).await;
+        let (store, keyring) = app::open(&config).await.unwrap();
+        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
     }
 
     async fn start(
@@ -240,6 +258,13 @@ impl TestApp {
 
     pub(crate) async fn metrics(&self) -> String {
         self.http.get(format!("http://{}/metrics", self.metrics_address)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The value of a counter or gauge; 0 where it was never counted.
+    pub(crate) async fn metric(&self, name_and_labels: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let value = |line: &str| line.strip_prefix(name_and_labels)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(value).unwrap_or(0)
     }
 
     pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {

@@ -11,10 +11,14 @@ mod feed;
 mod idempotency;
 mod imports;
 mod keys;
+mod machine;
 mod migrations;
 mod nodes;
+mod operations;
+mod oracle;
 mod records;
 mod reports;
+mod rotation;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
@@ -35,6 +39,7 @@ macro_rules! contract {
             feed::concurrent_writers_leave_no_gap
             feed::a_transaction_that_is_dropped_takes_no_sequence
             feed::a_long_feed_comes_in_pages
+            feed::a_mark_is_found_where_it_was_put_and_nowhere_else
             feed::changes_keep_their_kind_and_subject
             feed::what_is_committed_is_there_after_a_reopening
             reports::a_report_is_found_by_its_own_organization_alone
@@ -53,6 +58,12 @@ macro_rules! contract {
             idempotency::of_two_concurrent_requests_the_second_sees_the_first
             keys::keys_are_recognised
             keys::the_first_of_two_starts_wins
+            keys::every_pepper_in_use_is_needed_and_no_other
+            keys::the_newest_pepper_of_a_first_start_is_in_use
+            rotation::a_switch_waits_for_every_node
+            rotation::rows_are_rekeyed_once_each_with_its_change
+            rotation::a_row_under_another_pepper_is_refused
+            rotation::every_read_tells_the_peppers_of_its_moment
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
@@ -63,6 +74,8 @@ macro_rules! contract {
             nodes::others_confirmations_are_read_together
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
+            nodes::a_second_mark_is_not_the_first
+            machine::two_registries_say_what_the_store_holds
         }
     };
 }
