@@ -78,7 +78,7 @@ impl Reports {
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
         let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
         let new = filing.seal(&self.keyring, &peppers.current, report_id, Some(organization), now_ms)?;
@@ -134,7 +134,7 @@ impl Reports {
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
         let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
         let number = seal_number(&self.keyring, &peppers.current, &replacing.digest, replacement_id)?;
@@ -223,6 +223,14 @@ impl Reports {
     ) -> Result<Option<StoredAnswer>, ServiceError> {
         let (Some(request), Some(shared)) = (repeatable, self.registry.shared()) else { return Ok(None) };
         remembered(shared.recall(&self.registry.epoch(), request).await)
+    }
+
+    /// The store remembers an answer from the commit on, perhaps before the change is published: its node may have died in
+    /// between, or still be waiting. So a repetition waits as the first request does.
+    async fn repeat(&self, mut tx: WriteTx, answer: StoredAnswer) -> Result<StoredAnswer, ServiceError> {
+        let sequence = tx.head().await?;
+        self.commit(tx, sequence).await?;
+        Ok(answer)
     }
 
     async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {

@@ -179,6 +179,11 @@ impl WriteTx {
         Ok(versions)
     }
 
+    /// The sequence of the last change, of whoever. Once this transaction has its turn, nobody adds one before it ends.
+    pub async fn head(&mut self) -> Result<u64, StoreError> {
+        get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
+    }
+
     /// Records one change; returns its sequence.
     pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<u64, StoreError> {
         self.record_changes(kind, &[subject]).await
