@@ -207,13 +207,12 @@ impl Follower {
             Source::Rows => None,
         };
         let is_saved = saved.is_some();
-        let (filter, epoch, peppers) = match saved {
-            // The feed since tells of each row that was keyed anew since, and the poll that applies it of the peppers.
-            Some(saved) => (saved.filter, saved.epoch, peppers),
-            None => {
-                let (filter, epoch, versions) = build_filter(&self.registry).await?;
-                (filter, epoch, self.registry.peppers_for(versions).await?)
-            }
+        // The feed since a saved one tells of each row that was keyed anew, and the poll that applies it of the peppers.
+        let (filter, epoch, peppers) = if let Some(saved) = saved {
+            (saved.filter, saved.epoch, peppers)
+        } else {
+            let (filter, epoch, versions) = build_filter(&self.registry).await?;
+            (filter, epoch, self.registry.peppers_for(versions).await?)
         };
         info!(numbers = filter.keys(), sequence = filter.built_at, from_disk = is_saved, "registry loaded");
         let loaded = Snapshot {
