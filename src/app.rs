@@ -20,7 +20,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::crypto::keyfiles::KeyFolder;
+use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
+use crate::http::connection::{self, KEEP_ALIVE};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
@@ -39,6 +41,8 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 const OUTSIDE_EVERY: Duration = Duration::from_mins(5);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
+/// How long a stopping node waits for its store to be told and closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -133,6 +137,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let shared = Shared {
+            admission: Arc::new(Admission::new(config.admission_options())),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
             reports: Arc::new(reports),
             draining: Arc::new(AtomicBool::new(false)),
@@ -144,7 +149,7 @@ impl Application {
             hosts,
         };
         let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(tend(shared.clone()))];
-        let server = serve(listener, config.workers, shared.clone())?;
+        let server = serve(listener, config.workers, config.overload.connections_max, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
         Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
@@ -181,10 +186,15 @@ impl Application {
             let _ = task.await;
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
-        if let Err(error) = self.store.leave(self.shared.registry.node()).await {
-            tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+        let leave = async {
+            if let Err(error) = self.store.leave(self.shared.registry.node()).await {
+                tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+            }
+            self.store.close().await;
+        };
+        if tokio::time::timeout(LEAVE_TIMEOUT, leave).await.is_err() {
+            tracing::warn!("the store did not answer: the others will find out by themselves that this node has stopped");
         }
-        self.store.close().await;
         Ok(())
     }
 }
@@ -200,7 +210,7 @@ fn bind_metrics(config: &Config) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Result<Server> {
+fn serve(listener: TcpListener, workers: usize, connections_max: usize, shared: Shared) -> std::io::Result<Server> {
     let workers = match workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
@@ -214,7 +224,9 @@ fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Resu
         .workers(workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(Duration::from_secs(75))
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(connections_max)
+        .on_connect(connection::watch)
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     Ok(server.listen(listener)?.run())

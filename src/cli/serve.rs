@@ -1,4 +1,4 @@
-//! `serve`: one node until a signal ends it. `--demo` fills a folder of its own first and prints what to try.
+//! `serve`: one node until a signal ends it, or a second one ends it at once. `--demo` fills a folder of its own first and prints what to try.
 
 use std::net::SocketAddr;
 
@@ -53,16 +53,22 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
     }
-    application.run_until_stopped(stop_signal()?).await
+    let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
+    tokio::select! {
+        ended = application.run_until_stopped(once) => ended,
+        () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
+    }
 }
 
-/// SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// The n-th SIGTERM or SIGINT.
+fn stop_signals(n: usize) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for _ in 0..n {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     })
 }

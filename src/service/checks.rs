@@ -77,9 +77,21 @@ impl Checks {
         Self { clock, keyring, registry, signer: Rc::new(signer), metrics, issuer_json }
     }
 
-    /// Answers one check.
-    pub async fn check(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
-        let finding = self.registry.lookup(&self.keyring.pepper().lookup_key(&check.digest)).await?;
+    /// Answers one check. Where memory cannot, `enter` must give it a place among those that wait for the store.
+    pub async fn check<P, E: From<ServiceError>>(
+        &self,
+        organization: Uuid,
+        check: &Check,
+        enter: impl FnOnce() -> Result<P, E>,
+    ) -> Result<Answer, E> {
+        let key = self.keyring.pepper().lookup_key(&check.digest);
+        let finding = match self.registry.lookup_in_memory(&key) {
+            Some(finding) => finding,
+            None => {
+                let _place = enter()?;
+                self.registry.lookup(&key).await.map_err(ServiceError::from)?
+            }
+        };
         let Decided { mut answer, claims } = self.decide(organization, check, &finding);
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;

@@ -1,0 +1,244 @@
+//! What a node takes on at a time: a bound on the requests that wait for more than memory, of which checks may take a part
+//! only, and a look at how far a worker's event loop is behind. What is refused here is refused before its token and its body
+//! are looked at. Also the deadline of the work itself. No limits of callers: those are `crate::limits`.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::AppState;
+use super::problem::{self, Problem};
+use crate::clock::Clock;
+
+/// How much is taken on.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionOptions {
+    /// Requests in the node that wait for more than memory.
+    pub requests_max: usize,
+    /// Checks stay below this, so that there is room for a report when there is none for a check.
+    pub checks_max: usize,
+    /// Checks are refused by a worker that is behind by more.
+    pub delay: Duration,
+    /// How long the work on one request may take, without the time its body takes.
+    pub deadline: Duration,
+}
+
+/// What a request is to the gate. Health, keys and pages have no class: they are never refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A check of one card: takes a place only if memory cannot answer it.
+    Check,
+    /// Batches of checks and verifications of receipts.
+    Checks,
+    /// Reports, replacements, and the tokens without which they could not be made.
+    Reports,
+}
+
+impl Class {
+    /// By the path alone: a refusal must not cost a look into the request.
+    pub fn of(path: &str) -> Option<Self> {
+        match path {
+            "/v1/checks" => Some(Self::Check),
+            "/v1/checks/batch" | "/v1/receipts/verify" => Some(Self::Checks),
+            "/oauth2/token" => Some(Self::Reports),
+            _ if path.starts_with("/v1/") => Some(Self::Reports),
+            _ => None,
+        }
+    }
+}
+
+/// The gate of a node: one for all its workers.
+#[derive(Debug)]
+pub struct Admission {
+    options: AdmissionOptions,
+    taken: Arc<AtomicUsize>,
+    /// Refusals that no log line tells of yet, and when the last line was written (boot time).
+    untold: AtomicU64,
+    told_ns: AtomicU64,
+}
+
+/// A request's place among those that wait; free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    class: Class,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Admission {
+    pub fn new(options: AdmissionOptions) -> Self {
+        Self { options, taken: Arc::default(), untold: AtomicU64::new(0), told_ns: AtomicU64::new(0) }
+    }
+
+    /// How far a worker may be behind.
+    pub fn delay_max(&self) -> Duration {
+        self.options.delay
+    }
+
+    /// A place, if there is one for this class.
+    pub fn enter(&self, class: Class) -> Result<Place, Problem> {
+        let places = match class {
+            Class::Check | Class::Checks => self.options.checks_max,
+            Class::Reports => self.options.requests_max,
+        };
+        let place = Place { class, taken: Arc::clone(&self.taken) };
+        // Counted first: two that come at once cannot both take the last place. A refused one gives it back by its drop.
+        if self.taken.fetch_add(1, Ordering::Relaxed) < places { Ok(place) } else { Err(refusal()) }
+    }
+
+    /// Logs refusals together, at most once a second: a line for each would make overload worse.
+    pub fn note_refusal(&self, now_ns: u64) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        let told_ns = self.told_ns.load(Ordering::Relaxed);
+        let is_due = now_ns.saturating_sub(told_ns) >= 1_000_000_000;
+        if is_due && self.told_ns.compare_exchange(told_ns, now_ns, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let refused = self.untold.swap(0, Ordering::Relaxed);
+            let waiting = self.taken.load(Ordering::Relaxed);
+            tracing::warn!(refused, waiting, "more work than this node can do: requests are refused");
+        }
+    }
+}
+
+impl Place {
+    pub fn class(&self) -> Class {
+        self.class
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The seconds after which refused callers come back, spread so that they do not come back together.
+const RETRY_AFTER_S_MAX: u32 = 5;
+
+fn refusal() -> Problem {
+    Problem::retry_within(problem::REDUCED_CAPACITY, "the node has more work than it can do now", RETRY_AFTER_S_MAX)
+}
+
+/// How far the event loop of one worker is behind. A gate counts only what has begun: what waits in the kernel for a busy worker
+/// shows only here. A task is put at the end of the worker's queue; the time until its turn is what a request waits now.
+#[derive(Debug)]
+pub struct Delay {
+    clock: Clock,
+    max_ns: u64,
+    state: Rc<DelayState>,
+}
+
+#[derive(Debug, Default)]
+struct DelayState {
+    asked_ns: Cell<Option<u64>>,
+    answered_ns: Cell<u64>,
+    /// Turns in a row that came later than allowed. One may be a pause of the whole machine, and is over when it is seen.
+    late_turns: Cell<u32>,
+}
+
+impl Delay {
+    pub fn new(clock: Clock, max: Duration) -> Self {
+        let max_ns = u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
+        Self { clock, max_ns, state: Rc::default() }
+    }
+
+    /// Refuses a check when the worker is behind for the second time in a row.
+    pub fn admit(&self, now_ns: u64) -> Result<(), Problem> {
+        let state = &self.state;
+        let waited_ns = match state.asked_ns.get() {
+            Some(asked_ns) => now_ns.saturating_sub(asked_ns),
+            None => {
+                self.ask(now_ns);
+                0
+            }
+        };
+        let is_late = waited_ns > self.max_ns;
+        if state.late_turns.get() + u32::from(is_late) >= 2 { Err(refusal()) } else { Ok(()) }
+    }
+
+    fn ask(&self, now_ns: u64) {
+        // Where nobody asked for so long, the last turns tell nothing any more.
+        if now_ns.saturating_sub(self.state.answered_ns.get()) > self.max_ns {
+            self.state.late_turns.set(0);
+        }
+        self.state.asked_ns.set(Some(now_ns));
+        let (state, clock, max_ns) = (Rc::clone(&self.state), self.clock.clone(), self.max_ns);
+        tokio::task::spawn_local(async move {
+            let now_ns = clock.boot_ns();
+            let waited_ns = state.asked_ns.take().map_or(0, |asked_ns| now_ns.saturating_sub(asked_ns));
+            state.answered_ns.set(now_ns);
+            state.late_turns.set(if waited_ns > max_ns { state.late_turns.get() + 1 } else { 0 });
+        });
+    }
+}
+
+impl AppState {
+    /// Reads until the deadline; dropping a read loses nothing.
+    pub async fn read_in_time<T>(&self, read: impl Future<Output = T>) -> Result<T, Problem> {
+        let late = |_| Problem::unavailable(problem::REGISTRY_UNAVAILABLE, "the store did not answer in time");
+        tokio::time::timeout(self.admission.options.deadline, read).await.map_err(late)
+    }
+
+    /// Writes until the deadline. Where in its transaction a late write was is not known here, and it may have been at the
+    /// commit: never does this say that nothing was stored.
+    pub async fn write_in_time<T>(&self, write: impl Future<Output = T>) -> Result<T, Problem> {
+        let late = |_| Problem::unavailable(problem::OUTCOME_UNKNOWN, "the store did not answer in time");
+        tokio::time::timeout(self.admission.options.deadline, write).await.map_err(late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(requests_max: usize, checks_max: usize) -> AdmissionOptions {
+        let delay = Duration::from_millis(250);
+        AdmissionOptions { requests_max, checks_max, delay, deadline: Duration::from_secs(5) }
+    }
+
+    #[test]
+    fn checks_are_refused_before_reports() {
+        let admission = Admission::new(options(3, 2));
+        let mut places = vec![admission.enter(Class::Checks).unwrap(), admission.enter(Class::Check).unwrap()];
+        let refused = admission.enter(Class::Checks).unwrap_err();
+        assert_eq!(refused.kind(), problem::REDUCED_CAPACITY);
+        assert!((1..=u64::from(RETRY_AFTER_S_MAX)).contains(&refused.retry_after_s().unwrap()));
+        places.push(admission.enter(Class::Reports).unwrap());
+        assert!(admission.enter(Class::Reports).is_err());
+        places.clear();
+        assert!(admission.enter(Class::Checks).is_ok(), "refused ones keep no place");
+    }
+
+    #[test]
+    fn health_keys_and_pages_have_no_class() {
+        for path in ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.json", "/", "/problems/x"] {
+            assert_eq!(Class::of(path), None, "{path}");
+        }
+        assert_eq!(Class::of("/v1/loss-reports/search"), Some(Class::Reports));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_worker_that_is_behind_twice_in_a_row_refuses_until_it_is_not() {
+        let clock = Clock::fixed_now();
+        let delay = Delay::new(clock.clone(), Duration::from_millis(250));
+        let admit = || delay.admit(clock.boot_ns()).is_ok();
+        let turn = |ms| {
+            clock.advance(Duration::from_millis(ms));
+            tokio::task::yield_now()
+        };
+        assert!(admit());
+        turn(300).await;
+        assert!(admit(), "once may be a pause of the machine");
+        clock.advance(Duration::from_millis(300));
+        assert!(!admit(), "known before the turn has come");
+        tokio::task::yield_now().await;
+        assert!(!admit());
+        turn(10).await;
+        assert!(admit(), "in time again");
+        turn(300).await;
+        assert!(admit());
+        turn(300).await;
+        clock.advance(Duration::from_secs(1));
+        assert!(admit(), "nobody asked for a while");
+    }
+}
