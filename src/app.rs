@@ -148,7 +148,8 @@ impl Application {
             metrics,
             hosts,
         };
-        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(tend(shared.clone()))];
+        let company = Arc::clone(&shared.registry).keep_company();
+        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
         let server = serve(listener, config.workers, config.overload.connections_max, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
@@ -193,7 +194,9 @@ impl Application {
             self.store.close().await;
         };
         if tokio::time::timeout(LEAVE_TIMEOUT, leave).await.is_err() {
-            tracing::warn!("the store did not answer: the others will find out by themselves that this node has stopped");
+            tracing::warn!(
+                "the store did not answer: the others will find out by themselves that this node has stopped"
+            );
         }
         Ok(())
     }

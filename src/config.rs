@@ -80,6 +80,7 @@ pub struct Registry {
 pub struct Store {
     pub connections_max: u32,
     pub acquire_timeout_ms: u64,
+    pub commit_timeout_ms: u64,
 }
 
 /// Bounds of access tokens.
@@ -152,6 +153,7 @@ store_timeout_ms = 250
 [store]
 connections_max = 8
 acquire_timeout_ms = 250
+commit_timeout_ms = 2000
 
 [tokens]
 lifetime_seconds = 600
@@ -208,6 +210,7 @@ impl Config {
         check((10..=10_000).contains(&registry.store_timeout_ms), "registry.store_timeout_ms must be 10 to 10000")?;
         check((1..=1000).contains(&self.store.connections_max), "store.connections_max must be 1 to 1000")?;
         check((10..=60_000).contains(&self.store.acquire_timeout_ms), "store.acquire_timeout_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.store.commit_timeout_ms), "store.commit_timeout_ms must be 100 to 60000")?;
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
@@ -285,6 +288,7 @@ impl Config {
             url: self.database_url.clone(),
             connections_max: self.store.connections_max,
             acquire_timeout: Duration::from_millis(self.store.acquire_timeout_ms),
+            commit_timeout: Duration::from_millis(self.store.commit_timeout_ms),
         }
     }
 

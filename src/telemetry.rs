@@ -65,6 +65,8 @@ pub struct Metrics {
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
+    pub nodes: IntGauge,
+    pub publications_by_lease: IntCounter,
 }
 
 impl Metrics {
@@ -109,6 +111,11 @@ impl Metrics {
             epoch_changes: counter(
                 "epoch_changes_total",
                 "Full reloads because the feed went back or changed its epoch.",
+            )?,
+            nodes: gauge("nodes", "Nodes that serve from this store, as this one knows.")?,
+            publications_by_lease: counter(
+                "publications_by_lease_total",
+                "Changes published only when the leases had run out: a node was not heard of.",
             )?,
             registry,
         })

@@ -293,8 +293,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Full => Self::new(STORAGE_FULL, "nothing was stored"),
             StoreError::ReadOnly => Self::unavailable(STORE_READ_ONLY, "nothing was stored"),
-            StoreError::OutcomeUnknown(_) => Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed"),
-            StoreError::Busy | StoreError::Unavailable(_) => {
+            StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
+                Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")
+            }
+            StoreError::Busy | StoreError::Unavailable(_) | StoreError::Stopped => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
             }
             StoreError::Corrupt(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use super::membership::Membership;
 use super::snapshot::{Filter, Snapshot};
 use super::{Registry, RegistryError};
 use crate::clock::Rfc3339;
@@ -19,7 +18,6 @@ use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 pub struct Follower {
     registry: Arc<Registry>,
     listener: Arc<dyn Listener>,
-    membership: Membership,
     rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
     failing: bool,
 }
@@ -32,7 +30,7 @@ impl fmt::Debug for Follower {
 
 impl Follower {
     pub fn new(registry: Arc<Registry>, listener: Arc<dyn Listener>) -> Self {
-        Self { registry, listener, membership: Membership::default(), rebuild: None, failing: false }
+        Self { registry, listener, rebuild: None, failing: false }
     }
 
     /// Loads everything and catches up: after it the node may answer.
@@ -65,9 +63,6 @@ impl Follower {
                     }
                 }
             }
-            if let Err(failure) = self.membership.look(&registry).await {
-                tracing::debug!(error = %failure, "the other nodes cannot be looked at");
-            }
             self.tend_rebuild().await;
         }
     }
@@ -81,7 +76,10 @@ impl Follower {
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
         let mut is_member;
         loop {
-            let page = registry.store.feed_after(snapshot.sequence, registry.node).await?;
+            // A question that the network swallowed must not be waited for: another connection may get through.
+            let page = registry.store.feed_after(snapshot.sequence, registry.node);
+            let page =
+                tokio::time::timeout(registry.options.lease, page).await.map_err(|_| RegistryError::TooSlow)??;
             is_member = page.is_member;
             let expected = snapshot.sequence + page.changes.len() as u64;
             let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
@@ -124,7 +122,12 @@ impl Follower {
                 (ChangeKind::Listing, Err(_)) => {
                     error!(sequence = change.sequence, "a listing change without a lookup key");
                 }
-                _ => self.listener.on_change(change),
+                (kind, _) => {
+                    if kind == ChangeKind::Node {
+                        self.registry.joined.notify_one();
+                    }
+                    self.listener.on_change(change);
+                }
             }
         }
         listings

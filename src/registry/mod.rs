@@ -3,11 +3,13 @@
 //! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
 
 pub mod cache;
+mod confirmations;
 pub mod follower;
 mod membership;
 pub mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,6 +24,8 @@ use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use cache::{Copy, LocalCache};
+use confirmations::Confirmations;
+use membership::Membership;
 use snapshot::{Presence, Snapshot};
 
 /// How far timers may run apart from the clock that leases are measured by.
@@ -90,6 +94,11 @@ pub struct Registry {
     wake: Notify,
     /// The sequence of the snapshot in place.
     known: watch::Sender<u64>,
+    confirmations: Confirmations,
+    /// A node joined.
+    joined: Notify,
+    /// Nodes that serve from this store, this one included, as far as this one knows.
+    live_nodes: AtomicUsize,
 }
 
 impl Registry {
@@ -101,6 +110,9 @@ impl Registry {
             node: random::uuid_v7(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
+            confirmations: Confirmations::default(),
+            joined: Notify::new(),
+            live_nodes: AtomicUsize::new(1),
             options,
             clock,
             store,
@@ -176,22 +188,34 @@ impl Registry {
         self.node
     }
 
-    /// Waits until every check that starts from now on knows the change: the step between commit and 201. Alone, that is when
-    /// this node's snapshot holds it. With other nodes it is when every lease that does not know the change has run out: such
-    /// a lease counts from before the commit. The same holds where this node's own follower cannot follow.
+    /// Nodes that serve from this store, this one included.
+    pub fn live_nodes(&self) -> usize {
+        self.live_nodes.load(Ordering::Acquire)
+    }
+
+    /// What a node does beside answering and following: it looks at the others, tells how far it is, and waits for them. Until
+    /// the task is dropped.
+    pub async fn keep_company(self: Arc<Self>) {
+        let membership = Membership::default().run(Arc::clone(&self));
+        tokio::join!(membership, Confirmations::tell(Arc::clone(&self)), Confirmations::read(self));
+    }
+
+    /// Waits until every check that starts from now on knows the change: the step between commit and 201. That is when this
+    /// node's snapshot holds it and every other node has confirmed as much; or, whoever cannot be heard of, when every lease
+    /// that does not know the change has run out: such a lease counts from before the commit.
     pub async fn published(&self, sequence: u64, has_other_nodes: bool) {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
         let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
-        let known_here = async {
-            if has_other_nodes {
-                std::future::pending::<()>().await;
-            }
+        let known_everywhere = async {
             let _ = known.wait_for(|known| *known >= sequence).await;
+            if has_other_nodes {
+                self.confirmations.wait_for(sequence).await;
+            }
         };
         tokio::select! {
-            () = leases_end => {}
-            () = known_here => {}
+            () = leases_end => self.metrics.publications_by_lease.inc(),
+            () = known_everywhere => {}
         }
     }
 }

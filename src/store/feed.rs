@@ -3,7 +3,7 @@
 //! What a follower does with the changes is in `registry`.
 
 use futures_util::future::BoxFuture;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::rows::{RowsInsert, Values};
@@ -75,15 +75,16 @@ static CHANGES: RowsInsert = RowsInsert::new("feed", "seq, kind, subject");
 impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
     pub async fn feed_after(&self, after: u64, node: Uuid) -> Result<FeedPage, StoreError> {
-        let rows = sqlx::query(
-            "SELECT h.seq AS head, h.epoch AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT h.seq AS head, {} AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
              (SELECT COUNT(*) FROM nodes WHERE node_id = $3 AND beat >= 0) AS member \
              FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
-        )
+            self.dialect.epoch()
+        )))
         .bind(as_i64(after))
         .bind(as_i64(PAGE_CHANGES_MAX as u64))
         .bind(node.as_bytes().as_slice())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.own)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
@@ -107,7 +108,7 @@ impl Store {
             "SELECT h.seq AS head, (SELECT COUNT(*) FROM feed) AS total, \
              (SELECT COALESCE(MAX(seq), 0) FROM feed) AS greatest FROM feed_head h",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connection().await?)
         .await?;
         Ok((get_u64(&row, "head")?, get_u64(&row, "total")?, get_u64(&row, "greatest")?))
     }

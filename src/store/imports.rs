@@ -32,7 +32,7 @@ impl Store {
             "SELECT lines_done, records_done, judged_on, finished_at FROM imports WHERE file_fingerprint = $1",
         )
         .bind(file.as_slice())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(ImportProgress {

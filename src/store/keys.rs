@@ -25,7 +25,7 @@ impl Store {
             let row = sqlx::query("SELECT value FROM key_checks WHERE purpose = $1 AND version = $2")
                 .bind(check.purpose.as_str())
                 .bind(i64::from(check.version))
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.connection().await?)
                 .await?;
             match row {
                 Some(row) if row.try_get::<&[u8], _>("value")? == check.value => known += 1,
@@ -41,7 +41,8 @@ impl Store {
 
     /// Whether the store was made with keys at all.
     pub async fn knows_keys(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS total FROM key_checks").fetch_one(&self.pool).await?;
+        let row =
+            sqlx::query("SELECT COUNT(*) AS total FROM key_checks").fetch_one(&mut *self.connection().await?).await?;
         Ok(row.try_get::<i64, _>("total")? > 0)
     }
 

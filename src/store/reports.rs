@@ -86,7 +86,7 @@ impl Store {
             sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
                 .bind(report.as_bytes().as_slice())
                 .bind(organization.as_bytes().as_slice())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.connection().await?)
                 .await?;
         row.as_ref().map(read_report).transpose()
     }
@@ -98,7 +98,7 @@ impl Store {
         )))
         .bind(key.as_bytes().as_slice())
         .bind(organization.as_bytes().as_slice())
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_report).collect()
     }
@@ -122,7 +122,7 @@ impl Store {
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let head = get_u64(rows.first().ok_or(StoreError::Corrupt("feed_head"))?, "head")?;
         let mut records = vec![Vec::new(); keys.len()];
         for row in &rows {
@@ -141,7 +141,8 @@ impl Store {
     pub async fn listed_prefixes(&self) -> Result<(u64, String, Vec<u64>), StoreError> {
         use futures_util::TryStreamExt;
         let mut tx = self.begin_read().await?;
-        let head = sqlx::query("SELECT seq, epoch FROM feed_head").fetch_one(&mut *tx).await?;
+        let head = format!("SELECT h.seq AS seq, {} AS epoch FROM feed_head h", self.dialect.epoch());
+        let head = sqlx::query(sqlx::AssertSqlSafe(head)).fetch_one(&mut *tx).await?;
         let mut prefixes = Vec::new();
         for query in
             ["SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements"]

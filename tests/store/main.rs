@@ -54,6 +54,9 @@ macro_rules! contract {
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands
+            nodes::others_confirmations_are_read_together
+            nodes::a_confirmation_of_another_history_is_void
+            nodes::a_node_that_joins_again_has_confirmed_nothing_new
         }
     };
 }
