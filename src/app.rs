@@ -150,7 +150,7 @@ impl Application {
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
-        let server = serve(listener, config.workers, config.overload.connections_max, shared.clone())?;
+        let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
         Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
@@ -213,8 +213,8 @@ fn bind_metrics(config: &Config) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn serve(listener: TcpListener, workers: usize, connections_max: usize, shared: Shared) -> std::io::Result<Server> {
-    let workers = match workers {
+fn serve(listener: TcpListener, config: &Config, shared: Shared) -> std::io::Result<Server> {
+    let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
@@ -228,8 +228,8 @@ fn serve(listener: TcpListener, workers: usize, connections_max: usize, shared: 
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(Duration::from_secs(1))
         .keep_alive(KEEP_ALIVE)
-        .max_connections(connections_max)
-        .on_connect(connection::watch)
+        .max_connections(config.overload.connections_max)
+        .on_connect(connection::watch(Duration::from_millis(config.overload.answer_ms)))
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     Ok(server.listen(listener)?.run())

@@ -103,6 +103,8 @@ pub struct Overload {
     pub delay_ms: u64,
     /// Work on one request, without the time its body takes.
     pub deadline_ms: u64,
+    /// What a reader may take for a large answer.
+    pub answer_ms: u64,
     /// Open connections of one worker.
     pub connections_max: usize,
 }
@@ -164,6 +166,7 @@ requests_max = 512
 checks_percent = 80
 delay_ms = 250
 deadline_ms = 5000
+answer_ms = 30000
 connections_max = 8192
 "#;
 
@@ -312,6 +315,7 @@ impl Overload {
         check((1..=100).contains(&self.checks_percent), "overload.checks_percent must be 1 to 100")?;
         check((10..=60_000).contains(&self.delay_ms), "overload.delay_ms must be 10 to 60000")?;
         check((100..=60_000).contains(&self.deadline_ms), "overload.deadline_ms must be 100 to 60000")?;
+        check((1000..=600_000).contains(&self.answer_ms), "overload.answer_ms must be 1000 to 600000")?;
         check((1..=1_000_000).contains(&self.connections_max), "overload.connections_max must be 1 to 1000000")
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Global, demo, output};
@@ -44,6 +45,7 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     };
     let mut config = Config::load(global.config.as_deref(), overrides)?;
     init_log(config.log, config.log_json);
+    raise_descriptor_limit();
     // The folder of a demo lives as long as this value.
     let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
     let application = Application::build(&config, Clock::System).await?;
@@ -57,6 +59,14 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     tokio::select! {
         ended = application.run_until_stopped(once) => ended,
         () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
+    }
+}
+
+/// A connection takes two descriptors, and shells give a process 1,024: what the system allows is taken.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(error = %error, "the limit of open files cannot be raised");
     }
 }
 

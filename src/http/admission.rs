@@ -145,12 +145,11 @@ impl Delay {
     /// Refuses a check when the worker is behind for the second time in a row.
     pub fn admit(&self, now_ns: u64) -> Result<(), Problem> {
         let state = &self.state;
-        let waited_ns = match state.asked_ns.get() {
-            Some(asked_ns) => now_ns.saturating_sub(asked_ns),
-            None => {
-                self.ask(now_ns);
-                0
-            }
+        let waited_ns = if let Some(asked_ns) = state.asked_ns.get() {
+            now_ns.saturating_sub(asked_ns)
+        } else {
+            self.ask(now_ns);
+            0
         };
         let is_late = waited_ns > self.max_ns;
         if state.late_turns.get() + u32::from(is_late) >= 2 { Err(refusal()) } else { Ok(()) }

@@ -21,10 +21,8 @@ use super::admission::Place;
 
 /// How long an idle connection stays open.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a reader may take for an answer, whatever its size.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often connections are looked at: their times are kept to this.
-const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// How often a connection is looked at in the time that its reader has for an answer: all times are kept to such a part.
+const LOOKS: u32 = 6;
 /// Larger answers are handed over in pieces of this. The server buffers 32 KiB and one piece for a connection.
 const PIECE_BYTES: usize = 32 * 1024;
 
@@ -48,23 +46,25 @@ pub struct Connection {
     looks: Cell<u32>,
 }
 
-/// Begins to watch a new connection; the server's hook for it.
-pub fn watch(io: &dyn Any, extensions: &mut Extensions) {
-    let Some(io) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
-    // Without a free descriptor the connection is served unwatched.
-    let Ok(socket) = io.as_fd().try_clone_to_owned() else { return };
-    let connection =
-        Rc::new(Connection { socket: socket.into(), doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
-    // Weak: the second handle must close with the first, or the client would never see the end.
-    tokio::task::spawn_local(look_after(Rc::downgrade(&connection)));
-    extensions.insert(connection);
+/// The server's hook for new connections. A reader has `answer` for a large answer, whatever its size.
+pub fn watch(answer: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
+    move |io, extensions| {
+        let Some(io) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+        // Without a free descriptor the connection is served unwatched.
+        let Ok(socket) = io.as_fd().try_clone_to_owned() else { return };
+        let connection =
+            Rc::new(Connection { socket: socket.into(), doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
+        // Weak: the second handle must close with the first, or the client would never see the end.
+        tokio::task::spawn_local(look_after(Rc::downgrade(&connection), answer / LOOKS));
+        extensions.insert(connection);
+    }
 }
 
-async fn look_after(connection: Weak<Connection>) {
+async fn look_after(connection: Weak<Connection>, every: Duration) {
     loop {
-        sleep(WATCH_EVERY).await;
+        sleep(every).await;
         let Some(connection) = connection.upgrade() else { return };
-        if connection.is_overdue() {
+        if connection.is_overdue(every) {
             // Fails only where it has ended already.
             let _ = connection.socket.shutdown(Shutdown::Both);
             return;
@@ -83,15 +83,14 @@ impl Connection {
         self.looks.set(0);
     }
 
-    fn is_overdue(&self) -> bool {
-        let looks = self.looks.get() + 1;
+    fn is_overdue(&self, every: Duration) -> bool {
+        let looks = self.looks.get().saturating_add(1);
         self.looks.set(looks);
-        let spent = WATCH_EVERY * looks;
         match self.doing.get() {
             Doing::Work => false,
-            Doing::Answer => spent > ANSWER_TIMEOUT,
+            Doing::Answer => looks > LOOKS,
             // The server itself ends what is idle: this is for one that sends a head byte by byte.
-            Doing::Nothing => spent > KEEP_ALIVE + WATCH_EVERY,
+            Doing::Nothing => every.saturating_mul(looks) > KEEP_ALIVE + every,
         }
     }
 }

@@ -85,12 +85,11 @@ impl Checks {
         enter: impl FnOnce() -> Result<P, E>,
     ) -> Result<Answer, E> {
         let key = self.keyring.pepper().lookup_key(&check.digest);
-        let finding = match self.registry.lookup_in_memory(&key) {
-            Some(finding) => finding,
-            None => {
-                let _place = enter()?;
-                self.registry.lookup(&key).await.map_err(ServiceError::from)?
-            }
+        let finding = if let Some(finding) = self.registry.lookup_in_memory(&key) {
+            finding
+        } else {
+            let _place = enter()?;
+            self.registry.lookup(&key).await.map_err(ServiceError::from)?
         };
         let Decided { mut answer, claims } = self.decide(organization, check, &finding);
         if let Some((claims, salt)) = claims {
