@@ -77,12 +77,15 @@ impl Dialect {
         }
     }
 
-    /// The epoch as an expression over `feed_head h`. With PostgreSQL the timeline belongs to it: it changes when a standby is
-    /// promoted or a back-up restored, and asking a server that is in recovery is an error, so that no replica is followed.
+    /// The epoch as an expression over `feed_head h`. With PostgreSQL the server and its timeline belong to it: it changes when a
+    /// standby is promoted or a back-up restored. Asking a server in recovery is an error, so that no replica is followed.
     pub(super) fn epoch(self) -> &'static str {
         match self {
             Self::Sqlite => "h.epoch",
-            Self::Postgres => "h.epoch || '-' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
+            Self::Postgres => {
+                "h.epoch || '-' || (SELECT system_identifier FROM pg_control_system()) || '-' \
+                 || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+            }
         }
     }
 

@@ -14,6 +14,9 @@ mod keys;
 mod nodes;
 mod records;
 mod reports;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+mod servers;
 
 /// Runs every case over one kind of database.
 macro_rules! contract {
