@@ -137,7 +137,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let shared = Shared {
-            admission: Arc::new(Admission::new(config.admission_options())),
+            admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
             reports: Arc::new(reports),
             draining: Arc::new(AtomicBool::new(false)),

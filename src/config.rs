@@ -96,9 +96,9 @@ pub struct Tokens {
 #[serde(deny_unknown_fields)]
 pub struct Overload {
     /// Requests in the node that wait for more than memory.
-    pub requests_max: usize,
+    pub requests_max: i64,
     /// The part of them that checks may take: the rest is for reports.
-    pub checks_percent: usize,
+    pub checks_percent: i64,
     /// Checks are refused by a worker that is behind by more.
     pub delay_ms: u64,
     /// Work on one request, without the time its body takes.

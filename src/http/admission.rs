@@ -5,20 +5,21 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::AppState;
 use super::problem::{self, Problem};
 use crate::clock::Clock;
+use crate::telemetry::Metrics;
 
 /// How much is taken on.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionOptions {
     /// Requests in the node that wait for more than memory.
-    pub requests_max: usize,
+    pub requests_max: i64,
     /// Checks stay below this, so that there is room for a report when there is none for a check.
-    pub checks_max: usize,
+    pub checks_max: i64,
     /// Checks are refused by a worker that is behind by more.
     pub delay: Duration,
     /// How long the work on one request may take, without the time its body takes.
@@ -53,7 +54,8 @@ impl Class {
 #[derive(Debug)]
 pub struct Admission {
     options: AdmissionOptions,
-    taken: Arc<AtomicUsize>,
+    /// Its gauge of places taken is the count itself.
+    metrics: Arc<Metrics>,
     /// Refusals that no log line tells of yet, and when the last line was written (boot time).
     untold: AtomicU64,
     told_ns: AtomicU64,
@@ -63,12 +65,12 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Place {
     class: Class,
-    taken: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
 }
 
 impl Admission {
-    pub fn new(options: AdmissionOptions) -> Self {
-        Self { options, taken: Arc::default(), untold: AtomicU64::new(0), told_ns: AtomicU64::new(0) }
+    pub fn new(options: AdmissionOptions, metrics: Arc<Metrics>) -> Self {
+        Self { options, metrics, untold: AtomicU64::new(0), told_ns: AtomicU64::new(0) }
     }
 
     /// How far a worker may be behind.
@@ -82,9 +84,11 @@ impl Admission {
             Class::Check | Class::Checks => self.options.checks_max,
             Class::Reports => self.options.requests_max,
         };
-        let place = Place { class, taken: Arc::clone(&self.taken) };
-        // Counted first: two that come at once cannot both take the last place. A refused one gives it back by its drop.
-        if self.taken.fetch_add(1, Ordering::Relaxed) < places { Ok(place) } else { Err(refusal()) }
+        // Counted first: two that come at once may both miss the last place, never both take it. A refused one gives it back by
+        // its drop.
+        self.metrics.in_flight.inc();
+        let place = Place { class, metrics: Arc::clone(&self.metrics) };
+        if self.metrics.in_flight.get() <= places { Ok(place) } else { Err(refusal()) }
     }
 
     /// Logs refusals together, at most once a second: a line for each would make overload worse.
@@ -94,7 +98,7 @@ impl Admission {
         let is_due = now_ns.saturating_sub(told_ns) >= 1_000_000_000;
         if is_due && self.told_ns.compare_exchange(told_ns, now_ns, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let refused = self.untold.swap(0, Ordering::Relaxed);
-            let waiting = self.taken.load(Ordering::Relaxed);
+            let waiting = self.metrics.in_flight.get();
             tracing::warn!(refused, waiting, "more work than this node can do: requests are refused");
         }
     }
@@ -108,7 +112,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.in_flight.dec();
     }
 }
 
@@ -190,14 +194,14 @@ impl AppState {
 mod tests {
     use super::*;
 
-    fn options(requests_max: usize, checks_max: usize) -> AdmissionOptions {
+    fn options(requests_max: i64, checks_max: i64) -> AdmissionOptions {
         let delay = Duration::from_millis(250);
         AdmissionOptions { requests_max, checks_max, delay, deadline: Duration::from_secs(5) }
     }
 
     #[test]
     fn checks_are_refused_before_reports() {
-        let admission = Admission::new(options(3, 2));
+        let admission = Admission::new(options(3, 2), Arc::new(Metrics::new().unwrap()));
         let mut places = vec![admission.enter(Class::Checks).unwrap(), admission.enter(Class::Check).unwrap()];
         let refused = admission.enter(Class::Checks).unwrap_err();
         assert_eq!(refused.kind(), problem::REDUCED_CAPACITY);
