@@ -129,49 +129,38 @@ fn refusal() -> Problem {
 pub struct Delay {
     clock: Clock,
     max_ns: u64,
-    state: Rc<DelayState>,
+    asked: Rc<Cell<Option<Moment>>>,
 }
 
-#[derive(Debug, Default)]
-struct DelayState {
-    asked_ns: Cell<Option<u64>>,
-    answered_ns: Cell<u64>,
-    /// Turns in a row that came later than allowed. One may be a pause of the whole machine, and is over when it is seen.
-    late_turns: Cell<u32>,
+/// When a turn was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    boot_ns: u64,
+    cpu_ns: u64,
 }
 
 impl Delay {
     pub fn new(clock: Clock, max: Duration) -> Self {
         let max_ns = u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
-        Self { clock, max_ns, state: Rc::default() }
+        Self { clock, max_ns, asked: Rc::default() }
     }
 
-    /// Refuses a check when the worker is behind for the second time in a row.
+    /// Refuses a check while a turn that was asked for is late, and the worker has worked for half of that time: a worker that was
+    /// itself kept waiting has no queue.
     pub fn admit(&self, now_ns: u64) -> Result<(), Problem> {
-        let state = &self.state;
-        let waited_ns = if let Some(asked_ns) = state.asked_ns.get() {
-            now_ns.saturating_sub(asked_ns)
-        } else {
+        let Some(asked) = self.asked.get() else {
             self.ask(now_ns);
-            0
+            return Ok(());
         };
-        let is_late = waited_ns > self.max_ns;
-        if state.late_turns.get() + u32::from(is_late) >= 2 { Err(refusal()) } else { Ok(()) }
+        let is_late = now_ns.saturating_sub(asked.boot_ns) > self.max_ns
+            && self.clock.thread_cpu_ns().saturating_sub(asked.cpu_ns) > self.max_ns / 2;
+        if is_late { Err(refusal()) } else { Ok(()) }
     }
 
     fn ask(&self, now_ns: u64) {
-        // Where nobody asked for so long, the last turns tell nothing any more.
-        if now_ns.saturating_sub(self.state.answered_ns.get()) > self.max_ns {
-            self.state.late_turns.set(0);
-        }
-        self.state.asked_ns.set(Some(now_ns));
-        let (state, clock, max_ns) = (Rc::clone(&self.state), self.clock.clone(), self.max_ns);
-        tokio::task::spawn_local(async move {
-            let now_ns = clock.boot_ns();
-            let waited_ns = state.asked_ns.take().map_or(0, |asked_ns| now_ns.saturating_sub(asked_ns));
-            state.answered_ns.set(now_ns);
-            state.late_turns.set(if waited_ns > max_ns { state.late_turns.get() + 1 } else { 0 });
-        });
+        self.asked.set(Some(Moment { boot_ns: now_ns, cpu_ns: self.clock.thread_cpu_ns() }));
+        let asked = Rc::clone(&self.asked);
+        tokio::task::spawn_local(async move { asked.set(None) });
     }
 }
 
@@ -221,27 +210,29 @@ mod tests {
     }
 
     #[tokio::test(flavor = "local")]
-    async fn a_worker_that_is_behind_twice_in_a_row_refuses_until_it_is_not() {
+    async fn a_worker_that_is_behind_refuses_until_its_turn_comes() {
         let clock = Clock::fixed_now();
         let delay = Delay::new(clock.clone(), Duration::from_millis(250));
         let admit = || delay.admit(clock.boot_ns()).is_ok();
-        let turn = |ms| {
-            clock.advance(Duration::from_millis(ms));
-            tokio::task::yield_now()
-        };
         assert!(admit());
-        turn(300).await;
-        assert!(admit(), "once may be a pause of the machine");
-        clock.advance(Duration::from_millis(300));
-        assert!(!admit(), "known before the turn has come");
-        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(250));
+        assert!(admit(), "late by no more than is allowed");
+        clock.advance(Duration::from_millis(1));
         assert!(!admit());
-        turn(10).await;
-        assert!(admit(), "in time again");
-        turn(300).await;
-        assert!(admit());
-        turn(300).await;
-        clock.advance(Duration::from_secs(1));
-        assert!(admit(), "nobody asked for a while");
+        tokio::task::yield_now().await;
+        assert!(admit(), "what was queued is done");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_pause_of_the_machine_is_not_a_queue() {
+        let delay = Delay::new(Clock::System, Duration::from_millis(50));
+        assert!(delay.admit(Clock::System.boot_ns()).is_ok());
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(delay.admit(Clock::System.boot_ns()).is_ok(), "this thread has not worked meanwhile");
+        let begun_ns = Clock::System.thread_cpu_ns();
+        while Clock::System.thread_cpu_ns() - begun_ns < 30_000_000 {
+            std::hint::spin_loop();
+        }
+        assert!(delay.admit(Clock::System.boot_ns()).is_err(), "now it has");
     }
 }
