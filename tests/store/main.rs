@@ -11,8 +11,11 @@ mod feed;
 mod idempotency;
 mod imports;
 mod keys;
+mod machine;
 mod migrations;
 mod nodes;
+mod operations;
+mod oracle;
 mod records;
 mod reports;
 #[path = "../servers/mod.rs"]
@@ -35,6 +38,7 @@ macro_rules! contract {
             feed::concurrent_writers_leave_no_gap
             feed::a_transaction_that_is_dropped_takes_no_sequence
             feed::a_long_feed_comes_in_pages
+            feed::a_mark_is_found_where_it_was_put_and_nowhere_else
             feed::changes_keep_their_kind_and_subject
             feed::what_is_committed_is_there_after_a_reopening
             reports::a_report_is_found_by_its_own_organization_alone
@@ -63,6 +67,8 @@ macro_rules! contract {
             nodes::others_confirmations_are_read_together
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
+            nodes::a_second_mark_is_not_the_first
+            machine::two_registries_say_what_the_store_holds
         }
     };
 }
