@@ -54,12 +54,13 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
     let application = Application::build(&config, Clock::System).await?;
     let address = application.address();
+    // Before anybody is told where it listens: who knows may end it.
+    let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
     output::line(&format!("lostcard {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
     }
-    let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
     tokio::select! {
         ended = application.run_until_stopped(once) => ended,
         () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
