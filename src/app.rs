@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::rt::net::TcpSocket;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
 use anyhow::{Context, bail};
@@ -44,6 +45,8 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 const OUTSIDE_EVERY: Duration = Duration::from_mins(5);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
+/// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
+const BACKLOG: u32 = 4096;
 /// How long a stopping node waits for its store to be told and closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
@@ -100,7 +103,7 @@ impl std::fmt::Debug for Application {
 impl Application {
     /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
+        let listener = bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
         let metrics_listener = bind_metrics(config)?;
         let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
         let (store, keyring) = open(config).await?;
@@ -216,6 +219,14 @@ impl Application {
         }
         Ok(())
     }
+}
+
+/// The public listener, with room for clients that all connect anew at once: the standard library's has 128 places.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// The operator's listener. Where nobody chose its port and another node has it, any other will do.

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 10)]
     peak_seconds: u64,
     /// What is due while all are busy is not sent, and counted so
-    #[arg(long, default_value_t = 4_000)]
+    #[arg(long, default_value_t = 2_000)]
     connections: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -76,6 +76,11 @@ struct Report {
     factor_sent: f64,
     /// 200 within a second, over the peak.
     goodput_ratio: f64,
+    /// The part of a core that the server got, at its peak and under overload: less than 1 where others use the machine.
+    peak_core: f64,
+    overload_core: f64,
+    /// The same ratio for a second of the server's processor time.
+    goodput_ratio_per_core: f64,
     overload: OpenResult,
     vitals: Vitals,
 }
@@ -93,7 +98,9 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     let set = render(server.target(), &prepared.credentials, &mix, &listed, arguments.seed)?;
     let window = Duration::from_secs(arguments.peak_seconds);
     let plan = closed::Plan { connections: PEAK_CONNECTIONS, warmup: PEAK_WARMUP, window };
+    let cpu_at_start_s = server.cpu_seconds().unwrap_or(0.0);
     let peak = saturate(server.target(), &set, plan)?;
+    let cpu_at_peak_s = server.cpu_seconds().unwrap_or(0.0);
     output::line(&format!("peak      {}", describe(&peak)))?;
     let plan = open::Plan {
         seconds: arguments.seconds,
@@ -112,6 +119,9 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         let vitals = vitals.join().map_err(|_| anyhow::anyhow!("the watch of the server ended early"));
         anyhow::Ok((overload?, vitals??))
     })?;
+    let cpu_at_end_s = server.cpu_seconds().unwrap_or(0.0);
+    let peak_core = (cpu_at_peak_s - cpu_at_start_s) / (window.as_secs_f64() + PEAK_WARMUP.as_secs_f64());
+    let overload_core = (cpu_at_end_s - cpu_at_peak_s) / overload.seconds;
     let sent_per_s = float(overload.offered - overload.not_sent) / overload.seconds;
     let report = Report {
         batch: arguments.batch,
@@ -119,6 +129,9 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         factor_wanted: arguments.factor,
         factor_sent: sent_per_s / peak.requests_per_s,
         goodput_ratio: overload.prompt_per_s / peak.requests_per_s,
+        peak_core,
+        overload_core,
+        goodput_ratio_per_core: (overload.prompt_per_s / overload_core) / (peak.requests_per_s / peak_core),
         peak,
         overload,
         vitals,
@@ -141,6 +154,10 @@ fn print(report: &Report) -> anyhow::Result<()> {
             report.factor_sent
         ),
         format!("goodput   {}/s: {:.2} of the peak", grouped(overload.prompt_per_s), report.goodput_ratio),
+        format!(
+            "          {:.2} of the peak for the same processor time: the server got {:.2} of a core at the peak, {:.2} now",
+            report.goodput_ratio_per_core, report.peak_core, report.overload_core
+        ),
         format!("statuses  {:?}, lost {}", overload.statuses, overload.lost_connections + overload.timeouts),
         latency("accepted", &overload.latency_accepted),
         latency("refused", &overload.latency_refused),
