@@ -142,8 +142,9 @@ lifetime_seconds = 600
 remembered_max = 100000
 "#;
 
-/// Variables with the service's prefix that are not settings: the load generator's.
-const OTHER_VARIABLES: [&str; 2] = ["client_id", "client_secret"];
+/// Variables with the service's prefix that are not settings: the load generator's and the tests'.
+const OTHER_VARIABLES: [&str; 6] =
+    ["client_id", "client_secret", "test_store", "test_redis", "test_rounds", "test_seed"];
 
 /// A setting is missing, unknown or out of its bounds.
 #[derive(Debug, thiserror::Error)]

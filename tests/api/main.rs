@@ -7,6 +7,7 @@
 )]
 
 mod assertions;
+mod backend;
 mod bad_inputs;
 mod batch;
 mod bodies;
@@ -25,4 +26,7 @@ mod recipes;
 mod replacements;
 mod reports;
 mod secrecy;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+mod servers;
 mod tokens;
