@@ -17,8 +17,6 @@ use crate::store::StoreError;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a node may stand still before it is marked.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
-/// The beat of a marked node.
-const MARKED: i64 = -1;
 
 /// What a node knows of the others.
 #[derive(Debug, Default)]
@@ -48,7 +46,7 @@ impl Membership {
         nodes.retain(|(node, _)| *node != registry.node);
         // After the question, so that nobody is taken to stand still for longer than it does.
         let now = registry.clock.boot_ns();
-        let live = 1 + nodes.iter().filter(|(_, beat)| *beat != MARKED).count();
+        let live = 1 + nodes.iter().filter(|(_, beat)| !is_mark(*beat)).count();
         let was = registry.live_nodes.swap(live, Ordering::AcqRel);
         registry.metrics.nodes.set(i64::try_from(live).unwrap_or(i64::MAX));
         if was < 2 && live > 1 {
@@ -66,14 +64,19 @@ impl Membership {
                 (*last, *since) = (beat, now);
             }
             let stands_for = now.saturating_sub(*since);
-            if beat == MARKED && stands_for > leases_end {
-                registry.store.remove_node(node, MARKED).await?;
-            } else if beat != MARKED && stands_for > nanos(STANDSTILL_MAX) {
+            if is_mark(beat) && stands_for > leases_end {
+                registry.store.remove_node(node, beat).await?;
+            } else if !is_mark(beat) && stands_for > nanos(STANDSTILL_MAX) {
                 registry.store.mark_node(node, beat).await?;
             }
         }
         Ok(())
     }
+}
+
+/// `Store::mark_node`: no two marks are the same.
+fn is_mark(beat: i64) -> bool {
+    beat < 0
 }
 
 fn nanos(duration: Duration) -> u64 {

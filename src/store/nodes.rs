@@ -16,7 +16,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let sequence = tx.record_change(ChangeKind::Node, node.as_bytes()).await?;
         sqlx::query(
-            "INSERT INTO nodes (node_id, beat, confirmed) VALUES ($1, 0, $2) ON CONFLICT (node_id) DO UPDATE SET beat = 0",
+            "INSERT INTO nodes (node_id, beat, confirmed) VALUES ($1, 0, $2) ON CONFLICT (node_id) \
+             DO UPDATE SET beat = ABS(nodes.beat) + 1",
         )
         .bind(node.as_bytes().as_slice())
         .bind(as_i64(sequence))
@@ -56,9 +57,11 @@ impl Store {
         rows.iter().map(|row| Ok((get_uuid(row, "node_id")?, row.try_get("beat")?))).collect()
     }
 
-    /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again.
+    /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again. A mark is a negative
+    /// beat and never comes twice: who saw an earlier one must not count its age for this one.
     pub async fn mark_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
-        self.write("UPDATE nodes SET beat = -1 WHERE node_id = $1 AND beat = $2", node, beat).await
+        let statement = "UPDATE nodes SET beat = -1 - beat WHERE node_id = $1 AND beat = $2 AND beat >= 0";
+        self.write(statement, node, beat).await
     }
 
     /// Removes a node that still stands at this beat.
@@ -68,7 +71,7 @@ impl Store {
 
     /// A node's own farewell: it answers nothing any more.
     pub async fn leave(&self, node: Uuid) -> Result<(), StoreError> {
-        self.write("DELETE FROM nodes WHERE node_id = $1 AND beat >= $2", node, -1).await
+        self.write("DELETE FROM nodes WHERE node_id = $1 AND beat >= $2", node, i64::MIN).await
     }
 
     async fn write(&self, statement: &'static str, node: Uuid, beat: i64) -> Result<(), StoreError> {

@@ -23,10 +23,12 @@ mod pages;
 mod raw;
 mod receipts;
 mod recipes;
+mod redis;
 mod replacements;
 mod reports;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
+mod shared_limits;
 mod tokens;

@@ -104,3 +104,28 @@ pub(crate) async fn a_node_that_joins_again_has_confirmed_nothing_new(database: 
     store.join(other).await.unwrap();
     assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "its old lease may still run");
 }
+
+pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
+    let store = database.open().await;
+    let node = id();
+    store.join(node).await.unwrap();
+    let mut marks = Vec::new();
+    for _ in 0..3 {
+        let (_, beat) = store.list_nodes().await.unwrap()[0];
+        store.mark_node(node, beat).await.unwrap();
+        let (_, mark) = store.list_nodes().await.unwrap()[0];
+        assert!(beat >= 0 && mark < 0 && !marks.contains(&mark), "{beat}, {mark} after {marks:?}");
+        store.mark_node(node, mark).await.unwrap();
+        assert_eq!(store.list_nodes().await.unwrap()[0].1, mark, "a marked node is not marked again");
+        for old in &marks {
+            store.remove_node(node, *old).await.unwrap();
+        }
+        marks.push(mark);
+        store.join(node).await.unwrap();
+    }
+    assert!(store.feed_after(0, node).await.unwrap().is_member);
+    let (_, beat) = store.list_nodes().await.unwrap()[0];
+    store.mark_node(node, beat).await.unwrap();
+    store.leave(node).await.unwrap();
+    assert!(store.list_nodes().await.unwrap().is_empty(), "a marked node may leave");
+}
