@@ -77,6 +77,8 @@ pub struct Metrics {
     pub redis_breaker_open: IntGauge,
     pub answers_repeated_by_redis: IntCounter,
     pub wakes: IntCounter,
+    pub filter_file_reads: IntCounterVec,
+    pub filter_file_writes: IntCounterVec,
 }
 
 impl Metrics {
@@ -142,6 +144,16 @@ impl Metrics {
                 "Repetitions of a request that were answered from Redis.",
             )?,
             wakes: counter("wakes_total", "Wake-ups by other nodes.")?,
+            filter_file_reads: family(
+                "filter_file_reads_total",
+                "Saved filters looked for when the registry was loaded: used, none, or why one was refused.",
+                "outcome",
+            )?,
+            filter_file_writes: family(
+                "filter_file_writes_total",
+                "Filters saved to local disk: written or failed.",
+                "outcome",
+            )?,
             registry,
         })
     }

@@ -149,10 +149,6 @@ impl Store {
         self.pool.close().await;
     }
 
-    async fn begin_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.begin_with(self.dialect.begin_read()).await
-    }
-
     async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
         let pool = self.pool.clone();
         let begun = self.runtime.spawn(async move { pool.begin_with(statement).await });
@@ -165,6 +161,15 @@ impl Store {
         let pool = self.pool.clone();
         let acquired = self.runtime.spawn(async move { pool.acquire().await });
         Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// Begins a transaction that reads the store at one moment, with time to read all of it.
+    async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
+        if let Some(setting) = self.dialect.long_read_setting() {
+            tx.execute(setting).await?;
+        }
+        Ok(tx)
     }
 
     async fn ensure_head(&self) -> Result<(), StoreError> {
@@ -227,10 +232,13 @@ async fn connect(url: &str, dialect: Dialect, connections: u32, acquire_timeout:
             let settings = AssertSqlSafe(settings.clone());
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
         })
-        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever.
+        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever. Nor
+        // may one that is held to be in a transaction: where a COMMIT fails, SQLite has ended it and the driver does not know.
         .after_release(|connection, _| {
-            let answered = timeout(RELEASE_TIMEOUT, connection.ping());
-            Box::pin(async move { answered.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true) })
+            Box::pin(async move {
+                timeout(RELEASE_TIMEOUT, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                Ok(!connection.is_in_transaction())
+            })
         })
         .connect(url)
         .await

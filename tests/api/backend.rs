@@ -19,6 +19,15 @@ pub(crate) fn is_postgres() -> bool {
     *STORE
 }
 
+/// The Redis server of the suite, if it runs with one. What nodes keep there is apart by the epoch of their stores.
+pub(crate) fn redis_url() -> Option<String> {
+    match std::env::var("LOSTCARD_TEST_REDIS").as_deref().unwrap_or("off") {
+        "off" => None,
+        "on" => Some(shared::redis().url()),
+        other => panic!("LOSTCARD_TEST_REDIS is off or on, not {other}"),
+    }
+}
+
 /// The database of whatever runs on this data folder, made when it is first asked for; none is the embedded one.
 pub(crate) fn database_url(data: &Path) -> Option<String> {
     static DATABASES: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);

@@ -31,4 +31,5 @@ mod secrecy;
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
 mod shared_limits;
+mod snapshots;
 mod tokens;

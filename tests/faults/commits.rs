@@ -1,6 +1,9 @@
 //! A COMMIT whose answer does not come: what a client is told, and that a repetition makes one report of it. The moment is
 //! exact: a trigger of the database holds every COMMIT until the test lets it go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use rustix::process::Signal;
 use sqlx::{AnyConnection, Connection, Executor};
 
@@ -145,14 +148,16 @@ async fn whether_node_or_store_dies_in_the_middle_of_writing_nothing_acknowledge
     let mut node = service.start().await;
     let mut acknowledged: Vec<String> = Vec::new();
     for dies in ["node", "store", "node", "store"] {
-        let goal = u32::try_from(acknowledged.len()).unwrap() + 20;
-        let writers = futures_util::future::join_all((0..4).map(|_| file_until_refused(&service, &node)));
+        let goal = stored(&direct) + 20;
+        let died = AtomicBool::new(false);
+        let writers = futures_util::future::join_all((0..4).map(|_| file_until(&died, &service, &node)));
         let crash = async {
             tokio::task::yield_now().await;
             tokio::task::block_in_place(|| {
                 wait_until("reports are stored", || stored(&direct) >= goal);
                 if dies == "node" { node.signal(Signal::KILL) } else { postgres.kill() }
             });
+            died.store(true, Ordering::SeqCst);
         };
         let (told, ()) = tokio::join!(writers, crash);
         let told = told.concat();
@@ -172,14 +177,16 @@ async fn whether_node_or_store_dies_in_the_middle_of_writing_nothing_acknowledge
     }
 }
 
-/// Files reports until one is not acknowledged, and returns those that were. A connection that breaks is no acknowledgement.
-async fn file_until_refused(service: &Service, node: &Node) -> Vec<String> {
+/// Files reports until somebody died, and returns those that were acknowledged. A connection that breaks is no acknowledgement.
+async fn file_until(died: &AtomicBool, service: &Service, node: &Node) -> Vec<String> {
     let mut told = Vec::new();
-    loop {
+    while !died.load(Ordering::SeqCst) {
         let number = random_number();
         match service.try_report(node, &number).await {
             Ok(answer) if answer.status == 201 => told.push(number),
-            _ => return told,
+            Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
+    told
 }

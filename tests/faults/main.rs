@@ -19,6 +19,7 @@
 //! | token or client revoked | `nodes::revoked_tokens_and_disabled_clients_are_refused_by_every_node_within_the_lease` |
 //! | wrong or missing key | `tests/api/keys.rs` |
 //! | outside issuer's JWKS down | `tests/api/outside_issuers.rs` |
+//! | Redis down, hung, flushed, evicting | `caches::whatever_happens_to_redis_no_answer_changes` |
 #![expect(
     clippy::unwrap_used,
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
@@ -27,6 +28,7 @@
 #[path = "../api/bodies.rs"]
 #[expect(dead_code, reason = "shared with the API suite, which needs more")]
 mod bodies;
+mod caches;
 mod clocks;
 mod commits;
 mod disks;

@@ -74,7 +74,7 @@ async fn a_node_cut_off_loses_its_own_lease_only_and_reports_go_on_elsewhere() {
 /// Requests that came while a node stood still are answered first when it goes on, by a snapshot that is long out of date.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stood_still_for_longer_than_its_lease_gives_no_stale_negative() {
-    let Pair { service, nodes: [still, other], .. } = Pair::start().await;
+    let Pair { service, nodes: [still, other], proxies: _proxies } = Pair::start().await;
     for _ in 0..3 {
         let number = random_number();
         assert_eq!(service.check(&still, &number).await.word(), "not_listed");
@@ -102,7 +102,7 @@ async fn a_node_that_stood_still_for_longer_than_its_lease_gives_no_stale_negati
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revoked_tokens_and_disabled_clients_are_refused_by_every_node_within_the_lease() {
-    let Pair { mut service, nodes, .. } = Pair::start().await;
+    let Pair { mut service, nodes, proxies: _proxies } = Pair::start().await;
     let jti = {
         let payload = service.police.token.split('.').nth(1).unwrap();
         let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
