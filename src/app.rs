@@ -23,7 +23,9 @@ use crate::crypto::keyfiles::KeyFolder;
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
+use crate::limits::cluster::Cluster;
 use crate::registry::Registry;
+use crate::registry::cache::SharedCache;
 use crate::registry::follower::Follower;
 use crate::service::reports::Reports;
 use crate::store::Store;
@@ -99,14 +101,19 @@ impl Application {
         let (store, keyring) = open(config).await?;
         let keyring = Arc::new(keyring);
         let metrics = Arc::new(Metrics::new()?);
+        let link = config.redis_link(&metrics)?;
+        let shared =
+            link.as_ref().map(|link| SharedCache::new(Arc::clone(link), Arc::clone(&keyring), Arc::clone(&metrics)));
         let registry =
-            Arc::new(Registry::new(config.registry_options(), clock.clone(), store.clone(), Arc::clone(&metrics)));
+            Registry::new(config.registry_options(), clock.clone(), store.clone(), shared, Arc::clone(&metrics));
+        let registry = Arc::new(registry);
         let issuer = config.issuer(address);
         let hosts = Hosts::new(config.host_names(&issuer));
         let options = AccessOptions {
             issuer,
             token_lifetime_s: config.tokens.lifetime_seconds,
             rates: config.default_rates(),
+            cluster: link.as_ref().map(|link| Cluster::new(Arc::clone(link), registry.live_nodes_counter())),
             tokens_max: config.tokens.remembered_max,
         };
         let access = Access::new(
@@ -144,7 +151,8 @@ impl Application {
             hosts,
         };
         let company = Arc::clone(&shared.registry).keep_company();
-        let tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
+        let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
+        tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config.workers, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);

@@ -27,6 +27,7 @@ pub mod crypto;
 pub mod domain;
 pub mod http;
 pub mod limits;
+pub mod redis_link;
 pub mod registry;
 pub mod sample;
 pub mod service;

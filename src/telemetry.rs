@@ -49,6 +49,7 @@ pub struct Metrics {
     pub check_seconds: Histogram,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
+    pub lookups_redis: IntCounter,
     pub lookups_store: IntCounter,
     pub lookups_failed: IntCounter,
     pub reports: IntCounter,
@@ -67,6 +68,14 @@ pub struct Metrics {
     pub epoch_changes: IntCounter,
     pub nodes: IntGauge,
     pub publications_by_lease: IntCounter,
+    pub redis_answered: IntCounter,
+    pub redis_failed: IntCounter,
+    pub redis_timed_out: IntCounter,
+    pub redis_skipped: IntCounter,
+    pub redis_not_genuine: IntCounter,
+    pub redis_breaker_open: IntGauge,
+    pub answers_repeated_by_redis: IntCounter,
+    pub wakes: IntCounter,
 }
 
 impl Metrics {
@@ -78,6 +87,8 @@ impl Metrics {
         let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
         let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
         let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
+        let redis =
+            family("redis_calls_total", "Calls to Redis, by outcome; skipped while the breaker is open.", "outcome")?;
         let seconds = HistogramOpts::new("check_seconds", "Time from a single check's head to its answer, in seconds.")
             .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
         Ok(Self {
@@ -90,6 +101,7 @@ impl Metrics {
             check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
             lookups_filter: lookups.with_label_values(&["filter"]),
             lookups_local: lookups.with_label_values(&["local"]),
+            lookups_redis: lookups.with_label_values(&["redis"]),
             lookups_store: lookups.with_label_values(&["store"]),
             lookups_failed: lookups.with_label_values(&["failed"]),
             reports: counter("reports_total", "Loss reports acknowledged.")?,
@@ -117,6 +129,17 @@ impl Metrics {
                 "publications_by_lease_total",
                 "Changes published only when the leases had run out: a node was not heard of.",
             )?,
+            redis_answered: redis.with_label_values(&["answered"]),
+            redis_failed: redis.with_label_values(&["failed"]),
+            redis_timed_out: redis.with_label_values(&["timed_out"]),
+            redis_skipped: redis.with_label_values(&["skipped"]),
+            redis_not_genuine: counter("redis_not_genuine_total", "Values in Redis that this service did not write.")?,
+            redis_breaker_open: gauge("redis_breaker_open", "1 while Redis is not asked because it failed.")?,
+            answers_repeated_by_redis: counter(
+                "answers_repeated_by_redis_total",
+                "Repetitions of a request that were answered from Redis.",
+            )?,
+            wakes: counter("wakes_total", "Wake-ups by other nodes.")?,
             registry,
         })
     }

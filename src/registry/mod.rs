@@ -1,4 +1,4 @@
-//! What is listed, as this node knows it: `Registry::lookup` is the ladder snapshot -> local copies -> store.
+//! What is listed, as this node knows it: `Registry::lookup` is the ladder snapshot -> local copies -> Redis -> store.
 //! Invariants: no negative without a valid lease or a read of the store; a positive is exact, never the filter's word alone;
 //! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
 
@@ -23,7 +23,7 @@ use crate::domain::verdict::{Listing, Record};
 use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use cache::{Copy, LocalCache};
+use cache::{Copy, LocalCache, SharedCache};
 use confirmations::Confirmations;
 use membership::Membership;
 use snapshot::{Presence, Snapshot};
@@ -88,6 +88,7 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
+    shared: Option<Arc<SharedCache>>,
     /// This node, among those that may hold a lease.
     node: Uuid,
     /// Wakes the follower before its next turn.
@@ -98,12 +99,22 @@ pub struct Registry {
     /// A node joined.
     joined: Notify,
     /// Nodes that serve from this store, this one included, as far as this one knows.
-    live_nodes: AtomicUsize,
+    live_nodes: Arc<AtomicUsize>,
+    /// Asks for a wake-up of the other nodes.
+    wake_others: Notify,
+    /// How often other nodes have woken this one.
+    woken: watch::Sender<u64>,
 }
 
 impl Registry {
     /// A registry that knows nothing until its follower has loaded it.
-    pub fn new(options: RegistryOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        options: RegistryOptions,
+        clock: Clock,
+        store: Store,
+        shared: Option<Arc<SharedCache>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             local: LocalCache::new(options.listings_max),
             snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
@@ -112,7 +123,10 @@ impl Registry {
             known: watch::Sender::new(0),
             confirmations: Confirmations::default(),
             joined: Notify::new(),
-            live_nodes: AtomicUsize::new(1),
+            live_nodes: Arc::new(AtomicUsize::new(1)),
+            wake_others: Notify::new(),
+            woken: watch::Sender::new(0),
+            shared,
             options,
             clock,
             store,
@@ -145,22 +159,22 @@ impl Registry {
         }
     }
 
-    /// What is listed of a number: from memory where memory is current, else from the store.
+    /// What is listed of a number: from memory where memory is current, else from Redis or the store.
     pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
         match self.lookup_in_memory(key) {
             Some(finding) => Ok(finding),
-            None => self.lookup_in_store(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
+            None => self.lookup_outside(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
         }
     }
 
-    /// The same for many numbers, in their order: those that memory does not know are asked of the store together. None for
+    /// The same for many numbers, in their order: those that memory does not know are asked for together. None for
     /// those that could not be asked; the others stand.
     pub async fn lookup_all(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
         let mut findings: Vec<_> = keys.iter().map(|key| self.lookup_in_memory(key)).collect();
         let unknown: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
             let asked: Vec<_> = some.iter().map(|index| keys[*index]).collect();
-            match self.lookup_in_store(&asked).await {
+            match self.lookup_outside(&asked).await {
                 Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
                 Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
             }
@@ -168,7 +182,40 @@ impl Registry {
         findings
     }
 
+    /// Asks Redis, then the store for those that Redis has no good copy of.
+    async fn lookup_outside(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
+        let mut findings = self.lookup_in_redis(keys).await;
+        let rest: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+        if !rest.is_empty() {
+            let asked: Vec<_> = rest.iter().map(|index| keys[*index]).collect();
+            let found = self.lookup_in_store(&asked).await?;
+            rest.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found));
+        }
+        Ok(findings.into_iter().flatten().collect())
+    }
+
+    async fn lookup_in_redis(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
+        // One snapshot says how new a copy must be and until when that is known: a change that it does not hold was not
+        // acknowledged when it was taken.
+        let snapshot = self.snapshot.load_full();
+        let is_leased = snapshot.is_leased(self.clock.boot_ns());
+        let Some(shared) = self.shared.as_ref().filter(|shared| is_leased && !shared.link().is_open()) else {
+            return vec![None; keys.len()];
+        };
+        let copies = shared.find(&snapshot.epoch, keys).await;
+        let finding = |(key, copy): (&LookupKey, Option<Copy>)| {
+            let Presence::Maybe { fresh_from } = snapshot.presence(key) else { return None };
+            let copy = copy.filter(|copy| copy.sequence >= fresh_from)?;
+            self.metrics.lookups_redis.inc();
+            self.local.keep(*key, copy);
+            Some(Finding { listing: copy.listing, sequence: snapshot.sequence, as_of: snapshot.as_of })
+        };
+        keys.iter().zip(copies).map(finding).collect()
+    }
+
     async fn lookup_in_store(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
+        // Taken before the read: what is kept under this epoch was not read in an earlier one.
+        let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
         let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(keys)).await;
@@ -180,7 +227,33 @@ impl Registry {
             self.local.keep(*key, Copy { listing, sequence });
             Finding { listing, sequence, as_of }
         };
-        Ok(keys.iter().zip(records).map(finding).collect())
+        let findings: Vec<_> = keys.iter().zip(records).map(finding).collect();
+        if let Some(shared) = &self.shared {
+            let listed = keys.iter().zip(&findings).filter_map(|(key, finding)| Some((*key, finding.listing?)));
+            shared.keep(&epoch, sequence, listed.collect());
+        }
+        Ok(findings)
+    }
+
+    /// The tier that all nodes share, if there is one.
+    pub fn shared(&self) -> Option<&Arc<SharedCache>> {
+        self.shared.as_ref()
+    }
+
+    /// The feed's epoch, as this node knows it.
+    pub fn epoch(&self) -> Arc<str> {
+        Arc::clone(&self.snapshot.load().epoch)
+    }
+
+    /// Wakes the other nodes' followers through Redis, soon and in the background; several calls may become one. Wake-ups may be
+    /// lost: the poll is what a follower relies on.
+    pub fn wake_others(&self) {
+        self.wake_others.notify_one();
+    }
+
+    /// Changes with each wake-up by another node.
+    pub fn on_wake(&self) -> watch::Receiver<u64> {
+        self.woken.subscribe()
     }
 
     /// This node's id in the store.
@@ -193,11 +266,18 @@ impl Registry {
         self.live_nodes.load(Ordering::Acquire)
     }
 
-    /// What a node does beside answering and following: it looks at the others, tells how far it is, and waits for them. Until
+    /// The same number for those who cannot name the registry: limits share a rate among the nodes by it.
+    pub fn live_nodes_counter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.live_nodes)
+    }
+
+    /// What a node does beside answering and following: it looks at the others, tells how far it is, waits for them, wakes them
+    /// and is woken by them. Until
     /// the task is dropped.
     pub async fn keep_company(self: Arc<Self>) {
         let membership = Membership::default().run(Arc::clone(&self));
-        tokio::join!(membership, Confirmations::tell(Arc::clone(&self)), Confirmations::read(self));
+        let wakes = follower::exchange_wakes(Arc::clone(&self));
+        tokio::join!(membership, Confirmations::tell(Arc::clone(&self)), wakes, Confirmations::read(self));
     }
 
     /// Waits until every check that starts from now on knows the change: the step between commit and 201. That is when this
@@ -206,6 +286,7 @@ impl Registry {
     pub async fn published(&self, sequence: u64, has_other_nodes: bool) {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
+        self.wake_others();
         let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
         let known_everywhere = async {
             let _ = known.wait_for(|known| *known >= sequence).await;

@@ -72,6 +72,9 @@ impl Reports {
         let report_id = random::uuid_v7(now_ms);
         let lookup_key = self.keyring.pepper().lookup_key(&filing.digest);
         let new = filing.seal(&self.keyring, lookup_key, report_id, Some(organization), now_ms)?;
+        if let Some(answer) = self.recall_shared(repeatable.as_ref()).await? {
+            return Ok(answer);
+        }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
             return Ok(answer);
@@ -124,6 +127,9 @@ impl Reports {
         let replacement_id = random::uuid_v7(now_ms);
         let number = seal_number(&self.keyring, &replacing.digest, replacement_id)?;
         let lookup_key = number.lookup_key;
+        if let Some(answer) = self.recall_shared(repeatable.as_ref()).await? {
+            return Ok(answer);
+        }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
             return Ok(answer);
@@ -187,7 +193,22 @@ impl Reports {
         if let Some(request) = repeatable {
             tx.remember(request, answer, self.clock.now_ms()).await?;
         }
-        self.commit(tx, sequence).await
+        // Taken before the commit: an answer is never kept under an epoch that began after it.
+        let epoch = self.registry.epoch();
+        self.commit(tx, sequence).await?;
+        if let (Some(request), Some(shared)) = (repeatable, self.registry.shared()) {
+            shared.remember(&epoch, request, answer);
+        }
+        Ok(())
+    }
+
+    /// An answer that Redis remembers is that of a committed change: the store need not be asked.
+    async fn recall_shared(
+        &self,
+        repeatable: Option<&IdempotentRequest>,
+    ) -> Result<Option<StoredAnswer>, ServiceError> {
+        let (Some(request), Some(shared)) = (repeatable, self.registry.shared()) else { return Ok(None) };
+        remembered(shared.recall(&self.registry.epoch(), request).await)
     }
 
     async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {
@@ -203,7 +224,11 @@ async fn recall(
     repeatable: Option<&IdempotentRequest>,
 ) -> Result<Option<StoredAnswer>, ServiceError> {
     let Some(request) = repeatable else { return Ok(None) };
-    match tx.recall(request).await? {
+    remembered(tx.recall(request).await?)
+}
+
+fn remembered(remembered: Remembered) -> Result<Option<StoredAnswer>, ServiceError> {
+    match remembered {
         Remembered::Nothing => Ok(None),
         Remembered::Answer(answer) => Ok(Some(answer)),
         Remembered::OtherRequest => Err(ServiceError::IdempotencyKeyReused),

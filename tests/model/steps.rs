@@ -165,7 +165,8 @@ impl World {
                 [A::PollAsks, A::PollIsAnswered, A::Publish, A::Confirm, A::Join, A::Load, A::CheckLooks]
                     .map(|of| of(node)),
             );
-            if self.has(May::NodesGo) {
+            // The writers' own node may as well stay: they do not ask for its row.
+            if self.has(May::NodesGo) && node > 0 {
                 actions.extend([A::Mark, A::Remove, A::Leave].map(|of| of(node)));
             }
             if self.has(May::Rebuild) {

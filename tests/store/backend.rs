@@ -12,6 +12,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    pub(crate) fn url(&self) -> String {
+        let embedded = || format!("sqlite:{}", self.data.path().join("lostcard.db").display());
+        self.options.url.clone().unwrap_or_else(embedded)
+    }
+
     pub(crate) async fn open(&self) -> Store {
         Store::open(&self.options, self.data.path()).await.unwrap()
     }

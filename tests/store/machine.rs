@@ -113,7 +113,7 @@ impl Machine {
         let options = RegistryOptions { lease: LEASE, listings_max: 2, rebuild_after: 3, ..RegistryOptions::default() };
         let metrics = Arc::new(Metrics::new().unwrap());
         let (clock, store) = (self.clock.clone(), self.stores[on].clone());
-        let registry = Arc::new(Registry::new(options, clock.clone(), store, metrics));
+        let registry = Arc::new(Registry::new(options, clock.clone(), store, None, metrics));
         let slow = Arc::new(Slow { clock, ms: AtomicU64::new(0) });
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&slow) as Arc<dyn Listener>);
         follower.load().await.unwrap();

@@ -12,6 +12,7 @@ mod idempotency;
 mod imports;
 mod keys;
 mod machine;
+mod migrations;
 mod nodes;
 mod operations;
 mod oracle;
@@ -57,6 +58,8 @@ macro_rules! contract {
             keys::the_first_of_two_starts_wins
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
+            migrations::a_store_of_the_first_version_is_brought_up_to_date
+            migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands
