@@ -162,7 +162,7 @@ pub(crate) fn leave(state: &mut State, node: u8) -> Option<()> {
 }
 
 pub(crate) fn replicate(state: &mut State) -> Option<()> {
-    require(state.standby != state.store && state.failovers_left > 0)?;
+    require(state.standby != state.store)?;
     state.standby = state.store;
     Some(())
 }

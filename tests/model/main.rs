@@ -84,7 +84,7 @@ const TWO_NODES: World = World {
     serving: 2,
     starting: 0,
     writers: &[(0, Change::Report)],
-    feed_max: 3,
+    feed_max: 2,
     lease: 1,
     checks: 1,
     may: &[May::NodesGo],
@@ -120,20 +120,21 @@ const WITHDRAWAL: World = World {
     may: &[May::Rebuild, May::AskRedis],
     ..TWO_NODES
 };
+/// The standby has received nothing: every commit is lost.
 const FAILOVER: World = World {
-    name: "a failover that loses commits",
+    name: "a failover that loses all commits",
     writers: &[(0, Change::Report), (0, Change::Other)],
-    feed_max: 2,
     may: &[],
     failovers: 1,
     ..TWO_NODES
 };
-const FAILOVER_ALONE: World = World { name: "a failover under one node", serving: 1, feed_max: 3, ..FAILOVER };
+const FAILOVER_ALONE: World =
+    World { name: "a failover that loses some commits", serving: 1, feed_max: 3, may: &[May::Replicate], ..FAILOVER };
 const SYNCHRONOUS: World = World {
     name: "a failover that loses nothing",
     writers: &[(0, Change::Report)],
     feed_max: 3,
-    may: &[May::ReplicateInStep],
+    may: &[May::Replicate, May::ReplicateInStep],
     ..FAILOVER
 };
 
