@@ -26,6 +26,7 @@ use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
 use crate::registry::Registry;
 use crate::registry::cache::SharedCache;
+use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::service::reports::Reports;
 use crate::store::Store;
@@ -104,8 +105,15 @@ impl Application {
         let link = config.redis_link(&metrics)?;
         let shared =
             link.as_ref().map(|link| SharedCache::new(Arc::clone(link), Arc::clone(&keyring), Arc::clone(&metrics)));
-        let registry =
-            Registry::new(config.registry_options(), clock.clone(), store.clone(), shared, Arc::clone(&metrics));
+        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.pepper().clone());
+        let registry = Registry::new(
+            config.registry_options(),
+            clock.clone(),
+            store.clone(),
+            shared,
+            folder,
+            Arc::clone(&metrics),
+        );
         let registry = Arc::new(registry);
         let issuer = config.issuer(address);
         let hosts = Hosts::new(config.host_names(&issuer));

@@ -42,8 +42,8 @@ pub enum Connection {
 }
 
 enum Servers {
-    Single(Client),
-    Cluster { all: ClusterClient, each: Vec<Client> },
+    Single(Box<Client>),
+    Cluster { all: Box<ClusterClient>, each: Vec<Client> },
 }
 
 /// One Redis server or cluster, as a node reaches it.
@@ -108,7 +108,7 @@ impl RedisLink {
     /// A connection for subscribing alone; of a cluster any server will do, for they pass messages on to each other.
     pub async fn subscriber(&self) -> RedisResult<PubSub> {
         let servers = match &self.servers {
-            Servers::Single(client) => std::slice::from_ref(client),
+            Servers::Single(client) => std::slice::from_ref(&**client),
             Servers::Cluster { each, .. } => each,
         };
         let mut failure = no_answer();
@@ -215,7 +215,7 @@ impl Servers {
         let (scheme, rest) = url.split_once("://").filter(|_| !url.contains('#')).ok_or(RedisUrlError)?;
         let open = |url: String| Client::open(url).map_err(|_| RedisUrlError);
         let scheme = match scheme {
-            "redis" | "rediss" | "valkey" | "valkeys" => return open(url.to_owned()).map(Self::Single),
+            "redis" | "rediss" | "valkey" | "valkeys" => return open(url.to_owned()).map(Box::new).map(Self::Single),
             "redis-cluster" => "redis",
             "rediss-cluster" => "rediss",
             _ => return Err(RedisUrlError),
@@ -229,7 +229,7 @@ impl Servers {
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(call_timeout)
             .build();
-        Ok(Self::Cluster { all: all.map_err(|_| RedisUrlError)?, each })
+        Ok(Self::Cluster { all: Box::new(all.map_err(|_| RedisUrlError)?), each })
     }
 }
 

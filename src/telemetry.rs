@@ -63,6 +63,7 @@ pub struct Metrics {
     pub feed_sequence: IntGauge,
     pub filter_keys: IntGauge,
     pub recent_changes: IntGauge,
+    resident_memory: IntGauge,
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
@@ -76,6 +77,8 @@ pub struct Metrics {
     pub redis_breaker_open: IntGauge,
     pub answers_repeated_by_redis: IntCounter,
     pub wakes: IntCounter,
+    pub filter_file_reads: IntCounterVec,
+    pub filter_file_writes: IntCounterVec,
 }
 
 impl Metrics {
@@ -118,6 +121,7 @@ impl Metrics {
             feed_sequence: gauge("feed_sequence", "The registry sequence this node knows.")?,
             filter_keys: gauge("filter_keys", "Numbers in this node's filter.")?,
             recent_changes: gauge("recent_changes", "Changes since the filter was built.")?,
+            resident_memory: gauge("resident_memory_bytes", "Memory of this process that is in RAM.")?,
             lease_as_of_ms: gauge("lease_as_of_milliseconds", "Wall time of the last poll that renewed the lease.")?,
             follower_failures: counter("follower_failures_total", "Polls of the feed that failed.")?,
             epoch_changes: counter(
@@ -140,6 +144,16 @@ impl Metrics {
                 "Repetitions of a request that were answered from Redis.",
             )?,
             wakes: counter("wakes_total", "Wake-ups by other nodes.")?,
+            filter_file_reads: family(
+                "filter_file_reads_total",
+                "Saved filters looked for when the registry was loaded: used, none, or why one was refused.",
+                "outcome",
+            )?,
+            filter_file_writes: family(
+                "filter_file_writes_total",
+                "Filters saved to local disk: written or failed.",
+                "outcome",
+            )?,
             registry,
         })
     }
@@ -151,6 +165,7 @@ impl Metrics {
 
     /// The text exposition (Prometheus text format 0.0.4).
     pub fn render(&self) -> String {
+        self.resident_memory.set(resident_bytes());
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -158,6 +173,13 @@ impl Metrics {
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+/// What Linux tells of this process (proc(5), `VmRSS` in kB); 0 where it does not.
+fn resident_bytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<i64>().ok()).unwrap_or_default() * 1024
 }
 
 /// A duration as histograms count it.

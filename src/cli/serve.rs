@@ -28,9 +28,7 @@ pub(super) struct ServeArgs {
     /// The URL by which clients know the service [default: http:// and the listener's address]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Redis or Valkey, shared by all nodes: redis://, rediss:// or redis-cluster://host:port,host:port
-    ///
-    /// A password belongs into LOSTCARD_REDIS_URL: others on this machine can read the command line.
+    /// Redis or Valkey that all nodes share; with a password, set the variable instead
     #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
     /// Threads that serve requests [default: one a core]

@@ -105,7 +105,9 @@ impl Pepper {
 
     /// What the registry stores and looks up instead of the digest.
     pub fn lookup_key(&self, digest: &IdDigest) -> LookupKey {
-        let full = self.mac_of(&[digest.expose()]);
+        let mut mac = self.mac.clone();
+        mac.update(digest.expose());
+        let full = mac.finalize().into_bytes();
         let mut key = [0; 16];
         key.copy_from_slice(&full[..16]);
         LookupKey(key)
@@ -114,10 +116,11 @@ impl Pepper {
     /// A keyed fingerprint for another purpose; the label keeps it apart from lookup keys, which have none and are of
     /// exactly 32 bytes of input.
     pub fn fingerprint(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut all = Vec::with_capacity(parts.len() + 3);
-        all.extend([b"lostcard:fingerprint:v1:", label.as_bytes(), &[0u8] as &[u8]]);
-        all.extend(parts);
-        self.mac_of(&all)
+        let mut fingerprint = self.begin_fingerprint(label);
+        for part in parts {
+            fingerprint.update(part);
+        }
+        fingerprint.finish()
     }
 
     /// Whether the first bytes of a fingerprint are these, in a time that tells nothing of where they differ.
@@ -127,12 +130,37 @@ impl Pepper {
         first.len() >= 16 && first.len() <= expected.len() && std::hint::black_box(differing) == 0
     }
 
-    fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.mac.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+    /// The same for what is too long to be held in one piece.
+    pub fn begin_fingerprint(&self, label: &str) -> Fingerprint {
+        let mut fingerprint = Fingerprint(self.mac.clone());
+        fingerprint.update(b"lostcard:fingerprint:v1:");
+        fingerprint.update(label.as_bytes());
+        fingerprint.update(&[0]);
+        fingerprint
+    }
+}
+
+/// A keyed fingerprint in the making.
+pub struct Fingerprint(Hmac<Sha256>);
+
+impl Fingerprint {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether it is this one, in a time that does not tell how far they agree.
+    pub fn is(self, expected: &[u8; 32]) -> bool {
+        self.0.verify_slice(expected).is_ok()
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(redacted)")
     }
 }
 

@@ -1,9 +1,9 @@
-//! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`, readable by its owner alone.
+//! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`, readable by its owner alone (or root's, see `is_private`).
 //! Reads, makes and rotates files; what the keys do is in the sibling modules. Never prints what a file holds.
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -144,9 +144,10 @@ impl KeyFolder {
     }
 
     fn read_private(&self, path: &Path) -> Result<Zeroizing<String>, KeyError> {
-        let mode = fs::metadata(path).map_err(|error| self.io(error))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyError::TooOpen { path: path.to_owned(), mode: mode & 0o777 });
+        let metadata = fs::metadata(path).map_err(|error| self.io(error))?;
+        let mode = metadata.mode() & 0o777;
+        if !is_private(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
+            return Err(KeyError::TooOpen { path: path.to_owned(), mode });
         }
         Ok(Zeroizing::new(fs::read_to_string(path).map_err(|error| self.io(error))?))
     }
@@ -166,6 +167,13 @@ impl KeyFolder {
     fn io(&self, source: std::io::Error) -> KeyError {
         KeyError::Folder { path: self.0.clone(), source }
     }
+}
+
+/// A file of the process's own user is for that user alone. One of root's may be read by a group too: so systemd (an ACL shows as
+/// 0440) and Kubernetes (`fsGroup`) hand a secret to a service that is not root.
+fn is_private(mode: u32, owner: u32, user: u32) -> bool {
+    let others = if owner == 0 && user != 0 { 0o037 } else { 0o077 };
+    mode & others == 0
 }
 
 #[cfg(test)]
@@ -194,6 +202,25 @@ mod tests {
         let (_dir, folder) = folder();
         fs::set_permissions(folder.0.join("pepper-1.key"), fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(folder.secret(Purpose::Pepper), Err(KeyError::TooOpen { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_group_may_read_only_what_root_hands_to_a_service() {
+        const ROOT: u32 = 0;
+        const SERVICE: u32 = 65_532;
+        for (mode, owner, user, expected) in [
+            (0o600, SERVICE, SERVICE, true),
+            (0o400, ROOT, ROOT, true),
+            (0o440, ROOT, SERVICE, true),
+            (0o640, ROOT, SERVICE, true),
+            (0o440, SERVICE, SERVICE, false),
+            (0o440, ROOT, ROOT, false),
+            (0o444, ROOT, SERVICE, false),
+            (0o660, ROOT, SERVICE, false),
+            (0o404, SERVICE, SERVICE, false),
+        ] {
+            assert_eq!(is_private(mode, owner, user), expected, "{mode:o} of {owner} for {user}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::domain::client::Rate;
 use crate::redis_link::RedisLink;
 
 /// A node reserves what a client's rate gives in this time...
-const RESERVED_FOR: Duration = Duration::from_millis(50);
+const RESERVED_MS: u64 = 50;
 /// ... and forgets what it has not used after this one.
 const GRANT_LIFE: Duration = Duration::from_secs(1);
 
@@ -111,7 +111,7 @@ impl ClusterCell {
         let keys = [format!("{of}:client:{}", client.0.as_simple()), format!("{of}:organization")];
         let rate = client.1;
         let window_ms = u64::from(rate.per_seconds.get()) * 1000;
-        let chunk = u64::from(rate.requests.get()) * RESERVED_FOR.as_millis() as u64 / window_ms;
+        let chunk = u64::from(rate.requests.get()) * RESERVED_MS / window_ms;
         let chunk = u32::try_from(chunk).unwrap_or(u32::MAX).min(rate.requests.get());
         Arc::new(Self { cluster, clock, keys, rates: [rate, organization.1], chunk, grant: Mutex::default() })
     }

@@ -4,7 +4,6 @@
 //! Answers to requests with an `Idempotency-Key` are kept there in the same way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use redis::Script;
@@ -52,7 +51,7 @@ impl LocalCache {
 }
 
 /// How long Redis keeps what nobody writes again.
-const KEPT_FOR: Duration = Duration::from_hours(24);
+const KEPT_MS: u64 = 24 * 3600 * 1000;
 /// Writes to Redis under way at a time; what comes above that is not kept.
 const WRITES_MAX: usize = 64;
 /// Bytes of a MAC that are kept.
@@ -96,7 +95,7 @@ impl SharedCache {
         let ask = |mut connection| async move { get.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await };
         let mut values = self.link.call(ask).await.unwrap_or_default();
         values.resize(keys.len(), None);
-        names.iter().zip(values).map(|(name, value)| read_copy(self.open(epoch, name, value?)?.as_str())).collect()
+        names.iter().zip(values).map(|(name, value)| read_copy(self.open(epoch, name, &value?)?.as_str())).collect()
     }
 
     /// Keeps listings as they were at a sequence, in the background.
@@ -110,7 +109,7 @@ impl SharedCache {
                 let name = cache.name(&epoch, "listing", key.as_bytes());
                 let value = cache.seal(&epoch, &name, &write_copy(sequence, &listing));
                 let mut invocation = cache.keep_newer.prepare_invoke();
-                invocation.key(name).arg(value).arg(sequence).arg(KEPT_FOR.as_millis() as u64);
+                invocation.key(name).arg(value).arg(sequence).arg(KEPT_MS);
                 let kept = |mut connection| async move { invocation.invoke_async::<()>(&mut connection).await };
                 if cache.link.call(kept).await.is_none() {
                     return;
@@ -125,7 +124,7 @@ impl SharedCache {
         let mut get = redis::cmd("GET");
         get.arg(&name);
         let ask = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        let value = self.link.call(ask).await.flatten().and_then(|value| self.open(epoch, &name, value));
+        let value = self.link.call(ask).await.flatten().and_then(|value| self.open(epoch, &name, &value));
         let kept = value.and_then(|text| serde_json::from_str::<(String, u16, String, String)>(&text).ok());
         match kept {
             None => Remembered::Nothing,
@@ -147,7 +146,7 @@ impl SharedCache {
         let cache = Arc::clone(self);
         self.write(async move {
             let mut set = redis::cmd("SET");
-            set.arg(name).arg(value).arg("PX").arg(KEPT_FOR.as_millis() as u64);
+            set.arg(name).arg(value).arg("PX").arg(KEPT_MS);
             let kept = |mut connection| async move { set.query_async::<()>(&mut connection).await };
             cache.link.call(kept).await;
         });
@@ -175,9 +174,9 @@ impl SharedCache {
         format!("{};{text}", hex::encode(&mac[..MAC_BYTES]))
     }
 
-    fn open(&self, epoch: &str, name: &str, value: Vec<u8>) -> Option<String> {
+    fn open(&self, epoch: &str, name: &str, value: &[u8]) -> Option<String> {
         let genuine = || {
-            let value = str::from_utf8(&value).ok()?;
+            let value = str::from_utf8(value).ok()?;
             let (mac, text) = value.split_once(';')?;
             let mac = hex::decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
             let is_genuine = self.keyring.pepper().is_fingerprint("redis-value", &parts(epoch, name, text), &mac);
@@ -222,6 +221,8 @@ fn read_copy(text: &str) -> Option<Copy> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::civil::date;
 
     use super::*;
@@ -266,7 +267,7 @@ mod tests {
         let (folder, other_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cache_here = cache(&folder);
         let value = cache_here.seal("epoch", "name", "text");
-        assert_eq!(cache(&folder).open("epoch", "name", value.clone().into()).as_deref(), Some("text"));
+        assert_eq!(cache(&folder).open("epoch", "name", value.as_bytes()).as_deref(), Some("text"));
         for (epoch, name, value) in [
             ("another", "name", value.clone()),
             ("epoch", "another", value.clone()),
@@ -275,9 +276,9 @@ mod tests {
             ("epoch", "name", value[2..].to_owned()),
             ("epoch", "name", String::new()),
         ] {
-            assert_eq!(cache_here.open(epoch, name, value.into()), None);
+            assert_eq!(cache_here.open(epoch, name, value.as_bytes()), None);
         }
-        assert_eq!(cache_here.open("epoch", "name", vec![0xff; 40]), None);
-        assert_eq!(cache(&other_folder).open("epoch", "name", value.into()), None, "another service's key");
+        assert_eq!(cache_here.open("epoch", "name", &[0xff; 40]), None);
+        assert_eq!(cache(&other_folder).open("epoch", "name", value.as_bytes()), None, "another service's key");
     }
 }

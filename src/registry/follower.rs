@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::cache::{SharedCache, prefix};
+use super::saving::{self, Saving};
 use super::snapshot::{Filter, Snapshot};
 use super::{Registry, RegistryError};
 use crate::clock::Rfc3339;
@@ -23,6 +24,7 @@ use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 pub struct Follower {
     registry: Arc<Registry>,
     listener: Arc<dyn Listener>,
+    saving: Saving,
     rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
     failing: bool,
 }
@@ -35,13 +37,17 @@ impl fmt::Debug for Follower {
 
 impl Follower {
     pub fn new(registry: Arc<Registry>, listener: Arc<dyn Listener>) -> Self {
-        Self { registry, listener, rebuild: None, failing: false }
+        Self { registry, listener, saving: Saving::default(), rebuild: None, failing: false }
     }
 
-    /// Loads everything and catches up: after it the node may answer.
+    /// Loads everything, from local disk if it can, and catches up: after it the node may answer.
     pub async fn load(&mut self) -> Result<(), RegistryError> {
+        self.load_from(Source::DiskOrRows).await
+    }
+
+    async fn load_from(&mut self, source: Source) -> Result<(), RegistryError> {
         self.registry.store.join(self.registry.node).await?;
-        self.reload().await?;
+        self.reload(source).await?;
         self.listener.on_reload().await?;
         self.poll().await
     }
@@ -75,18 +81,19 @@ impl Follower {
     pub async fn turn(&mut self) -> Result<(), RegistryError> {
         let polled = self.poll().await;
         self.tend_rebuild().await;
+        self.saving.tend(&self.registry);
         polled
     }
 
     /// Asks for every change since the last poll and renews the lease.
     async fn poll(&mut self) -> Result<(), RegistryError> {
         let registry = Arc::clone(&self.registry);
-        // Before the question: a change committed after this moment may be missing from the answer, and the lease must
-        // run out before anybody relies on it.
-        let (asked_ns, asked_wall_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
-        let mut is_member;
+        let (mut asked_ns, mut asked_wall_ms, mut is_member);
         loop {
+            // Before the question, the last one where there are many pages: a change committed after this moment may be missing
+            // from the answer, and the lease must run out before anybody relies on it.
+            (asked_ns, asked_wall_ms) = (registry.clock.boot_ns(), registry.clock.now_ms());
             // A question that the network swallowed must not be waited for: another connection may get through.
             let page = registry.store.feed_after(snapshot.sequence, registry.node);
             let page =
@@ -102,7 +109,8 @@ impl Follower {
                     "the feed went back, has a gap or is another one: loading everything anew"
                 );
                 registry.metrics.epoch_changes.inc();
-                return Box::pin(self.load()).await;
+                // From rows: a gap that the feed has behind a saved filter would lead here again and again.
+                return Box::pin(self.load_from(Source::Rows)).await;
             }
             snapshot = snapshot.with_changes(&self.sort_out(&page.changes), expected);
             if expected == page.head {
@@ -179,22 +187,40 @@ impl Follower {
     }
 
     /// Forgets everything and reads it again.
-    async fn reload(&mut self) -> Result<(), RegistryError> {
+    async fn reload(&mut self, source: Source) -> Result<(), RegistryError> {
         self.rebuild = None;
         self.registry.snapshot.store(Arc::new(Snapshot::unknown()));
         self.registry.known.send_replace(0);
         self.registry.local.clear();
-        let (filter, epoch) = build_filter(&self.registry).await?;
-        info!(numbers = filter.keys(), sequence = filter.built_at, "registry loaded");
+        let saved = match source {
+            Source::DiskOrRows => saving::restore(&self.registry).await?,
+            Source::Rows => None,
+        };
+        let is_saved = saved.is_some();
+        let (filter, epoch) = match saved {
+            Some(saved) => (saved.filter, saved.epoch),
+            None => build_filter(&self.registry).await?,
+        };
+        info!(numbers = filter.keys(), sequence = filter.built_at, from_disk = is_saved, "registry loaded");
         let loaded = Snapshot {
             sequence: filter.built_at,
             filter: Arc::new(filter),
             epoch: Arc::from(epoch),
             ..Snapshot::unknown()
         };
+        if is_saved {
+            self.saving.is_saved(&loaded);
+        }
         self.registry.snapshot.store(Arc::new(loaded));
         Ok(())
     }
+}
+
+/// What a node may load the registry from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    DiskOrRows,
+    Rows,
 }
 
 async fn build_filter(registry: &Registry) -> Result<(Filter, String), RegistryError> {

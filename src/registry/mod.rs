@@ -4,8 +4,10 @@
 
 pub mod cache;
 mod confirmations;
+pub mod disk;
 pub mod follower;
 mod membership;
+mod saving;
 pub mod snapshot;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use cache::{Copy, LocalCache, SharedCache};
 use confirmations::Confirmations;
+use disk::FilterFolder;
 use membership::Membership;
 use snapshot::{Presence, Snapshot};
 
@@ -89,6 +92,8 @@ pub struct Registry {
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
     shared: Option<Arc<SharedCache>>,
+    /// Where the filter is saved.
+    folder: Arc<FilterFolder>,
     /// This node, among those that may hold a lease.
     node: Uuid,
     /// Wakes the follower before its next turn.
@@ -113,9 +118,11 @@ impl Registry {
         clock: Clock,
         store: Store,
         shared: Option<Arc<SharedCache>>,
+        folder: FilterFolder,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            folder: Arc::new(folder),
             local: LocalCache::new(options.listings_max),
             snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
             node: random::uuid_v7(clock.now_ms()),

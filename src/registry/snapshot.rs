@@ -34,12 +34,16 @@ impl Hasher for Uniform {
 /// The sequence of the last change of each number since the filter was built.
 pub type RecentChanges = HashMap<u64, u64, BuildHasherDefault<Uniform>>;
 
+/// How many numbers a part of the filter holds, about. While xorf builds one it takes 24 bytes a number beside prefixes and
+/// result; in parts that is 25 MB, however many numbers there are.
+const PART_KEYS: usize = 1 << 20;
+
 /// An immutable set of listed numbers: says "absent" for certain, "present" with an error of 2^-16.
 #[derive(Debug)]
 pub struct Filter {
-    /// None where nothing is listed: a fuse filter needs at least one key.
-    fuse: Option<BinaryFuse16>,
-    keys: usize,
+    /// Each holds an equal range of prefixes; none where nothing is listed.
+    parts: Box<[BinaryFuse16]>,
+    keys: u64,
     /// The filter holds every number listed at this sequence.
     pub built_at: u64,
 }
@@ -50,26 +54,47 @@ pub struct Filter {
 pub struct FilterError;
 
 impl Filter {
-    /// Builds from unsorted prefixes with repeats. Costs seconds for 10^7: not for a worker.
-    pub fn build(mut prefixes: Vec<u64>, built_at: u64) -> Result<Self, FilterError> {
+    /// Builds from unsorted prefixes with repeats, in their own memory. Costs seconds for 10^7: not for a worker.
+    pub fn build(prefixes: Vec<u64>, built_at: u64) -> Result<Self, FilterError> {
+        Self::build_in_parts(prefixes, built_at, PART_KEYS)
+    }
+
+    pub(super) fn build_in_parts(mut prefixes: Vec<u64>, built_at: u64, part_keys: usize) -> Result<Self, FilterError> {
         prefixes.sort_unstable();
         prefixes.dedup();
-        let keys = prefixes.len();
-        let fuse = match keys {
-            0 => None,
-            _ => Some(BinaryFuse16::try_from(&prefixes).map_err(|_| FilterError)?),
-        };
-        Ok(Self { fuse, keys, built_at })
+        let count = prefixes.len().div_ceil(part_keys);
+        let mut parts = Vec::with_capacity(count);
+        let mut rest = prefixes.as_slice();
+        for part in 0..count {
+            let (own, others) = rest.split_at(rest.partition_point(|prefix| part_of(*prefix, count) <= part));
+            parts.push(BinaryFuse16::try_from(own).map_err(|_| FilterError)?);
+            rest = others;
+        }
+        Ok(Self::from_parts(parts, prefixes.len() as u64, built_at))
+    }
+
+    /// A filter that was built before; the parts are its own, in their order.
+    pub(super) fn from_parts(parts: Vec<BinaryFuse16>, keys: u64, built_at: u64) -> Self {
+        Self { parts: parts.into_boxed_slice(), keys, built_at }
+    }
+
+    pub(super) fn parts(&self) -> &[BinaryFuse16] {
+        &self.parts
     }
 
     /// How many numbers it holds.
-    pub fn keys(&self) -> usize {
+    pub fn keys(&self) -> u64 {
         self.keys
     }
 
-    fn may_hold(&self, prefix: u64) -> bool {
-        self.fuse.as_ref().is_some_and(|fuse| fuse.contains(&prefix))
+    pub(super) fn may_hold(&self, prefix: u64) -> bool {
+        self.parts.get(part_of(prefix, self.parts.len())).is_some_and(|part| part.contains(&prefix))
     }
+}
+
+/// Which of so many equal ranges a prefix falls into. Prefixes are uniform, so the parts are of one size.
+fn part_of(prefix: u64, parts: usize) -> usize {
+    usize::try_from((u128::from(prefix) * parts as u128) >> 64).unwrap_or(0)
 }
 
 /// The whole of a node's knowledge.
@@ -99,7 +124,7 @@ impl Snapshot {
     /// A snapshot that knows nothing and never held a lease.
     pub fn unknown() -> Self {
         Self {
-            filter: Arc::new(Filter { fuse: None, keys: 0, built_at: 0 }),
+            filter: Arc::new(Filter::from_parts(Vec::new(), 0, 0)),
             recent: Arc::default(),
             sequence: 0,
             lease_until_ns: 0,
@@ -127,13 +152,12 @@ impl Snapshot {
         }
     }
 
-    /// The same knowledge with changes applied, the last of them being `sequence`.
+    /// The same knowledge with changes applied, the last of them being `sequence`. What is shared is copied once; page after page
+    /// of a long feed then goes into the copy.
     #[must_use]
     pub fn with_changes(mut self, changed: &[(u64, u64)], sequence: u64) -> Self {
         if !changed.is_empty() {
-            let mut recent = RecentChanges::clone(&self.recent);
-            recent.extend(changed.iter().copied());
-            self.recent = Arc::new(recent);
+            Arc::make_mut(&mut self.recent).extend(changed.iter().copied());
         }
         self.sequence = sequence;
         self
@@ -142,10 +166,8 @@ impl Snapshot {
     /// The same knowledge over a newer filter: the changes that it holds already are dropped.
     #[must_use]
     pub fn with_filter(mut self, filter: Arc<Filter>) -> Self {
-        let mut recent = RecentChanges::clone(&self.recent);
-        recent.retain(|_, changed_at| *changed_at > filter.built_at);
-        recent.shrink_to_fit();
-        self.recent = Arc::new(recent);
+        let later = self.recent.iter().filter(|(_, changed_at)| **changed_at > filter.built_at);
+        self.recent = Arc::new(later.map(|(prefix, changed_at)| (*prefix, *changed_at)).collect());
         self.filter = filter;
         self
     }
@@ -169,6 +191,26 @@ mod tests {
         assert!(!Snapshot::unknown().is_leased(0));
     }
 
+    #[test]
+    fn pages_of_a_long_feed_are_applied_without_copying_what_came_before() {
+        let first = Snapshot::unknown().with_changes(&[(1, 1)], 1);
+        let at = Arc::as_ptr(&first.recent);
+        let second = first.with_changes(&[(2, 2)], 2);
+        assert_eq!((Arc::as_ptr(&second.recent), second.recent.len()), (at, 2));
+        let later = second.clone().with_changes(&[(3, 3)], 3);
+        assert_eq!((second.recent.len(), later.recent.len()), (2, 3), "what is published stays as it is");
+    }
+
+    #[test]
+    fn parts_hold_what_is_theirs_even_where_one_is_empty() {
+        let prefixes = vec![0, 1, 2, u64::MAX - 1, u64::MAX];
+        let filter = Filter::build_in_parts(prefixes.clone(), 1, 1).unwrap();
+        assert_eq!((filter.parts().len(), filter.keys()), (5, 5));
+        assert!(prefixes.iter().all(|prefix| filter.may_hold(*prefix)));
+        let others = (0..100_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5555);
+        assert!(others.filter(|prefix| filter.may_hold(*prefix)).count() < 20, "about one in 65,536");
+    }
+
     proptest! {
         /// Invariants 1 and 12: whatever is built and applied in whatever order, no listed number is absent, and a copy is
         /// asked to be at least as new as the number's last change.
@@ -177,9 +219,10 @@ mod tests {
             base in proptest::collection::vec(0_u64..500, 0..200),
             changes in proptest::collection::vec(0_u64..500, 0..100),
             rebuilt_after in 0_usize..100,
+            part_keys in 1_usize..50,
         ) {
             let start = base.len() as u64;
-            let filter = Filter::build(base.iter().map(|n| key(*n).prefix()).collect(), start).unwrap();
+            let filter = Filter::build_in_parts(base.iter().map(|n| key(*n).prefix()).collect(), start, part_keys).unwrap();
             let mut snapshot = Snapshot { filter: Arc::new(filter), sequence: start, ..Snapshot::unknown() };
             let mut last_change = std::collections::HashMap::new();
             for (n, change) in changes.iter().enumerate() {

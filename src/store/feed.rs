@@ -3,6 +3,7 @@
 //! What a follower does with the changes is in `registry`.
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ pub enum ChangeKind {
     Organization,
     /// A token was revoked; the subject is its fingerprint.
     Token,
-    /// A node joined; the subject is its id.
+    /// A node joined, or a mark was put ([`Mark`]); the subject is the id of either.
     Node,
 }
 
@@ -57,6 +58,23 @@ pub struct FeedPage {
     /// Whether the asking node is registered and unmarked: only then may it take a lease.
     pub is_member: bool,
     pub changes: Vec<Change>,
+}
+
+/// A row of the feed with an id drawn for it, which no other history of a store has: where it stands, all before it is what it
+/// was. A store that was restored and went on differently has the same epoch, but not the marks put since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub sequence: u64,
+    pub id: Uuid,
+}
+
+/// The feed as it is asked about a mark.
+#[derive(Debug)]
+pub struct Marked {
+    pub epoch: String,
+    pub head: u64,
+    /// Whether the mark stands where it was put.
+    pub has_mark: bool,
 }
 
 /// Whoever remembers things that change through the feed beside listings.
@@ -100,6 +118,29 @@ impl Store {
             }
         }
         Ok(FeedPage { epoch, head, is_member, changes })
+    }
+
+    /// Puts a mark. It is of the kind that nodes of every version read and ignore.
+    pub async fn put_mark(&self, id: Uuid) -> Result<Mark, StoreError> {
+        let mut tx = self.begin().await?;
+        let sequence = tx.record_change(ChangeKind::Node, id.as_bytes()).await?;
+        tx.commit().await?;
+        Ok(Mark { sequence, id })
+    }
+
+    /// Looks for a mark, in one statement with epoch and head.
+    pub async fn find_mark(&self, mark: &Mark) -> Result<Marked, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT h.seq AS head, {} AS epoch, \
+             (SELECT COUNT(*) FROM feed WHERE seq = $1 AND subject = $2) AS marks FROM feed_head h",
+            self.dialect.epoch()
+        )))
+        .bind(as_i64(mark.sequence))
+        .bind(mark.id.as_bytes().as_slice())
+        .fetch_one(&mut *self.connection().await?)
+        .await?;
+        let has_mark = get_u64(&row, "marks")? == 1;
+        Ok(Marked { epoch: row.try_get("epoch")?, head: get_u64(&row, "head")?, has_mark })
     }
 
     /// Head, number of rows and greatest sequence: equal, or the feed has a gap.

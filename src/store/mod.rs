@@ -133,10 +133,6 @@ impl Store {
         self.pool.close().await;
     }
 
-    async fn begin_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.begin_with(self.dialect.begin_read()).await
-    }
-
     async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
         let pool = self.pool.clone();
         let begun = self.runtime.spawn(async move { pool.begin_with(statement).await });
@@ -149,6 +145,15 @@ impl Store {
         let pool = self.pool.clone();
         let acquired = self.runtime.spawn(async move { pool.acquire().await });
         Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// Begins a transaction that reads the store at one moment, with time to read all of it.
+    async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
+        if let Some(setting) = self.dialect.long_read_setting() {
+            tx.execute(setting).await?;
+        }
+        Ok(tx)
     }
 
     async fn ensure_head(&self) -> Result<(), StoreError> {

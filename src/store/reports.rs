@@ -138,12 +138,18 @@ impl Store {
     }
 
     /// The filter's 64 bits of every listed number, with the head of the feed at the same moment. Not sorted, with repeats.
+    /// Counted first, so that they are held once: a list that grows holds all of them twice while it moves.
     pub async fn listed_prefixes(&self) -> Result<(u64, String, Vec<u64>), StoreError> {
         use futures_util::TryStreamExt;
-        let mut tx = self.begin_read().await?;
-        let head = format!("SELECT h.seq AS seq, {} AS epoch FROM feed_head h", self.dialect.epoch());
+        let mut tx = self.begin_long_read().await?;
+        let head = format!(
+            "SELECT h.seq AS seq, {} AS epoch, \
+             (SELECT COUNT(*) FROM loss_reports) + (SELECT COUNT(*) FROM replacements) AS rows_max FROM feed_head h",
+            self.dialect.epoch()
+        );
         let head = sqlx::query(sqlx::AssertSqlSafe(head)).fetch_one(&mut *tx).await?;
-        let mut prefixes = Vec::new();
+        let rows_max = usize::try_from(get_u64(&head, "rows_max")?).map_err(|_| StoreError::Corrupt("rows_max"))?;
+        let mut prefixes = Vec::with_capacity(rows_max);
         for query in
             ["SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements"]
         {

@@ -99,6 +99,17 @@ impl TestApp {
         Self::start(folder, self.config.clone(), clock, store, Arc::new(keyring), hotel, police).await
     }
 
+    /// Stops the node, lets its folder be changed, and starts another on it.
+    pub(crate) async fn restart(self, change: impl AsyncFnOnce(&Config)) -> Self {
+        let (folder, config, clock) = (Arc::clone(&self.folder), self.config.clone(), self.clock.clone());
+        let (hotel, police) = (self.hotel.clone(), self.police.clone());
+        self.store.close().await;
+        self.stop().await;
+        change(&config).await;
+        let (store, keyring) = app::open(&config).await.unwrap();
+        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
+    }
+
     async fn start(
         folder: Arc<TempDir>,
         config: Config,
@@ -240,6 +251,13 @@ impl TestApp {
 
     pub(crate) async fn metrics(&self) -> String {
         self.http.get(format!("http://{}/metrics", self.metrics_address)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The value of a counter or gauge; 0 where it was never counted.
+    pub(crate) async fn metric(&self, name_and_labels: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let value = |line: &str| line.strip_prefix(name_and_labels)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(value).unwrap_or(0)
     }
 
     pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {

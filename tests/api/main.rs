@@ -22,7 +22,13 @@ mod pages;
 mod raw;
 mod receipts;
 mod recipes;
+mod redis;
 mod replacements;
 mod reports;
 mod secrecy;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+mod servers;
+mod shared_limits;
+mod snapshots;
 mod tokens;

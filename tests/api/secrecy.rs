@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::bodies::{check_of, digest_bytes, digest_of, random_number, report_of, with};
 use crate::child::{self, Server, run_json};
-use crate::helpers::Answer;
+use crate::helpers::{Answer, eventually};
 use crate::raw;
 
 const ISSUER: &str = "http://lostcard.test";
@@ -242,11 +242,15 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     assert!(data.join("lostcard.db-wal").exists(), "the log of the database is searched too");
     let log = scenario.server.log();
     let errors = format!("{:?}", scenario.errors);
+    let saved = data.join("snapshot/filter");
+    let saved = &saved;
+    eventually("the filter is saved", || async move { saved.exists() }).await;
     let Scenario { server, numbers, client_id, token, .. } = scenario;
     drop(server);
     let places = [
         ("the database", while_serving),
         ("the database of the ended process", database(&data)),
+        ("the saved filter", std::fs::read(saved).unwrap()),
         ("the log", log.into_bytes()),
         ("the metrics", metrics.into_bytes()),
         ("an error", errors.into_bytes()),
@@ -259,8 +263,9 @@ async fn no_number_and_no_digest_is_found_anywhere() {
         assert!(!holds(text, token.as_bytes()), "{place} holds a token");
     }
     // The search finds what is there: each place was written, and read where it was written.
-    let [database, closed, log, metrics, errors] = places.map(|(_, text)| text);
+    let [database, closed, filter, log, metrics, errors] = places.map(|(_, text)| text);
     assert!(holds(&database, client_id.as_bytes()) && holds(&closed, client_id.as_bytes()));
+    assert!(holds(&filter, b"lostcard filter"));
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
 }

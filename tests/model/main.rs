@@ -133,7 +133,6 @@ const FAILOVER_ALONE: World =
 const SYNCHRONOUS: World = World {
     name: "a failover that loses nothing",
     writers: &[(0, Change::Report)],
-    feed_max: 3,
     may: &[May::Replicate, May::ReplicateInStep],
     ..FAILOVER
 };

@@ -4,7 +4,7 @@
 
 use crate::checking::check_keeps_copy;
 use crate::following::{leave, load, poll_asks, rebuild_reads, replicate};
-use crate::state::{Change, Check, FEED_MAX, NODES, Node, Phase, Poll, Row, Snapshot, State, Store, WRITERS, Writer};
+use crate::state::{Change, Check, FEED_MAX, Node, Phase, Poll, Row, Snapshot, State, Store, WRITERS, Writer};
 use crate::writing::acknowledge_at_once;
 
 /// The protocol as built, or one shortcut.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lostcard::crypto::random;
 use lostcard::store::Store;
-use lostcard::store::feed::{ChangeKind, PAGE_CHANGES_MAX};
+use lostcard::store::feed::{ChangeKind, Mark, PAGE_CHANGES_MAX};
 
 use crate::backend::Database;
 use crate::records::{feed_after, key, write};
@@ -107,6 +107,23 @@ pub(crate) async fn a_long_feed_comes_in_pages(database: &Database) {
     assert_eq!((rest.changes.len(), rest.head), (7, page_max + 7));
     let all = first.changes.iter().chain(&rest.changes).map(|change| change.subject.as_slice());
     assert!(all.eq(subjects.iter().copied()), "each change once, in order");
+}
+
+pub(crate) async fn a_mark_is_found_where_it_was_put_and_nowhere_else(database: &Database) {
+    let store = database.open().await;
+    let id = uuid::Uuid::from_bytes(random::bytes());
+    let mark = store.put_mark(id).await.unwrap();
+    write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
+    let found = store.find_mark(&mark).await.unwrap();
+    assert_eq!((mark.sequence, found.head, found.has_mark), (1, 2, true));
+    assert_eq!(found.epoch, feed_after(&store, 0).await.epoch);
+    for other in [
+        Mark { sequence: 2, ..mark },
+        Mark { sequence: 3, ..mark },
+        Mark { id: uuid::Uuid::from_bytes(random::bytes()), ..mark },
+    ] {
+        assert!(!store.find_mark(&other).await.unwrap().has_mark);
+    }
 }
 
 pub(crate) async fn changes_keep_their_kind_and_subject(database: &Database) {

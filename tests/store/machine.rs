@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use lostcard::clock::{Clock, beijing_date};
-use lostcard::crypto::digest::LookupKey;
+use lostcard::crypto::digest::{LookupKey, Pepper};
 use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::report::{ReportState, WithdrawalReason};
+use lostcard::registry::disk::FilterFolder;
 use lostcard::registry::follower::Follower;
 use lostcard::registry::{Finding, Registry, RegistryOptions};
 use lostcard::store::feed::{Change, ChangeKind, Listener};
@@ -23,6 +24,7 @@ use lostcard::telemetry::Metrics;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::backend::Database;
@@ -73,6 +75,8 @@ struct Machine {
     keys: [LookupKey; NUMBERS],
     organization: Uuid,
     oracle: Oracle,
+    /// What registries start from again.
+    saved: TempDir,
     last_request: Option<(IdempotentRequest, StoredAnswer)>,
     now_ms: i64,
 }
@@ -91,6 +95,7 @@ impl Machine {
             keys: std::array::from_fn(|_| key()),
             organization,
             oracle: Oracle::new(NUMBERS, head),
+            saved: tempfile::tempdir().unwrap(),
             last_request: None,
             now_ms: NOW_MS,
         };
@@ -113,12 +118,15 @@ impl Machine {
         let options = RegistryOptions { lease: LEASE, listings_max: 2, rebuild_after: 3, ..RegistryOptions::default() };
         let metrics = Arc::new(Metrics::new().unwrap());
         let (clock, store) = (self.clock.clone(), self.stores[on].clone());
-        let registry = Arc::new(Registry::new(options, clock.clone(), store, None, metrics));
+        let folder = FilterFolder::new(self.saved.path().join(on.to_string()), Pepper::new(1, &[7; 32]));
+        let registry = Arc::new(Registry::new(options, clock.clone(), store, None, folder, metrics));
         let slow = Arc::new(Slow { clock, ms: AtomicU64::new(0) });
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&slow) as Arc<dyn Listener>);
+        // Before it loads: the mark of a filter that is being saved may come at any time.
+        let floor = self.head().await;
         follower.load().await.unwrap();
         self.members.push(registry.node());
-        let (floor, lease_until_ns) = (self.head().await, self.clock.boot_ns() + 1_000_000_000);
+        let lease_until_ns = self.clock.boot_ns() + 1_000_000_000;
         self.running[on] = Some(Running { registry, follower, slow, floor, lease_until_ns, is_marked: false, told: 0 });
     }
 
@@ -126,9 +134,10 @@ impl Machine {
         let asked_ns = self.clock.boot_ns();
         if let Some(running) = &mut self.running[on] {
             running.slow.ms.store(slowly_ms, Ordering::SeqCst);
+            let (floor, ..) = self.stores[on].feed_totals().await.unwrap();
             running.follower.turn().await.unwrap();
             running.slow.ms.store(0, Ordering::SeqCst);
-            running.floor = self.stores[on].feed_totals().await.unwrap().0;
+            running.floor = floor;
             // One that has to join asks anew.
             let asked_ns = if std::mem::take(&mut running.is_marked) { self.clock.boot_ns() } else { asked_ns };
             running.lease_until_ns = asked_ns + 1_000_000_000;

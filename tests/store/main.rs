@@ -38,6 +38,7 @@ macro_rules! contract {
             feed::concurrent_writers_leave_no_gap
             feed::a_transaction_that_is_dropped_takes_no_sequence
             feed::a_long_feed_comes_in_pages
+            feed::a_mark_is_found_where_it_was_put_and_nowhere_else
             feed::changes_keep_their_kind_and_subject
             feed::what_is_committed_is_there_after_a_reopening
             reports::a_report_is_found_by_its_own_organization_alone
