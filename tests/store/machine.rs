@@ -33,7 +33,7 @@ use crate::oracle::Oracle;
 use crate::records::{NOW_MS, TODAY, key, office, replacement, report, stored_organization};
 
 const CASES: usize = 40;
-const LEASE: Duration = Duration::from_millis(1000);
+const LEASE: Duration = Duration::from_secs(1);
 
 /// Takes its time over the first change that is no listing, where a poll is between answer and lease.
 #[derive(Debug)]
