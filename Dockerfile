@@ -1,7 +1,8 @@
 # The service in a small image: the binary and the C runtime it links, no shell, not root.
 #
 #   docker build -t lostcard .
-#   docker run -p 8080:8080 -v lostcard:/var/lib/lostcard lostcard
+#   docker run -p 8080:8080 -v lostcard:/var/lib/lostcard lostcard      one node
+#   deploy/compose/compose.yaml                                         several
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -19,13 +20,15 @@ COPY . .
 RUN find src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package lostcard \
     && install -D target/release/lostcard /out/usr/local/bin/lostcard \
-    && install -d -m 0700 /out/var/lib/lostcard
+    && install -d -m 0700 /out/var/lib/lostcard /out/keys
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="lostcard" \
       org.opencontainers.image.description="Tells organizations that must check identity cards whether a card has been reported lost, stolen or replaced" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build --chown=65532:65532 /out/var/lib/lostcard /var/lib/lostcard
+# For a volume or a secret of keys (LOSTCARD_KEYS=/keys): a new volume takes over this folder's owner.
+COPY --from=build --chown=65532:65532 /out/keys /keys
 COPY --from=build /out/usr/local/bin/lostcard /usr/local/bin/lostcard
 # The keys lie beside the data unless told otherwise. In production point LOSTCARD_KEYS at a mounted
 # secret: a copy of the data volume must not hold the keys that open it.

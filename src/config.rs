@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use figment::Figment;
@@ -13,9 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::OutsideIssuer;
 use crate::domain::client::Rate;
+use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::store::StoreOptions;
-use crate::telemetry::LogLevel;
+use crate::telemetry::{LogLevel, Metrics};
 
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// The store; `lostcard.db` in the data folder if absent.
     pub database_url: Option<String>,
+    /// Redis or Valkey, which all nodes share; none if absent.
+    pub redis_url: Option<String>,
     pub listen: SocketAddr,
     /// Metrics have a listener of their own.
     pub metrics_listen: SocketAddr,
@@ -43,6 +47,7 @@ pub struct Config {
     pub limits: Limits,
     pub registry: Registry,
     pub store: Store,
+    pub redis: Redis,
     pub tokens: Tokens,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
@@ -78,6 +83,14 @@ pub struct Registry {
 pub struct Store {
     pub connections_max: u32,
     pub acquire_timeout_ms: u64,
+    pub commit_timeout_ms: u64,
+}
+
+/// Bounds of Redis.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    pub timeout_ms: u64,
 }
 
 /// Bounds of access tokens.
@@ -97,6 +110,8 @@ pub struct Overrides {
     pub keys: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +149,10 @@ store_timeout_ms = 250
 [store]
 connections_max = 8
 acquire_timeout_ms = 250
+commit_timeout_ms = 2000
+
+[redis]
+timeout_ms = 50
 
 [tokens]
 lifetime_seconds = 600
@@ -184,6 +203,12 @@ impl Config {
         check((10..=10_000).contains(&registry.store_timeout_ms), "registry.store_timeout_ms must be 10 to 10000")?;
         check((1..=1000).contains(&self.store.connections_max), "store.connections_max must be 1 to 1000")?;
         check((10..=60_000).contains(&self.store.acquire_timeout_ms), "store.acquire_timeout_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.store.commit_timeout_ms), "store.commit_timeout_ms must be 100 to 60000")?;
+        check(
+            self.redis_url.as_deref().is_none_or(is_redis_url),
+            "redis_url must be redis://, rediss:// or valkey:// with one server, or redis-cluster:// with host:port,host:port",
+        )?;
+        check((5..=1000).contains(&self.redis.timeout_ms), "redis.timeout_ms must be 5 to 1000")?;
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
@@ -260,7 +285,14 @@ impl Config {
             url: self.database_url.clone(),
             connections_max: self.store.connections_max,
             acquire_timeout: Duration::from_millis(self.store.acquire_timeout_ms),
+            commit_timeout: Duration::from_millis(self.store.commit_timeout_ms),
         }
+    }
+
+    /// The link to Redis, if one is wanted.
+    pub fn redis_link(&self, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, RedisUrlError> {
+        let timeout = Duration::from_millis(self.redis.timeout_ms);
+        self.redis_url.as_deref().map(|url| RedisLink::new(url, timeout, Arc::clone(metrics))).transpose()
     }
 
     pub fn default_rates(&self) -> DefaultRates {
@@ -302,6 +334,9 @@ mod tests {
             "[tokens]\nlifetime_seconds = 1",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
+            "redis_url = \"cache.example:6379\"",
+            "redis_url = \"rediss://cache.example/#insecure\"",
+            "[redis]\ntimeout_ms = 0",
             "[[issuers]]\nissuer = \"x\"\naudience = \"y\"",
             "[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"http://login.example/jwks.json\"",
             "[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"https://user:pw@login.example/jwks.json\"",

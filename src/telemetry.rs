@@ -49,6 +49,7 @@ pub struct Metrics {
     pub check_seconds: Histogram,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
+    pub lookups_redis: IntCounter,
     pub lookups_store: IntCounter,
     pub lookups_failed: IntCounter,
     pub reports: IntCounter,
@@ -62,9 +63,20 @@ pub struct Metrics {
     pub feed_sequence: IntGauge,
     pub filter_keys: IntGauge,
     pub recent_changes: IntGauge,
+    resident_memory: IntGauge,
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
+    pub nodes: IntGauge,
+    pub publications_by_lease: IntCounter,
+    pub redis_answered: IntCounter,
+    pub redis_failed: IntCounter,
+    pub redis_timed_out: IntCounter,
+    pub redis_skipped: IntCounter,
+    pub redis_not_genuine: IntCounter,
+    pub redis_breaker_open: IntGauge,
+    pub answers_repeated_by_redis: IntCounter,
+    pub wakes: IntCounter,
     pub filter_file_reads: IntCounterVec,
     pub filter_file_writes: IntCounterVec,
 }
@@ -78,6 +90,8 @@ impl Metrics {
         let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
         let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
         let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
+        let redis =
+            family("redis_calls_total", "Calls to Redis, by outcome; skipped while the breaker is open.", "outcome")?;
         let seconds = HistogramOpts::new("check_seconds", "Time from a single check's head to its answer, in seconds.")
             .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
         Ok(Self {
@@ -90,6 +104,7 @@ impl Metrics {
             check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
             lookups_filter: lookups.with_label_values(&["filter"]),
             lookups_local: lookups.with_label_values(&["local"]),
+            lookups_redis: lookups.with_label_values(&["redis"]),
             lookups_store: lookups.with_label_values(&["store"]),
             lookups_failed: lookups.with_label_values(&["failed"]),
             reports: counter("reports_total", "Loss reports acknowledged.")?,
@@ -106,12 +121,29 @@ impl Metrics {
             feed_sequence: gauge("feed_sequence", "The registry sequence this node knows.")?,
             filter_keys: gauge("filter_keys", "Numbers in this node's filter.")?,
             recent_changes: gauge("recent_changes", "Changes since the filter was built.")?,
+            resident_memory: gauge("resident_memory_bytes", "Memory of this process that is in RAM.")?,
             lease_as_of_ms: gauge("lease_as_of_milliseconds", "Wall time of the last poll that renewed the lease.")?,
             follower_failures: counter("follower_failures_total", "Polls of the feed that failed.")?,
             epoch_changes: counter(
                 "epoch_changes_total",
                 "Full reloads because the feed went back or changed its epoch.",
             )?,
+            nodes: gauge("nodes", "Nodes that serve from this store, as this one knows.")?,
+            publications_by_lease: counter(
+                "publications_by_lease_total",
+                "Changes published only when the leases had run out: a node was not heard of.",
+            )?,
+            redis_answered: redis.with_label_values(&["answered"]),
+            redis_failed: redis.with_label_values(&["failed"]),
+            redis_timed_out: redis.with_label_values(&["timed_out"]),
+            redis_skipped: redis.with_label_values(&["skipped"]),
+            redis_not_genuine: counter("redis_not_genuine_total", "Values in Redis that this service did not write.")?,
+            redis_breaker_open: gauge("redis_breaker_open", "1 while Redis is not asked because it failed.")?,
+            answers_repeated_by_redis: counter(
+                "answers_repeated_by_redis_total",
+                "Repetitions of a request that were answered from Redis.",
+            )?,
+            wakes: counter("wakes_total", "Wake-ups by other nodes.")?,
             filter_file_reads: family(
                 "filter_file_reads_total",
                 "Saved filters looked for when the registry was loaded: used, none, or why one was refused.",
@@ -133,6 +165,7 @@ impl Metrics {
 
     /// The text exposition (Prometheus text format 0.0.4).
     pub fn render(&self) -> String {
+        self.resident_memory.set(resident_bytes());
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -140,6 +173,13 @@ impl Metrics {
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+/// What Linux tells of this process (proc(5), `VmRSS` in kB); 0 where it does not.
+fn resident_bytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<i64>().ok()).unwrap_or_default() * 1024
 }
 
 /// A duration as histograms count it.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::client::{Rate, Scopes};
+use crate::limits::cluster::{Cluster, ClusterCell};
 use crate::limits::{CallerLimits, Limit, LimitName};
 use crate::store::clients::Proof;
 use crate::store::{Store, StoreError};
@@ -40,6 +41,8 @@ pub struct Directory {
     store: Store,
     clock: Clock,
     defaults: DefaultRates,
+    /// What all nodes count together; None without Redis.
+    cluster: Option<Arc<Cluster>>,
     clients: Cache<Uuid, Arc<ClientEntry>>,
     organization_limits: Cache<Uuid, Arc<Limit>>,
     /// Grows with every change, so that a read which began before one is not kept.
@@ -47,11 +50,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub fn new(store: Store, clock: Clock, defaults: DefaultRates) -> Self {
+    pub fn new(store: Store, clock: Clock, defaults: DefaultRates, cluster: Option<Arc<Cluster>>) -> Self {
         Self {
             store,
             clock,
             defaults,
+            cluster,
             clients: Cache::new(ENTRIES_MAX),
             organization_limits: Cache::new(ENTRIES_MAX),
             changes: AtomicU64::new(0),
@@ -83,7 +87,13 @@ impl Directory {
         let organization = organization.ok_or(StoreError::Corrupt("clients.organization_id"))?;
         let proofs = self.store.list_proofs(client_id).await?;
         let shared = self.organization_limit(organization.organization_id, organization.rate);
-        let limits = CallerLimits::new(client.rate.unwrap_or(self.defaults.client), shared, &self.clock);
+        let rate = client.rate.unwrap_or(self.defaults.client);
+        let mut limits = CallerLimits::new(rate, shared, &self.clock);
+        if let Some(cluster) = &self.cluster {
+            let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
+            let (client, organization) = ((client_id, rate), (organization.organization_id, organization_rate));
+            limits = limits.shared_by(ClusterCell::new(Arc::clone(cluster), self.clock.clone(), client, organization));
+        }
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,

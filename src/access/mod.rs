@@ -9,7 +9,7 @@ pub mod tokens;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
+use crate::limits::cluster::Cluster;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -34,6 +35,8 @@ pub struct AccessOptions {
     pub issuer: String,
     pub token_lifetime_s: i64,
     pub rates: DefaultRates,
+    /// Where limits are counted for all nodes; None: each for itself.
+    pub cluster: Option<Arc<Cluster>>,
     /// Verified tokens remembered at a time.
     pub tokens_max: usize,
 }
@@ -115,6 +118,8 @@ pub struct Access {
     revoked: ArcSwap<HashSet<[u8; 32]>>,
     /// Grows whenever verified tokens are forgotten.
     generation: AtomicU64,
+    /// When the key folder was last read for a token's sake, in seconds.
+    keys_sought_s: AtomicI64,
 }
 
 impl Access {
@@ -127,12 +132,13 @@ impl Access {
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Self {
-            directory: Directory::new(store.clone(), clock.clone(), options.rates),
+            directory: Directory::new(store.clone(), clock.clone(), options.rates, options.cluster.clone()),
             verified: Cache::new(options.tokens_max),
             verifier: ClientVerifier::default(),
             issuers: ArcSwap::from_pointee(Vec::new()),
             revoked: ArcSwap::from_pointee(HashSet::new()),
             generation: AtomicU64::new(0),
+            keys_sought_s: AtomicI64::new(0),
             options,
             clock,
             store,
@@ -157,6 +163,20 @@ impl Access {
         let known = outside.iter().filter(|one| now_s - one.loaded_s < OUTSIDE_KEYS_S_MAX);
         let all = std::iter::once(own).chain(known.filter_map(|one| one.keys.clone())).collect();
         self.issuers.store(Arc::new(all));
+    }
+
+    /// For a signature by an unknown key: another node may have found a rotated one first. Looks into the key folder, at most once a second. True if
+    /// it brought a key.
+    pub fn seek_keys(&self) -> bool {
+        let now_s = self.clock.now_s();
+        if self.keys_sought_s.swap(now_s, Ordering::AcqRel) == now_s {
+            return false;
+        }
+        let has_changed = self.keyring.reload_signing().unwrap_or(false);
+        if has_changed {
+            self.reload_keys();
+        }
+        has_changed
     }
 
     /// Reads or fetches the outside issuers' keys again. One that cannot be had keeps its keys for an hour; after that its tokens
@@ -188,7 +208,12 @@ impl Access {
     /// Verifies a token that is not remembered, and remembers it.
     pub async fn verify(&self, token: &str) -> Result<Principal, AccessError> {
         let generation = self.generation.load(Ordering::Acquire);
-        let claims = tokens::verify(token, &self.issuers.load(), self.clock.now_s())?;
+        let claims = match tokens::verify(token, &self.issuers.load(), self.clock.now_s()) {
+            Err(TokenError::UnknownKey) if self.seek_keys() => {
+                tokens::verify(token, &self.issuers.load(), self.clock.now_s())?
+            }
+            verified => verified?,
+        };
         self.metrics.tokens_verified.inc();
         if self.revoked.load().contains(&claims.fingerprint) {
             return Err(TokenError::Revoked.into());

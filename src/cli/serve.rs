@@ -28,6 +28,9 @@ pub(super) struct ServeArgs {
     /// The URL by which clients know the service [default: http:// and the listener's address]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Redis or Valkey that all nodes share; with a password, set the variable instead
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
     /// Threads that serve requests [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
@@ -39,6 +42,7 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
         listen: args.listen,
         metrics_listen: args.metrics_listen,
         public_url: args.public_url.clone(),
+        redis_url: args.redis_url.clone(),
         workers: args.workers,
         ..global.overrides()
     };

@@ -190,7 +190,7 @@ pub async fn create_batch(
         return fields.finish(None);
     }
     if let Some(cost) = u32::try_from(items).ok().and_then(NonZeroU32::new) {
-        caller.spend_rest(cost)?;
+        caller.spend_rest(cost).await?;
     }
     let today = state.clock.today();
     let checks = batch.checks.iter().map(|item| {

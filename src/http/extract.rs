@@ -23,7 +23,7 @@ use super::fields::Object;
 use super::problem::{self, Problem};
 use crate::access::Principal;
 use crate::domain::client::Scope;
-use crate::limits::Standing;
+use crate::limits::{Refused, Standing};
 use crate::service::fields::describe_json;
 
 /// The scopes of an operation, as a type.
@@ -62,7 +62,7 @@ pub struct Caller<S> {
 
 impl<S: RequiredScope> FromRequest for Caller<S> {
     type Error = Problem;
-    type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
+    type Future = Admission<S>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = AppState::of(request);
@@ -75,14 +75,14 @@ impl<S: RequiredScope> FromRequest for Caller<S> {
             }
         };
         if let Some(principal) = state.access.recall(token) {
-            return Either::Left(ready(Self::admit(principal, request)));
+            return Self::admit(principal, request);
         }
         let (request, token) = (request.clone(), token.to_owned());
         Either::Right(Box::pin(async move {
             // A signature costs eight checks: an address that has failed too often does not get one verified.
             state.addresses.check(peer(&request))?;
             match state.access.verify(&token).await {
-                Ok(principal) => Self::admit(principal, &request),
+                Ok(principal) => Self::admit(principal, &request).await,
                 Err(error @ crate::access::AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
                     failed_authentication(&state, &request)?;
@@ -94,26 +94,33 @@ impl<S: RequiredScope> FromRequest for Caller<S> {
     }
 }
 
+/// Most callers are admitted at once: the token is remembered and their units are at hand.
+type Admission<S> = Either<Ready<Result<Caller<S>, Problem>>, LocalBoxFuture<'static, Result<Caller<S>, Problem>>>;
+
 impl<S: RequiredScope> Caller<S> {
-    fn admit(principal: Principal, request: &HttpRequest) -> Result<Self, Problem> {
+    fn admit(principal: Principal, request: &HttpRequest) -> Admission<S> {
         if !S::ANY_OF.iter().any(|scope| principal.scopes.contains(*scope)) {
             let names: Vec<_> = S::ANY_OF.iter().map(|scope| scope.as_str()).collect();
-            return Err(Problem::insufficient_scope(&names.join(" ")));
+            return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
         }
         let caller = Self { principal, request: request.clone(), scope: PhantomData };
-        caller.spend()?;
-        Ok(caller)
+        match caller.principal.client.limits.try_spend_unit() {
+            Some(spent) => Either::Left(ready(caller.admitted(spent))),
+            None => Either::Right(Box::pin(async move {
+                let spent = caller.principal.client.limits.spend_unit().await;
+                caller.admitted(spent)
+            })),
+        }
     }
 
-    fn spend(&self) -> Result<(), Problem> {
-        let standing = self.principal.client.limits.spend(NonZeroU32::MIN)?;
-        self.note(standing);
-        Ok(())
+    fn admitted(self, spent: Result<Standing, Refused>) -> Result<Self, Problem> {
+        self.note(spent?);
+        Ok(self)
     }
 
     /// Spends the rest of what an operation costs, where that shows only in its body.
-    pub fn spend_rest(&self, cost: NonZeroU32) -> Result<(), Problem> {
-        if let Some(standing) = self.principal.client.limits.spend_rest(cost)? {
+    pub async fn spend_rest(&self, cost: NonZeroU32) -> Result<(), Problem> {
+        if let Some(standing) = self.principal.client.limits.spend_rest(cost).await? {
             self.note(standing);
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! How often a caller may ask: one GCRA cell (the `governor` crate) per client, per organization and per source address.
 //! A client's cell is one record shared by all workers, or the limit would multiply by their number. Invariants: no request
 //! is refused without a limit's name and a time to wait; addresses are spent only by token requests and failed
-//! authentications. Says nothing of headers or status codes.
+//! authentications. With Redis the limits of clients and organizations hold for all nodes together (`cluster.rs`), and these cells
+//! are what a node falls back to. Says nothing of headers or status codes.
+
+pub mod cluster;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -17,6 +20,7 @@ use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::domain::client::Rate;
+use cluster::{ClusterCell, Cost, Spent};
 
 type Cell = RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>;
 type AddressCells = RateLimiter<IpAddr, DashMapStateStore<IpAddr>, Clock, StateInformationMiddleware>;
@@ -79,9 +83,14 @@ impl Limit {
 
     /// Spends `cost` units. A cost above the whole limit counts as the whole limit: such a batch passes when nothing else did.
     pub fn spend(&self, cost: NonZeroU32) -> Result<Standing, Refused> {
-        let cost = cost.min(self.rate.requests);
+        self.spend_share(cost, NonZeroU32::MIN)
+    }
+
+    /// The same where so many nodes share the rate: each unit weighs as many.
+    fn spend_share(&self, cost: NonZeroU32, nodes: NonZeroU32) -> Result<Standing, Refused> {
+        let cost = cost.saturating_mul(nodes).min(self.rate.requests);
         match self.cell.check_n(cost) {
-            Ok(Ok(state)) => Ok(self.standing(state.remaining_burst_capacity())),
+            Ok(Ok(state)) => Ok(self.standing(state.remaining_burst_capacity() / nodes)),
             Ok(Err(refusal)) => Err(refused(self.name, self.rate, &self.clock, &refusal)),
             // Not reached: the cost is at most the burst.
             Err(_) => {
@@ -118,12 +127,17 @@ fn quota(rate: Rate) -> Quota {
     Quota::with_period(per_unit).unwrap_or(Quota::per_second(rate.requests)).allow_burst(rate.requests)
 }
 
+const UNIT: Cost = Cost { client: 1, organization: 1 };
+const NOTHING: Cost = Cost { client: 0, organization: 0 };
+
 /// The limits of one client.
 #[derive(Debug)]
 pub struct CallerLimits {
     client: Limit,
     organization: Arc<Limit>,
     wrong_numbers: Limit,
+    /// What all nodes have in common; None without Redis.
+    cluster: Option<Arc<ClusterCell>>,
 }
 
 impl CallerLimits {
@@ -136,25 +150,72 @@ impl CallerLimits {
             client: Limit::new(LimitName::Client, client, clock.clone()),
             organization,
             wrong_numbers: Limit::new(LimitName::AbnormalUse, wrong, clock.clone()),
+            cluster: None,
         }
     }
 
-    /// Spends on both limits; the standing is the client's unless the organization's refused.
-    pub fn spend(&self, cost: NonZeroU32) -> Result<Standing, Refused> {
-        let standing = self.client.spend(cost)?;
-        self.organization.spend(cost)?;
-        Ok(standing)
+    /// The same limits, shared with the other nodes.
+    #[must_use]
+    pub fn shared_by(self, cluster: Arc<ClusterCell>) -> Self {
+        Self { cluster: Some(cluster), ..self }
+    }
+
+    /// Spends one unit on both limits without waiting; the standing is the client's unless the organization's refused. None: it
+    /// takes a question to Redis, by [`Self::spend_unit`].
+    pub fn try_spend_unit(&self) -> Option<Result<Standing, Refused>> {
+        self.try_spend(UNIT).map(|spent| Ok(spent?.unwrap_or_else(|| self.client.standing(0))))
+    }
+
+    /// Spends one unit on both limits.
+    pub async fn spend_unit(&self) -> Result<Standing, Refused> {
+        Ok(self.spend(UNIT).await?.unwrap_or_else(|| self.client.standing(0)))
     }
 
     /// Spends what an operation costs beyond the unit that was spent when its caller was authenticated.
-    pub fn spend_rest(&self, cost: NonZeroU32) -> Result<Option<Standing>, Refused> {
-        let rest = |limit: &Limit| match NonZeroU32::new(cost.min(limit.rate.requests).get() - 1) {
-            Some(rest) => limit.spend(rest).map(Some),
-            None => Ok(None),
-        };
-        let standing = rest(&self.client)?;
-        rest(&self.organization)?;
+    pub async fn spend_rest(&self, cost: NonZeroU32) -> Result<Option<Standing>, Refused> {
+        let rest_of = |limit: &Limit| cost.min(limit.rate.requests).get() - 1;
+        let rest = Cost { client: rest_of(&self.client), organization: rest_of(&self.organization) };
+        if rest == NOTHING { Ok(None) } else { self.spend(rest).await }
+    }
+
+    async fn spend(&self, cost: Cost) -> Result<Option<Standing>, Refused> {
+        if let Some(spent) = self.try_spend(cost) {
+            return spent;
+        }
+        match &self.cluster {
+            Some(cluster) => match cluster.ask(cost).await {
+                Some(Ok(left)) => Ok(Some(self.granted(cost, left, cluster))),
+                Some(Err(spent)) => Err(self.refused_by_all(spent)),
+                None => self.spend_here(cost, cluster.nodes()),
+            },
+            None => self.spend_here(cost, NonZeroU32::MIN),
+        }
+    }
+
+    fn try_spend(&self, cost: Cost) -> Option<Result<Option<Standing>, Refused>> {
+        let Some(cluster) = &self.cluster else { return Some(self.spend_here(cost, NonZeroU32::MIN)) };
+        if let Some(left) = cluster.spend_grant(cost) {
+            return Some(Ok(Some(self.granted(cost, left, cluster))));
+        }
+        cluster.is_out().then(|| self.spend_here(cost, cluster.nodes()))
+    }
+
+    fn spend_here(&self, cost: Cost, nodes: NonZeroU32) -> Result<Option<Standing>, Refused> {
+        let spend = |limit: &Limit, cost| NonZeroU32::new(cost).map(|cost| limit.spend_share(cost, nodes)).transpose();
+        let standing = spend(&self.client, cost.client)?;
+        spend(&self.organization, cost.organization)?;
         Ok(standing)
+    }
+
+    /// What passed by Redis counts here too: if Redis fails, nobody finds this node's cells untouched.
+    fn granted(&self, cost: Cost, left: u32, cluster: &ClusterCell) -> Standing {
+        let _ = self.spend_here(cost, cluster.nodes());
+        self.client.standing(left.min(self.client.rate.requests.get()))
+    }
+
+    fn refused_by_all(&self, spent: Spent) -> Refused {
+        let limit = if spent.limit == LimitName::Organization { &self.organization } else { &self.client };
+        Refused { standing: limit.standing(0), retry_after_s: whole_seconds(spent.wait) }
     }
 
     /// Counts a number with a wrong check character.
@@ -268,8 +329,19 @@ mod tests {
         let organization = Arc::new(Limit::new(LimitName::Organization, rate("3/60s"), clock.clone()));
         let one = CallerLimits::new(rate("600/60s"), Arc::clone(&organization), &clock);
         let two = CallerLimits::new(rate("600/60s"), organization, &clock);
-        assert!(one.spend(units(2)).is_ok() && two.spend(units(1)).is_ok());
-        assert_eq!(two.spend(units(1)).unwrap_err().standing.limit, LimitName::Organization);
+        for client in [&one, &one, &two] {
+            assert!(client.try_spend_unit().unwrap().is_ok());
+        }
+        assert_eq!(two.try_spend_unit().unwrap().unwrap_err().standing.limit, LimitName::Organization);
+    }
+
+    #[test]
+    fn nodes_that_share_a_rate_let_no_more_pass_together() {
+        for (requests, nodes, each) in [(600, 1, 600), (600, 2, 300), (5, 2, 2), (3, 5, 1)] {
+            let limit = Limit::new(LimitName::Client, rate(&format!("{requests}/60s")), Clock::fixed_now());
+            let passed = (0..requests).filter(|_| limit.spend_share(units(1), units(nodes)).is_ok()).count();
+            assert_eq!(passed, each, "{requests} among {nodes}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! may have had has run out. Writers wait as long as a row of another node is there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -15,27 +17,42 @@ use crate::store::StoreError;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a node may stand still before it is marked.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
-/// The beat of a marked node.
-const MARKED: i64 = -1;
 
 /// What a node knows of the others.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    looked_at_ns: Option<u64>,
     /// The beat of each other node, and since when (boot time) it stands at it.
     others: HashMap<Uuid, (i64, u64)>,
 }
 
 impl Membership {
-    /// Looks at the others when it is time. A failure here costs no answer: the others' rows make writers wait, no more.
-    pub(super) async fn look(&mut self, registry: &Registry) -> Result<(), StoreError> {
-        let now = registry.clock.boot_ns();
-        if self.looked_at_ns.is_some_and(|at| now.saturating_sub(at) < nanos(LOOK_EVERY)) {
-            return Ok(());
+    /// Looks at the others every second, and when one joined, until the task is dropped. Not in the follower's turn: a write that
+    /// waits must not end a lease.
+    pub(super) async fn run(mut self, registry: Arc<Registry>) {
+        loop {
+            if let Err(failure) = self.look(&registry).await {
+                tracing::debug!(error = %failure, "the other nodes cannot be looked at");
+            }
+            tokio::select! {
+                () = registry.joined.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         }
-        self.looked_at_ns = Some(now);
+    }
+
+    /// A failure here costs no answer: the others' rows make writers wait, no more.
+    async fn look(&mut self, registry: &Registry) -> Result<(), StoreError> {
         let mut nodes = registry.store.list_nodes().await?;
         nodes.retain(|(node, _)| *node != registry.node);
+        // After the question, so that nobody is taken to stand still for longer than it does.
+        let now = registry.clock.boot_ns();
+        let live = 1 + nodes.iter().filter(|(_, beat)| !is_mark(*beat)).count();
+        let was = registry.live_nodes.swap(live, Ordering::AcqRel);
+        registry.metrics.nodes.set(i64::try_from(live).unwrap_or(i64::MAX));
+        if was < 2 && live > 1 {
+            // Alone it told nobody how far it is.
+            registry.known.send_modify(|_| {});
+        }
         if !nodes.is_empty() {
             registry.store.beat(registry.node).await?;
         }
@@ -47,14 +64,19 @@ impl Membership {
                 (*last, *since) = (beat, now);
             }
             let stands_for = now.saturating_sub(*since);
-            if beat == MARKED && stands_for > leases_end {
-                registry.store.remove_node(node, MARKED).await?;
-            } else if beat != MARKED && stands_for > nanos(STANDSTILL_MAX) {
+            if is_mark(beat) && stands_for > leases_end {
+                registry.store.remove_node(node, beat).await?;
+            } else if !is_mark(beat) && stands_for > nanos(STANDSTILL_MAX) {
                 registry.store.mark_node(node, beat).await?;
             }
         }
         Ok(())
     }
+}
+
+/// `Store::mark_node`: no two marks are the same.
+fn is_mark(beat: i64) -> bool {
+    beat < 0
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -1,15 +1,18 @@
-//! What is listed, as this node knows it: `Registry::lookup` is the ladder snapshot -> local copies -> store.
+//! What is listed, as this node knows it: `Registry::lookup` is the ladder snapshot -> local copies -> Redis -> store.
 //! Invariants: no negative without a valid lease or a read of the store; a positive is exact, never the filter's word alone;
 //! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
 
 pub mod cache;
+mod confirmations;
 pub mod disk;
 pub mod follower;
 mod membership;
+pub mod peppers;
 mod saving;
 pub mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,14 +20,18 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Rfc3339};
-use crate::crypto::digest::LookupKey;
-use crate::crypto::random;
-use crate::domain::verdict::{Listing, Record};
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::pepper::Peppers;
+use crate::crypto::{KeyError, Keyring, random};
+use crate::domain::verdict::Listing;
 use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use cache::{Copy, LocalCache};
+use cache::{Copy, LocalCache, SharedCache};
+use confirmations::Confirmations;
 use disk::FilterFolder;
+use membership::Membership;
+use peppers::RecordsRead;
 use snapshot::{Presence, Snapshot};
 
 /// How far timers may run apart from the clock that leases are measured by.
@@ -68,6 +75,17 @@ pub enum RegistryError {
     Filter(#[from] snapshot::FilterError),
     #[error("the follower has stopped")]
     Stopped,
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+/// What a registry keeps outside its memory. It could do without, only slower.
+#[derive(Debug)]
+pub struct Copies {
+    /// Redis.
+    pub shared: Option<Arc<SharedCache>>,
+    /// Where the filter is saved.
+    pub folder: FilterFolder,
 }
 
 /// What is listed of a number, and how fresh that is.
@@ -84,9 +102,11 @@ pub struct Registry {
     options: RegistryOptions,
     clock: Clock,
     store: Store,
+    keyring: Arc<Keyring>,
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
+    shared: Option<Arc<SharedCache>>,
     /// Where the filter is saved.
     folder: Arc<FilterFolder>,
     /// This node, among those that may hold a lease.
@@ -95,27 +115,45 @@ pub struct Registry {
     wake: Notify,
     /// The sequence of the snapshot in place.
     known: watch::Sender<u64>,
+    confirmations: Confirmations,
+    /// A node joined.
+    joined: Notify,
+    /// Nodes that serve from this store, this one included, as far as this one knows.
+    live_nodes: Arc<AtomicUsize>,
+    /// Asks for a wake-up of the other nodes.
+    wake_others: Notify,
+    /// How often other nodes have woken this one.
+    woken: watch::Sender<u64>,
 }
 
 impl Registry {
-    /// A registry that knows nothing until its follower has loaded it.
+    /// A registry that knows nothing until its follower has loaded it. `peppers`: those that the store was last seen with.
     pub fn new(
         options: RegistryOptions,
         clock: Clock,
         store: Store,
-        folder: FilterFolder,
+        keyring: Arc<Keyring>,
+        peppers: Peppers,
+        copies: Copies,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            folder: Arc::new(folder),
+            folder: Arc::new(copies.folder),
+            shared: copies.shared,
             local: LocalCache::new(options.listings_max),
-            snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
+            snapshot: ArcSwap::from_pointee(Snapshot::unknown(Arc::new(peppers))),
             node: random::uuid_v7(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
+            confirmations: Confirmations::default(),
+            joined: Notify::new(),
+            live_nodes: Arc::new(AtomicUsize::new(1)),
+            wake_others: Notify::new(),
+            woken: watch::Sender::new(0),
             options,
             clock,
             store,
+            keyring,
             metrics,
         }
     }
@@ -126,41 +164,42 @@ impl Registry {
     }
 
     /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
-    pub fn lookup_in_memory(&self, key: &LookupKey) -> Option<Finding> {
+    pub fn lookup_in_memory(&self, digest: &IdDigest) -> Option<Finding> {
         let snapshot = self.snapshot.load();
         if !snapshot.is_leased(self.clock.boot_ns()) {
             return None;
         }
         let finding = |listing| Finding { listing, sequence: snapshot.sequence, as_of: snapshot.as_of };
-        match snapshot.presence(key) {
+        let (key, presence) = snapshot.presence_of(digest);
+        match presence {
             Presence::Absent => {
                 self.metrics.lookups_filter.inc();
                 Some(finding(None))
             }
             Presence::Maybe { fresh_from } => {
-                let copy = self.local.find(key, fresh_from)?;
+                let copy = self.local.find(&key, fresh_from)?;
                 self.metrics.lookups_local.inc();
                 Some(finding(copy.listing))
             }
         }
     }
 
-    /// What is listed of a number: from memory where memory is current, else from the store.
-    pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
-        match self.lookup_in_memory(key) {
+    /// What is listed of a number: from memory where memory is current, else from Redis or the store.
+    pub async fn lookup(&self, digest: &IdDigest) -> Result<Finding, RegistryError> {
+        match self.lookup_in_memory(digest) {
             Some(finding) => Ok(finding),
-            None => self.lookup_in_store(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
+            None => self.lookup_outside(&[digest]).await?.pop().ok_or(RegistryError::Stopped),
         }
     }
 
-    /// The same for many numbers, in their order: those that memory does not know are asked of the store together. None for
+    /// The same for many numbers, in their order: those that memory does not know are asked for together. None for
     /// those that could not be asked; the others stand.
-    pub async fn lookup_all(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
-        let mut findings: Vec<_> = keys.iter().map(|key| self.lookup_in_memory(key)).collect();
-        let unknown: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+    pub async fn lookup_all(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
+        let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest)).collect();
+        let unknown: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
-            let asked: Vec<_> = some.iter().map(|index| keys[*index]).collect();
-            match self.lookup_in_store(&asked).await {
+            let asked: Vec<_> = some.iter().map(|index| digests[*index]).collect();
+            match self.lookup_outside(&asked).await {
                 Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
                 Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
             }
@@ -168,19 +207,81 @@ impl Registry {
         findings
     }
 
-    async fn lookup_in_store(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
+    /// Asks Redis, then the store for those that Redis has no good copy of.
+    async fn lookup_outside(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+        let mut findings = self.lookup_in_redis(digests).await;
+        let rest: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
+        if !rest.is_empty() {
+            let asked: Vec<_> = rest.iter().map(|index| digests[*index]).collect();
+            let found = self.lookup_in_store(&asked).await?;
+            rest.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found));
+        }
+        Ok(findings.into_iter().flatten().collect())
+    }
+
+    async fn lookup_in_redis(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
+        // One snapshot says how new a copy must be and until when that is known: a change that it does not hold was not
+        // acknowledged when it was taken.
+        let snapshot = self.snapshot.load_full();
+        let is_leased = snapshot.is_leased(self.clock.boot_ns());
+        let Some(shared) = self.shared.as_ref().filter(|shared| is_leased && !shared.link().is_open()) else {
+            return vec![None; digests.len()];
+        };
+        let (keys, presences): (Vec<_>, Vec<_>) = digests.iter().map(|digest| snapshot.presence_of(digest)).unzip();
+        let copies = shared.find(&snapshot.epoch, snapshot.peppers.current.version(), &keys).await;
+        let finding = |((key, presence), copy): ((LookupKey, Presence), Option<Copy>)| {
+            let Presence::Maybe { fresh_from } = presence else { return None };
+            let copy = copy.filter(|copy| copy.sequence >= fresh_from)?;
+            self.metrics.lookups_redis.inc();
+            self.local.keep(key, copy);
+            Some(Finding { listing: copy.listing, sequence: snapshot.sequence, as_of: snapshot.as_of })
+        };
+        keys.into_iter().zip(presences).zip(copies).map(finding).collect()
+    }
+
+    async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+        // Taken before the read: what is kept under this epoch was not read in an earlier one.
+        let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
-        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(keys)).await;
-        let read = read.map_err(|_| RegistryError::TooSlow).and_then(|read| Ok(read?));
-        let (sequence, records) = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
-        self.metrics.lookups_store.inc_by(keys.len() as u64);
-        let finding = |(key, records): (&LookupKey, Vec<Record>)| {
+        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
+        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
+        let read = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
+        let RecordsRead { head: sequence, key_version, numbers } = read;
+        self.metrics.lookups_store.inc_by(digests.len() as u64);
+        let finding = |(key, records)| {
             let listing = Listing::from_records(records);
-            self.local.keep(*key, Copy { listing, sequence });
+            self.local.keep(key, Copy { listing, sequence });
             Finding { listing, sequence, as_of }
         };
-        Ok(keys.iter().zip(records).map(finding).collect())
+        let keys: Vec<_> = numbers.iter().map(|(key, _)| *key).collect();
+        let findings: Vec<_> = numbers.into_iter().map(finding).collect();
+        if let Some(shared) = &self.shared {
+            let listed = keys.iter().zip(&findings).filter_map(|(key, finding)| Some((*key, finding.listing?)));
+            shared.keep(&epoch, key_version, sequence, listed.collect());
+        }
+        Ok(findings)
+    }
+
+    /// The tier that all nodes share, if there is one.
+    pub fn shared(&self) -> Option<&Arc<SharedCache>> {
+        self.shared.as_ref()
+    }
+
+    /// The feed's epoch, as this node knows it.
+    pub fn epoch(&self) -> Arc<str> {
+        Arc::clone(&self.snapshot.load().epoch)
+    }
+
+    /// Wakes the other nodes' followers through Redis, soon and in the background; several calls may become one. Wake-ups may be
+    /// lost: the poll is what a follower relies on.
+    pub fn wake_others(&self) {
+        self.wake_others.notify_one();
+    }
+
+    /// Changes with each wake-up by another node.
+    pub fn on_wake(&self) -> watch::Receiver<u64> {
+        self.woken.subscribe()
     }
 
     /// This node's id in the store.
@@ -188,22 +289,42 @@ impl Registry {
         self.node
     }
 
-    /// Waits until every check that starts from now on knows the change: the step between commit and 201. Alone, that is when
-    /// this node's snapshot holds it. With other nodes it is when every lease that does not know the change has run out: such
-    /// a lease counts from before the commit. The same holds where this node's own follower cannot follow.
+    /// Nodes that serve from this store, this one included.
+    pub fn live_nodes(&self) -> usize {
+        self.live_nodes.load(Ordering::Acquire)
+    }
+
+    /// The same number for those who cannot name the registry: limits share a rate among the nodes by it.
+    pub fn live_nodes_counter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.live_nodes)
+    }
+
+    /// What a node does beside answering and following: it looks at the others, tells how far it is, waits for them, wakes them
+    /// and is woken by them. Until
+    /// the task is dropped.
+    pub async fn keep_company(self: Arc<Self>) {
+        let membership = Membership::default().run(Arc::clone(&self));
+        let wakes = follower::exchange_wakes(Arc::clone(&self));
+        tokio::join!(membership, Confirmations::tell(Arc::clone(&self)), wakes, Confirmations::read(self));
+    }
+
+    /// Waits until every check that starts from now on knows the change: the step between commit and 201. That is when this
+    /// node's snapshot holds it and every other node has confirmed as much; or, whoever cannot be heard of, when every lease
+    /// that does not know the change has run out: such a lease counts from before the commit.
     pub async fn published(&self, sequence: u64, has_other_nodes: bool) {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
+        self.wake_others();
         let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
-        let known_here = async {
-            if has_other_nodes {
-                std::future::pending::<()>().await;
-            }
+        let known_everywhere = async {
             let _ = known.wait_for(|known| *known >= sequence).await;
+            if has_other_nodes {
+                self.confirmations.wait_for(sequence).await;
+            }
         };
         tokio::select! {
-            () = leases_end => {}
-            () = known_here => {}
+            () = leases_end => self.metrics.publications_by_lease.inc(),
+            () = known_everywhere => {}
         }
     }
 }

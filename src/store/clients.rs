@@ -50,7 +50,7 @@ impl Store {
             "SELECT organization_id, name, kind, region, rate, created_at FROM organizations WHERE organization_id = $1",
         )
         .bind(id.as_bytes().as_slice())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         row.as_ref().map(read_organization).transpose()
     }
@@ -60,7 +60,7 @@ impl Store {
             "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients WHERE client_id = $1",
         )
         .bind(id.as_bytes().as_slice())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         row.as_ref().map(read_client).transpose()
     }
@@ -70,7 +70,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients ORDER BY client_id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_client).collect()
     }
@@ -81,7 +81,7 @@ impl Store {
             "SELECT kind, secret_hash, jwk FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
         )
         .bind(client.as_bytes().as_slice())
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         let read = |row: &AnyRow| match row.try_get::<&str, _>("kind")? {
             "secret" => Ok(Proof::SecretHash(get_bytes(row, "secret_hash")?)),
@@ -95,7 +95,7 @@ impl Store {
     pub async fn list_revoked_tokens(&self, since_ms: i64) -> Result<Vec<[u8; 32]>, StoreError> {
         let rows = sqlx::query("SELECT token_hash FROM revoked_tokens WHERE revoked_at >= $1")
             .bind(since_ms)
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *self.connection().await?)
             .await?;
         rows.iter().map(|row| get_bytes(row, "token_hash")).collect()
     }

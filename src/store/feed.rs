@@ -4,11 +4,13 @@
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
+use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+use crate::crypto::pepper::KeyVersions;
 
 /// What kind of thing changed, and so who must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum ChangeKind {
     Token,
     /// A node joined, or a mark was put ([`Mark`]); the subject is the id of either.
     Node,
+    /// A rotation of the pepper began or ended; the subject is the version of new rows.
+    Pepper,
 }
 
 impl ChangeKind {
@@ -33,11 +37,12 @@ impl ChangeKind {
             Self::Organization => "organization",
             Self::Token => "token",
             Self::Node => "node",
+            Self::Pepper => "pepper",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node];
+        let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node, Self::Pepper];
         all.into_iter().find(|kind| kind.as_str() == word)
     }
 }
@@ -57,6 +62,8 @@ pub struct FeedPage {
     pub head: u64,
     /// Whether the asking node is registered and unmarked: only then may it take a lease.
     pub is_member: bool,
+    /// By which peppers rows are keyed at the head.
+    pub key_versions: KeyVersions,
     pub changes: Vec<Change>,
 }
 
@@ -93,19 +100,22 @@ static CHANGES: RowsInsert = RowsInsert::new("feed", "seq, kind, subject");
 impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
     pub async fn feed_after(&self, after: u64, node: Uuid) -> Result<FeedPage, StoreError> {
-        let rows = sqlx::query(
-            "SELECT h.seq AS head, h.epoch AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT h.seq AS head, {} AS epoch, h.key_version AS key_version, \
+             h.key_version_from AS key_version_from, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
              (SELECT COUNT(*) FROM nodes WHERE node_id = $3 AND beat >= 0) AS member \
              FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
-        )
+            self.dialect.epoch()
+        )))
         .bind(as_i64(after))
         .bind(as_i64(PAGE_CHANGES_MAX as u64))
         .bind(node.as_bytes().as_slice())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.own)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
         let is_member = get_u64(first, "member")? > 0;
+        let key_versions = get_key_versions(first)?;
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<i64>, _>("seq")?.is_some() {
@@ -116,7 +126,7 @@ impl Store {
                 });
             }
         }
-        Ok(FeedPage { epoch, head, is_member, changes })
+        Ok(FeedPage { epoch, head, is_member, key_versions, changes })
     }
 
     /// Puts a mark. It is of the kind that nodes of every version read and ignore.
@@ -129,13 +139,14 @@ impl Store {
 
     /// Looks for a mark, in one statement with epoch and head.
     pub async fn find_mark(&self, mark: &Mark) -> Result<Marked, StoreError> {
-        let row = sqlx::query(
-            "SELECT h.seq AS head, h.epoch AS epoch, \
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT h.seq AS head, {} AS epoch, \
              (SELECT COUNT(*) FROM feed WHERE seq = $1 AND subject = $2) AS marks FROM feed_head h",
-        )
+            self.dialect.epoch()
+        )))
         .bind(as_i64(mark.sequence))
         .bind(mark.id.as_bytes().as_slice())
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connection().await?)
         .await?;
         let has_mark = get_u64(&row, "marks")? == 1;
         Ok(Marked { epoch: row.try_get("epoch")?, head: get_u64(&row, "head")?, has_mark })
@@ -147,7 +158,7 @@ impl Store {
             "SELECT h.seq AS head, (SELECT COUNT(*) FROM feed) AS total, \
              (SELECT COALESCE(MAX(seq), 0) FROM feed) AS greatest FROM feed_head h",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connection().await?)
         .await?;
         Ok((get_u64(&row, "head")?, get_u64(&row, "total")?, get_u64(&row, "greatest")?))
     }
@@ -155,10 +166,17 @@ impl Store {
 
 impl WriteTx {
     /// Takes the lock that orders all writers, before something is read that the transaction then changes: otherwise PostgreSQL
-    /// lets two read first and write both.
-    pub(super) async fn take_turn(&mut self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1").execute(&mut *self.tx).await?;
-        Ok(())
+    /// lets two read first and write both. Tells by which peppers rows are keyed: nobody changes that before this transaction ends.
+    pub async fn take_turn(&mut self) -> Result<KeyVersions, StoreError> {
+        if let Some(versions) = self.key_versions {
+            return Ok(versions);
+        }
+        let row = sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1 RETURNING key_version, key_version_from")
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let versions = get_key_versions(&row)?;
+        self.key_versions = Some(versions);
+        Ok(versions)
     }
 
     /// Records one change; returns its sequence.
@@ -170,10 +188,13 @@ impl WriteTx {
     /// to the commit the others wait.
     pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<u64, StoreError> {
         let count = as_i64(subjects.len() as u64);
-        let row = sqlx::query("UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq")
-            .bind(count)
-            .fetch_one(&mut *self.tx)
-            .await?;
+        let row = sqlx::query(
+            "UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, key_version, key_version_from",
+        )
+        .bind(count)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.key_versions = Some(get_key_versions(&row)?);
         let last: i64 = row.try_get("seq")?;
         let mut sequence = last - count;
         let bind = |values: &mut Values, subject: &&[u8]| {

@@ -9,6 +9,7 @@ pub mod imports;
 pub mod keys;
 pub mod nodes;
 pub mod reports;
+pub mod rotation;
 mod rows;
 mod schema;
 
@@ -17,10 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use schema::Dialect;
 
@@ -32,11 +37,18 @@ pub struct StoreOptions {
     pub connections_max: u32,
     /// How long a caller waits for a connection before it is told that the store is busy.
     pub acquire_timeout: Duration,
+    /// How long a writer waits for the word that its change is durable before it is told that this is not known.
+    pub commit_timeout: Duration,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { url: None, connections_max: 8, acquire_timeout: Duration::from_millis(250) }
+        Self {
+            url: None,
+            connections_max: 8,
+            acquire_timeout: Duration::from_millis(250),
+            commit_timeout: Duration::from_secs(2),
+        }
     }
 }
 
@@ -55,8 +67,14 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("the store did not confirm the commit: it may or may not have happened")]
     OutcomeUnknown(#[source] sqlx::Error),
+    #[error("the rows are keyed by another pepper by now")]
+    OtherPepper,
+    #[error("the store did not confirm the commit in time: it may or may not happen")]
+    CommitUnanswered,
     #[error("a row does not hold what was written: {0}")]
     Corrupt(&'static str),
+    #[error("the store's runtime has stopped")]
+    Stopped,
     #[error("the schema cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
 }
@@ -69,13 +87,24 @@ impl From<sqlx::Error> for StoreError {
 
 /// How long a writer waits for its turn before it is told that the store is busy.
 const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
+/// Connections of the node itself: follower, membership, confirming, waiting for others. No load on the others ends a lease.
+const OWN_CONNECTIONS: u32 = 4;
+/// How long a connection that was given back may take to answer before it is given up.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a COMMIT that nobody waits for any more may keep its connection and its turn.
+const LATE_COMMIT_MAX: Duration = Duration::from_secs(30);
 
 /// The registry's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// For following the feed and for the list of nodes.
+    own: AnyPool,
     dialect: Dialect,
     writers: Arc<Semaphore>,
+    commit_timeout: Duration,
+    /// Where connections live.
+    runtime: Handle,
 }
 
 impl Store {
@@ -84,20 +113,11 @@ impl Store {
         sqlx::any::install_default_drivers();
         let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data));
         let dialect = Dialect::of(&url)?;
-        let settings = dialect.connection_settings(options.connections_max);
-        let pool = AnyPoolOptions::new()
-            .max_connections(options.connections_max)
-            .min_connections(1)
-            .acquire_timeout(options.acquire_timeout)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .after_connect(move |connection, _| {
-                let settings = AssertSqlSafe(settings.clone());
-                Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
-            })
-            .connect(&url)
-            .await?;
-        let store = Self { pool, dialect, writers: Arc::new(Semaphore::new(dialect.writers_max())) };
+        let pool = connect(&url, dialect, options.connections_max, options.acquire_timeout).await?;
+        let own = connect(&url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
+        let writers = Arc::new(Semaphore::new(dialect.writers_max()));
+        let commit_timeout = options.commit_timeout;
+        let store = Self { pool, own, dialect, writers, commit_timeout, runtime: Handle::current() };
         store.dialect.migrator().run(&store.pool).await?;
         store.ensure_head().await?;
         Ok(store)
@@ -105,20 +125,35 @@ impl Store {
 
     /// Begins a transaction that writes. Writers of one process take turns here, fairly, rather than in the database's lock.
     pub async fn begin(&self) -> Result<WriteTx, StoreError> {
-        let turn = tokio::time::timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
+        let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
-        let tx = self.pool.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, dialect: self.dialect, _turn: turn })
+        let tx = self.begin_with(self.dialect.begin_write()).await?;
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout: self.commit_timeout, turn })
     }
 
     /// Ends every connection, checkpointing what is embedded.
     pub async fn close(&self) {
+        self.own.close().await;
         self.pool.close().await;
+    }
+
+    async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
+        let pool = self.pool.clone();
+        let begun = self.runtime.spawn(async move { pool.begin_with(statement).await });
+        Ok(begun.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// A connection for one statement. It is made where the store lives and not where it is asked for: the thread of a request may
+    /// be busy, or end, while its connection serves others.
+    async fn connection(&self) -> Result<PoolConnection<Any>, StoreError> {
+        let pool = self.pool.clone();
+        let acquired = self.runtime.spawn(async move { pool.acquire().await });
+        Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
     }
 
     /// Begins a transaction that reads the store at one moment, with time to read all of it.
     async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let mut tx = self.pool.begin_with(self.dialect.begin_read()).await?;
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
         if let Some(setting) = self.dialect.long_read_setting() {
             tx.execute(setting).await?;
         }
@@ -140,17 +175,55 @@ impl Store {
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
-    _turn: OwnedSemaphorePermit,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    key_versions: Option<KeyVersions>,
+    commit_timeout: Duration,
+    turn: OwnedSemaphorePermit,
 }
 
 impl WriteTx {
-    /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess.
+    /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
+    /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(|error| match schema::classify(error) {
+        let Self { mut tx, dialect, commit_timeout, turn, .. } = self;
+        if let Some(settings) = dialect.commit_settings() {
+            tx.execute(settings).await?;
+        }
+        let (tell, told) = oneshot::channel();
+        // A task of its own: dropped half-way, a COMMIT would leave its connection unusable, and whether it happens unknown.
+        tokio::spawn(async move {
+            let outcome = timeout(LATE_COMMIT_MAX, tx.commit()).await;
+            let _ = tell.send(outcome);
+            drop(turn);
+        });
+        let outcome = timeout(commit_timeout, told).await;
+        let Ok(Ok(Ok(outcome))) = outcome else { return Err(StoreError::CommitUnanswered) };
+        outcome.map_err(|error| match schema::classify(error) {
             StoreError::Unavailable(error) => StoreError::OutcomeUnknown(error),
             certain => certain,
         })
     }
+}
+
+async fn connect(url: &str, dialect: Dialect, connections: u32, acquire_timeout: Duration) -> sqlx::Result<AnyPool> {
+    let settings = dialect.connection_settings(connections);
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(acquire_timeout)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .after_connect(move |connection, _| {
+            let settings = AssertSqlSafe(settings.clone());
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever.
+        .after_release(|connection, _| {
+            let answered = timeout(RELEASE_TIMEOUT, connection.ping());
+            Box::pin(async move { answered.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true) })
+        })
+        .connect(url)
+        .await
 }
 
 fn get_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {

@@ -2,22 +2,48 @@
 //! Joining is a change in the feed, so that it is ordered with every write: a writer either sees the node, or the node sees
 //! the write. When a node counts as gone is decided in `registry::membership`.
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, get_uuid};
+use super::{Store, StoreError, WriteTx, as_i64, get_uuid};
 
 impl Store {
-    /// Registers a node, or unmarks it, before it reads anything that it will answer from.
+    /// Registers a node, or unmarks it, before it reads anything that it will answer from. A new one holds no lease yet and will
+    /// read what came before it: it has confirmed its own joining. A marked one may still hold a lease from before: what it has
+    /// confirmed stays.
     pub async fn join(&self, node: Uuid) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.record_change(ChangeKind::Node, node.as_bytes()).await?;
-        sqlx::query("INSERT INTO nodes (node_id, beat) VALUES ($1, 0) ON CONFLICT (node_id) DO UPDATE SET beat = 0")
-            .bind(node.as_bytes().as_slice())
-            .execute(&mut *tx.tx)
-            .await?;
+        let sequence = tx.record_change(ChangeKind::Node, node.as_bytes()).await?;
+        sqlx::query(
+            "INSERT INTO nodes (node_id, beat, confirmed) VALUES ($1, 0, $2) ON CONFLICT (node_id) \
+             DO UPDATE SET beat = ABS(nodes.beat) + 1",
+        )
+        .bind(node.as_bytes().as_slice())
+        .bind(as_i64(sequence))
+        .execute(&mut *tx.tx)
+        .await?;
         tx.commit().await
+    }
+
+    /// A node tells that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.
+    pub async fn confirm(&self, node: Uuid, sequence: u64, epoch: &str) -> Result<(), StoreError> {
+        let statement = format!(
+            "UPDATE nodes SET confirmed = $2 WHERE node_id = $1 AND confirmed < $2 \
+             AND EXISTS (SELECT 1 FROM feed_head h WHERE {} = $3 AND h.seq >= $2)",
+            self.dialect.epoch()
+        );
+        let query = sqlx::query(AssertSqlSafe(statement));
+        query.bind(node.as_bytes().as_slice()).bind(as_i64(sequence)).bind(epoch).execute(&self.own).await?;
+        Ok(())
+    }
+
+    /// The sequence that every other node has confirmed; None where there is no other.
+    pub async fn least_confirmed(&self, own: Uuid) -> Result<Option<u64>, StoreError> {
+        let query = sqlx::query("SELECT MIN(confirmed) AS least FROM nodes WHERE node_id <> $1");
+        let row = query.bind(own.as_bytes().as_slice()).fetch_one(&self.own).await?;
+        let least: Option<i64> = row.try_get("least")?;
+        least.map(|least| u64::try_from(least).map_err(|_| StoreError::Corrupt("nodes.confirmed"))).transpose()
     }
 
     /// Counts a node's beat up, unless it is marked.
@@ -27,13 +53,15 @@ impl Store {
 
     /// Every node with its beat.
     pub async fn list_nodes(&self) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let rows = sqlx::query("SELECT node_id, beat FROM nodes").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT node_id, beat FROM nodes").fetch_all(&self.own).await?;
         rows.iter().map(|row| Ok((get_uuid(row, "node_id")?, row.try_get("beat")?))).collect()
     }
 
-    /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again.
+    /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again. A mark is a negative
+    /// beat and never comes twice: who saw an earlier one must not count its age for this one.
     pub async fn mark_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
-        self.write("UPDATE nodes SET beat = -1 WHERE node_id = $1 AND beat = $2", node, beat).await
+        let statement = "UPDATE nodes SET beat = -1 - beat WHERE node_id = $1 AND beat = $2 AND beat >= 0";
+        self.write(statement, node, beat).await
     }
 
     /// Removes a node that still stands at this beat.
@@ -43,13 +71,12 @@ impl Store {
 
     /// A node's own farewell: it answers nothing any more.
     pub async fn leave(&self, node: Uuid) -> Result<(), StoreError> {
-        self.write("DELETE FROM nodes WHERE node_id = $1 AND beat >= $2", node, -1).await
+        self.write("DELETE FROM nodes WHERE node_id = $1 AND beat >= $2", node, i64::MIN).await
     }
 
     async fn write(&self, statement: &'static str, node: Uuid, beat: i64) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query(statement).bind(node.as_bytes().as_slice()).bind(beat).execute(&mut *tx.tx).await?;
-        tx.commit().await
+        sqlx::query(statement).bind(node.as_bytes().as_slice()).bind(beat).execute(&self.own).await?;
+        Ok(())
     }
 }
 

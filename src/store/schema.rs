@@ -77,6 +77,27 @@ impl Dialect {
         }
     }
 
+    /// What must be said before COMMIT: without it a statement's time-out would end the wait for a standby, and PostgreSQL tells
+    /// such an end as success.
+    pub(super) fn commit_settings(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET LOCAL statement_timeout = 0"),
+        }
+    }
+
+    /// The epoch as an expression over `feed_head h`. With PostgreSQL the server and its timeline belong to it: it changes when a
+    /// standby is promoted or a back-up restored. Asking a server in recovery is an error, so that no replica is followed.
+    pub(super) fn epoch(self) -> &'static str {
+        match self {
+            Self::Sqlite => "h.epoch",
+            Self::Postgres => {
+                "h.epoch || '-' || (SELECT system_identifier FROM pg_control_system()) || '-' \
+                 || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+            }
+        }
+    }
+
     /// The place of a statement's n-th value, from 1, where there are thousands of them: SQLite looks `$1` up by name, at a cost
     /// that grows with the square of their number (measured: 30 times slower at 8,500). Everywhere else `$1` serves both.
     pub(super) fn place(self, n: usize) -> Cow<'static, str> {
@@ -89,7 +110,8 @@ impl Dialect {
     pub(super) fn migrator(self) -> Migrator {
         let embedded = sqlx::migrate!("./migrations");
         let migrations = embedded.iter().map(|migration| self.translate(migration)).collect();
-        Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+        // A newer version's migrations are no reason not to start: they leave what this version needs.
+        Migrator { migrations: Cow::Owned(migrations), ignore_missing: true, ..Migrator::DEFAULT }
     }
 
     fn translate(self, migration: &Migration) -> Migration {

@@ -44,6 +44,26 @@ async fn a_report_acknowledged_by_one_node_is_known_to_every_node() {
     }
 }
 
+/// With leases of 30 seconds only the other's confirmation can let a 201 go.
+#[tokio::test]
+async fn a_report_is_acknowledged_when_the_other_node_has_confirmed_it() {
+    let one = TestApp::spawn_at(Clock::System, |config| {
+        (config.registry.lease_ms, config.registry.poll_ms) = (30_000, 20);
+    })
+    .await;
+    let two = one.sibling().await;
+    let begun = Instant::now();
+    for (here, there) in [(&one, &two), (&two, &one)].into_iter().cycle().take(6) {
+        let number = random_number();
+        here.report_lost(&number, Some(LOST)).await;
+        assert_eq!(there.verdict(&number, Some(LOST)).await, "card_listed", "right after its 201");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: not by confirmation", begun.elapsed());
+    two.stop().await;
+    one.report_lost(&random_number(), None).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}: one that left is not waited for", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_withdrawal_is_known_to_the_other_node_within_the_lease() {
     let (one, two) = two_nodes().await;
@@ -80,6 +100,7 @@ async fn what_another_process_stores_is_known_within_the_lease() {
     let today = app.clock.today();
     let numbers: Vec<_> = (0..50).map(|_| random_number()).collect();
     let lost = Some(LOST.parse().unwrap());
+    let pepper = app.keyring.pepper(1).unwrap();
     let reports: Vec<_> = numbers
         .iter()
         .map(|number| {
@@ -88,7 +109,7 @@ async fn what_another_process_stores_is_known_within_the_lease() {
             NewReport {
                 report_id,
                 organization: None,
-                number: seal_number(&app.keyring, &digest, report_id).unwrap(),
+                number: seal_number(&app.keyring, &pepper, &digest, report_id).unwrap(),
                 validity: CardValidity::new(lost, None, today).unwrap(),
                 reason: Reason::Lost,
                 lost_on: None,

@@ -22,8 +22,14 @@ mod pages;
 mod raw;
 mod receipts;
 mod recipes;
+mod redis;
 mod replacements;
 mod reports;
+mod rotation;
 mod secrecy;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+mod servers;
+mod shared_limits;
 mod snapshots;
 mod tokens;

@@ -4,10 +4,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lostcard::access::tokens::fingerprint;
+use lostcard::clock::Clock;
 use lostcard::crypto::signing::from_base64url;
 use serde_json::{Value, json};
 
-use crate::bodies::{check_of, random_number};
+use crate::bodies::{check_of, random_number, rate};
 use crate::child;
 use crate::helpers::{Answer, ISSUER, TestApp, TestClient, eventually};
 
@@ -233,5 +234,23 @@ async fn the_metadata_names_what_the_service_does() {
     for key in keys["keys"].as_array().unwrap() {
         assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
         assert!(key.get("d").is_none(), "no private half");
+    }
+}
+
+/// One node finds a rotated key up to two seconds before the other: what it signs is good everywhere at once.
+#[tokio::test]
+async fn a_token_of_a_key_that_another_node_found_first_is_good() {
+    let one = TestApp::spawn_at(Clock::System, |config| config.limits.address = rate("100000/60s")).await;
+    let two = one.sibling().await;
+    let kid = |token: &str| token.split('.').next().unwrap().to_owned();
+    for _ in 0..3 {
+        let old = kid(&one.token_for(&one.hotel).await);
+        child::run_json(&one.config.data, &["keys", "rotate", "--tokens", "--receipts", "--json"]);
+        let (one, old) = (&one, &old);
+        eventually("the rotated key signs", || async move { kid(&one.token_for(&one.hotel).await) != *old }).await;
+        let token = one.token_for(&one.hotel).await;
+        let receipt = one.check(&check_of(&random_number(), None)).await.json()["receipt"].clone();
+        let answer = two.post(&token, "/v1/receipts/verify", &json!({ "receipt": receipt })).await;
+        assert_eq!((answer.status, &answer.json()["authentic"]), (200, &json!(true)), "{}", answer.text);
     }
 }

@@ -61,3 +61,71 @@ pub(crate) async fn a_node_is_removed_only_where_it_stands(database: &Database) 
     assert!(store.list_nodes().await.unwrap().is_empty());
     assert!(!store.feed_after(0, node).await.unwrap().is_member);
 }
+
+pub(crate) async fn others_confirmations_are_read_together(database: &Database) {
+    let store = database.open().await;
+    let (own, near, far) = (id(), id(), id());
+    store.join(own).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), None, "alone");
+    for node in [near, far] {
+        store.join(node).await.unwrap();
+    }
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "who joins has confirmed all before it");
+    write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
+    let epoch = store.feed_after(0, own).await.unwrap().epoch;
+    store.confirm(near, 4, &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(3));
+    store.confirm(far, 4, &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(4));
+    store.confirm(far, 3, &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(4), "a late confirmation takes nothing back");
+}
+
+pub(crate) async fn a_confirmation_of_another_history_is_void(database: &Database) {
+    let store = database.open().await;
+    let (own, other) = (id(), id());
+    store.join(own).await.unwrap();
+    store.join(other).await.unwrap();
+    let epoch = store.feed_after(0, own).await.unwrap().epoch;
+    write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
+    store.confirm(other, 3, &format!("{epoch}x")).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of another epoch");
+    store.confirm(other, 4, &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of more than there is");
+}
+
+pub(crate) async fn a_node_that_joins_again_has_confirmed_nothing_new(database: &Database) {
+    let store = database.open().await;
+    let (own, other) = (id(), id());
+    store.join(own).await.unwrap();
+    store.join(other).await.unwrap();
+    store.mark_node(other, 0).await.unwrap();
+    write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
+    store.join(other).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "its old lease may still run");
+}
+
+pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
+    let store = database.open().await;
+    let node = id();
+    store.join(node).await.unwrap();
+    let mut marks = Vec::new();
+    for _ in 0..3 {
+        let (_, beat) = store.list_nodes().await.unwrap()[0];
+        store.mark_node(node, beat).await.unwrap();
+        let (_, mark) = store.list_nodes().await.unwrap()[0];
+        assert!(beat >= 0 && mark < 0 && !marks.contains(&mark), "{beat}, {mark} after {marks:?}");
+        store.mark_node(node, mark).await.unwrap();
+        assert_eq!(store.list_nodes().await.unwrap()[0].1, mark, "a marked node is not marked again");
+        for old in &marks {
+            store.remove_node(node, *old).await.unwrap();
+        }
+        marks.push(mark);
+        store.join(node).await.unwrap();
+    }
+    assert!(store.feed_after(0, node).await.unwrap().is_member);
+    let (_, beat) = store.list_nodes().await.unwrap()[0];
+    store.mark_node(node, beat).await.unwrap();
+    store.leave(node).await.unwrap();
+    assert!(store.list_nodes().await.unwrap().is_empty(), "a marked node may leave");
+}

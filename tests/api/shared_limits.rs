@@ -1,0 +1,178 @@
+//! Limits that hold for all nodes together, by Redis: exact, without a question for each call where a client may ask often, and
+//! shared out while Redis is away.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lostcard::clock::Clock;
+use lostcard::crypto::random;
+use lostcard::domain::client::Rate;
+use lostcard::limits::cluster::{Cluster, ClusterCell};
+use lostcard::limits::{CallerLimits, Limit, LimitName};
+use lostcard::redis_link::RedisLink;
+use lostcard::telemetry::Metrics;
+
+use crate::bodies::{check_of, random_number, rate, with};
+use crate::helpers::{Answer, TestApp, TestClient};
+use crate::redis::{metric, metric_is, node_with};
+use crate::servers::redis::Redis;
+
+async fn check_as(app: &TestApp, client: &TestClient) -> Answer {
+    app.post(&client.token, "/v1/checks", &with(check_of(&random_number(), None), "receipt", false)).await
+}
+
+fn retry_after(answer: &Answer) -> u64 {
+    answer.header("retry-after").parse().unwrap()
+}
+
+#[tokio::test]
+async fn two_nodes_let_pass_together_what_one_would() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |config| config.limits.client = rate("6/600s")).await;
+    let two = one.sibling().await;
+    for (left, app) in (0..6).rev().zip([&one, &two].into_iter().cycle()) {
+        let answer = check_as(app, &app.hotel).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.header("ratelimit"), format!(r#""client";r={left};t={}"#, (6 - left) * 100));
+    }
+    for app in [&one, &two] {
+        let refused = check_as(app, &app.hotel).await;
+        refused.problem(429, "limit_spent");
+        assert_eq!(refused.header("ratelimit"), r#""client";r=0;t=600"#);
+        assert!((90..=100).contains(&retry_after(&refused)), "{}", retry_after(&refused));
+    }
+    assert_eq!(one.read_report("x").await.status, 404, "other clients go on");
+}
+
+#[tokio::test]
+async fn an_organizations_limit_refuses_on_every_node_and_costs_the_client_nothing() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |config| {
+        config.limits.organization = rate("4/600s");
+        config.limits.client = rate("6/600s");
+    })
+    .await;
+    let two = one.sibling().await;
+    let sister = one.add_client_of(one.hotel.organization, "checks").await;
+    for app in [&one, &two] {
+        assert_eq!(check_as(app, &one.hotel).await.status, 200);
+        assert_eq!(check_as(app, &sister).await.status, 200);
+    }
+    for app in [&one, &two, &one, &two] {
+        let refused = check_as(app, &sister).await;
+        refused.problem(429, "organization_limit_spent");
+        assert_eq!(refused.header("ratelimit"), r#""organization";r=0;t=600"#);
+    }
+    let organization = redis.command(&["--raw", "KEYS", "lostcard:limit:*:organization"]);
+    redis.command(&["DEL", &organization]);
+    assert_eq!(check_as(&one, &sister).await.header("ratelimit"), r#""client";r=3;t=300"#, "refusals spent nothing");
+}
+
+#[tokio::test]
+async fn a_batch_is_spent_whole_or_not_at_all() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |config| config.limits.client = rate("10/600s")).await;
+    let two = one.sibling().await;
+    let batch = |n| (0..n).map(|_| check_of(&random_number(), None)).collect::<Vec<_>>();
+    assert_eq!(one.check_batch(&batch(6)).await.header("ratelimit"), r#""client";r=4;t=360"#);
+    two.check_batch(&batch(5)).await.problem(429, "limit_spent");
+    // The refused batch cost the unit that its caller was authenticated for.
+    assert_eq!(two.check_batch(&batch(3)).await.header("ratelimit"), r#""client";r=0;t=600"#);
+}
+
+#[tokio::test]
+async fn without_redis_each_node_gives_its_share_and_afterwards_they_count_together_again() {
+    let mut redis = Redis::start();
+    let one = node_with(&redis.url(), |config| config.limits.client = rate("8/600s")).await;
+    let two = one.sibling().await;
+    metric_is(&one, "nodes", 2).await;
+    metric_is(&two, "nodes", 2).await;
+    redis.kill();
+    let passed = async |app: &TestApp| {
+        let mut passed = 0;
+        while check_as(app, &app.hotel).await.status == 200 {
+            passed += 1;
+        }
+        passed
+    };
+    assert_eq!((passed(&one).await, passed(&two).await), (4, 4));
+    let refused = check_as(&one, &one.hotel).await;
+    refused.problem(429, "limit_spent");
+    assert_eq!(refused.header("ratelimit-policy"), r#""client";q=8;w=600"#);
+    redis.restart();
+    metric_is(&one, "redis_breaker_open", 0).await;
+    metric_is(&two, "redis_breaker_open", 0).await;
+    // Redis came back empty: the limit once more, and no more than that.
+    assert_eq!(passed(&one).await + passed(&two).await, 8);
+    // What passed by Redis counts here too: that it fails again frees nothing.
+    redis.kill();
+    assert_eq!((passed(&one).await, passed(&two).await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_client_with_a_high_limit_seldom_asks_redis() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |config| {
+        config.limits.client = rate("20000/1s");
+        config.limits.organization = rate("1000000/1s");
+    })
+    .await;
+    check_as(&one, &one.hotel).await;
+    let before = metric(&one, r#"redis_calls_total{outcome="answered"}"#).await;
+    let begun = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(check_as(&one, &one.hotel).await.status, 200);
+    }
+    let asked = metric(&one, r#"redis_calls_total{outcome="answered"}"#).await - before;
+    // A grant is a thousand units and lives for a second.
+    assert!(asked <= 2 + 2 * begun.elapsed().as_secs(), "{asked} calls in {:?}", begun.elapsed());
+}
+
+/// One client on a node of its own.
+fn limits_on(redis: &Redis, client: (uuid::Uuid, Rate), organization: (uuid::Uuid, Rate)) -> CallerLimits {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let link = RedisLink::new(&redis.url(), Duration::from_secs(2), metrics).unwrap();
+    let cluster = Cluster::new(link, Arc::new(AtomicUsize::new(2)));
+    let here = Arc::new(Limit::new(LimitName::Organization, organization.1, Clock::System));
+    let cell = ClusterCell::new(cluster, Clock::System, client, organization);
+    CallerLimits::new(client.1, here, &Clock::System).shared_by(cell)
+}
+
+/// Grants included, no more passes than the limit and what came back since; and not much less.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_reserve_ahead_never_exceed_the_rate() {
+    let redis = Redis::start();
+    let (client, organization) = (random::uuid_v7(1), random::uuid_v7(2));
+    for text in ["400/1s", "2000/1s", "30/60s"] {
+        redis.command(&["FLUSHALL"]);
+        let limit = Rate::parse(text).unwrap();
+        let nodes = [0, 1]
+            .map(|_| Arc::new(limits_on(&redis, (client, limit), (organization, Rate::parse("1000000/1s").unwrap()))));
+        let (passed, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        let callers = nodes.iter().flat_map(|node| std::iter::repeat_n(node, 4)).map(|node| {
+            let (node, passed) = (Arc::clone(node), Arc::clone(&passed));
+            tokio::spawn(async move {
+                while begun.elapsed() < Duration::from_millis(1500) {
+                    let cost = NonZeroU32::new(1 + random::below(4)).unwrap();
+                    if node.spend_unit().await.is_ok() {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                        if node.spend_rest(cost).await.is_ok() {
+                            passed.fetch_add(u64::from(cost.get()) - 1, Ordering::Relaxed);
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        futures_util::future::join_all(callers).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let requests = f64::from(limit.requests.get());
+        let most = requests + seconds * requests / f64::from(limit.per_seconds.get());
+        let passed = passed.load(Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let part = passed as f64 / most;
+        assert!(part <= 1.0 && part > 0.5, "{text}: {passed} of {most} in {seconds} s");
+    }
+}

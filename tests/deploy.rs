@@ -1,0 +1,182 @@
+//! What operators are given must be true of the code: metrics and label values of alerts and dashboard exist, every alert has
+//! its section in docs/OPERATIONS.md and its case, example settings are accepted, and stopping allows for the drain.
+//! Reads files only; `promtool` judges the rules themselves (tests/run).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lostcard::config::{Config, Overrides};
+
+/// What a node takes to finish what is in flight, after the drain (`FINISH_S_MAX` in src/app.rs).
+const FINISH_SECONDS: u64 = 10;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn files_under(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files_under(&path, files),
+            false => files.push(path),
+        }
+    }
+}
+
+/// All of src in one text.
+fn source() -> String {
+    let mut files = Vec::new();
+    files_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Every metric that src/telemetry.rs registers: a name is a literal that another literal, the help, follows.
+fn metrics() -> BTreeSet<String> {
+    let telemetry = read("src/telemetry.rs");
+    let pieces: Vec<_> = telemetry.split('"').collect();
+    let names = pieces.windows(3).skip(1).step_by(2).filter(|window| is_word(window[0]) && window[1].trim() == ",");
+    let mut metrics = BTreeSet::new();
+    for window in names {
+        let name = format!("lostcard_{}", window[0]);
+        if name.ends_with("_seconds") {
+            metrics.extend(["_bucket", "_sum", "_count"].map(|part| format!("{name}{part}")));
+        }
+        metrics.insert(name);
+    }
+    assert!(metrics.contains("lostcard_checks_total") && metrics.contains("lostcard_feed_sequence"), "{metrics:?}");
+    metrics
+}
+
+/// The metrics that a text names.
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_')).filter(|word| word.starts_with("lostcard_"))
+}
+
+/// The label values that an expression selects by, except those that Prometheus gives.
+fn selected(text: &str) -> Vec<String> {
+    let selectors = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
+    let pairs = selectors.flat_map(|selector| selector.split(',')).filter_map(|pair| pair.split_once('='));
+    let own = pairs.filter(|(label, _)| !["job", "instance", "le"].contains(&label.trim_end_matches('!').trim()));
+    own.flat_map(|(_, value)| value.trim_start_matches('~').trim_matches(['"', '\\']).split('|'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn assert_exists(place: &str, expressions: &str, metrics: &BTreeSet<String>, source: &str) {
+    for metric in named(expressions) {
+        assert!(metrics.contains(metric), "{place}: there is no metric {metric}");
+    }
+    for value in selected(expressions) {
+        assert!(source.contains(&format!("\"{value}\"")), "{place}: no label of a metric is ever {value:?}");
+    }
+}
+
+/// The names after `key` in a YAML text.
+fn values<'a>(yaml: &'a str, key: &str) -> Vec<&'a str> {
+    yaml.lines().filter_map(|line| line.trim().strip_prefix(key)).map(str::trim).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_name_only_metrics_that_exist() {
+    let (metrics, source) = (metrics(), source());
+    let alerts = read("deploy/prometheus/alerts.yaml");
+    // Expressions only: comments and summaries may hold anything.
+    let rules: Vec<_> = alerts.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let rules = rules.join("\n").replace("{{", "").replace("}}", "");
+    assert_exists("alerts.yaml", &rules, &metrics, &source);
+
+    let dashboard: serde_json::Value = serde_json::from_str(&read("deploy/grafana/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let expressions: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(expressions.len() >= 15, "{}", expressions.len());
+    for expression in &expressions {
+        assert!(expression.contains("lostcard"), "{expression}");
+        assert_exists("dashboard.json", expression, &metrics, &source);
+    }
+}
+
+#[test]
+fn a_metric_that_does_not_exist_is_noticed() {
+    assert!(!metrics().contains("lostcard_verdict"), "a label is no metric");
+    let found =
+        selected(r#"rate(lostcard_problems_total{code=~"internal|no_such"}[5m]) / x{job="lostcard", tier!="s"}"#);
+    assert_eq!(found, ["internal", "no_such", "s"]);
+    assert_eq!(named("sum(lostcard_checks_total) + up").collect::<Vec<_>>(), ["lostcard_checks_total"]);
+}
+
+#[test]
+fn every_alert_has_its_section_and_its_case() {
+    let (alerts, page) = (read("deploy/prometheus/alerts.yaml"), read("docs/OPERATIONS.md"));
+    let names = values(&alerts, "- alert:");
+    assert!(names.len() >= 15, "{names:?}");
+    let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("### Lostcard")).collect();
+    assert_eq!(sections, names.iter().map(|name| &name["Lostcard".len()..]).collect::<Vec<_>>(), "sections, in order");
+    let runbooks: Vec<_> = names.iter().map(|name| format!("docs/OPERATIONS.md#{}", name.to_lowercase())).collect();
+    assert_eq!(values(&alerts, "runbook:"), runbooks);
+    let tested = read("deploy/prometheus/alerts_test.yaml");
+    for name in names {
+        assert!(tested.contains(&format!("alertname=\"{name}\"")), "alerts_test.yaml: {name} fires in no case");
+    }
+}
+
+#[test]
+fn example_settings_are_accepted() {
+    for path in ["deploy/systemd/lostcard.toml", "deploy/kubernetes/lostcard.toml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let config = Config::load(Some(&file), Overrides::default());
+        assert!(config.is_ok(), "{path}: {config:?}");
+    }
+}
+
+#[test]
+fn every_variable_is_a_setting() {
+    let config = read("src/config.rs");
+    let mut files = Vec::new();
+    files_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy"), &mut files);
+    for path in files.iter().filter(|path| !path.components().any(|part| part.as_os_str() == "secrets.d")) {
+        let text = fs::read_to_string(path).unwrap();
+        let words = text.split(|char: char| !(char.is_ascii_uppercase() || char == '_'));
+        for word in words.filter_map(|word| word.strip_prefix("LOSTCARD_")) {
+            for key in word.to_lowercase().split("__") {
+                assert!(config.contains(&format!("pub {key}: ")), "{}: LOSTCARD_{word} is no setting", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_stops_a_node_waits_for_its_drain() {
+    let compose = read("deploy/compose/compose.yaml");
+    let [unit, pod] = ["deploy/systemd/lostcard.service", "deploy/kubernetes/deployment.yaml"].map(read);
+    for (place, drain, wait) in [
+        ("systemd", number(&read("deploy/systemd/lostcard.toml"), "drain_seconds ="), number(&unit, "TimeoutStopSec=")),
+        ("compose", number(&compose, "LOSTCARD_DRAIN_SECONDS: \""), number(&compose, "stop_grace_period: ")),
+        (
+            "kubernetes",
+            number(&read("deploy/kubernetes/lostcard.toml"), "drain_seconds ="),
+            number(&pod, "terminationGracePeriodSeconds:"),
+        ),
+    ] {
+        assert!(wait > drain + FINISH_SECONDS, "{place}: {wait} s for a drain of {drain} s and {FINISH_SECONDS} s");
+    }
+}
+
+/// The first whole number that follows a key.
+fn number(text: &str, key: &str) -> u64 {
+    let (_, rest) = text.split_once(key).unwrap_or_else(|| panic!("no {key}"));
+    let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("{key}: no number"))
+}
+
+#[test]
+fn the_time_to_finish_is_the_one_of_the_code() {
+    assert!(read("src/app.rs").contains(&format!("FINISH_S_MAX: u64 = {FINISH_SECONDS};")));
+}
