@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::rt::net::TcpSocket;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
 use anyhow::{Context, bail};
@@ -20,7 +21,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::keyfiles::KeyFolder;
 use crate::crypto::{KeyError, Keyring};
+use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
+use crate::http::connection::{self, KEEP_ALIVE};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
@@ -42,6 +45,10 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 const OUTSIDE_EVERY: Duration = Duration::from_mins(5);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
+/// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
+const BACKLOG: u32 = 4096;
+/// How long a stopping node waits for its store to be told and closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -100,7 +107,7 @@ impl std::fmt::Debug for Application {
 impl Application {
     /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
+        let listener = bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
         let metrics_listener = bind_metrics(config)?;
         let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
         let (store, keyring) = open(config).await?;
@@ -153,6 +160,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let shared = Shared {
+            admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
             reports: Arc::new(reports),
             draining: Arc::new(AtomicBool::new(false)),
@@ -166,7 +174,7 @@ impl Application {
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
-        let server = serve(listener, config.workers, shared.clone())?;
+        let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
         Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
@@ -203,12 +211,27 @@ impl Application {
             let _ = task.await;
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
-        if let Err(error) = self.store.leave(self.shared.registry.node()).await {
-            tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+        let leave = async {
+            if let Err(error) = self.store.leave(self.shared.registry.node()).await {
+                tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+            }
+            self.store.close().await;
+        };
+        if tokio::time::timeout(LEAVE_TIMEOUT, leave).await.is_err() {
+            tracing::warn!(
+                "the store did not answer: the others will find out by themselves that this node has stopped"
+            );
         }
-        self.store.close().await;
         Ok(())
     }
+}
+
+/// The public listener, with room for clients that all connect anew at once: the standard library's has 128 places.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// The operator's listener. Where nobody chose its port and another node has it, any other will do.
@@ -222,8 +245,8 @@ fn bind_metrics(config: &Config) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Result<Server> {
-    let workers = match workers {
+fn serve(listener: TcpListener, config: &Config, shared: Shared) -> std::io::Result<Server> {
+    let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
@@ -236,7 +259,9 @@ fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Resu
         .workers(workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(Duration::from_secs(75))
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(config.overload.connections_max)
+        .on_connect(connection::watch(Duration::from_millis(config.overload.answer_ms)))
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     Ok(server.listen(listener)?.run())

@@ -70,6 +70,14 @@ impl Clock {
         u64::try_from(ns).unwrap_or(0)
     }
 
+    /// Nanoseconds that this thread has worked: a thread that is kept waiting does not age. A fixed clock's threads always work.
+    pub fn thread_cpu_ns(&self) -> u64 {
+        match self {
+            Self::System => u64::try_from(read(ClockId::ThreadCPUTime)).unwrap_or(0),
+            Self::Fixed(_) => self.boot_ns(),
+        }
+    }
+
     /// The calendar day in Beijing.
     pub fn today(&self) -> Date {
         beijing_date(self.now_ms())

@@ -128,7 +128,6 @@ pub struct Registry {
 
 impl Registry {
     /// A registry that knows nothing until its follower has loaded it. `peppers`: those that the store was last seen with.
-    #[expect(clippy::too_many_arguments, reason = "its parts, put together in one place")]
     pub fn new(
         options: RegistryOptions,
         clock: Clock,

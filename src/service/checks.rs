@@ -76,9 +76,19 @@ impl Checks {
         Self { clock, registry, signer: Rc::new(signer), metrics, issuer_json }
     }
 
-    /// Answers one check.
-    pub async fn check(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
-        let finding = self.registry.lookup(&check.digest).await?;
+    /// Answers one check. Where memory cannot, `enter` must give it a place among those that wait for the store.
+    pub async fn check<P, E: From<ServiceError>>(
+        &self,
+        organization: Uuid,
+        check: &Check,
+        enter: impl FnOnce() -> Result<P, E>,
+    ) -> Result<Answer, E> {
+        let finding = if let Some(finding) = self.registry.lookup_in_memory(&check.digest) {
+            finding
+        } else {
+            let _place = enter()?;
+            self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
+        };
         let Decided { mut answer, claims } = self.decide(organization, check, &finding);
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
