@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -33,7 +34,7 @@ impl Clock {
     /// A clock that stands at the present moment.
     pub fn fixed_now() -> Self {
         let fixed = FixedClock::default();
-        fixed.wall_ns.store(read(ClockId::Realtime), Ordering::SeqCst);
+        fixed.wall_ns.store(wall_ns(SystemTime::now()), Ordering::SeqCst);
         fixed.boot_ns.store(read(ClockId::Boottime), Ordering::SeqCst);
         Self::Fixed(Arc::new(fixed))
     }
@@ -50,7 +51,8 @@ impl Clock {
     /// Wall time in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
         let ns = match self {
-            Self::System => read(ClockId::Realtime),
+            // By the C library, unlike boot time: the tests step it there.
+            Self::System => wall_ns(SystemTime::now()),
             Self::Fixed(fixed) => fixed.wall_ns.load(Ordering::SeqCst),
         };
         ns.div_euclid(1_000_000)
@@ -107,6 +109,11 @@ impl Rfc3339 {
 
 fn timestamp(at_ms: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn wall_ns(now: SystemTime) -> i64 {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn read(clock: ClockId) -> i64 {

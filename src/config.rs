@@ -187,8 +187,9 @@ answer_ms = 30000
 connections_max = 8192
 "#;
 
-/// Variables with the service's prefix that are not settings: the load generator's.
-const OTHER_VARIABLES: [&str; 2] = ["client_id", "client_secret"];
+/// Variables with the service's prefix that are not settings: the load generator's and the tests'.
+const OTHER_VARIABLES: [&str; 6] =
+    ["client_id", "client_secret", "test_store", "test_redis", "test_rounds", "test_seed"];
 
 /// A setting is missing, unknown or out of its bounds.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::AppState;
 use super::problem::{self, Problem};
+use crate::store::StoreError;
 
 /// A health answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +30,7 @@ pub async fn live() -> HttpResponse {
 
 /// May it be sent requests?
 ///
-/// 503 while starting, draining, or with an expired registry lease.
+/// 503 while starting, draining, with an expired registry lease, or after a failure of the disk.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "getReadiness", tag = "operations",
     responses((status = 200, description = "Ready.", body = Health), (status = 503, response = super::openapi::Refused))
@@ -37,6 +38,9 @@ pub async fn live() -> HttpResponse {
 pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
     if state.is_draining() {
         return Err(Problem::unavailable(problem::NOT_READY, "the node is draining"));
+    }
+    if !state.registry.is_sound() {
+        return Err(StoreError::Unsound.into());
     }
     if !state.registry.is_current() {
         return Err(Problem::unavailable(problem::NOT_READY, "the registry's lease has expired"));

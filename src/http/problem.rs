@@ -80,7 +80,7 @@ kinds! {
     REDUCED_CAPACITY = "reduced_capacity", SERVICE_UNAVAILABLE, "The node has more work than it can do now",
         "Nothing was looked up or stored, and no limit of yours is the reason. Wait for the seconds in Retry-After, then send the request again, to another node if there is one.";
     NOT_READY = "not_ready", SERVICE_UNAVAILABLE, "This node is not ready",
-        "It is starting, draining, or does not know how current it is. Send requests to another node; it comes back by itself.";
+        "It is starting, draining, does not know how current it is, or its disk has failed. Send requests to another node. It comes back by itself, but after a failure of the disk only when the operator restarts it.";
     STORE_READ_ONLY = "store_read_only", SERVICE_UNAVAILABLE, "The registry takes no changes now",
         "Nothing was stored. Try again after Retry-After with the same Idempotency-Key. Checks are answered meanwhile.";
     OUTCOME_UNKNOWN = "outcome_unknown", SERVICE_UNAVAILABLE, "It is not known whether the change was stored",
@@ -292,6 +292,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::new(STORAGE_FULL, "nothing was stored"),
+            StoreError::Unsound => Self::unavailable(NOT_READY, "the disk failed to confirm a write; restart the node"),
             StoreError::ReadOnly => Self::unavailable(STORE_READ_ONLY, "nothing was stored"),
             StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
                 Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")

@@ -163,6 +163,11 @@ impl Registry {
         self.snapshot.load().is_leased(self.clock.boot_ns())
     }
 
+    /// Whether this node's store keeps what it confirms: [`Store::is_sound`].
+    pub fn is_sound(&self) -> bool {
+        self.store.is_sound()
+    }
+
     /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
     pub fn lookup_in_memory(&self, digest: &IdDigest) -> Option<Finding> {
         let snapshot = self.snapshot.load();

@@ -15,6 +15,7 @@ mod schema;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
@@ -71,6 +72,8 @@ pub enum StoreError {
     OtherPepper,
     #[error("the store did not confirm the commit in time: it may or may not happen")]
     CommitUnanswered,
+    #[error("the disk failed to confirm a write: until this node is restarted it stores nothing more")]
+    Unsound,
     #[error("a row does not hold what was written: {0}")]
     Corrupt(&'static str),
     #[error("the store's runtime has stopped")]
@@ -103,6 +106,8 @@ pub struct Store {
     dialect: Dialect,
     writers: Arc<Semaphore>,
     commit_timeout: Duration,
+    /// False once a flush failed: the system may have dropped what it could not write, and the next flush would succeed.
+    sound: Arc<AtomicBool>,
     /// Where connections live.
     runtime: Handle,
 }
@@ -117,7 +122,8 @@ impl Store {
         let own = connect(&url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
         let writers = Arc::new(Semaphore::new(dialect.writers_max()));
         let commit_timeout = options.commit_timeout;
-        let store = Self { pool, own, dialect, writers, commit_timeout, runtime: Handle::current() };
+        let sound = Arc::new(AtomicBool::new(true));
+        let store = Self { pool, own, dialect, writers, commit_timeout, sound, runtime: Handle::current() };
         store.dialect.migrator().run(&store.pool).await?;
         store.ensure_head().await?;
         Ok(store)
@@ -127,8 +133,18 @@ impl Store {
     pub async fn begin(&self) -> Result<WriteTx, StoreError> {
         let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
+        // After the turn: whoever waited while a flush failed is refused too.
+        if !self.is_sound() {
+            return Err(StoreError::Unsound);
+        }
         let tx = self.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout: self.commit_timeout, turn })
+        let (commit_timeout, sound) = (self.commit_timeout, Arc::clone(&self.sound));
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout, sound, turn })
+    }
+
+    /// Whether what it confirms can be believed. If not, the process must be restarted: it then reads what is really there.
+    pub fn is_sound(&self) -> bool {
+        self.sound.load(Ordering::Acquire)
     }
 
     /// Ends every connection, checkpointing what is embedded.
@@ -178,6 +194,7 @@ pub struct WriteTx {
     /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
     key_versions: Option<KeyVersions>,
     commit_timeout: Duration,
+    sound: Arc<AtomicBool>,
     turn: OwnedSemaphorePermit,
 }
 
@@ -185,7 +202,7 @@ impl WriteTx {
     /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
     /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { mut tx, dialect, commit_timeout, turn, .. } = self;
+        let Self { mut tx, dialect, commit_timeout, sound, turn, .. } = self;
         if let Some(settings) = dialect.commit_settings() {
             tx.execute(settings).await?;
         }
@@ -193,6 +210,10 @@ impl WriteTx {
         // A task of its own: dropped half-way, a COMMIT would leave its connection unusable, and whether it happens unknown.
         tokio::spawn(async move {
             let outcome = timeout(LATE_COMMIT_MAX, tx.commit()).await;
+            if matches!(&outcome, Ok(Err(error)) if schema::is_failed_flush(error)) {
+                sound.store(false, Ordering::Release);
+                tracing::error!("{}", StoreError::Unsound);
+            }
             let _ = tell.send(outcome);
             drop(turn);
         });
@@ -217,10 +238,13 @@ async fn connect(url: &str, dialect: Dialect, connections: u32, acquire_timeout:
             let settings = AssertSqlSafe(settings.clone());
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
         })
-        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever.
+        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever. Nor
+        // may one that is held to be in a transaction: where a COMMIT fails, SQLite has ended it and the driver does not know.
         .after_release(|connection, _| {
-            let answered = timeout(RELEASE_TIMEOUT, connection.ping());
-            Box::pin(async move { answered.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true) })
+            Box::pin(async move {
+                timeout(RELEASE_TIMEOUT, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                Ok(!connection.is_in_transaction())
+            })
         })
         .connect(url)
         .await

@@ -27,10 +27,11 @@ impl Dialect {
 
     /// SQLite takes the write lock at once: a deferred transaction that has read cannot wait for it (`SQLITE_BUSY_SNAPSHOT`).
     /// PostgreSQL sees what others committed with every statement: after the feed's head is locked, all that came before.
+    /// Whether it may write is left to the server's default: an operator who makes the store read-only means it.
     pub(super) fn begin_write(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         }
     }
 
@@ -157,4 +158,11 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
         },
         _ => StoreError::Unavailable(error),
     }
+}
+
+/// Whether the disk refused to confirm what was written (SQLite's extended codes `SQLITE_IOERR_FSYNC` and `_DIR_FSYNC`).
+/// PostgreSQL ends all its processes by itself when that happens, and reads its log again.
+pub(super) fn is_failed_flush(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("1034" | "1290"))
 }

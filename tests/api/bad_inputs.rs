@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::bodies::{check_of, random_number, report_of};
-use crate::child::{Server, run, run_json};
+use crate::child::{Server, run, run_json, serve};
 use crate::helpers::{Answer, eventually};
 use crate::raw;
 use crate::recipes::{TokenContext, expand};
@@ -97,7 +97,7 @@ impl Suite {
             (organization.parse::<Uuid>().unwrap(), client)
         };
         let registered = [register(), register()];
-        let server = Server::start(&data, ISSUER);
+        let server = serve(&data, ISSUER);
         let mut callers = Vec::new();
         for (organization, client) in registered {
             let client_id: Uuid = client["client_id"].as_str().unwrap().parse().unwrap();

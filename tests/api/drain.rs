@@ -78,7 +78,9 @@ async fn what_is_in_flight_is_finished_after_the_drain() {
 #[test]
 fn a_second_signal_ends_a_node_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(&folder.path().join("data"), "http://lostcard.test");
+    let mut server = Server::start_with(&folder.path().join("data"), |command| {
+        command.env("LOSTCARD_DRAIN_SECONDS", "5");
+    });
     server.signal(Signal::TERM);
     let told = Instant::now();
     while !server.log().contains("draining") {

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::backend;
 use crate::bodies::{check_of, report_of};
 
 /// The `iss` of every test node: nodes on one folder share it as nodes of one service do.
@@ -53,8 +54,11 @@ pub(crate) struct TestApp {
 
 /// The settings of a test node in a folder.
 pub(crate) fn config_in(folder: &TempDir) -> Config {
+    let data = folder.path().join("data");
     let overrides = Overrides {
-        data: Some(folder.path().join("data")),
+        database_url: backend::database_url(&data),
+        redis_url: backend::redis_url(),
+        data: Some(data),
         listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         public_url: Some(ISSUER.to_owned()),

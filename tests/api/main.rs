@@ -7,6 +7,7 @@
 )]
 
 mod assertions;
+mod backend;
 mod bad_inputs;
 mod batch;
 mod bodies;

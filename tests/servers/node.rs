@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
 
 use super::process::Process;
 use super::{WAIT_MAX, wait_until};
@@ -85,6 +84,15 @@ impl Node {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
     pub(crate) fn kill(mut self) {
         self.process.kill();
     }
@@ -118,17 +126,4 @@ pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lostcard"));
     command.env_clear().arg("--data").arg(data);
     command
-}
-
-/// Runs a command to its end.
-pub(crate) fn run(data: &Path, args: &[&str]) -> Output {
-    command(data).args(args).output().unwrap()
-}
-
-/// Runs a command that must succeed and print JSON.
-#[track_caller]
-pub(crate) fn run_json(data: &Path, args: &[&str]) -> Value {
-    let output = run(data, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
