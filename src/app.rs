@@ -18,16 +18,16 @@ use crate::access::jwks::IssuerKeys;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::Keyring;
 use crate::crypto::keyfiles::KeyFolder;
+use crate::crypto::{KeyError, Keyring};
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
-use crate::registry::Registry;
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
+use crate::registry::{Copies, Registry, RegistryError};
 use crate::service::reports::Reports;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -66,13 +66,17 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
         folder.create_all()?;
     }
     let keyring = Keyring::open(folder)?;
-    if store.match_keys(keyring.check_values()).await? == KeyMatch::Unknown {
-        store.remember_keys(keyring.check_values()).await?;
+    let checks = keyring.check_values();
+    if store.match_keys(&checks).await? == KeyMatch::Unknown {
+        store.remember_keys(&checks).await?;
     }
-    if store.match_keys(keyring.check_values()).await? != KeyMatch::Same {
-        bail!("these are not the keys that the store was made with: every look-up would be wrong");
+    match store.match_keys(&checks).await? {
+        KeyMatch::Same => Ok((store, keyring)),
+        KeyMatch::Lacks { pepper } => Err(KeyError::MissingPepper { version: pepper }.into()),
+        KeyMatch::Unknown | KeyMatch::Different => {
+            bail!("these are not the keys that the store was made with: every look-up would be wrong")
+        }
     }
-    Ok((store, keyring))
 }
 
 /// A node, ready to run.
@@ -105,13 +109,14 @@ impl Application {
         let link = config.redis_link(&metrics)?;
         let shared =
             link.as_ref().map(|link| SharedCache::new(Arc::clone(link), Arc::clone(&keyring), Arc::clone(&metrics)));
-        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.pepper().clone());
+        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.fingerprints().clone());
         let registry = Registry::new(
             config.registry_options(),
             clock.clone(),
             store.clone(),
-            shared,
-            folder,
+            Arc::clone(&keyring),
+            keyring.peppers(store.key_versions().await?)?,
+            Copies { shared, folder },
             Arc::clone(&metrics),
         );
         let registry = Arc::new(registry);
@@ -243,25 +248,39 @@ fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Resul
     Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
-/// Looks after what ages: signing keys that were rotated, addresses that are whole again.
+/// Looks after what ages: keys that were rotated, addresses that are whole again.
 async fn tend(shared: Shared) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut outside = tokio::time::interval(OUTSIDE_EVERY);
     // The first time was at the start.
     outside.reset();
+    let mut is_complaining = false;
     loop {
         tokio::select! {
             _ = tidy.tick() => shared.addresses.tidy(),
             _ = outside.tick() => shared.access.refresh_outside().await,
-            _ = keys.tick() => match shared.keyring.reload_signing() {
-                Ok(true) => {
-                    shared.access.reload_keys();
-                    tracing::info!("signing keys were rotated");
-                }
-                Ok(false) => {}
-                Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
-            },
+            _ = keys.tick() => tend_keys(&shared, &mut is_complaining).await,
         }
+    }
+}
+
+async fn tend_keys(shared: &Shared, is_complaining: &mut bool) {
+    match shared.keyring.reload_signing() {
+        Ok(true) => {
+            shared.access.reload_keys();
+            tracing::info!("signing keys were rotated");
+        }
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
+    }
+    match shared.registry.tend_peppers().await {
+        Ok(()) => *is_complaining = false,
+        // The follower tells of a store that does not answer.
+        Err(RegistryError::Store(_)) => {}
+        Err(error) if !std::mem::replace(is_complaining, true) => {
+            tracing::error!(error = %error, "a pepper cannot be taken up; those in memory stay in use");
+        }
+        Err(_) => {}
     }
 }

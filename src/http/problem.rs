@@ -290,7 +290,7 @@ impl From<StoreError> for Problem {
             StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
                 Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")
             }
-            StoreError::Busy | StoreError::Unavailable(_) | StoreError::Stopped => {
+            StoreError::Busy | StoreError::OtherPepper | StoreError::Unavailable(_) | StoreError::Stopped => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
             }
             StoreError::Corrupt(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
@@ -305,6 +305,8 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Store(error) => error.into(),
+            // The follower has told of missing keys already, once.
+            RegistryError::Keys(_) => Self::unavailable(REGISTRY_UNAVAILABLE, "this node lacks a key"),
             RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the registry did not answer in time")
             }

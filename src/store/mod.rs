@@ -9,6 +9,7 @@ pub mod imports;
 pub mod keys;
 pub mod nodes;
 pub mod reports;
+pub mod rotation;
 mod rows;
 mod schema;
 
@@ -24,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use schema::Dialect;
 
@@ -65,6 +67,8 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("the store did not confirm the commit: it may or may not have happened")]
     OutcomeUnknown(#[source] sqlx::Error),
+    #[error("the rows are keyed by another pepper by now")]
+    OtherPepper,
     #[error("the store did not confirm the commit in time: it may or may not happen")]
     CommitUnanswered,
     #[error("a row does not hold what was written: {0}")]
@@ -124,7 +128,7 @@ impl Store {
         let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
         let tx = self.begin_with(self.dialect.begin_write()).await?;
-        Ok(WriteTx { tx, dialect: self.dialect, commit_timeout: self.commit_timeout, turn })
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout: self.commit_timeout, turn })
     }
 
     /// Ends every connection, checkpointing what is embedded.
@@ -171,6 +175,8 @@ impl Store {
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    key_versions: Option<KeyVersions>,
     commit_timeout: Duration,
     turn: OwnedSemaphorePermit,
 }
@@ -179,7 +185,7 @@ impl WriteTx {
     /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
     /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { mut tx, dialect, commit_timeout, turn } = self;
+        let Self { mut tx, dialect, commit_timeout, turn, .. } = self;
         if let Some(settings) = dialect.commit_settings() {
             tx.execute(settings).await?;
         }

@@ -25,6 +25,7 @@ mod recipes;
 mod redis;
 mod replacements;
 mod reports;
+mod rotation;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
