@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::rt::net::TcpSocket;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
 use anyhow::{Context, bail};
@@ -18,16 +19,18 @@ use crate::access::jwks::IssuerKeys;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::Keyring;
 use crate::crypto::keyfiles::KeyFolder;
+use crate::crypto::{KeyError, Keyring};
+use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
+use crate::http::connection::{self, KEEP_ALIVE};
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
-use crate::registry::Registry;
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
+use crate::registry::{Copies, Registry, RegistryError};
 use crate::service::reports::Reports;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -42,6 +45,10 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 const OUTSIDE_EVERY: Duration = Duration::from_mins(5);
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
+/// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
+const BACKLOG: u32 = 4096;
+/// How long a stopping node waits for its store to be told and closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -66,13 +73,17 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
         folder.create_all()?;
     }
     let keyring = Keyring::open(folder)?;
-    if store.match_keys(keyring.check_values()).await? == KeyMatch::Unknown {
-        store.remember_keys(keyring.check_values()).await?;
+    let checks = keyring.check_values();
+    if store.match_keys(&checks).await? == KeyMatch::Unknown {
+        store.remember_keys(&checks).await?;
     }
-    if store.match_keys(keyring.check_values()).await? != KeyMatch::Same {
-        bail!("these are not the keys that the store was made with: every look-up would be wrong");
+    match store.match_keys(&checks).await? {
+        KeyMatch::Same => Ok((store, keyring)),
+        KeyMatch::Lacks { pepper } => Err(KeyError::MissingPepper { version: pepper }.into()),
+        KeyMatch::Unknown | KeyMatch::Different => {
+            bail!("these are not the keys that the store was made with: every look-up would be wrong")
+        }
     }
-    Ok((store, keyring))
 }
 
 /// A node, ready to run.
@@ -96,7 +107,7 @@ impl std::fmt::Debug for Application {
 impl Application {
     /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
+        let listener = bind(config.listen).with_context(|| format!("listener on {}", config.listen))?;
         let metrics_listener = bind_metrics(config)?;
         let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
         let (store, keyring) = open(config).await?;
@@ -105,13 +116,14 @@ impl Application {
         let link = config.redis_link(&metrics)?;
         let shared =
             link.as_ref().map(|link| SharedCache::new(Arc::clone(link), Arc::clone(&keyring), Arc::clone(&metrics)));
-        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.pepper().clone());
+        let folder = FilterFolder::new(config.data.join("snapshot"), keyring.fingerprints().clone());
         let registry = Registry::new(
             config.registry_options(),
             clock.clone(),
             store.clone(),
-            shared,
-            folder,
+            Arc::clone(&keyring),
+            keyring.peppers(store.key_versions().await?)?,
+            Copies { shared, folder },
             Arc::clone(&metrics),
         );
         let registry = Arc::new(registry);
@@ -148,6 +160,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let shared = Shared {
+            admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
             reports: Arc::new(reports),
             draining: Arc::new(AtomicBool::new(false)),
@@ -161,7 +174,7 @@ impl Application {
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
-        let server = serve(listener, config.workers, shared.clone())?;
+        let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
         Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
@@ -198,12 +211,27 @@ impl Application {
             let _ = task.await;
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
-        if let Err(error) = self.store.leave(self.shared.registry.node()).await {
-            tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+        let leave = async {
+            if let Err(error) = self.store.leave(self.shared.registry.node()).await {
+                tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+            }
+            self.store.close().await;
+        };
+        if tokio::time::timeout(LEAVE_TIMEOUT, leave).await.is_err() {
+            tracing::warn!(
+                "the store did not answer: the others will find out by themselves that this node has stopped"
+            );
         }
-        self.store.close().await;
         Ok(())
     }
+}
+
+/// The public listener, with room for clients that all connect anew at once: the standard library's has 128 places.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// The operator's listener. Where nobody chose its port and another node has it, any other will do.
@@ -217,8 +245,8 @@ fn bind_metrics(config: &Config) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Result<Server> {
-    let workers = match workers {
+fn serve(listener: TcpListener, config: &Config, shared: Shared) -> std::io::Result<Server> {
+    let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
@@ -231,7 +259,9 @@ fn serve(listener: TcpListener, workers: usize, shared: Shared) -> std::io::Resu
         .workers(workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(Duration::from_secs(75))
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(config.overload.connections_max)
+        .on_connect(connection::watch(Duration::from_millis(config.overload.answer_ms)))
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     Ok(server.listen(listener)?.run())
@@ -243,25 +273,39 @@ fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Resul
     Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
-/// Looks after what ages: signing keys that were rotated, addresses that are whole again.
+/// Looks after what ages: keys that were rotated, addresses that are whole again.
 async fn tend(shared: Shared) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut outside = tokio::time::interval(OUTSIDE_EVERY);
     // The first time was at the start.
     outside.reset();
+    let mut is_complaining = false;
     loop {
         tokio::select! {
             _ = tidy.tick() => shared.addresses.tidy(),
             _ = outside.tick() => shared.access.refresh_outside().await,
-            _ = keys.tick() => match shared.keyring.reload_signing() {
-                Ok(true) => {
-                    shared.access.reload_keys();
-                    tracing::info!("signing keys were rotated");
-                }
-                Ok(false) => {}
-                Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
-            },
+            _ = keys.tick() => tend_keys(&shared, &mut is_complaining).await,
         }
+    }
+}
+
+async fn tend_keys(shared: &Shared, is_complaining: &mut bool) {
+    match shared.keyring.reload_signing() {
+        Ok(true) => {
+            shared.access.reload_keys();
+            tracing::info!("signing keys were rotated");
+        }
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
+    }
+    match shared.registry.tend_peppers().await {
+        Ok(()) => *is_complaining = false,
+        // The follower tells of a store that does not answer.
+        Err(RegistryError::Store(_)) => {}
+        Err(error) if !std::mem::replace(is_complaining, true) => {
+            tracing::error!(error = %error, "a pepper cannot be taken up; those in memory stay in use");
+        }
+        Err(_) => {}
     }
 }

@@ -35,7 +35,7 @@ impl Clock {
     pub fn fixed_now() -> Self {
         let fixed = FixedClock::default();
         fixed.wall_ns.store(wall_ns(SystemTime::now()), Ordering::SeqCst);
-        fixed.boot_ns.store(boot_ns(), Ordering::SeqCst);
+        fixed.boot_ns.store(read(ClockId::Boottime), Ordering::SeqCst);
         Self::Fixed(Arc::new(fixed))
     }
 
@@ -66,10 +66,18 @@ impl Clock {
     /// Nanoseconds since boot, suspension included: unaffected by steps of the wall clock.
     pub fn boot_ns(&self) -> u64 {
         let ns = match self {
-            Self::System => boot_ns(),
+            Self::System => read(ClockId::Boottime),
             Self::Fixed(fixed) => fixed.boot_ns.load(Ordering::SeqCst),
         };
         u64::try_from(ns).unwrap_or(0)
+    }
+
+    /// Nanoseconds that this thread has worked: a thread that is kept waiting does not age. A fixed clock's threads always work.
+    pub fn thread_cpu_ns(&self) -> u64 {
+        match self {
+            Self::System => u64::try_from(read(ClockId::ThreadCPUTime)).unwrap_or(0),
+            Self::Fixed(_) => self.boot_ns(),
+        }
     }
 
     /// The calendar day in Beijing.
@@ -108,8 +116,8 @@ fn wall_ns(now: SystemTime) -> i64 {
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn boot_ns() -> i64 {
-    let now = clock_gettime(ClockId::Boottime);
+fn read(clock: ClockId) -> i64 {
+    let now = clock_gettime(clock);
     now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::OutsideIssuer;
 use crate::domain::client::Rate;
+use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::store::StoreOptions;
@@ -49,6 +50,7 @@ pub struct Config {
     pub store: Store,
     pub redis: Redis,
     pub tokens: Tokens,
+    pub overload: Overload,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -99,6 +101,24 @@ pub struct Redis {
 pub struct Tokens {
     pub lifetime_seconds: i64,
     pub remembered_max: usize,
+}
+
+/// Bounds of the work that is taken on at a time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overload {
+    /// Requests in the node that wait for more than memory.
+    pub requests_max: i64,
+    /// The part of them that checks may take: the rest is for reports.
+    pub checks_percent: i64,
+    /// Checks are refused by a worker that is behind by more.
+    pub delay_ms: u64,
+    /// Work on one request, without the time its body takes.
+    pub deadline_ms: u64,
+    /// What a reader may take for a large answer.
+    pub answer_ms: u64,
+    /// Open connections of one worker.
+    pub connections_max: usize,
 }
 
 /// What flags may override; absent means not given.
@@ -157,6 +177,14 @@ timeout_ms = 50
 [tokens]
 lifetime_seconds = 600
 remembered_max = 100000
+
+[overload]
+requests_max = 512
+checks_percent = 80
+delay_ms = 250
+deadline_ms = 5000
+answer_ms = 30000
+connections_max = 8192
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -192,7 +220,6 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let check = |holds: bool, rule: &'static str| if holds { Ok(()) } else { Err(ConfigError::OutOfBounds(rule)) };
         let (registry, tokens) = (&self.registry, &self.tokens);
         check((50..=60_000).contains(&registry.lease_ms), "registry.lease_ms must be 50 to 60000")?;
         check(
@@ -212,6 +239,7 @@ impl Config {
         check((5..=1000).contains(&self.redis.timeout_ms), "redis.timeout_ms must be 5 to 1000")?;
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
+        self.overload.validate()?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -290,6 +318,15 @@ impl Config {
         }
     }
 
+    pub fn admission_options(&self) -> AdmissionOptions {
+        AdmissionOptions {
+            requests_max: self.overload.requests_max,
+            checks_max: (self.overload.requests_max * self.overload.checks_percent / 100).max(1),
+            delay: Duration::from_millis(self.overload.delay_ms),
+            deadline: Duration::from_millis(self.overload.deadline_ms),
+        }
+    }
+
     /// The link to Redis, if one is wanted.
     pub fn redis_link(&self, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, RedisUrlError> {
         let timeout = Duration::from_millis(self.redis.timeout_ms);
@@ -299,6 +336,21 @@ impl Config {
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
     }
+}
+
+impl Overload {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check((1..=100_000).contains(&self.requests_max), "overload.requests_max must be 1 to 100000")?;
+        check((1..=100).contains(&self.checks_percent), "overload.checks_percent must be 1 to 100")?;
+        check((10..=60_000).contains(&self.delay_ms), "overload.delay_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.deadline_ms), "overload.deadline_ms must be 100 to 60000")?;
+        check((1000..=600_000).contains(&self.answer_ms), "overload.answer_ms must be 1000 to 600000")?;
+        check((1..=1_000_000).contains(&self.connections_max), "overload.connections_max must be 1 to 1000000")
+    }
+}
+
+fn check(holds: bool, rule: &'static str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::OutOfBounds(rule)) }
 }
 
 fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
@@ -333,6 +385,7 @@ mod tests {
             "[limits]\nclient = \"600\"",
             "[registry]\npoll_ms = 900",
             "[tokens]\nlifetime_seconds = 1",
+            "[overload]\nchecks_percent = 101",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

@@ -11,8 +11,9 @@
 //! # The walk of one check
 //! 1. [`http::checks::create`]: [`http::extract::Caller`] in the handler's signature authenticates, authorizes and spends the
 //!    limit; [`http::fields`] turns the body into domain types.
-//! 2. [`service::checks::Checks::check`] derives the lookup key: one HMAC ([`crypto::digest`]).
-//! 3. [`registry::Registry::lookup`] loads the snapshot once: lease valid and key absent means not listed, without I/O;
+//! 2. [`service::checks::Checks::check`] asks the registry by digest.
+//! 3. [`registry::Registry::lookup`] loads the snapshot once and derives the lookup key under its pepper: one HMAC
+//!    ([`crypto::pepper`]). Lease valid and key absent means not listed, without I/O;
 //!    otherwise a copy in memory that is new enough, or the store.
 //! 4. [`domain::verdict::decide`] decides.
 //! 5. [`service::receipts::ReceiptSigner`] signs the receipt together with those that wait at the same moment.

@@ -17,12 +17,9 @@ fn read(path: &str) -> String {
 }
 
 fn files_under(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files_under(&path, files),
-            false => files.push(path),
-        }
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        if path.is_dir() { files_under(&path, files) } else { files.push(path) }
     }
 }
 
@@ -30,7 +27,7 @@ fn files_under(folder: &Path, files: &mut Vec<PathBuf>) {
 fn source() -> String {
     let mut files = Vec::new();
     files_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    files.iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
 }
 
 fn is_word(text: &str) -> bool {

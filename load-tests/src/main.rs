@@ -36,6 +36,8 @@ enum Command {
     Bare(commands::bare::Arguments),
     /// Measure the bare handler and a lostcard server in turn, and their ratio
     Compare(commands::compare::Arguments),
+    /// Offer a server many times what it can do, and see what is left of that
+    Overload(commands::overload::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Saturate(arguments) => commands::saturate::execute(&arguments),
         Command::Bare(arguments) => commands::bare::execute(&arguments),
         Command::Compare(arguments) => commands::compare::execute(&arguments),
+        Command::Overload(arguments) => commands::overload::execute(&arguments),
     }
 }
 

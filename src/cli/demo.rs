@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
+use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
 use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
@@ -84,8 +85,9 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     let registrar =
         organization(&store, "Chaoyang station (demo)", OrganizationKind::Registrar, Scope::Registry).await?;
     if store.feed_totals().await?.0 < REPORTS as u64 {
+        let pepper = keyring.pepper(store.key_versions().await?.current)?;
         let reports =
-            sample.iter().map(|record| report(record, &keyring, today)).collect::<anyhow::Result<Vec<_>>>()?;
+            sample.iter().map(|record| report(record, &keyring, &pepper, today)).collect::<anyhow::Result<Vec<_>>>()?;
         let mut tx: WriteTx = store.begin().await?;
         let subjects: Vec<_> = reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
         let last = tx.record_changes(ChangeKind::Listing, &subjects).await?;
@@ -132,10 +134,9 @@ async fn organization(store: &Store, name: &str, kind: OrganizationKind, scope: 
     Ok(Credentials { client_id: client.client_id, secret })
 }
 
-fn report(record: &SampleRecord, keyring: &Keyring, today: Date) -> anyhow::Result<NewReport> {
+fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date) -> anyhow::Result<NewReport> {
     let report_id = random::uuid_v7(record.reported_at.as_millisecond());
     let digest = IdDigest::of(&IdNumber::parse(&record.id_number, today)?);
-    let lookup_key = keyring.pepper().lookup_key(&digest);
     let filing = Filing {
         digest,
         validity: CardValidity::new(Some(record.card_valid_from), record.card_valid_until, today)?,
@@ -146,7 +147,7 @@ fn report(record: &SampleRecord, keyring: &Keyring, today: Date) -> anyhow::Resu
         channel: record.channel,
         phone: None,
     };
-    Ok(filing.seal(keyring, lookup_key, report_id, None, record.reported_at.as_millisecond())?)
+    Ok(filing.seal(keyring, pepper, report_id, None, record.reported_at.as_millisecond())?)
 }
 
 impl Demo {

@@ -1,44 +1,60 @@
-//! `keys rotate`: new signing keys. A running server takes them up within seconds; what the old ones signed stays verifiable.
+//! `keys rotate`: new signing keys, which a running server takes up within seconds (what the old ones signed stays verifiable), and a
+//! new pepper, whose steps are in `pepper`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Global, output};
+use super::pepper::PepperArgs;
+use super::{Global, output, pepper};
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Replace signing keys; the public halves of old ones stay published
-    #[command(after_help = "Example:
-  lostcard keys rotate --receipts")]
+    /// Replace keys while servers run: of tokens, of receipts, or the pepper
+    #[command(after_help = "\
+Signing keys: the public halves of old ones stay published.
+Pepper: rows are keyed anew beside running servers, and no answer changes meanwhile. Each node needs a copy of the new file first.
+Stopped at any moment, the same command goes on.
+
+Examples:
+  lostcard keys rotate --receipts
+  lostcard keys rotate --pepper --prepare       then copy the new file to every node's key folder
+  lostcard keys rotate --pepper --json")]
     Rotate(RotateArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RotateArgs {
     /// The key of access tokens
-    #[arg(long, required_unless_present = "receipts")]
+    #[arg(long, required_unless_present_any = ["receipts", "pepper"])]
     tokens: bool,
     /// The key of receipts
     #[arg(long)]
     receipts: bool,
+    #[command(flatten)]
+    pepper: PepperArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 /// `keys ...`
-pub(super) fn keys(global: &Global, command: &KeysCommand) -> anyhow::Result<()> {
+pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Result<()> {
     let KeysCommand::Rotate(args) = command;
-    let folder = KeyFolder::new(global.config()?.key_folder());
+    let config = global.config()?;
+    let folder = KeyFolder::new(config.key_folder());
     let chosen = [(args.tokens, Purpose::Token), (args.receipts, Purpose::Receipt)];
-    let mut rotated = Vec::new();
+    let (mut rotated, mut lines) = (Vec::new(), Vec::new());
     for (_, purpose) in chosen.into_iter().filter(|(is_chosen, _)| *is_chosen) {
         let (version, kid) = folder.rotate_signing_key(purpose)?;
+        lines.push(format!("{} {version} {kid}", purpose.as_str()));
         rotated.push(json!({"purpose": purpose.as_str(), "version": version, "kid": kid}));
     }
-    let lines: Vec<_> =
-        rotated.iter().map(|key| format!("{} {} {}", key["purpose"], key["version"], key["kid"])).collect();
+    if args.pepper.pepper {
+        let (value, told) = pepper::rotate(&config, &args.pepper).await?;
+        rotated.push(value);
+        lines.extend(told);
+    }
     output::result(args.json, &json!({ "rotated": rotated }), &lines);
     Ok(())
 }

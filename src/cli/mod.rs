@@ -7,6 +7,7 @@ mod import;
 mod keys;
 mod openapi;
 mod output;
+mod pepper;
 mod receipt;
 mod sample;
 mod serve;
@@ -105,7 +106,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
-        Command::Keys(command) => keys::keys(global, &command),
+        Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),

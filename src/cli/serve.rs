@@ -1,8 +1,9 @@
-//! `serve`: one node until a signal ends it. `--demo` fills a folder of its own first and prints what to try.
+//! `serve`: one node until a signal ends it, or a second one ends it at once. `--demo` fills a folder of its own first and prints what to try.
 
 use std::net::SocketAddr;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Global, demo, output};
@@ -48,25 +49,41 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     };
     let mut config = Config::load(global.config.as_deref(), overrides)?;
     init_log(config.log, config.log_json);
+    raise_descriptor_limit();
     // The folder of a demo lives as long as this value.
     let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
     let application = Application::build(&config, Clock::System).await?;
     let address = application.address();
+    // Before anybody is told where it listens: who knows may end it.
+    let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
     output::line(&format!("lostcard {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
     }
-    application.run_until_stopped(stop_signal()?).await
+    tokio::select! {
+        ended = application.run_until_stopped(once) => ended,
+        () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
+    }
 }
 
-/// SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// A connection takes two descriptors, and shells give a process 1,024: what the system allows is taken.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(error = %error, "the limit of open files cannot be raised");
+    }
+}
+
+/// The n-th SIGTERM or SIGINT.
+fn stop_signals(n: usize) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for _ in 0..n {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     })
 }

@@ -36,6 +36,17 @@ impl Purpose {
     }
 }
 
+/// The first line of a nested pepper's file, before the version that it is nested in.
+const NESTED: &str = "nested in pepper ";
+
+/// A pepper as its file holds it.
+#[derive(Debug)]
+pub struct PepperFile {
+    pub version: u32,
+    pub nested_in: Option<u32>,
+    pub secret: Zeroizing<[u8; 32]>,
+}
+
 /// The folder with the service's keys.
 #[derive(Debug, Clone)]
 pub struct KeyFolder(PathBuf);
@@ -56,9 +67,7 @@ impl KeyFolder {
         fs::create_dir_all(&self.0).map_err(|error| self.io(error))?;
         fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(|error| self.io(error))?;
         for purpose in [Purpose::Pepper, Purpose::Seal] {
-            let secret = Zeroizing::new(random::key_bytes::<32>()?);
-            let text = Zeroizing::new(format!("{}\n", base64url(secret.as_slice())));
-            self.write_new(&format!("{}-1.key", purpose.as_str()), text.as_bytes())?;
+            self.write_secret(purpose, 1, "")?;
         }
         for purpose in [Purpose::Token, Purpose::Receipt] {
             self.write_signing_key(purpose, 1)?;
@@ -66,13 +75,41 @@ impl KeyFolder {
         self.sync()
     }
 
-    /// A symmetric key: its version and 32 bytes.
-    pub fn secret(&self, purpose: Purpose) -> Result<(u32, Zeroizing<[u8; 32]>), KeyError> {
+    /// The seal key: its version and 32 bytes.
+    pub fn seal_key(&self) -> Result<(u32, Zeroizing<[u8; 32]>), KeyError> {
+        let purpose = Purpose::Seal;
         let (version, path) = self.newest(purpose, ".key")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
         let text = self.read_private(&path)?;
-        let bytes = from_base64url(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let bytes = bytes.ok_or_else(|| KeyError::Malformed { path: path.clone() })?;
-        Ok((version, Zeroizing::new(bytes)))
+        let secret = parse_secret(&text).ok_or_else(|| KeyError::Malformed { path: path.clone() })?;
+        Ok((version, secret))
+    }
+
+    /// Every pepper, oldest first.
+    pub fn pepper_files(&self) -> Result<Vec<PepperFile>, KeyError> {
+        let mut files = self.files(Purpose::Pepper, ".key")?;
+        files.sort_unstable();
+        let read = |(version, path): (u32, PathBuf)| {
+            let text = self.read_private(&path)?;
+            let (nested_in, secret) = match text.strip_prefix(NESTED) {
+                None => (None, parse_secret(&text)),
+                Some(rest) => {
+                    let (inner, secret) = rest.split_once('\n').unwrap_or_default();
+                    // Older ones alone, so that no pepper is nested in itself.
+                    let inner = inner.trim().parse().ok().filter(|inner| *inner < version);
+                    (inner, parse_secret(secret).filter(|_| inner.is_some()))
+                }
+            };
+            let secret = secret.ok_or(KeyError::Malformed { path })?;
+            Ok(PepperFile { version, nested_in, secret })
+        };
+        files.into_iter().map(read).collect()
+    }
+
+    /// Makes a pepper, plain or nested in an older one.
+    pub fn create_pepper(&self, version: u32, nested_in: Option<u32>) -> Result<(), KeyError> {
+        let nested = nested_in.map_or_else(String::new, |inner| format!("{NESTED}{inner}\n"));
+        self.write_secret(Purpose::Pepper, version, &nested)?;
+        self.sync()
     }
 
     /// The signing key of the highest version.
@@ -112,6 +149,12 @@ impl KeyFolder {
         fs::remove_file(&path).map_err(|error| self.io(error))?;
         self.sync()?;
         Ok((version + 1, kid))
+    }
+
+    fn write_secret(&self, purpose: Purpose, version: u32, before: &str) -> Result<(), KeyError> {
+        let secret = Zeroizing::new(random::key_bytes::<32>()?);
+        let text = Zeroizing::new(format!("{before}{}\n", base64url(secret.as_slice())));
+        self.write_new(&format!("{}-{version}.key", purpose.as_str()), text.as_bytes())
     }
 
     fn write_signing_key(&self, purpose: Purpose, version: u32) -> Result<String, KeyError> {
@@ -169,6 +212,11 @@ impl KeyFolder {
     }
 }
 
+fn parse_secret(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(from_base64url(text.trim())?);
+    Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
+}
+
 /// A file of the process's own user is for that user alone. One of root's may be read by a group too: so systemd (an ACL shows as
 /// 0440) and Kubernetes (`fsGroup`) hand a secret to a service that is not root.
 fn is_private(mode: u32, owner: u32, user: u32) -> bool {
@@ -194,14 +242,15 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
-        assert_eq!(folder.secret(Purpose::Pepper).unwrap().0, 1);
+        let peppers = folder.pepper_files().unwrap();
+        assert_eq!((peppers.len(), peppers[0].version, peppers[0].nested_in), (1, 1, None));
     }
 
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let (_dir, folder) = folder();
         fs::set_permissions(folder.0.join("pepper-1.key"), fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(folder.secret(Purpose::Pepper), Err(KeyError::TooOpen { mode: 0o640, .. })));
+        assert!(matches!(folder.pepper_files(), Err(KeyError::TooOpen { mode: 0o640, .. })));
     }
 
     #[test]
@@ -227,9 +276,26 @@ mod tests {
     fn a_damaged_or_missing_key_is_refused() {
         let (_dir, folder) = folder();
         fs::write(folder.0.join("seal-1.key"), "AAAA").unwrap();
-        assert!(matches!(folder.secret(Purpose::Seal), Err(KeyError::Malformed { .. })));
+        assert!(matches!(folder.seal_key(), Err(KeyError::Malformed { .. })));
         fs::remove_file(folder.0.join("token-1.pem")).unwrap();
         assert!(matches!(folder.signing_key(Purpose::Token), Err(KeyError::Missing { purpose: "token" })));
+    }
+
+    #[test]
+    fn a_nested_pepper_names_the_older_one() {
+        let (_dir, folder) = folder();
+        folder.create_pepper(2, Some(1)).unwrap();
+        folder.create_pepper(10, None).unwrap();
+        let read: Vec<_> =
+            folder.pepper_files().unwrap().iter().map(|pepper| (pepper.version, pepper.nested_in)).collect();
+        assert_eq!(read, [(1, None), (2, Some(1)), (10, None)]);
+        assert!(folder.create_pepper(2, None).is_err(), "no key is ever overwritten");
+        let good = fs::read_to_string(folder.0.join("pepper-2.key")).unwrap();
+        for bad in [good.replace("pepper 1", "pepper 2"), good.replace("pepper 1", "pepper x"), good.replace('\n', "")]
+        {
+            fs::write(folder.0.join("pepper-2.key"), bad).unwrap();
+            assert!(matches!(folder.pepper_files(), Err(KeyError::Malformed { .. })));
+        }
     }
 
     #[test]

@@ -4,18 +4,20 @@
 
 pub mod digest;
 pub mod keyfiles;
+pub mod pepper;
 pub mod random;
 pub mod receipt;
 pub mod seal;
 pub mod signing;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use digest::Pepper;
 use keyfiles::{KeyFolder, Purpose};
+use pepper::{Fingerprints, KeyVersions, Pepper, Peppers};
 use seal::Sealer;
 use signing::{PublicKey, SigningKey};
 
@@ -32,6 +34,10 @@ pub enum KeyError {
     Malformed { path: PathBuf },
     #[error("the key folder holds no {purpose} key")]
     Missing { purpose: &'static str },
+    #[error("the key folder holds no pepper-{version}.key, which the store's rows need: copy it from another node's")]
+    MissingPepper { version: u32 },
+    #[error("pepper-{version}.key of the key folder is not the pepper {version} that the store knows")]
+    ForeignPepper { version: u32 },
     #[error(transparent)]
     NoRandomness(#[from] random::NoRandomness),
     #[error("the seal key cannot be used")]
@@ -42,10 +48,18 @@ pub enum KeyError {
 #[derive(Debug)]
 pub struct Keyring {
     folder: KeyFolder,
-    pepper: Pepper,
+    /// Not read again once read: a file that was changed in place is not believed, one that was removed is kept until the end.
+    peppers: ArcSwap<BTreeMap<u32, CheckedPepper>>,
+    fingerprints: Fingerprints,
     sealer: Sealer,
+    seal_check: KeyCheck,
     signing: ArcSwap<SigningSet>,
-    check_values: [KeyCheck; 2],
+}
+
+#[derive(Debug, Clone)]
+struct CheckedPepper {
+    pepper: Arc<Pepper>,
+    check: KeyCheck,
 }
 
 /// The signing keys of the moment and all that are published, retired ones included.
@@ -60,17 +74,78 @@ pub struct SigningSet {
 impl Keyring {
     /// Reads every key of the folder.
     pub fn open(folder: KeyFolder) -> Result<Self, KeyError> {
-        let (version, pepper) = folder.secret(Purpose::Pepper)?;
-        let (seal_version, seal) = folder.secret(Purpose::Seal)?;
-        let check_values =
-            [KeyCheck::of(Purpose::Pepper, version, &pepper), KeyCheck::of(Purpose::Seal, seal_version, &seal)];
-        let signing = ArcSwap::from_pointee(SigningSet::read(&folder)?);
-        Ok(Self { pepper: Pepper::new(version, &pepper), sealer: Sealer::new(&seal)?, signing, check_values, folder })
+        let peppers = read_peppers(&folder, &BTreeMap::new())?;
+        if peppers.is_empty() {
+            return Err(KeyError::Missing { purpose: Purpose::Pepper.as_str() });
+        }
+        let (seal_version, seal) = folder.seal_key()?;
+        Ok(Self {
+            peppers: ArcSwap::from_pointee(peppers),
+            fingerprints: Fingerprints::of_seal_key(&seal),
+            seal_check: KeyCheck::of(Purpose::Seal, seal_version, &seal, &[]),
+            sealer: Sealer::new(&seal)?,
+            signing: ArcSwap::from_pointee(SigningSet::read(&folder)?),
+            folder,
+        })
     }
 
-    /// The pepper of lookup keys.
-    pub fn pepper(&self) -> &Pepper {
-        &self.pepper
+    /// A pepper by its version.
+    pub fn pepper(&self, version: u32) -> Result<Arc<Pepper>, KeyError> {
+        let peppers = self.peppers.load();
+        let found = peppers.get(&version).map(|checked| Arc::clone(&checked.pepper));
+        found.ok_or(KeyError::MissingPepper { version })
+    }
+
+    /// The peppers that a store's rows are keyed by.
+    pub fn peppers(&self, versions: KeyVersions) -> Result<Peppers, KeyError> {
+        let previous = versions.previous.map(|version| self.pepper(version)).transpose()?;
+        Ok(Peppers { current: self.pepper(versions.current)?, previous })
+    }
+
+    /// The newest pepper, used or not.
+    pub fn newest_pepper(&self) -> Result<Arc<Pepper>, KeyError> {
+        let peppers = self.peppers.load();
+        let newest = peppers.last_key_value().map(|(_, checked)| Arc::clone(&checked.pepper));
+        newest.ok_or(KeyError::Missing { purpose: Purpose::Pepper.as_str() })
+    }
+
+    /// Every version in memory, oldest first.
+    pub fn pepper_versions(&self) -> Vec<u32> {
+        self.peppers.load().keys().copied().collect()
+    }
+
+    /// Makes a pepper, plain or nested in an older one, and takes it up.
+    pub fn create_pepper(&self, version: u32, nested_in: Option<u32>) -> Result<(), KeyError> {
+        self.folder.create_pepper(version, nested_in)?;
+        self.reload_peppers()
+    }
+
+    /// The check value of a pepper.
+    pub fn pepper_check(&self, version: u32) -> Result<KeyCheck, KeyError> {
+        let peppers = self.peppers.load();
+        let found = peppers.get(&version).map(|checked| checked.check.clone());
+        found.ok_or(KeyError::MissingPepper { version })
+    }
+
+    /// Forgets peppers from a version on, so that their files are read again: for one that turned out to be another store's.
+    pub fn forget_peppers_from(&self, version: u32) {
+        let mut kept = BTreeMap::clone(&self.peppers.load());
+        kept.split_off(&version);
+        self.peppers.store(Arc::new(kept));
+    }
+
+    /// Takes up peppers that were added to the folder.
+    pub fn reload_peppers(&self) -> Result<(), KeyError> {
+        let fresh = read_peppers(&self.folder, &self.peppers.load())?;
+        if fresh.len() > self.peppers.load().len() {
+            self.peppers.store(Arc::new(fresh));
+        }
+        Ok(())
+    }
+
+    /// Makes fingerprints that outlive every pepper.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
     }
 
     /// What seals digests and contacts.
@@ -94,10 +169,39 @@ impl Keyring {
         Ok(changed)
     }
 
-    /// Values that the store keeps to recognise pepper and seal key by, without learning them.
-    pub fn check_values(&self) -> &[KeyCheck; 2] {
-        &self.check_values
+    /// Values that the store keeps to recognise peppers (oldest first) and seal key (last) by, without learning them.
+    pub fn check_values(&self) -> Vec<KeyCheck> {
+        let peppers = self.peppers.load();
+        peppers.values().map(|checked| &checked.check).chain([&self.seal_check]).cloned().collect()
     }
+}
+
+/// The peppers of a folder beside those that are known already.
+fn read_peppers(
+    folder: &KeyFolder,
+    known: &BTreeMap<u32, CheckedPepper>,
+) -> Result<BTreeMap<u32, CheckedPepper>, KeyError> {
+    let mut peppers = known.clone();
+    for file in folder.pepper_files()? {
+        if peppers.contains_key(&file.version) {
+            continue;
+        }
+        let checked = match file.nested_in {
+            None => CheckedPepper {
+                pepper: Arc::new(Pepper::new(file.version, &file.secret)),
+                check: KeyCheck::of(Purpose::Pepper, file.version, &file.secret, &[]),
+            },
+            Some(version) => {
+                let inner = peppers.get(&version).ok_or(KeyError::MissingPepper { version })?;
+                CheckedPepper {
+                    pepper: Arc::new(Pepper::nested(file.version, &file.secret, Arc::clone(&inner.pepper))),
+                    check: KeyCheck::of(Purpose::Pepper, file.version, &file.secret, &inner.check.value),
+                }
+            }
+        };
+        peppers.insert(file.version, checked);
+    }
+    Ok(peppers)
 }
 
 /// A value by which a store recognises a key: an HMAC under it, so that it tells nothing of the key.
@@ -109,8 +213,9 @@ pub struct KeyCheck {
 }
 
 impl KeyCheck {
-    fn of(purpose: Purpose, version: u32, secret: &[u8; 32]) -> Self {
-        let value = Pepper::new(version, secret).fingerprint("key-check", &[purpose.as_str().as_bytes()]);
+    /// `inner`: the value of the pepper that this one is nested in, so that a wrong one is noticed too.
+    fn of(purpose: Purpose, version: u32, secret: &[u8; 32], inner: &[u8]) -> Self {
+        let value = Fingerprints::new(secret).of("key-check", &[purpose.as_str().as_bytes(), inner]);
         Self { purpose, version, value }
     }
 }

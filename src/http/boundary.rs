@@ -2,16 +2,19 @@
 //! text of every problem, and the one log line of a failure. Raw paths, queries and header values are never logged.
 
 use std::io::Write as _;
+use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 
 use super::AppState;
+use super::admission::{Class, Place};
+use super::connection::{Connection, hand_over};
 use super::problem::{self, Problem};
 use crate::crypto::random;
 use crate::limits::Standing;
@@ -36,6 +39,8 @@ pub struct Exchange {
     pub request_id: String,
     /// Where the caller stands with its limit.
     pub standing: Option<Standing>,
+    /// Its place among those that wait.
+    pub place: Option<Place>,
 }
 
 /// Marks an error answer whose form is another standard's (RFC 6749's at the token endpoint).
@@ -53,9 +58,14 @@ pub async fn boundary(
     let started_ns = state.clock.boot_ns();
     let is_personal = is_personal(request.path());
     let is_check = request.path() == "/v1/checks";
-    let exchange = Exchange { request_id: request_id(&request, &state), standing: None };
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.begin();
+    }
+    let mut exchange = Exchange { request_id: request_id(&request, &state), ..Exchange::default() };
+    let admitted = screen(&request, &state).and_then(|()| admit(request.path(), &state, started_ns));
+    let admitted = admitted.map(|place| exchange.place = place);
     request.extensions_mut().insert(exchange);
-    let mut response = match screen(&request, &state) {
+    let mut response = match admitted {
         Err(problem) => request.error_response(problem),
         Ok(()) => match next.call(request).await {
             Ok(response) => response.map_into_boxed_body(),
@@ -63,11 +73,14 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing } = exchange.unwrap_or_default();
+    let Exchange { request_id: id, mut standing, place } = exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         standing = response.response().extensions().get::<Problem>().and_then(Problem::standing).or(standing);
         response = explain(response, &id, &state, elapsed_ns);
+        // A refusal before the body was read would end the connection. Most bodies have come with their head, and are taken off
+        // the connection as soon as this waits: then it stays.
+        tokio::task::yield_now().await;
     } else {
         note_success(&response, &id, &state, elapsed_ns, is_check);
     }
@@ -82,7 +95,20 @@ pub async fn boundary(
     if let Some(standing) = standing {
         write_standing(headers, standing);
     }
-    Ok(response)
+    if state.is_draining() {
+        // The client is told with its answer, so that it sends nothing more on a connection that is about to end.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(hand_over(response, place))
+}
+
+/// A place for what will wait. A single check takes one only when memory cannot answer it.
+fn admit(path: &str, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
+    let Some(class) = Class::of(path) else { return Ok(None) };
+    if class != Class::Reports {
+        state.delay.admit(now_ns)?;
+    }
+    if class == Class::Check { Ok(None) } else { state.admission.enter(class).map(Some) }
 }
 
 fn is_personal(path: &str) -> bool {
@@ -214,7 +240,9 @@ fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str
         "(other)"
     };
     let elapsed_us = spent_ns / 1000;
-    if status >= 500 {
+    if code == problem::REDUCED_CAPACITY.code {
+        state.admission.note_refusal(state.clock.boot_ns());
+    } else if status >= 500 {
         tracing::error!(request_id, method, route, status, code, elapsed_us, "request failed");
     } else {
         tracing::info!(request_id, method, route, status, code, elapsed_us, "request refused");

@@ -15,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
+use super::admission::Class;
 use super::extract::{BATCH_BYTES_MAX, Caller, Checks, JsonBody, parse};
 use super::fields::{Fields, present};
 use super::problem::{Problem, ProblemBody};
@@ -158,7 +159,8 @@ pub async fn create(
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
-    let answer = state.checks.check(caller.organization_id(), &check).await?;
+    let enter = || state.admission.enter(Class::Check);
+    let answer = state.checks.check(caller.organization_id(), &check, enter).await?;
     let mut text = String::with_capacity(1280);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))

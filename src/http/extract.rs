@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::AppState;
+use super::admission::Class;
 use super::boundary::Exchange;
 use super::fields::Object;
 use super::problem::{self, Problem};
@@ -81,7 +82,7 @@ impl<S: RequiredScope> FromRequest for Caller<S> {
         Either::Right(Box::pin(async move {
             // A signature costs eight checks: an address that has failed too often does not get one verified.
             state.addresses.check(peer(&request))?;
-            match state.access.verify(&token).await {
+            match state.read_in_time(state.access.verify(&token)).await? {
                 Ok(principal) => Self::admit(principal, &request).await,
                 Err(error @ crate::access::AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
@@ -283,9 +284,28 @@ pub async fn read_bytes(request: &HttpRequest, mut payload: Payload, bytes_max: 
         }
         tokio::task::yield_now().await;
     }
-    tokio::time::timeout(BODY_TIMEOUT, collect)
+    let class = leave_place(request);
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect)
         .await
-        .unwrap_or_else(|_| Err(Problem::new(problem::TOO_SLOW, "the body did not arrive in time")))
+        .unwrap_or_else(|_| Err(Problem::new(problem::TOO_SLOW, "the body did not arrive in time")))?;
+    take_place(request, class)?;
+    Ok(bytes)
+}
+
+/// A body that trickles in keeps nobody out: its request gives up its place meanwhile.
+fn leave_place(request: &HttpRequest) -> Option<Class> {
+    let mut extensions = request.extensions_mut();
+    let place = extensions.get_mut::<Exchange>().and_then(|exchange| exchange.place.take());
+    place.map(|place| place.class())
+}
+
+fn take_place(request: &HttpRequest, class: Option<Class>) -> Result<(), Problem> {
+    let Some(class) = class else { return Ok(()) };
+    let place = AppState::of(request).admission.enter(class)?;
+    if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+        exchange.place = Some(place);
+    }
+    Ok(())
 }
 
 impl AppState {

@@ -2,8 +2,10 @@
 //! Invariants: status codes and headers appear only here; every refusal is a `Problem`; authentication, authorization and limits
 //! stand in a handler's signature. Handlers turn bodies into domain types and back, and orchestrate nothing.
 
+pub mod admission;
 pub mod boundary;
 pub mod checks;
+pub mod connection;
 pub mod extract;
 pub mod fields;
 pub mod oauth;
@@ -35,6 +37,7 @@ use crate::registry::Registry;
 use crate::service::checks::Checks;
 use crate::service::reports::Reports;
 use crate::telemetry::Metrics;
+use admission::{Admission, Delay};
 use boundary::Hosts;
 use problem::Problem;
 
@@ -49,14 +52,16 @@ pub struct Shared {
     pub reports: Arc<Reports>,
     pub metrics: Arc<Metrics>,
     pub hosts: Hosts,
+    pub admission: Arc<Admission>,
     pub draining: Arc<AtomicBool>,
 }
 
-/// What one worker has: the shared parts and its own receipt signer.
+/// What one worker has: the shared parts, its own receipt signer, and how far it is behind.
 #[derive(Debug)]
 pub struct AppState {
     shared: Shared,
     pub checks: Checks,
+    pub delay: Delay,
 }
 
 impl AppState {
@@ -69,7 +74,8 @@ impl AppState {
             Arc::clone(&shared.registry),
             Arc::clone(&shared.metrics),
         );
-        Self { shared, checks }
+        let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
+        Self { shared, checks, delay }
     }
 
     pub fn is_draining(&self) -> bool {

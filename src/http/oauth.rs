@@ -163,7 +163,8 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
     }
     let scope = form.scope.clone();
     let credentials = credentials(request, form)?;
-    let issued = state.access.grant(&credentials, scope.as_deref()).await.map_err(|error| match error {
+    let issued = state.read_in_time(state.access.grant(&credentials, scope.as_deref())).await?;
+    let issued = issued.map_err(|error| match error {
         GrantError::InvalidClient => invalid_client(),
         GrantError::InvalidScope => {
             let description = "a requested scope is unknown or not this client's";

@@ -77,6 +77,8 @@ kinds! {
         "No verdict was given. Try again; if it goes on, tell the operator the request id.";
     REGISTRY_UNAVAILABLE = "registry_unavailable", SERVICE_UNAVAILABLE, "The registry cannot be asked now",
         "There is no verdict: an outage is never an answer. Try again after Retry-After; until then follow your sector's rule for checks that cannot be made.";
+    REDUCED_CAPACITY = "reduced_capacity", SERVICE_UNAVAILABLE, "The node has more work than it can do now",
+        "Nothing was looked up or stored, and no limit of yours is the reason. Wait for the seconds in Retry-After, then send the request again, to another node if there is one.";
     NOT_READY = "not_ready", SERVICE_UNAVAILABLE, "This node is not ready",
         "It is starting, draining, does not know how current it is, or its disk has failed. Send requests to another node. It comes back by itself, but after a failure of the disk only when the operator restarts it.";
     STORE_READ_ONLY = "store_read_only", SERVICE_UNAVAILABLE, "The registry takes no changes now",
@@ -189,9 +191,13 @@ impl Problem {
     }
 
     pub fn unavailable(kind: &'static Kind, detail: &'static str) -> Self {
+        Self::retry_within(kind, detail, 3)
+    }
+
+    /// To be tried again after 1 to `seconds_max`: jitter, so that clients do not all come back in the same second.
+    pub fn retry_within(kind: &'static Kind, detail: &'static str, seconds_max: u32) -> Self {
         let mut problem = Self::new(kind, detail);
-        // Jitter, so that clients do not all come back in the same second.
-        problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(3)));
+        problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(seconds_max)));
         problem
     }
 
@@ -291,7 +297,7 @@ impl From<StoreError> for Problem {
             StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
                 Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")
             }
-            StoreError::Busy | StoreError::Unavailable(_) | StoreError::Stopped => {
+            StoreError::Busy | StoreError::OtherPepper | StoreError::Unavailable(_) | StoreError::Stopped => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
             }
             StoreError::Corrupt(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
@@ -306,6 +312,8 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Store(error) => error.into(),
+            // The follower has told of missing keys already, once.
+            RegistryError::Keys(_) => Self::unavailable(REGISTRY_UNAVAILABLE, "this node lacks a key"),
             RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the registry did not answer in time")
             }

@@ -93,5 +93,5 @@ pub async fn create(
         }),
     };
     let organization = caller.organization_id();
-    Ok(respond(state.reports.replace(organization, replacing, repeatable, render).await?))
+    Ok(respond(state.write_in_time(state.reports.replace(organization, replacing, repeatable, render)).await??))
 }

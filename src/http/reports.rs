@@ -135,7 +135,7 @@ pub async fn create(
         body: to_json(&LossReportAnswer::of(stored)),
     };
     let organization = caller.organization_id();
-    Ok(respond(state.reports.file(organization, filing, repeatable, render).await?))
+    Ok(respond(state.write_in_time(state.reports.file(organization, filing, repeatable, render)).await??))
 }
 
 /// Read a report
@@ -156,7 +156,7 @@ pub async fn read(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let report_id = report_id(&path)?;
-    let found = state.reports.find(caller.organization_id(), report_id).await?;
+    let found = state.read_in_time(state.reports.find(caller.organization_id(), report_id)).await??;
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
@@ -184,7 +184,7 @@ pub async fn search(
         caller.count_wrong_number()?;
     }
     let digest = fields.finish(digest)?;
-    let found = state.reports.search(caller.organization_id(), &digest).await?;
+    let found = state.read_in_time(state.reports.search(caller.organization_id(), &digest)).await??;
     Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
 }
 
@@ -218,7 +218,7 @@ pub async fn withdraw(
     let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
     let (office, reason) = fields.finish(office.zip(reason))?;
     let organization = caller.organization_id();
-    let withdrawn = state.reports.withdraw(organization, report_id, &office, reason).await?;
+    let withdrawn = state.write_in_time(state.reports.withdraw(organization, report_id, &office, reason)).await??;
     withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 

@@ -88,8 +88,8 @@ impl SharedCache {
     }
 
     /// The copies that Redis has, in the order of the keys, by one command. The caller asks how new they are.
-    pub async fn find(&self, epoch: &str, keys: &[LookupKey]) -> Vec<Option<Copy>> {
-        let names: Vec<_> = keys.iter().map(|key| self.name(epoch, "listing", key.as_bytes())).collect();
+    pub async fn find(&self, epoch: &str, key_version: u32, keys: &[LookupKey]) -> Vec<Option<Copy>> {
+        let names: Vec<_> = keys.iter().map(|key| listing_name(epoch, key_version, key)).collect();
         let mut get = redis::cmd("MGET");
         get.arg(&names);
         let ask = |mut connection| async move { get.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await };
@@ -99,14 +99,14 @@ impl SharedCache {
     }
 
     /// Keeps listings as they were at a sequence, in the background.
-    pub fn keep(self: &Arc<Self>, epoch: &str, sequence: u64, listings: Vec<(LookupKey, Listing)>) {
+    pub fn keep(self: &Arc<Self>, epoch: &str, key_version: u32, sequence: u64, listings: Vec<(LookupKey, Listing)>) {
         if listings.is_empty() {
             return;
         }
         let (cache, epoch) = (Arc::clone(self), epoch.to_owned());
         self.write(async move {
             for (key, listing) in listings {
-                let name = cache.name(&epoch, "listing", key.as_bytes());
+                let name = listing_name(&epoch, key_version, &key);
                 let value = cache.seal(&epoch, &name, &write_copy(sequence, &listing));
                 let mut invocation = cache.keep_newer.prepare_invoke();
                 invocation.key(name).arg(value).arg(sequence).arg(KEPT_MS);
@@ -120,7 +120,7 @@ impl SharedCache {
 
     /// What Redis remembers of a request that may be a repetition. Nothing: the store knows.
     pub async fn recall(&self, epoch: &str, request: &IdempotentRequest) -> Remembered {
-        let name = self.name(epoch, "answer", &request.key);
+        let name = answer_name(epoch, request);
         let mut get = redis::cmd("GET");
         get.arg(&name);
         let ask = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
@@ -141,7 +141,7 @@ impl SharedCache {
     pub fn remember(self: &Arc<Self>, epoch: &str, request: &IdempotentRequest, answer: &StoredAnswer) {
         let StoredAnswer { status, location, body } = answer;
         let text = serde_json::json!([hex::encode(request.request), status, location, body]).to_string();
-        let name = self.name(epoch, "answer", &request.key);
+        let name = answer_name(epoch, request);
         let value = self.seal(epoch, &name, &text);
         let cache = Arc::clone(self);
         self.write(async move {
@@ -164,13 +164,9 @@ impl SharedCache {
         }
     }
 
-    fn name(&self, epoch: &str, kind: &str, key: &[u8]) -> String {
-        format!("{}:k{}:{kind}:{}", prefix(epoch), self.keyring.pepper().version(), hex::encode(key))
-    }
-
     /// Binds a value to its name and to the whole epoch, so that no value is good in another's place.
     fn seal(&self, epoch: &str, name: &str, text: &str) -> String {
-        let mac = self.keyring.pepper().fingerprint("redis-value", &parts(epoch, name, text));
+        let mac = self.keyring.fingerprints().of("redis-value", &parts(epoch, name, text));
         format!("{};{text}", hex::encode(&mac[..MAC_BYTES]))
     }
 
@@ -179,7 +175,7 @@ impl SharedCache {
             let value = str::from_utf8(value).ok()?;
             let (mac, text) = value.split_once(';')?;
             let mac = hex::decode(mac).ok().filter(|mac| mac.len() == MAC_BYTES)?;
-            let is_genuine = self.keyring.pepper().is_fingerprint("redis-value", &parts(epoch, name, text), &mac);
+            let is_genuine = self.keyring.fingerprints().is_of("redis-value", &parts(epoch, name, text), &mac);
             is_genuine.then(|| text.to_owned())
         };
         genuine().or_else(|| {
@@ -192,6 +188,15 @@ impl SharedCache {
 /// What all of a registry's keys and channels in Redis begin with. A hash, for epochs may differ in their last character.
 pub(super) fn prefix(epoch: &str) -> String {
     format!("lostcard:{}", hex::encode(&Sha256::digest(epoch)[..8]))
+}
+
+fn listing_name(epoch: &str, key_version: u32, key: &LookupKey) -> String {
+    format!("{}:k{key_version}:listing:{}", prefix(epoch), hex::encode(key.as_bytes()))
+}
+
+/// The fingerprint does not depend on the pepper.
+fn answer_name(epoch: &str, request: &IdempotentRequest) -> String {
+    format!("{}:answer:{}", prefix(epoch), hex::encode(request.key))
 }
 
 /// Divided by a byte that neither epoch nor name holds.

@@ -1,5 +1,5 @@
 //! The filter in a file on local disk, so that a node need not read every row when it starts: its form, reading and writing.
-//! A file is read only if all of it is what a holder of the pepper wrote; whether it is of this store and new enough is
+//! A file is read only if all of it is what a holder of the keys wrote; whether it is of this store and new enough is
 //! judged in `saving`. No SQL, and nothing of a number but the filter's own bits.
 //! Form: magic, format, length of the header, header (JSON), fingerprints (little-endian), HMAC-SHA-256 of all that.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use xorf::{BinaryFuse16, Descriptor};
 
 use super::snapshot::Filter;
-use crate::crypto::digest::{Fingerprint, Pepper};
+use crate::crypto::pepper::{Fingerprint, Fingerprints};
 use crate::store::feed::Mark;
 
 const MAGIC: [u8; 16] = *b"lostcard filter\n";
@@ -37,7 +37,7 @@ pub enum Refusal {
     Format,
     #[error("it is keyed with another version of the pepper")]
     KeyVersion,
-    #[error("it is damaged, or was not written with this pepper")]
+    #[error("it is damaged, or was not written with these keys")]
     Damaged,
     #[error("it is of another store, or from before the store's epoch")]
     Epoch,
@@ -74,6 +74,8 @@ impl From<io::Error> for Refusal {
 pub struct Saved {
     pub filter: Filter,
     pub epoch: String,
+    /// The pepper that new rows were keyed with.
+    pub key_version: u32,
     /// Put into the feed after the filter was built.
     pub mark: Mark,
 }
@@ -124,13 +126,13 @@ impl Part {
 #[derive(Debug)]
 pub struct FilterFolder {
     path: PathBuf,
-    pepper: Pepper,
+    fingerprints: Fingerprints,
 }
 
 impl FilterFolder {
     /// Names a folder; it is made when there is something to write.
-    pub fn new(path: PathBuf, pepper: Pepper) -> Self {
-        Self { path, pepper }
+    pub fn new(path: PathBuf, fingerprints: Fingerprints) -> Self {
+        Self { path, fingerprints }
     }
 
     /// The filter that was saved; None: there is none. Takes the filter's own memory and a chunk.
@@ -139,11 +141,8 @@ impl FilterFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        let mut file = Authenticated { file, mac: self.pepper.begin_fingerprint(LABEL) };
+        let mut file = Authenticated { file, mac: self.fingerprints.begin(LABEL) };
         let header = read_header(&mut file)?;
-        if header.key_version != self.pepper.version() {
-            return Err(Refusal::KeyVersion);
-        }
         let parts = read_parts(&mut file, &header)?;
         let Authenticated { mut file, mac } = file;
         let mut expected = [0; MAC_BYTES];
@@ -152,11 +151,11 @@ impl FilterFolder {
             return Err(Refusal::Damaged);
         }
         let filter = Filter::from_parts(parts, header.keys, header.built_at);
-        Ok(Some(Saved { filter, epoch: header.epoch, mark: header.mark }))
+        Ok(Some(Saved { filter, epoch: header.epoch, key_version: header.key_version, mark: header.mark }))
     }
 
     /// Saves a filter in place of the last one: whole and durable, or not at all.
-    pub fn write(&self, filter: &Filter, epoch: &str, mark: Mark) -> io::Result<()> {
+    pub fn write(&self, filter: &Filter, epoch: &str, key_version: u32, mark: Mark) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         self.remove_unfinished()?;
         // Made with mode 0600 and a name of its own. The lock tells other processes that it is being written.
@@ -166,11 +165,11 @@ impl FilterFolder {
             epoch: epoch.to_owned(),
             built_at: filter.built_at,
             mark,
-            key_version: self.pepper.version(),
+            key_version,
             keys: filter.keys(),
             parts: filter.parts().iter().map(Part::of).collect(),
         };
-        let mut file = Authenticated { file: unfinished.as_file(), mac: self.pepper.begin_fingerprint(LABEL) };
+        let mut file = Authenticated { file: unfinished.as_file(), mac: self.fingerprints.begin(LABEL) };
         write_header(&mut file, &header)?;
         write_parts(&mut file, filter)?;
         let Authenticated { mut file, mac } = file;
@@ -304,7 +303,7 @@ mod tests {
 
     fn folder() -> (TempDir, FilterFolder) {
         let dir = tempfile::tempdir().unwrap();
-        let folder = FilterFolder::new(dir.path().join("snapshot"), Pepper::new(1, &[1; 32]));
+        let folder = FilterFolder::new(dir.path().join("snapshot"), Fingerprints::new(&[1; 32]));
         (dir, folder)
     }
 
@@ -312,7 +311,7 @@ mod tests {
     fn saved() -> (TempDir, FilterFolder) {
         let (dir, folder) = folder();
         let filter = Filter::build_in_parts(prefixes(150), 42, 50).unwrap();
-        folder.write(&filter, EPOCH, mark()).unwrap();
+        folder.write(&filter, EPOCH, 1, mark()).unwrap();
         (dir, folder)
     }
 
@@ -329,9 +328,9 @@ mod tests {
         fn what_is_written_is_read(count in 0_u64..3000, part_keys in 100_usize..4000, built_at in any::<u64>()) {
             let (_dir, folder) = folder();
             let filter = Filter::build_in_parts(prefixes(count), built_at, part_keys).unwrap();
-            folder.write(&filter, EPOCH, mark()).unwrap();
+            folder.write(&filter, EPOCH, 1, mark()).unwrap();
             let saved = folder.read().unwrap().unwrap();
-            prop_assert_eq!((saved.epoch.as_str(), saved.mark), (EPOCH, mark()));
+            prop_assert_eq!((saved.epoch.as_str(), saved.key_version, saved.mark), (EPOCH, 1, mark()));
             prop_assert_eq!((saved.filter.keys(), saved.filter.built_at), (count, built_at));
             prop_assert_eq!(saved.filter.parts().len(), filter.parts().len());
             for (read, written) in saved.filter.parts().iter().zip(filter.parts()) {
@@ -374,13 +373,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_pepper_version_or_format_is_refused() {
+    fn a_file_of_another_service_or_format_is_refused() {
         let (_dir, mut folder) = saved();
-        folder.pepper = Pepper::new(1, &[2; 32]);
+        folder.fingerprints = Fingerprints::new(&[2; 32]);
         assert_eq!(refusal(&folder), "damaged");
-        folder.pepper = Pepper::new(2, &[1; 32]);
-        assert_eq!(refusal(&folder), "key_version");
-        folder.pepper = Pepper::new(1, &[1; 32]);
+        folder.fingerprints = Fingerprints::new(&[1; 32]);
         assert!(folder.read().unwrap().is_some());
         let mut older = fs::read(file(&folder)).unwrap();
         older[16..20].copy_from_slice(&0_u32.to_le_bytes());
@@ -398,7 +395,7 @@ mod tests {
         fs::write(dir.path().join("snapshot"), "in its place").unwrap();
         assert_eq!(refusal(&folder), "unreadable");
         let filter = Filter::build(prefixes(3), 1).unwrap();
-        assert!(folder.write(&filter, EPOCH, mark()).is_err());
+        assert!(folder.write(&filter, EPOCH, 1, mark()).is_err());
     }
 
     #[test]
@@ -408,7 +405,7 @@ mod tests {
         fs::write(&abandoned, "half").unwrap();
         let being_written = File::create(folder.path.join(format!("{UNFINISHED}of-another-process"))).unwrap();
         being_written.lock().unwrap();
-        folder.write(&Filter::build(prefixes(9), 50).unwrap(), EPOCH, mark()).unwrap();
+        folder.write(&Filter::build(prefixes(9), 50).unwrap(), EPOCH, 1, mark()).unwrap();
         assert_eq!(folder.read().unwrap().unwrap().filter.built_at, 50);
         assert_eq!(fs::metadata(file(&folder)).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&folder.path).unwrap().permissions().mode() & 0o777, 0o700);

@@ -17,6 +17,7 @@ use super::snapshot::{Filter, Snapshot};
 use super::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
 use crate::redis_link::{PAUSE_FIRST, PAUSE_MAX, jittered};
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 
@@ -25,7 +26,7 @@ pub struct Follower {
     registry: Arc<Registry>,
     listener: Arc<dyn Listener>,
     saving: Saving,
-    rebuild: Option<JoinHandle<Result<Filter, RegistryError>>>,
+    rebuild: Option<JoinHandle<Result<(Filter, KeyVersions), RegistryError>>>,
     failing: bool,
 }
 
@@ -89,7 +90,7 @@ impl Follower {
     async fn poll(&mut self) -> Result<(), RegistryError> {
         let registry = Arc::clone(&self.registry);
         let mut snapshot = Snapshot::clone(&registry.snapshot.load());
-        let (mut asked_ns, mut asked_wall_ms, mut is_member);
+        let (mut asked_ns, mut asked_wall_ms, mut is_member, mut key_versions);
         loop {
             // Before the question, the last one where there are many pages: a change committed after this moment may be missing
             // from the answer, and the lease must run out before anybody relies on it.
@@ -98,7 +99,7 @@ impl Follower {
             let page = registry.store.feed_after(snapshot.sequence, registry.node);
             let page =
                 tokio::time::timeout(registry.options.lease, page).await.map_err(|_| RegistryError::TooSlow)??;
-            is_member = page.is_member;
+            (is_member, key_versions) = (page.is_member, page.key_versions);
             let expected = snapshot.sequence + page.changes.len() as u64;
             let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
             let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
@@ -123,6 +124,9 @@ impl Follower {
             registry.store.join(registry.node).await?;
             return Box::pin(self.poll()).await;
         }
+        // Without the right peppers an absent key would prove nothing: no lease.
+        let peppers = tokio::time::timeout(registry.options.lease, registry.peppers_for(key_versions)).await;
+        snapshot.peppers = peppers.map_err(|_| RegistryError::TooSlow)??;
         let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
         snapshot.lease_until_ns = asked_ns.saturating_add(lease_ns);
         snapshot.as_of = Rfc3339::of(asked_wall_ms);
@@ -169,8 +173,11 @@ impl Follower {
         let due = current.recent.len() >= self.registry.options.rebuild_after;
         match self.rebuild.take_if(|task| task.is_finished()) {
             Some(task) => match task.await.map_err(|_| RegistryError::Stopped).flatten() {
-                // Invariant 12: a filter older than the one in place would lose changes.
-                Ok(filter) if filter.built_at >= current.filter.built_at => {
+                // Invariant 12: a filter older than the one in place would lose changes. One that holds rows under a pepper
+                // that this snapshot does not look up by would lose those.
+                Ok((filter, versions))
+                    if filter.built_at >= current.filter.built_at && current.peppers.versions().cover(versions) =>
+                {
                     let swapped = Snapshot::clone(&current).with_filter(Arc::new(filter));
                     self.registry.snapshot.store(Arc::new(swapped));
                 }
@@ -179,8 +186,10 @@ impl Follower {
             },
             None if due && self.rebuild.is_none() => {
                 let registry = Arc::clone(&self.registry);
-                self.rebuild =
-                    Some(tokio::spawn(async move { build_filter(&registry).await.map(|(filter, _)| filter) }));
+                self.rebuild = Some(tokio::spawn(async move {
+                    let (filter, _, versions) = build_filter(&registry).await?;
+                    Ok((filter, versions))
+                }));
             }
             None => {}
         }
@@ -189,7 +198,8 @@ impl Follower {
     /// Forgets everything and reads it again.
     async fn reload(&mut self, source: Source) -> Result<(), RegistryError> {
         self.rebuild = None;
-        self.registry.snapshot.store(Arc::new(Snapshot::unknown()));
+        let peppers = Arc::clone(&self.registry.snapshot.load().peppers);
+        self.registry.snapshot.store(Arc::new(Snapshot::unknown(peppers)));
         self.registry.known.send_replace(0);
         self.registry.local.clear();
         let saved = match source {
@@ -197,8 +207,8 @@ impl Follower {
             Source::Rows => None,
         };
         let is_saved = saved.is_some();
-        let (filter, epoch) = match saved {
-            Some(saved) => (saved.filter, saved.epoch),
+        let (filter, epoch, key_versions) = match saved {
+            Some((saved, key_versions)) => (saved.filter, saved.epoch, key_versions),
             None => build_filter(&self.registry).await?,
         };
         info!(numbers = filter.keys(), sequence = filter.built_at, from_disk = is_saved, "registry loaded");
@@ -206,7 +216,7 @@ impl Follower {
             sequence: filter.built_at,
             filter: Arc::new(filter),
             epoch: Arc::from(epoch),
-            ..Snapshot::unknown()
+            ..Snapshot::unknown(self.registry.peppers_for(key_versions).await?)
         };
         if is_saved {
             self.saving.is_saved(&loaded);
@@ -223,11 +233,11 @@ enum Source {
     Rows,
 }
 
-async fn build_filter(registry: &Registry) -> Result<(Filter, String), RegistryError> {
-    let (sequence, epoch, prefixes) = registry.store.listed_prefixes().await?;
-    let build = tokio::task::spawn_blocking(move || Filter::build(prefixes, sequence));
+async fn build_filter(registry: &Registry) -> Result<(Filter, String, KeyVersions), RegistryError> {
+    let listed = registry.store.listed_prefixes().await?;
+    let build = tokio::task::spawn_blocking(move || Filter::build(listed.prefixes, listed.head));
     let filter = build.await.map_err(|_| RegistryError::Stopped)??;
-    Ok((filter, epoch))
+    Ok((filter, listed.epoch, listed.key_versions))
 }
 
 /// How often a subscription is looked at: a connection may die without a word.

@@ -7,6 +7,7 @@ mod confirmations;
 pub mod disk;
 pub mod follower;
 mod membership;
+pub mod peppers;
 mod saving;
 pub mod snapshot;
 
@@ -19,9 +20,10 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Rfc3339};
-use crate::crypto::digest::LookupKey;
-use crate::crypto::random;
-use crate::domain::verdict::{Listing, Record};
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::pepper::Peppers;
+use crate::crypto::{KeyError, Keyring, random};
+use crate::domain::verdict::Listing;
 use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -29,6 +31,7 @@ use cache::{Copy, LocalCache, SharedCache};
 use confirmations::Confirmations;
 use disk::FilterFolder;
 use membership::Membership;
+use peppers::RecordsRead;
 use snapshot::{Presence, Snapshot};
 
 /// How far timers may run apart from the clock that leases are measured by.
@@ -72,6 +75,17 @@ pub enum RegistryError {
     Filter(#[from] snapshot::FilterError),
     #[error("the follower has stopped")]
     Stopped,
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+/// What a registry keeps outside its memory. It could do without, only slower.
+#[derive(Debug)]
+pub struct Copies {
+    /// Redis.
+    pub shared: Option<Arc<SharedCache>>,
+    /// Where the filter is saved.
+    pub folder: FilterFolder,
 }
 
 /// What is listed of a number, and how fresh that is.
@@ -88,6 +102,7 @@ pub struct Registry {
     options: RegistryOptions,
     clock: Clock,
     store: Store,
+    keyring: Arc<Keyring>,
     metrics: Arc<Metrics>,
     snapshot: ArcSwap<Snapshot>,
     local: LocalCache,
@@ -112,19 +127,21 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry that knows nothing until its follower has loaded it.
+    /// A registry that knows nothing until its follower has loaded it. `peppers`: those that the store was last seen with.
     pub fn new(
         options: RegistryOptions,
         clock: Clock,
         store: Store,
-        shared: Option<Arc<SharedCache>>,
-        folder: FilterFolder,
+        keyring: Arc<Keyring>,
+        peppers: Peppers,
+        copies: Copies,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            folder: Arc::new(folder),
+            folder: Arc::new(copies.folder),
+            shared: copies.shared,
             local: LocalCache::new(options.listings_max),
-            snapshot: ArcSwap::from_pointee(Snapshot::unknown()),
+            snapshot: ArcSwap::from_pointee(Snapshot::unknown(Arc::new(peppers))),
             node: random::uuid_v7(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
@@ -133,10 +150,10 @@ impl Registry {
             live_nodes: Arc::new(AtomicUsize::new(1)),
             wake_others: Notify::new(),
             woken: watch::Sender::new(0),
-            shared,
             options,
             clock,
             store,
+            keyring,
             metrics,
         }
     }
@@ -152,19 +169,20 @@ impl Registry {
     }
 
     /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
-    pub fn lookup_in_memory(&self, key: &LookupKey) -> Option<Finding> {
+    pub fn lookup_in_memory(&self, digest: &IdDigest) -> Option<Finding> {
         let snapshot = self.snapshot.load();
         if !snapshot.is_leased(self.clock.boot_ns()) {
             return None;
         }
         let finding = |listing| Finding { listing, sequence: snapshot.sequence, as_of: snapshot.as_of };
-        match snapshot.presence(key) {
+        let (key, presence) = snapshot.presence_of(digest);
+        match presence {
             Presence::Absent => {
                 self.metrics.lookups_filter.inc();
                 Some(finding(None))
             }
             Presence::Maybe { fresh_from } => {
-                let copy = self.local.find(key, fresh_from)?;
+                let copy = self.local.find(&key, fresh_from)?;
                 self.metrics.lookups_local.inc();
                 Some(finding(copy.listing))
             }
@@ -172,20 +190,20 @@ impl Registry {
     }
 
     /// What is listed of a number: from memory where memory is current, else from Redis or the store.
-    pub async fn lookup(&self, key: &LookupKey) -> Result<Finding, RegistryError> {
-        match self.lookup_in_memory(key) {
+    pub async fn lookup(&self, digest: &IdDigest) -> Result<Finding, RegistryError> {
+        match self.lookup_in_memory(digest) {
             Some(finding) => Ok(finding),
-            None => self.lookup_outside(std::slice::from_ref(key)).await?.pop().ok_or(RegistryError::Stopped),
+            None => self.lookup_outside(&[digest]).await?.pop().ok_or(RegistryError::Stopped),
         }
     }
 
     /// The same for many numbers, in their order: those that memory does not know are asked for together. None for
     /// those that could not be asked; the others stand.
-    pub async fn lookup_all(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
-        let mut findings: Vec<_> = keys.iter().map(|key| self.lookup_in_memory(key)).collect();
-        let unknown: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+    pub async fn lookup_all(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
+        let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest)).collect();
+        let unknown: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
-            let asked: Vec<_> = some.iter().map(|index| keys[*index]).collect();
+            let asked: Vec<_> = some.iter().map(|index| digests[*index]).collect();
             match self.lookup_outside(&asked).await {
                 Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
                 Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
@@ -195,54 +213,57 @@ impl Registry {
     }
 
     /// Asks Redis, then the store for those that Redis has no good copy of.
-    async fn lookup_outside(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
-        let mut findings = self.lookup_in_redis(keys).await;
-        let rest: Vec<_> = (0..keys.len()).filter(|index| findings[*index].is_none()).collect();
+    async fn lookup_outside(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+        let mut findings = self.lookup_in_redis(digests).await;
+        let rest: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         if !rest.is_empty() {
-            let asked: Vec<_> = rest.iter().map(|index| keys[*index]).collect();
+            let asked: Vec<_> = rest.iter().map(|index| digests[*index]).collect();
             let found = self.lookup_in_store(&asked).await?;
             rest.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found));
         }
         Ok(findings.into_iter().flatten().collect())
     }
 
-    async fn lookup_in_redis(&self, keys: &[LookupKey]) -> Vec<Option<Finding>> {
+    async fn lookup_in_redis(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
         // One snapshot says how new a copy must be and until when that is known: a change that it does not hold was not
         // acknowledged when it was taken.
         let snapshot = self.snapshot.load_full();
         let is_leased = snapshot.is_leased(self.clock.boot_ns());
         let Some(shared) = self.shared.as_ref().filter(|shared| is_leased && !shared.link().is_open()) else {
-            return vec![None; keys.len()];
+            return vec![None; digests.len()];
         };
-        let copies = shared.find(&snapshot.epoch, keys).await;
-        let finding = |(key, copy): (&LookupKey, Option<Copy>)| {
-            let Presence::Maybe { fresh_from } = snapshot.presence(key) else { return None };
+        let (keys, presences): (Vec<_>, Vec<_>) = digests.iter().map(|digest| snapshot.presence_of(digest)).unzip();
+        let copies = shared.find(&snapshot.epoch, snapshot.peppers.current.version(), &keys).await;
+        let finding = |((key, presence), copy): ((LookupKey, Presence), Option<Copy>)| {
+            let Presence::Maybe { fresh_from } = presence else { return None };
             let copy = copy.filter(|copy| copy.sequence >= fresh_from)?;
             self.metrics.lookups_redis.inc();
-            self.local.keep(*key, copy);
+            self.local.keep(key, copy);
             Some(Finding { listing: copy.listing, sequence: snapshot.sequence, as_of: snapshot.as_of })
         };
-        keys.iter().zip(copies).map(finding).collect()
+        keys.into_iter().zip(presences).zip(copies).map(finding).collect()
     }
 
-    async fn lookup_in_store(&self, keys: &[LookupKey]) -> Result<Vec<Finding>, RegistryError> {
+    async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: what is kept under this epoch was not read in an earlier one.
         let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
-        let read = tokio::time::timeout(self.options.store_timeout, self.store.records_of(keys)).await;
-        let read = read.map_err(|_| RegistryError::TooSlow).and_then(|read| Ok(read?));
-        let (sequence, records) = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
-        self.metrics.lookups_store.inc_by(keys.len() as u64);
-        let finding = |(key, records): (&LookupKey, Vec<Record>)| {
+        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
+        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
+        let read = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
+        let RecordsRead { head: sequence, key_version, numbers } = read;
+        self.metrics.lookups_store.inc_by(digests.len() as u64);
+        let finding = |(key, records)| {
             let listing = Listing::from_records(records);
-            self.local.keep(*key, Copy { listing, sequence });
+            self.local.keep(key, Copy { listing, sequence });
             Finding { listing, sequence, as_of }
         };
-        let findings: Vec<_> = keys.iter().zip(records).map(finding).collect();
+        let keys: Vec<_> = numbers.iter().map(|(key, _)| *key).collect();
+        let findings: Vec<_> = numbers.into_iter().map(finding).collect();
         if let Some(shared) = &self.shared {
             let listed = keys.iter().zip(&findings).filter_map(|(key, finding)| Some((*key, finding.listing?)));
-            shared.keep(&epoch, sequence, listed.collect());
+            shared.keep(&epoch, key_version, sequence, listed.collect());
         }
         Ok(findings)
     }

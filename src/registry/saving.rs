@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::disk::{Refusal, Saved};
 use super::snapshot::Snapshot;
 use super::{Registry, RegistryError};
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use crate::store::StoreError;
 use crate::store::feed::Marked;
@@ -22,7 +23,7 @@ const SAVE_EVERY: Duration = Duration::from_mins(1);
 const BEHIND_MAX: u64 = 1_000_000;
 
 /// The saved filter, if this store's feed since leads from it to the present.
-pub(super) async fn restore(registry: &Registry) -> Result<Option<Saved>, RegistryError> {
+pub(super) async fn restore(registry: &Registry) -> Result<Option<(Saved, KeyVersions)>, RegistryError> {
     let folder = Arc::clone(&registry.folder);
     let read = spawn_blocking(move || folder.read()).await.map_err(|_| RegistryError::Stopped)?;
     let judged = match read {
@@ -32,7 +33,8 @@ pub(super) async fn restore(registry: &Registry) -> Result<Option<Saved>, Regist
         }
         Ok(Some(saved)) => {
             let marked = registry.store.find_mark(&saved.mark).await?;
-            judge(&saved, &marked).map(|()| saved)
+            let versions = registry.store.key_versions().await?;
+            judge(&saved, &marked, versions.current).map(|()| (saved, versions))
         }
         Err(refusal) => Err(refusal),
     };
@@ -42,10 +44,12 @@ pub(super) async fn restore(registry: &Registry) -> Result<Option<Saved>, Regist
 }
 
 /// The mark was put after the filter was built, so where it stands, everything up to the filter's sequence is what it was.
-fn judge(saved: &Saved, now: &Marked) -> Result<(), Refusal> {
+fn judge(saved: &Saved, now: &Marked, key_version: u32) -> Result<(), Refusal> {
     let built_at = saved.filter.built_at;
     if saved.epoch != now.epoch {
         Err(Refusal::Epoch)
+    } else if saved.key_version != key_version {
+        Err(Refusal::KeyVersion)
     } else if !now.has_mark || saved.mark.sequence <= built_at || now.head < saved.mark.sequence {
         Err(Refusal::History)
     } else if now.head - built_at > BEHIND_MAX {
@@ -118,7 +122,7 @@ async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identi
 async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), SaveError> {
     let mark = registry.store.put_mark(random::uuid_v7(registry.clock.now_ms())).await?;
     let (folder, snapshot) = (Arc::clone(&registry.folder), Arc::clone(snapshot));
-    spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, mark))
+    spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, snapshot.peppers.current.version(), mark))
         .await
         .map_err(|_| SaveError::Stopped)??;
     Ok(())
@@ -134,12 +138,15 @@ mod tests {
 
     #[test]
     fn only_a_filter_that_the_feed_leads_on_from_is_started_from() {
-        let judged = |epoch: &str, mark_at: u64, head: u64, has_mark: bool| {
+        let judged_by = |key_version, epoch: &str, mark_at: u64, head: u64, has_mark: bool| {
             let mark = Mark { sequence: mark_at, id: Uuid::nil() };
             let filter = Filter::build(vec![1], 100).unwrap();
-            let saved = Saved { filter, epoch: "this".to_owned(), mark };
-            judge(&saved, &Marked { epoch: epoch.to_owned(), head, has_mark }).map_err(|refusal| refusal.reason())
+            let saved = Saved { filter, epoch: "this".to_owned(), key_version: 1, mark };
+            let now = Marked { epoch: epoch.to_owned(), head, has_mark };
+            judge(&saved, &now, key_version).map_err(|refusal| refusal.reason())
         };
+        let judged = |epoch, mark_at, head, has_mark| judged_by(1, epoch, mark_at, head, has_mark);
+        assert_eq!(judged_by(2, "this", 101, 101, true), Err("key_version"));
         assert_eq!(judged("this", 101, 101, true), Ok(()));
         assert_eq!(judged("this", 150, 100 + BEHIND_MAX, true), Ok(()));
         assert_eq!(judged("this", 150, 101 + BEHIND_MAX, true), Err("old"));

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use xorf::{BinaryFuse16, Filter as _};
 
 use crate::clock::Rfc3339;
-use crate::crypto::digest::LookupKey;
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::pepper::Peppers;
 
 /// Prefixes are the output of an HMAC, hence uniform: hashing them again would only cost time.
 #[derive(Debug, Default)]
@@ -109,6 +110,8 @@ pub struct Snapshot {
     /// The wall time of the moment the lease counts from.
     pub as_of: Rfc3339,
     pub epoch: Arc<str>,
+    /// Those that every row is keyed by at this sequence.
+    pub peppers: Arc<Peppers>,
 }
 
 /// What a snapshot can say of a number.
@@ -120,9 +123,21 @@ pub enum Presence {
     Maybe { fresh_from: u64 },
 }
 
+impl Presence {
+    /// Of a number that may stand under either of two keys.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Absent, known) | (known, Self::Absent) => known,
+            (Self::Maybe { fresh_from: one }, Self::Maybe { fresh_from: two }) => {
+                Self::Maybe { fresh_from: one.max(two) }
+            }
+        }
+    }
+}
+
 impl Snapshot {
-    /// A snapshot that knows nothing and never held a lease.
-    pub fn unknown() -> Self {
+    /// A snapshot that knows nothing but peppers, and never held a lease.
+    pub fn unknown(peppers: Arc<Peppers>) -> Self {
         Self {
             filter: Arc::new(Filter::from_parts(Vec::new(), 0, 0)),
             recent: Arc::default(),
@@ -130,6 +145,7 @@ impl Snapshot {
             lease_until_ns: 0,
             as_of: Rfc3339::of(0),
             epoch: Arc::from(""),
+            peppers,
         }
     }
 
@@ -138,9 +154,19 @@ impl Snapshot {
         boot_ns < self.lease_until_ns
     }
 
-    /// Looks a number up in memory. A copy read at a sequence before the number's last change is stale; of a change older than
+    /// Looks a number up in memory, under every key that its rows may have; the first is the one that copies are kept under.
+    pub fn presence_of(&self, digest: &IdDigest) -> (LookupKey, Presence) {
+        let key = self.peppers.current.lookup_key(digest);
+        let presence = self.presence(&key);
+        match self.peppers.previous_key(digest) {
+            None => (key, presence),
+            Some(previous) => (key, presence.or(self.presence(&previous))),
+        }
+    }
+
+    /// Looks a key up in memory. A copy read at a sequence before the number's last change is stale; of a change older than
     /// the filter no more is known than that, so copies older than the filter do not count either.
-    pub fn presence(&self, key: &LookupKey) -> Presence {
+    fn presence(&self, key: &LookupKey) -> Presence {
         let prefix = key.prefix();
         if let Some(&changed_at) = self.recent.get(&prefix) {
             return Presence::Maybe { fresh_from: changed_at };
@@ -178,6 +204,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::crypto::pepper::Pepper;
+
+    fn unknown() -> Snapshot {
+        Snapshot::unknown(Arc::new(Peppers { current: Arc::new(Pepper::new(1, &[1; 32])), previous: None }))
+    }
 
     fn key(n: u64) -> LookupKey {
         let mut bytes = [0; 16];
@@ -187,13 +218,29 @@ mod tests {
 
     #[test]
     fn nothing_listed_is_absent() {
-        assert_eq!(Snapshot::unknown().presence(&key(1)), Presence::Absent);
-        assert!(!Snapshot::unknown().is_leased(0));
+        assert_eq!(unknown().presence(&key(1)), Presence::Absent);
+        assert!(!unknown().is_leased(0));
+    }
+
+    #[test]
+    fn while_peppers_rotate_a_number_is_absent_only_under_both_keys() {
+        let peppers = [1, 2].map(|version| Arc::new(Pepper::new(u32::from(version), &[version; 32])));
+        let number = IdDigest::from_bytes([7; 32]);
+        let [old, new] = peppers.each_ref().map(|pepper| pepper.lookup_key(&number));
+        let [previous, current] = peppers;
+        let rotating = Snapshot::unknown(Arc::new(Peppers { current, previous: Some(previous) }));
+        assert_eq!(rotating.presence_of(&number), (new, Presence::Absent));
+        let kept_under_old = rotating.clone().with_changes(&[(old.prefix(), 5)], 5);
+        assert_eq!(kept_under_old.presence_of(&number), (new, Presence::Maybe { fresh_from: 5 }));
+        for (changed, fresh_from) in [(new, 6), (old, 7)] {
+            let both = kept_under_old.clone().with_changes(&[(new.prefix(), 6), (changed.prefix(), fresh_from)], 7);
+            assert_eq!(both.presence_of(&number), (new, Presence::Maybe { fresh_from }), "the later of both changes");
+        }
     }
 
     #[test]
     fn pages_of_a_long_feed_are_applied_without_copying_what_came_before() {
-        let first = Snapshot::unknown().with_changes(&[(1, 1)], 1);
+        let first = unknown().with_changes(&[(1, 1)], 1);
         let at = Arc::as_ptr(&first.recent);
         let second = first.with_changes(&[(2, 2)], 2);
         assert_eq!((Arc::as_ptr(&second.recent), second.recent.len()), (at, 2));
@@ -223,7 +270,7 @@ mod tests {
         ) {
             let start = base.len() as u64;
             let filter = Filter::build_in_parts(base.iter().map(|n| key(*n).prefix()).collect(), start, part_keys).unwrap();
-            let mut snapshot = Snapshot { filter: Arc::new(filter), sequence: start, ..Snapshot::unknown() };
+            let mut snapshot = Snapshot { filter: Arc::new(filter), sequence: start, ..unknown() };
             let mut last_change = std::collections::HashMap::new();
             for (n, change) in changes.iter().enumerate() {
                 let sequence = start + 1 + n as u64;

@@ -57,7 +57,6 @@ struct Decided {
 #[derive(Debug)]
 pub struct Checks {
     clock: Clock,
-    keyring: Arc<Keyring>,
     registry: Arc<Registry>,
     signer: Rc<ReceiptSigner>,
     metrics: Arc<Metrics>,
@@ -73,13 +72,23 @@ impl Checks {
         metrics: Arc<Metrics>,
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
-        let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
-        Self { clock, keyring, registry, signer: Rc::new(signer), metrics, issuer_json }
+        let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
+        Self { clock, registry, signer: Rc::new(signer), metrics, issuer_json }
     }
 
-    /// Answers one check.
-    pub async fn check(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
-        let finding = self.registry.lookup(&self.keyring.pepper().lookup_key(&check.digest)).await?;
+    /// Answers one check. Where memory cannot, `enter` must give it a place among those that wait for the store.
+    pub async fn check<P, E: From<ServiceError>>(
+        &self,
+        organization: Uuid,
+        check: &Check,
+        enter: impl FnOnce() -> Result<P, E>,
+    ) -> Result<Answer, E> {
+        let finding = if let Some(finding) = self.registry.lookup_in_memory(&check.digest) {
+            finding
+        } else {
+            let _place = enter()?;
+            self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
+        };
         let Decided { mut answer, claims } = self.decide(organization, check, &finding);
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
@@ -94,9 +103,9 @@ impl Checks {
         organization: Uuid,
         checks: Vec<Result<Check, E>>,
     ) -> Vec<Result<Answer, E>> {
-        let keys = checks.iter().filter_map(|check| check.as_ref().ok());
-        let keys: Vec<_> = keys.map(|check| self.keyring.pepper().lookup_key(&check.digest)).collect();
-        let mut findings = self.registry.lookup_all(&keys).await.into_iter();
+        let asked = checks.iter().filter_map(|check| check.as_ref().ok());
+        let digests: Vec<_> = asked.map(|check| &check.digest).collect();
+        let mut findings = self.registry.lookup_all(&digests).await.into_iter();
         let mut answers = Vec::with_capacity(checks.len());
         let (mut claims, mut waiting) = (Vec::new(), Vec::new());
         for check in checks {

@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use super::fields::Fields;
+use super::reports::seal_number;
 use crate::crypto::Keyring;
-use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::digest::IdDigest;
+use crate::crypto::pepper::Pepper;
 use crate::domain::card::CardValidity;
 use crate::domain::report::{Channel, OfficeCode, Phone, Reason, Reporter, check_lost_on};
-use crate::store::reports::{NewReport, SealedNumber};
+use crate::store::reports::NewReport;
 
 /// The members of a loss report, as they came.
 #[derive(Debug, Clone, Copy)]
@@ -86,21 +88,17 @@ impl Filing {
         filing.filter(|_| fields.errors.is_empty())
     }
 
-    /// What is stored of it. `lookup_key` is that of its digest under the keyring's pepper.
+    /// What is stored of it, keyed by the pepper of new rows.
     pub fn seal(
         self,
         keyring: &Keyring,
-        lookup_key: LookupKey,
+        pepper: &Pepper,
         report_id: Uuid,
         organization: Option<Uuid>,
         reported_at_ms: i64,
     ) -> Result<NewReport, ServiceError> {
         let sealer = keyring.sealer();
-        let number = SealedNumber {
-            lookup_key,
-            key_version: keyring.pepper().version(),
-            sealed_digest: sealer.seal(report_id.as_bytes(), self.digest.expose())?,
-        };
+        let number = seal_number(keyring, pepper, &self.digest, report_id)?;
         let phone = self.phone.as_ref();
         let contact =
             phone.map(|phone| sealer.seal_envelope(report_id.as_bytes(), phone.expose().as_bytes())).transpose()?;

@@ -7,6 +7,7 @@ pub mod fields;
 pub mod filing;
 pub mod receipts;
 pub mod reports;
+pub mod rotation;
 
 use crate::crypto::seal::SealError;
 use crate::domain::report::InvalidTransition;

@@ -1,5 +1,6 @@
 //! Loss reports, withdrawals and replacements: each one transaction with its feed row, then publication, then the answer.
-//! The number arrives as a digest and leaves as lookup key and sealed digest. Transitions are the domain's; this file only
+//! The number arrives as a digest and leaves as lookup key and sealed digest; it is keyed after the transaction has taken its
+//! turn, for until then a rotation may change the pepper. Transitions are the domain's; this file only
 //! orders the steps.
 
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use super::ServiceError;
 use super::filing::Filing;
 use crate::clock::Clock;
 use crate::crypto::digest::IdDigest;
+use crate::crypto::pepper::Pepper;
 use crate::crypto::{Keyring, random};
 use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
-use crate::registry::Registry;
+use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::registry::{Registry, RegistryError};
 use crate::store::feed::ChangeKind;
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use crate::store::reports::{Closing, NewReplacement, SealedNumber, StoredReport};
@@ -70,15 +73,16 @@ impl Reports {
     ) -> Result<StoredAnswer, ServiceError> {
         let now_ms = self.clock.now_ms();
         let report_id = random::uuid_v7(now_ms);
-        let lookup_key = self.keyring.pepper().lookup_key(&filing.digest);
-        let new = filing.seal(&self.keyring, lookup_key, report_id, Some(organization), now_ms)?;
         if let Some(answer) = self.recall_shared(repeatable.as_ref()).await? {
             return Ok(answer);
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
+        let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
+        let new = filing.seal(&self.keyring, &peppers.current, report_id, Some(organization), now_ms)?;
+        let lookup_key = new.number.lookup_key;
         let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
         tx.insert_reports(std::slice::from_ref(&new), sequence).await?;
         let answer = render(&StoredReport {
@@ -125,19 +129,20 @@ impl Reports {
     ) -> Result<StoredAnswer, ServiceError> {
         let now_ms = self.clock.now_ms();
         let replacement_id = random::uuid_v7(now_ms);
-        let number = seal_number(&self.keyring, &replacing.digest, replacement_id)?;
-        let lookup_key = number.lookup_key;
         if let Some(answer) = self.recall_shared(repeatable.as_ref()).await? {
             return Ok(answer);
         }
         let mut tx = self.store.begin().await?;
         if let Some(answer) = recall(&mut tx, repeatable.as_ref()).await? {
-            return Ok(answer);
+            return self.repeat(tx, answer).await;
         }
-        let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
+        let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
+        let number = seal_number(&self.keyring, &peppers.current, &replacing.digest, replacement_id)?;
+        let lookup_keys: Vec<_> = peppers.lookup_keys(&replacing.digest).collect();
+        let sequence = tx.record_change(ChangeKind::Listing, number.lookup_key.as_bytes()).await?;
         let closing = Closing { at_ms: now_ms, office: &replacing.office, withdrawal: None };
         let mut reports_replaced = 0;
-        for stored in tx.active_reports(&lookup_key).await? {
+        for stored in tx.active_reports(&lookup_keys).await? {
             if stored.report.is_replaced_by(replacing.card_valid_from) {
                 let report = stored.report.replace(replacing.card_valid_from)?;
                 tx.close_report(&report, &closing, sequence).await?;
@@ -170,16 +175,25 @@ impl Reports {
     }
 
     /// An organization's own reports of a number.
-    pub async fn search(&self, organization: Uuid, digest: &IdDigest) -> Result<Vec<StoredReport>, StoreError> {
-        self.store.list_reports(organization, &self.keyring.pepper().lookup_key(digest)).await
+    pub async fn search(&self, organization: Uuid, digest: &IdDigest) -> Result<Vec<StoredReport>, ServiceError> {
+        let mut versions = self.registry.key_versions();
+        for _ in 0..PEPPER_TRIES_MAX {
+            let keys: Vec<_> = self.registry.peppers_for(versions).await?.lookup_keys(digest).collect();
+            let (stored, reports) = self.store.list_reports(organization, &keys).await?;
+            if versions.cover(stored) {
+                return Ok(reports);
+            }
+            versions = stored;
+        }
+        Err(RegistryError::TooSlow.into())
     }
 
     /// The fingerprints by which a repetition of a request is known: keyed, for both key and body may hold a number.
     pub fn repeatable(&self, client: Uuid, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
-        let pepper = self.keyring.pepper();
+        let fingerprints = self.keyring.fingerprints();
         IdempotentRequest {
-            key: pepper.fingerprint("idempotency-key", &[client.as_bytes(), operation.as_bytes(), &[0], key]),
-            request: pepper.fingerprint("idempotent-request", &[body]),
+            key: fingerprints.of("idempotency-key", &[client.as_bytes(), operation.as_bytes(), &[0], key]),
+            request: fingerprints.of("idempotent-request", &[body]),
         }
     }
 
@@ -211,6 +225,14 @@ impl Reports {
         remembered(shared.recall(&self.registry.epoch(), request).await)
     }
 
+    /// The store remembers an answer from the commit on, perhaps before the change is published: its node may have died in
+    /// between, or still be waiting. So a repetition waits as the first request does.
+    async fn repeat(&self, mut tx: WriteTx, answer: StoredAnswer) -> Result<StoredAnswer, ServiceError> {
+        let sequence = tx.head().await?;
+        self.commit(tx, sequence).await?;
+        Ok(answer)
+    }
+
     async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {
         let has_other_nodes = tx.has_other_nodes(self.registry.node()).await?;
         tx.commit().await?;
@@ -236,10 +258,15 @@ fn remembered(remembered: Remembered) -> Result<Option<StoredAnswer>, ServiceErr
 }
 
 /// How a number is stored with a record: keyed for looking up, sealed for the rotation of that key.
-pub fn seal_number(keyring: &Keyring, digest: &IdDigest, record: Uuid) -> Result<SealedNumber, ServiceError> {
+pub fn seal_number(
+    keyring: &Keyring,
+    pepper: &Pepper,
+    digest: &IdDigest,
+    record: Uuid,
+) -> Result<SealedNumber, ServiceError> {
     Ok(SealedNumber {
-        lookup_key: keyring.pepper().lookup_key(digest),
-        key_version: keyring.pepper().version(),
+        lookup_key: pepper.lookup_key(digest),
+        key_version: pepper.version(),
         sealed_digest: keyring.sealer().seal(record.as_bytes(), digest.expose())?,
     })
 }

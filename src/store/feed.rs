@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
+use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+use crate::crypto::pepper::KeyVersions;
 
 /// What kind of thing changed, and so who must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum ChangeKind {
     Token,
     /// A node joined, or a mark was put ([`Mark`]); the subject is the id of either.
     Node,
+    /// A rotation of the pepper began or ended; the subject is the version of new rows.
+    Pepper,
 }
 
 impl ChangeKind {
@@ -33,11 +37,12 @@ impl ChangeKind {
             Self::Organization => "organization",
             Self::Token => "token",
             Self::Node => "node",
+            Self::Pepper => "pepper",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node];
+        let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node, Self::Pepper];
         all.into_iter().find(|kind| kind.as_str() == word)
     }
 }
@@ -57,6 +62,8 @@ pub struct FeedPage {
     pub head: u64,
     /// Whether the asking node is registered and unmarked: only then may it take a lease.
     pub is_member: bool,
+    /// By which peppers rows are keyed at the head.
+    pub key_versions: KeyVersions,
     pub changes: Vec<Change>,
 }
 
@@ -94,7 +101,8 @@ impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
     pub async fn feed_after(&self, after: u64, node: Uuid) -> Result<FeedPage, StoreError> {
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT h.seq AS head, {} AS epoch, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
+            "SELECT h.seq AS head, {} AS epoch, h.key_version AS key_version, \
+             h.key_version_from AS key_version_from, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
              (SELECT COUNT(*) FROM nodes WHERE node_id = $3 AND beat >= 0) AS member \
              FROM feed_head h LEFT JOIN feed f ON f.seq > $1 ORDER BY f.seq LIMIT $2",
             self.dialect.epoch()
@@ -107,6 +115,7 @@ impl Store {
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
         let is_member = get_u64(first, "member")? > 0;
+        let key_versions = get_key_versions(first)?;
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<i64>, _>("seq")?.is_some() {
@@ -117,7 +126,7 @@ impl Store {
                 });
             }
         }
-        Ok(FeedPage { epoch, head, is_member, changes })
+        Ok(FeedPage { epoch, head, is_member, key_versions, changes })
     }
 
     /// Puts a mark. It is of the kind that nodes of every version read and ignore.
@@ -157,10 +166,22 @@ impl Store {
 
 impl WriteTx {
     /// Takes the lock that orders all writers, before something is read that the transaction then changes: otherwise PostgreSQL
-    /// lets two read first and write both.
-    pub(super) async fn take_turn(&mut self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1").execute(&mut *self.tx).await?;
-        Ok(())
+    /// lets two read first and write both. Tells by which peppers rows are keyed: nobody changes that before this transaction ends.
+    pub async fn take_turn(&mut self) -> Result<KeyVersions, StoreError> {
+        if let Some(versions) = self.key_versions {
+            return Ok(versions);
+        }
+        let row = sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1 RETURNING key_version, key_version_from")
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let versions = get_key_versions(&row)?;
+        self.key_versions = Some(versions);
+        Ok(versions)
+    }
+
+    /// The sequence of the last change, of whoever. Once this transaction has its turn, nobody adds one before it ends.
+    pub async fn head(&mut self) -> Result<u64, StoreError> {
+        get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
     }
 
     /// Records one change; returns its sequence.
@@ -172,10 +193,13 @@ impl WriteTx {
     /// to the commit the others wait.
     pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<u64, StoreError> {
         let count = as_i64(subjects.len() as u64);
-        let row = sqlx::query("UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq")
-            .bind(count)
-            .fetch_one(&mut *self.tx)
-            .await?;
+        let row = sqlx::query(
+            "UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, key_version, key_version_from",
+        )
+        .bind(count)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.key_versions = Some(get_key_versions(&row)?);
         let last: i64 = row.try_get("seq")?;
         let mut sequence = last - count;
         let bind = |values: &mut Values, subject: &&[u8]| {

@@ -15,13 +15,15 @@ pub struct ImportProgress {
     pub records_done: u64,
     /// The day by which the records are judged, from the first to the last.
     pub judged_on: Date,
+    /// The pepper whose lookup keys give the order of each run, from the first to the last.
+    pub key_version: u32,
     pub finished: bool,
 }
 
 impl ImportProgress {
-    /// Where an import that begins on that day stands.
-    pub fn beginning(judged_on: Date) -> Self {
-        Self { lines_done: 0, records_done: 0, judged_on, finished: false }
+    /// Where an import that begins on that day, under that pepper, stands.
+    pub fn beginning(judged_on: Date, key_version: u32) -> Self {
+        Self { lines_done: 0, records_done: 0, judged_on, key_version, finished: false }
     }
 }
 
@@ -29,7 +31,7 @@ impl Store {
     /// Where the import of a file stands; none if it never stored anything.
     pub async fn import_progress(&self, file: &[u8; 32]) -> Result<Option<ImportProgress>, StoreError> {
         let row = sqlx::query(
-            "SELECT lines_done, records_done, judged_on, finished_at FROM imports WHERE file_fingerprint = $1",
+            "SELECT lines_done, records_done, judged_on, key_version, finished_at FROM imports WHERE file_fingerprint = $1",
         )
         .bind(file.as_slice())
         .fetch_optional(&mut *self.connection().await?)
@@ -39,6 +41,8 @@ impl Store {
             lines_done: get_u64(&row, "lines_done")?,
             records_done: get_u64(&row, "records_done")?,
             judged_on: get_parsed_opt(&row, "judged_on", parse_date)?.ok_or(StoreError::Corrupt("judged_on"))?,
+            key_version: u32::try_from(row.try_get::<i64, _>("key_version")?)
+                .map_err(|_| StoreError::Corrupt("imports.key_version"))?,
             finished: row.try_get::<Option<i64>, _>("finished_at")?.is_some(),
         }))
     }
@@ -55,9 +59,9 @@ impl WriteTx {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let noted = sqlx::query(
-            "INSERT INTO imports (file_fingerprint, lines_done, records_done, judged_on, finished_at) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (file_fingerprint) DO UPDATE \
-             SET lines_done = $2, records_done = $3, judged_on = $4, finished_at = $5 \
+            "INSERT INTO imports (file_fingerprint, lines_done, records_done, judged_on, finished_at, key_version) \
+             VALUES ($1, $2, $3, $4, $5, $8) ON CONFLICT (file_fingerprint) DO UPDATE \
+             SET lines_done = $2, records_done = $3, judged_on = $4, finished_at = $5, key_version = $8 \
              WHERE imports.lines_done = $6 AND imports.records_done = $7",
         )
         .bind(file.as_slice())
@@ -67,6 +71,7 @@ impl WriteTx {
         .bind(to.finished.then_some(now_ms))
         .bind(as_i64(from.lines_done))
         .bind(as_i64(from.records_done))
+        .bind(i64::from(to.key_version))
         .execute(&mut *self.tx)
         .await?;
         Ok(noted.rows_affected() == 1)

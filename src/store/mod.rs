@@ -9,6 +9,7 @@ pub mod imports;
 pub mod keys;
 pub mod nodes;
 pub mod reports;
+pub mod rotation;
 mod rows;
 mod schema;
 
@@ -25,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use schema::Dialect;
 
@@ -66,6 +68,8 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("the store did not confirm the commit: it may or may not have happened")]
     OutcomeUnknown(#[source] sqlx::Error),
+    #[error("the rows are keyed by another pepper by now")]
+    OtherPepper,
     #[error("the store did not confirm the commit in time: it may or may not happen")]
     CommitUnanswered,
     #[error("the disk failed to confirm a write: until this node is restarted it stores nothing more")]
@@ -135,7 +139,7 @@ impl Store {
         }
         let tx = self.begin_with(self.dialect.begin_write()).await?;
         let (commit_timeout, sound) = (self.commit_timeout, Arc::clone(&self.sound));
-        Ok(WriteTx { tx, dialect: self.dialect, commit_timeout, sound, turn })
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout, sound, turn })
     }
 
     /// Whether what it confirms can be believed. If not, the process must be restarted: it then reads what is really there.
@@ -187,6 +191,8 @@ impl Store {
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    key_versions: Option<KeyVersions>,
     commit_timeout: Duration,
     sound: Arc<AtomicBool>,
     turn: OwnedSemaphorePermit,
@@ -196,7 +202,7 @@ impl WriteTx {
     /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
     /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { mut tx, dialect, commit_timeout, sound, turn } = self;
+        let Self { mut tx, dialect, commit_timeout, sound, turn, .. } = self;
         if let Some(settings) = dialect.commit_settings() {
             tx.execute(settings).await?;
         }

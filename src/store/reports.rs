@@ -6,10 +6,12 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
 use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
@@ -69,6 +71,26 @@ pub struct Closing<'a> {
     pub withdrawal: Option<WithdrawalReason>,
 }
 
+/// What is behind some numbers' listings, and of which moment that is.
+#[derive(Debug)]
+pub struct RecordsRead {
+    /// The head of the feed.
+    pub head: u64,
+    /// By which peppers rows were keyed.
+    pub key_versions: KeyVersions,
+    /// In the order of the keys.
+    pub records: Vec<Vec<Record>>,
+}
+
+/// The filter's 64 bits of every listed number, and of which moment they are. Not sorted, with repeats.
+#[derive(Debug)]
+pub struct ListedPrefixes {
+    pub head: u64,
+    pub epoch: String,
+    pub key_versions: KeyVersions,
+    pub prefixes: Vec<u64>,
+}
+
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
 /// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
@@ -91,25 +113,37 @@ impl Store {
         row.as_ref().map(read_report).transpose()
     }
 
-    /// An organization's own reports of a number, newest first.
-    pub async fn list_reports(&self, organization: Uuid, key: &LookupKey) -> Result<Vec<StoredReport>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{REPORT_COLUMNS} WHERE lookup_key = $1 AND organization_id = $2 ORDER BY reported_at DESC, report_id DESC LIMIT 100"
-        )))
-        .bind(key.as_bytes().as_slice())
-        .bind(organization.as_bytes().as_slice())
-        .fetch_all(&mut *self.connection().await?)
-        .await?;
-        rows.iter().map(read_report).collect()
+    /// An organization's own reports of a number, newest first, and by which peppers rows were keyed at that moment: if the keys
+    /// do not cover these, reports may be missing.
+    pub async fn list_reports(
+        &self,
+        organization: Uuid,
+        keys: &[LookupKey],
+    ) -> Result<(KeyVersions, Vec<StoredReport>), StoreError> {
+        let text = format!(
+            "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
+             r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, \
+             r.reported_at AS reported_at, r.reason AS reason, r.sequence AS sequence \
+             FROM feed_head h LEFT JOIN loss_reports r ON r.organization_id = $1 AND r.lookup_key IN ({}) \
+             ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
+            places(2, keys.len())
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(organization.as_bytes().as_slice());
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
+        let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
+        let is_report = |row: &&AnyRow| row.try_get::<Option<&[u8]>, _>("report_id").is_ok_and(|id| id.is_some());
+        Ok((versions, rows.iter().filter(is_report).map(read_report).collect::<Result<_, _>>()?))
     }
 
     /// Every record behind each number's listing, in the order of the keys (at most [`KEYS_MAX`]), with the head of the feed at
     /// the same moment (one statement).
-    pub async fn records_of(&self, keys: &[LookupKey]) -> Result<(u64, Vec<Vec<Record>>), StoreError> {
-        let places: Vec<_> = (1..=keys.len()).map(|n| format!("${n}")).collect();
-        let keyed = places.join(",");
+    pub async fn records_of(&self, keys: &[LookupKey]) -> Result<RecordsRead, StoreError> {
+        let keyed = places(1, keys.len());
         let text = format!(
-            "SELECT h.seq AS head, r.kind AS kind, r.lookup_key AS lookup_key, r.state AS state, \
+            "SELECT h.seq AS head, h.key_version AS key_version, h.key_version_from AS key_version_from, r.kind AS kind, r.lookup_key AS lookup_key, r.state AS state, \
              r.card_valid_from AS card_valid_from, r.dated AS dated \
              FROM feed_head h LEFT JOIN ( \
                SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated \
@@ -123,7 +157,8 @@ impl Store {
             query = query.bind(key.as_bytes().as_slice());
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
-        let head = get_u64(rows.first().ok_or(StoreError::Corrupt("feed_head"))?, "head")?;
+        let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
+        let (head, key_versions) = (get_u64(first, "head")?, get_key_versions(first)?);
         let mut records = vec![Vec::new(); keys.len()];
         for row in &rows {
             if let Some(record) = read_record(row)? {
@@ -134,16 +169,16 @@ impl Store {
                 }
             }
         }
-        Ok((head, records))
+        Ok(RecordsRead { head, key_versions, records })
     }
 
-    /// The filter's 64 bits of every listed number, with the head of the feed at the same moment. Not sorted, with repeats.
+    /// The filter's 64 bits of every listed number, under whichever key it has.
     /// Counted first, so that they are held once: a list that grows holds all of them twice while it moves.
-    pub async fn listed_prefixes(&self) -> Result<(u64, String, Vec<u64>), StoreError> {
+    pub async fn listed_prefixes(&self) -> Result<ListedPrefixes, StoreError> {
         use futures_util::TryStreamExt;
         let mut tx = self.begin_long_read().await?;
         let head = format!(
-            "SELECT h.seq AS seq, {} AS epoch, \
+            "SELECT h.seq AS seq, {} AS epoch, h.key_version AS key_version, h.key_version_from AS key_version_from, \
              (SELECT COUNT(*) FROM loss_reports) + (SELECT COUNT(*) FROM replacements) AS rows_max FROM feed_head h",
             self.dialect.epoch()
         );
@@ -158,13 +193,21 @@ impl Store {
                 prefixes.push(LookupKey::from_bytes(get_bytes(&row, "lookup_key")?).prefix());
             }
         }
-        Ok((get_u64(&head, "seq")?, head.try_get("epoch")?, prefixes))
+        Ok(ListedPrefixes {
+            head: get_u64(&head, "seq")?,
+            epoch: head.try_get("epoch")?,
+            key_versions: get_key_versions(&head)?,
+            prefixes,
+        })
     }
 }
 
 impl WriteTx {
     /// Stores reports. `sequence` is the feed sequence of the first; the others follow it.
     pub async fn insert_reports(&mut self, reports: &[NewReport], sequence: u64) -> Result<(), StoreError> {
+        for report in reports {
+            self.check_key_version(report.number.key_version)?;
+        }
         let mut next = as_i64(sequence);
         let bind = |values: &mut Values, report: &NewReport| {
             let contact = report.contact.as_ref();
@@ -204,12 +247,13 @@ impl WriteTx {
     }
 
     /// Every organization's active reports of a number: a replacement concerns them all.
-    pub async fn active_reports(&mut self, key: &LookupKey) -> Result<Vec<StoredReport>, StoreError> {
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE lookup_key = $1 AND state = 'active'")))
-                .bind(key.as_bytes().as_slice())
-                .fetch_all(&mut *self.tx)
-                .await?;
+    pub async fn active_reports(&mut self, keys: &[LookupKey]) -> Result<Vec<StoredReport>, StoreError> {
+        let text = format!("{REPORT_COLUMNS} WHERE lookup_key IN ({}) AND state = 'active'", places(1, keys.len()));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        let rows = query.fetch_all(&mut *self.tx).await?;
         rows.iter().map(read_report).collect()
     }
 
@@ -237,6 +281,7 @@ impl WriteTx {
 
     /// Stores a replacement.
     pub async fn insert_replacement(&mut self, new: &NewReplacement, sequence: u64) -> Result<(), StoreError> {
+        self.check_key_version(new.number.key_version)?;
         sqlx::query(
             "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
              card_valid_from, office, recorded_at, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -254,6 +299,12 @@ impl WriteTx {
         .await?;
         Ok(())
     }
+}
+
+/// The places of so many values, from the n-th on.
+fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    places.join(",")
 }
 
 fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {

@@ -55,10 +55,7 @@ impl RowsInsert {
         for row in rows {
             bind(&mut values, row);
         }
-        match values.failed {
-            None => Ok(sqlx::query_with(AssertSqlSafe(self.text(dialect, rows.len())), values.arguments)),
-            Some(error) => Err(sqlx::Error::Encode(error).into()),
-        }
+        values.query(self.text(dialect, rows.len()))
     }
 
     /// The same text for the same number of rows, so that the database prepares a full statement once.
@@ -87,5 +84,13 @@ impl Values {
             self.failed.get_or_insert(error);
         }
         self
+    }
+
+    /// The statement with these values.
+    pub(super) fn query(self, text: String) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+        match self.failed {
+            None => Ok(sqlx::query_with(AssertSqlSafe(text), self.arguments)),
+            Some(error) => Err(sqlx::Error::Encode(error).into()),
+        }
     }
 }

@@ -100,6 +100,7 @@ async fn what_another_process_stores_is_known_within_the_lease() {
     let today = app.clock.today();
     let numbers: Vec<_> = (0..50).map(|_| random_number()).collect();
     let lost = Some(LOST.parse().unwrap());
+    let pepper = app.keyring.pepper(1).unwrap();
     let reports: Vec<_> = numbers
         .iter()
         .map(|number| {
@@ -108,7 +109,7 @@ async fn what_another_process_stores_is_known_within_the_lease() {
             NewReport {
                 report_id,
                 organization: None,
-                number: seal_number(&app.keyring, &digest, report_id).unwrap(),
+                number: seal_number(&app.keyring, &pepper, &digest, report_id).unwrap(),
                 validity: CardValidity::new(lost, None, today).unwrap(),
                 reason: Reason::Lost,
                 lost_on: None,

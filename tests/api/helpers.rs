@@ -68,6 +68,8 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     let mut config = Config::load(None, overrides).unwrap();
     config.drain_seconds = 0;
     config.registry.poll_ms = 25;
+    // A machine that runs many tests at once is slow now and then; what a slow store does is told by the cases about it.
+    (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
     config
 }
 
@@ -97,10 +99,17 @@ impl TestApp {
 
     /// A second node on this one's folder and clock, as in a rolling restart.
     pub(crate) async fn sibling(&self) -> Self {
-        let (store, keyring) = app::open(&self.config).await.unwrap();
+        self.sibling_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn sibling_with(&self, tweak: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.config.clone();
+        tweak(&mut config);
+        let (store, keyring) = app::open(&config).await.unwrap();
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
-        Self::start(folder, self.config.clone(), clock, store, Arc::new(keyring), hotel, police).await
+        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
     }
 
     /// Stops the node, lets its folder be changed, and starts another on it.

@@ -14,11 +14,13 @@ mod bodies;
 mod checks;
 mod child;
 mod coherence;
+mod drain;
 mod helpers;
 mod http;
 mod keys;
 mod limits;
 mod outside_issuers;
+mod overload;
 mod pages;
 mod raw;
 mod receipts;
@@ -26,6 +28,7 @@ mod recipes;
 mod redis;
 mod replacements;
 mod reports;
+mod rotation;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]

@@ -35,7 +35,8 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(String, String)], 
     [text.as_bytes(), body].concat()
 }
 
-async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+/// Reads one response; what follows it is lost.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -2,10 +2,16 @@
 //! empty, stale or wrong. Its limits are in `shared_limits`.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lostcard::clock::Clock;
 use lostcard::config::Config;
+use lostcard::crypto::digest::LookupKey;
+use lostcard::domain::verdict::{Listing, ListingKind};
+use lostcard::redis_link::RedisLink;
+use lostcard::registry::cache::SharedCache;
+use lostcard::telemetry::Metrics;
 
 use crate::bodies::{random_number, report_of};
 use crate::helpers::{TestApp, eventually};
@@ -128,6 +134,27 @@ async fn an_older_value_never_replaces_a_newer_one_and_is_never_believed() {
         let there = || async { app.verdict(&withdrawn, Some(LOST)).await == "not_listed" };
         eventually("withdrawn there", there).await;
         assert_eq!(app.verdict(&number, Some(LATER)).await, "other_card_listed");
+    }
+}
+
+#[tokio::test]
+async fn a_late_writer_does_not_replace_what_is_newer() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |_| {}).await;
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let link = RedisLink::new(&redis.url(), Duration::from_secs(2), Arc::clone(&metrics)).unwrap();
+    let cache = SharedCache::new(link, Arc::clone(&one.keyring), metrics);
+    let key = |n: u8| LookupKey::from_bytes([n; 16]);
+    let since = LOST.parse().unwrap();
+    let listing = Listing { threshold: None, card_unknown: true, kind: ListingKind::Reported, since };
+    for (n, written, kept_then) in [(1, 5, 5), (2, 3, 5), (3, 7, 7)] {
+        // The second is written after the first: when it is there, the first has been dealt with.
+        cache.keep("epoch", written, vec![(key(0), listing), (key(n), listing)]);
+        kept(&redis, "listing", usize::from(n) + 1).await;
+        let found = cache.find("epoch", &[key(0), key(n), key(9)]).await;
+        let sequences: Vec<_> = found.iter().map(|copy| copy.map(|copy| copy.sequence)).collect();
+        assert_eq!(sequences, [Some(kept_then), Some(written), None]);
+        assert_eq!(found[0].unwrap().listing, Some(listing));
     }
 }
 

@@ -106,9 +106,22 @@ async fn without_redis_each_node_gives_its_share_and_afterwards_they_count_toget
     metric_is(&two, "redis_breaker_open", 0).await;
     // Redis came back empty: the limit once more, and no more than that.
     assert_eq!(passed(&one).await + passed(&two).await, 8);
-    // What passed by Redis counts here too: that it fails again frees nothing.
+}
+
+#[tokio::test]
+async fn what_passed_by_redis_is_not_given_again_when_it_fails() {
+    let mut redis = Redis::start();
+    let one = node_with(&redis.url(), |config| config.limits.client = rate("8/600s")).await;
+    let two = one.sibling().await;
+    metric_is(&one, "nodes", 2).await;
+    metric_is(&two, "nodes", 2).await;
+    for app in [&one, &two].into_iter().cycle().take(8) {
+        assert_eq!(check_as(app, &app.hotel).await.status, 200);
+    }
     redis.kill();
-    assert_eq!((passed(&one).await, passed(&two).await), (0, 0));
+    for app in [&one, &two] {
+        check_as(app, &app.hotel).await.problem(429, "limit_spent");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use lostcard::clock::Clock;
 use lostcard::crypto::signing::from_base64url;
 use serde_json::{Value, json};
 
-use crate::bodies::{check_of, random_number};
+use crate::bodies::{check_of, random_number, rate};
 use crate::child;
 use crate::helpers::{Answer, ISSUER, TestApp, TestClient, eventually};
 
@@ -240,7 +240,7 @@ async fn the_metadata_names_what_the_service_does() {
 /// One node finds a rotated key up to two seconds before the other: what it signs is good everywhere at once.
 #[tokio::test]
 async fn a_token_of_a_key_that_another_node_found_first_is_good() {
-    let one = TestApp::spawn_at(Clock::System, |_| {}).await;
+    let one = TestApp::spawn_at(Clock::System, |config| config.limits.address = rate("100000/60s")).await;
     let two = one.sibling().await;
     let kid = |token: &str| token.split('.').next().unwrap().to_owned();
     for _ in 0..3 {

@@ -19,7 +19,7 @@ use crate::wire::Link;
 
 /// By this name all nodes know themselves, so that one token is good for all.
 const PUBLIC_URL: &str = "http://lostcard.test";
-const RATE: &str = "4000000000/1s";
+const RATE: &str = "100000000/1s";
 
 /// Access tokens, good at every node.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ impl Cluster {
             let (to_postgres, to_redis) = (Proxy::start(postgres.address()), Proxy::start(redis.address()));
             let variables = [
                 ("LOSTCARD_DATABASE_URL", to_postgres.url(&database_url)),
+                ("LOSTCARD_REDIS_URL", to_redis.url(&redis.url())),
                 ("LOSTCARD_KEYS", folder.path().join("keys").to_string_lossy().into_owned()),
                 ("LOSTCARD_PUBLIC_URL", PUBLIC_URL.to_owned()),
                 ("LOSTCARD_TOKENS__LIFETIME_SECONDS", "3600".to_owned()),

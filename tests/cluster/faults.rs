@@ -47,7 +47,8 @@ fn no_report_is_missed_or_lost_whatever_fails() {
         stop_writers.store(true, Ordering::Relaxed);
         writers.into_iter().for_each(|writer| writer.join().unwrap());
     });
-    eprintln!("{}", oracle.tally.summary());
+    let summary = oracle.tally.summary();
+    eprintln!("{summary:#}\n{summary}");
     cluster.assert_content(&oracle);
     audit::audit(&cluster, &oracle, &settings);
     assert!(oracle.changes() > 0 && oracle.tally.answered() > 0 && oracle.tally.faults() > 0, "nothing was tried");

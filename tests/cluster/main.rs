@@ -17,9 +17,11 @@ mod injector;
 mod latency;
 mod member;
 mod oracle;
+mod redis_faults;
+mod repetition;
 mod restarts;
-#[expect(dead_code, reason = "shared by several test binaries, each of which uses a part")]
 #[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
 mod settings;
 mod stop;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::oracle::VERDICTS;
 
-/// After a fault has ended, so long is still not a calm time: nodes come back, leases and connections are made anew.
-const SETTLE: Duration = Duration::from_secs(2);
+/// After a fault has ended, so long is still not a calm time: a node that was killed is waited for until the others drop it.
+const SETTLE: Duration = Duration::from_secs(6);
 
 /// Counts of requests that were not answered as they should be in a healthy cluster. While something is broken they are right.
 pub(crate) const CHECKS_BROKEN: &str = "check requests broken";
@@ -93,7 +93,7 @@ impl Tally {
         self.faults_now.load(Ordering::SeqCst) == 0 && settled <= since_ns
     }
 
-    /// One line of JSON for machines; the same is read well enough by people.
+    /// The figures of the run: `{}` is one line for machines, `{:#}` is for people.
     pub(crate) fn summary(&self) -> Value {
         let verdicts = VERDICTS.iter().zip(&self.verdicts);
         let verdicts: BTreeMap<_, _> = verdicts.map(|(word, count)| (word, count.load(Ordering::Relaxed))).collect();

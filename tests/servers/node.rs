@@ -92,6 +92,11 @@ impl Node {
         self.process.kill();
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
     /// SIGTERM, and waits until it has ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         self.process.signal(Signal::TERM);

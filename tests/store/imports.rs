@@ -11,7 +11,7 @@ pub(crate) async fn progress_is_kept_with_its_records(database: &Database) {
     let store = database.open().await;
     let (file, other) = (random::bytes::<32>(), random::bytes::<32>());
     assert_eq!(store.import_progress(&file).await.unwrap(), None);
-    let start = ImportProgress::beginning(TODAY);
+    let start = ImportProgress::beginning(TODAY, 7);
     let half = ImportProgress { lines_done: 1000, records_done: 17, ..start };
     let done = ImportProgress { lines_done: 2000, records_done: 0, finished: true, ..start };
     for (from, to) in [(start, half), (half, done)] {
@@ -37,7 +37,7 @@ pub(crate) async fn progress_is_kept_with_its_records(database: &Database) {
 pub(crate) async fn of_two_imports_of_a_file_one_goes_on(database: &Database) {
     let (one, two) = (database.open().await, database.open().await);
     let file = random::bytes::<32>();
-    let start = ImportProgress::beginning(TODAY);
+    let start = ImportProgress::beginning(TODAY, 7);
     let (ahead, behind) = (ImportProgress { lines_done: 20, ..start }, ImportProgress { lines_done: 10, ..start });
     assert!(write(&one, async |tx| tx.note_import(&file, &start, &ahead, NOW_MS).await.unwrap()).await);
     let mut tx = two.begin().await.unwrap();

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use lostcard::clock::{Clock, beijing_date};
-use lostcard::crypto::digest::{LookupKey, Pepper};
-use lostcard::crypto::random;
+use lostcard::crypto::digest::{IdDigest, LookupKey};
+use lostcard::crypto::{Keyring, random};
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::report::{ReportState, WithdrawalReason};
 use lostcard::registry::disk::FilterFolder;
 use lostcard::registry::follower::Follower;
-use lostcard::registry::{Finding, Registry, RegistryOptions};
+use lostcard::registry::{Copies, Finding, Registry, RegistryOptions};
 use lostcard::store::feed::{Change, ChangeKind, Listener};
 use lostcard::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use lostcard::store::reports::Closing;
@@ -28,12 +28,13 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::backend::Database;
+use crate::keys::keyring;
 use crate::operations::{CARD_STARTS, NUMBERS, Operation, REGISTRIES, operations};
 use crate::oracle::Oracle;
-use crate::records::{NOW_MS, TODAY, key, office, replacement, report, stored_organization};
+use crate::records::{NOW_MS, TODAY, office, replacement, report, stored_organization};
 
 const CASES: usize = 60;
-const LEASE: Duration = Duration::from_millis(1000);
+const LEASE: Duration = Duration::from_secs(1);
 
 /// Takes its time over the first change that is no listing, where a poll is between answer and lease.
 #[derive(Debug)]
@@ -72,7 +73,10 @@ struct Machine {
     running: [Option<Running>; REGISTRIES],
     /// Every node that has a row: it joined, and nobody took it for gone.
     members: Vec<Uuid>,
+    digests: [IdDigest; NUMBERS],
+    /// The lookup keys of the digests.
     keys: [LookupKey; NUMBERS],
+    keyring: Arc<Keyring>,
     organization: Uuid,
     oracle: Oracle,
     /// What registries start from again.
@@ -87,12 +91,17 @@ impl Machine {
     async fn start(stores: &[Store; REGISTRIES]) -> Self {
         let organization = stored_organization(&stores[0]).await;
         let (head, ..) = stores[0].feed_totals().await.unwrap();
+        let digests = std::array::from_fn(|_| IdDigest::from_bytes(random::bytes()));
+        let keyring = Arc::new(keyring());
+        let pepper = keyring.pepper(1).unwrap();
         let mut machine = Self {
             clock: Clock::fixed_now(),
             stores: stores.clone(),
             running: [const { None }; REGISTRIES],
             members: Vec::new(),
-            keys: std::array::from_fn(|_| key()),
+            keys: digests.each_ref().map(|digest| pepper.lookup_key(digest)),
+            digests,
+            keyring,
             organization,
             oracle: Oracle::new(NUMBERS, head),
             saved: tempfile::tempdir().unwrap(),
@@ -106,8 +115,8 @@ impl Machine {
     }
 
     /// The one place that says what a registry is asked with.
-    fn question(&self, number: usize) -> LookupKey {
-        self.keys[number]
+    fn question(&self, number: usize) -> IdDigest {
+        self.digests[number].clone()
     }
 
     async fn head(&self) -> u64 {
@@ -118,8 +127,12 @@ impl Machine {
         let options = RegistryOptions { lease: LEASE, listings_max: 2, rebuild_after: 3, ..RegistryOptions::default() };
         let metrics = Arc::new(Metrics::new().unwrap());
         let (clock, store) = (self.clock.clone(), self.stores[on].clone());
-        let folder = FilterFolder::new(self.saved.path().join(on.to_string()), Pepper::new(1, &[7; 32]));
-        let registry = Arc::new(Registry::new(options, clock.clone(), store, None, folder, metrics));
+        let peppers = self.keyring.peppers(store.key_versions().await.unwrap()).unwrap();
+        let keyring = Arc::clone(&self.keyring);
+        let folder = FilterFolder::new(self.saved.path().join(on.to_string()), keyring.fingerprints().clone());
+        let registry =
+            Registry::new(options, clock.clone(), store, keyring, peppers, Copies { shared: None, folder }, metrics);
+        let registry = Arc::new(registry);
         let slow = Arc::new(Slow { clock, ms: AtomicU64::new(0) });
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&slow) as Arc<dyn Listener>);
         // Before it loads: the mark of a filter that is being saved may come at any time.
@@ -219,7 +232,7 @@ impl Machine {
         let (office, mut tx) = (office(), self.stores[by].begin().await.unwrap());
         let sequence = Self::record(&mut tx, self.keys[number]).await;
         let closing = Closing { at_ms: self.now_ms, office: &office, withdrawal: None };
-        for stored in tx.active_reports(&self.keys[number]).await.unwrap() {
+        for stored in tx.active_reports(&[self.keys[number]]).await.unwrap() {
             if let Ok(replaced) = stored.report.replace(new.card_valid_from) {
                 tx.close_report(&replaced, &closing, sequence).await.unwrap();
             }
@@ -253,10 +266,11 @@ impl Machine {
 
     async fn look_up(&mut self, on: usize, numbers: &[usize]) -> Checked {
         let Some(running) = &self.running[on] else { return Ok(()) };
-        let keys: Vec<_> = numbers.iter().map(|number| self.question(*number)).collect();
-        let findings = match keys.as_slice() {
-            [key] => vec![running.registry.lookup(key).await.unwrap()],
-            keys => running.registry.lookup_all(keys).await.into_iter().map(Option::unwrap).collect(),
+        let questions: Vec<_> = numbers.iter().map(|number| self.question(*number)).collect();
+        let questions: Vec<_> = questions.iter().collect();
+        let findings = match questions.as_slice() {
+            [digest] => vec![running.registry.lookup(digest).await.unwrap()],
+            digests => running.registry.lookup_all(digests).await.into_iter().map(Option::unwrap).collect(),
         };
         prop_assert_eq!(findings.len(), numbers.len());
         let is_leased = self.clock.boot_ns() < running.lease_until_ns;

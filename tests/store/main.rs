@@ -18,6 +18,7 @@ mod operations;
 mod oracle;
 mod records;
 mod reports;
+mod rotation;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
@@ -57,6 +58,12 @@ macro_rules! contract {
             idempotency::of_two_concurrent_requests_the_second_sees_the_first
             keys::keys_are_recognised
             keys::the_first_of_two_starts_wins
+            keys::every_pepper_in_use_is_needed_and_no_other
+            keys::the_newest_pepper_of_a_first_start_is_in_use
+            rotation::a_switch_waits_for_every_node
+            rotation::rows_are_rekeyed_once_each_with_its_change
+            rotation::a_row_under_another_pepper_is_refused
+            rotation::every_read_tells_the_peppers_of_its_moment
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date

@@ -32,6 +32,7 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
         "ALTER TABLE nodes DROP COLUMN pepper_version",
         "ALTER TABLE feed_head DROP COLUMN key_version",
         "ALTER TABLE feed_head DROP COLUMN key_version_from",
+        "ALTER TABLE imports DROP COLUMN key_version",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
         &insert,
     ];

@@ -5,7 +5,7 @@ use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
 use lostcard::store::feed::ChangeKind;
-use lostcard::store::reports::{Closing, NewReport};
+use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
 use uuid::Uuid;
 
 use crate::backend::Database;
@@ -41,11 +41,11 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
     assert_eq!((found.report, found.lookup_key, found.sequence), (expected, key, sequence - 1));
     assert!(store.find_report(other, new.report_id).await.unwrap().is_none());
     assert!(store.find_report(own, imported.report_id).await.unwrap().is_none());
-    assert_eq!(store.list_reports(own, &key).await.unwrap().len(), 1);
-    assert!(store.list_reports(other, &key).await.unwrap().is_empty());
+    assert_eq!(store.list_reports(own, &[key]).await.unwrap().1.len(), 1);
+    assert!(store.list_reports(other, &[key]).await.unwrap().1.is_empty());
     let mut tx = store.begin().await.unwrap();
     assert!(tx.find_report(other, new.report_id).await.unwrap().is_none());
-    assert_eq!(tx.active_reports(&key).await.unwrap().len(), 2, "a replacement concerns them all");
+    assert_eq!(tx.active_reports(&[key]).await.unwrap().len(), 2, "a replacement concerns them all");
 }
 
 pub(crate) async fn reports_of_a_number_are_listed_newest_first(database: &Database) {
@@ -53,14 +53,15 @@ pub(crate) async fn reports_of_a_number_are_listed_newest_first(database: &Datab
     let (own, key) = (stored_organization(&store).await, key());
     let reports: Vec<NewReport> = (0..105).map(|n| report(Some(own), key, NOW_MS + n)).collect();
     store_reports(&store, &reports).await;
-    let listed: Vec<_> = store.list_reports(own, &key).await.unwrap().iter().map(|stored| stored.report.id).collect();
+    let listed: Vec<_> =
+        store.list_reports(own, &[key]).await.unwrap().1.iter().map(|stored| stored.report.id).collect();
     let newest: Vec<_> = reports.iter().rev().take(100).map(|report| report.report_id).collect();
     assert_eq!(listed, newest);
 }
 
 /// Asks for a number twice, beside one that nobody knows: each gets its own records.
 async fn records_of(store: &Store, listed: LookupKey) -> (u64, Vec<Record>) {
-    let (head, mut records) = store.records_of(&[listed, key(), listed]).await.unwrap();
+    let RecordsRead { head, mut records, .. } = store.records_of(&[listed, key(), listed]).await.unwrap();
     let again = records.pop().unwrap();
     assert_eq!(records.pop().unwrap(), [], "nothing is known of an unknown number");
     assert_eq!((records.len(), records.first()), (1, Some(&again)));
@@ -105,7 +106,7 @@ pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Dat
         tx.insert_replacement(&replacement(own, replaced), sequence).await.unwrap();
     })
     .await;
-    let (head, epoch, mut prefixes) = store.listed_prefixes().await.unwrap();
+    let ListedPrefixes { head, epoch, mut prefixes, .. } = store.listed_prefixes().await.unwrap();
     let mut expected = [stays.prefix(), replaced.prefix()];
     prefixes.sort_unstable();
     expected.sort_unstable();
@@ -124,7 +125,7 @@ pub(crate) async fn a_closed_report_keeps_its_history(database: &Database) {
     assert_eq!((stored.report.reported_at_ms, stored.report.card_valid_from), (NOW_MS, Some(LOST)));
     assert!(stored.report.withdraw().is_err());
     let mut tx = store.begin().await.unwrap();
-    assert!(tx.active_reports(&new.number.lookup_key).await.unwrap().is_empty());
+    assert!(tx.active_reports(&[new.number.lookup_key]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn many_reports_go_in_at_once(database: &Database) {
@@ -138,5 +139,5 @@ pub(crate) async fn many_reports_go_in_at_once(database: &Database) {
         let change = &feed_after(&store, stored.sequence - 1).await.changes[0];
         assert_eq!(change.subject, reports[at].number.lookup_key.as_bytes(), "report and change have one sequence");
     }
-    assert_eq!(store.listed_prefixes().await.unwrap().2.len(), 1001);
+    assert_eq!(store.listed_prefixes().await.unwrap().prefixes.len(), 1001);
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod compare;
+pub(crate) mod overload;
 pub(crate) mod run;
 pub(crate) mod saturate;
 

@@ -74,6 +74,14 @@ impl Child {
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
     }
+
+    /// Processor time used so far in seconds, from /proc: fields 14 and 15 of `stat`, in hundredths (proc(5)).
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap_or(0.0));
+        Some(ticks.sum::<f64>() / 100.0)
+    }
 }
 
 impl Drop for Child {

@@ -4,6 +4,8 @@
 
 mod child;
 mod prepare;
+mod vitals;
 
 pub(crate) use child::Child;
 pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use vitals::{Vitals, watch};

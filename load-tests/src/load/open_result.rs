@@ -1,11 +1,15 @@
 //! What an open-model run counts, while it goes on and as it is reported.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::measure::{Latency, LatencySummary, float};
 use crate::wire::{VERDICTS, VerdictCounts};
+
+/// A caller has given up on an answer that takes longer.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// Counters of a run under way.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct OpenResult {
     pub(crate) completed: u64,
     /// Answers 200 a second.
     pub(crate) goodput_per_s: f64,
+    /// Answers 200 that came within a second of the intended start, a second.
+    pub(crate) prompt_per_s: f64,
     pub(crate) items_per_s: f64,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) verdicts: BTreeMap<&'static str, u64>,
@@ -85,6 +91,7 @@ impl Tally {
             offered_per_s: float(self.offered) / seconds,
             completed: self.statuses.values().sum(),
             goodput_per_s: float(accepted.count) / seconds,
+            prompt_per_s: float(self.accepted.count_within(PROMPT)) / seconds,
             items_per_s: float(self.items) / seconds,
             statuses: self.statuses.clone(),
             verdicts: VERDICTS.into_iter().zip(self.verdicts).collect(),

@@ -39,6 +39,11 @@ impl Latency {
         self.0.reset();
     }
 
+    /// How many took at most so long.
+    pub(crate) fn count_within(&self, span: std::time::Duration) -> u64 {
+        self.0.count_between(0, super::nanoseconds(span))
+    }
+
     pub(crate) fn summary(&self) -> LatencySummary {
         let at = |quantile: f64| super::float(self.0.value_at_quantile(quantile)) / 1e6;
         LatencySummary {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::{Global, output};
 use crate::app;
 use crate::clock::Clock;
-use crate::crypto::digest::Pepper;
+use crate::crypto::pepper::Fingerprints;
 use crate::store::Store;
 use crate::store::imports::ImportProgress;
 use progress::Progress;
@@ -88,9 +88,11 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
     if let Some(organization) = args.organization {
         ensure!(store.find_organization(organization).await?.is_some(), "there is no such organization");
     }
-    let (fingerprint, lines) = survey(&mut file, keyring.pepper())?;
+    let (fingerprint, lines) = survey(&mut file, keyring.fingerprints())?;
     let known = store.import_progress(&fingerprint).await?;
-    let (stored_as, from) = starting_points(known, args.again, &clock);
+    let pepper = keyring.pepper(store.key_versions().await?.current)?;
+    let beginning = ImportProgress::beginning(clock.today(), pepper.version());
+    let (stored_as, from) = starting_points(known, args.again, beginning);
     if from.finished {
         output::error("this file was imported already: nothing is stored (--again imports it once more)");
     }
@@ -101,6 +103,8 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
         Format::Ndjson => Records::ndjson(file, from.judged_on, rejects),
     };
     let job = Job {
+        order: keyring.pepper(from.key_version).context("this import was begun with an older pepper")?,
+        pepper,
         keyring: Arc::new(keyring),
         organization: args.organization,
         clock: clock.clone(),
@@ -122,8 +126,11 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
 }
 
 /// What the store knows of the file, and where the import begins.
-fn starting_points(known: Option<ImportProgress>, again: bool, clock: &Clock) -> (ImportProgress, ImportProgress) {
-    let beginning = ImportProgress::beginning(clock.today());
+fn starting_points(
+    known: Option<ImportProgress>,
+    again: bool,
+    beginning: ImportProgress,
+) -> (ImportProgress, ImportProgress) {
     match known {
         None => (beginning, beginning),
         Some(known) if known.finished && again => (known, beginning),
@@ -149,7 +156,7 @@ async fn store_all(
 }
 
 /// The file's keyed fingerprint, by which its progress is known, and the number of its lines. Leaves it at its beginning.
-fn survey(file: &mut File, pepper: &Pepper) -> anyhow::Result<([u8; 32], u64)> {
+fn survey(file: &mut File, fingerprints: &Fingerprints) -> anyhow::Result<([u8; 32], u64)> {
     let mut hash = Sha256::new();
     let mut lines = 0;
     let mut buffer = vec![0; 1 << 20];
@@ -162,7 +169,7 @@ fn survey(file: &mut File, pepper: &Pepper) -> anyhow::Result<([u8; 32], u64)> {
         lines += buffer[..read].iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
     }
     file.rewind()?;
-    Ok((pepper.fingerprint("import-file", &[hash.finalize().as_slice()]), lines))
+    Ok((fingerprints.of("import-file", &[hash.finalize().as_slice()]), lines))
 }
 
 impl ImportArgs {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::records::{Record, Records};
 use crate::clock::Clock;
 use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::Pepper;
 use crate::crypto::{Keyring, random};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
@@ -39,6 +40,10 @@ pub(super) struct Batch {
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) keyring: Arc<Keyring>,
+    /// Of new rows.
+    pub(super) pepper: Arc<Pepper>,
+    /// Whose lookup keys give the order of a run: the one that the import began with, whatever was rotated since.
+    pub(super) order: Arc<Pepper>,
     pub(super) organization: Option<Uuid>,
     pub(super) clock: Clock,
     /// Valid records that an earlier start stored.
@@ -70,7 +75,7 @@ struct Run<T> {
 
 #[derive(Debug)]
 struct Keyed {
-    lookup_key: LookupKey,
+    order: LookupKey,
     record: Record,
 }
 
@@ -81,7 +86,6 @@ impl Job {
         from: ImportProgress,
         runs: &SyncSender<Run<Keyed>>,
     ) -> anyhow::Result<()> {
-        let pepper = self.keyring.pepper();
         let mut at = from;
         let mut next = Vec::new();
         loop {
@@ -92,10 +96,10 @@ impl Job {
                     self.already_stored.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                next.push(Keyed { lookup_key: pepper.lookup_key(&record.filing.digest), record });
+                next.push(Keyed { order: self.order.lookup_key(&record.filing.digest), record });
             }
             if is_end || next.len() == RUN_RECORDS_MAX {
-                next.sort_unstable_by_key(|keyed| (keyed.lookup_key, keyed.record.line));
+                next.sort_unstable_by_key(|keyed| (keyed.order, keyed.record.line));
                 self.already_stored.fetch_add(at.records_done, Ordering::Relaxed);
                 let Some(run) = Run::remaining(std::mem::take(&mut next), at, records.line())? else { break };
                 at = run.to;
@@ -143,9 +147,9 @@ impl Job {
         // In order, so that the rows of a batch are neighbours in the index of the ids.
         let mut ids: Vec<_> = std::iter::repeat_with(|| random::uuid_v7(now_ms)).take(batch.len()).collect();
         ids.sort_unstable();
-        let seal = |(Keyed { lookup_key, record }, report_id)| {
+        let seal = |(Keyed { record, .. }, report_id)| {
             let reported_at_ms = record.reported_at_ms.unwrap_or(now_ms);
-            Ok(record.filing.seal(&self.keyring, lookup_key, report_id, self.organization, reported_at_ms)?)
+            Ok(record.filing.seal(&self.keyring, &self.pepper, report_id, self.organization, reported_at_ms)?)
         };
         batch.into_iter().zip(ids).map(seal).collect()
     }
@@ -180,8 +184,13 @@ mod tests {
 
     use super::*;
 
-    const BEGINNING: ImportProgress =
-        ImportProgress { lines_done: 10, records_done: 0, judged_on: Date::constant(2026, 11, 23), finished: false };
+    const BEGINNING: ImportProgress = ImportProgress {
+        lines_done: 10,
+        records_done: 0,
+        judged_on: Date::constant(2026, 11, 23),
+        key_version: 1,
+        finished: false,
+    };
 
     #[test]
     fn a_run_goes_on_after_what_is_stored() {

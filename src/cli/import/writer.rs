@@ -78,7 +78,8 @@ impl Writer<'_> {
             let keys: Vec<&[u8]> =
                 reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
             let last = tx.record_changes(ChangeKind::Listing, &keys).await?;
-            tx.insert_reports(reports, last + 1 - keys.len() as u64).await?;
+            let inserted = tx.insert_reports(reports, last + 1 - keys.len() as u64).await;
+            inserted.context("the import stopped; the same command goes on where it did")?;
         }
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
         ensure!(noted, "another import of this file is at work");

@@ -1,0 +1,209 @@
+//! Rotation of the pepper: by which peppers rows are keyed, the switch to another one, and the re-keying of old rows, in pieces
+//! that hold the writers' lock shortly. Keys are derived elsewhere; nothing here sees a pepper or opens a digest.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+use super::feed::ChangeKind;
+use super::rows::Values;
+use super::{Store, StoreError, WriteTx, get_bytes, get_u64, get_uuid};
+use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
+
+/// Rows of one page, and so of one transaction of a re-keying.
+pub const PAGE_ROWS_MAX: usize = 500;
+
+/// Where keyed rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyedTable {
+    Reports,
+    Replacements,
+}
+
+impl KeyedTable {
+    pub const ALL: [Self; 2] = [Self::Reports, Self::Replacements];
+
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Reports => ("loss_reports", "report_id"),
+            Self::Replacements => ("replacements", "replacement_id"),
+        }
+    }
+}
+
+/// A row with all that another key of it can be made from.
+#[derive(Debug)]
+pub struct KeyedRow {
+    pub id: Uuid,
+    pub lookup_key: LookupKey,
+    pub key_version: u32,
+    pub sealed_digest: Vec<u8>,
+}
+
+/// What became of the wish to switch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Switch {
+    Done,
+    /// These nodes do not hold the new pepper yet: nothing was changed.
+    NodesLack(Vec<Uuid>),
+    /// The store is not keyed as the caller thought: nothing was changed.
+    Otherwise(KeyVersions),
+}
+
+impl Store {
+    /// By which peppers the rows are keyed now.
+    pub async fn key_versions(&self) -> Result<KeyVersions, StoreError> {
+        let row = sqlx::query("SELECT key_version, key_version_from FROM feed_head")
+            .fetch_one(&mut *self.connection().await?)
+            .await?;
+        get_key_versions(&row)
+    }
+
+    /// From now on new rows are keyed with pepper `to`, and rows of `from` are re-keyed. Waits for no node, but is not done
+    /// while one lacks the new pepper, unless `is_forced`: such a node would answer nothing any more.
+    pub async fn begin_rotation(&self, from: u32, to: u32, is_forced: bool) -> Result<Switch, StoreError> {
+        let mut tx = self.begin().await?;
+        let versions = tx.take_turn().await?;
+        if versions != (KeyVersions { current: from, previous: None }) {
+            return Ok(Switch::Otherwise(versions));
+        }
+        // Whoever joins later sees the switch: joining takes the same turn.
+        let rows = sqlx::query("SELECT node_id FROM nodes WHERE pepper_version < $1 ORDER BY node_id")
+            .bind(i64::from(to))
+            .fetch_all(&mut *tx.tx)
+            .await?;
+        if !rows.is_empty() && !is_forced {
+            let lack = rows.iter().map(|row| get_uuid(row, "node_id")).collect::<Result<_, _>>()?;
+            return Ok(Switch::NodesLack(lack));
+        }
+        tx.set_key_versions(KeyVersions { current: to, previous: Some(from) }).await?;
+        tx.commit().await?;
+        Ok(Switch::Done)
+    }
+
+    /// Ends a rotation, when no row is keyed with the old pepper any more. False if it was ended already.
+    pub async fn end_rotation(&self, versions: KeyVersions) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if tx.take_turn().await? != versions {
+            return Ok(false);
+        }
+        tx.set_key_versions(KeyVersions { previous: None, ..versions }).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The rows after a point in the order of their ids, whatever they are keyed with: a page takes the same time everywhere.
+    pub async fn list_keyed(&self, table: KeyedTable, after: Option<Uuid>) -> Result<Vec<KeyedRow>, StoreError> {
+        let (name, id) = table.names();
+        let text = format!(
+            "SELECT {id} AS id, lookup_key, key_version, sealed_digest FROM {name} WHERE {id} > $1 ORDER BY {id} \
+             LIMIT {PAGE_ROWS_MAX}"
+        );
+        let after = after.map(Uuid::into_bytes);
+        let after = after.as_ref().map_or(&[] as &[u8], <[u8; 16]>::as_slice);
+        let rows = sqlx::query(AssertSqlSafe(text)).bind(after).fetch_all(&mut *self.connection().await?).await?;
+        let read = |row: &AnyRow| {
+            Ok(KeyedRow {
+                id: get_uuid(row, "id")?,
+                lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
+                key_version: get_version(row.try_get("key_version")?)?,
+                sealed_digest: row.try_get("sealed_digest")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// How many rows are keyed by a pepper. Reads every row.
+    pub async fn count_keyed(&self, version: u32) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM loss_reports WHERE key_version = $1) \
+             + (SELECT COUNT(*) FROM replacements WHERE key_version = $1) AS total",
+        )
+        .bind(i64::from(version))
+        .fetch_one(&mut *self.connection().await?)
+        .await?;
+        get_u64(&row, "total")
+    }
+
+    /// The newest pepper that a node is known to hold; none if it is not registered.
+    pub async fn noted_pepper(&self, node: Uuid) -> Result<Option<u32>, StoreError> {
+        let row = sqlx::query("SELECT pepper_version FROM nodes WHERE node_id = $1")
+            .bind(node.as_bytes().as_slice())
+            .fetch_optional(&self.own)
+            .await?;
+        row.map(|row| get_version(row.try_get("pepper_version")?)).transpose()
+    }
+
+    /// Notes that a node holds this pepper and all that are needed before it.
+    pub async fn note_pepper(&self, node: Uuid, version: u32) -> Result<(), StoreError> {
+        sqlx::query("UPDATE nodes SET pepper_version = $1 WHERE node_id = $2")
+            .bind(i64::from(version))
+            .bind(node.as_bytes().as_slice())
+            .execute(&self.own)
+            .await?;
+        Ok(())
+    }
+}
+
+impl WriteTx {
+    /// Gives rows their new keys, and tells everybody who follows. Rows that somebody else re-keyed meanwhile are passed over;
+    /// returns how many were not. `versions` is what the store must be keyed by.
+    pub async fn rekey(
+        &mut self,
+        table: KeyedTable,
+        rows: &[(Uuid, LookupKey)],
+        versions: KeyVersions,
+    ) -> Result<u64, StoreError> {
+        let Some(from) = versions.previous.filter(|_| !rows.is_empty()) else { return Ok(0) };
+        if self.take_turn().await? != versions {
+            return Err(StoreError::OtherPepper);
+        }
+        let (name, id) = table.names();
+        let place = |n| self.dialect.place(n);
+        let places: Vec<_> = (0..rows.len()).map(|n| format!("({},{})", place(2 * n + 1), place(2 * n + 2))).collect();
+        let text = format!(
+            "UPDATE {name} SET lookup_key = v.column2, key_version = {} FROM (VALUES {}) AS v \
+             WHERE {name}.{id} = v.column1 AND {name}.key_version = {from}",
+            versions.current,
+            places.join(","),
+        );
+        let mut values = Values::default();
+        for (id, key) in rows {
+            values.push(id.as_bytes().as_slice()).push(key.as_bytes().as_slice());
+        }
+        let rekeyed = values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
+        if rekeyed > 0 {
+            let subjects: Vec<_> = rows.iter().map(|(_, key)| key.as_bytes().as_slice()).collect();
+            self.record_changes(ChangeKind::Listing, &subjects).await?;
+        }
+        Ok(rekeyed)
+    }
+
+    async fn set_key_versions(&mut self, versions: KeyVersions) -> Result<(), StoreError> {
+        self.record_change(ChangeKind::Pepper, &versions.current.to_be_bytes()).await?;
+        sqlx::query("UPDATE feed_head SET key_version = $1, key_version_from = $2 WHERE id = 1")
+            .bind(i64::from(versions.current))
+            .bind(versions.previous.map(i64::from))
+            .execute(&mut *self.tx)
+            .await?;
+        self.key_versions = Some(versions);
+        Ok(())
+    }
+
+    /// Refuses a row that is keyed by another pepper than new rows are: look-ups might not find it.
+    pub(super) fn check_key_version(&self, version: u32) -> Result<(), StoreError> {
+        let is_current = self.key_versions.is_some_and(|versions| versions.current == version);
+        is_current.then_some(()).ok_or(StoreError::OtherPepper)
+    }
+}
+
+/// The peppers in use, from columns of the feed's head.
+pub(super) fn get_key_versions(row: &AnyRow) -> Result<KeyVersions, StoreError> {
+    let previous = row.try_get::<Option<i64>, _>("key_version_from")?.map(get_version).transpose()?;
+    Ok(KeyVersions { current: get_version(row.try_get("key_version")?)?, previous })
+}
+
+fn get_version(stored: i64) -> Result<u32, StoreError> {
+    u32::try_from(stored).map_err(|_| StoreError::Corrupt("key_version"))
+}

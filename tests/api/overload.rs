@@ -1,0 +1,212 @@
+//! More than a node can do: what is refused, what is not, and what slow callers hold. The waiting is real: another writer holds
+//! the store's lock, or every connection to the store is in use. Stopping is in `drain`.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
+
+use crate::bodies::{check_of, random_number, report_of};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
+use crate::raw;
+
+#[track_caller]
+fn is_reduced(answer: &Answer) {
+    answer.problem(503, "reduced_capacity");
+    assert!((1..=5).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
+}
+
+async fn batch_is_refused(app: &TestApp) -> bool {
+    let answer = app.check_batch(&[check_of(&random_number(), None)]).await;
+    if answer.status != 200 {
+        is_reduced(&answer);
+    }
+    answer.status != 200
+}
+
+#[tokio::test]
+async fn checks_are_refused_before_reports_and_health_never() {
+    let app =
+        TestApp::spawn_with(|config| (config.overload.requests_max, config.overload.checks_percent) = (2, 50)).await;
+    let lock = app.store.begin().await.unwrap();
+    let (one, two, three) =
+        (report_of(&random_number(), None), report_of(&random_number(), None), report_of(&random_number(), None));
+    let answers = async {
+        // Batches may take one place of two: refused, they show that the first report has its own.
+        let (first, ()) = tokio::join!(app.report(&one), async {
+            eventually("the first report waits", || batch_is_refused(&app)).await;
+            assert_eq!(app.verdict(&random_number(), None).await, "not_listed", "memory answers");
+            assert_eq!(app.get("", "/health/live").await.status, 200);
+            assert_eq!(app.get("", "/health/ready").await.status, 200);
+            // Of two more reports one finds the last place, the other none.
+            let (mut second, mut third) = (Box::pin(app.report(&two)), Box::pin(app.report(&three)));
+            let waits = tokio::select! {
+                answer = &mut second => { is_reduced(&answer); third }
+                answer = &mut third => { is_reduced(&answer); second }
+            };
+            drop(lock);
+            assert_eq!(waits.await.status, 201);
+        });
+        first
+    };
+    assert_eq!(answers.await.status, 201);
+    eventually("batches are taken again", || async { !batch_is_refused(&app).await }).await;
+    let metrics = app.metrics().await;
+    assert!(metrics.contains(r#"lostcard_problems_total{code="reduced_capacity"}"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_check_that_memory_answers_needs_no_place() {
+    let app = TestApp::spawn_with(|config| {
+        (config.overload.requests_max, config.overload.checks_percent) = (2, 50);
+        (config.store.connections_max, config.store.acquire_timeout_ms) = (1, 10_000);
+        config.registry.store_timeout_ms = 10_000;
+    })
+    .await;
+    let (one, two) = (random_number(), random_number());
+    app.report_lost(&one, None).await;
+    app.report_lost(&two, None).await;
+    let lock = app.store.begin().await.unwrap();
+    // A report waits for the lock on the only connection for requests: whatever the store must be asked now, waits.
+    let report = report_of(&random_number(), None);
+    let search = json!({ "id_number": random_number() });
+    let (filed, ()) = tokio::join!(app.report(&report), async {
+        eventually("the report waits", || batch_is_refused(&app)).await;
+        is_reduced(&app.check(&check_of(&one, None)).await);
+        for _ in 0..20 {
+            assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
+        }
+        let (found, ()) = tokio::join!(app.post(&app.police.token, "/v1/loss-reports/search", &search), async {
+            drop(lock);
+        });
+        assert_eq!(found.status, 200);
+    });
+    assert_eq!(filed.status, 201);
+    assert_eq!(app.verdict(&two, None).await, "number_listed");
+}
+
+#[tokio::test]
+async fn a_report_beyond_the_deadline_is_never_said_to_be_not_stored() {
+    let app = TestApp::spawn_with(|config| config.overload.deadline_ms = 300).await;
+    let lock = app.store.begin().await.unwrap();
+    let (number, started) = (random_number(), Instant::now());
+    let report = report_of(&number, None);
+    app.report_once("late-1", &report).await.problem(503, "outcome_unknown");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    drop(lock);
+    eventually("the report goes through", || async { app.report_once("late-1", &report).await.status == 201 }).await;
+    let found = app.search(&number).await.json();
+    assert_eq!(found["reports"].as_array().unwrap().len(), 1, "{found}");
+}
+
+/// The head of a request, and its body if any, without its last byte.
+fn begun(client: &TestClient, with_body: bool) -> Vec<u8> {
+    let headers =
+        [("Authorization", format!("Bearer {}", client.token)), ("Content-Type", "application/json".to_owned())];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value));
+    let body = check_of(&random_number(), None).to_string();
+    let mut bytes = raw::request("POST", "/v1/checks", &headers, body.as_bytes());
+    bytes.truncate(bytes.len() - if with_body { 1 } else { body.len() + 1 });
+    bytes
+}
+
+#[tokio::test]
+async fn five_hundred_callers_that_dribble_stop_nobody() {
+    const DRIBBLERS: usize = 500;
+    let app = TestApp::spawn_with(|config| config.overload.requests_max = 8).await;
+    let many = app.add_client("checks", Some("100000/60s")).await;
+    let started = Instant::now();
+    let dribble = |index: usize| {
+        let bytes = begun(&many, index.is_multiple_of(2));
+        let address = app.address;
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let (begin, rest) = bytes.split_at(bytes.len() - 40);
+            stream.write_all(begin).await.unwrap();
+            let mut answer = Vec::new();
+            for byte in rest {
+                if stream.write_all(std::slice::from_ref(byte)).await.is_err() {
+                    break;
+                }
+                // A byte every half second, unless the server has ended it.
+                if timeout(Duration::from_millis(500), stream.read_buf(&mut answer)).await.is_ok() {
+                    break;
+                }
+            }
+            answer
+        })
+    };
+    let dribblers: Vec<_> = (0..DRIBBLERS).map(dribble).collect();
+    let mut served = 0;
+    while started.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        let check = check_of(&random_number(), None);
+        assert_eq!(app.post(&many.token, "/v1/checks", &check).await.status, 200);
+        let batch = app.post(&many.token, "/v1/checks/batch", &json!({ "checks": [check] })).await;
+        assert_eq!(batch.status, 200, "dribblers hold no place: {}", batch.text);
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        served += 2;
+    }
+    assert!(served > 20, "{served}");
+    for dribbler in dribblers {
+        let answer = dribbler.await.unwrap();
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(started.elapsed() < Duration::from_secs(19), "ended at their bounds: {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up_and_holds_one_place() {
+    let app = TestApp::spawn_with(|config| {
+        (config.overload.requests_max, config.overload.checks_percent) = (1, 100);
+        config.overload.answer_ms = 1500;
+    })
+    .await;
+    let many = app.add_client("checks", Some("1000000/60s")).await;
+    let checks: Vec<_> = (0..1000).map(|_| check_of(&random_number(), None)).collect();
+    let body = json!({ "checks": checks }).to_string();
+    let headers =
+        [("Authorization", format!("Bearer {}", many.token)), ("Content-Type", "application/json".to_owned())];
+    let request = raw::request("POST", "/v1/checks/batch", &headers.map(|(n, v)| (n.to_owned(), v)), body.as_bytes());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(app.address).await.unwrap();
+    // More answers of over a megabyte than the system buffers between the two ends.
+    let sending = async {
+        for _ in 0..16 {
+            if stream.write_all(&request).await.is_err() {
+                break;
+            }
+        }
+    };
+    let watching = async {
+        eventually("the reader holds the place", || batch_is_refused(&app)).await;
+        assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
+        eventually("the reader is given up", || async { !batch_is_refused(&app).await }).await;
+    };
+    tokio::join!(sending, watching);
+    let mut read = 0;
+    let mut buffer = vec![0; 1 << 20];
+    let ended = timeout(Duration::from_secs(5), async {
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
+            read += bytes;
+        }
+    });
+    assert!(ended.await.is_ok(), "the connection has ended");
+    assert!(read > 0);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_the_connection() {
+    let app = TestApp::spawn().await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    for _ in 0..3 {
+        let body = check_of(&random_number(), None).to_string();
+        stream.write_all(&raw::request("POST", "/v1/checks", &[], body.as_bytes())).await.unwrap();
+        let answer = raw::read_answer(&mut stream).await.expect("an answer on the same connection");
+        answer.problem(401, "invalid_token");
+        assert_eq!(answer.header("connection"), "");
+    }
+}
