@@ -34,7 +34,7 @@ impl Clock {
     /// A clock that stands at the present moment.
     pub fn fixed_now() -> Self {
         let fixed = FixedClock::default();
-        fixed.wall_ns.store(wall_ns(SystemTime::now()), Ordering::SeqCst);
+        fixed.wall_ns.store(wall_ns(), Ordering::SeqCst);
         fixed.boot_ns.store(read(ClockId::Boottime), Ordering::SeqCst);
         Self::Fixed(Arc::new(fixed))
     }
@@ -52,7 +52,7 @@ impl Clock {
     pub fn now_ms(&self) -> i64 {
         let ns = match self {
             // By the C library, unlike boot time: the tests step it there.
-            Self::System => wall_ns(SystemTime::now()),
+            Self::System => wall_ns(),
             Self::Fixed(fixed) => fixed.wall_ns.load(Ordering::SeqCst),
         };
         ns.div_euclid(1_000_000)
@@ -111,8 +111,9 @@ fn timestamp(at_ms: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
-fn wall_ns(now: SystemTime) -> i64 {
-    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+#[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+fn wall_ns() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 

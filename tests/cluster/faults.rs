@@ -45,7 +45,9 @@ fn no_report_is_missed_or_lost_whatever_fails() {
         cluster.wait_until_ready();
         std::thread::sleep(CALM);
         stop_writers.store(true, Ordering::Relaxed);
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
     });
     let summary = oracle.tally.summary();
     eprintln!("{summary:#}\n{summary}");

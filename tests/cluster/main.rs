@@ -3,7 +3,6 @@
 //! docs/RELIABILITY.md has the commands of the long runs.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stderr,
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]

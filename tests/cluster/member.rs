@@ -15,7 +15,7 @@ use crate::tally::lock;
 use crate::wire::{Link, get};
 
 /// How long a node may take to be ready again once nothing keeps it from being so.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 /// Between two looks, and between two attempts to start.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

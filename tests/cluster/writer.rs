@@ -17,7 +17,7 @@ use crate::tally::{CHANGES_BROKEN, CHANGES_REFUSED, CHANGES_UNKNOWN, lock};
 use crate::wire::{Link, post};
 
 /// How long one change may take, with all faults healed in between: beyond it the service does not come back.
-const CHANGE_MAX: Duration = Duration::from_secs(60);
+const CHANGE_MAX: Duration = Duration::from_mins(1);
 /// The longest pause before a repetition, and between two people.
 const RETRY_MS_MAX: u64 = 100;
 const PAUSE_MS_MAX: u64 = 40;

@@ -151,10 +151,9 @@ async fn whether_node_or_store_dies_in_the_middle_of_writing_nothing_acknowledge
         let writers = futures_util::future::join_all((0..4).map(|_| file_until(&died, &service, &node)));
         let crash = async {
             until("reports are stored", || stored(&direct) >= goal).await;
-            if dies == "node" {
-                node.signal(Signal::KILL)
-            } else {
-                postgres.kill()
+            match dies {
+                "node" => node.signal(Signal::KILL),
+                _ => postgres.kill(),
             }
             died.store(true, Ordering::SeqCst);
         };

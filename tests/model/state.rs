@@ -90,7 +90,7 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn presence(&self) -> Presence {
+    pub(crate) fn presence(self) -> Presence {
         match (self.recent, self.filter_holds) {
             (Some(fresh_from), _) => Presence::Maybe { fresh_from },
             (None, true) => Presence::Maybe { fresh_from: self.built_at },

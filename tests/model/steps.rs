@@ -42,6 +42,8 @@ pub(crate) enum May {
     NodesGo,
     Rebuild,
     AskRedis,
+    /// The standby receives what the primary has; otherwise it has nothing.
+    Replicate,
     /// The standby has whatever was committed, so that a failover may be as fast as it likes.
     ReplicateInStep,
 }
@@ -165,7 +167,8 @@ impl World {
                 [A::PollAsks, A::PollIsAnswered, A::Publish, A::Confirm, A::Join, A::Load, A::CheckLooks]
                     .map(|of| of(node)),
             );
-            if self.has(May::NodesGo) {
+            // The writers' own node may as well stay: they do not ask for its row.
+            if self.has(May::NodesGo) && node > 0 {
                 actions.extend([A::Mark, A::Remove, A::Leave].map(|of| of(node)));
             }
             if self.has(May::Rebuild) {
@@ -191,8 +194,11 @@ impl World {
         if self.has(May::AskRedis) {
             actions.extend((0..=self.feed_max).map(A::RedisAnswers));
         }
-        if self.failovers > 0 || self.is(Variant::ReplicaPolled) {
-            actions.extend([A::Replicate, A::FailOver]);
+        if self.failovers > 0 {
+            actions.push(A::FailOver);
+        }
+        if self.has(May::Replicate) || self.is(Variant::ReplicaPolled) {
+            actions.push(A::Replicate);
         }
     }
 

@@ -88,13 +88,13 @@ impl Node {
         self.process.signal(signal);
     }
 
-    pub(crate) fn kill(mut self) {
-        self.process.kill();
-    }
-
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.process.kill();
     }
 
     /// SIGTERM, and waits until it has ended.

@@ -33,7 +33,7 @@ use crate::operations::{CARD_STARTS, NUMBERS, Operation, REGISTRIES, operations}
 use crate::oracle::Oracle;
 use crate::records::{NOW_MS, TODAY, office, replacement, report, stored_organization};
 
-const CASES: usize = 60;
+const CASES: usize = 40;
 const LEASE: Duration = Duration::from_secs(1);
 
 /// Takes its time over the first change that is no listing, where a poll is between answer and lease.
