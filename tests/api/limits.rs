@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lostcard::config::{Config, Limits};
 use serde_json::json;
 
 use crate::bodies::{check_of, random_number, rate, with};
@@ -17,6 +18,12 @@ async fn with_bad_token(app: &TestApp) -> Answer {
 
 fn retry_after(answer: &Answer) -> u64 {
     answer.header("retry-after").parse().unwrap()
+}
+
+/// Limits by the node's own clock, which a test can move on. Shared limits go by the clock of Redis: `shared_limits`.
+fn own_limits(config: &mut Config) -> &mut Limits {
+    config.redis_url = None;
+    &mut config.limits
 }
 
 #[tokio::test]
@@ -44,7 +51,7 @@ async fn every_answer_to_a_limited_call_says_where_the_client_stands() {
 
 #[tokio::test]
 async fn a_spent_limit_passes_again_after_retry_after() {
-    let app = TestApp::spawn_with(|config| config.limits.client = rate("5/60s")).await;
+    let app = TestApp::spawn_with(|config| own_limits(config).client = rate("5/60s")).await;
     for left in (0..5).rev() {
         let answer = check_as(&app, &app.hotel).await;
         assert_eq!(
@@ -82,7 +89,7 @@ async fn one_client_does_not_spend_for_another_and_has_its_own_rate() {
 
 #[tokio::test]
 async fn clients_of_one_organization_share_its_limit() {
-    let app = TestApp::spawn_with(|config| config.limits.organization = rate("4/60s")).await;
+    let app = TestApp::spawn_with(|config| own_limits(config).organization = rate("4/60s")).await;
     let sister = app.add_client_of(app.hotel.organization, "checks").await;
     for client in [&app.hotel, &sister, &app.hotel, &sister] {
         assert_eq!(check_as(&app, client).await.status, 200);

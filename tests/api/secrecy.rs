@@ -209,7 +209,9 @@ fn assert_absent(place: &str, text: &[u8], numbers: &[String]) {
     // Which pairs of bytes a needle begins with: a database's files are long, and few of their bytes begin one.
     let mut begins = vec![false; 1 << 16];
     let pair = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
-    needles.iter().for_each(|(_, needle)| begins[pair(needle)] = true);
+    for (_, needle) in &needles {
+        begins[pair(needle)] = true;
+    }
     for (at, two) in text.windows(2).enumerate() {
         if begins[pair(two)] {
             let found = needles.iter().find(|(_, needle)| text[at..].starts_with(needle));

@@ -12,7 +12,7 @@ use crate::servers::node::Node;
 use crate::servers::postgres::{Postgres, query};
 use crate::servers::proxy::{Fault, Proxy};
 use crate::servers::{shared, wait_until};
-use crate::service::{Answer, Service, eventually};
+use crate::service::{Answer, Service, eventually, until};
 
 /// Holds every COMMIT of a report back for as long as it lives.
 struct Gate {
@@ -38,9 +38,9 @@ impl Gate {
     }
 
     /// Waits until a COMMIT stands before the gate; returns the id of the server's process.
-    fn wait_for_a_commit(&self) -> String {
+    async fn wait_for_a_commit(&self) -> String {
         let waiting = "SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'advisory'";
-        wait_until("a COMMIT waits", || !query(&self.url, waiting).is_empty());
+        until("a COMMIT waits", || !query(&self.url, waiting).is_empty()).await;
         query(&self.url, waiting).trim().to_owned()
     }
 
@@ -83,11 +83,10 @@ async fn a_commit_whose_answer_is_lost_is_unknown_and_its_repetition_stores_noth
     let gate = Gate::close(&direct).await;
     let number = random_number();
     let answer = report_while(&service, &node, &number, async {
-        tokio::task::yield_now().await;
-        tokio::task::block_in_place(|| gate.wait_for_a_commit());
+        gate.wait_for_a_commit().await;
         proxy.set(Fault::HangReplies);
         gate.open().await;
-        tokio::task::block_in_place(|| wait_until("it is committed", || stored(&direct) == 1));
+        until("it is committed", || stored(&direct) == 1).await;
     })
     .await;
     answer.assert_unavailable("outcome_unknown");
@@ -106,8 +105,7 @@ async fn a_commit_that_was_cut_off_and_did_not_happen_is_unknown_and_its_repetit
     let gate = Gate::close(&direct).await;
     let number = random_number();
     let answer = report_while(&service, &node, &number, async {
-        tokio::task::yield_now().await;
-        let server_process = tokio::task::block_in_place(|| gate.wait_for_a_commit());
+        let server_process = gate.wait_for_a_commit().await;
         query(&direct, &format!("SELECT pg_terminate_backend({server_process}, 10000)"));
     })
     .await;
@@ -152,11 +150,11 @@ async fn whether_node_or_store_dies_in_the_middle_of_writing_nothing_acknowledge
         let died = AtomicBool::new(false);
         let writers = futures_util::future::join_all((0..4).map(|_| file_until(&died, &service, &node)));
         let crash = async {
-            tokio::task::yield_now().await;
-            tokio::task::block_in_place(|| {
-                wait_until("reports are stored", || stored(&direct) >= goal);
-                if dies == "node" { node.signal(Signal::KILL) } else { postgres.kill() }
-            });
+            until("reports are stored", || stored(&direct) >= goal).await;
+            match dies {
+                "node" => node.signal(Signal::KILL),
+                _ => postgres.kill(),
+            }
             died.store(true, Ordering::SeqCst);
         };
         let (told, ()) = tokio::join!(writers, crash);

@@ -216,3 +216,12 @@ pub(crate) async fn eventually<F: Future<Output = Answer>>(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// Waits for a condition while the test's other requests go on, for [`HANG`] at most.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + HANG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {HANG:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
