@@ -312,6 +312,7 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Store(error) => error.into(),
+            RegistryError::OtherHistory => Self::unavailable(OUTCOME_UNKNOWN, "the store has changed since the commit"),
             // The follower has told of missing keys already, once.
             RegistryError::Keys(_) => Self::unavailable(REGISTRY_UNAVAILABLE, "this node lacks a key"),
             RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {

@@ -24,6 +24,7 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::Peppers;
 use crate::crypto::{KeyError, Keyring, random};
 use crate::domain::verdict::Listing;
+use crate::store::nodes::Audience;
 use crate::store::reports::KEYS_MAX;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -73,6 +74,8 @@ pub enum RegistryError {
     TooSlow,
     #[error("the filter cannot be built")]
     Filter(#[from] snapshot::FilterError),
+    #[error("the store went on without what it had confirmed, perhaps: its history is another one")]
+    OtherHistory,
     #[error("the follower has stopped")]
     Stopped,
     #[error(transparent)]
@@ -316,14 +319,18 @@ impl Registry {
     /// Waits until every check that starts from now on knows the change: the step between commit and 201. That is when this
     /// node's snapshot holds it and every other node has confirmed as much; or, whoever cannot be heard of, when every lease
     /// that does not know the change has run out: such a lease counts from before the commit.
-    pub async fn published(&self, sequence: u64, has_other_nodes: bool) {
+    ///
+    /// A sequence counts in the epoch of its transaction alone: after a failover that lost commits, a snapshot or a confirmation
+    /// of before may well be at a higher one and not hold the change.
+    pub async fn published(&self, sequence: u64, audience: &Audience) -> Result<(), RegistryError> {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
         self.wake_others();
         let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
+        let is_here = || *self.epoch() == *audience.epoch;
         let known_everywhere = async {
-            let _ = known.wait_for(|known| *known >= sequence).await;
-            if has_other_nodes {
+            let _ = known.wait_for(|known| *known >= sequence && is_here()).await;
+            if audience.has_other_nodes {
                 self.confirmations.wait_for(sequence).await;
             }
         };
@@ -331,5 +338,6 @@ impl Registry {
             () = leases_end => self.metrics.publications_by_lease.inc(),
             () = known_everywhere => {}
         }
+        if is_here() { Ok(()) } else { Err(RegistryError::OtherHistory) }
     }
 }

@@ -207,9 +207,7 @@ impl Reports {
         if let Some(request) = repeatable {
             tx.remember(request, answer, self.clock.now_ms()).await?;
         }
-        // Taken before the commit: an answer is never kept under an epoch that began after it.
-        let epoch = self.registry.epoch();
-        self.commit(tx, sequence).await?;
+        let epoch = self.commit(tx, sequence).await?;
         if let (Some(request), Some(shared)) = (repeatable, self.registry.shared()) {
             shared.remember(&epoch, request, answer);
         }
@@ -233,11 +231,12 @@ impl Reports {
         Ok(answer)
     }
 
-    async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<(), ServiceError> {
-        let has_other_nodes = tx.has_other_nodes(self.registry.node()).await?;
+    /// Returns the epoch that the change belongs to.
+    async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<String, ServiceError> {
+        let audience = tx.audience(self.registry.node()).await?;
         tx.commit().await?;
-        self.registry.published(sequence, has_other_nodes).await;
-        Ok(())
+        self.registry.published(sequence, &audience).await?;
+        Ok(audience.epoch)
     }
 }
 

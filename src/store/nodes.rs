@@ -8,6 +8,15 @@ use uuid::Uuid;
 use super::feed::ChangeKind;
 use super::{Store, StoreError, WriteTx, as_i64, get_uuid};
 
+/// Where a change stands, and who must know of it.
+#[derive(Debug)]
+pub struct Audience {
+    /// The history that the change's sequence belongs to.
+    pub epoch: String,
+    /// Whether any other node may hold a lease.
+    pub has_other_nodes: bool,
+}
+
 impl Store {
     /// Registers a node, or unmarks it, before it reads anything that it will answer from. A new one holds no lease yet and will
     /// read what came before it: it has confirmed its own joining. A marked one may still hold a lease from before: what it has
@@ -81,12 +90,14 @@ impl Store {
 }
 
 impl WriteTx {
-    /// Whether any other node may hold a lease. Ask after `record_change`: from there on nobody joins before the commit.
-    pub async fn has_other_nodes(&mut self, own: Uuid) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS others FROM nodes WHERE node_id <> $1")
-            .bind(own.as_bytes().as_slice())
-            .fetch_one(&mut *self.tx)
-            .await?;
-        Ok(row.try_get::<i64, _>("others")? > 0)
+    /// Who must know of this change. Ask after `record_change`: from there on nobody joins before the commit.
+    pub async fn audience(&mut self, own: Uuid) -> Result<Audience, StoreError> {
+        let statement = format!(
+            "SELECT {} AS epoch, (SELECT COUNT(*) FROM nodes WHERE node_id <> $1) AS others FROM feed_head h",
+            self.dialect.epoch()
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(own.as_bytes().as_slice());
+        let row = query.fetch_one(&mut *self.tx).await?;
+        Ok(Audience { epoch: row.try_get("epoch")?, has_other_nodes: row.try_get::<i64, _>("others")? > 0 })
     }
 }

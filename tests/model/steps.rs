@@ -73,7 +73,7 @@ pub(crate) enum Action {
     /// A tick that a node's clock does not count.
     TickUnseenBy(u8),
     StepBack(u8),
-    /// `WriteTx::has_other_nodes`, too early.
+    /// `WriteTx::audience`, too early.
     AskForOthers(u8),
     /// `Store::begin`, `WriteTx::record_change`.
     Begin(u8),

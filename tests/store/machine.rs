@@ -166,7 +166,7 @@ impl Machine {
         if let Some(running) = &self.running[by] {
             let own = running.registry.node();
             let others = self.members.iter().any(|member| *member != own);
-            prop_assert_eq!(tx.has_other_nodes(own).await.unwrap(), others, "other nodes");
+            prop_assert_eq!(tx.audience(own).await.unwrap().has_other_nodes, others, "other nodes");
         }
         tx.commit().await.unwrap();
         Ok(())

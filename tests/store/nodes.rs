@@ -9,7 +9,7 @@ use crate::records::{id, key, write};
 async fn others(store: &lostcard::store::Store, own: Uuid) -> bool {
     write(store, async |tx| {
         tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap();
-        tx.has_other_nodes(own).await.unwrap()
+        tx.audience(own).await.unwrap().has_other_nodes
     })
     .await
 }
