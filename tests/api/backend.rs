@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
+use lostcard::config::Config;
+
 use crate::servers::{postgres, shared};
 
 /// Whether the suite runs on PostgreSQL.
@@ -30,12 +32,19 @@ pub(crate) fn redis_url() -> Option<String> {
 
 /// The database of whatever runs on this data folder, made when it is first asked for; none is the embedded one.
 pub(crate) fn database_url(data: &Path) -> Option<String> {
-    static DATABASES: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
-    is_postgres().then(|| {
-        let mut databases = DATABASES.lock().unwrap();
-        databases.entry(data.to_owned()).or_insert_with(|| shared::postgres().create_database()).clone()
-    })
+    let mut databases = DATABASES.lock().unwrap();
+    let made = || is_postgres().then(|| shared::postgres().create_database());
+    databases.entry(data.to_owned()).or_insert_with(made).clone()
 }
+
+/// Makes the store of a folder the embedded one, whatever the suite runs on: for what is about its file or its one lock.
+pub(crate) fn embed(config: &mut Config) {
+    DATABASES.lock().unwrap().insert(config.data.clone(), None);
+    config.database_url = None;
+}
+
+/// By data folder.
+static DATABASES: LazyLock<Mutex<HashMap<PathBuf, Option<String>>>> = LazyLock::new(Mutex::default);
 
 /// Every byte that the database of a data folder keeps in files: tables and the log of changes.
 pub(crate) fn database_files(data: &Path) -> Vec<u8> {

@@ -59,7 +59,7 @@ async fn clients_that_heed_close_lose_no_request_when_a_node_stops() {
 #[tokio::test]
 async fn what_is_in_flight_is_finished_after_the_drain() {
     let mut app = TestApp::spawn().await;
-    let lock = app.store.begin().await.unwrap();
+    let lock = app.hold_writers().await;
     let number = random_number();
     let request =
         app.request("POST", "/v1/loss-reports").bearer_auth(&app.police.token).json(&report_of(&number, None));

@@ -11,8 +11,9 @@ use lostcard::config::{Config, Overrides};
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
-use lostcard::store::Store;
 use lostcard::store::clients::{Client, Organization, Proof};
+use lostcard::store::feed::ChangeKind;
+use lostcard::store::{Store, WriteTx};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -289,6 +290,13 @@ impl TestApp {
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// Holds every writer of the store up until it is dropped. With PostgreSQL only a change takes the lock that orders them.
+    pub(crate) async fn hold_writers(&self) -> WriteTx {
+        let mut tx = self.store.begin().await.unwrap();
+        tx.record_change(ChangeKind::Organization, &[]).await.unwrap();
+        tx
     }
 
     /// A change of the store, made as another process would make it.

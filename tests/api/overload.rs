@@ -30,7 +30,7 @@ async fn batch_is_refused(app: &TestApp) -> bool {
 async fn checks_are_refused_before_reports_and_health_never() {
     let app =
         TestApp::spawn_with(|config| (config.overload.requests_max, config.overload.checks_percent) = (2, 50)).await;
-    let lock = app.store.begin().await.unwrap();
+    let lock = app.hold_writers().await;
     let (one, two, three) =
         (report_of(&random_number(), None), report_of(&random_number(), None), report_of(&random_number(), None));
     let answers = async {
@@ -68,7 +68,7 @@ async fn a_check_that_memory_answers_needs_no_place() {
     let (one, two) = (random_number(), random_number());
     app.report_lost(&one, None).await;
     app.report_lost(&two, None).await;
-    let lock = app.store.begin().await.unwrap();
+    let lock = app.hold_writers().await;
     // A report waits for the lock on the only connection for requests: whatever the store must be asked now, waits.
     let report = report_of(&random_number(), None);
     let search = json!({ "id_number": random_number() });
@@ -90,7 +90,7 @@ async fn a_check_that_memory_answers_needs_no_place() {
 #[tokio::test]
 async fn a_report_beyond_the_deadline_is_never_said_to_be_not_stored() {
     let app = TestApp::spawn_with(|config| config.overload.deadline_ms = 300).await;
-    let lock = app.store.begin().await.unwrap();
+    let lock = app.hold_writers().await;
     let (number, started) = (random_number(), Instant::now());
     let report = report_of(&number, None);
     app.report_once("late-1", &report).await.problem(503, "outcome_unknown");

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::bodies::{check_of, random_number, rate, report_of};
 use crate::child;
 use crate::helpers::{TestApp, config_in, eventually};
-use crate::servers::shared;
+use crate::servers::{postgres, shared};
 
 const LOST: &str = "2016-05-01";
 const NEW: &str = "2026-11-01";
@@ -32,7 +32,7 @@ async fn node() -> TestApp {
 
 async fn node_on(database_url: Option<String>) -> TestApp {
     TestApp::spawn_at(Clock::System, |config| {
-        config.database_url = database_url;
+        config.database_url = database_url.or(config.database_url.take());
         config.limits.client = rate("1000000/60s");
         config.limits.organization = rate("1000000/60s");
         config.registry.rebuild_after = 1000;
@@ -45,6 +45,7 @@ async fn node_on(database_url: Option<String>) -> TestApp {
 
 fn start(app: &TestApp, args: &[&str]) -> Child {
     let mut command = child::command(&app.config.data);
+    // It may be another one than that of the suite's choice.
     if let Some(url) = &app.config.database_url {
         command.env("LOSTCARD_DATABASE_URL", url);
     }
@@ -243,6 +244,10 @@ async fn rotate_under_load(one: TestApp) {
 /// Spoils every sealed digest, as a lost seal key or a damaged column would.
 fn lose_digests(app: &TestApp) {
     let spoil = "UPDATE loss_reports SET sealed_digest = zeroblob(60)";
+    if let Some(url) = &app.config.database_url {
+        postgres::query(url, &spoil.replace("zeroblob(60)", "decode(repeat('00', 60), 'hex')"));
+        return;
+    }
     let database = app.config.data.join("lostcard.db");
     let output = Command::new("sqlite3").args(["-cmd", ".timeout 5000"]).arg(database).arg(spoil).output();
     assert!(output.expect("the tests need the sqlite3 command").status.success());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lostcard::config::Config;
 
+use crate::backend;
 use crate::bodies::random_number;
 use crate::child;
 use crate::helpers::{TestApp, eventually};
@@ -49,7 +50,10 @@ async fn assert_verdicts(app: &TestApp, numbers: &[String], verdict: &str) {
 
 /// A node whose saved filter holds these numbers and no others.
 async fn node_with_saved(count: usize) -> (TestApp, Vec<String>) {
-    let app = TestApp::spawn().await;
+    with_saved(TestApp::spawn().await, count).await
+}
+
+async fn with_saved(app: TestApp, count: usize) -> (TestApp, Vec<String>) {
     let numbers = report_all(&app, count).await;
     saved(&app, 1).await;
     let app = app.restart(async |config| fs::remove_file(file_in(config)).unwrap()).await;
@@ -142,7 +146,8 @@ async fn another_stores_file_is_refused() {
 /// The back-up has the same epoch, and its feed grows beyond the saved filter's sequence with other numbers in it.
 #[tokio::test]
 async fn a_store_that_was_restored_and_went_on_differently_is_noticed() {
-    let (app, before) = node_with_saved(2).await;
+    // The back-up is a copy of the embedded store's file, whatever the suite runs on.
+    let (app, before) = with_saved(TestApp::spawn_with(backend::embed).await, 2).await;
     let app = app.restart(async |config| _ = fs::copy(database(config), backup(config)).unwrap()).await;
     let lost_with_the_disk = report_all(&app, 5).await;
     // Another start from rows, so that the saved filter is newer than the back-up.
