@@ -47,6 +47,7 @@ pub struct Metrics {
     registry: Registry,
     verdicts: [IntCounter; 4],
     pub check_seconds: Histogram,
+    pub created_seconds: Histogram,
     pub in_flight: IntGauge,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
@@ -68,6 +69,7 @@ pub struct Metrics {
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
+    pub rotating_from: IntGauge,
     pub nodes: IntGauge,
     pub publications_by_lease: IntCounter,
     pub redis_answered: IntCounter,
@@ -95,6 +97,8 @@ impl Metrics {
             family("redis_calls_total", "Calls to Redis, by outcome; skipped while the breaker is open.", "outcome")?;
         let seconds = HistogramOpts::new("check_seconds", "Time from a single check's head to its answer, in seconds.")
             .buckets(vec![1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1.0]);
+        let created = HistogramOpts::new("created_seconds", "Time from a request's head to its 201, in seconds.")
+            .buckets(vec![2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
         Ok(Self {
             verdicts: [
                 verdicts.with_label_values(&[Verdict::NotListed.as_str()]),
@@ -103,6 +107,7 @@ impl Metrics {
                 verdicts.with_label_values(&[Verdict::NumberListed.as_str()]),
             ],
             check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
+            created_seconds: register(&registry, Histogram::with_opts(created)?)?,
             in_flight: gauge("in_flight", "Requests that wait for more than memory.")?,
             lookups_filter: lookups.with_label_values(&["filter"]),
             lookups_local: lookups.with_label_values(&["local"]),
@@ -130,6 +135,7 @@ impl Metrics {
                 "epoch_changes_total",
                 "Full reloads because the feed went back or changed its epoch.",
             )?,
+            rotating_from: gauge("rotating_from", "The pepper that rows are being re-keyed from; 0: none.")?,
             nodes: gauge("nodes", "Nodes that serve from this store, as this one knows.")?,
             publications_by_lease: counter(
                 "publications_by_lease_total",

@@ -183,10 +183,12 @@ fn decodes_to_text(path: &str) -> bool {
     std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
-/// Counts the time of a check; logs a success only if it was slow.
+/// Counts the time of a check, and of what was stored and published; logs a success only if it was slow.
 fn note_success(response: &ServiceResponse<BoxBody>, id: &str, state: &AppState, spent_ns: u64, is_check: bool) {
     if is_check {
         state.metrics.check_seconds.observe(seconds(spent_ns));
+    } else if response.status() == StatusCode::CREATED {
+        state.metrics.created_seconds.observe(seconds(spent_ns));
     }
     let elapsed_ms = spent_ns / 1_000_000;
     if elapsed_ms > SLOW_MS {

@@ -162,6 +162,7 @@ impl Follower {
         metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
         metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
         metrics.lease_as_of_ms.set(asked_wall_ms);
+        metrics.rotating_from.set(snapshot.peppers.versions().previous.map_or(0, i64::from));
         let sequence = snapshot.sequence;
         self.registry.snapshot.store(Arc::new(snapshot));
         self.registry.known.send_replace(sequence);

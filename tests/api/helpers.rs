@@ -14,12 +14,13 @@ use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionC
 use lostcard::store::clients::{Client, Organization, Proof};
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::{Store, WriteTx};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub(crate) use crate::answer::Answer;
 use crate::backend;
 use crate::bodies::{check_of, report_of};
 
@@ -69,7 +70,7 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     let mut config = Config::load(None, overrides).unwrap();
     config.drain_seconds = 0;
     config.registry.poll_ms = 25;
-    // A machine that runs many tests at once is slow now and then; what a slow store does is told by the cases about it.
+    // A machine that runs many tests at once is slow now and then; what a slow store does is told by `tests/faults`.
     (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
     config
 }
@@ -347,57 +348,11 @@ async fn insert_client(
     TestClient { organization, client_id: client.client_id, secret, token: String::new() }
 }
 
-/// What came back.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
-
-impl Answer {
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
-    }
-
-    /// A header's text; empty where it is absent.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Asserts the whole form of a problem (RFC 9457 and docs of the contract) and returns it.
-    #[track_caller]
-    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        let problem = self.json();
-        assert_eq!(problem["code"], code, "{problem}");
-        assert_eq!(problem["type"], format!("/problems/{code}"));
-        assert_eq!(problem["status"], status);
-        assert_eq!(problem["request_id"], self.header("x-request-id"));
-        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
-        problem
-    }
-
-    /// Pointer and code of each wrong member of a 422.
-    #[track_caller]
-    pub(crate) fn field_errors(&self) -> Vec<(String, String)> {
-        let problem = self.problem(422, "invalid_value");
-        let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
-        problem["errors"].as_array().unwrap().iter().map(|e| (text(e, "pointer"), text(e, "code"))).collect()
-    }
-}
-
-/// Waits until a condition of another process or thread holds; five seconds without it fail the test.
+/// Waits until a condition of another process or thread holds; twenty seconds without it fail the test.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "{what}: not within five seconds");
+        assert!(std::time::Instant::now() < deadline, "{what}: not within twenty seconds");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }

@@ -6,6 +6,7 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod answer;
 mod assertions;
 mod backend;
 mod bad_inputs;
