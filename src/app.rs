@@ -299,10 +299,11 @@ async fn tend_keys(shared: &Shared, is_complaining: &mut bool) {
         Ok(false) => {}
         Err(error) => tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use"),
     }
-    match shared.registry.tend_peppers().await {
+    let tended = tokio::time::timeout(KEYS_EVERY, shared.registry.tend_peppers()).await;
+    match tended.unwrap_or(Err(RegistryError::TooSlow)) {
         Ok(()) => *is_complaining = false,
         // The follower tells of a store that does not answer.
-        Err(RegistryError::Store(_)) => {}
+        Err(RegistryError::Store(_) | RegistryError::TooSlow) => {}
         Err(error) if !std::mem::replace(is_complaining, true) => {
             tracing::error!(error = %error, "a pepper cannot be taken up; those in memory stay in use");
         }

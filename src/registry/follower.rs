@@ -1,6 +1,7 @@
 //! Keeps a node's snapshot current: applies the change feed, renews the lease, rebuilds the filter in the background.
-//! The only writer of the snapshot. Wakes the other nodes' followers, and is woken by them. Invariants: the lease counts from *before* the question was asked; within an epoch the
-//! sequence never falls and has no gap, else everything is loaded anew.
+//! The only writer of the snapshot. Wakes the other nodes' followers, and is woken by them. Invariants: the lease counts from
+//! *before* the question was asked; within an epoch the sequence never falls and has no gap, else everything is loaded anew;
+//! nothing is waited for without an end, for a network may swallow a question for ever.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,11 @@ use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::redis_link::{PAUSE_FIRST, PAUSE_MAX, jittered};
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
+
+/// How long reading everything may take: longer than PostgreSQL lets the read take.
+const LOAD_MAX: Duration = Duration::from_mins(15);
+/// How long joining may take: longer than a writer waits for its turn.
+const JOIN_MAX: Duration = Duration::from_secs(10);
 
 /// Follows the feed for one registry.
 pub struct Follower {
@@ -47,10 +53,18 @@ impl Follower {
     }
 
     async fn load_from(&mut self, source: Source) -> Result<(), RegistryError> {
-        self.registry.store.join(self.registry.node).await?;
-        self.reload(source).await?;
-        self.listener.on_reload().await?;
-        self.poll().await
+        let load = async {
+            self.join().await?;
+            self.reload(source).await?;
+            self.listener.on_reload().await?;
+            self.poll().await
+        };
+        tokio::time::timeout(LOAD_MAX, load).await.unwrap_or(Err(RegistryError::TooSlow))
+    }
+
+    async fn join(&self) -> Result<(), RegistryError> {
+        let joined = self.registry.store.join(self.registry.node);
+        Ok(tokio::time::timeout(JOIN_MAX, joined).await.map_err(|_| RegistryError::TooSlow)??)
     }
 
     /// Follows until the task is dropped.
@@ -121,7 +135,7 @@ impl Follower {
         if !is_member {
             // The others took this node for gone: what it knows is good, but no writer waits for its lease any more.
             warn!("this node was dropped by the others and joins again");
-            registry.store.join(registry.node).await?;
+            self.join().await?;
             return Box::pin(self.poll()).await;
         }
         // Without the right peppers an absent key would prove nothing: no lease.
@@ -289,7 +303,6 @@ async fn subscribe(registry: &Registry, shared: &SharedCache, pause: &mut Durati
                 Some(_) => {
                     registry.metrics.wakes.inc();
                     registry.wake.notify_one();
-                    registry.woken.send_modify(|times| *times += 1);
                 }
                 None => return Err(RedisError::from((ErrorKind::Io, "the subscription ended"))),
             },

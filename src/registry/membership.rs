@@ -15,6 +15,8 @@ use crate::store::StoreError;
 
 /// How often nodes look at each other, and beat if there are others.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a look may take. One that is given up is made again, over another connection.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long a node may stand still before it is marked.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
 
@@ -30,8 +32,10 @@ impl Membership {
     /// waits must not end a lease.
     pub(super) async fn run(mut self, registry: Arc<Registry>) {
         loop {
-            if let Err(failure) = self.look(&registry).await {
-                tracing::debug!(error = %failure, "the other nodes cannot be looked at");
+            match tokio::time::timeout(LOOK_MAX, self.look(&registry)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => tracing::debug!(error = %failure, "the other nodes cannot be looked at"),
+                Err(_) => tracing::debug!("the other nodes could not be looked at in time"),
             }
             tokio::select! {
                 () = registry.joined.notified() => {}

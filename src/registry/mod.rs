@@ -125,8 +125,6 @@ pub struct Registry {
     live_nodes: Arc<AtomicUsize>,
     /// Asks for a wake-up of the other nodes.
     wake_others: Notify,
-    /// How often other nodes have woken this one.
-    woken: watch::Sender<u64>,
 }
 
 impl Registry {
@@ -152,7 +150,6 @@ impl Registry {
             joined: Notify::new(),
             live_nodes: Arc::new(AtomicUsize::new(1)),
             wake_others: Notify::new(),
-            woken: watch::Sender::new(0),
             options,
             clock,
             store,
@@ -287,11 +284,6 @@ impl Registry {
         self.wake_others.notify_one();
     }
 
-    /// Changes with each wake-up by another node.
-    pub fn on_wake(&self) -> watch::Receiver<u64> {
-        self.woken.subscribe()
-    }
-
     /// This node's id in the store.
     pub fn node(&self) -> Uuid {
         self.node
@@ -308,8 +300,7 @@ impl Registry {
     }
 
     /// What a node does beside answering and following: it looks at the others, tells how far it is, waits for them, wakes them
-    /// and is woken by them. Until
-    /// the task is dropped.
+    /// and is woken by them. Until the task is dropped.
     pub async fn keep_company(self: Arc<Self>) {
         let membership = Membership::default().run(Arc::clone(&self));
         let wakes = follower::exchange_wakes(Arc::clone(&self));
