@@ -30,6 +30,15 @@ pub(crate) fn redis_url() -> Option<String> {
     }
 }
 
+/// Every name and value that the suite's Redis holds; None without one.
+pub(crate) fn redis_contents() -> Option<Vec<u8>> {
+    redis_url()?;
+    let names = shared::redis().command(&["--raw", "KEYS", "*"]);
+    let values =
+        shared::redis().command(&[&["--raw", "MGET", "none"], &names.lines().collect::<Vec<_>>()[..]].concat());
+    Some(format!("{names}\n{values}").into_bytes())
+}
+
 /// The database of whatever runs on this data folder, made when it is first asked for; none is the embedded one.
 pub(crate) fn database_url(data: &Path) -> Option<String> {
     let mut databases = DATABASES.lock().unwrap();

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::backend::{database_files, is_postgres};
+use crate::backend::{database_files, is_postgres, redis_contents};
 use crate::bodies::{check_of, digest_bytes, digest_of, random_number, report_of, with};
 use crate::child::{self, Server, run_json};
 use crate::helpers::{Answer, eventually};
@@ -247,6 +247,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
         ("the database", while_serving),
         ("the database of the ended process", database_files(&data)),
         ("the saved filter", std::fs::read(saved).unwrap()),
+        ("Redis", redis_contents().unwrap_or_default()),
         ("the log", log.into_bytes()),
         ("the metrics", metrics.into_bytes()),
         ("an error", errors.into_bytes()),
@@ -257,9 +258,13 @@ async fn no_number_and_no_digest_is_found_anywhere() {
         assert!(!holds(text, token.as_bytes()), "{place} holds a token");
     }
     // The search finds what is there: each place was written, and read where it was written.
-    let [database, closed, filter, log, metrics, errors] = places.map(|(_, text)| text);
+    let [database, closed, filter, redis, log, metrics, errors] = places.map(|(_, text)| text);
     assert!(holds(&database, client_id.as_bytes()) && holds(&closed, client_id.as_bytes()));
     assert!(holds(&filter, b"lostcard filter"));
+    assert!(
+        redis_contents().is_none()
+            || [&b":listing:"[..], b":answer:", b";reported;"].iter().all(|part| holds(&redis, part))
+    );
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
 }
