@@ -22,6 +22,7 @@ mod rotation;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
+mod tls;
 
 /// Runs every case over one kind of database.
 macro_rules! contract {
