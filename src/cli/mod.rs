@@ -9,6 +9,7 @@ mod openapi;
 mod output;
 mod pepper;
 mod receipt;
+mod registry;
 mod sample;
 mod serve;
 
@@ -88,6 +89,9 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// The registry
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
@@ -107,6 +111,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
+        Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),

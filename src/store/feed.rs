@@ -11,6 +11,7 @@ use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
 use crate::crypto::pepper::KeyVersions;
+use crate::crypto::random;
 
 /// What kind of thing changed, and so who must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,15 @@ impl Store {
             }
         }
         Ok(FeedPage { epoch, head, is_member, key_versions, changes })
+    }
+
+    /// Begins a new epoch, and returns it: whatever was remembered of the feed before counts no more.
+    pub async fn renew_epoch(&self) -> Result<String, StoreError> {
+        let epoch = hex::encode(random::bytes::<16>());
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE feed_head SET epoch = $1 WHERE id = 1").bind(epoch.as_str()).execute(&mut *tx.tx).await?;
+        tx.commit().await?;
+        Ok(epoch)
     }
 
     /// Puts a mark. It is of the kind that nodes of every version read and ignore.

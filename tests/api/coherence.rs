@@ -14,6 +14,7 @@ use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::NewReport;
 
 use crate::bodies::{random_number, rate};
+use crate::child;
 use crate::helpers::{TestApp, eventually};
 
 const LOST: &str = "2016-05-01";
@@ -75,6 +76,24 @@ async fn a_withdrawal_is_known_to_the_other_node_within_the_lease() {
         eventually("withdrawn there", || async move { there.verdict(number, Some(LOST)).await == "not_listed" }).await;
         assert!(withdrawn.elapsed() < lease(here), "{:?}", withdrawn.elapsed());
     }
+}
+
+/// The step after a restore, here under nodes that run: they forget, load, and are right again.
+#[tokio::test]
+async fn a_new_epoch_makes_every_node_load_the_store_anew() {
+    let (one, two) = two_nodes().await;
+    let number = random_number();
+    one.report_lost(&number, Some(LOST)).await;
+    let told = child::run_json(&one.config.data, &["registry", "new-epoch", "--json"]);
+    assert_eq!(told["epoch"].as_str().unwrap().len(), 32);
+    for app in [&one, &two] {
+        eventually("it has noticed", || async { app.metrics().await.contains("lostcard_epoch_changes_total 1") }).await;
+        eventually("it is ready", || async { app.get("", "/health/ready").await.status == 200 }).await;
+        assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
+    }
+    let another = random_number();
+    two.report_lost(&another, None).await;
+    assert_eq!(one.verdict(&another, None).await, "number_listed");
 }
 
 #[tokio::test]

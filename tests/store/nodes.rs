@@ -92,6 +92,9 @@ pub(crate) async fn a_confirmation_of_another_history_is_void(database: &Databas
     assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of another epoch");
     store.confirm(other, 4, &epoch).await.unwrap();
     assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of more than there is");
+    assert_ne!(store.renew_epoch().await.unwrap(), epoch);
+    store.confirm(other, 3, &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of the epoch before");
 }
 
 pub(crate) async fn a_node_that_joins_again_has_confirmed_nothing_new(database: &Database) {
