@@ -78,12 +78,21 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
         store.remember_keys(&checks).await?;
     }
     match store.match_keys(&checks).await? {
-        KeyMatch::Same => Ok((store, keyring)),
-        KeyMatch::Lacks { pepper } => Err(KeyError::MissingPepper { version: pepper }.into()),
+        KeyMatch::Same => {}
+        KeyMatch::Lacks { pepper } => Err(KeyError::MissingPepper { version: pepper })?,
         KeyMatch::Unknown | KeyMatch::Different => {
             bail!("these are not the keys that the store was made with: every look-up would be wrong")
         }
     }
+    for check in keyring.signing_checks()? {
+        if !store.remember_key(&check).await? {
+            let (purpose, version) = (check.purpose.as_str(), check.version);
+            bail!(
+                "{purpose} key {version} is another one than this service's: what one node signs, another would refuse"
+            );
+        }
+    }
+    Ok((store, keyring))
 }
 
 /// A node, ready to run.

@@ -121,14 +121,26 @@ impl KeyFolder {
         SigningKey::from_pkcs8(der.contents()).map_err(malformed)
     }
 
+    /// The public halves of all signing keys of a purpose, by version.
+    pub fn public_keys(&self, purpose: Purpose) -> Result<Vec<(u32, PublicKey)>, KeyError> {
+        let (version, _) = self.newest(purpose, ".pem")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
+        let mut keys = vec![(version, self.signing_key(purpose)?.public().clone())];
+        keys.extend(self.retired_by_version(purpose)?);
+        Ok(keys)
+    }
+
     /// The public keys of retired signing keys.
     pub fn retired(&self, purpose: Purpose) -> Result<Vec<PublicKey>, KeyError> {
+        Ok(self.retired_by_version(purpose)?.into_iter().map(|(_, key)| key).collect())
+    }
+
+    fn retired_by_version(&self, purpose: Purpose) -> Result<Vec<(u32, PublicKey)>, KeyError> {
         let mut keys = Vec::new();
-        for (_, path) in self.files(purpose, ".pub.pem")? {
+        for (version, path) in self.files(purpose, ".pub.pem")? {
             let malformed = |_| KeyError::Malformed { path: path.clone() };
             let text = fs::read(&path).map_err(|error| self.io(error))?;
             let der = pem::parse(text).map_err(|_| KeyFormatError).map_err(malformed)?;
-            keys.push(PublicKey::from_spki(der.contents()).map_err(malformed)?);
+            keys.push((version, PublicKey::from_spki(der.contents()).map_err(malformed)?));
         }
         Ok(keys)
     }

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
 
 use keyfiles::{KeyFolder, Purpose};
 use pepper::{Fingerprints, KeyVersions, Pepper, Peppers};
@@ -167,6 +168,17 @@ impl Keyring {
             self.signing.store(Arc::new(fresh));
         }
         Ok(changed)
+    }
+
+    /// Values by which the store recognises signing keys, those of retired ones too. They come from the public halves.
+    pub fn signing_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
+        let mut checks = Vec::new();
+        for purpose in [Purpose::Token, Purpose::Receipt] {
+            for (version, key) in self.folder.public_keys(purpose)? {
+                checks.push(KeyCheck { purpose, version, value: Sha256::digest(key.to_spki()).into() });
+            }
+        }
+        Ok(checks)
     }
 
     /// Values that the store keeps to recognise peppers (oldest first) and seal key (last) by, without learning them.

@@ -71,7 +71,7 @@ impl<'a> Rotation<'a> {
 
     /// Makes the new pepper known: nodes that hold it say so from now on.
     pub async fn announce(&self) -> Result<(), RotationError> {
-        if self.store.remember_pepper(&self.keyring.pepper_check(self.to)?).await? {
+        if self.store.remember_key(&self.keyring.pepper_check(self.to)?).await? {
             return Ok(());
         }
         Err(KeyError::ForeignPepper { version: self.to }.into())

@@ -90,11 +90,14 @@ impl Store {
         tx.commit().await
     }
 
-    /// Makes a pepper known before it is used. False if another one of its version is known already.
-    pub async fn remember_pepper(&self, check: &KeyCheck) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        tx.insert_key_check(check).await?;
-        tx.commit().await?;
+    /// Makes a key known: a pepper before it is used, a signing key when a node starts with it. False if another one of its
+    /// version is known already.
+    pub async fn remember_key(&self, check: &KeyCheck) -> Result<bool, StoreError> {
+        if self.key_check(check.purpose, check.version).await?.is_none() {
+            let mut tx = self.begin().await?;
+            tx.insert_key_check(check).await?;
+            tx.commit().await?;
+        }
         Ok(self.key_check(check.purpose, check.version).await?.is_some_and(|value| value == check.value))
     }
 }

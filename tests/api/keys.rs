@@ -48,6 +48,23 @@ async fn the_keys_of_another_store_are_refused() {
     assert!(refusal(&config).await.contains("not the keys that the store was made with"));
 }
 
+/// A node that signed with a key of its own would be refused by the others.
+#[tokio::test]
+async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
+    for purpose in ["token", "receipt"] {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (config, others) = (made(&folder).await, made(&other).await);
+        let name = format!("{purpose}-1.pem");
+        let (own, foreign) = (config.key_folder().join(&name), others.key_folder().join(&name));
+        let kept = std::fs::read(&own).unwrap();
+        std::fs::copy(foreign, &own).unwrap();
+        assert!(refusal(&config).await.contains(&format!("{purpose} key 1 is another one")));
+        std::fs::write(&own, kept).unwrap();
+        child::run_json(&config.data, &["keys", "rotate", "--tokens", "--receipts", "--json"]);
+        assert!(Application::build(&config, Clock::System).await.is_ok(), "a rotated one is taken");
+    }
+}
+
 #[tokio::test]
 async fn one_wrong_key_among_right_ones_is_refused() {
     for key in ["pepper-1.key", "seal-1.key"] {

@@ -49,9 +49,9 @@ pub(crate) async fn every_pepper_in_use_is_needed_and_no_other(database: &Databa
     };
     assert_eq!(matches(&[&one, &two, &seal]).await, KeyMatch::Same, "one that is only prepared does no harm");
     assert_eq!(matches(&[&two, &seal]).await, KeyMatch::Lacks { pepper: 1 });
-    assert!(store.remember_pepper(&two).await.unwrap());
+    assert!(store.remember_key(&two).await.unwrap());
     let foreign = KeyCheck { version: 2, ..keyring().check_values()[0].clone() };
-    assert!(!store.remember_pepper(&foreign).await.unwrap(), "the first of a version wins");
+    assert!(!store.remember_key(&foreign).await.unwrap(), "the first of a version wins");
     assert_eq!(store.newest_known_pepper().await.unwrap(), 2);
     assert_eq!(matches(&[&one, &foreign, &seal]).await, KeyMatch::Different);
     assert_eq!(store.begin_rotation(1, 2, false).await.unwrap(), Switch::Done);
