@@ -1,7 +1,13 @@
 //! Tokens of configured outside issuers, whose keys stand in a JWK Set file or are fetched.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use lostcard::access::jwks::OutsideIssuer;
+use lostcard::access::tokens::TokenError;
+use lostcard::access::{Access, AccessError, AccessOptions};
 use lostcard::crypto::signing::SigningKey;
+use lostcard::telemetry::Metrics;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -76,6 +82,37 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
     assert_eq!(check("1").await.status, 200);
     drop(login);
     assert_eq!(check("2").await.status, 200, "its server is down, its keys serve on");
+}
+
+#[tokio::test]
+async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
+    let outside = Outside::spawn().await;
+    let app = &outside.app;
+    let options = AccessOptions {
+        issuer: ISSUER.to_owned(),
+        token_lifetime_s: 600,
+        rates: app.config.default_rates(),
+        cluster: None,
+        tokens_max: 10,
+    };
+    let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let access = Access::new(options, &app.config.issuers, clock, store, keyring, metrics);
+    // A new token each time, by the clock of that time: none is remembered.
+    let verify = async |id: &str| {
+        let claims = with(outside.claims(), "jti", id);
+        access.verify(&outside.key.sign_jws("at+jwt", claims.to_string().as_bytes())).await
+    };
+    access.refresh_outside().await;
+    verify("at once").await.unwrap();
+    std::fs::remove_file(app.config.issuers[0].jwks_file.as_ref().unwrap()).unwrap();
+    app.clock.advance(Duration::from_mins(59));
+    access.refresh_outside().await;
+    verify("within the hour").await.unwrap();
+    app.clock.advance(Duration::from_mins(1));
+    access.refresh_outside().await;
+    let refused = verify("after it").await.unwrap_err();
+    assert!(matches!(refused, AccessError::Token(TokenError::UnknownKey)), "{refused}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@
 //! | node stands still past its lease | `nodes::a_node_that_stood_still_for_longer_than_its_lease_gives_no_stale_negative` |
 //! | token or client revoked | `nodes::revoked_tokens_and_disabled_clients_are_refused_by_every_node_within_the_lease` |
 //! | wrong or missing key | `tests/api/keys.rs` |
-//! | outside issuer's JWKS down | `tests/api/outside_issuers.rs` |
+//! | outside issuer's JWKS down | `tests/api/outside_issuers.rs`: keys serve on, and end after an hour |
 //! | Redis down, hung, flushed, evicting | `caches::whatever_happens_to_redis_no_answer_changes` |
 #![expect(
     clippy::unwrap_used,
