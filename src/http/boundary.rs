@@ -76,11 +76,16 @@ pub async fn boundary(
     let Exchange { request_id: id, mut standing, place } = exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
-        standing = response.response().extensions().get::<Problem>().and_then(Problem::standing).or(standing);
+        let problem = response.response().extensions().get::<Problem>().cloned();
+        let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
+        standing = problem.as_ref().and_then(Problem::standing).or(standing);
         response = explain(response, &id, &state, elapsed_ns);
         // A refusal before the body was read would end the connection. Most bodies have come with their head, and are taken off
         // the connection as soon as this waits: then it stays.
-        tokio::task::yield_now().await;
+        match is_reduced.then(|| state.delay.pace_refusal(state.clock.boot_ns())) {
+            Some(wait) if !wait.is_zero() => tokio::time::sleep(wait).await,
+            _ => tokio::task::yield_now().await,
+        }
     } else {
         note_success(&response, &id, &state, elapsed_ns, is_check);
     }

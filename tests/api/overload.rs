@@ -12,14 +12,18 @@ use crate::bodies::{check_of, random_number, report_of};
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 use crate::raw;
 
+/// For those who ask until something is refused: a limit must not be what ends it.
+const MANY: &str = "1000000/60s";
+
 #[track_caller]
 fn is_reduced(answer: &Answer) {
     answer.problem(503, "reduced_capacity");
     assert!((1..=5).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
 }
 
-async fn batch_is_refused(app: &TestApp) -> bool {
-    let answer = app.check_batch(&[check_of(&random_number(), None)]).await;
+async fn batch_is_refused(app: &TestApp, many: &TestClient) -> bool {
+    let answer =
+        app.post(&many.token, "/v1/checks/batch", &json!({ "checks": [check_of(&random_number(), None)] })).await;
     if answer.status != 200 {
         is_reduced(&answer);
     }
@@ -30,13 +34,14 @@ async fn batch_is_refused(app: &TestApp) -> bool {
 async fn checks_are_refused_before_reports_and_health_never() {
     let app =
         TestApp::spawn_with(|config| (config.overload.requests_max, config.overload.checks_percent) = (2, 50)).await;
+    let many = app.add_client("checks", Some(MANY)).await;
     let lock = app.hold_writers().await;
     let (one, two, three) =
         (report_of(&random_number(), None), report_of(&random_number(), None), report_of(&random_number(), None));
     let answers = async {
         // Batches may take one place of two: refused, they show that the first report has its own.
         let (first, ()) = tokio::join!(app.report(&one), async {
-            eventually("the first report waits", || batch_is_refused(&app)).await;
+            eventually("the first report waits", || batch_is_refused(&app, &many)).await;
             assert_eq!(app.verdict(&random_number(), None).await, "not_listed", "memory answers");
             assert_eq!(app.get("", "/health/live").await.status, 200);
             assert_eq!(app.get("", "/health/ready").await.status, 200);
@@ -52,7 +57,7 @@ async fn checks_are_refused_before_reports_and_health_never() {
         first
     };
     assert_eq!(answers.await.status, 201);
-    eventually("batches are taken again", || async { !batch_is_refused(&app).await }).await;
+    eventually("batches are taken again", || async { !batch_is_refused(&app, &many).await }).await;
     let metrics = app.metrics().await;
     assert!(metrics.contains(r#"lostcard_problems_total{code="reduced_capacity"}"#), "{metrics}");
 }
@@ -65,6 +70,7 @@ async fn a_check_that_memory_answers_needs_no_place() {
         config.registry.store_timeout_ms = 10_000;
     })
     .await;
+    let many = app.add_client("checks", Some(MANY)).await;
     let (one, two) = (random_number(), random_number());
     app.report_lost(&one, None).await;
     app.report_lost(&two, None).await;
@@ -73,7 +79,7 @@ async fn a_check_that_memory_answers_needs_no_place() {
     let report = report_of(&random_number(), None);
     let search = json!({ "id_number": random_number() });
     let (filed, ()) = tokio::join!(app.report(&report), async {
-        eventually("the report waits", || batch_is_refused(&app)).await;
+        eventually("the report waits", || batch_is_refused(&app, &many)).await;
         is_reduced(&app.check(&check_of(&one, None)).await);
         for _ in 0..20 {
             assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
@@ -164,7 +170,7 @@ async fn a_reader_that_takes_nothing_is_given_up_and_holds_one_place() {
         config.overload.answer_ms = 1500;
     })
     .await;
-    let many = app.add_client("checks", Some("1000000/60s")).await;
+    let many = app.add_client("checks", Some(MANY)).await;
     let checks: Vec<_> = (0..1000).map(|_| check_of(&random_number(), None)).collect();
     let body = json!({ "checks": checks }).to_string();
     let headers =
@@ -182,9 +188,9 @@ async fn a_reader_that_takes_nothing_is_given_up_and_holds_one_place() {
         }
     };
     let watching = async {
-        eventually("the reader holds the place", || batch_is_refused(&app)).await;
+        eventually("the reader holds the place", || batch_is_refused(&app, &many)).await;
         assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
-        eventually("the reader is given up", || async { !batch_is_refused(&app).await }).await;
+        eventually("the reader is given up", || async { !batch_is_refused(&app, &many).await }).await;
     };
     tokio::join!(sending, watching);
     let mut read = 0;
