@@ -31,7 +31,14 @@ use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry, RegistryError};
+use crate::service::alerts::Alerts;
+use crate::service::applications::Applications;
+use crate::service::certificates::Certificates;
+use crate::service::citizen::Citizen;
+use crate::service::found_cards::FoundCards;
+use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
 use crate::store::keys::KeyMatch;
@@ -161,23 +168,30 @@ impl Application {
         access.refresh_outside().await;
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
         follower.load().await?;
-        let reports = Reports::new(
-            clock.clone(),
-            Arc::clone(&keyring),
-            store.clone(),
-            Arc::clone(&registry),
-            Arc::clone(&metrics),
-        );
+        let writer = Arc::new(Writer {
+            clock: clock.clone(),
+            keyring: Arc::clone(&keyring),
+            store: store.clone(),
+            registry: Arc::clone(&registry),
+            metrics: Arc::clone(&metrics),
+        });
         let shared = Shared {
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
-            reports: Arc::new(reports),
+            reports: Arc::new(Reports::new(Arc::clone(&writer))),
             draining: Arc::new(AtomicBool::new(false)),
             clock,
             keyring,
             registry,
             access,
+            found_cards: Arc::new(FoundCards::new(Arc::clone(&writer))),
+            citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
+            applications: Arc::new(Applications::new(Arc::clone(&writer))),
+            misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
+            certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
+            alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
             metrics,
+            writer,
             hosts,
         };
         let company = Arc::clone(&shared.registry).keep_company();

@@ -2,6 +2,7 @@
 //! every purpose has its own key; a key of the wrong store is noticed before it is used (`Keyring::check_values`).
 //! Knows neither SQL nor HTTP.
 
+pub mod audit;
 pub mod digest;
 pub mod keyfiles;
 pub mod pepper;

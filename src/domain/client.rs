@@ -6,6 +6,8 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
+use uuid::Uuid;
+
 use super::id_number::is_known_province;
 
 words!(
@@ -85,6 +87,13 @@ impl fmt::Debug for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scopes({self})")
     }
+}
+
+/// Who does something: an organization, by one of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    pub organization: Uuid,
+    pub client: Uuid,
 }
 
 /// The administrative division (GB/T 2260) that an organization works in.

@@ -30,10 +30,18 @@ macro_rules! words {
     };
 }
 
+pub mod acceptance;
+pub mod alert;
+pub mod application;
+pub mod audit;
 pub mod card;
+pub mod certificate;
 pub mod client;
+pub mod found_card;
 pub mod id_number;
+pub mod misuse;
 pub mod report;
+pub mod retention;
 pub mod verdict;
 
 /// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so

@@ -23,7 +23,7 @@ use super::boundary::Exchange;
 use super::fields::Object;
 use super::problem::{self, Problem};
 use crate::access::Principal;
-use crate::domain::client::Scope;
+use crate::domain::client::{Actor, Scope};
 use crate::limits::{Refused, Standing};
 use crate::service::fields::describe_json;
 
@@ -33,24 +33,29 @@ pub trait RequiredScope: 'static {
     const ANY_OF: &'static [Scope];
 }
 
-/// Scope `checks`.
-#[derive(Debug)]
-pub struct Checks;
-/// Scope `registry`.
-#[derive(Debug)]
-pub struct Registry;
-/// Scope `checks` or `audit`.
-#[derive(Debug)]
-pub struct ChecksOrAudit;
+macro_rules! required_scopes {
+    ($($(#[$doc:meta])* $name:ident = $($scope:ident)|+;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
 
-impl RequiredScope for Checks {
-    const ANY_OF: &'static [Scope] = &[Scope::Checks];
+        impl RequiredScope for $name {
+            const ANY_OF: &'static [Scope] = &[$(Scope::$scope),+];
+        }
+    )+};
 }
-impl RequiredScope for Registry {
-    const ANY_OF: &'static [Scope] = &[Scope::Registry];
-}
-impl RequiredScope for ChecksOrAudit {
-    const ANY_OF: &'static [Scope] = &[Scope::Checks, Scope::Audit];
+
+required_scopes! {
+    /// Scope `checks`.
+    Checks = Checks;
+    /// Scope `registry`.
+    Registry = Registry;
+    /// Scope `citizen`.
+    Citizen = Citizen;
+    /// Scope `checks` or `audit`.
+    ChecksOrAudit = Checks | Audit;
+    /// Scope `checks` or `registry`.
+    ChecksOrRegistry = Checks | Registry;
 }
 
 /// An authenticated client with the scope `S`, whose limit has been spent by one unit.
@@ -136,6 +141,11 @@ impl<S: RequiredScope> Caller<S> {
     /// The organization that the client belongs to.
     pub fn organization_id(&self) -> Uuid {
         self.principal.client.organization_id
+    }
+
+    /// Who calls, for services and the audit log.
+    pub fn actor(&self) -> Actor {
+        Actor { organization: self.organization_id(), client: self.principal.client.client_id }
     }
 
     /// The id of the request, for problems inside a batch.

@@ -2,12 +2,20 @@
 //! Invariants: status codes and headers appear only here; every refusal is a `Problem`; authentication, authorization and limits
 //! stand in a handler's signature. Handlers turn bodies into domain types and back, and orchestrate nothing.
 
+pub mod acceptance;
 pub mod admission;
+pub mod alerts;
+pub mod answers;
+pub mod applications;
 pub mod boundary;
+pub mod certificates;
 pub mod checks;
+pub mod citizen;
 pub mod connection;
 pub mod extract;
 pub mod fields;
+pub mod found_cards;
+pub mod misuse_reports;
 pub mod oauth;
 pub mod openapi;
 pub mod ops;
@@ -17,6 +25,7 @@ pub mod receipts;
 pub mod replacements;
 pub mod reports;
 pub mod schema;
+pub mod sightings;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -34,8 +43,15 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
+use crate::service::alerts::Alerts;
+use crate::service::applications::Applications;
+use crate::service::certificates::Certificates;
 use crate::service::checks::Checks;
+use crate::service::citizen::Citizen;
+use crate::service::found_cards::FoundCards;
+use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
 use boundary::Hosts;
@@ -49,6 +65,13 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     pub access: Arc<Access>,
     pub addresses: Arc<AddressLimits>,
+    pub writer: Arc<Writer>,
+    pub found_cards: Arc<FoundCards>,
+    pub citizen: Arc<Citizen>,
+    pub applications: Arc<Applications>,
+    pub misuse_reports: Arc<MisuseReports>,
+    pub certificates: Arc<Certificates>,
+    pub alerts: Arc<Alerts>,
     pub reports: Arc<Reports>,
     pub metrics: Arc<Metrics>,
     pub hosts: Hosts,

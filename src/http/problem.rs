@@ -51,6 +51,8 @@ kinds! {
         "Send the whole request without pauses; look for a slow or broken connection.";
     REPORT_NOT_ACTIVE = "report_not_active", CONFLICT, "The report is not in a state that allows this",
         "Read the report: one that was withdrawn or replaced stays so. A card found again after a replacement was issued is to be handed in.";
+    WRONG_STATE = "wrong_state", CONFLICT, "The object is not in a state that allows this",
+        "The detail says which state it is in, or what stands in the way. Read the object; transitions happen once.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split a batch: at most 1,000 checks and 1 MiB.";
     TARGET_TOO_LONG = "target_too_long", URI_TOO_LONG, "The request target is too long",
@@ -327,6 +329,7 @@ impl From<ServiceError> for Problem {
         match error {
             ServiceError::Store(error) => error.into(),
             ServiceError::Registry(error) => error.into(),
+            ServiceError::Conflict(refusal) => Self::new(WRONG_STATE, refusal),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {
                 Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")

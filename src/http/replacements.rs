@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
+use super::answers::{repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::Fields;
 use super::problem::Problem;
-use super::reports::{repeatable, respond, to_json};
 use crate::clock::Rfc3339;
 use crate::domain::card::check_replacement_start;
 use crate::service::reports::{Replacement, Replacing};
@@ -92,6 +92,5 @@ pub async fn create(
             registry_sequence: replacement.sequence,
         }),
     };
-    let organization = caller.organization_id();
-    Ok(respond(state.write_in_time(state.reports.replace(organization, replacing, repeatable, render)).await??))
+    Ok(respond(state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??))
 }

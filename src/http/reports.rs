@@ -1,7 +1,6 @@
 //! Loss reports: `/v1/loss-reports...`. Bodies to domain types, domain types to answers.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -9,14 +8,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
+use super::answers::{json, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
-use super::problem::{self, Problem};
+use super::problem::Problem;
 use super::schema::{ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName, WithdrawalReasonName};
 use crate::clock::Rfc3339;
 use crate::domain::report::WithdrawalReason;
 use crate::service::filing::{ContactText, Filing, FilingText};
-use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::idempotency::StoredAnswer;
 use crate::store::reports::StoredReport;
 
 /// A loss report as a police station or registration hall files it.
@@ -134,8 +134,7 @@ pub async fn create(
         location: format!("/v1/loss-reports/{}", stored.report.id),
         body: to_json(&LossReportAnswer::of(stored)),
     };
-    let organization = caller.organization_id();
-    Ok(respond(state.write_in_time(state.reports.file(organization, filing, repeatable, render)).await??))
+    Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
 }
 
 /// Read a report
@@ -156,7 +155,7 @@ pub async fn read(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let report_id = report_id(&path)?;
-    let found = state.read_in_time(state.reports.find(caller.organization_id(), report_id)).await??;
+    let found = state.read_in_time(state.reports.find(caller.actor(), report_id)).await??;
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
@@ -184,7 +183,7 @@ pub async fn search(
         caller.count_wrong_number()?;
     }
     let digest = fields.finish(digest)?;
-    let found = state.read_in_time(state.reports.search(caller.organization_id(), &digest)).await??;
+    let found = state.read_in_time(state.reports.search(caller.actor(), &digest)).await??;
     Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
 }
 
@@ -217,8 +216,7 @@ pub async fn withdraw(
     let office = fields.office(&request.office);
     let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
     let (office, reason) = fields.finish(office.zip(reason))?;
-    let organization = caller.organization_id();
-    let withdrawn = state.write_in_time(state.reports.withdraw(organization, report_id, &office, reason)).await??;
+    let withdrawn = state.write_in_time(state.reports.withdraw(caller.actor(), report_id, &office, reason)).await??;
     withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
@@ -266,42 +264,4 @@ impl LossReportAnswer {
 /// What is no UUID names no report.
 fn report_id(path: &Path<String>) -> Result<Uuid, Problem> {
     Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
-}
-
-/// The request's fingerprint if it carries an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
-pub(super) fn repeatable(
-    caller: &Caller<Registry>,
-    state: &AppState,
-    request: &HttpRequest,
-    operation: &str,
-    body: &[u8],
-) -> Result<Option<IdempotentRequest>, Problem> {
-    let mut all = request.headers().get_all("idempotency-key");
-    let Some(key) = all.next() else { return Ok(None) };
-    let key = key.as_bytes();
-    let is_plain = (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
-    if !is_plain || all.next().is_some() {
-        return Err(Problem::new(
-            problem::MALFORMED_REQUEST,
-            "Idempotency-Key must be one value of 1 to 255 visible ASCII characters",
-        ));
-    }
-    Ok(Some(state.reports.repeatable(caller.principal.client.client_id, operation, key, body)))
-}
-
-pub(super) fn respond(answer: StoredAnswer) -> HttpResponse {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::CREATED);
-    let mut response = HttpResponse::build(status);
-    if !answer.location.is_empty() {
-        response.insert_header((LOCATION, answer.location));
-    }
-    response.content_type(ContentType::json()).body(answer.body)
-}
-
-fn json(value: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(to_json(value))
-}
-
-pub(super) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

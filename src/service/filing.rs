@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use super::fields::Fields;
-use super::reports::seal_number;
+use super::writing::seal_number;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;

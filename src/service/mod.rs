@@ -2,12 +2,26 @@
 //! and domain; never sees HTTP, never decides a status code. Invariants: a verdict is only ever decided on a `Finding`;
 //! whoever is told 201 is told so after commit and publication.
 
+pub mod acceptance;
+pub mod alerts;
+pub mod applications;
+pub mod certificates;
 pub mod checks;
+pub mod citizen;
+pub mod consequences;
 pub mod fields;
 pub mod filing;
+pub mod found_cards;
+pub mod misuse_reports;
 pub mod receipts;
 pub mod reports;
+pub mod retention;
 pub mod rotation;
+pub mod sightings;
+pub mod webhooks;
+pub mod writing;
+
+use std::borrow::Cow;
 
 use crate::crypto::seal::SealError;
 use crate::domain::report::InvalidTransition;
@@ -27,6 +41,9 @@ pub enum ServiceError {
     Seal(#[from] SealError),
     #[error("the key was used for another request")]
     IdempotencyKeyReused,
+    /// An object is not in a state that allows what was asked.
+    #[error("{0}")]
+    Conflict(Cow<'static, str>),
     #[error("the receipt could not be signed")]
     NotSigned,
 }

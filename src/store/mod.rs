@@ -2,16 +2,25 @@
 //! (`WriteTx::record_changes`), so the feed has no gap; nothing here decides what a listing means, and nothing holds a number
 //! or an unsealed digest. The store is the truth: everything else is a copy that must prove that it is current.
 
+pub mod alerts;
+pub mod applications;
+pub mod audit;
+pub mod certificates;
 pub mod clients;
 pub mod feed;
+pub mod found_cards;
 pub mod idempotency;
 pub mod imports;
 pub mod keys;
+pub mod misuse_reports;
 pub mod nodes;
 pub mod reports;
+pub mod retention;
 pub mod rotation;
 mod rows;
 mod schema;
+pub mod sightings;
+pub mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;

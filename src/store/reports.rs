@@ -302,7 +302,7 @@ impl WriteTx {
 }
 
 /// The places of so many values, from the n-th on.
-fn places(first: usize, count: usize) -> String {
+pub(super) fn places(first: usize, count: usize) -> String {
     let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
     places.join(",")
 }

@@ -19,16 +19,36 @@ pub const PAGE_ROWS_MAX: usize = 500;
 pub enum KeyedTable {
     Reports,
     Replacements,
+    FoundCards,
+    Applications,
+    MisuseReports,
+    Certificates,
 }
 
 impl KeyedTable {
-    pub const ALL: [Self; 2] = [Self::Reports, Self::Replacements];
+    pub const ALL: [Self; 6] = [
+        Self::Reports,
+        Self::Replacements,
+        Self::FoundCards,
+        Self::Applications,
+        Self::MisuseReports,
+        Self::Certificates,
+    ];
 
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Reports => ("loss_reports", "report_id"),
             Self::Replacements => ("replacements", "replacement_id"),
+            Self::FoundCards => ("found_cards", "found_card_id"),
+            Self::Applications => ("replacement_applications", "application_id"),
+            Self::MisuseReports => ("misuse_reports", "misuse_report_id"),
+            Self::Certificates => ("temporary_certificates", "certificate_id"),
         }
+    }
+
+    /// Whether verdicts depend on it, so that those who follow the feed must hear of a change.
+    fn is_listing(self) -> bool {
+        matches!(self, Self::Reports | Self::Replacements)
     }
 }
 
@@ -116,13 +136,12 @@ impl Store {
 
     /// How many rows are keyed by a pepper. Reads every row.
     pub async fn count_keyed(&self, version: u32) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM loss_reports WHERE key_version = $1) \
-             + (SELECT COUNT(*) FROM replacements WHERE key_version = $1) AS total",
-        )
-        .bind(i64::from(version))
-        .fetch_one(&mut *self.connection().await?)
-        .await?;
+        let counts =
+            KeyedTable::ALL.map(|table| format!("(SELECT COUNT(*) FROM {} WHERE key_version = $1)", table.names().0));
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {} AS total", counts.join(" + "))))
+            .bind(i64::from(version))
+            .fetch_one(&mut *self.connection().await?)
+            .await?;
         get_u64(&row, "total")
     }
 
@@ -173,7 +192,7 @@ impl WriteTx {
             values.push(id.as_bytes().as_slice()).push(key.as_bytes().as_slice());
         }
         let rekeyed = values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
-        if rekeyed > 0 {
+        if rekeyed > 0 && table.is_listing() {
             let subjects: Vec<_> = rows.iter().map(|(_, key)| key.as_bytes().as_slice()).collect();
             self.record_changes(ChangeKind::Listing, &subjects).await?;
         }

@@ -9,7 +9,7 @@ use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::id_number::IdNumber;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
-use lostcard::service::reports::seal_number;
+use lostcard::service::writing::seal_number;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::NewReport;
 

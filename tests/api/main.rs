@@ -6,20 +6,28 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod acceptance;
+mod alerts;
 mod answer;
+mod applications;
 mod assertions;
+mod audit;
 mod backend;
 mod bad_inputs;
 mod batch;
 mod bodies;
+mod certificates;
 mod checks;
 mod child;
+mod citizen;
 mod coherence;
 mod drain;
+mod found_cards;
 mod helpers;
 mod http;
 mod keys;
 mod limits;
+mod misuse_reports;
 mod outside_issuers;
 mod overload;
 mod pages;
@@ -29,11 +37,13 @@ mod recipes;
 mod redis;
 mod replacements;
 mod reports;
+mod retention;
 mod rotation;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
 mod shared_limits;
+mod sightings;
 mod snapshots;
 mod tokens;

@@ -5,23 +5,31 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod alerts;
+mod applications;
+mod audit;
 mod backend;
+mod certificates;
 mod clients;
 mod feed;
+mod found_cards;
 mod idempotency;
 mod imports;
 mod keys;
 mod machine;
 mod migrations;
+mod misuse_reports;
 mod nodes;
 mod operations;
 mod oracle;
 mod records;
 mod reports;
+mod retention;
 mod rotation;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
+mod sightings;
 mod tls;
 
 /// Runs every case over one kind of database.

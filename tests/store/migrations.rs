@@ -27,6 +27,21 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
     } else {
         format!("INSERT INTO nodes (node_id, beat) VALUES ('\\x{hex}', 7)")
     };
+    let later = [
+        "audit",
+        "found_cards",
+        "temporary_cards",
+        "replacement_applications",
+        "sightings",
+        "misuse_reports",
+        "temporary_certificates",
+        "watches",
+        "alerts",
+        "deliveries",
+        "webhooks",
+    ];
+    let later: Vec<_> = later.iter().map(|table| format!("DROP TABLE {table}")).collect();
+    sql(database, &later.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let statements = [
         "ALTER TABLE nodes DROP COLUMN confirmed",
         "ALTER TABLE nodes DROP COLUMN pepper_version",

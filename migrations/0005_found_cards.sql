@@ -1,0 +1,22 @@
+-- Cards that were handed in.
+CREATE TABLE found_cards (
+    found_card_id BYTES NOT NULL PRIMARY KEY,
+    organization_id BYTES NOT NULL REFERENCES organizations (organization_id),
+    lookup_key BYTES NOT NULL,
+    key_version BIGINT NOT NULL,
+    sealed_digest BYTES NOT NULL,
+    state TEXT NOT NULL,
+    card_valid_from TEXT,
+    found_on TEXT NOT NULL,
+    found_at_region TEXT NOT NULL,
+    office TEXT NOT NULL,
+    contact_key BYTES,
+    contact_sealed BYTES,
+    matched_report_id BYTES,
+    registered_at BIGINT NOT NULL,
+    closed_at BIGINT,
+    closed_by_office TEXT,
+    holder_verified_by TEXT,
+    transferred_to TEXT
+);
+CREATE INDEX found_cards_by_lookup_key ON found_cards (lookup_key);

@@ -1,0 +1,1 @@
+//! Who may apply for a card away from home, and since when.

@@ -1,0 +1,1 @@
+//! Watches of an organization on a card that it checked, and what an alert tells.

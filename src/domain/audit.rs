@@ -1,0 +1,53 @@
+//! What the audit log tells of: who did what to which record of a person, and when. How entries are chained is `crypto::audit`'s,
+//! where they stand `store::audit`'s. An entry never holds a number, a digest or a lookup key.
+
+use uuid::Uuid;
+
+use super::client::Actor;
+
+words!(
+    /// What was done. A read is told by what was read.
+    Action {
+        ReportFiled = "report_filed",
+        ReportRead = "report_read",
+        ReportsSearched = "reports_searched",
+        ReportWithdrawn = "report_withdrawn",
+        ReplacementRecorded = "replacement_recorded",
+        SightingsRead = "sightings_read",
+        FoundCardRegistered = "found_card_registered",
+        FoundCardRead = "found_card_read",
+        FoundCardReturned = "found_card_returned",
+        FoundCardDestroyed = "found_card_destroyed",
+        FoundCardTransferred = "found_card_transferred",
+        MisuseReported = "misuse_reported",
+        MisuseReportRead = "misuse_report_read",
+        MisuseReportsListed = "misuse_reports_listed",
+        MisuseResolved = "misuse_resolved",
+        CertificateIssued = "certificate_issued",
+        CertificateRead = "certificate_read",
+        CertificateRevoked = "certificate_revoked",
+        ApplicationMade = "application_made",
+        ApplicationRead = "application_read",
+        ApplicationIssued = "application_issued",
+        ApplicationCancelled = "application_cancelled",
+        TemporaryCardIssued = "temporary_card_issued",
+        TemporaryCardReturned = "temporary_card_returned",
+        CitizenRecordsRead = "citizen_records_read",
+        ReceiptVerified = "receipt_verified",
+        ContactErased = "contact_erased",
+    }
+);
+
+/// Something that is to be remembered: who (none: the operator, by the command line), what, and the record it was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    pub actor: Option<Actor>,
+    pub action: Action,
+    pub subject: Option<Uuid>,
+}
+
+impl Deed {
+    pub fn of(actor: Actor, action: Action, subject: Uuid) -> Self {
+        Self { actor: Some(actor), action, subject: Some(subject) }
+    }
+}

@@ -1,0 +1,1 @@
+//! Temporary identification certificates: purposes, times, and what a verification finds.

@@ -1,0 +1,1 @@
+//! Reports of misused cards: words, states and consuming transitions.

@@ -1,0 +1,52 @@
+//! What writes and their answers have in common: the `Idempotency-Key`, and answers that are remembered as text.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::AppState;
+use super::extract::{Caller, RequiredScope};
+use super::problem::{self, Problem};
+use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+
+/// The request's fingerprint if it carries an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+pub fn repeatable<S: RequiredScope>(
+    caller: &Caller<S>,
+    state: &AppState,
+    request: &HttpRequest,
+    operation: &str,
+    body: &[u8],
+) -> Result<Option<IdempotentRequest>, Problem> {
+    let mut all = request.headers().get_all("idempotency-key");
+    let Some(key) = all.next() else { return Ok(None) };
+    let key = key.as_bytes();
+    let is_plain = (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    if !is_plain || all.next().is_some() {
+        return Err(Problem::new(
+            problem::MALFORMED_REQUEST,
+            "Idempotency-Key must be one value of 1 to 255 visible ASCII characters",
+        ));
+    }
+    Ok(Some(state.writer.repeatable(caller.actor().client, operation, key, body)))
+}
+
+/// The answer to a write, the first or a repeated one.
+pub fn respond(answer: StoredAnswer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::CREATED);
+    let mut response = HttpResponse::build(status);
+    if !answer.location.is_empty() {
+        response.insert_header((LOCATION, answer.location));
+    }
+    response.content_type(ContentType::json()).body(answer.body)
+}
+
+/// 200 with an object.
+pub fn json(value: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(to_json(value))
+}
+
+/// An object as text.
+pub fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

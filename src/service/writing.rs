@@ -1,0 +1,186 @@
+//! How every write of the API goes, whatever it writes: a repetition gets the first answer; else the transaction takes its turn
+//! (until then a rotation may change the pepper), does its work, leaves its entry in the audit log, is committed, and, where it
+//! changed a listing, published before anybody is told.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::ServiceError;
+use crate::clock::Clock;
+use crate::crypto::digest::IdDigest;
+use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
+use crate::crypto::pepper::{Pepper, Peppers};
+use crate::crypto::{Keyring, random};
+use crate::domain::audit::Deed;
+use crate::registry::Registry;
+use crate::registry::RegistryError;
+use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
+use crate::store::reports::SealedNumber;
+use crate::store::{Store, StoreError, WriteTx};
+use crate::telemetry::Metrics;
+
+/// What services write with. One for all of a node.
+#[derive(Debug)]
+pub struct Writer {
+    pub clock: Clock,
+    pub keyring: Arc<Keyring>,
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// A write that was begun, or the answer that its first occurrence got.
+#[derive(Debug)]
+pub enum Begun {
+    Fresh(Box<Writing>),
+    Repeated(StoredAnswer),
+}
+
+/// A transaction that has its turn. What is looked up or stored by number is keyed by `peppers`.
+#[derive(Debug)]
+pub struct Writing {
+    pub tx: WriteTx,
+    pub peppers: Arc<Peppers>,
+    pub now_ms: i64,
+    repeatable: Option<IdempotentRequest>,
+}
+
+impl Writing {
+    /// An id for a new record.
+    pub fn new_id(&self) -> Uuid {
+        random::uuid_v7(self.now_ms)
+    }
+
+    /// The keys under which rows of a number may stand.
+    pub fn lookup_keys(&self, digest: &IdDigest) -> Vec<LookupKey> {
+        self.peppers.lookup_keys(digest).collect()
+    }
+}
+
+impl Writer {
+    /// Begins a write that may be a repetition.
+    pub async fn begin(&self, repeatable: Option<IdempotentRequest>) -> Result<Begun, ServiceError> {
+        if let (Some(request), Some(shared)) = (repeatable.as_ref(), self.registry.shared()) {
+            // An answer that Redis remembers is that of a published change: the store need not be asked.
+            if let Some(answer) = remembered(shared.recall(&self.registry.epoch(), request).await)? {
+                return Ok(Begun::Repeated(answer));
+            }
+        }
+        let mut tx = self.store.begin().await?;
+        if let Some(request) = repeatable.as_ref()
+            && let Some(answer) = remembered(tx.recall(request).await?)?
+        {
+            return Ok(Begun::Repeated(self.repeat(tx, answer).await?));
+        }
+        Ok(Begun::Fresh(Box::new(self.take_turn(tx, repeatable).await?)))
+    }
+
+    /// Begins a write that cannot be a repetition: a transition, which happens once by itself.
+    pub async fn begin_once(&self) -> Result<Writing, ServiceError> {
+        let tx = self.store.begin().await?;
+        self.take_turn(tx, None).await
+    }
+
+    async fn take_turn(&self, mut tx: WriteTx, repeatable: Option<IdempotentRequest>) -> Result<Writing, ServiceError> {
+        let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
+        Ok(Writing { tx, peppers, now_ms: self.clock.now_ms(), repeatable })
+    }
+
+    /// Ends a write: its entry in the audit log, the answer that a repetition will get, the commit. `published`: the sequence
+    /// of its last change of the feed, if it made one; then this returns when no check that starts anywhere misses it.
+    pub async fn finish(
+        &self,
+        writing: Writing,
+        deed: &Deed,
+        answer: Option<&StoredAnswer>,
+        published: Option<u64>,
+    ) -> Result<(), ServiceError> {
+        let Writing { mut tx, now_ms, repeatable, .. } = writing;
+        tx.record_deed(deed, now_ms).await?;
+        let remembered = repeatable.as_ref().zip(answer);
+        if let Some((request, answer)) = remembered {
+            tx.remember(request, answer, now_ms).await?;
+        }
+        let Some(sequence) = published else { return Ok(tx.commit().await?) };
+        let epoch = self.commit(tx, sequence).await?;
+        if let (Some((request, answer)), Some(shared)) = (remembered, self.registry.shared()) {
+            shared.remember(&epoch, request, answer);
+        }
+        Ok(())
+    }
+
+    /// Leaves an entry in the audit log for a read, before its answer goes out.
+    pub async fn note(&self, deed: &Deed) -> Result<(), ServiceError> {
+        let mut tx = self.store.begin().await?;
+        tx.record_deed(deed, self.clock.now_ms()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Reads by the keys of a number, again where a rotation overtook the read. `read` returns what the rows were keyed by.
+    pub async fn read_by_number<T>(
+        &self,
+        digest: &IdDigest,
+        read: impl AsyncFn(Vec<LookupKey>) -> Result<(KeyVersions, T), StoreError>,
+    ) -> Result<T, ServiceError> {
+        let mut versions = self.registry.key_versions();
+        for _ in 0..PEPPER_TRIES_MAX {
+            let keys = self.registry.peppers_for(versions).await?.lookup_keys(digest).collect();
+            let (stored, found) = read(keys).await?;
+            if versions.cover(stored) {
+                return Ok(found);
+            }
+            versions = stored;
+        }
+        Err(RegistryError::TooSlow.into())
+    }
+
+    /// The fingerprints by which a repetition of a request is known: keyed, for both key and body may hold a number.
+    pub fn repeatable(&self, client: Uuid, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
+        let fingerprints = self.keyring.fingerprints();
+        IdempotentRequest {
+            key: fingerprints.of("idempotency-key", &[client.as_bytes(), operation.as_bytes(), &[0], key]),
+            request: fingerprints.of("idempotent-request", &[body]),
+        }
+    }
+
+    /// The store remembers an answer from the commit on, perhaps before the change is published: its node may have died in
+    /// between, or still be waiting. So a repetition waits as the first request does.
+    async fn repeat(&self, mut tx: WriteTx, answer: StoredAnswer) -> Result<StoredAnswer, ServiceError> {
+        let sequence = tx.head().await?;
+        self.commit(tx, sequence).await?;
+        Ok(answer)
+    }
+
+    /// Returns the epoch that the change belongs to.
+    async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<String, ServiceError> {
+        let audience = tx.audience(self.registry.node()).await?;
+        tx.commit().await?;
+        self.registry.published(sequence, &audience).await?;
+        Ok(audience.epoch)
+    }
+}
+
+fn remembered(remembered: Remembered) -> Result<Option<StoredAnswer>, ServiceError> {
+    match remembered {
+        Remembered::Nothing => Ok(None),
+        Remembered::Answer(answer) => Ok(Some(answer)),
+        Remembered::OtherRequest => Err(ServiceError::IdempotencyKeyReused),
+    }
+}
+
+/// How a number is stored with a record: keyed for looking up, sealed for the rotation of that key.
+pub fn seal_number(
+    keyring: &Keyring,
+    pepper: &Pepper,
+    digest: &IdDigest,
+    record: Uuid,
+) -> Result<SealedNumber, ServiceError> {
+    Ok(SealedNumber {
+        lookup_key: pepper.lookup_key(digest),
+        key_version: pepper.version(),
+        sealed_digest: keyring.sealer().seal(record.as_bytes(), digest.expose())?,
+    })
+}

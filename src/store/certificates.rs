@@ -1,0 +1,1 @@
+//! Temporary identification certificates: what revokes and lists them.

@@ -1,0 +1,1 @@
+//! Cards that were handed in.

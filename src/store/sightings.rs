@@ -1,0 +1,1 @@
+//! Checks that found a listing, under the records that made it listed.
