@@ -21,6 +21,7 @@ mod checks;
 mod child;
 mod citizen;
 mod coherence;
+mod desk;
 mod drain;
 mod found_cards;
 mod helpers;

@@ -183,7 +183,14 @@ function show(result) {
   setStatus("");
   renderRows();
   if (answer?.receipt && byId("auto-save").checked) saveReceipt(result, t);
-  byId("answer-title").focus();
+  showAnswer();
+}
+
+// A phone shows the answer below the form: bring it up, and let a screen reader begin there.
+function showAnswer() {
+  byId("answer-title")?.focus({ preventScroll: true });
+  byId("result").scrollIntoView({ block: "nearest" });
+  if (byId("result").getBoundingClientRect().top < 0 || innerWidth < 960) byId("result").scrollIntoView();
 }
 
 function setStatus(key) {
@@ -197,7 +204,7 @@ function report_(at) {
     if (at !== check) return renderRows();
     setStatus("report_sent");
     renderRows();
-    byId("answer-title")?.focus();
+    showAnswer();
   };
   openReport(at, { session, site: byId("site").value, done });
 }

@@ -137,8 +137,6 @@ export default {
   today_empty: "None yet.",
   today_time: "Time",
   today_answer: "Answer",
-  today_reference: "Reference",
-  today_more: "More",
   reported_mark: "Misuse reported",
 
   receipt_title: "lostcard receipt: evidence that a card was checked",

@@ -36,18 +36,21 @@ export function wordsOf(check) {
   return words;
 }
 
+/** A date as the card prints it. */
+const printed = (date) => date?.replaceAll("-", ".");
+
 /** The head of an answer: shape, words, one sentence. */
 export function head(check) {
   const { look, title, lead } = wordsOf(check);
   const heading = make("h3", { id: "answer-title", tabIndex: -1 }, t(title));
-  const text = make("div", {}, heading, make("p", {}, t(lead, { date: check.validFrom })));
+  const text = make("div", {}, heading, make("p", {}, t(lead, { date: printed(check.validFrom) })));
   return make("div", { className: `verdict ${look}` }, icon(look), text);
 }
 
 /** What to do and what not. */
 export function advice(check) {
   const { base, doing } = wordsOf(check);
-  const lines = (key) => t(key, { date: check.validFrom }).split("\n");
+  const lines = (key) => t(key, { date: printed(check.validFrom) }).split("\n");
   const list = (title, className, items) =>
     make("div", { className }, make("h4", {}, t(title)), make("ul", {}, items.map((item) => make("li", {}, item))));
   const donts = [...lines(`${base}_dont`), t("never_keep")];
@@ -59,8 +62,8 @@ export function facts(check) {
   const { answer, validFrom, reference } = check;
   const pairs = [
     ["checked_at", localTime(answer.as_of)],
-    ["card_from", validFrom ?? t("not_given")],
-    answer.listing ? ["listed_since", answer.listing.since] : null,
+    ["card_from", printed(validFrom) ?? t("not_given")],
+    answer.listing ? ["listed_since", printed(answer.listing.since)] : null,
     reference ? ["reference", reference] : null,
     ["check_id", answer.check_id],
   ];
@@ -85,20 +88,17 @@ export function slip(check) {
   ];
 }
 
-/** Today's checks, the latest first. `more` gives a row's buttons. */
+/** Today's checks, the latest first. `more` gives a row's button. */
 export function table(rows, more) {
   if (rows.length === 0) return make("p", { className: "hint" }, t("today_empty"));
-  const columns = ["today_time", "today_answer", "today_reference", "today_more"];
-  const titles = columns.map((key) => make("th", { scope: "col" }, t(key)));
+  const titles = ["today_time", "today_answer"].map((key) => make("th", { scope: "col" }, t(key)));
   const body = rows.map((row) => {
     const { look, title } = wordsOf(row);
-    const mark = row.reported ? make("em", {}, t("reported_mark")) : null;
-    const cells = [
-      make("time", { dateTime: row.at }, localTime(row.at, { timeStyle: "short" })),
-      make("span", { className: `word ${look}` }, icon(look), make("span", {}, t(title))),
-      row.reference,
-    ];
-    return make("tr", {}, cells.map((cell) => make("td", {}, cell)), make("td", {}, mark, more(row)));
+    const notes = [row.reference, row.reported ? t("reported_mark") : ""].filter(Boolean).join(" · ");
+    const told = make("div", {}, make("span", {}, t(title)), notes ? make("small", {}, notes) : null);
+    const time = make("time", { dateTime: row.at }, localTime(row.at, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
+    const answer = make("div", { className: `word ${look}` }, icon(look), told, more(row));
+    return make("tr", {}, make("td", {}, time), make("td", {}, answer));
   });
   return make("table", {}, make("thead", {}, make("tr", {}, titles)), make("tbody", {}, body));
 }

@@ -137,8 +137,6 @@ export default {
   today_empty: "还没有。",
   today_time: "时间",
   today_answer: "结果",
-  today_reference: "备注号",
-  today_more: "更多",
   reported_mark: "已举报",
 
   receipt_title: "lostcard 回执：已核查证件的凭证",
