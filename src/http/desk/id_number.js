@@ -43,7 +43,9 @@ export function progress(text, today = todayInChina()) {
     return error ? { error } : { complete: true };
   }
   const error = /^\d*$/.test(text) ? wrongPart(text, today) : "wrong_character";
-  return error ? { error } : { missing: 18 - text.length };
+  if (!error) return { missing: 18 - text.length };
+  // A number of the old form has its date elsewhere, so that its fifteenth digit looks wrong.
+  return { error: text.length === 15 && error !== "wrong_character" ? "fifteen_digits" : error };
 }
 
 // Province and birth date, as far as they are there. Numbers of foreign permanent residents begin with 9 and are not judged.
