@@ -44,8 +44,8 @@ class Desk:
         self.page.on("request", lambda request: self.sent.append((request.method, request.url, request.post_data or "")))
         self.page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
-        self.page.goto((url or self.node.url) + "/desk")
-        self.page.wait_for_selector("#loading", state="hidden")
+        assert self.page.goto((url or self.node.url) + "/desk").status == 200
+        self.page.wait_for_selector("#entry:visible")
         return self.page
 
     def sign_in(self, **options):

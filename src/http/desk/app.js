@@ -188,9 +188,10 @@ function show(result) {
 
 // A phone shows the answer below the form: bring it up, and let a screen reader begin there.
 function showAnswer() {
+  if (!check || !shown) return;
   byId("answer-title")?.focus({ preventScroll: true });
-  byId("result").scrollIntoView({ block: "nearest" });
-  if (byId("result").getBoundingClientRect().top < 0 || innerWidth < 960) byId("result").scrollIntoView();
+  const { top, bottom } = document.querySelector("#answer .verdict").getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) byId("result").scrollIntoView();
 }
 
 function setStatus(key) {
