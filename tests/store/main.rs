@@ -77,6 +77,10 @@ macro_rules! contract {
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
+            misuse_reports::a_misuse_report_is_read_as_written
+            misuse_reports::a_resolution_is_stored_with_its_note
+            misuse_reports::misuse_reports_are_listed_behind_one_of_them
+            misuse_reports::a_misuse_report_under_another_pepper_is_refused
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands
