@@ -123,7 +123,7 @@ impl MisuseReports {
     /// report, and the audit log tells so.
     pub async fn list(&self, actor: Actor, state: MisuseState, after: Option<Uuid>) -> Result<Page, ServiceError> {
         let rows_max = PAGE_REPORTS_MAX + 1;
-        let found = self.writer.store.list_misuse_reports(state, after, rows_max as i64).await?;
+        let found = self.writer.store.list_misuse_reports(state, after, rows_max).await?;
         let deed = Deed { actor: Some(actor), action: Action::MisuseReportsListed, subject: None };
         self.writer.note(&deed).await?;
         let has_more = found.len() == rows_max;

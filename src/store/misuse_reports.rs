@@ -39,7 +39,7 @@ impl Store {
         &self,
         state: MisuseState,
         after: Option<Uuid>,
-        rows_max: i64,
+        rows_max: usize,
     ) -> Result<Vec<StoredMisuseReport>, StoreError> {
         let text =
             format!("{COLUMNS} WHERE state = $1 AND misuse_report_id > $2 ORDER BY misuse_report_id LIMIT {rows_max}");

@@ -42,7 +42,7 @@ async fn insert(store: &Store, new: &StoredMisuseReport) {
     .await;
 }
 
-async fn list(store: &Store, state: MisuseState, after: Option<Uuid>, rows_max: i64) -> Vec<StoredMisuseReport> {
+async fn list(store: &Store, state: MisuseState, after: Option<Uuid>, rows_max: usize) -> Vec<StoredMisuseReport> {
     store.list_misuse_reports(state, after, rows_max).await.unwrap()
 }
 
