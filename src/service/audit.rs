@@ -337,13 +337,17 @@ mod tests {
 
         fn verify(&self, lines: &[String], previous: Option<&[String]>) -> Result<Verified, String> {
             let keys = [self.key.public().clone()];
-            let read = |lines: &[String]| lines.iter().cloned().map(Ok);
             let verify = || {
-                let behind = begins_behind(read(lines), &keys)?;
-                let earlier = previous.map(|lines| verify_earlier(read(lines), &keys, behind)).transpose()?;
-                verify_export(read(lines), &keys, behind, earlier.as_ref())
+                let behind = begins_behind(Self::read(lines), &keys)?;
+                let earlier = previous.map(|lines| verify_earlier(Self::read(lines), &keys, behind)).transpose()?;
+                verify_export(Self::read(lines), &keys, behind, earlier.as_ref())
             };
             verify().map_err(|error: AuditError| error.to_string())
+        }
+
+        /// Lines as a file gives them.
+        fn read(lines: &[String]) -> impl Iterator<Item = io::Result<String>> {
+            lines.iter().cloned().map(Ok)
         }
 
         #[track_caller]
