@@ -83,13 +83,11 @@ async fn perform<'a>(app: &'a TestApp, there: &There, method: &str, path: &str) 
         "/v1/receipts/verify" => (&app.hotel, json!({"receipt": there.receipt})),
         "/v1/loss-reports" => (&app.police, report_of(&random_number(), None)),
         "/v1/loss-reports/search" => (&app.police, json!({"id_number": there.number})),
-        "/v1/loss-reports/{report_id}" => (&app.police, Value::Null),
         "/v1/loss-reports/{report_id}/withdrawal" => (&app.police, closing),
         "/v1/replacements" => {
             (&app.police, json!({"id_number": random_number(), "card_valid_from": "2026-11-01", "office": "110105-03"}))
         }
         "/v1/misuse-reports" if method == "post" => (&app.hotel, misuse_of(app, &there.number)),
-        "/v1/misuse-reports" | "/v1/misuse-reports/{misuse_report_id}" => (&app.police, Value::Null),
         "/v1/misuse-reports/{misuse_report_id}/resolution" => {
             (&app.police, json!({"office": "110105-03", "outcome": "confirmed"}))
         }
@@ -97,7 +95,8 @@ async fn perform<'a>(app: &'a TestApp, there: &There, method: &str, path: &str) 
             app.token_for(&app.hotel).await;
             return (&app.hotel, app.get("", "/health/live").await);
         }
-        _ if !path.starts_with("/v1/") => (&app.hotel, Value::Null),
+        // What is read without a body, is read by a registrar.
+        _ if method == "get" => (&app.police, Value::Null),
         _ => panic!("{method} {path}: say here how it is done"),
     };
     let answer = match method {
