@@ -37,7 +37,9 @@ async fn all(store: &Store) -> Vec<Entry> {
 
 fn follow(entries: &[Entry]) -> u64 {
     let mut end = End::BEGINNING;
-    entries.iter().for_each(|entry| end.follow(entry).unwrap());
+    for entry in entries {
+        end.follow(entry).unwrap();
+    }
     end.sequence
 }
 
