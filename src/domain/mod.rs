@@ -59,7 +59,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, verdict};
+    use super::{client, is_code, misuse, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -86,6 +86,9 @@ mod tests {
             verdict::Advice = ["proceed", "refuse_and_report", "confirm_card"],
             verdict::ListingKind = ["reported", "superseded"],
             verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
+            misuse::MisuseKind = ["impersonation", "altered_card", "forged_card", "refused_to_show"],
+            misuse::MisuseState = ["open", "resolved"],
+            misuse::MisuseOutcome = ["confirmed", "unfounded", "handed_over"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
         );

@@ -245,7 +245,7 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
 }
 
 impl Fields {
-    fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
+    pub(super) fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
         let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : - without a run of 15 digits or more";
         text.and_then(|text| self.take(pointer, Label::parse(text), "malformed_label", detail))
     }

@@ -23,7 +23,7 @@ use super::boundary::Exchange;
 use super::fields::Object;
 use super::problem::{self, Problem};
 use crate::access::Principal;
-use crate::domain::client::{Actor, Scope};
+use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::limits::{Refused, Standing};
 use crate::service::fields::describe_json;
 
@@ -146,6 +146,16 @@ impl<S: RequiredScope> Caller<S> {
     /// Who calls, for services and the audit log.
     pub fn actor(&self) -> Actor {
         Actor { organization: self.organization_id(), client: self.principal.client.client_id }
+    }
+
+    /// Whether the token carries a scope, where an operation takes one of several.
+    pub fn has_scope(&self, scope: Scope) -> bool {
+        self.principal.scopes.contains(scope)
+    }
+
+    /// Whether this is a registrar: the organization's kind, and the scope. Registrars see what concerns all of them.
+    pub fn is_registrar(&self) -> bool {
+        self.has_scope(Scope::Registry) && self.principal.client.organization_kind == OrganizationKind::Registrar
     }
 
     /// The id of the request, for problems inside a batch.

@@ -141,6 +141,10 @@ operations! {
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
     post "/v1/replacements" => replacements::create;
+    post "/v1/misuse-reports" => misuse_reports::create;
+    get "/v1/misuse-reports" => misuse_reports::list;
+    get "/v1/misuse-reports/{misuse_report_id}" => misuse_reports::read;
+    post "/v1/misuse-reports/{misuse_report_id}/resolution" => misuse_reports::resolve;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
@@ -149,18 +153,29 @@ operations! {
     get "/problems/{code}" => pages::problem_page;
 }
 
-/// A path that takes one method, and HEAD where that is GET (RFC 9110, 9.1); any other is 405 with what it takes (15.5.6).
-fn resource<F, Args>(method: &str, path: &str, handler: F) -> Resource
+/// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
+/// left to it; any other is 405 with all that the path takes (15.5.6).
+fn resource<F, Args>(method: &str, path: &'static str, handler: F) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let (methods, allowed): (&[Method], _) =
-        if method == "get" { (&[Method::GET, Method::HEAD], "GET, HEAD") } else { (&[Method::POST], "POST") };
-    let takes = fn_guard(move |context| methods.contains(&context.head().method));
-    let refuse = move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish());
-    web::resource(path).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
+    let own = methods(method);
+    let of_others = ROUTES.iter().filter(|(other, of)| *of == path && *other != method);
+    let others: Vec<_> = of_others.flat_map(|(other, _)| methods(other)).collect();
+    let mut names: Vec<_> = own.iter().chain(others.iter().copied()).map(Method::as_str).collect();
+    names.sort_unstable();
+    let allowed = names.join(", ");
+    let takes = fn_guard(move |context| own.contains(&context.head().method));
+    let is_for_this = fn_guard(move |context| !others.contains(&&context.head().method));
+    let refuse =
+        move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.as_str())).finish());
+    web::resource(path).guard(is_for_this).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
+}
+
+fn methods(method: &str) -> &'static [Method] {
+    if method == "get" { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
 }
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.

@@ -43,6 +43,8 @@ kinds! {
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
         "Ask the operator to give your client the scope that the operation names, then get a new token.";
+    REGISTRARS_ONLY = "registrars_only", FORBIDDEN, "Only a registrar may do this",
+        "The operation is for organizations of the kind `registrar` with the scope `registry`. Ask the operator how your organization is registered.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
         "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
@@ -186,6 +188,10 @@ impl Problem {
             Self::new(INSUFFICIENT_SCOPE, "the token does not carry a scope that this operation asks for");
         problem.0.challenge = Some(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#));
         problem
+    }
+
+    pub fn registrars_only() -> Self {
+        Self::new(REGISTRARS_ONLY, "the organization of this client is no registrar")
     }
 
     pub fn not_found() -> Self {

@@ -7,6 +7,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::client::Scope;
+use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
 
@@ -51,6 +52,11 @@ word_schemas! {
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
+    closed MisuseKindName(MisuseKind), "What was done with the card.";
+    closed MisuseOutcomeName(MisuseOutcome), "What a registrar found.";
+    open MisuseKindCode(MisuseKind), "What was done with the card.";
+    open MisuseStateCode(MisuseState), "Whether a registrar has resolved the report.";
+    open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";

@@ -5,6 +5,7 @@
 pub mod acceptance;
 pub mod alerts;
 pub mod applications;
+pub mod audit;
 pub mod certificates;
 pub mod checks;
 pub mod citizen;

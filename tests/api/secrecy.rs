@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use lostcard::clock::{Clock, Rfc3339};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ use crate::raw;
 const ISSUER: &str = "http://lostcard.test";
 const IMPORTED: usize = 5;
 const PHONE: &str = "+86 139-2468-0135";
+/// Of narratives and notes, which hold a number besides.
+const STORY: &str = "younger than the holder";
 
 /// The binary, one client that may do everything, and all that was sent or refused.
 struct Scenario {
@@ -101,6 +104,7 @@ impl Scenario {
             let replacement = json!({"id_number": number, "card_valid_from": "2020-05-01", "office": "110105-03"});
             self.post(201, "/v1/replacements", &replacement).await;
         }
+        self.misuse().await;
         for n in 0..IMPORTED {
             let number = self.numbers[n].clone();
             let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
@@ -110,6 +114,37 @@ impl Scenario {
         self.post(200, "/v1/checks/batch", &json!({ "checks": checks })).await;
         for number in self.numbers.clone() {
             self.post(200, "/v1/checks", &check_of(&number, None)).await;
+        }
+    }
+
+    /// Misuse told, read, listed and resolved. Whoever writes in their own words writes down the number.
+    async fn misuse(&mut self) {
+        for _ in 0..3 {
+            let number = self.number();
+            let now = Clock::System.now_ms();
+            let story = format!("Showed {number} of {}, {STORY}", digest_of(&number));
+            let misuse = json!({
+                "id_number": number, "kind": "impersonation", "observed_at": Rfc3339::of(now).as_str(), "narrative": story,
+            });
+            let body = misuse.to_string();
+            let told = self.send(201, "POST", "/v1/misuse-reports", &[("Idempotency-Key", &number)], &body).await;
+            assert!(!told.text.contains(&number), "the answer is kept");
+            let again = self.send(201, "POST", "/v1/misuse-reports", &[("Idempotency-Key", &number)], &body).await;
+            assert_eq!(again.text, told.text);
+            let path = told.header("location").to_owned();
+            let read = self.send(200, "GET", &path, &[], "").await.json();
+            assert_eq!(read["narrative"], story.as_str(), "who may read it reads it");
+            self.send(200, "GET", "/v1/misuse-reports?state=open", &[], "").await;
+            self.send(400, "GET", &format!("/v1/misuse-reports?cursor={number}"), &[], "").await;
+            self.send(400, "GET", &format!("/v1/misuse-reports?{number}=open"), &[], "").await;
+            let resolution = json!({"office": "110105-03", "outcome": "confirmed", "note": story});
+            self.post(200, &format!("{path}/resolution"), &resolution).await;
+            self.post(409, &format!("{path}/resolution"), &resolution).await;
+            for member in ["kind", "check_id", "observed_at", "site", number.as_str()] {
+                let status = if member == number { 400 } else { 422 };
+                self.post(status, "/v1/misuse-reports", &with(misuse.clone(), member, number.clone())).await;
+            }
+            self.post(422, "/v1/misuse-reports", &with(misuse, "narrative", format!("{number}\u{0}{STORY}"))).await;
         }
     }
 
@@ -236,6 +271,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     let metrics = raw::exchange(scenario.server.metrics_address, &request).await.unwrap().text;
     let while_serving = database_files(&data);
     assert!(is_postgres() || data.join("lostcard.db-wal").exists(), "the log of the database is searched too");
+    let exported = child::run(&data, &["audit", "export"]).stdout;
     let log = scenario.server.log();
     let errors = format!("{:?}", scenario.errors);
     let saved = data.join("snapshot/filter");
@@ -251,14 +287,16 @@ async fn no_number_and_no_digest_is_found_anywhere() {
         ("the log", log.into_bytes()),
         ("the metrics", metrics.into_bytes()),
         ("an error", errors.into_bytes()),
+        ("the exported audit log", exported),
     ];
     for (place, text) in &places {
         assert_absent(place, text, &numbers);
         assert!(!holds(text, PHONE.as_bytes()) && !holds(text, b"139-2468"), "{place} holds a contact");
+        assert!(!holds(text, STORY.as_bytes()), "{place} holds a narrative");
         assert!(!holds(text, token.as_bytes()), "{place} holds a token");
     }
     // The search finds what is there: each place was written, and read where it was written.
-    let [database, closed, filter, redis, log, metrics, errors] = places.map(|(_, text)| text);
+    let [database, closed, filter, redis, log, metrics, errors, exported] = places.map(|(_, text)| text);
     assert!(holds(&database, client_id.as_bytes()) && holds(&closed, client_id.as_bytes()));
     assert!(holds(&filter, b"lostcard filter"));
     assert!(
@@ -266,6 +304,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
             || [&b":listing:"[..], b":answer:", b";reported;"].iter().all(|part| holds(&redis, part))
     );
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
+    assert!(holds(&exported, b"misuse_resolved") && holds(&exported, client_id.to_string().as_bytes()));
     assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
 }
 

@@ -77,6 +77,15 @@ macro_rules! contract {
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
+            misuse_reports::a_misuse_report_is_read_as_written
+            misuse_reports::a_resolution_is_stored_with_its_note
+            misuse_reports::misuse_reports_are_listed_behind_one_of_them
+            misuse_reports::a_misuse_report_under_another_pepper_is_refused
+            audit::entries_are_read_as_they_were_written
+            audit::a_long_log_comes_in_pages
+            audit::concurrent_writers_make_one_chain
+            audit::a_transaction_that_is_dropped_leaves_no_entry
+            audit::the_database_refuses_to_change_or_remove_an_entry
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands

@@ -118,7 +118,8 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
     // command has exited, each of them has read the new reports or asks the store.
     tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
     let rejected = rejected.load(Ordering::Relaxed);
-    summarize(&args, stored, rejected, already_stored.load(Ordering::Relaxed), ns);
+    let import_id = writer::import_id(&fingerprint);
+    summarize(&args, import_id, [stored, rejected, already_stored.load(Ordering::Relaxed)], ns);
     if args.strict && rejected > 0 {
         bail!("{rejected} records were rejected: see {}", rejects_path.display());
     }
@@ -199,15 +200,16 @@ impl ImportArgs {
     }
 }
 
-fn summarize(args: &ImportArgs, stored: u64, rejected: u64, already_stored: u64, ns: u64) {
+fn summarize(args: &ImportArgs, import_id: Uuid, [stored, rejected, already_stored]: [u64; 3], ns: u64) {
     let ms = (ns / 1_000_000).max(1);
     let reports_per_second = stored * 1000 / ms;
     let value = json!({
-        "stored": stored, "rejected": rejected, "already_stored": already_stored,
+        "import_id": import_id, "stored": stored, "rejected": rejected, "already_stored": already_stored,
         "seconds": serde_json::Number::from_f64(Duration::from_millis(ms).as_secs_f64()),
         "reports_per_second": reports_per_second,
     });
     let lines = [
+        format!("import          {import_id}"),
         format!("stored          {stored}"),
         format!("rejected        {rejected}"),
         format!("already stored  {already_stored}"),
