@@ -132,9 +132,6 @@ def misuse_is_reported_in_two_clicks(desk):
         taken.append((route.request.headers.get("idempotency-key"), route.request.post_data_json))
         if len(taken) == 1:
             return route.abort()
-        # Only for a node that does not have the path yet.
-        if os.environ.get("LOSTCARD_DESK_NO_MISUSE"):
-            return route.fulfill(status=201, json={"misuse_report_id": "0", "state": "open"})
         return route.continue_()
 
     page.route("**/v1/misuse-reports", answer)
