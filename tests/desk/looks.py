@@ -140,7 +140,33 @@ def policy_holds_and_the_page_is_light(desk):
     desk.sent[:] = [entry for entry in desk.sent if "elsewhere.example" not in entry[1]]
 
 
+def slow_link_is_enough(desk):
+    """160 kbit/s and half a second there and back, as on the edge of a mobile network."""
+    context = desk.browser.new_context(locale="zh-CN")
+    desk.contexts.append(context)
+    page = context.new_page()
+    link = context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 500, "downloadThroughput": 20_000, "uploadThroughput": 10_000}
+    link.send("Network.enable")
+    link.send("Network.emulateNetworkConditions", slow)
+    page.goto(desk.node.url + "/desk", wait_until="commit")
+    page.wait_for_selector("#entry:visible", timeout=8000)
+    link.send("Network.emulateNetworkConditions", slow | {"latency": 4600})
+    page.fill("#client-id", desk.node.hotel[0])
+    page.fill("#client-secret", desk.node.hotel[1])
+    page.click("#enter")
+    expect(page.locator("#enter")).to_have_text("正在登录…")
+    page.wait_for_selector("#number:visible", timeout=15_000)
+    page.fill("#number", desk.node.listed[0])
+    page.press("#number", "Enter")
+    expect(page.locator("#status")).to_contain_text("正在查询")
+    expect(page.locator("#status")).to_contain_text("仍在查询", timeout=6000)
+    page.wait_for_selector("#answer .verdict.number_listed", timeout=15_000)
+    desk.page, desk.sent, desk.console = page, [], []
+    page.evaluate("window.violations = []")
+
+
 CASES = [
     every_state_has_no_violation_fits_and_is_pictured, larger_text_fits, both_languages_are_whole,
-    language_changes_at_once_and_is_not_stored, verdict_is_told_to_screen_readers, policy_holds_and_the_page_is_light,
+    language_changes_at_once_and_is_not_stored, verdict_is_told_to_screen_readers, policy_holds_and_the_page_is_light, slow_link_is_enough,
 ]
