@@ -28,6 +28,8 @@ class Desk:
 
     def __exit__(self, *_):
         for context in self.contexts:
+            for page in context.pages:
+                page.unroute_all(behavior="ignoreErrors")
             context.close()
 
     def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False):

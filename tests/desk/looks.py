@@ -44,9 +44,9 @@ def states(desk):
 
 
 def every_state_has_no_violation_fits_and_is_pictured(desk):
-    # Pictures go to docs/images where LOSTCARD_SCREENSHOTS=overwrite, else to the target folder: they differ by the time of day.
+    # Pictures go to docs/images where SCREENSHOTS=overwrite, else to the target folder: they differ by the time of day.
     target = Path(os.environ.get("CARGO_TARGET_DIR", "target"), "desk-images")
-    folder = IMAGES if os.environ.get("LOSTCARD_SCREENSHOTS") == "overwrite" else target
+    folder = IMAGES if os.environ.get("SCREENSHOTS") == "overwrite" else target
     folder.mkdir(parents=True, exist_ok=True)
     for device, width, height, locale, scheme in [
         ("desktop", 1280, 860, "en-GB", "light"), ("phone", 390, 844, "zh-CN", "light"),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,9 +15,9 @@ class Node:
 
     def __init__(self, binary):
         self.process = None
-        self.url = os.environ.get("LOSTCARD_DESK_URL")
+        self.url = os.environ.get("DESK_URL")
         if self.url:
-            tour = Path(os.environ["LOSTCARD_DESK_TOUR"]).read_text()
+            tour = Path(os.environ["DESK_TOUR"]).read_text()
         else:
             tour = self._start(binary)
         client = re.search(r"HOTEL=.*?-u ([^:\s]+):(\S+)", tour)
@@ -27,7 +28,8 @@ class Node:
 
     def _start(self, binary):
         command = [binary, "serve", "--demo", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         lines = []
         for line in self.process.stdout:
             lines.append(line)
@@ -36,7 +38,8 @@ class Node:
         tour = "".join(lines)
         found = re.search(r"API reference: (http://\S+?)/docs/", tour)
         if not found:
-            raise SystemExit(f"{binary} did not start a demo: {tour}")
+            log.seek(0)
+            raise SystemExit(f"{binary} did not start a demo: {tour}{log.read()}")
         self.url = found.group(1)
         return tour
 

@@ -145,5 +145,4 @@ export default {
   receipt_means: "It proves what the service answered and when. “not_listed” never means that the card is valid.",
   receipt_verify: "To verify, put the text after “receipt:” into receipt.txt and the number into number.txt, then:",
   receipt_verify_online: "Or send receipt, receipt_salt and id_number to POST /v1/receipts/verify.",
-  receipt_by_hand: "ID number (write by hand)",
 };

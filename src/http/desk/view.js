@@ -71,17 +71,15 @@ export function facts(check) {
   return make("dl", { className: "facts" }, terms);
 }
 
-/** The receipt as it is printed; the number is written by hand. */
+/** The receipt as it is printed. */
 export function slip(check) {
   const { answer } = check;
-  const blank = make("p", { className: "blank" }, t("receipt_by_hand"));
   const pre = (name) => make("p", { className: "long" }, make("b", {}, `${name}: `), answer[name]);
   const told = instructions(t).map((line) => make("p", { className: line.startsWith("  ") ? "long" : "" }, line.trim()));
   return [
     make("h2", {}, t("receipt_title")),
     make("p", {}, `${location.origin} · ${t(wordsOf(check).title)} (${answer.verdict})`),
     facts(check),
-    blank,
     pre("receipt"),
     pre("receipt_salt"),
     ...told,

@@ -145,5 +145,4 @@ export default {
   receipt_means: "本回执证明服务何时作了何种答复。“not_listed”绝不表示证件有效。",
   receipt_verify: "验证方法：把“receipt:”后的文字存为 receipt.txt，号码存为 number.txt，然后运行：",
   receipt_verify_online: "或将 receipt、receipt_salt 和 id_number 发送到 POST /v1/receipts/verify。",
-  receipt_by_hand: "公民身份号码（手写）",
 };
