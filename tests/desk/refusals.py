@@ -1,10 +1,11 @@
 """When there is no answer, the page says so: never a verdict, never an old one. The network is intercepted for what a healthy node
 does not do."""
 
+import contextlib
 import functools
 import json
 
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 from harness import digest
 
@@ -104,13 +105,15 @@ def no_network_is_told(desk):
 
 def silence_ends_in_no_answer(desk):
     page, node = desk.sign_in(clock=True), desk.node
-    hold(desk)
+    held = hold(desk)
     desk.ask(*node.listed, wait=False)
     expect(page.locator("#status")).to_contain_text("Asking")
     page.clock.run_for(5_000)
     assert "Still asking" in page.inner_text("#status")
     page.clock.run_for(16_000)
     no_answer(desk, "did not answer in time")
+    with contextlib.suppress(Error):
+        held[0].abort()
 
 
 def late_answer_is_not_shown_for_the_next_card(desk):
