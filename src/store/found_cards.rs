@@ -205,10 +205,11 @@ impl WriteTx {
         let mut matched = 0;
         for keys in keys.chunks(KEYS_MAX) {
             let places: Vec<_> = (1..=keys.len()).map(|n| self.dialect.place(n)).collect();
+            // SQLite knows nothing of the card where it orders, so that the rank is a column.
             let text = format!(
-                "UPDATE found_cards SET matched_report_id = (SELECT r.report_id {CANDIDATES} \
-                 ORDER BY CASE WHEN r.card_valid_from = found_cards.card_valid_from THEN 0 ELSE 1 END, r.reported_at DESC, \
-                 r.report_id DESC LIMIT 1) \
+                "UPDATE found_cards SET matched_report_id = (SELECT c.report_id FROM (SELECT r.report_id, r.reported_at, \
+                 CASE WHEN r.card_valid_from = found_cards.card_valid_from THEN 0 ELSE 1 END AS place {CANDIDATES}) c \
+                 ORDER BY c.place, c.reported_at DESC, c.report_id DESC LIMIT 1) \
                  WHERE {UNMATCHED} AND EXISTS (SELECT 1 {CANDIDATES}) AND found_cards.lookup_key IN ({})",
                 places.join(",")
             );
