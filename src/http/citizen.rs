@@ -293,3 +293,42 @@ impl CitizenCertificate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::client::{OrganizationKind, RegionCode};
+    use crate::domain::verdict::Purpose;
+
+    #[test]
+    fn a_sighting_tells_kind_and_region_of_the_organization_and_no_more() {
+        let sighting = AnonymousSighting {
+            organization_kind: OrganizationKind::Certifying,
+            region: RegionCode::parse("310104").unwrap(),
+            purpose: Purpose::Lodging,
+            seen_at_ms: 0,
+        };
+        let certificate = PersonCertificate {
+            certificate_id: Uuid::nil(),
+            purpose: "rail".to_owned(),
+            issued_at_ms: 0,
+            expires_at_ms: 1,
+            is_revoked: true,
+        };
+        let records =
+            PersonRecords { sightings: vec![sighting], certificates: vec![certificate], ..PersonRecords::default() };
+        let told = serde_json::to_value(CitizenRecords::of(&records)).unwrap();
+        let at = "1970-01-01T00:00:00.000Z";
+        assert_eq!(
+            told["sightings"],
+            json!([{"organization_kind": "certifying", "region": "310104", "purpose": "lodging", "seen_at": at}])
+        );
+        assert_eq!(
+            told["certificates"],
+            json!([{"certificate_id": Uuid::nil(), "purpose": "rail", "issued_at": at,
+                "expires_at": "1970-01-01T00:00:00.001Z", "revoked": true}])
+        );
+    }
+}

@@ -3,6 +3,7 @@
 
 use lostcard::service::rotation::Rotation;
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection, Row};
 
 use crate::bodies::{random_number, report_of, with};
 use crate::child;
@@ -316,6 +317,55 @@ async fn wrong_values_of_a_found_card_are_refused_by_pointer_and_code() {
         assert_eq!(answer.field_errors(), [(pointer.to_owned(), code.to_owned())]);
     }
     assert_eq!(read(&app, &card).await["state"], "held");
+}
+
+/// What the audit log tells that was done, from the first entry.
+async fn deeds(app: &TestApp) -> Vec<String> {
+    sqlx::any::install_default_drivers();
+    let embedded = || format!("sqlite:{}", app.config.data.join("lostcard.db").display());
+    let url = app.config.database_url.clone().unwrap_or_else(embedded);
+    let mut connection = AnyConnection::connect(&url).await.unwrap();
+    let rows = sqlx::query("SELECT action FROM audit ORDER BY seq").fetch_all(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    rows.iter().map(|row| row.try_get("action").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_read_and_write_leaves_its_deed() {
+    let app = TestApp::spawn().await;
+    let portal = app.add_client("citizen", None).await;
+    let number = random_number();
+    let online = json!({"id_number": number, "card_valid_from": LOST, "reason": "lost"});
+    let report = app.post(&portal.token, "/v1/citizen/loss-reports", &online).await.json();
+    let withdrawal = format!("/v1/citizen/loss-reports/{}/withdrawal", report["report_id"].as_str().unwrap());
+    let taken = json!({"id_number": number, "reason": "found"});
+    assert_eq!(app.post(&portal.token, &withdrawal, &taken).await.status, 200);
+    app.report_lost(&number, Some(LOST)).await;
+    let cards = [Some(LOST), None, Some("2010-01-01")].map(|from| register(&app, &number, from));
+    let [first, second, third] = futures_util::future::join_all(cards).await.try_into().unwrap();
+    assert_eq!(transfer(&app, &second).await.status, 200);
+    assert_eq!(hand_back(&app, &first).await.status, 200);
+    app.replace(&number, NEW).await;
+    conflict(&hand_back(&app, &third).await, "must be destroyed");
+    assert_eq!(destroy(&app, &third).await.status, 200);
+    read(&app, &third).await;
+    app.post(&portal.token, "/v1/citizen/records", &json!({ "id_number": number })).await;
+    let expected = [
+        "report_filed",
+        "report_withdrawn",
+        "report_filed",
+        "found_card_registered",
+        "found_card_registered",
+        "found_card_registered",
+        "found_card_transferred",
+        "report_withdrawn",
+        "found_card_returned",
+        "replacement_recorded",
+        "found_card_destroyed",
+        "found_card_read",
+        "citizen_records_read",
+    ];
+    assert_eq!(deeds(&app).await, expected, "a refusal leaves none");
 }
 
 /// Imports reports of these numbers.
