@@ -58,6 +58,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
     use super::{client, is_code, misuse, verdict};
 
@@ -82,6 +83,8 @@ mod tests {
             Channel = ["station", "hall", "online"],
             WithdrawalReason = ["found", "mistaken"],
             ReportState = ["active", "withdrawn", "replaced"],
+            FoundCardState = ["held", "returned", "destroyed", "transferred"],
+            HolderVerification = ["fingerprint", "face", "document"],
             verdict::Verdict = ["not_listed", "card_listed", "other_card_listed", "number_listed"],
             verdict::Advice = ["proceed", "refuse_and_report", "confirm_card"],
             verdict::ListingKind = ["reported", "superseded"],

@@ -139,6 +139,11 @@ impl OfficeCode {
         is_code(text, 32, |byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| Self(text.to_owned()))
     }
 
+    /// The office of what a citizen does through a portal.
+    pub fn online() -> Self {
+        Self("online".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -271,6 +276,7 @@ mod tests {
 
     #[test]
     fn codes_and_labels_are_short_plain_and_carry_no_number() {
+        assert_eq!(OfficeCode::parse(OfficeCode::online().as_str()), Some(OfficeCode::online()));
         let (max_office, max_label) = ("a".repeat(32), "a".repeat(64));
         let (long_office, long_label) = ("a".repeat(33), "a".repeat(65));
         for (text, office, label) in [

@@ -144,6 +144,14 @@ operations! {
     get "/v1/misuse-reports" => misuse_reports::list;
     get "/v1/misuse-reports/{misuse_report_id}" => misuse_reports::read;
     post "/v1/misuse-reports/{misuse_report_id}/resolution" => misuse_reports::resolve;
+    post "/v1/found-cards" => found_cards::create;
+    get "/v1/found-cards/{found_card_id}" => found_cards::read;
+    post "/v1/found-cards/{found_card_id}/return" => found_cards::hand_back;
+    post "/v1/found-cards/{found_card_id}/destruction" => found_cards::destroy;
+    post "/v1/found-cards/{found_card_id}/transfer" => found_cards::transfer;
+    post "/v1/citizen/records" => citizen::records;
+    post "/v1/citizen/loss-reports" => citizen::create;
+    post "/v1/citizen/loss-reports/{report_id}/withdrawal" => citizen::withdraw;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;

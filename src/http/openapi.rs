@@ -68,6 +68,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "checks", description = "For organizations that must check cards."),
         (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
         (name = "registry", description = "For police stations and registration halls."),
+        (name = "citizen", description = "For portals that authenticated the person."),
         (name = "access", description = "Tokens and keys."),
         (name = "operations", description = "For those who run the service."),
     )

@@ -6,7 +6,8 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::client::Scope;
+use crate::domain::client::{OrganizationKind, Scope};
+use crate::domain::found_card::{FoundCardState, HolderVerification};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
@@ -61,6 +62,11 @@ word_schemas! {
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
+    closed HolderVerificationName(HolderVerification), "How the holder's identity was established.";
+    open HolderVerificationCode(HolderVerification), "How the holder's identity was established.";
+    open FoundCardStateCode(FoundCardState), "Where the found card is in its life.";
+    open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
+    open PurposeCode(Purpose), "What a card was checked for.";
     open ScopeCode(Scope), "What a client may do.";
 }
 

@@ -9,7 +9,10 @@ use crate::crypto::digest::IdDigest;
 use crate::domain::report::LossReport;
 
 /// A report was filed: cards of the number are listed from now on.
-pub async fn of_report(_writing: &mut Writing, _digest: &IdDigest, _report: &LossReport) -> Result<(), ServiceError> {
+pub async fn of_report(writing: &mut Writing, digest: &IdDigest, report: &LossReport) -> Result<(), ServiceError> {
+    // A card that was handed in before it was reported.
+    let lookup_keys = writing.lookup_keys(digest);
+    writing.tx.match_to_report(report.id, report.card_valid_from, &lookup_keys).await?;
     Ok(())
 }
 

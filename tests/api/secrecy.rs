@@ -45,9 +45,8 @@ impl Scenario {
             "--json",
         ];
         let organization = run_json(data, &args)["organization_id"].as_str().unwrap().to_owned();
-        let args =
-            ["client", "create", "--organization", &organization, "--scope", "checks", "--scope", "registry", "--json"];
-        let client = run_json(data, &args);
+        let scopes = ["--scope", "checks", "--scope", "registry", "--scope", "citizen", "--json"];
+        let client = run_json(data, &[&["client", "create", "--organization", &organization], &scopes[..]].concat());
         import(data, imported);
         let server = child::serve(data, ISSUER);
         let client_id: Uuid = client["client_id"].as_str().unwrap().parse().unwrap();
@@ -105,6 +104,7 @@ impl Scenario {
             self.post(201, "/v1/replacements", &replacement).await;
         }
         self.misuse().await;
+        self.found_and_online().await;
         for n in 0..IMPORTED {
             let number = self.numbers[n].clone();
             let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
@@ -146,6 +146,31 @@ impl Scenario {
             }
             self.post(422, "/v1/misuse-reports", &with(misuse, "narrative", format!("{number}\u{0}{STORY}"))).await;
         }
+    }
+
+    /// A card that is found and returned, and a person who reports online.
+    async fn found_and_online(&mut self) {
+        let number = self.number();
+        let online = json!({"id_number": number, "reason": "stolen", "contact": {"phone": PHONE}});
+        let filed = self.post(201, "/v1/citizen/loss-reports", &online).await.json();
+        let found = json!({"id_number": number, "found_on": "2026-01-01", "found_at_region": "310104", "office": "310104-01",
+            "finder_contact": {"phone": PHONE}});
+        let card = self.post(201, "/v1/found-cards", &found).await;
+        assert_eq!(card.json()["matched_report_id"], filed["report_id"]);
+        let asked = json!({ "id_number": number });
+        assert_eq!(self.post(200, "/v1/citizen/records", &asked).await.json()["found_cards"][0]["state"], "held");
+        let back = json!({"office": "310104-01", "holder_verified_by": "face"});
+        self.post(200, &format!("{}/return", card.header("location")), &back).await;
+        self.post(409, &format!("{}/return", card.header("location")), &back).await;
+        let filed = self.post(201, "/v1/citizen/loss-reports", &online).await.json();
+        let path = format!("/v1/citizen/loss-reports/{}/withdrawal", filed["report_id"].as_str().unwrap());
+        let other = json!({"id_number": self.number(), "reason": "found"});
+        self.post(404, &path, &other).await;
+        self.post(200, &path, &with(other, "id_number", number.clone())).await;
+        self.post(422, "/v1/found-cards", &with(found.clone(), "finder_contact", number.clone())).await;
+        self.post(422, "/v1/found-cards", &with(found, "found_at_region", number.clone())).await;
+        self.post(404, &format!("/v1/citizen/loss-reports/{number}/withdrawal"), &online).await;
+        self.send(404, "GET", &format!("/v1/found-cards/{number}"), &[], "").await;
     }
 
     /// Numbers wherever clients have been seen to put them.

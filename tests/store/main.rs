@@ -10,6 +10,7 @@ mod applications;
 mod audit;
 mod backend;
 mod certificates;
+mod citizen;
 mod clients;
 mod feed;
 mod found_cards;
@@ -93,6 +94,15 @@ macro_rules! contract {
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
             nodes::a_second_mark_is_not_the_first
+            found_cards::a_found_card_is_read_as_written_by_its_own_organization_alone
+            found_cards::a_found_card_that_left_says_how
+            found_cards::a_later_report_takes_the_held_cards_it_may_be_about
+            found_cards::a_match_lasts_until_its_report_is_withdrawn
+            found_cards::a_batch_matches_each_card_to_its_best_report
+            found_cards::a_card_sees_which_replacements_came_after_it
+            found_cards::a_rekeyed_card_meets_the_reports_of_its_new_key
+            citizen::a_persons_records_come_from_every_organization
+            citizen::a_reports_origin_is_told_with_its_number_alone
             machine::two_registries_say_what_the_store_holds
         }
     };

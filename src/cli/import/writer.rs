@@ -84,6 +84,8 @@ impl Writer<'_> {
             let last = tx.record_changes(ChangeKind::Listing, &keys).await?;
             let inserted = tx.insert_reports(reports, last + 1 - keys.len() as u64).await;
             inserted.context("the import stopped; the same command goes on where it did")?;
+            let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+            tx.match_held_cards(&keys).await?;
         }
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
         ensure!(noted, "another import of this file is at work");
