@@ -3,13 +3,14 @@
 
 use jiff::civil::Date;
 
-use super::ServiceError;
 use super::writing::Writing;
+use super::{ServiceError, applications};
 use crate::crypto::digest::IdDigest;
 use crate::domain::report::LossReport;
 
 /// A report was filed: cards of the number are listed from now on.
-pub async fn of_report(_writing: &mut Writing, _digest: &IdDigest, _report: &LossReport) -> Result<(), ServiceError> {
+pub async fn of_report(writing: &mut Writing, digest: &IdDigest, report: &LossReport) -> Result<(), ServiceError> {
+    applications::lose_temporary_cards(writing, digest, report).await?;
     Ok(())
 }
 
