@@ -48,7 +48,7 @@ struct RulesFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pair {
-    provinces: (String, String),
+    provinces: Vec<String>,
     since: String,
     source: String,
 }
@@ -95,7 +95,10 @@ impl AcceptanceRules {
         let file = Figment::from(Toml::string(text)).extract::<RulesFile>();
         let file = file.map_err(|error| RulesError::Unreadable(Box::new(error)))?;
         let mut rules = Vec::new();
-        for Pair { provinces: (one, other), since, source } in &file.pairs {
+        for Pair { provinces, since, source } in &file.pairs {
+            let [one, other] = provinces.as_slice() else {
+                return Err(RulesError::Wrong("a pilot of off-site acceptance is of two provinces"));
+            };
             let reach = Reach::Between(province(one)?, province(other)?);
             rules.push(rule(reach, since, source)?);
         }
@@ -272,6 +275,7 @@ mod tests {
             ("provinces = [\"12\", \"41\"]", "provinces = [\"12\", \"41\", \"13\"]"),
             ("provinces = [\"12\", \"41\"]", "provinces = [\"12\", \"4101\"]"),
             ("province = \"22\"", "province = \"81\""),
+            ("province = \"22\"", "province = 22"),
             ("\"1301\"", "\"130\""),
         ] {
             assert!(RULES.contains(from), "{from}");
