@@ -84,7 +84,7 @@ impl Division {
         Self::parse(text).filter(|division| division.0.len() == 2)
     }
 
-    pub fn holds(&self, place: &Place) -> bool {
+    pub fn holds(&self, place: Place) -> bool {
         place.as_str().starts_with(&self.0)
     }
 }
@@ -120,7 +120,7 @@ impl Rule {
         }
     }
 
-    fn serves(&self, household: &Place, applying: &Place) -> bool {
+    fn serves(&self, household: Place, applying: Place) -> bool {
         match &self.reach {
             Reach::Between(one, other) => {
                 (one.holds(household) && other.holds(applying)) || (other.holds(household) && one.holds(applying))
@@ -162,7 +162,7 @@ impl Acceptance {
 /// What holds at any date comes first, then the rule for the two places that came into force first: so the answer to a later
 /// day is that of the earlier one.
 pub fn decide(applicant: &Applicant, rules: &[Rule]) -> Acceptance {
-    let Applicant { household, applying, on, .. } = applicant;
+    let Applicant { household, applying, on, .. } = *applicant;
     if household == applying {
         return Acceptance::without_rule(Ground::HouseholdPlace);
     }
@@ -174,7 +174,7 @@ pub fn decide(applicant: &Applicant, rules: &[Rule]) -> Acceptance {
     }
     let first = rules.iter().filter(|rule| rule.serves(household, applying)).min_by_key(|rule| rule.since);
     match first {
-        Some(rule) if rule.since <= *on => Acceptance { ground: rule.ground(), since: Some(rule.since) },
+        Some(rule) if rule.since <= on => Acceptance { ground: rule.ground(), since: Some(rule.since) },
         _ => Acceptance::without_rule(Ground::NotYet),
     }
 }
@@ -256,7 +256,7 @@ mod tests {
             ("4401", "440304", false),
             ("440305", "440304", false),
         ] {
-            assert_eq!(self::division(division).holds(&place(code)), holds, "{division} {code}");
+            assert_eq!(self::division(division).holds(place(code)), holds, "{division} {code}");
         }
         for bad in ["", "4", "440", "44030", "4403041", "16", "81", "71", "4x", "四四"] {
             assert_eq!(Division::parse(bad), None, "{bad}");

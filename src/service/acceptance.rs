@@ -40,7 +40,7 @@ pub enum RulesError {
 #[serde(deny_unknown_fields)]
 struct RulesFile {
     pairs: Vec<Pair>,
-    within: Vec<Province>,
+    within: Vec<Within>,
     listed: Listed,
     everywhere: Everywhere,
 }
@@ -55,7 +55,7 @@ struct Pair {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Province {
+struct Within {
     province: String,
     since: String,
     source: String,
@@ -102,7 +102,7 @@ impl AcceptanceRules {
             let reach = Reach::Between(province(one)?, province(other)?);
             rules.push(rule(reach, since, source)?);
         }
-        for Province { province: within, since, source } in &file.within {
+        for Within { province: within, since, source } in &file.within {
             rules.push(rule(Reach::Within(province(within)?), since, source)?);
         }
         let Listed { regions, since, source } = &file.listed;

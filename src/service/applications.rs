@@ -136,7 +136,11 @@ impl Applications {
             return Ok(None);
         };
         stored.application = stored.application.issue(card_valid_from)?;
-        let digest = open_digest(&self.writer.keyring, &stored)?;
+        let digest = open_digest(&self.writer.keyring, &stored).map_err(|_| {
+            ServiceError::Conflict(
+                "the application's number cannot be opened any more: record the card as a replacement".into(),
+            )
+        })?;
         let replacing = Replacing { digest, card_valid_from, office };
         let replacement = record_replacement(&self.writer, &mut writing, actor.organization, &replacing).await?;
         stored.replacement_id = Some(replacement.replacement_id);

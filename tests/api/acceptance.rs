@@ -116,7 +116,7 @@ async fn public_questions_and_token_requests_do_not_lock_each_other_out() {
         assert!(answer.header("ratelimit").starts_with(&format!(r#""public";r={left};"#)));
     }
     let refused = ask(&app, &body).await;
-    refused.problem(429, "address_limit_spent");
+    refused.problem(429, "public_limit_spent");
     assert_eq!(refused.header("ratelimit-policy"), r#""public";q=2;w=60"#);
     app.token_for(&app.hotel).await;
     app.post("a.b.c", "/v1/checks", &json!({})).await.problem(401, "invalid_token");

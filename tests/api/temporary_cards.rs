@@ -34,15 +34,10 @@ async fn advance(app: &mut TestApp, by: Duration) {
     app.hotel.token = app.token_for(&app.hotel).await;
 }
 
-async fn verdict_and_advice(app: &TestApp, number: &str, card_valid_from: &str) -> (String, String) {
+/// Verdict and advice on a card.
+async fn says(app: &TestApp, number: &str, card_valid_from: &str) -> String {
     let answer = app.check(&check_of(number, Some(card_valid_from))).await.json();
-    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-    (text("verdict"), text("advice"))
-}
-
-#[track_caller]
-fn assert_says(answer: (String, String), verdict: &str, advice: &str) {
-    assert_eq!(answer, (verdict.to_owned(), advice.to_owned()));
+    format!("{}: {}", answer["verdict"].as_str().unwrap(), answer["advice"].as_str().unwrap())
 }
 
 #[tokio::test]
@@ -124,14 +119,14 @@ async fn old_temporary_and_new_card_are_told_apart() {
     app.report_lost(&number, Some(LOST)).await;
     let path = accepted(&app, &number).await;
     let start = temporary(&app, &path).await["card_valid_from"].as_str().unwrap().to_owned();
-    assert_says(verdict_and_advice(&app, &number, LOST).await, "card_listed", "refuse_and_report");
-    assert_says(verdict_and_advice(&app, &number, &start).await, "other_card_listed", "proceed");
+    assert_eq!(says(&app, &number, LOST).await, "card_listed: refuse_and_report");
+    assert_eq!(says(&app, &number, &start).await, "other_card_listed: proceed");
     assert_eq!(read(&app, &path).await["temporary_card"]["state"], "outstanding", "the report meant another card");
     // The temporary one is lost as well, and reported somewhere else.
     let elsewhere = app.add_client("registry", None).await;
     let filed = app.post(&elsewhere.token, "/v1/loss-reports", &report_of(&number, Some(&start))).await;
     assert_eq!(filed.status, 201, "{}", filed.text);
-    assert_says(verdict_and_advice(&app, &number, &start).await, "card_listed", "refuse_and_report");
+    assert_eq!(says(&app, &number, &start).await, "card_listed: refuse_and_report");
     let application = read(&app, &path).await;
     assert_eq!((&application["temporary_card"]["state"], &application["state"]), (&json!("lost"), &json!("accepted")));
     step(&app, &path, "temporary-card", &by_office()).await.problem(409, "wrong_state");
@@ -140,9 +135,9 @@ async fn old_temporary_and_new_card_are_told_apart() {
     let new = day(&app, 0);
     let issued = issue(&app, &path, &new).await;
     assert_eq!((issued.status, &issued.json()["temporary_card"]["state"]), (200, &json!("lost")), "{}", issued.text);
-    assert_says(verdict_and_advice(&app, &number, &new).await, "other_card_listed", "proceed");
+    assert_eq!(says(&app, &number, &new).await, "other_card_listed: proceed");
     for old in [LOST, start.as_str()] {
-        assert_says(verdict_and_advice(&app, &number, old).await, "card_listed", "refuse_and_report");
+        assert_eq!(says(&app, &number, old).await, "card_listed: refuse_and_report");
     }
 }
 
@@ -152,16 +147,16 @@ async fn the_new_card_lists_the_temporary_one_that_nobody_lost() {
     let number = random_number();
     let path = accepted(&app, &number).await;
     let start = temporary(&app, &path).await["card_valid_from"].as_str().unwrap().to_owned();
-    assert_says(verdict_and_advice(&app, &number, &start).await, "not_listed", "proceed");
+    assert_eq!(says(&app, &number, &start).await, "not_listed: proceed");
     advance(&mut app, Duration::from_hours(48)).await;
     for too_early in [start.clone(), day(&app, -3)] {
         issue(&app, &path, &too_early).await.problem(409, "wrong_state");
     }
-    assert_says(verdict_and_advice(&app, &number, &start).await, "not_listed", "proceed");
+    assert_eq!(says(&app, &number, &start).await, "not_listed: proceed");
     let new = day(&app, -1);
     assert_eq!(issue(&app, &path, &new).await.status, 200);
-    assert_says(verdict_and_advice(&app, &number, &start).await, "card_listed", "refuse_and_report");
-    assert_says(verdict_and_advice(&app, &number, &new).await, "other_card_listed", "proceed");
+    assert_eq!(says(&app, &number, &start).await, "card_listed: refuse_and_report");
+    assert_eq!(says(&app, &number, &new).await, "other_card_listed: proceed");
     assert_eq!(read(&app, &path).await["temporary_card"]["state"], "outstanding", "it is still to be returned");
     assert_eq!(take_back(&app, &path).await.json()["state"], "returned");
 }
