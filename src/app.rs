@@ -25,12 +25,13 @@ use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::connection::{self, KEEP_ALIVE};
 use crate::http::{AppState, Shared, configure, configure_metrics};
-use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
+use crate::limits::{AddressLimits, LimitName};
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry, RegistryError};
+use crate::service::acceptance::AcceptanceRules;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -175,9 +176,11 @@ impl Application {
             registry: Arc::clone(&registry),
             metrics: Arc::clone(&metrics),
         });
+        let acceptance = Arc::new(AcceptanceRules::new(&config.acceptance)?);
         let shared = Shared {
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
-            addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
+            addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
+            public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
             reports: Arc::new(Reports::new(Arc::clone(&writer))),
             draining: Arc::new(AtomicBool::new(false)),
             clock,
@@ -186,10 +189,11 @@ impl Application {
             access,
             found_cards: Arc::new(FoundCards::new(Arc::clone(&writer))),
             citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
-            applications: Arc::new(Applications::new(Arc::clone(&writer))),
+            applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
             misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
             certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
             alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
+            acceptance,
             metrics,
             writer,
             hosts,
@@ -306,7 +310,10 @@ async fn tend(shared: Shared) {
     let mut is_complaining = false;
     loop {
         tokio::select! {
-            _ = tidy.tick() => shared.addresses.tidy(),
+            _ = tidy.tick() => {
+                shared.addresses.tidy();
+                shared.public_addresses.tidy();
+            }
             _ = outside.tick() => shared.access.refresh_outside().await,
             _ = keys.tick() => tend_keys(&shared, &mut is_complaining).await,
         }

@@ -17,6 +17,7 @@ use crate::domain::client::Rate;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
+use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -51,6 +52,7 @@ pub struct Config {
     pub redis: Redis,
     pub tokens: Tokens,
     pub overload: Overload,
+    pub acceptance: AcceptanceOptions,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -66,6 +68,9 @@ pub struct Limits {
     /// Token requests and failed authentications of one source address.
     #[serde(deserialize_with = "rate")]
     pub address: Rate,
+    /// What is asked of one source address without a token.
+    #[serde(deserialize_with = "rate")]
+    pub public: Rate,
 }
 
 /// Bounds of the registry in memory.
@@ -158,6 +163,7 @@ issuers = []
 client = "600/60s"
 organization = "60000/60s"
 address = "600/60s"
+public = "600/60s"
 
 [registry]
 lease_ms = 1000
@@ -185,6 +191,9 @@ delay_ms = 250
 deadline_ms = 5000
 answer_ms = 30000
 connections_max = 8192
+
+[acceptance]
+places = []
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -198,6 +207,8 @@ pub enum ConfigError {
     Unreadable(#[from] Box<figment::Error>),
     #[error("configuration: {0}")]
     OutOfBounds(&'static str),
+    #[error("configuration")]
+    Acceptance(#[from] RulesError),
     #[error("configuration file {0} does not exist")]
     NoFile(PathBuf),
 }
@@ -240,6 +251,7 @@ impl Config {
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
+        AcceptanceRules::new(&self.acceptance)?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -386,6 +398,8 @@ mod tests {
             "[registry]\npoll_ms = 900",
             "[tokens]\nlifetime_seconds = 1",
             "[overload]\nchecks_percent = 101",
+            "[acceptance]\nplaces = [{ region = \"4419\", since = \"2016-06-30\" }]",
+            "[acceptance]\nplaces = [{ region = \"4419\" }]",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

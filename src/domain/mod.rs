@@ -61,6 +61,7 @@ mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
     use super::{client, is_code, misuse, verdict};
+    use super::{acceptance, application, client, is_code, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -92,6 +93,19 @@ mod tests {
             misuse::MisuseKind = ["impersonation", "altered_card", "forged_card", "refused_to_show"],
             misuse::MisuseState = ["open", "resolved"],
             misuse::MisuseOutcome = ["confirmed", "unfounded", "handed_over"],
+            acceptance::Ground = [
+                "household_place",
+                "pilot_pair",
+                "within_province",
+                "listed_place",
+                "nationwide",
+                "not_yet",
+                "appearance_changed",
+                "document_fraud"
+            ],
+            application::ApplicationReason = ["lost", "expired", "damaged"],
+            application::ApplicationState = ["accepted", "refused", "issued", "cancelled"],
+            application::TemporaryCardState = ["outstanding", "returned", "lost"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
         );

@@ -26,6 +26,7 @@ pub mod replacements;
 pub mod reports;
 pub mod schema;
 pub mod sightings;
+pub mod temporary_cards;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
+use crate::service::acceptance::AcceptanceRules;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -65,6 +67,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     pub access: Arc<Access>,
     pub addresses: Arc<AddressLimits>,
+    pub public_addresses: Arc<AddressLimits>,
+    pub acceptance: Arc<AcceptanceRules>,
     pub writer: Arc<Writer>,
     pub found_cards: Arc<FoundCards>,
     pub citizen: Arc<Citizen>,
@@ -152,6 +156,13 @@ operations! {
     post "/v1/citizen/records" => citizen::records;
     post "/v1/citizen/loss-reports" => citizen::create;
     post "/v1/citizen/loss-reports/{report_id}/withdrawal" => citizen::withdraw;
+    post "/v1/replacement-applications" => applications::create;
+    get "/v1/replacement-applications/{application_id}" => applications::read;
+    post "/v1/replacement-applications/{application_id}/issue" => applications::issue;
+    post "/v1/replacement-applications/{application_id}/cancellation" => applications::cancel;
+    post "/v1/replacement-applications/{application_id}/temporary-card" => temporary_cards::issue;
+    post "/v1/replacement-applications/{application_id}/temporary-card/return" => temporary_cards::take_back;
+    post "/v1/acceptance/eligibility" => acceptance::eligibility;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;

@@ -6,6 +6,8 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::acceptance::Ground;
+use crate::domain::application::{ApplicationReason, ApplicationState, TemporaryCardState};
 use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::found_card::{FoundCardState, HolderVerification};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
@@ -68,6 +70,11 @@ word_schemas! {
     open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
     open PurposeCode(Purpose), "What a card was checked for.";
     open ScopeCode(Scope), "What a client may do.";
+    closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
+    open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";
+    open ApplicationStateCode(ApplicationState), "Where the application is in its life; all but `accepted` are final.";
+    open TemporaryCardStateCode(TemporaryCardState), "Where the temporary card is: `lost` once a loss report names its start of validity.";
+    open GroundCode(Ground), "Why an application is taken (`household_place`; a rule of off-site acceptance: `pilot_pair`, `within_province`, `listed_place`, `nationwide`) or not (`not_yet`: no rule was in force; `appearance_changed`, `document_fraud`: only at the place of household registration, at any date).";
 }
 
 /// The verdict: the one closed list among the answers.

@@ -3,8 +3,8 @@
 
 use jiff::civil::Date;
 
-use super::ServiceError;
 use super::writing::Writing;
+use super::{ServiceError, applications};
 use crate::crypto::digest::IdDigest;
 use crate::domain::report::LossReport;
 
@@ -13,6 +13,7 @@ pub async fn of_report(writing: &mut Writing, digest: &IdDigest, report: &LossRe
     // A card that was handed in before it was reported.
     let lookup_keys = writing.lookup_keys(digest);
     writing.tx.match_to_report(report.id, report.card_valid_from, &lookup_keys).await?;
+    applications::lose_temporary_cards(writing, digest, report).await?;
     Ok(())
 }
 

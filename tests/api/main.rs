@@ -46,4 +46,5 @@ mod servers;
 mod shared_limits;
 mod sightings;
 mod snapshots;
+mod temporary_cards;
 mod tokens;

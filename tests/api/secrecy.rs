@@ -102,6 +102,7 @@ impl Scenario {
             self.post(409, &path, &json!({"office": "110105-03", "reason": "found"})).await;
             let replacement = json!({"id_number": number, "card_valid_from": "2020-05-01", "office": "110105-03"});
             self.post(201, "/v1/replacements", &replacement).await;
+            self.apply_for_a_card(&number).await;
         }
         self.misuse().await;
         self.found_and_online().await;
@@ -171,6 +172,27 @@ impl Scenario {
         self.post(422, "/v1/found-cards", &with(found, "found_at_region", number.clone())).await;
         self.post(404, &format!("/v1/citizen/loss-reports/{number}/withdrawal"), &online).await;
         self.send(404, "GET", &format!("/v1/found-cards/{number}"), &[], "").await;
+    }
+
+    /// The whole life of an application, with a temporary card that is lost.
+    async fn apply_for_a_card(&mut self, number: &str) {
+        let application = json!({"id_number": number, "applied_at_office": "310104-01", "household_office": "110105-03",
+            "reason": "lost", "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false});
+        let path = self.post(201, "/v1/replacement-applications", &application).await.header("location").to_owned();
+        let office = json!({"office": "310104-01"});
+        let card = self.post(201, &format!("{path}/temporary-card"), &office).await.json();
+        let start = card["card_valid_from"].as_str().unwrap();
+        self.post(201, "/v1/loss-reports", &report_of(number, Some(start))).await;
+        let next_month = start.parse::<jiff::civil::Date>().unwrap().saturating_add(jiff::Span::new().days(30));
+        let issue = with(office.clone(), "card_valid_from", next_month.to_string());
+        self.post(200, &format!("{path}/issue"), &issue).await;
+        self.post(409, &format!("{path}/cancellation"), &office).await;
+        self.post(200, &format!("{path}/temporary-card/return"), &office).await;
+        self.post(422, "/v1/replacement-applications", &with(application.clone(), "household_office", number)).await;
+        self.post(422, "/v1/replacement-applications", &with(application, "id_number", format!("{number}0"))).await;
+        let question = json!({"household_region": number, "applying_region": &number[..6], "on": number,
+            "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false});
+        self.post(422, "/v1/acceptance/eligibility", &question).await;
     }
 
     /// Numbers wherever clients have been seen to put them.

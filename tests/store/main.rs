@@ -74,6 +74,11 @@ macro_rules! contract {
             rotation::rows_are_rekeyed_once_each_with_its_change
             rotation::a_row_under_another_pepper_is_refused
             rotation::every_read_tells_the_peppers_of_its_moment
+            applications::an_application_is_read_as_written_by_its_own_organization_alone
+            applications::an_application_keeps_its_history
+            applications::an_application_has_one_temporary_card
+            applications::temporary_cards_of_a_number_are_found_by_their_start
+            applications::an_application_is_rekeyed_with_the_rest
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
