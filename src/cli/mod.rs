@@ -2,6 +2,7 @@
 //! Results go to standard output (`--json` for scripts), everything else to standard error.
 
 mod clients;
+mod contact;
 mod demo;
 mod import;
 mod keys;
@@ -10,6 +11,7 @@ mod output;
 mod pepper;
 mod receipt;
 mod registry;
+mod retention;
 mod sample;
 mod serve;
 
@@ -92,6 +94,12 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// What has outlived its time
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
+    /// Contacts that persons gave
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
@@ -112,6 +120,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
+        Command::Retention(command) => block_on(retention::retention(global, command)),
+        Command::Contact(command) => block_on(contact::contact(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),

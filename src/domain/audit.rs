@@ -35,6 +35,8 @@ words!(
         CitizenRecordsRead = "citizen_records_read",
         ReceiptVerified = "receipt_verified",
         ContactErased = "contact_erased",
+        /// A run of retention began to delete.
+        RecordsExpired = "records_expired",
     }
 );
 

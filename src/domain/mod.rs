@@ -59,7 +59,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, verdict};
+    use super::{client, is_code, retention, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -88,6 +88,19 @@ mod tests {
             verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
+            retention::Class = [
+                "listings",
+                "withdrawn_reports",
+                "sightings",
+                "found_cards",
+                "applications",
+                "misuse_reports",
+                "certificates",
+                "watches",
+                "alerts",
+                "idempotency_keys",
+                "revoked_tokens"
+            ],
         );
     }
 

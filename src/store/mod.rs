@@ -7,6 +7,7 @@ pub mod applications;
 pub mod audit;
 pub mod certificates;
 pub mod clients;
+pub mod erasure;
 pub mod feed;
 pub mod found_cards;
 pub mod idempotency;
