@@ -82,10 +82,15 @@ impl Retention {
             tokio::time::sleep(wait).await;
             wait = every - every / 10 + jitter(every / 5);
             match self.run_in_turn(every, &metrics).await {
-                Ok(Claim::ClockStepped) if !std::mem::replace(&mut is_complaining, true) => tracing::error!(
-                    "the clock is more than a month from the last run of retention: nothing is deleted. If the clock is right: lostcard retention run"
-                ),
-                Ok(Claim::ClockStepped) => {}
+                Ok(Claim::ClockStepped) => {
+                    metrics.retention_failures.inc();
+                    if !std::mem::replace(&mut is_complaining, true) {
+                        tracing::error!(
+                            "the clock is more than a month from the last run of retention: nothing is deleted. If it is \
+                             right, `lostcard retention run` goes on"
+                        );
+                    }
+                }
                 Ok(_) => is_complaining = false,
                 Err(error) => {
                     metrics.retention_failures.inc();
@@ -158,7 +163,11 @@ impl Retention {
 
     async fn note(&self, is_begin: bool) -> Result<(), StoreError> {
         let (mut tx, now_ms) = (self.store.begin().await?, self.clock.now_ms());
-        if is_begin { tx.begin_retention(now_ms).await? } else { tx.finish_retention(now_ms).await? }
+        if is_begin {
+            tx.begin_retention(now_ms).await?
+        } else {
+            tx.finish_retention(now_ms).await?
+        }
         tx.commit().await
     }
 }

@@ -233,8 +233,7 @@ impl WriteTx {
     async fn delete_named(&mut self, selection: &Selection, due: &Due) -> Result<u64, StoreError> {
         let Selection { table, id, due: condition, order, is_listing, .. } = selection;
         let key = if *is_listing { ", lookup_key" } else { "" };
-        let text =
-            format!("SELECT {id}{key} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {PIECE_ROWS_MAX}");
+        let text = format!("SELECT {id}{key} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {PIECE_ROWS_MAX}");
         let rows = selection.query(text, due).fetch_all(&mut *self.tx).await?;
         if rows.is_empty() {
             return Ok(0);

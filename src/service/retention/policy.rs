@@ -129,7 +129,10 @@ mod tests {
         let policy = policies.on(date(2026, 1, 1)).unwrap();
         for (class, rule) in policy.rules() {
             assert!(rule.ground.len() > 20, "{class:?} says why");
-            assert!(rule.choice.is_none() || rule.clone().chosen(rule.keep).is_ok(), "{class:?}: its own period is one");
+            assert!(
+                rule.choice.is_none() || rule.clone().chosen(rule.keep).is_ok(),
+                "{class:?}: its own period is one"
+            );
         }
     }
 
