@@ -39,6 +39,7 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::retention::Retention;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -200,6 +201,10 @@ impl Application {
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
+        let retention =
+            Retention { clock: shared.clock.clone(), store: store.clone(), policies: config.retention_policies()? };
+        let every = Duration::from_secs(config.retention.every_seconds);
+        tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;

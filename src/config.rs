@@ -2,6 +2,7 @@
 //! The only reader of the environment. docs/CONFIGURATION.md lists every key, and the bounds
 //! that are fixed in the code.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::OutsideIssuer;
 use crate::domain::client::Rate;
+use crate::domain::retention::Policies;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
+use crate::service::retention::policy::{PoliciesError, self};
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -53,6 +56,7 @@ pub struct Config {
     pub tokens: Tokens,
     pub overload: Overload,
     pub acceptance: AcceptanceOptions,
+    pub retention: Retention,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -126,6 +130,15 @@ pub struct Overload {
     pub connections_max: usize,
 }
 
+/// Deletion of what has outlived its time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub every_seconds: u64,
+    /// The operator's periods by class, where the policy leaves a choice: `sightings = "90 days"`.
+    pub keep: BTreeMap<String, String>,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -194,6 +207,9 @@ connections_max = 8192
 
 [acceptance]
 places = []
+[retention]
+every_seconds = 3600
+keep = {}
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -209,6 +225,8 @@ pub enum ConfigError {
     OutOfBounds(&'static str),
     #[error("configuration")]
     Acceptance(#[from] RulesError),
+    #[error("configuration: {0}")]
+    Retention(#[from] PoliciesError),
     #[error("configuration file {0} does not exist")]
     NoFile(PathBuf),
 }
@@ -252,6 +270,8 @@ impl Config {
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
         AcceptanceRules::new(&self.acceptance)?;
+        check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
+        self.retention_policies()?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -345,6 +365,11 @@ impl Config {
         self.redis_url.as_deref().map(|url| RedisLink::new(url, timeout, Arc::clone(metrics))).transpose()
     }
 
+    /// How long what is kept.
+    pub fn retention_policies(&self) -> Result<Policies, PoliciesError> {
+        policy::policies(&self.retention.keep)
+    }
+
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
     }
@@ -400,6 +425,9 @@ mod tests {
             "[overload]\nchecks_percent = 101",
             "[acceptance]\nplaces = [{ region = \"4419\", since = \"2016-06-30\" }]",
             "[acceptance]\nplaces = [{ region = \"4419\" }]",
+            "[retention]\nevery_seconds = 0",
+            "[retention.keep]\nsightings = \"3 years\"",
+            "[retention.keep]\naudit = \"30 days\"",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

@@ -83,6 +83,9 @@ pub struct Metrics {
     pub wakes: IntCounter,
     pub filter_file_reads: IntCounterVec,
     pub filter_file_writes: IntCounterVec,
+    pub retention_deleted: IntCounterVec,
+    pub retention_finished_ms: IntGauge,
+    pub retention_failures: IntCounter,
 }
 
 impl Metrics {
@@ -164,6 +167,16 @@ impl Metrics {
                 "Filters saved to local disk: written or failed.",
                 "outcome",
             )?,
+            retention_deleted: family(
+                "retention_deleted_total",
+                "Records deleted by this node because they had outlived their time, by class.",
+                "class",
+            )?,
+            retention_finished_ms: gauge(
+                "retention_finished_milliseconds",
+                "Wall time at which retention was last brought to its end, by whichever node; 0: never.",
+            )?,
+            retention_failures: counter("retention_failures_total", "Runs of retention on this node that failed.")?,
             registry,
         })
     }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod clients;
+mod contact;
 mod demo;
 mod import;
 mod keys;
@@ -11,6 +12,7 @@ mod output;
 mod pepper;
 mod receipt;
 mod registry;
+mod retention;
 mod sample;
 mod serve;
 
@@ -93,6 +95,12 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// What has outlived its time
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
+    /// Contacts that persons gave
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
@@ -116,6 +124,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
+        Command::Retention(command) => block_on(retention::retention(global, command)),
+        Command::Contact(command) => block_on(contact::contact(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Audit(command) => block_on(audit::audit(global, command)),
         Command::Openapi(args) => openapi::openapi(&args),

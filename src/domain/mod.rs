@@ -62,6 +62,7 @@ mod tests {
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
     use super::{client, is_code, misuse, verdict};
     use super::{acceptance, application, client, is_code, verdict};
+    use super::{client, is_code, retention, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -108,6 +109,19 @@ mod tests {
             application::TemporaryCardState = ["outstanding", "returned", "lost"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
+            retention::Class = [
+                "listings",
+                "withdrawn_reports",
+                "sightings",
+                "found_cards",
+                "applications",
+                "misuse_reports",
+                "certificates",
+                "watches",
+                "alerts",
+                "idempotency_keys",
+                "revoked_tokens"
+            ],
         );
     }
 

@@ -34,6 +34,17 @@ fn a_wrong_call_is_2_and_touches_nothing() {
         &["audit", "verify", "audit.ndjson"],
         &["audit", "export", "--after", "-1"],
         &["openapi", "--output", "a", "--check", "b"],
+        &["contact", "erase"],
+        &["contact", "erase", "--report", "x"],
+        &[
+            "contact",
+            "erase",
+            "--report",
+            "01993c5e-0000-7000-8000-000000000000",
+            "--found-card",
+            "01993c5e-0000-7000-8000-000000000000",
+        ],
+        &["retention", "run", "--now"],
         &["sample"],
         &["import"],
     ] {
@@ -61,6 +72,7 @@ fn a_failure_is_1_and_one_line_says_why() {
         (&["client", "create", "--organization", nobody, "--scope", "checks", "--jwks", &jwks], "one or two keys"),
         (&["client", "disable", nobody], "no such client"),
         (&["client", "rotate-secret", nobody], "no such client"),
+        (&["contact", "erase", "--report", nobody], "no such record"),
         (&["receipt", "verify", "--jwks", &jwks, &receipt], "not a receipt"),
         (&["receipt", "verify", "--jwks", "nowhere.json", &receipt], "nowhere.json"),
         (&["audit", "verify", "--jwks", &jwks, "nowhere.ndjson"], "nowhere.ndjson"),
@@ -87,6 +99,8 @@ fn a_setting_out_of_its_bounds_stops_the_start_and_names_its_key() {
         ("LOSTCARD_TOKENS__LIFETIME_SECONDS", "5", "tokens.lifetime_seconds"),
         ("LOSTCARD_LOG", "loud", "log"),
         ("LOSTCARD_LIMITS__CLIENT", "600", "limits.client"),
+        ("LOSTCARD_RETENTION__KEEP__SIGHTINGS", "3 years", "retention of sightings"),
+        ("LOSTCARD_RETENTION__KEEP__AUDIT", "30 days", "is no class"),
         ("LOSTCARD_NO_SUCH_SETTING", "1", "no_such_setting"),
     ] {
         let output = folder.run_with(&["serve", "--listen", "127.0.0.1:0"], &[(variable, value)]).code(1);

@@ -98,3 +98,25 @@ fn an_import_tells_what_it_stored_and_what_it_rejected() {
     assert!(rejects.contains("wrong_check_character") && !rejects.contains("110105194912310021"), "{rejects}");
     folder.run(&["import", "reports.csv", "--strict", "--again", "--json"]).code(1);
 }
+
+#[test]
+fn a_run_of_retention_tells_each_class() {
+    let folder = Folder::new();
+    folder.organization();
+    for (args, count) in
+        [(["retention", "run", "--dry-run", "--json"].as_slice(), "due"), (&["retention", "run", "--json"], "deleted")]
+    {
+        let told = folder.json(args);
+        assert_eq!(members(&told), ["classes", "dry_run"]);
+        let classes = told["classes"].as_array().unwrap();
+        assert_eq!(classes.len(), 11);
+        for class in classes {
+            let mut expected = vec!["class", "keep", count];
+            expected.sort_unstable();
+            assert_eq!((members(class), &class[count]), (expected, &json!(0)));
+        }
+    }
+    let table = stdout(&folder.run(&["retention", "run", "--dry-run"]).success());
+    assert_eq!(table.lines().count(), 12, "{table}");
+    assert!(table.lines().any(|line| line == "sightings             2 years            0"), "{table}");
+}

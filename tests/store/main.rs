@@ -27,6 +27,7 @@ mod records;
 mod reports;
 mod retention;
 mod rotation;
+mod rows;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
@@ -108,6 +109,14 @@ macro_rules! contract {
             found_cards::a_rekeyed_card_meets_the_reports_of_its_new_key
             citizen::a_persons_records_come_from_every_organization
             citizen::a_reports_origin_is_told_with_its_number_alone
+            retention::a_listing_is_kept_to_the_cards_last_day
+            retention::a_listing_without_an_end_is_kept_for_its_period
+            retention::a_withdrawn_report_goes_a_while_after_its_withdrawal
+            retention::a_record_is_due_at_its_instant_and_not_before
+            retention::what_names_a_deleted_record_goes_with_it
+            retention::a_large_class_goes_in_pieces
+            retention::one_node_runs_in_each_interval
+            retention::an_erased_text_is_gone_and_its_record_stays
             machine::two_registries_say_what_the_store_holds
         }
     };
