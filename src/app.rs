@@ -38,6 +38,9 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
+use crate::service::sightings::moving::Mover;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -111,6 +114,7 @@ pub struct Application {
     metrics_server: Server,
     shared: Shared,
     store: Store,
+    mover: Arc<Mover>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -175,10 +179,20 @@ impl Application {
             registry: Arc::clone(&registry),
             metrics: Arc::clone(&metrics),
         });
+        let journal = Arc::new(Journal::start(
+            config.data.join("sightings"),
+            registry.node(),
+            config.journal_options(),
+            Arc::clone(&keyring),
+            Arc::clone(&metrics),
+        )?);
+        let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
             reports: Arc::new(Reports::new(Arc::clone(&writer))),
+            sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
+            journal,
             draining: Arc::new(AtomicBool::new(false)),
             clock,
             keyring,
@@ -196,11 +210,12 @@ impl Application {
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
+        tasks.push(tokio::spawn(Arc::clone(&mover).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
+        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
     }
 
     /// Where it listens.
@@ -235,6 +250,7 @@ impl Application {
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
         let leave = async {
+            self.mover.drain(self.shared.registry.node()).await;
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
             }

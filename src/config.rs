@@ -17,6 +17,7 @@ use crate::domain::client::Rate;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
+use crate::service::sightings::journal::JournalOptions;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -51,6 +52,7 @@ pub struct Config {
     pub redis: Redis,
     pub tokens: Tokens,
     pub overload: Overload,
+    pub sightings: Sightings,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -121,6 +123,18 @@ pub struct Overload {
     pub connections_max: usize,
 }
 
+/// Bounds of the journal of sightings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sightings {
+    /// Sightings that wait for the disk.
+    pub queue_max: u32,
+    /// How long a check waits for its sighting to be durable.
+    pub wait_ms: u64,
+    /// What the journal may hold while the store takes nothing.
+    pub journal_mib_max: u64,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -185,6 +199,11 @@ delay_ms = 250
 deadline_ms = 5000
 answer_ms = 30000
 connections_max = 8192
+
+[sightings]
+queue_max = 10000
+wait_ms = 250
+journal_mib_max = 256
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -240,6 +259,7 @@ impl Config {
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
+        self.sightings.validate()?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -327,6 +347,14 @@ impl Config {
         }
     }
 
+    pub fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            queue_max: self.sightings.queue_max,
+            wait: Duration::from_millis(self.sightings.wait_ms),
+            bytes_max: self.sightings.journal_mib_max << 20,
+        }
+    }
+
     /// The link to Redis, if one is wanted.
     pub fn redis_link(&self, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, RedisUrlError> {
         let timeout = Duration::from_millis(self.redis.timeout_ms);
@@ -335,6 +363,14 @@ impl Config {
 
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
+    }
+}
+
+impl Sightings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check((1000..=1_000_000).contains(&self.queue_max), "sightings.queue_max must be 1000 to 1000000")?;
+        check((10..=5000).contains(&self.wait_ms), "sightings.wait_ms must be 10 to 5000")?;
+        check((1..=65_536).contains(&self.journal_mib_max), "sightings.journal_mib_max must be 1 to 65536")
     }
 }
 

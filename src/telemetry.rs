@@ -82,6 +82,11 @@ pub struct Metrics {
     pub wakes: IntCounter,
     pub filter_file_reads: IntCounterVec,
     pub filter_file_writes: IntCounterVec,
+    pub sightings_recorded: IntCounter,
+    pub sightings_stored: IntCounter,
+    pub sightings_lost: IntCounterVec,
+    pub sightings_moves_failed: IntCounter,
+    pub sightings_journal_bytes: IntGauge,
 }
 
 impl Metrics {
@@ -162,6 +167,18 @@ impl Metrics {
                 "Filters saved to local disk: written or failed.",
                 "outcome",
             )?,
+            sightings_recorded: counter("sightings_recorded_total", "Checks that found a listing, durable in the journal.")?,
+            sightings_stored: counter("sightings_stored_total", "Sightings moved to the store, each once a listing.")?,
+            sightings_lost: family(
+                "sightings_lost_total",
+                "Checks that found a listing and were answered without a record of it that is sure, by why.",
+                "reason",
+            )?,
+            sightings_moves_failed: counter(
+                "sightings_moves_failed_total",
+                "Times that the journal of sightings could not be moved to the store.",
+            )?,
+            sightings_journal_bytes: gauge("sightings_journal_bytes", "Sightings that wait in the journal, in bytes.")?,
             registry,
         })
     }

@@ -51,6 +51,8 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
@@ -73,6 +75,8 @@ pub struct Shared {
     pub certificates: Arc<Certificates>,
     pub alerts: Arc<Alerts>,
     pub reports: Arc<Reports>,
+    pub sightings: Arc<Sightings>,
+    pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
@@ -95,6 +99,7 @@ impl AppState {
             shared.clock.clone(),
             Arc::clone(&shared.keyring),
             Arc::clone(&shared.registry),
+            Arc::clone(&shared.journal),
             Arc::clone(&shared.metrics),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
@@ -139,6 +144,7 @@ operations! {
     post "/v1/loss-reports/search" => reports::search;
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
+    get "/v1/loss-reports/{report_id}/sightings" => sightings::list;
     post "/v1/replacements" => replacements::create;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;

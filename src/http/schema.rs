@@ -6,9 +6,9 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::client::Scope;
+use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-use crate::domain::verdict::{Advice, ListingKind, Purpose};
+use crate::domain::verdict::{Advice, ListingKind, Purpose, Verdict};
 
 macro_rules! word_schemas {
     ($($kind:ident $name:ident($words:ty), $description:literal;)+) => {
@@ -51,10 +51,13 @@ word_schemas! {
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
+    open PurposeCode(Purpose), "What the card was checked for.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
+    open OrganizationKindCode(OrganizationKind), "What the organization is to the service.";
+    open SightingVerdictCode(Verdict), "What the check was answered: `card_listed` or `number_listed`.";
     open ScopeCode(Scope), "What a client may do.";
 }
 
