@@ -167,7 +167,10 @@ impl Metrics {
                 "Filters saved to local disk: written or failed.",
                 "outcome",
             )?,
-            sightings_recorded: counter("sightings_recorded_total", "Checks that found a listing, durable in the journal.")?,
+            sightings_recorded: counter(
+                "sightings_recorded_total",
+                "Checks that found a listing, durable in the journal.",
+            )?,
             sightings_stored: counter("sightings_stored_total", "Sightings moved to the store, each once a listing.")?,
             sightings_lost: family(
                 "sightings_lost_total",

@@ -103,14 +103,24 @@ mod tests {
             ("an older card", Some(older), &[report(1, Active, Some(L), 5)], &[1]),
             ("start not read", None, &[report(1, Active, Some(L), 5)], &[1]),
             ("a report that does not know its card", Some(newer), &[report(1, Active, None, 5)], &[1]),
-            ("every report of the card", Some(L), &[report(1, Active, Some(L), 5), report(2, Replaced, None, 6)], &[1, 2]),
+            (
+                "every report of the card",
+                Some(L),
+                &[report(1, Active, Some(L), 5), report(2, Replaced, None, 6)],
+                &[1, 2],
+            ),
             (
                 "a report of an older card is not about this one",
                 Some(L),
                 &[report(1, Active, Some(older), 5), report(2, Active, Some(L), 6)],
                 &[2],
             ),
-            ("a report comes before a replacement", Some(L), &[replacement(3, R), report(1, Replaced, Some(L), 5)], &[1]),
+            (
+                "a report comes before a replacement",
+                Some(L),
+                &[replacement(3, R), report(1, Replaced, Some(L), 5)],
+                &[1],
+            ),
             ("a replacement alone", Some(L), &[replacement(3, R)], &[3]),
             (
                 "a replacement that lists it, and not the one that it is",

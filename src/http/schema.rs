@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-use crate::domain::verdict::{Advice, ListingKind, Purpose, Verdict};
+use crate::domain::verdict::{Advice, ListingKind, Purpose};
 
 macro_rules! word_schemas {
     ($($kind:ident $name:ident($words:ty), $description:literal;)+) => {
@@ -57,7 +57,6 @@ word_schemas! {
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
     open OrganizationKindCode(OrganizationKind), "What the organization is to the service.";
-    open SightingVerdictCode(Verdict), "What the check was answered: `card_listed` or `number_listed`.";
     open ScopeCode(Scope), "What a client may do.";
 }
 

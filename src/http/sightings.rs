@@ -10,7 +10,7 @@ use super::AppState;
 use super::answers::json;
 use super::extract::{Caller, Registry};
 use super::problem::Problem;
-use super::schema::{OrganizationKindCode, PurposeCode, SightingVerdictCode};
+use super::schema::{OrganizationKindCode, PurposeCode, VerdictName};
 use crate::clock::Rfc3339;
 use crate::store::sightings::StoredSighting;
 
@@ -32,7 +32,8 @@ pub struct SightingAnswer {
     site: Option<String>,
     #[schema(value_type = PurposeCode)]
     purpose: &'static str,
-    #[schema(value_type = SightingVerdictCode)]
+    /// `card_listed` or `number_listed`: the others are never recorded.
+    #[schema(value_type = VerdictName)]
     verdict: &'static str,
     #[schema(format = DateTime)]
     seen_at: String,

@@ -84,6 +84,8 @@ macro_rules! contract {
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
             nodes::a_second_mark_is_not_the_first
+            sightings::sightings_are_stored_once_and_listed_newest_first
+            sightings::every_record_of_a_number_may_have_been_sighted
             machine::two_registries_say_what_the_store_holds
         }
     };

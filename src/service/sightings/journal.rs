@@ -251,3 +251,147 @@ impl SegmentWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::super::segment::Finished;
+    use super::*;
+    use crate::crypto::digest::IdDigest;
+    use crate::crypto::keyfiles::KeyFolder;
+    use crate::domain::verdict::{Purpose, Verdict};
+
+    struct Fixture {
+        dir: TempDir,
+        keyring: Arc<Keyring>,
+        metrics: Arc<Metrics>,
+        journal: Journal,
+    }
+
+    fn fixture(options: JournalOptions) -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyFolder::new(dir.path().join("keys"));
+        keys.create_all().unwrap();
+        let keyring = Arc::new(Keyring::open(keys).unwrap());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let folder = dir.path().join("sightings");
+        let node = Uuid::from_u128(7);
+        let journal = Journal::start(folder, node, options, Arc::clone(&keyring), Arc::clone(&metrics)).unwrap();
+        Fixture { dir, keyring, metrics, journal }
+    }
+
+    fn options() -> JournalOptions {
+        JournalOptions { queue_max: 1000, wait: Duration::from_secs(20), bytes_max: 1 << 20 }
+    }
+
+    fn sighting(n: u128) -> Sighting {
+        Sighting {
+            check_id: Uuid::from_u128(n),
+            organization: Uuid::nil(),
+            digest: IdDigest::from_bytes([7; 32]),
+            card_valid_from: None,
+            site: None,
+            purpose: Purpose::Other,
+            verdict: Verdict::NumberListed,
+            sequence: 1,
+            seen_at_ms: 1,
+        }
+    }
+
+    impl Fixture {
+        async fn record(&self, ids: impl IntoIterator<Item = u128>) {
+            if let Some(recording) = self.journal.record(ids.into_iter().map(sighting).collect()) {
+                self.journal.confirmed(recording).await;
+            }
+        }
+
+        fn lost(&self, reason: &str) -> u64 {
+            self.metrics.sightings_lost.with_label_values(&[reason]).get()
+        }
+
+        /// What the folder holds, finished.
+        fn read(&self) -> Vec<u128> {
+            let segments = list(self.journal.folder()).unwrap();
+            let finished = segments.iter().filter_map(|(path, _)| Finished::take(path, self.keyring.sealer()).unwrap());
+            finished.flat_map(|segment| segment.sightings).map(|sighting| sighting.check_id.as_u128()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_confirmed_is_on_disk_in_its_order() {
+        let fixture = fixture(options());
+        for n in 0..5 {
+            fixture.record([2 * n, 2 * n + 1]).await;
+        }
+        assert!(fixture.read().is_empty(), "nobody else takes the segment in use in hand");
+        fixture.journal.finish_segment().await;
+        assert_eq!(fixture.read(), (0..10).collect::<Vec<_>>());
+        fixture.record([10]).await;
+        fixture.journal.finish_segment().await;
+        assert_eq!(fixture.read(), (0..11).collect::<Vec<_>>());
+        assert_eq!(fixture.metrics.sightings_recorded.get(), 11);
+    }
+
+    #[tokio::test]
+    async fn requests_at_once_are_each_told_when_theirs_is_durable() {
+        let fixture = fixture(options());
+        futures_util::future::join_all((0..200).map(|n| fixture.record([n]))).await;
+        fixture.journal.finish_segment().await;
+        let mut read = fixture.read();
+        read.sort_unstable();
+        assert_eq!(read, (0..200).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_is_more_than_may_wait_is_lost_and_counted() {
+        let fixture = fixture(JournalOptions { queue_max: 10, ..options() });
+        fixture.record(0..11).await;
+        assert_eq!(fixture.lost("queue_full"), 11);
+        fixture.record(0..10).await;
+        fixture.record(10..20).await;
+        fixture.journal.finish_segment().await;
+        assert_eq!((fixture.read().len(), fixture.lost("queue_full")), (20, 11), "places are given back");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_nothing_costs_the_sighting_and_not_the_answer() {
+        let fixture = fixture(options());
+        fs::write(fixture.dir.path().join("sightings"), "a file in the folder's place").unwrap();
+        fixture.record([1, 2]).await;
+        assert_eq!(fixture.lost("disk"), 2);
+        fs::remove_file(fixture.dir.path().join("sightings")).unwrap();
+        fixture.record([3]).await;
+        fixture.journal.finish_segment().await;
+        assert_eq!((fixture.read(), fixture.lost("disk")), (vec![3], 2));
+    }
+
+    #[tokio::test]
+    async fn a_journal_at_its_limit_takes_nothing_until_it_is_moved() {
+        let fixture = fixture(JournalOptions { bytes_max: 1000, ..options() });
+        fixture.record(0..10).await;
+        fixture.journal.finish_segment().await;
+        fixture.record([10]).await;
+        assert_eq!((fixture.lost("journal_full"), fixture.read().len()), (1, 10));
+        for (path, _) in list(fixture.journal.folder()).unwrap() {
+            fs::remove_file(path).unwrap();
+        }
+        fixture.record([11]).await;
+        fixture.journal.finish_segment().await;
+        assert_eq!((fixture.lost("journal_full"), fixture.read()), (1, vec![11]));
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_is_not_waited_for_without_end() {
+        let mut fixture = fixture(JournalOptions { wait: Duration::from_millis(1), ..options() });
+        // Nobody takes what is sent here.
+        let (orders, taken) = mpsc::channel();
+        fixture.journal.orders = orders;
+        fixture.record([1, 2]).await;
+        assert_eq!(fixture.lost("late"), 2);
+        let Ok(Order::Record(group)) = taken.recv() else { panic!("it was sent") };
+        assert!(group.durable.is_closed() && group.sightings.len() == 2, "it may be written all the same");
+    }
+}

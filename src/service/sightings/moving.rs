@@ -13,14 +13,14 @@ use tokio::time::sleep;
 use super::Sighting;
 use super::journal::{Journal, Loss};
 use super::segment::{End, Finished, list};
-use crate::service::writing::Writer;
 use crate::crypto::digest::LookupKey;
 use crate::domain::sighting::{Candidate, listings_of};
-use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::RegistryError;
+use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::service::writing::Writer;
+use crate::store::StoreError;
 use crate::store::reports::KEYS_MAX;
 use crate::store::sightings::NewSighting;
-use crate::store::StoreError;
 
 /// How often the journal is moved.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
@@ -120,7 +120,10 @@ impl Mover {
                 End::Torn => tracing::info!("a segment of the journal was cut off; what it had confirmed is stored"),
                 End::Damaged => {
                     Loss::Damaged.count(&self.writer.metrics, 1);
-                    tracing::error!("a segment of the journal is damaged: sightings after its first {} are lost", segment.sightings.len());
+                    tracing::error!(
+                        "a segment of the journal is damaged: sightings after its first {} are lost",
+                        segment.sightings.len()
+                    );
                 }
             }
             segment.delete()?;
@@ -174,7 +177,8 @@ impl Mover {
                     found.entry(key).or_default().push(candidate);
                 }
             }
-            let of_number = |keys: &Vec<LookupKey>| keys.iter().filter_map(|key| found.get(key)).flatten().cloned().collect();
+            let of_number =
+                |keys: &Vec<LookupKey>| keys.iter().filter_map(|key| found.get(key)).flatten().cloned().collect();
             return Ok(keys.iter().map(of_number).collect());
         }
         Err(RegistryError::TooSlow.into())

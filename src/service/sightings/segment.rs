@@ -197,7 +197,10 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 fn read(bytes: &[u8], seal: &Sealer) -> (Vec<Sighting>, End) {
     let mut sightings = Vec::new();
     let Some((header, _)) = bytes.split_at_checked(HEADER_BYTES) else {
-        return (sightings, if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) { End::Torn } else { end_of(bytes) });
+        return (
+            sightings,
+            if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) { End::Torn } else { end_of(bytes) },
+        );
     };
     let sealer = header.strip_prefix(&MAGIC).and_then(|wrapped_key| seal.open_data_key(&MAGIC, wrapped_key).ok());
     let Some(sealer) = sealer else { return (sightings, end_of(bytes)) };
@@ -240,4 +243,151 @@ fn end_of(rest: &[u8]) -> End {
     let length = rest.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
     let is_cut_off = length.is_none_or(|length| length <= RECORD_BYTES_MAX && rest.len() < 4 + length);
     if is_cut_off || rest.iter().all(|byte| *byte == 0) { End::Torn } else { End::Damaged }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use jiff::civil::date;
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn sealer() -> Sealer {
+        Sealer::new(&[1; 32]).unwrap()
+    }
+
+    fn sighting(n: u8) -> Sighting {
+        Sighting {
+            check_id: Uuid::from_bytes([n; 16]),
+            organization: Uuid::from_bytes([n ^ 1; 16]),
+            digest: IdDigest::from_bytes([n; DIGEST_BYTES]),
+            card_valid_from: (n % 2 == 0).then(|| date(2016, 5, 1)),
+            site: (n % 3 == 0).then(|| Label::parse("west-wing:2").unwrap()),
+            purpose: Purpose::ALL[usize::from(n) % Purpose::ALL.len()],
+            verdict: [Verdict::CardListed, Verdict::NumberListed][usize::from(n % 2)],
+            sequence: u64::MAX >> 1,
+            seen_at_ms: 1_795_440_000_000 + i64::from(n),
+        }
+    }
+
+    /// A folder with a segment of so many sightings, let go.
+    fn written(count: u8) -> (TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("sightings");
+        let mut segment = Segment::create(&folder, "a-1", &sealer()).unwrap();
+        for n in 0..count {
+            segment.push(&sighting(n)).unwrap();
+            // In several pieces, as groups come.
+            if n % 8 == 7 {
+                segment.flush().unwrap();
+            }
+        }
+        segment.flush().unwrap();
+        (dir, folder.join("a-1"))
+    }
+
+    fn take(path: &Path) -> Option<Finished> {
+        Finished::take(path, &sealer()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(count in 0_u8..40) {
+            let (_dir, path) = written(count);
+            let taken = take(&path).unwrap();
+            let expected: Vec<_> = (0..count).map(sighting).collect();
+            prop_assert_eq!(&taken.sightings, &expected);
+            prop_assert_eq!(taken.end, End::Whole);
+        }
+    }
+
+    #[test]
+    fn a_segment_cut_off_anywhere_gives_what_was_whole() {
+        let (_dir, path) = written(3);
+        let whole = fs::read(&path).unwrap();
+        let mut seen = 0;
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let taken = take(&path).unwrap();
+            assert!(taken.sightings.len() >= seen && taken.sightings.len() < 3, "{length} bytes");
+            seen = taken.sightings.len();
+            assert_eq!(taken.sightings, (0..3).map(sighting).take(seen).collect::<Vec<_>>());
+            // Cut off between two records it cannot be told from a segment that was finished there.
+            assert_ne!(taken.end, End::Damaged, "{length} bytes");
+        }
+        assert_eq!(seen, 2);
+        fs::write(&path, [&whole[..], &[0; 5000]].concat()).unwrap();
+        let taken = take(&path).unwrap();
+        assert_eq!((taken.sightings.len(), taken.end), (3, End::Torn), "place that was taken and never written");
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed_and_what_stands_before_it_is_kept() {
+        let (_dir, path) = written(3);
+        let whole = fs::read(&path).unwrap();
+        let record = (whole.len() - HEADER_BYTES) / 3;
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(&path, changed).unwrap();
+            let taken = take(&path).unwrap();
+            assert_ne!(taken.end, End::Whole, "byte {at}");
+            assert_eq!(taken.sightings, (0..3).map(sighting).take(taken.sightings.len()).collect::<Vec<_>>());
+            assert!(at < HEADER_BYTES + 2 * record - 100 || !taken.sightings.is_empty(), "byte {at}");
+        }
+        let mut swapped = whole[..HEADER_BYTES].to_vec();
+        swapped.extend_from_slice(&whole[HEADER_BYTES + record..]);
+        fs::write(&path, swapped).unwrap();
+        assert!(take(&path).unwrap().sightings.is_empty(), "a record opens in its own place only");
+        fs::write(&path, &whole).unwrap();
+        let other = Finished::take(&path, &Sealer::new(&[2; 32]).unwrap()).unwrap().unwrap();
+        assert_eq!((other.sightings.len(), other.end), (0, End::Damaged));
+    }
+
+    #[test]
+    fn a_segment_is_in_one_hand_at_a_time_and_goes_when_it_is_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("sightings");
+        let mut segment = Segment::create(&folder, "a-1", &sealer()).unwrap();
+        segment.push(&sighting(1)).unwrap();
+        segment.flush().unwrap();
+        let path = folder.join("a-1");
+        assert!(take(&path).is_none(), "it is being written");
+        drop(segment);
+        let taken = take(&path).unwrap();
+        assert!(take(&path).is_none(), "it is being moved");
+        taken.delete().unwrap();
+        assert!(take(&path).is_none() && !path.exists());
+        assert_eq!(list(&folder).unwrap(), []);
+    }
+
+    #[test]
+    fn files_of_a_process_that_was_killed_before_they_had_a_name_go() {
+        let (_dir, path) = written(1);
+        let folder = path.parent().unwrap();
+        let abandoned = folder.join(format!("{UNFINISHED}abandoned"));
+        fs::write(&abandoned, "half").unwrap();
+        let in_hand = File::create(folder.join(format!("{UNFINISHED}in-hand"))).unwrap();
+        in_hand.lock().unwrap();
+        let bytes = fs::metadata(&path).unwrap().len();
+        assert_eq!(list(folder).unwrap(), [(path.clone(), bytes)]);
+        assert!(!abandoned.exists() && fs::exists(folder.join(format!("{UNFINISHED}in-hand"))).unwrap());
+        assert_eq!(list(&folder.join("none")).unwrap(), [], "no folder, no segments");
+    }
+
+    #[test]
+    fn only_the_owner_reads_a_segment_and_no_digest_stands_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_dir, path) = written(9);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        let bytes = fs::read(&path).unwrap();
+        for n in 1..9_u8 {
+            assert!(!bytes.windows(8).any(|window| window == [n; 8]));
+        }
+        assert!(!bytes.windows(4).any(|window| window == b"west"));
+    }
 }
