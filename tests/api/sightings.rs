@@ -122,7 +122,7 @@ async fn sightings_are_for_the_registrar_whose_report_it_is() {
         app.get(&app.police.token, &path).await.problem(404, "not_found");
     }
     app.get(&app.hotel.token, &path).await.problem(403, "insufficient_scope");
-    app.get("", &path).await.problem(401, "unauthorized");
+    app.get("", &path).await.problem(401, "invalid_token");
     let query = app.get(&app.police.token, &format!("{path}?limit=1")).await;
     assert_eq!(query.status, 400, "{}", query.text);
 }
