@@ -59,6 +59,8 @@ const FINISH_S_MAX: u64 = 10;
 const BACKLOG: u32 = 4096;
 /// How long a stopping node waits for its store to be told and closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of it that moving the last sightings may take: the others must be told.
+const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -250,7 +252,10 @@ impl Application {
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
         let leave = async {
-            self.mover.drain(self.shared.registry.node()).await;
+            let last_move = self.mover.drain(self.shared.registry.node());
+            if tokio::time::timeout(LAST_MOVE_TIMEOUT, last_move).await.is_err() {
+                tracing::warn!("sightings that were not moved in time stay in the journal until the next start");
+            }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
             }

@@ -81,6 +81,9 @@ mod tests {
     const L: Date = Date::constant(2016, 5, 1);
     const R: Date = Date::constant(2026, 11, 20);
 
+    /// Name, presented start, records of the number, listings expected.
+    type Case<'a> = (&'a str, Option<Date>, &'a [Candidate], &'a [u128]);
+
     fn report(id: u128, state: ReportState, card_valid_from: Option<Date>, sequence: u64) -> Candidate {
         Candidate::Report { id: Uuid::from_u128(id), state, card_valid_from, sequence }
     }
@@ -98,7 +101,7 @@ mod tests {
     #[test]
     fn a_sighting_goes_under_what_made_the_card_listed() {
         let (older, newer) = (date(2006, 5, 1), date(2016, 5, 2));
-        let cases: [(&str, Option<Date>, &[Candidate], &[u128]); 12] = [
+        let cases: [Case<'_>; 12] = [
             ("the reported card", Some(L), &[report(1, Active, Some(L), 5)], &[1]),
             ("an older card", Some(older), &[report(1, Active, Some(L), 5)], &[1]),
             ("start not read", None, &[report(1, Active, Some(L), 5)], &[1]),

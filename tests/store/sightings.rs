@@ -36,7 +36,8 @@ pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: 
     let of_both = NewSighting { listing: second, ..sightings[7].clone() };
     insert(&store, &sightings[..700]).await;
     // Moved again after a crash, beside what is new.
-    insert(&store, &[&sightings[600..], &[of_both.clone()]].concat()).await;
+    insert(&store, &sightings[600..]).await;
+    insert(&store, std::slice::from_ref(&of_both)).await;
     insert(&store, &[]).await;
     let listed = store.list_sightings(&[first], 5000).await.unwrap();
     let ids: Vec<_> = listed.iter().map(|sighting| sighting.check_id).collect();

@@ -97,38 +97,48 @@ impl Mover {
     }
 
     async fn move_all(&self) -> Result<(), MoveError> {
-        // While these cannot be moved, the segment in use may as well grow.
-        self.move_finished().await?;
+        // While the store takes none of these, the segment in use may as well grow.
+        let left = self.move_finished().await;
+        if !matches!(left, Ok(()) | Err(MoveError::File(_))) {
+            return left;
+        }
         self.journal.finish_segment().await;
         self.move_finished().await
     }
 
+    /// A segment that cannot be read holds up no other.
     async fn move_finished(&self) -> Result<(), MoveError> {
         let folder = self.journal.folder().to_owned();
         let segments = spawn_blocking(move || list(&folder)).await.map_err(|_| MoveError::Stopped)??;
         let held: u64 = segments.iter().map(|(_, bytes)| bytes).sum();
         self.writer.metrics.sightings_journal_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
+        let mut outcome = Ok(());
         for (path, _) in segments {
             let keyring = Arc::clone(&self.writer.keyring);
             let taken = spawn_blocking(move || Finished::take(&path, keyring.sealer()));
-            let Some(segment) = taken.await.map_err(|_| MoveError::Stopped)?? else { continue };
-            for sightings in segment.sightings.chunks(MOVED_AT_ONCE_MAX) {
-                self.store_all(sightings).await?;
+            match taken.await.map_err(|_| MoveError::Stopped)? {
+                Ok(Some(segment)) => self.move_one(segment).await?,
+                Ok(None) => {}
+                Err(error) => outcome = Err(error.into()),
             }
-            match segment.end {
-                End::Whole => {}
-                End::Torn => tracing::info!("a segment of the journal was cut off; what it had confirmed is stored"),
-                End::Damaged => {
-                    Loss::Damaged.count(&self.writer.metrics, 1);
-                    tracing::error!(
-                        "a segment of the journal is damaged: sightings after its first {} are lost",
-                        segment.sightings.len()
-                    );
-                }
-            }
-            segment.delete()?;
         }
-        Ok(())
+        outcome
+    }
+
+    async fn move_one(&self, segment: Finished) -> Result<(), MoveError> {
+        for sightings in segment.sightings.chunks(MOVED_AT_ONCE_MAX) {
+            self.store_all(sightings).await?;
+        }
+        match segment.end {
+            End::Whole => {}
+            End::Torn => tracing::info!("a segment of the journal was cut off; what it had confirmed is stored"),
+            End::Damaged => {
+                Loss::Damaged.count(&self.writer.metrics, 1);
+                let kept = segment.sightings.len();
+                tracing::error!("a segment of the journal is damaged: sightings after its first {kept} are lost");
+            }
+        }
+        Ok(segment.delete()?)
     }
 
     async fn store_all(&self, sightings: &[Sighting]) -> Result<(), MoveError> {

@@ -214,11 +214,11 @@ fn read(bytes: &[u8], seal: &Sealer) -> (Vec<Sighting>, End) {
 }
 
 /// The record at a place, and where the next one begins.
-fn read_record(sealer: &Sealer, bytes: &[u8], at: usize) -> Option<(Sighting, usize)> {
+fn read_record(opener: &Sealer, bytes: &[u8], at: usize) -> Option<(Sighting, usize)> {
     let (length, rest) = bytes[at..].split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let sealed = rest.get(..length)?;
-    let plain = Zeroizing::new(sealer.open(&(at as u64).to_le_bytes(), sealed).ok()?);
+    let plain = Zeroizing::new(opener.open(&(at as u64).to_le_bytes(), sealed).ok()?);
     let (digest, facts) = plain.split_first_chunk::<DIGEST_BYTES>()?;
     Some((parse(IdDigest::from_bytes(*digest), facts)?, at + 4 + length))
 }
@@ -264,8 +264,8 @@ mod tests {
             check_id: Uuid::from_bytes([n; 16]),
             organization: Uuid::from_bytes([n ^ 1; 16]),
             digest: IdDigest::from_bytes([n; DIGEST_BYTES]),
-            card_valid_from: (n % 2 == 0).then(|| date(2016, 5, 1)),
-            site: (n % 3 == 0).then(|| Label::parse("west-wing:2").unwrap()),
+            card_valid_from: (n.is_multiple_of(2)).then(|| date(2016, 5, 1)),
+            site: (n.is_multiple_of(3)).then(|| Label::parse("west-wing:2").unwrap()),
             purpose: Purpose::ALL[usize::from(n) % Purpose::ALL.len()],
             verdict: [Verdict::CardListed, Verdict::NumberListed][usize::from(n % 2)],
             sequence: u64::MAX >> 1,
