@@ -40,6 +40,9 @@ use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
 use crate::service::retention::Retention;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
+use crate::service::sightings::moving::Mover;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -58,6 +61,8 @@ const FINISH_S_MAX: u64 = 10;
 const BACKLOG: u32 = 4096;
 /// How long a stopping node waits for its store to be told and closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of it that moving the last sightings may take: the others must be told.
+const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -113,6 +118,7 @@ pub struct Application {
     metrics_server: Server,
     shared: Shared,
     store: Store,
+    mover: Arc<Mover>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -178,11 +184,21 @@ impl Application {
             metrics: Arc::clone(&metrics),
         });
         let acceptance = Arc::new(AcceptanceRules::new(&config.acceptance)?);
+        let journal = Arc::new(Journal::start(
+            config.data.join("sightings"),
+            registry.node(),
+            config.journal_options(),
+            Arc::clone(&keyring),
+            Arc::clone(&metrics),
+        )?);
+        let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
             public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
             reports: Arc::new(Reports::new(Arc::clone(&writer))),
+            sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
+            journal,
             draining: Arc::new(AtomicBool::new(false)),
             clock,
             keyring,
@@ -205,11 +221,12 @@ impl Application {
             Retention { clock: shared.clock.clone(), store: store.clone(), policies: config.retention_policies()? };
         let every = Duration::from_secs(config.retention.every_seconds);
         tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
+        tasks.push(tokio::spawn(Arc::clone(&mover).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
+        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
     }
 
     /// Where it listens.
@@ -244,6 +261,10 @@ impl Application {
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
         let leave = async {
+            let last_move = self.mover.drain(self.shared.registry.node());
+            if tokio::time::timeout(LAST_MOVE_TIMEOUT, last_move).await.is_err() {
+                tracing::warn!("sightings that were not moved in time stay in the journal until the next start");
+            }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
             }

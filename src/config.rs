@@ -21,6 +21,7 @@ use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
 use crate::service::retention::policy::{PoliciesError, self};
+use crate::service::sightings::journal::JournalOptions;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -57,6 +58,7 @@ pub struct Config {
     pub overload: Overload,
     pub acceptance: AcceptanceOptions,
     pub retention: Retention,
+    pub sightings: Sightings,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -139,6 +141,18 @@ pub struct Retention {
     pub keep: BTreeMap<String, String>,
 }
 
+/// Bounds of the journal of sightings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sightings {
+    /// Sightings that wait for the disk.
+    pub queue_max: u32,
+    /// How long a check waits for its sighting to be durable.
+    pub wait_ms: u64,
+    /// What the journal may hold while the store takes nothing.
+    pub journal_mib_max: u64,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -210,6 +224,10 @@ places = []
 [retention]
 every_seconds = 3600
 keep = {}
+[sightings]
+queue_max = 10000
+wait_ms = 250
+journal_mib_max = 256
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -272,6 +290,7 @@ impl Config {
         AcceptanceRules::new(&self.acceptance)?;
         check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
         self.retention_policies()?;
+        self.sightings.validate()?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -359,6 +378,14 @@ impl Config {
         }
     }
 
+    pub fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            queue_max: self.sightings.queue_max,
+            wait: Duration::from_millis(self.sightings.wait_ms),
+            bytes_max: self.sightings.journal_mib_max << 20,
+        }
+    }
+
     /// The link to Redis, if one is wanted.
     pub fn redis_link(&self, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, RedisUrlError> {
         let timeout = Duration::from_millis(self.redis.timeout_ms);
@@ -372,6 +399,14 @@ impl Config {
 
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
+    }
+}
+
+impl Sightings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check((1000..=1_000_000).contains(&self.queue_max), "sightings.queue_max must be 1000 to 1000000")?;
+        check((10..=5000).contains(&self.wait_ms), "sightings.wait_ms must be 10 to 5000")?;
+        check((1..=65_536).contains(&self.journal_mib_max), "sightings.journal_mib_max must be 1 to 65536")
     }
 }
 

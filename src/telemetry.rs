@@ -86,6 +86,11 @@ pub struct Metrics {
     pub retention_deleted: IntCounterVec,
     pub retention_finished_ms: IntGauge,
     pub retention_failures: IntCounter,
+    pub sightings_recorded: IntCounter,
+    pub sightings_stored: IntCounter,
+    pub sightings_lost: IntCounterVec,
+    pub sightings_moves_failed: IntCounter,
+    pub sightings_journal_bytes: IntGauge,
 }
 
 impl Metrics {
@@ -177,6 +182,21 @@ impl Metrics {
                 "Wall time at which retention was last brought to its end, by whichever node; 0: never.",
             )?,
             retention_failures: counter("retention_failures_total", "Runs of retention on this node that failed.")?,
+            sightings_recorded: counter(
+                "sightings_recorded_total",
+                "Checks that found a listing, durable in the journal.",
+            )?,
+            sightings_stored: counter("sightings_stored_total", "Sightings moved to the store, each once a listing.")?,
+            sightings_lost: family(
+                "sightings_lost_total",
+                "Checks that found a listing and were answered without a record of it that is sure, by why.",
+                "reason",
+            )?,
+            sightings_moves_failed: counter(
+                "sightings_moves_failed_total",
+                "Times that the journal of sightings could not be moved to the store.",
+            )?,
+            sightings_journal_bytes: gauge("sightings_journal_bytes", "Sightings that wait in the journal, in bytes.")?,
             registry,
         })
     }

@@ -42,6 +42,7 @@ pub mod id_number;
 pub mod misuse;
 pub mod report;
 pub mod retention;
+pub mod sighting;
 pub mod verdict;
 
 /// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so

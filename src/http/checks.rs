@@ -143,7 +143,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 /// Check a card
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
-/// A hit and a miss are both 200, in like time and size.
+/// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
+/// which takes one flush of a disk.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
     request_body = CheckRequest,

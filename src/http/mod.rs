@@ -53,6 +53,8 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
@@ -77,6 +79,8 @@ pub struct Shared {
     pub certificates: Arc<Certificates>,
     pub alerts: Arc<Alerts>,
     pub reports: Arc<Reports>,
+    pub sightings: Arc<Sightings>,
+    pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
@@ -99,6 +103,7 @@ impl AppState {
             shared.clock.clone(),
             Arc::clone(&shared.keyring),
             Arc::clone(&shared.registry),
+            Arc::clone(&shared.journal),
             Arc::clone(&shared.metrics),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
@@ -143,6 +148,7 @@ operations! {
     post "/v1/loss-reports/search" => reports::search;
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
+    get "/v1/loss-reports/{report_id}/sightings" => sightings::list;
     post "/v1/replacements" => replacements::create;
     post "/v1/misuse-reports" => misuse_reports::create;
     get "/v1/misuse-reports" => misuse_reports::list;

@@ -60,6 +60,7 @@ word_schemas! {
     open MisuseKindCode(MisuseKind), "What was done with the card.";
     open MisuseStateCode(MisuseState), "Whether a registrar has resolved the report.";
     open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
+    open PurposeCode(Purpose), "What the card was checked for.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
@@ -69,6 +70,7 @@ word_schemas! {
     open FoundCardStateCode(FoundCardState), "Where the found card is in its life.";
     open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
     open PurposeCode(Purpose), "What a card was checked for.";
+    open OrganizationKindCode(OrganizationKind), "What the organization is to the service.";
     open ScopeCode(Scope), "What a client may do.";
     closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
     open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";

@@ -1,5 +1,6 @@
 //! Checks: from a number's digest to a verdict with its receipt. The hot path: see the walk in `lib.rs`.
-//! A check that finds nothing leaves nothing behind; what goes into a receipt is a commitment, not the number.
+//! A check that finds nothing leaves nothing behind, one that finds a listing a sighting; what goes into a receipt is a
+//! commitment, not the number.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use super::receipts::ReceiptSigner;
+use super::sightings::Sighting;
+use super::sightings::journal::Journal;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{NewClaims, commitment};
@@ -51,6 +54,8 @@ pub struct Receipt {
 struct Decided {
     answer: Answer,
     claims: Option<(String, [u8; 32])>,
+    /// Apart, so that a check that finds nothing carries none of it.
+    sighting: Option<Box<Sighting>>,
 }
 
 /// Answers checks, one instance a worker.
@@ -58,6 +63,7 @@ struct Decided {
 pub struct Checks {
     clock: Clock,
     registry: Arc<Registry>,
+    journal: Arc<Journal>,
     signer: Rc<ReceiptSigner>,
     metrics: Arc<Metrics>,
     issuer_json: String,
@@ -69,11 +75,12 @@ impl Checks {
         clock: Clock,
         keyring: Arc<Keyring>,
         registry: Arc<Registry>,
+        journal: Arc<Journal>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
         let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
-        Self { clock, registry, signer: Rc::new(signer), metrics, issuer_json }
+        Self { clock, registry, journal, signer: Rc::new(signer), metrics, issuer_json }
     }
 
     /// Answers one check. Where memory cannot, `enter` must give it a place among those that wait for the store.
@@ -89,10 +96,15 @@ impl Checks {
             let _place = enter()?;
             self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
         };
-        let Decided { mut answer, claims } = self.decide(organization, check, &finding);
+        let Decided { mut answer, claims, sighting } = self.decide(organization, check, &finding);
+        // On its way to the disk while the receipt is signed.
+        let recording = sighting.and_then(|sighting| self.journal.record(vec![*sighting]));
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
             answer.receipt = Some(Receipt { text, salt });
+        }
+        if let Some(recording) = recording {
+            Box::pin(self.journal.confirmed(recording)).await;
         }
         Ok(answer)
     }
@@ -107,7 +119,7 @@ impl Checks {
         let digests: Vec<_> = asked.map(|check| &check.digest).collect();
         let mut findings = self.registry.lookup_all(&digests).await.into_iter();
         let mut answers = Vec::with_capacity(checks.len());
-        let (mut claims, mut waiting) = (Vec::new(), Vec::new());
+        let (mut claims, mut waiting, mut sightings) = (Vec::new(), Vec::new(), Vec::new());
         for check in checks {
             let answer = check.and_then(|check| {
                 let finding = findings.next().flatten().ok_or(RegistryError::TooSlow)?;
@@ -116,14 +128,19 @@ impl Checks {
                     claims.push(text);
                     waiting.push((answers.len(), salt));
                 }
+                sightings.extend(decided.sighting.map(|sighting| *sighting));
                 Ok(decided.answer)
             });
             answers.push(answer);
         }
+        let recording = if sightings.is_empty() { None } else { self.journal.record(sightings) };
         for ((index, salt), text) in waiting.into_iter().zip(self.signer.sign_all(&claims)) {
             if let Some(Ok(answer)) = answers.get_mut(index) {
                 answer.receipt = Some(Receipt { text, salt });
             }
+        }
+        if let Some(recording) = recording {
+            self.journal.confirmed(recording).await;
         }
         answers
     }
@@ -154,6 +171,19 @@ impl Checks {
             };
             (claims.encode(), salt)
         });
-        Decided { answer, claims }
+        let sighting = verdict.is_sighting().then(|| {
+            Box::new(Sighting {
+                check_id: answer.check_id,
+                organization,
+                digest: check.digest.clone(),
+                card_valid_from: check.card_valid_from,
+                site: check.site.clone(),
+                purpose: check.purpose,
+                verdict,
+                sequence: finding.sequence,
+                seen_at_ms: now_ms,
+            })
+        });
+        Decided { answer, claims, sighting }
     }
 }

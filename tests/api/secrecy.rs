@@ -2,7 +2,7 @@
 //! finest level, nor the metrics, nor any error holds a number or its unkeyed digest, in any form they could have.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -29,6 +29,9 @@ struct Scenario {
     client_id: Uuid,
     numbers: Vec<String>,
     errors: Vec<Answer>,
+    data: PathBuf,
+    /// What the journal of sightings held from one moment to the next.
+    journal: Vec<u8>,
 }
 
 impl Scenario {
@@ -56,7 +59,15 @@ impl Scenario {
         let request = raw::request("POST", "/oauth2/token", &headers, form.as_bytes());
         let token =
             raw::exchange(server.address, &request).await.unwrap().json()["access_token"].as_str().unwrap().to_owned();
-        Self { server, token, client_id, numbers: imported.to_vec(), errors: Vec::new() }
+        Self {
+            server,
+            token,
+            client_id,
+            numbers: imported.to_vec(),
+            errors: Vec::new(),
+            data: data.to_owned(),
+            journal: Vec::new(),
+        }
     }
 
     fn number(&mut self) -> String {
@@ -91,11 +102,14 @@ impl Scenario {
             let filed = self.post(201, "/v1/loss-reports", &report).await;
             let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
             assert_eq!(check["verdict"], "card_listed");
+            self.read_journal();
             let digest = json!({"id_digest": digest_of(&number), "purpose": "other"});
             self.post(200, "/v1/checks", &digest).await;
             let opening =
                 json!({"receipt": check["receipt"], "receipt_salt": check["receipt_salt"], "id_number": number});
             assert_eq!(self.post(200, "/v1/receipts/verify", &opening).await.json()["opens"], true);
+            let path = format!("{}/sightings", filed.header("location"));
+            self.send(200, "GET", &path, &[], "").await;
             self.post(200, "/v1/loss-reports/search", &json!({ "id_number": number })).await;
             let path = format!("{}/withdrawal", filed.header("location"));
             self.post(200, &path, &json!({"office": "110105-03", "reason": "found"})).await;
@@ -110,6 +124,7 @@ impl Scenario {
             let number = self.numbers[n].clone();
             let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
             assert_eq!(check["verdict"], "card_listed", "it was imported");
+            self.read_journal();
         }
         let checks: Vec<_> = (0..20).map(|_| check_of(&self.number(), None)).collect();
         self.post(200, "/v1/checks/batch", &json!({ "checks": checks })).await;
@@ -193,6 +208,13 @@ impl Scenario {
         let question = json!({"household_region": number, "applying_region": &number[..6], "on": number,
             "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false});
         self.post(422, "/v1/acceptance/eligibility", &question).await;
+    }
+
+    /// A segment is there for a moment after a hit, then it is moved to the database.
+    fn read_journal(&mut self) {
+        for segment in std::fs::read_dir(self.data.join("sightings")).into_iter().flatten() {
+            self.journal.extend(std::fs::read(segment.unwrap().path()).unwrap_or_default());
+        }
     }
 
     /// Numbers wherever clients have been seen to put them.
@@ -324,12 +346,13 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     let saved = data.join("snapshot/filter");
     let saved = &saved;
     eventually("the filter is saved", || async move { saved.exists() }).await;
-    let Scenario { server, numbers, client_id, token, .. } = scenario;
+    let Scenario { server, numbers, client_id, token, journal, .. } = scenario;
     drop(server);
     let places = [
         ("the database", while_serving),
         ("the database of the ended process", database_files(&data)),
         ("the saved filter", std::fs::read(saved).unwrap()),
+        ("the journal of sightings", journal),
         ("Redis", redis_contents().unwrap_or_default()),
         ("the log", log.into_bytes()),
         ("the metrics", metrics.into_bytes()),
@@ -344,8 +367,9 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     }
     // The search finds what is there: each place was written, and read where it was written.
     let [database, closed, filter, redis, log, metrics, errors, exported] = places.map(|(_, text)| text);
+    let [database, closed, filter, journal, redis, log, metrics, errors] = places.map(|(_, text)| text);
     assert!(holds(&database, client_id.as_bytes()) && holds(&closed, client_id.as_bytes()));
-    assert!(holds(&filter, b"lostcard filter"));
+    assert!(holds(&filter, b"lostcard filter") && holds(&journal, b"lostcard seen"));
     assert!(
         redis_contents().is_none()
             || [&b":listing:"[..], b":answer:", b";reported;"].iter().all(|part| holds(&redis, part))

@@ -117,6 +117,8 @@ macro_rules! contract {
             retention::a_large_class_goes_in_pieces
             retention::one_node_runs_in_each_interval
             retention::an_erased_text_is_gone_and_its_record_stays
+            sightings::sightings_are_stored_once_and_listed_newest_first
+            sightings::every_record_of_a_number_may_have_been_sighted
             machine::two_registries_say_what_the_store_holds
         }
     };
