@@ -57,6 +57,7 @@ pub struct Metrics {
     pub reports: IntCounter,
     pub receipt_heads: IntCounter,
     pub receipts: IntCounter,
+    pub certificates: IntCounter,
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
@@ -117,6 +118,7 @@ impl Metrics {
             reports: counter("reports_total", "Loss reports acknowledged.")?,
             receipt_heads: counter("receipt_heads_total", "Signatures made over batches of receipts.")?,
             receipts: counter("receipts_total", "Receipts issued.")?,
+            certificates: counter("certificates_total", "Temporary identification certificates issued.")?,
             tokens_issued: counter("tokens_issued_total", "Access tokens issued.")?,
             tokens_verified: counter(
                 "tokens_verified_total",

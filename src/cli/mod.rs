@@ -1,6 +1,7 @@
 //! The command line: what each command takes, and which file carries it out. The only layer that prints.
 //! Results go to standard output (`--json` for scripts), everything else to standard error.
 
+mod certificate;
 mod clients;
 mod demo;
 mod import;
@@ -95,6 +96,9 @@ enum Command {
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Temporary identification certificates
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Write the OpenAPI document
     Openapi(openapi::OpenapiArgs),
     /// Write a synthetic registry file
@@ -113,6 +117,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
+        Command::Certificate(command) => certificate::certificate(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
     }

@@ -59,7 +59,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, verdict};
+    use super::{certificate, client, is_code, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -88,6 +88,11 @@ mod tests {
             verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
+            certificate::CertificatePurpose = ["air", "rail", "lodging"],
+            certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
+            certificate::CertificateStatus =
+                ["valid", "another_person", "revoked", "expired", "not_yet_valid", "another_purpose"],
+            certificate::CertificateState = ["active", "revoked", "expired"],
         );
     }
 

@@ -140,6 +140,10 @@ operations! {
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
     post "/v1/replacements" => replacements::create;
+    post "/v1/temporary-certificates" => certificates::create;
+    post "/v1/temporary-certificates/verify" => certificates::verify;
+    get "/v1/temporary-certificates/{certificate_id}" => certificates::read;
+    post "/v1/temporary-certificates/{certificate_id}/revocation" => certificates::revoke;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
