@@ -14,9 +14,7 @@ use super::receipt::{read_keys, read_text};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::certificate::{Claims, verify};
 use crate::crypto::digest::IdDigest;
-use crate::domain::certificate::{
-    Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term,
-};
+use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::id_number::IdNumber;
 
 #[derive(Debug, Subcommand)]

@@ -46,11 +46,8 @@ pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Resu
     let KeysCommand::Rotate(args) = command;
     let config = global.config()?;
     let folder = KeyFolder::new(config.key_folder());
-    let chosen = [
-        (args.tokens, Purpose::Token),
-        (args.receipts, Purpose::Receipt),
-        (args.certificates, Purpose::Certificate),
-    ];
+    let chosen =
+        [(args.tokens, Purpose::Token), (args.receipts, Purpose::Receipt), (args.certificates, Purpose::Certificate)];
     let (mut rotated, mut lines) = (Vec::new(), Vec::new());
     for (_, purpose) in chosen.into_iter().filter(|(is_chosen, _)| *is_chosen) {
         let (version, kid) = folder.rotate_signing_key(purpose)?;

@@ -241,7 +241,10 @@ mod tests {
                             let expected = precedence.iter().find(|(holds, _)| *holds).unwrap().1;
                             let found =
                                 certificate(purpose, revoked_at_ms).status(Showing { is_holder, shown_for, now_s });
-                            assert_eq!(found, expected, "{purpose:?} {revoked_at_ms:?} {is_holder} {now_s} {shown_for:?}");
+                            assert_eq!(
+                                found, expected,
+                                "{purpose:?} {revoked_at_ms:?} {is_holder} {now_s} {shown_for:?}"
+                            );
                             seen += 1;
                         }
                     }

@@ -301,14 +301,8 @@ fn read_issuing(asked: &CertificateRequest, caller: &Caller<Registry>, state: &A
         .map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string()))
         .ok();
     let issuing = digest.zip(purpose).zip(office).zip(term);
-    let issuing = issuing.map(|(((digest, purpose), office), term)| Issuing {
-        digest,
-        purpose,
-        office,
-        journey_on,
-        term,
-        now_s,
-    });
+    let issuing =
+        issuing.map(|(((digest, purpose), office), term)| Issuing { digest, purpose, office, journey_on, term, now_s });
     fields.finish(issuing)
 }
 

@@ -16,9 +16,7 @@ use crate::crypto::random;
 use crate::crypto::seal::SealError;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
-use crate::domain::certificate::{
-    Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term,
-};
+use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::client::Actor;
 use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
@@ -126,12 +124,7 @@ impl Certificates {
             Begun::Fresh(writing) => *writing,
         };
         let Prepared { issuing, certificate, credential, qr_svg } = prepared;
-        let number = seal_number(
-            &self.writer.keyring,
-            &writing.peppers.current,
-            &issuing.digest,
-            certificate.id,
-        )?;
+        let number = seal_number(&self.writer.keyring, &writing.peppers.current, &issuing.digest, certificate.id)?;
         let office = issuing.office.clone();
         let new = NewCertificate { certificate, organization: actor.organization, number, office };
         writing.tx.insert_certificate(&new).await?;

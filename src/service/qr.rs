@@ -52,9 +52,13 @@ mod tests {
 
     #[test]
     fn a_long_text_gives_up_correction_before_it_grows() {
-        for (length, version, level) in
-            [(1, 1, EcLevel::M), (666, 20, EcLevel::M), (667, 18, EcLevel::L), (858, 20, EcLevel::L), (859, 21, EcLevel::L)]
-        {
+        for (length, version, level) in [
+            (1, 1, EcLevel::M),
+            (666, 20, EcLevel::M),
+            (667, 18, EcLevel::L),
+            (858, 20, EcLevel::L),
+            (859, 21, EcLevel::L),
+        ] {
             let code = encode(&"~".repeat(length)).unwrap();
             assert_eq!((code.version(), code.error_correction_level()), (Version::Normal(version), level), "{length}");
         }

@@ -127,7 +127,8 @@ async fn a_certificate_expires_by_itself() {
     let mut app = TestApp::spawn().await;
     let number = random_number();
     let issued = issue_with(&app, &with(certificate_of(&number, "lodging"), "valid_hours", 1)).await;
-    let until = Duration::from_millis(u64::try_from(second(&issued["expires_at"]) * 1000 - app.clock.now_ms()).unwrap());
+    let until =
+        Duration::from_millis(u64::try_from(second(&issued["expires_at"]) * 1000 - app.clock.now_ms()).unwrap());
     pass(&mut app, until - Duration::from_millis(1)).await;
     assert_eq!(status(&app, &issued, &number, "lodging").await, "valid");
     app.clock.advance(Duration::from_millis(1));

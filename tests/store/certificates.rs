@@ -46,7 +46,10 @@ pub(crate) async fn a_certificate_is_found_by_its_own_organization_alone(databas
     store_certificate(&store, &new).await;
     let certificate_id = new.certificate.id;
     let found = store.find_certificate(own, certificate_id).await.unwrap().unwrap();
-    assert_eq!((&found.certificate, found.lookup_key, &found.office), (&new.certificate, new.number.lookup_key, &new.office));
+    assert_eq!(
+        (&found.certificate, found.lookup_key, &found.office),
+        (&new.certificate, new.number.lookup_key, &new.office)
+    );
     assert!(store.find_certificate(other, certificate_id).await.unwrap().is_none());
     let mut tx = store.begin().await.unwrap();
     assert!(tx.find_certificate(other, certificate_id).await.unwrap().is_none());
