@@ -1,8 +1,7 @@
 //! `certificate verify`: a verification offline, from a JWK Set file. Needs neither server nor store, and cannot know of a
 //! revocation.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -60,20 +59,13 @@ fn parse_purpose(word: &str) -> Result<PresentedFor, String> {
 /// `certificate ...`
 pub(super) fn certificate(command: &CertificateCommand) -> anyhow::Result<()> {
     let CertificateCommand::Verify(args) = command;
-    let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
-    if is_stdin(&args.certificate) && (args.number_stdin || args.id_number_file.as_ref().is_some_and(is_stdin)) {
+    let number_file = args.id_number_file.as_deref().unwrap_or(Path::new("-"));
+    if [&args.certificate, number_file].iter().all(|path| path.as_os_str() == "-") {
         bail!("standard input holds either the certificate or the number");
     }
     let keys = read_keys(&args.jwks)?;
     let claims = verify(read_text(&args.certificate)?.trim(), &keys)?;
-    let number = Zeroizing::new(match &args.id_number_file {
-        Some(file) => read_text(file)?,
-        None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input")?;
-            text
-        }
-    });
+    let number = Zeroizing::new(read_text(number_file)?);
     let clock = Clock::System;
     let digest = IdDigest::of(&IdNumber::parse(number.trim(), clock.today())?);
     let certificate = read_certificate(&claims)?;

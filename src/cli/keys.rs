@@ -24,6 +24,7 @@ Examples:
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, each of them on or off")]
 pub(super) struct RotateArgs {
     /// The key of access tokens
     #[arg(long, required_unless_present_any = ["receipts", "certificates", "pepper"])]

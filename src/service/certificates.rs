@@ -68,7 +68,7 @@ pub enum Verified {
 /// Issues and verifies.
 #[derive(Debug)]
 pub struct Certificates {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
     turns: Arc<Semaphore>,
 }
 

@@ -82,7 +82,7 @@ impl Store {
             .fetch_optional(&mut *self.connection().await?)
             .await?
             .ok_or(StoreError::Corrupt("feed_head"))?;
-        let found = if is_certificate(&&row) { Some(read_certificate(&row)?) } else { None };
+        let found = if is_certificate(&row) { Some(read_certificate(&row)?) } else { None };
         Ok((get_key_versions(&row)?, found))
     }
 
@@ -102,7 +102,7 @@ impl Store {
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
-        Ok((versions, rows.iter().filter(is_certificate).map(read_certificate).collect::<Result<_, _>>()?))
+        Ok((versions, rows.iter().filter(|row| is_certificate(row)).map(read_certificate).collect::<Result<_, _>>()?))
     }
 }
 
@@ -165,7 +165,7 @@ impl WriteTx {
     }
 }
 
-fn is_certificate(row: &&AnyRow) -> bool {
+fn is_certificate(row: &AnyRow) -> bool {
     row.try_get::<Option<&[u8]>, _>("certificate_id").is_ok_and(|id| id.is_some())
 }
 

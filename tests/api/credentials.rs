@@ -4,7 +4,9 @@
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use lostcard::app::{self, Application};
 use lostcard::clock::Clock;
+use lostcard::config::Config;
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection, Executor, Row};
 
 use crate::bodies::{random_number, with};
 use crate::certificates::{certificate_of, issue};
@@ -26,9 +28,9 @@ fn scan(svg: &str) -> String {
         let (x, y): (usize, usize) = (x.parse().unwrap(), y.strip_suffix(".5").unwrap().parse().unwrap());
         dark[y][x..x + length.parse::<usize>().unwrap()].fill(true);
     }
-    let side = size * PIXELS;
+    let width = size * PIXELS;
     let grey = |x: usize, y: usize| if dark[y / PIXELS][x / PIXELS] { 0 } else { 255 };
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, grey);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, width, grey);
     let grids = image.detect_grids();
     assert_eq!(grids.len(), 1, "one code, with its margin");
     let (found, text) = grids[0].decode().unwrap();
@@ -159,13 +161,41 @@ async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     assert_eq!(std::fs::read(&path).unwrap(), second);
 }
 
-/// The store as the version before left it.
-async fn forget_certificate_key(config: &lostcard::config::Config) {
-    use sqlx::{Connection, Executor};
+#[tokio::test]
+async fn issuing_reading_and_revoking_are_in_the_audit_log_and_a_verification_is_not() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    let issued = issue(&app, &number, "rail").await;
+    let path = format!("/v1/temporary-certificates/{}", issued["certificate_id"].as_str().unwrap());
+    let revoke =
+        async || app.post(&app.police.token, &format!("{path}/revocation"), &json!({"office": "1"})).await.status;
+    let shown = json!({"certificate": issued["certificate"], "id_number": number});
+    assert_eq!(app.post(&app.hotel.token, "/v1/temporary-certificates/verify", &shown).await.status, 200);
+    assert_eq!(app.get(&app.police.token, &path).await.status, 200);
+    assert_eq!((revoke().await, revoke().await), (200, 409));
+    let mut connection = connect(&app.config).await;
+    let rows = sqlx::query("SELECT action, subject, client_id FROM audit ORDER BY seq")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let id: uuid::Uuid = issued["certificate_id"].as_str().unwrap().parse().unwrap();
+    let entries: Vec<(String, Vec<u8>, Vec<u8>)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let expected = ["certificate_issued", "certificate_read", "certificate_revoked"]
+        .map(|action| (action.to_owned(), id.as_bytes().to_vec(), app.police.client_id.as_bytes().to_vec()));
+    assert_eq!(entries, expected);
+}
+
+async fn connect(config: &Config) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let embedded = || format!("sqlite:{}", config.data.join("lostcard.db").display());
     let url = config.database_url.clone().unwrap_or_else(embedded);
-    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    AnyConnection::connect(&url).await.unwrap()
+}
+
+/// The store as the version before left it.
+async fn forget_certificate_key(config: &Config) {
+    let mut connection = connect(config).await;
     let forgotten = connection.execute("DELETE FROM key_checks WHERE purpose = 'certificate'").await.unwrap();
     assert_eq!(forgotten.rows_affected(), 1);
     connection.close().await.unwrap();
