@@ -19,7 +19,7 @@ use crate::access::jwks::IssuerKeys;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::keyfiles::KeyFolder;
+use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
 use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
@@ -85,6 +85,9 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
             );
         }
         folder.create_all()?;
+    } else if folder.lacks(Purpose::Certificate)? && store.key_check(Purpose::Certificate, 1).await?.is_none() {
+        // A folder of before there were certificates. Where another node has made the key already, it has to be copied from there.
+        folder.create_signing_key(Purpose::Certificate).context("a first certificate key for the key folder")?;
     }
     let keyring = Keyring::open(folder)?;
     let checks = keyring.check_values();

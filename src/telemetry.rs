@@ -58,6 +58,7 @@ pub struct Metrics {
     pub misuse_reports: IntCounter,
     pub receipt_heads: IntCounter,
     pub receipts: IntCounter,
+    pub certificates: IntCounter,
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
@@ -127,6 +128,7 @@ impl Metrics {
             misuse_reports: counter("misuse_reports_total", "Misuse reports acknowledged.")?,
             receipt_heads: counter("receipt_heads_total", "Signatures made over batches of receipts.")?,
             receipts: counter("receipts_total", "Receipts issued.")?,
+            certificates: counter("certificates_total", "Temporary identification certificates issued.")?,
             tokens_issued: counter("tokens_issued_total", "Access tokens issued.")?,
             tokens_verified: counter(
                 "tokens_verified_total",

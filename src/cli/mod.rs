@@ -2,6 +2,7 @@
 //! Results go to standard output (`--json` for scripts), everything else to standard error.
 
 mod audit;
+mod certificate;
 mod clients;
 mod contact;
 mod demo;
@@ -107,6 +108,9 @@ enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Temporary identification certificates
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Write the OpenAPI document
     Openapi(openapi::OpenapiArgs),
     /// Write a synthetic registry file
@@ -128,6 +132,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Contact(command) => block_on(contact::contact(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
         Command::Audit(command) => block_on(audit::audit(global, command)),
+        Command::Certificate(command) => certificate::certificate(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
     }

@@ -64,6 +64,7 @@ mod tests {
     use super::{client, is_code, misuse, verdict};
     use super::{acceptance, application, client, is_code, verdict};
     use super::{client, is_code, retention, verdict};
+    use super::{certificate, client, is_code, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -123,6 +124,11 @@ mod tests {
                 "idempotency_keys",
                 "revoked_tokens"
             ],
+            certificate::CertificatePurpose = ["air", "rail", "lodging"],
+            certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
+            certificate::CertificateStatus =
+                ["valid", "another_person", "revoked", "expired", "not_yet_valid", "another_purpose"],
+            certificate::CertificateState = ["active", "revoked", "expired"],
         );
     }
 

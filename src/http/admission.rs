@@ -43,6 +43,7 @@ impl Class {
         match path {
             "/v1/checks" => Some(Self::Check),
             "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/acceptance/eligibility" => Some(Self::Checks),
+            "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/temporary-certificates/verify" => Some(Self::Checks),
             "/oauth2/token" => Some(Self::Reports),
             _ if path.starts_with("/v1/") => Some(Self::Reports),
             _ => None,

@@ -23,7 +23,7 @@ use super::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
 use crate::domain::report::Label;
-use crate::domain::verdict::Purpose;
+use crate::domain::verdict::{Advice, Purpose};
 use crate::service::checks::{Answer, Check};
 
 /// A question about one card.
@@ -92,6 +92,10 @@ pub struct CheckAnswer {
     verdict: VerdictName,
     #[schema(value_type = AdviceCode)]
     advice: String,
+    /// The advice in words, with the way out for a holder whose card is turned down. Absent where the advice is `proceed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    advice_text: Option<String>,
     /// Only where something is listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -162,7 +166,7 @@ pub async fn create(
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
     let enter = || state.admission.enter(Class::Check);
     let answer = state.checks.check(caller.organization_id(), &check, enter).await?;
-    let mut text = String::with_capacity(1280);
+    let mut text = String::with_capacity(1472);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
@@ -201,7 +205,7 @@ pub async fn create_batch(
         read_check(&request, &caller, today)
     });
     let answers = state.checks.check_all(caller.organization_id(), checks.collect()).await;
-    let mut text = String::with_capacity(items * 1280 + 16);
+    let mut text = String::with_capacity(items * 1472 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
@@ -252,14 +256,31 @@ impl Fields {
     }
 }
 
-/// The longest `"verdict":...,"advice":...,"listing":...` part, to which shorter ones are padded.
-const LISTED_PART_MAX: usize =
-    longest_verdict() + "refuse_and_report".len() + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+/// The longest `"verdict":...,"advice":...,"advice_text":...,"listing":...` part, to which shorter ones are padded.
+const LISTED_PART_MAX: usize = longest_verdict()
+    + "refuse_and_report".len()
+    + r#","advice_text":"""#.len()
+    + Advice::longest_text()
+    + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+
+/// Copied whole: filling a text by single characters shows in the throughput.
+const PADDING: &str = match std::str::from_utf8(&[b' '; LISTED_PART_MAX]) {
+    Ok(spaces) => spaces,
+    Err(_) => "",
+};
 
 fn write_answer(text: &mut String, answer: &Answer) {
     let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id.as_hyphenated());
-    let mut written = answer.verdict.as_str().len() + answer.verdict.advice().as_str().len();
-    let _ = write!(text, r#"{}","advice":"{}""#, answer.verdict.as_str(), answer.verdict.advice().as_str());
+    let (verdict, advice) = (answer.verdict.as_str(), answer.verdict.advice());
+    let mut written = verdict.len() + advice.as_str().len();
+    let _ = write!(text, r#"{verdict}","advice":"{}""#, advice.as_str());
+    if !advice.text().is_empty() {
+        let start = text.len();
+        for part in [r#","advice_text":""#, advice.text(), r#"""#] {
+            text.push_str(part);
+        }
+        written += text.len() - start;
+    }
     if let Some(listing) = &answer.listing {
         let start = text.len();
         let _ = write!(text, r#","listing":{{"kind":"{}","since":"{}"}}"#, listing.kind.as_str(), listing.since);
@@ -269,7 +290,7 @@ fn write_answer(text: &mut String, answer: &Answer) {
     if let Some(receipt) = &answer.receipt {
         let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(&receipt.salt));
     }
-    text.extend(std::iter::repeat_n(' ', LISTED_PART_MAX.saturating_sub(written)));
+    text.push_str(&PADDING[written.min(PADDING.len())..]);
     text.push('}');
 }
 
@@ -303,6 +324,7 @@ mod tests {
             check_id: Uuid::nil(),
             verdict: VerdictName::CardListed,
             advice: "refuse_and_report".to_owned(),
+            advice_text: Some(Advice::RefuseAndReport.text().to_owned()),
             listing: Some(ListingAnswer { kind: "superseded".to_owned(), since: "2020-01-02".to_owned() }),
             as_of: "1970-01-01T00:00:00.000Z".to_owned(),
             registry_sequence: 7,

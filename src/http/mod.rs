@@ -169,6 +169,10 @@ operations! {
     post "/v1/replacement-applications/{application_id}/temporary-card" => temporary_cards::issue;
     post "/v1/replacement-applications/{application_id}/temporary-card/return" => temporary_cards::take_back;
     post "/v1/acceptance/eligibility" => acceptance::eligibility;
+    post "/v1/temporary-certificates" => certificates::create;
+    post "/v1/temporary-certificates/verify" => certificates::verify;
+    get "/v1/temporary-certificates/{certificate_id}" => certificates::read;
+    post "/v1/temporary-certificates/{certificate_id}/revocation" => certificates::revoke;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;

@@ -8,6 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::acceptance::Ground;
 use crate::domain::application::{ApplicationReason, ApplicationState, TemporaryCardState};
+use crate::domain::certificate::{CertificatePurpose, CertificateState, CertificateStatus, PresentedFor};
 use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::found_card::{FoundCardState, HolderVerification};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
@@ -62,6 +63,12 @@ word_schemas! {
     open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
     open PurposeCode(Purpose), "What the card was checked for.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
+    open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way). The way out for a holder whose card is turned down: a temporary identification certificate from the police, verified by `POST /v1/temporary-certificates/verify`.";
+    closed CertificatePurposeName(CertificatePurpose), "What a temporary identification certificate is issued for.";
+    closed PresentedForName(PresentedFor), "What a certificate is shown for. `lodging` is served by certificates for lodging, `air` and `rail` by their own, `transport` by both; the others by none.";
+    open CertificatePurposeCode(CertificatePurpose), "What the certificate was issued for.";
+    open CertificateStatusCode(CertificateStatus), "What the verification found: the first of `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose` that holds, else `valid`. Accept `valid` and nothing else.";
+    open CertificateStateCode(CertificateState), "Where the certificate is in its life.";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";

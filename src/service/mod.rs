@@ -15,6 +15,7 @@ pub mod fields;
 pub mod filing;
 pub mod found_cards;
 pub mod misuse_reports;
+mod qr;
 pub mod receipts;
 pub mod reports;
 pub mod retention;

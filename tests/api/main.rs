@@ -21,6 +21,7 @@ mod checks;
 mod child;
 mod citizen;
 mod coherence;
+mod credentials;
 mod drain;
 mod found_cards;
 mod helpers;

@@ -28,6 +28,8 @@ struct Scenario {
     token: String,
     client_id: Uuid,
     numbers: Vec<String>,
+    /// Of certificates: whoever has one can try numbers against it.
+    credentials: Vec<String>,
     errors: Vec<Answer>,
     data: PathBuf,
     /// What the journal of sightings held from one moment to the next.
@@ -68,6 +70,7 @@ impl Scenario {
             data: data.to_owned(),
             journal: Vec::new(),
         }
+        Self { server, token, client_id, numbers: imported.to_vec(), credentials: Vec::new(), errors: Vec::new() }
     }
 
     fn number(&mut self) -> String {
@@ -214,6 +217,24 @@ impl Scenario {
     fn read_journal(&mut self) {
         for segment in std::fs::read_dir(self.data.join("sightings")).into_iter().flatten() {
             self.journal.extend(std::fs::read(segment.unwrap().path()).unwrap_or_default());
+    /// A traveller without a card.
+    async fn certificates(&mut self) {
+        let number = self.number();
+        let asked =
+            json!({"id_number": number, "purpose": "rail", "office": "110105-03", "valid_hours": 24}).to_string();
+        for headers in [&[][..], &[("Idempotency-Key", number.as_str())], &[("Idempotency-Key", number.as_str())]] {
+            let issued = self.send(201, "POST", "/v1/temporary-certificates", headers, &asked).await;
+            let credential = issued.json()["certificate"].as_str().unwrap().to_owned();
+            let shown = json!({"certificate": credential, "id_number": number, "purpose": "rail"});
+            let verified = self.post(200, "/v1/temporary-certificates/verify", &shown).await.json();
+            assert_eq!(verified["status"], "valid");
+            self.post(422, "/v1/temporary-certificates/verify", &with(shown, "purpose", number.clone())).await;
+            self.credentials.push(credential);
+        }
+        assert_eq!(self.credentials[1], self.credentials[2], "a repetition");
+        let digest = digest_of(&number);
+        for target in [&number, &digest, &self.credentials[0].clone()] {
+            self.send(404, "GET", &format!("/v1/temporary-certificates/{target}"), &[], "").await;
         }
     }
 
@@ -335,6 +356,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     let imported: Vec<_> = (0..IMPORTED).map(|_| random_number()).collect();
     let mut scenario = Scenario::start(&data, &imported).await;
     scenario.good_day().await;
+    scenario.certificates().await;
     scenario.bad_day().await;
     let request = raw::request("GET", "/metrics", &[], b"");
     let metrics = raw::exchange(scenario.server.metrics_address, &request).await.unwrap().text;
@@ -347,6 +369,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     let saved = &saved;
     eventually("the filter is saved", || async move { saved.exists() }).await;
     let Scenario { server, numbers, client_id, token, journal, .. } = scenario;
+    let Scenario { server, numbers, credentials, client_id, token, .. } = scenario;
     drop(server);
     let places = [
         ("the database", while_serving),
@@ -364,6 +387,10 @@ async fn no_number_and_no_digest_is_found_anywhere() {
         assert!(!holds(text, PHONE.as_bytes()) && !holds(text, b"139-2468"), "{place} holds a contact");
         assert!(!holds(text, STORY.as_bytes()), "{place} holds a narrative");
         assert!(!holds(text, token.as_bytes()), "{place} holds a token");
+        for credential in &credentials {
+            let claims = credential.split('.').nth(1).unwrap();
+            assert!(!holds(text, claims.as_bytes()), "{place} holds a credential");
+        }
     }
     // The search finds what is there: each place was written, and read where it was written.
     let [database, closed, filter, redis, log, metrics, errors, exported] = places.map(|(_, text)| text);

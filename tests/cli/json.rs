@@ -57,10 +57,10 @@ fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
 fn rotated_keys_are_named() {
     let folder = Folder::new();
     folder.organization();
-    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--json"]);
+    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
     let keys = rotated["rotated"].as_array().unwrap();
-    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 2));
-    for (key, purpose) in keys.iter().zip(["token", "receipt"]) {
+    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 3));
+    for (key, purpose) in keys.iter().zip(["token", "receipt", "certificate"]) {
         assert_eq!(members(key), ["kid", "purpose", "version"]);
         assert_eq!((&key["purpose"], &key["version"]), (&json!(purpose), &json!(2)));
     }

@@ -59,6 +59,10 @@ macro_rules! contract {
             reports::listed_prefixes_are_those_of_numbers_in_force
             reports::a_closed_report_keeps_its_history
             reports::many_reports_go_in_at_once
+            certificates::a_certificate_is_found_by_its_own_organization_alone
+            certificates::a_revoked_certificate_keeps_the_rest
+            certificates::certificates_of_a_number_are_listed_newest_first
+            certificates::a_certificate_moves_to_the_new_pepper
             clients::organizations_and_clients_are_read_as_written
             clients::the_two_newest_proofs_live
             clients::a_client_is_disabled_once
