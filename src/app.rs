@@ -38,6 +38,7 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::webhooks::Deliverer;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -196,6 +197,7 @@ impl Application {
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
+        tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;

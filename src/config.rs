@@ -17,6 +17,8 @@ use crate::domain::client::Rate;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
+use crate::service::webhooks::WebhookOptions;
+use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -51,6 +53,7 @@ pub struct Config {
     pub redis: Redis,
     pub tokens: Tokens,
     pub overload: Overload,
+    pub webhooks: Webhooks,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -121,6 +124,18 @@ pub struct Overload {
     pub connections_max: usize,
 }
 
+/// Sending of webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// How often a node looks for deliveries that are due.
+    pub poll_ms: u64,
+    /// What an endpoint may take for its answer, from the look-up of its name on.
+    pub timeout_ms: u64,
+    /// Endpoints on this machine, by plain HTTP, are sent to: for tests of receivers alone.
+    pub insecure_loopback_for_tests: bool,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -185,6 +200,11 @@ delay_ms = 250
 deadline_ms = 5000
 answer_ms = 30000
 connections_max = 8192
+
+[webhooks]
+poll_ms = 1000
+timeout_ms = 15000
+insecure_loopback_for_tests = false
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -240,6 +260,8 @@ impl Config {
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
+        check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -333,6 +355,14 @@ impl Config {
         self.redis_url.as_deref().map(|url| RedisLink::new(url, timeout, Arc::clone(metrics))).transpose()
     }
 
+    pub fn webhook_options(&self) -> WebhookOptions {
+        WebhookOptions {
+            poll: Duration::from_millis(self.webhooks.poll_ms),
+            timeout: Duration::from_millis(self.webhooks.timeout_ms),
+            reach: if self.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
+        }
+    }
+
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
     }
@@ -386,6 +416,7 @@ mod tests {
             "[registry]\npoll_ms = 900",
             "[tokens]\nlifetime_seconds = 1",
             "[overload]\nchecks_percent = 101",
+            "[webhooks]\ntimeout_ms = 0",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

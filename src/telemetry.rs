@@ -82,6 +82,10 @@ pub struct Metrics {
     pub wakes: IntCounter,
     pub filter_file_reads: IntCounterVec,
     pub filter_file_writes: IntCounterVec,
+    pub webhook_deliveries: IntCounterVec,
+    pub webhook_overdue_seconds: IntGauge,
+    pub webhooks_disabled: IntCounter,
+    pub watch_peppers_missing: IntGauge,
 }
 
 impl Metrics {
@@ -161,6 +165,23 @@ impl Metrics {
                 "filter_file_writes_total",
                 "Filters saved to local disk: written or failed.",
                 "outcome",
+            )?,
+            webhook_deliveries: family(
+                "webhook_deliveries_total",
+                "Attempts to deliver a webhook, by outcome; given_up beside the last attempt's own.",
+                "outcome",
+            )?,
+            webhook_overdue_seconds: gauge(
+                "webhook_overdue_seconds",
+                "For how long the delivery that waits longest has been due.",
+            )?,
+            webhooks_disabled: counter(
+                "webhooks_disabled_total",
+                "Endpoints disabled because they failed or are gone.",
+            )?,
+            watch_peppers_missing: gauge(
+                "watch_peppers_missing",
+                "Peppers that watches are keyed by and this node's key folder lacks.",
             )?,
             registry,
         })

@@ -59,7 +59,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, verdict};
+    use super::{alert, client, is_code, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -86,6 +86,7 @@ mod tests {
             verdict::Advice = ["proceed", "refuse_and_report", "confirm_card"],
             verdict::ListingKind = ["reported", "superseded"],
             verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
+            alert::AlertKind = ["card_listed", "number_listed"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
         );

@@ -6,6 +6,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::alert::AlertKind;
 use crate::domain::client::Scope;
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
@@ -53,6 +54,7 @@ word_schemas! {
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
+    open AlertKindCode(AlertKind), "What the check would be answered now: `card_listed` (this very card) or `number_listed` (the number, and perhaps this card).";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
     open ScopeCode(Scope), "What a client may do.";
