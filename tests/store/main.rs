@@ -84,6 +84,13 @@ macro_rules! contract {
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
             nodes::a_second_mark_is_not_the_first
+            alerts::a_watch_is_found_by_its_key_until_it_ends
+            alerts::ended_watches_are_deleted_and_no_others
+            alerts::an_alert_ends_its_watch_and_is_its_organizations_alone
+            alerts::alerts_are_counted_without_a_gap_and_no_number_twice
+            alerts::a_delivery_is_claimed_by_one_of_two_nodes
+            alerts::no_endpoint_fills_a_claim
+            alerts::an_endpoint_that_is_not_enabled_gets_nothing
             machine::two_registries_say_what_the_store_holds
         }
     };
