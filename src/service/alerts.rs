@@ -1,6 +1,6 @@
 //! Watches and alerts: a check may ask to hear if its card is listed soon after. The watch is stored before the check is looked
-//! up, in the writers' turn; a listing looks for watches in its own turn. So each listing is either in the check's answer or
-//! followed by an alert.
+//! up, in the writers' turn; a listing looks for watches in its own turn. So each listing is in the check's answer or
+//! in an alert; one of that very moment may be in both.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -220,9 +220,9 @@ async fn alerts_are_read_in_pages_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_listing_is_in_the_answer_or_followed_by_an_alert() {
+async fn a_listing_is_in_the_answer_or_in_an_alert() {
     let app = TestApp::spawn().await;
-    for round in 0..40 {
+    for round in 0..60 {
         let number = random_number();
         let (check, report) = (watched(&number, Some(LOST), 1), report_of(&number, Some(LOST)));
         let waiting = Duration::from_micros(u64::from(lostcard::crypto::random::below(4000)));
@@ -247,7 +247,7 @@ async fn a_listing_is_in_the_answer_or_followed_by_an_alert() {
             .iter()
             .any(|alert| alert["check_id"] == check["check_id"]);
         let is_listed = check["verdict"] == "card_listed";
-        assert!(is_listed != is_told, "round {round}: listed {is_listed}, told {is_told}");
+        assert!(is_listed || is_told, "round {round}: listed {is_listed}, told {is_told}");
     }
 }
 

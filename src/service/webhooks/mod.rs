@@ -198,10 +198,15 @@ impl Deliverer {
     /// One attempt, and what becomes of the delivery.
     async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {
         let outcome = self.attempt(&delivery).await;
+        let settled = match outcome {
+            Outcome::Delivered => self.store.settle_delivered(&delivery).await,
+            _ => self.settle_failed(&delivery, outcome).await,
+        };
         self.metrics.webhook_deliveries.with_label_values(&[outcome.as_str()]).inc();
-        if outcome == Outcome::Delivered {
-            return self.store.settle_delivered(&delivery).await;
-        }
+        settled
+    }
+
+    async fn settle_failed(&self, delivery: &Delivery, outcome: Outcome) -> Result<(), StoreError> {
         let webhook = delivery.webhook.webhook_id;
         let attempts = delivery.attempts.saturating_add(1);
         tracing::info!(%webhook, outcome = outcome.as_str(), attempts, "a webhook was not delivered");
@@ -211,7 +216,7 @@ impl Deliverer {
         if is_late {
             self.metrics.webhook_deliveries.with_label_values(&["given_up"]).inc();
         }
-        let Some(failing_since_ms) = self.store.settle_failed(&delivery, again_at_ms, now_ms).await? else {
+        let Some(failing_since_ms) = self.store.settle_failed(delivery, again_at_ms, now_ms).await? else {
             return Ok(());
         };
         if outcome == Outcome::Gone || now_ms.saturating_sub(failing_since_ms) >= FAILING_MS_MAX {
