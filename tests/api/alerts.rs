@@ -301,3 +301,27 @@ async fn imported_reports_are_told_too_and_watches_outlive_a_rotation() {
     }
     assert_eq!(app.alerts().await.len(), 5, "nobody else is told");
 }
+
+#[tokio::test]
+async fn a_listing_that_this_node_does_not_know_yet_is_in_the_answer() {
+    let app = TestApp::spawn_with(|config| config.registry.poll_ms = 500).await;
+    let sibling = app.sibling().await;
+    let mut answered_by_memory = 0;
+    for _ in 0..10 {
+        let number = random_number();
+        let before = app.store.listed_prefixes().await.unwrap().head;
+        let check = async {
+            // Committed by the other node, which waits for this one before it says so.
+            while app.store.listed_prefixes().await.unwrap().head == before {}
+            let of_memory = app.verdict(&number, Some(LOST)).await;
+            answered_by_memory += u32::from(of_memory == "not_listed");
+            app.watch(&number, Some(LOST), "card_listed").await;
+        };
+        let (report, ()) = join(sibling.report(&report_of(&number, Some(LOST))), check).await;
+        assert_eq!(report.status, 201, "{}", report.text);
+    }
+    // With Redis this node is woken, and may know sooner.
+    assert!(answered_by_memory > 0 || app.config.redis_url.is_some(), "memory was never behind");
+    assert_eq!(app.alerts().await.len(), 0);
+    sibling.stop().await;
+}
