@@ -26,14 +26,14 @@ impl WebhookSecret {
     }
 
     /// Opens what [`Self::seal`] sealed for the same endpoint.
-    pub fn open(sealer: &Sealer, endpoint: &[u8], sealed: &[u8]) -> Result<Self, SealError> {
-        let plain = Zeroizing::new(sealer.open(endpoint, sealed)?);
+    pub fn open(by: &Sealer, endpoint: &[u8], sealed: &[u8]) -> Result<Self, SealError> {
+        let plain = Zeroizing::new(by.open(endpoint, sealed)?);
         Ok(Self(Zeroizing::new(plain.as_slice().try_into().map_err(|_| SealError)?)))
     }
 
     /// As it is stored: bound to its endpoint.
-    pub fn seal(&self, sealer: &Sealer, endpoint: &[u8]) -> Result<Vec<u8>, SealError> {
-        sealer.seal(endpoint, self.0.as_slice())
+    pub fn seal(&self, by: &Sealer, endpoint: &[u8]) -> Result<Vec<u8>, SealError> {
+        by.seal(endpoint, self.0.as_slice())
     }
 
     /// As its receiver is given it: `whsec_` and base64.
@@ -75,13 +75,13 @@ mod tests {
 
     #[test]
     fn a_secret_opens_for_its_endpoint_alone_and_is_not_shown() {
-        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let own = Sealer::new(&[1; 32]).unwrap();
         let secret = WebhookSecret::generate().unwrap();
-        let sealed = secret.seal(&sealer, b"one").unwrap();
-        let opened = WebhookSecret::open(&sealer, b"one", &sealed).unwrap();
+        let sealed = secret.seal(&own, b"one").unwrap();
+        let opened = WebhookSecret::open(&own, b"one", &sealed).unwrap();
         assert_eq!(opened.reveal(), secret.reveal());
         assert_eq!(opened.sign("a", 1, b"x"), secret.sign("a", 1, b"x"));
-        assert!(WebhookSecret::open(&sealer, b"two", &sealed).is_err());
+        assert!(WebhookSecret::open(&own, b"two", &sealed).is_err());
         assert!(secret.reveal().starts_with("whsec_") && secret.reveal().len() == 50);
         assert_ne!(secret.reveal(), WebhookSecret::generate().unwrap().reveal());
         assert_eq!(format!("{secret:?}"), "WebhookSecret(redacted)");

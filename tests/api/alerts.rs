@@ -48,7 +48,7 @@ async fn a_card_that_is_listed_after_its_check_is_told_once() {
     let check_id = app.watch(&number, Some(LOST), "not_listed").await;
     app.watch(&random_number(), Some(LOST), "not_listed").await;
     assert_eq!(app.alerts().await, [] as [Value; 0]);
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let report = app.report_lost(&number, Some(LOST)).await;
     let alerts = app.alerts().await;
     let expected = json!([{
@@ -324,4 +324,21 @@ async fn a_listing_that_this_node_does_not_know_yet_is_in_the_answer() {
     assert!(answered_by_memory > 0 || app.config.redis_url.is_some(), "memory was never behind");
     assert_eq!(app.alerts().await.len(), 0);
     sibling.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_says_that_it_lacks_a_pepper_of_watches() {
+    let app = TestApp::spawn_at(lostcard::clock::Clock::System, |_| {}).await;
+    app.watch(&random_number(), None, "not_listed").await;
+    let output = child::run(&app.config.data, &["keys", "rotate", "--pepper"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("pepper-1.key") && said.contains("seven days"), "{said}");
+    let missing = "lostcard_watch_peppers_missing";
+    assert_eq!(app.metric(missing).await, 0);
+    let app = app
+        .restart(async |config: &lostcard::config::Config| {
+            std::fs::remove_file(config.key_folder().join("pepper-1.key")).unwrap();
+        })
+        .await;
+    crate::helpers::eventually("it is told", || async { app.metric(missing).await == 1 }).await;
 }

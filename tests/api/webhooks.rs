@@ -16,7 +16,7 @@ use crate::child;
 use crate::helpers::{TestApp, eventually};
 use crate::receiver::{Manner, Received, Receiver};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn for_tests(config: &mut Config) {
     config.webhooks.poll_ms = 20;
