@@ -49,7 +49,7 @@ CREATE INDEX webhooks_by_organization ON webhooks (organization_id);
 
 -- What is still to be told. next_at moves with each claim of a node, and tells its claim from a later one.
 CREATE TABLE deliveries (
-    alert_id BYTES NOT NULL REFERENCES alerts (alert_id),
+    alert_id BYTES NOT NULL,
     webhook_id BYTES NOT NULL REFERENCES webhooks (webhook_id),
     attempts BIGINT NOT NULL,
     next_at BIGINT NOT NULL,

@@ -146,17 +146,18 @@ impl Store {
         row.map(|row| Ok(row.try_get("failing_since")?)).transpose()
     }
 
-    /// Deletes what was made for endpoints that were disabled at that very moment.
+    /// Deletes what was made for endpoints that were disabled at that very moment, and what is left of alerts that are no more.
     pub async fn delete_stranded_deliveries(&self) -> Result<u64, StoreError> {
-        let disabled = "webhook_id IN (SELECT webhook_id FROM webhooks WHERE disabled_at IS NOT NULL)";
-        let stranded = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM deliveries WHERE {disabled} LIMIT 1")))
+        let condition = "webhook_id IN (SELECT webhook_id FROM webhooks WHERE disabled_at IS NOT NULL) \
+             OR NOT EXISTS (SELECT 1 FROM alerts a WHERE a.alert_id = deliveries.alert_id)";
+        let stranded = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM deliveries WHERE {condition} LIMIT 1")))
             .fetch_optional(&mut *self.connection().await?)
             .await?;
         if stranded.is_none() {
             return Ok(0);
         }
         let mut tx = self.begin().await?;
-        let text = format!("DELETE FROM deliveries WHERE {disabled}");
+        let text = format!("DELETE FROM deliveries WHERE {condition}");
         let deleted = sqlx::query(AssertSqlSafe(text)).execute(&mut *tx.tx).await?.rows_affected();
         tx.commit().await?;
         Ok(deleted)

@@ -48,6 +48,13 @@ async fn stored_webhook(store: &Store, organization: Uuid) -> Uuid {
     new.webhook_id
 }
 
+/// As retention does.
+async fn delete_alerts(database: &Database) {
+    let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
+    connection.execute("DELETE FROM alerts").await.unwrap();
+    connection.close().await.unwrap();
+}
+
 async fn due(store: &Store) -> Vec<Delivery> {
     store.due_deliveries(NOW_MS, 100).await.unwrap()
 }
@@ -137,11 +144,13 @@ pub(crate) async fn alerts_are_counted_without_a_gap_and_no_number_twice(databas
     let mut tx = one.begin().await.unwrap();
     tx.insert_alerts(&[alert(own)], NOW_MS).await.unwrap();
     drop(tx);
-    let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
-    connection.execute("DELETE FROM alerts").await.unwrap();
-    connection.close().await.unwrap();
+    delete_alerts(database).await;
+    stored_webhook(&one, own).await;
     store_alerts(&one, &[alert(own)]).await;
     assert_eq!(sequences(&one, own).await, [41], "neither after a roll-back nor after their deletion");
+    assert_eq!((due(&one).await.len(), one.delete_stranded_deliveries().await.unwrap()), (1, 0));
+    delete_alerts(database).await;
+    assert_eq!((due(&one).await.len(), one.delete_stranded_deliveries().await.unwrap()), (0, 1));
 }
 
 pub(crate) async fn a_delivery_is_claimed_by_one_of_two_nodes(database: &Database) {
