@@ -43,6 +43,7 @@ use crate::service::retention::Retention;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
 use crate::service::sightings::moving::Mover;
+use crate::service::webhooks::Deliverer;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -225,6 +226,7 @@ impl Application {
         let every = Duration::from_secs(config.retention.every_seconds);
         tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
         tasks.push(tokio::spawn(Arc::clone(&mover).run()));
+        tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;

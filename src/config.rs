@@ -22,6 +22,8 @@ use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
 use crate::service::retention::policy::{PoliciesError, self};
 use crate::service::sightings::journal::JournalOptions;
+use crate::service::webhooks::WebhookOptions;
+use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -59,6 +61,7 @@ pub struct Config {
     pub acceptance: AcceptanceOptions,
     pub retention: Retention,
     pub sightings: Sightings,
+    pub webhooks: Webhooks,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -153,6 +156,18 @@ pub struct Sightings {
     pub journal_mib_max: u64,
 }
 
+/// Sending of webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// How often a node looks for deliveries that are due.
+    pub poll_ms: u64,
+    /// What an endpoint may take for its answer, from the look-up of its name on.
+    pub timeout_ms: u64,
+    /// Endpoints on this machine, by plain HTTP, are sent to: for tests of receivers alone.
+    pub insecure_loopback_for_tests: bool,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -228,6 +243,10 @@ keep = {}
 queue_max = 10000
 wait_ms = 250
 journal_mib_max = 256
+[webhooks]
+poll_ms = 1000
+timeout_ms = 15000
+insecure_loopback_for_tests = false
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -291,6 +310,8 @@ impl Config {
         check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
         self.retention_policies()?;
         self.sightings.validate()?;
+        check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -397,6 +418,14 @@ impl Config {
         policy::policies(&self.retention.keep)
     }
 
+    pub fn webhook_options(&self) -> WebhookOptions {
+        WebhookOptions {
+            poll: Duration::from_millis(self.webhooks.poll_ms),
+            timeout: Duration::from_millis(self.webhooks.timeout_ms),
+            reach: if self.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
+        }
+    }
+
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
     }
@@ -463,6 +492,7 @@ mod tests {
             "[retention]\nevery_seconds = 0",
             "[retention.keep]\nsightings = \"3 years\"",
             "[retention.keep]\naudit = \"30 days\"",
+            "[webhooks]\ntimeout_ms = 0",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

@@ -92,6 +92,10 @@ pub struct Metrics {
     pub sightings_lost: IntCounterVec,
     pub sightings_moves_failed: IntCounter,
     pub sightings_journal_bytes: IntGauge,
+    pub webhook_deliveries: IntCounterVec,
+    pub webhook_overdue_seconds: IntGauge,
+    pub webhooks_disabled: IntCounter,
+    pub watch_peppers_missing: IntGauge,
 }
 
 impl Metrics {
@@ -199,6 +203,23 @@ impl Metrics {
                 "Times that the journal of sightings could not be moved to the store.",
             )?,
             sightings_journal_bytes: gauge("sightings_journal_bytes", "Sightings that wait in the journal, in bytes.")?,
+            webhook_deliveries: family(
+                "webhook_deliveries_total",
+                "Attempts to deliver a webhook, by outcome; given_up beside the last attempt's own.",
+                "outcome",
+            )?,
+            webhook_overdue_seconds: gauge(
+                "webhook_overdue_seconds",
+                "For how long the delivery that waits longest has been due.",
+            )?,
+            webhooks_disabled: counter(
+                "webhooks_disabled_total",
+                "Endpoints disabled because they failed or are gone.",
+            )?,
+            watch_peppers_missing: gauge(
+                "watch_peppers_missing",
+                "Peppers that watches are keyed by and this node's key folder lacks.",
+            )?,
             registry,
         })
     }

@@ -16,6 +16,7 @@ mod registry;
 mod retention;
 mod sample;
 mod serve;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -90,6 +91,9 @@ enum Command {
     /// Clients of organizations
     #[command(subcommand)]
     Client(clients::ClientCommand),
+    /// Endpoints that are told of alerts
+    #[command(subcommand)]
+    Webhook(webhooks::WebhookCommand),
     /// Keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -126,6 +130,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
+        Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Retention(command) => block_on(retention::retention(global, command)),

@@ -11,6 +11,7 @@ pub mod random;
 pub mod receipt;
 pub mod seal;
 pub mod signing;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

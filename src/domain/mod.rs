@@ -65,6 +65,7 @@ mod tests {
     use super::{acceptance, application, client, is_code, verdict};
     use super::{client, is_code, retention, verdict};
     use super::{certificate, client, is_code, verdict};
+    use super::{alert, client, is_code, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -109,6 +110,7 @@ mod tests {
             application::ApplicationReason = ["lost", "expired", "damaged"],
             application::ApplicationState = ["accepted", "refused", "issued", "cancelled"],
             application::TemporaryCardState = ["outstanding", "returned", "lost"],
+            alert::AlertKind = ["card_listed", "number_listed"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
             retention::Class = [

@@ -32,6 +32,7 @@ pub enum Class {
     /// A check of one card: takes a place only if memory cannot answer it.
     Check,
     /// Batches of checks, verifications of receipts, and what is asked without a token.
+    /// Batches of checks, verifications of receipts, and what those who check read beside.
     Checks,
     /// Reports, replacements, and the tokens without which they could not be made.
     Reports,
@@ -44,6 +45,7 @@ impl Class {
             "/v1/checks" => Some(Self::Check),
             "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/acceptance/eligibility" => Some(Self::Checks),
             "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/temporary-certificates/verify" => Some(Self::Checks),
+            "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/alerts" => Some(Self::Checks),
             "/oauth2/token" => Some(Self::Reports),
             _ if path.starts_with("/v1/") => Some(Self::Reports),
             _ => None,

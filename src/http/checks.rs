@@ -22,6 +22,7 @@ use super::problem::{Problem, ProblemBody};
 use super::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
+use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
 use crate::domain::verdict::{Advice, Purpose};
 use crate::service::checks::{Answer, Check};
@@ -58,6 +59,11 @@ pub struct CheckRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     receipt: Option<bool>,
+    /// For so many hours the organization is told, by an alert, if this card or number is listed after the check. Until then the
+    /// service keeps the keyed number and the card's start; nothing without it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = i32, minimum = 1, maximum = 168, example = 24)]
+    watch_hours: Option<i64>,
 }
 
 /// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
@@ -149,6 +155,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
 /// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
 /// which takes one flush of a disk.
+/// A hit and a miss are both 200, in like time and size. With `watch_hours` the watch is stored before the answer goes out: 503
+/// `outcome_unknown` means that it may have been.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
     request_body = CheckRequest,
@@ -167,6 +175,15 @@ pub async fn create(
     let enter = || state.admission.enter(Class::Check);
     let answer = state.checks.check(caller.organization_id(), &check, enter).await?;
     let mut text = String::with_capacity(1472);
+    let answer = if check.watch.is_none() {
+        state.checks.check(caller.organization_id(), &check, enter).await?
+    } else {
+        let _place = enter()?;
+        // Apart, so that the many checks that store nothing do not carry the room for it.
+        let watched = Box::pin(state.checks.check_watched(caller.organization_id(), &check));
+        state.write_in_time(watched).await??
+    };
+    let mut text = String::with_capacity(1280);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
@@ -237,6 +254,9 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
     let site = fields.label("/site", request.site.as_deref());
     let client_ref = fields.label("/client_ref", request.client_ref.as_deref());
+    let watch = request.watch_hours.and_then(|hours| {
+        fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
+    });
     let wants_receipt = request.receipt.unwrap_or(true);
     let check = digest.zip(purpose).map(|(digest, purpose)| Check {
         digest,
@@ -245,6 +265,7 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
         site,
         client_ref,
         wants_receipt,
+        watch,
     });
     fields.finish(check)
 }

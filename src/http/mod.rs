@@ -104,6 +104,7 @@ impl AppState {
             Arc::clone(&shared.keyring),
             Arc::clone(&shared.registry),
             Arc::clone(&shared.journal),
+            Arc::clone(&shared.alerts),
             Arc::clone(&shared.metrics),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
@@ -143,6 +144,7 @@ macro_rules! operations {
 operations! {
     post "/v1/checks" => checks::create;
     post "/v1/checks/batch" => checks::create_batch;
+    get "/v1/alerts" => alerts::list;
     post "/v1/receipts/verify" => receipts::verify_receipt;
     post "/v1/loss-reports" => reports::create;
     post "/v1/loss-reports/search" => reports::search;

@@ -38,7 +38,7 @@ kinds! {
     MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not JSON of the documented shape",
         "Send one JSON object with the documented members and no others, each once, none of them null. The detail says where reading stopped.";
     MALFORMED_REQUEST = "malformed_request", BAD_REQUEST, "The request is malformed",
-        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are not taken: no number may stand in a URL.";
+        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are taken by lists alone, with the documented members: no number may stand in a URL.";
     INVALID_TOKEN = "invalid_token", UNAUTHORIZED, "There is no valid access token",
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",

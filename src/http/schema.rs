@@ -7,6 +7,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::acceptance::Ground;
+use crate::domain::alert::AlertKind;
 use crate::domain::application::{ApplicationReason, ApplicationState, TemporaryCardState};
 use crate::domain::certificate::{CertificatePurpose, CertificateState, CertificateStatus, PresentedFor};
 use crate::domain::client::{OrganizationKind, Scope};
@@ -70,6 +71,7 @@ word_schemas! {
     open CertificateStatusCode(CertificateStatus), "What the verification found: the first of `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose` that holds, else `valid`. Accept `valid` and nothing else.";
     open CertificateStateCode(CertificateState), "Where the certificate is in its life.";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
+    open AlertKindCode(AlertKind), "What the check would be answered now: `card_listed` (this very card) or `number_listed` (the number, and perhaps this card).";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
     closed HolderVerificationName(HolderVerification), "How the holder's identity was established.";

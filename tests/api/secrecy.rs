@@ -102,6 +102,7 @@ impl Scenario {
         for _ in 0..5 {
             let number = self.number();
             let report = with(report_of(&number, Some("2016-05-01")), "contact", json!({"phone": PHONE}));
+            self.post(200, "/v1/checks", &with(check_of(&number, Some("2016-05-01")), "watch_hours", 24)).await;
             let filed = self.post(201, "/v1/loss-reports", &report).await;
             let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
             assert_eq!(check["verdict"], "card_listed");
@@ -129,6 +130,12 @@ impl Scenario {
             assert_eq!(check["verdict"], "card_listed", "it was imported");
             self.read_journal();
         }
+        let alerts = self.send(200, "GET", "/v1/alerts", &[], "").await;
+        assert_eq!(alerts.json()["alerts"].as_array().unwrap().len(), 5);
+        // What is told is told to whoever may read it, and names nobody.
+        self.errors.push(alerts);
+        let watched = with(check_of(&self.number(), None), "watch_hours", 168);
+        self.post(200, "/v1/checks", &watched).await;
         let checks: Vec<_> = (0..20).map(|_| check_of(&self.number(), None)).collect();
         self.post(200, "/v1/checks/batch", &json!({ "checks": checks })).await;
         for number in self.numbers.clone() {

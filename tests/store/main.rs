@@ -123,6 +123,13 @@ macro_rules! contract {
             retention::an_erased_text_is_gone_and_its_record_stays
             sightings::sightings_are_stored_once_and_listed_newest_first
             sightings::every_record_of_a_number_may_have_been_sighted
+            alerts::a_watch_is_found_by_its_key_until_it_ends
+            alerts::ended_watches_are_deleted_and_no_others
+            alerts::an_alert_ends_its_watch_and_is_its_organizations_alone
+            alerts::alerts_are_counted_without_a_gap_and_no_number_twice
+            alerts::a_delivery_is_claimed_by_one_of_two_nodes
+            alerts::no_endpoint_fills_a_claim
+            alerts::an_endpoint_that_is_not_enabled_gets_nothing
             machine::two_registries_say_what_the_store_holds
         }
     };
