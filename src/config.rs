@@ -20,7 +20,7 @@ use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
-use crate::service::retention::policy::{PoliciesError, self};
+use crate::service::retention::policy::{self, PoliciesError};
 use crate::service::sightings::journal::JournalOptions;
 use crate::service::webhooks::WebhookOptions;
 use crate::service::webhooks::address::Reach;

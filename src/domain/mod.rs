@@ -61,11 +61,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, misuse, verdict};
-    use super::{acceptance, application, client, is_code, verdict};
-    use super::{client, is_code, retention, verdict};
-    use super::{certificate, client, is_code, verdict};
-    use super::{alert, client, is_code, verdict};
+    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(

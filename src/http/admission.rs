@@ -31,8 +31,7 @@ pub struct AdmissionOptions {
 pub enum Class {
     /// A check of one card: takes a place only if memory cannot answer it.
     Check,
-    /// Batches of checks, verifications of receipts, and what is asked without a token.
-    /// Batches of checks, verifications of receipts, and what those who check read beside.
+    /// Batches of checks, verifications, what those who check read beside, and what is asked without a token.
     Checks,
     /// Reports, replacements, and the tokens without which they could not be made.
     Reports,
@@ -43,9 +42,11 @@ impl Class {
     pub fn of(path: &str) -> Option<Self> {
         match path {
             "/v1/checks" => Some(Self::Check),
-            "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/acceptance/eligibility" => Some(Self::Checks),
-            "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/temporary-certificates/verify" => Some(Self::Checks),
-            "/v1/checks/batch" | "/v1/receipts/verify" | "/v1/alerts" => Some(Self::Checks),
+            "/v1/checks/batch"
+            | "/v1/receipts/verify"
+            | "/v1/temporary-certificates/verify"
+            | "/v1/alerts"
+            | "/v1/acceptance/eligibility" => Some(Self::Checks),
             "/oauth2/token" => Some(Self::Reports),
             _ if path.starts_with("/v1/") => Some(Self::Reports),
             _ => None,

@@ -173,8 +173,6 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
     let enter = || state.admission.enter(Class::Check);
-    let answer = state.checks.check(caller.organization_id(), &check, enter).await?;
-    let mut text = String::with_capacity(1472);
     let answer = if check.watch.is_none() {
         state.checks.check(caller.organization_id(), &check, enter).await?
     } else {
@@ -183,7 +181,7 @@ pub async fn create(
         let watched = Box::pin(state.checks.check_watched(caller.organization_id(), &check));
         state.write_in_time(watched).await??
     };
-    let mut text = String::with_capacity(1280);
+    let mut text = String::with_capacity(1472);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }

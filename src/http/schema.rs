@@ -62,8 +62,6 @@ word_schemas! {
     open MisuseKindCode(MisuseKind), "What was done with the card.";
     open MisuseStateCode(MisuseState), "Whether a registrar has resolved the report.";
     open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
-    open PurposeCode(Purpose), "What the card was checked for.";
-    open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way). The way out for a holder whose card is turned down: a temporary identification certificate from the police, verified by `POST /v1/temporary-certificates/verify`.";
     closed CertificatePurposeName(CertificatePurpose), "What a temporary identification certificate is issued for.";
     closed PresentedForName(PresentedFor), "What a certificate is shown for. `lodging` is served by certificates for lodging, `air` and `rail` by their own, `transport` by both; the others by none.";
@@ -79,7 +77,6 @@ word_schemas! {
     open FoundCardStateCode(FoundCardState), "Where the found card is in its life.";
     open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
     open PurposeCode(Purpose), "What a card was checked for.";
-    open OrganizationKindCode(OrganizationKind), "What the organization is to the service.";
     open ScopeCode(Scope), "What a client may do.";
     closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
     open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";

@@ -1,7 +1,6 @@
 //! Checks: from a number's digest to a verdict with its receipt. The hot path: see the walk in `lib.rs`.
-//! A check that finds nothing leaves nothing behind, one that finds a listing a sighting; what goes into a receipt is a
-//! commitment, not the number.
-//! A check that finds nothing leaves nothing behind, unless it asks to be watched; what goes into a receipt is a commitment, not the number.
+//! A check that finds nothing leaves nothing behind, unless it asks to be watched; one that finds a listing leaves a sighting.
+//! What goes into a receipt is a commitment, not the number.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -96,8 +95,7 @@ impl Checks {
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
         let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
-        Self { clock, registry, journal, signer: Rc::new(signer), metrics, issuer_json }
-        Self { clock, registry, alerts, signer: Rc::new(signer), metrics, issuer_json }
+        Self { clock, registry, journal, alerts, signer: Rc::new(signer), metrics, issuer_json }
     }
 
     /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.
@@ -113,9 +111,6 @@ impl Checks {
             let _place = enter()?;
             self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
         };
-        let Decided { mut answer, claims, sighting } = self.decide(organization, check, &finding);
-        // On its way to the disk while the receipt is signed.
-        let recording = sighting.and_then(|sighting| self.journal.record(vec![*sighting]));
         Ok(self.sign(self.decide(organization, check, &finding, None)).await?)
     }
 
@@ -129,7 +124,9 @@ impl Checks {
     }
 
     async fn sign(&self, decided: Decided) -> Result<Answer, ServiceError> {
-        let Decided { mut answer, claims } = decided;
+        let Decided { mut answer, claims, sighting } = decided;
+        // On its way to the disk while the receipt is signed.
+        let recording = sighting.and_then(|sighting| self.journal.record(vec![*sighting]));
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
             answer.receipt = Some(Receipt { text, salt });

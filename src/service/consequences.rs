@@ -4,8 +4,8 @@
 use jiff::civil::Date;
 
 use super::writing::Writing;
-use crate::clock::beijing_date;
 use super::{ServiceError, alerts, applications};
+use crate::clock::beijing_date;
 use crate::crypto::digest::IdDigest;
 use crate::domain::report::LossReport;
 use crate::domain::verdict::Record;
@@ -16,7 +16,6 @@ pub async fn of_report(writing: &mut Writing, digest: &IdDigest, report: &LossRe
     let lookup_keys = writing.lookup_keys(digest);
     writing.tx.match_to_report(report.id, report.card_valid_from, &lookup_keys).await?;
     applications::lose_temporary_cards(writing, digest, report).await?;
-    Ok(())
     let record = Record::Report {
         state: report.state,
         card_valid_from: report.card_valid_from,
