@@ -3,6 +3,13 @@
 
 use futures_util::future::join_all;
 use lostcard::clock::Clock;
+use lostcard::crypto::digest::LookupKey;
+use lostcard::crypto::random;
+use lostcard::domain::acceptance::Ground;
+use lostcard::domain::application::{Application, ApplicationReason};
+use lostcard::domain::report::OfficeCode;
+use lostcard::store::applications::NewApplication;
+use lostcard::store::reports::SealedNumber;
 use serde_json::{Value, json};
 
 use crate::bodies::{random_number, report_of, with};
@@ -289,4 +296,30 @@ async fn a_new_pepper_changes_nothing() {
     let start = card["card_valid_from"].as_str().unwrap();
     assert_eq!(app.report(&report_of(&to_lose, Some(start))).await.status, 201);
     assert_eq!(read(&app, &lost_path).await["temporary_card"]["state"], "lost", "found by its new key");
+}
+
+#[tokio::test]
+async fn an_application_whose_number_does_not_open_can_be_cancelled_and_not_issued() {
+    let app = TestApp::spawn().await;
+    let on = app.clock.today();
+    let application = Application::new(random::uuid_v7(0), Ground::Nationwide, ApplicationReason::Damaged, on);
+    let path = format!("{PATH}/{}", application.id);
+    let office = OfficeCode::parse(OFFICE).unwrap();
+    let sealed_digest = random::bytes::<60>().to_vec();
+    let new = NewApplication {
+        application,
+        organization: app.police.organization,
+        number: SealedNumber { lookup_key: LookupKey::from_bytes(random::bytes()), key_version: 1, sealed_digest },
+        applied_at_office: office.clone(),
+        household_office: office,
+        applied_at_ms: app.clock.now_ms(),
+    };
+    app.change_store(async |tx| {
+        tx.take_turn().await.unwrap();
+        tx.insert_application(&new).await.unwrap();
+    })
+    .await;
+    let refused = issue(&app, &path, NEW).await.problem(409, "wrong_state");
+    assert!(refused["detail"].as_str().unwrap().contains("record the card as a replacement"));
+    assert_eq!(step(&app, &path, "cancellation", &by_office()).await.json()["state"], "cancelled");
 }
