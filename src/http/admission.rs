@@ -255,8 +255,8 @@ mod tests {
         let most = Duration::from_nanos(REFUSAL_WAIT_MAX_NS);
         let later: Vec<_> = (0..10_000).map(|_| delay.pace_refusal(10 * second)).collect();
         assert!(later.is_sorted() && later.last() == Some(&most));
-        assert_eq!(delay.pace_refusal(12 * second), Duration::from_nanos(REFUSAL_EVERY_NS), "turns have passed");
-        assert!(delay.pace_refusal(13 * second + REFUSAL_EVERY_NS).is_zero());
+        assert_eq!(delay.pace_refusal(11 * second), Duration::from_nanos(REFUSAL_EVERY_NS), "turns have passed");
+        assert!(delay.pace_refusal(12 * second).is_zero());
     }
 
     #[tokio::test(flavor = "local")]

@@ -41,6 +41,7 @@ mod replacements;
 mod reports;
 mod retention;
 mod rotation;
+mod scenarios;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
