@@ -39,7 +39,7 @@ pub struct CertificateRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
     journey_on: Option<String>,
-    #[schema(minimum = 1, maximum = 72)]
+    #[schema(value_type = i32, minimum = 1, maximum = 72)]
     valid_hours: i64,
 }
 
