@@ -39,7 +39,7 @@ pub struct CertificateRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
     journey_on: Option<String>,
-    #[schema(minimum = 1, maximum = 72)]
+    #[schema(value_type = i32, minimum = 1, maximum = 72)]
     valid_hours: i64,
 }
 
@@ -181,7 +181,8 @@ pub async fn create(
         location: format!("/v1/temporary-certificates/{}", issued.certificate.id),
         body: to_json(&CertificateIssuedAnswer::of(issued)),
     };
-    let prepared = state.read_in_time(state.certificates.prepare(state.access.issuer(), issuing)).await??;
+    // Without a deadline: it waits for no store, and no more can wait than there are places.
+    let prepared = state.certificates.prepare(state.access.issuer(), issuing).await?;
     let issued = state.certificates.issue(caller.actor(), prepared, repeatable, render);
     Ok(respond(state.write_in_time(issued).await??))
 }

@@ -22,7 +22,7 @@ use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
-/// Each takes about 0.15 s of a core, and nobody is in a hurry: requests go first.
+/// Each takes about 0.07 s of a core, and nobody is in a hurry: requests go first.
 const PREPARED_AT_ONCE: usize = 2;
 
 /// A certificate as a police office makes it out.

@@ -328,7 +328,9 @@ async fn a_repetition_gets_the_first_credential_again() {
     let other = certificate_of(&random_number(), "lodging");
     once("key", &other).await.problem(422, "idempotency_key_reused");
     let together = futures_util::future::join_all((0..4).map(|_| once("together", &other))).await;
-    assert!(together.iter().all(|answer| answer.status == 201 && answer.text == together[0].text));
+    for answer in &together {
+        assert_eq!((answer.status, &answer.text), (201, &together[0].text));
+    }
 }
 
 #[tokio::test]
