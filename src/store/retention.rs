@@ -117,10 +117,9 @@ const APPLICATIONS: Selection = Selection {
     elsewhere: &[Elsewhere::Delete { table: "temporary_cards", by: "application_id" }],
     ..plain("replacement_applications", "application_id", "closed_at <= $1", "closed_at")
 };
-// The newest stays: numbers of later ones go on from it.
 const ALERTS: Selection = Selection {
     elsewhere: &[Elsewhere::Delete { table: "deliveries", by: "alert_id" }],
-    ..plain("alerts", "alert_id", "listed_at <= $1 AND seq < (SELECT MAX(seq) FROM alerts)", "listed_at")
+    ..plain("alerts", "alert_id", "listed_at <= $1", "listed_at")
 };
 
 /// The rows of a class.
