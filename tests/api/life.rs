@@ -140,6 +140,7 @@ async fn a_service_and_a_simple_model_live_alike() {
                 Ok(()) => {}
             }
         }
-        panic!("{failure}\nLOSTCARD_TEST_SEED={printed}\n{smallest:#?}");
+        let steps: Vec<_> = smallest.iter().enumerate().map(|(step, op)| format!("{step}: {op:?}")).collect();
+        panic!("{failure}\nLOSTCARD_TEST_SEED={printed}\n{}", steps.join("\n"));
     }
 }

@@ -176,7 +176,7 @@ pub(crate) async fn what_names_a_deleted_record_goes_with_it(database: &Database
 
 pub(crate) async fn a_large_class_goes_in_pieces(database: &Database) {
     let store = database.open().await;
-    let many: Vec<_> = (0..2 * PIECE_ROWS_MAX + 1).map(|_| until(Some(date(2026, 11, 22)))).collect();
+    let many: Vec<_> = (0..=2 * PIECE_ROWS_MAX).map(|_| until(Some(date(2026, 11, 22)))).collect();
     let head = store_reports(&store, &many).await;
     let full = PIECE_ROWS_MAX as u64;
     assert_eq!(delete(&store, Class::Listings, due(Period::Years(20))).await, [full, full, 1]);
