@@ -21,7 +21,6 @@ CREATE TABLE alerts (
     listed_at BIGINT NOT NULL
 );
 CREATE INDEX alerts_by_organization ON alerts (organization_id, seq);
-CREATE INDEX alerts_by_time ON alerts (listed_at);
 
 CREATE TABLE webhooks (
     webhook_id BYTES NOT NULL PRIMARY KEY,

@@ -159,11 +159,17 @@ pub(crate) async fn what_names_a_deleted_record_goes_with_it(database: &Database
     assert_eq!(delete(&store, Class::Listings, due(Period::Years(20))).await, [1]);
     assert_eq!((count(database, "sightings").await, count(database, "found_cards").await), (1, 2));
     assert_eq!(count(database, "found_cards WHERE matched_report_id IS NOT NULL").await, 1);
+    let refused = ("state", Cell::Text("refused"));
+    for at_ms in [due(Period::Years(2)).until_ms, due(Period::Years(2)).until_ms + 1] {
+        insert(database, "replacement_applications", own, &[refused.clone(), ("applied_at", Cell::Number(at_ms))])
+            .await;
+    }
+    assert_eq!(delete(&store, Class::Applications, due(Period::Years(2))).await, [1], "refused, it was never open");
     let application = id();
     let closed = ("closed_at", Cell::Number(NOW_MS));
     insert(database, "replacement_applications", own, &[("application_id", Cell::id(application)), closed]).await;
     insert(database, "temporary_cards", own, &[("application_id", Cell::id(application))]).await;
-    assert_eq!(delete(&store, Class::Applications, due(Period::Hours(0))).await, [1]);
+    assert_eq!(delete(&store, Class::Applications, due(Period::Hours(0))).await, [1, 1], "and the other refused one");
     assert_eq!(count(database, "temporary_cards").await, 0);
     let (alert, webhook) = (id(), id());
     insert(database, "webhooks", own, &[("webhook_id", Cell::id(webhook))]).await;
