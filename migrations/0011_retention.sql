@@ -12,9 +12,10 @@ CREATE INDEX replacements_by_time ON replacements (recorded_at);
 CREATE INDEX found_cards_by_close ON found_cards (closed_at);
 CREATE INDEX found_cards_by_report ON found_cards (matched_report_id);
 CREATE INDEX replacement_applications_by_close ON replacement_applications (closed_at);
+CREATE INDEX replacement_applications_refused ON replacement_applications (applied_at)
+    WHERE state = 'refused' AND closed_at IS NULL;
 CREATE INDEX misuse_reports_by_resolution ON misuse_reports (resolved_at);
 CREATE INDEX temporary_certificates_by_end ON temporary_certificates (expires_at);
-CREATE INDEX alerts_by_time ON alerts (listed_at);
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 CREATE INDEX revoked_tokens_by_time ON revoked_tokens (revoked_at);
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Span, Timestamp};
 
 words!(
     /// What has a time of its own. The audit log and the feed have none: they are never deleted.
@@ -55,7 +55,8 @@ impl Period {
             Self::Days(days) => hours_ms(24 * i64::from(days)),
             Self::Years(years) => {
                 let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MIN);
-                let then = Offset::UTC.to_datetime(now).checked_sub(i32::from(years).years());
+                let years = Span::new().try_years(years);
+                let then = years.and_then(|years| Offset::UTC.to_datetime(now).checked_sub(years));
                 // Before the first year of the calendar nothing was.
                 let then = then.and_then(|then| Offset::UTC.to_timestamp(then));
                 then.map_or(i64::MIN, Timestamp::as_millisecond)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::{Clock, beijing_date};
 use crate::crypto::random;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::retention::{Class, Period, Policies};
+use crate::domain::retention::{Class, Period, Policies, Policy};
 use crate::store::retention::{Claim, Due};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -76,11 +76,11 @@ impl Retention {
     /// The node's task: runs once in each interval, unless another node did. The first run comes after a random part of it.
     pub async fn tend(self, every: Duration, metrics: Arc<Metrics>) {
         let mut is_complaining = false;
-        let mut wait = every / 12 + jitter(every - every / 12);
+        let mut wait = every / 12 + jitter(every * 11 / 12);
         loop {
             metrics.retention_finished_ms.set(self.store.retention_finished_at().await.unwrap_or(0));
             tokio::time::sleep(wait).await;
-            wait = every - every / 10 + jitter(every / 5);
+            wait = every * 9 / 10 + jitter(every / 5);
             match self.run_in_turn(every, &metrics).await {
                 Ok(Claim::ClockStepped) => {
                     metrics.retention_failures.inc();
@@ -121,7 +121,7 @@ impl Retention {
     /// Each class with what is due of it.
     fn due(&self) -> impl Iterator<Item = (Class, Period, Due)> + '_ {
         let (now_ms, today) = (self.clock.now_ms(), self.clock.today());
-        let rules = self.policies.on(today).map(|policy| policy.rules()).unwrap_or_default();
+        let rules = self.policies.on(today).map(Policy::rules).unwrap_or_default();
         rules.iter().map(move |(class, rule)| {
             let until_ms = rule.keep.before(now_ms);
             (*class, rule.keep, Due { until_ms, until_on: beijing_date(until_ms), today })
@@ -164,9 +164,9 @@ impl Retention {
     async fn note(&self, is_begin: bool) -> Result<(), StoreError> {
         let (mut tx, now_ms) = (self.store.begin().await?, self.clock.now_ms());
         if is_begin {
-            tx.begin_retention(now_ms).await?
+            tx.begin_retention(now_ms).await?;
         } else {
-            tx.finish_retention(now_ms).await?
+            tx.finish_retention(now_ms).await?;
         }
         tx.commit().await
     }

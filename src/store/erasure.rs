@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::{Store, StoreError, WriteTx};
+use super::{Store, StoreError, WriteTx, get_u64};
 
 /// Where sealed text of persons stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub enum SealedText {
 }
 
 impl SealedText {
-    /// Table, its id, and what begins the names of the two columns.
-    fn names(self) -> (&'static str, &'static str, &'static str) {
+    /// Table, its id, and what begins the names of the two columns of each text.
+    fn names(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
-            Self::ReportContact => ("loss_reports", "report_id", "contact"),
-            Self::FinderContact => ("found_cards", "found_card_id", "contact"),
-            Self::Narrative => ("misuse_reports", "misuse_report_id", "narrative"),
+            Self::ReportContact => ("loss_reports", "report_id", &["contact"]),
+            Self::FinderContact => ("found_cards", "found_card_id", &["contact"]),
+            Self::Narrative => ("misuse_reports", "misuse_report_id", &["narrative"]),
         }
     }
 }
@@ -38,14 +38,19 @@ impl WriteTx {
     /// Erases the sealed text of a record, whoever's it is.
     pub async fn erase(&mut self, what: SealedText, record: Uuid) -> Result<Erased, StoreError> {
         self.take_turn().await?;
-        let (table, id, text) = what.names();
-        let find = format!("SELECT {text}_key AS wrapped_key FROM {table} WHERE {id} = $1");
+        let (table, id, texts) = what.names();
+        let is_there: Vec<_> = texts.iter().map(|text| format!("{text}_key IS NOT NULL")).collect();
+        let find = format!(
+            "SELECT CAST(CASE WHEN {} THEN 1 ELSE 0 END AS BIGINT) AS is_there FROM {table} WHERE {id} = $1",
+            is_there.join(" OR ")
+        );
         let query = sqlx::query(AssertSqlSafe(find)).bind(record.as_bytes().as_slice());
         let Some(row) = query.fetch_optional(&mut *self.tx).await? else { return Ok(Erased::NoRecord) };
-        if row.try_get::<Option<&[u8]>, _>("wrapped_key")?.is_none() {
+        if get_u64(&row, "is_there")? == 0 {
             return Ok(Erased::Nothing);
         }
-        let erase = format!("UPDATE {table} SET {text}_key = NULL, {text}_sealed = NULL WHERE {id} = $1");
+        let gone: Vec<_> = texts.iter().map(|text| format!("{text}_key = NULL, {text}_sealed = NULL")).collect();
+        let erase = format!("UPDATE {table} SET {} WHERE {id} = $1", gone.join(", "));
         let query = sqlx::query(AssertSqlSafe(erase)).bind(record.as_bytes().as_slice());
         query.execute(&mut *self.tx).await?;
         Ok(Erased::Done)

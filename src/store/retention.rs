@@ -113,14 +113,24 @@ const WITHDRAWN: Selection = Selection {
     elsewhere: OF_REPORT,
     ..plain("loss_reports", "report_id", "state = 'withdrawn' AND closed_at <= $1", "closed_at")
 };
-const APPLICATIONS: Selection = Selection {
-    elsewhere: &[Elsewhere::Delete { table: "temporary_cards", by: "application_id" }],
+const OF_APPLICATION: &[Elsewhere] = &[Elsewhere::Delete { table: "temporary_cards", by: "application_id" }];
+const CLOSED_APPLICATIONS: Selection = Selection {
+    elsewhere: OF_APPLICATION,
     ..plain("replacement_applications", "application_id", "closed_at <= $1", "closed_at")
 };
-// The newest stays: numbers of later ones go on from it.
+// Refused at once, it was never open.
+const REFUSED_APPLICATIONS: Selection = Selection {
+    elsewhere: OF_APPLICATION,
+    ..plain(
+        "replacement_applications",
+        "application_id",
+        "state = 'refused' AND closed_at IS NULL AND applied_at <= $1",
+        "applied_at",
+    )
+};
 const ALERTS: Selection = Selection {
     elsewhere: &[Elsewhere::Delete { table: "deliveries", by: "alert_id" }],
-    ..plain("alerts", "alert_id", "listed_at <= $1 AND seq < (SELECT MAX(seq) FROM alerts)", "listed_at")
+    ..plain("alerts", "alert_id", "listed_at <= $1", "listed_at")
 };
 
 /// The rows of a class.
@@ -130,7 +140,7 @@ fn selections(class: Class) -> &'static [Selection] {
         Class::WithdrawnReports => const { &[WITHDRAWN] },
         Class::Sightings => const { &[plain("sightings", "listing_id, check_id", "seen_at <= $1", "seen_at")] },
         Class::FoundCards => const { &[plain("found_cards", "found_card_id", "closed_at <= $1", "closed_at")] },
-        Class::Applications => const { &[APPLICATIONS] },
+        Class::Applications => const { &[CLOSED_APPLICATIONS, REFUSED_APPLICATIONS] },
         Class::MisuseReports => {
             const { &[plain("misuse_reports", "misuse_report_id", "resolved_at <= $1", "resolved_at")] }
         }

@@ -27,6 +27,7 @@ mod found_cards;
 mod helpers;
 mod http;
 mod keys;
+mod life;
 mod limits;
 mod misuse_reports;
 mod outside_issuers;

@@ -32,110 +32,54 @@ async fn connect(database: &Database) -> AnyConnection {
     AnyConnection::connect(&database.url()).await.unwrap()
 }
 
-/// The columns of a table that must have a value.
-fn needed(table: &str) -> &'static [&'static str] {
-    match table {
-        "sightings" => &["listing_id", "check_id", "organization_id", "purpose", "verdict", "seen_at"],
-        "found_cards" => &[
-            "found_card_id",
-            "organization_id",
-            "lookup_key",
-            "key_version",
-            "sealed_digest",
-            "state",
-            "found_on",
-            "found_at_region",
-            "office",
-            "registered_at",
-        ],
-        "replacement_applications" => &[
-            "application_id",
-            "organization_id",
-            "lookup_key",
-            "key_version",
-            "sealed_digest",
-            "state",
-            "reason",
-            "applied_at_office",
-            "household_office",
-            "applied_at",
-        ],
-        "temporary_cards" => &[
-            "temporary_card_id",
-            "application_id",
-            "state",
-            "card_valid_from",
-            "card_valid_until",
-            "office",
-            "issued_at",
-        ],
-        "misuse_reports" => &[
-            "misuse_report_id",
-            "organization_id",
-            "lookup_key",
-            "key_version",
-            "sealed_digest",
-            "state",
-            "kind",
-            "observed_at",
-            "reported_at",
-        ],
-        "temporary_certificates" => &[
-            "certificate_id",
-            "organization_id",
-            "lookup_key",
-            "key_version",
-            "sealed_digest",
-            "purpose",
-            "office",
-            "issued_at",
-            "expires_at",
-        ],
-        "watches" => &["watch_id", "organization_id", "lookup_key", "key_version", "ends_at"],
-        "alerts" => &["seq", "alert_id", "organization_id", "check_id", "kind", "listed_at"],
-        "webhooks" => &["webhook_id", "organization_id", "url", "sealed_secret", "created_at"],
-        "deliveries" => &["alert_id", "webhook_id", "attempts", "next_at"],
-        "idempotency" => &["request_key", "request_hash", "status", "location", "body", "created_at"],
-        "revoked_tokens" => &["token_hash", "revoked_at"],
-        other => panic!("no columns of {other} are known here"),
-    }
+/// The columns of a table that must have a value, with their types.
+async fn needed(connection: &mut AnyConnection, database: &Database, table: &str) -> Vec<(String, String)> {
+    let text = if database.url().starts_with("sqlite") {
+        format!("SELECT name, LOWER(type) AS type FROM pragma_table_info('{table}') WHERE \"notnull\" = 1")
+    } else {
+        format!(
+            "SELECT CAST(column_name AS TEXT) AS name, CAST(data_type AS TEXT) AS type FROM information_schema.columns \
+             WHERE table_name = '{table}' AND is_nullable = 'NO'"
+        )
+    };
+    let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
+    assert!(!rows.is_empty(), "there is no table {table}");
+    rows.iter().map(|row| (row.get("name"), row.get("type"))).collect()
 }
 
-fn will_do(column: &str, organization: Uuid) -> Cell {
-    match column {
-        "organization_id" => Cell::id(organization),
-        "key_version" | "attempts" | "status" => Cell::Number(1),
-        "seq" => Cell::Number(SEQUENCE.fetch_add(1, Ordering::Relaxed)),
-        "lookup_key" | "sealed_digest" | "sealed_secret" | "request_key" | "request_hash" | "token_hash" => {
-            Cell::id(id())
-        }
-        _ if column.ends_with("_id") => Cell::id(id()),
-        _ if column.ends_with("_at") => Cell::Number(NOW_MS),
-        _ => Cell::Text("x"),
+fn will_do(column: &str, kind: &str, organization: Uuid) -> Cell {
+    match (column, kind) {
+        ("organization_id", _) => Cell::id(organization),
+        ("seq", _) => Cell::Number(SEQUENCE.fetch_add(1, Ordering::Relaxed)),
+        (_, "bigint") => Cell::Number(NOW_MS),
+        (_, "text") => Cell::Text("x"),
+        (_, "blob" | "bytea") => Cell::id(id()),
+        (_, other) => panic!("{column}: no value of type {other} is known here"),
     }
 }
 
 /// Inserts a row.
 pub(crate) async fn insert(database: &Database, table: &str, organization: Uuid, given: &[(&str, Cell)]) {
-    let mut cells = given.to_vec();
-    for column in needed(table) {
-        if given.iter().all(|(name, _)| name != column) {
-            cells.push((*column, will_do(column, organization)));
+    let mut connection = connect(database).await;
+    let mut cells: Vec<_> = given.iter().map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect();
+    for (column, kind) in needed(&mut connection, database, table).await {
+        if given.iter().all(|(name, _)| *name != column) {
+            let cell = will_do(&column, &kind, organization);
+            cells.push((column, cell));
         }
     }
-    let names: Vec<_> = cells.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = cells.iter().map(|(name, _)| name.as_str()).collect();
     let places: Vec<_> = (1..=cells.len()).map(|n| format!("${n}")).collect();
     let mut arguments = AnyArguments::default();
-    for (_, cell) in cells {
+    for (_, cell) in &cells {
         match cell {
-            Cell::Bytes(bytes) => arguments.add(bytes),
-            Cell::Number(number) => arguments.add(number),
-            Cell::Text(text) => arguments.add(text),
+            Cell::Bytes(bytes) => arguments.add(bytes.clone()),
+            Cell::Number(number) => arguments.add(*number),
+            Cell::Text(text) => arguments.add(*text),
         }
         .unwrap();
     }
     let text = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(","), places.join(","));
-    let mut connection = connect(database).await;
     sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
