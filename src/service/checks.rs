@@ -237,7 +237,7 @@ impl Checks {
                 organization,
                 digest: check.digest.clone(),
                 card_valid_from: check.card_valid_from,
-                site: check.site.clone(),
+                site: check.site.clone().filter(|site| !site.may_be_digest()),
                 purpose: check.purpose,
                 verdict,
                 sequence: finding.sequence,
