@@ -27,6 +27,7 @@ mod helpers;
 mod http;
 mod keys;
 mod limits;
+mod matching;
 mod misuse_reports;
 mod outside_issuers;
 mod overload;
