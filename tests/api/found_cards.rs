@@ -1,12 +1,10 @@
-//! Found cards: registered, matched in both orders, returned with their report, destroyed only where replaced, transferred; by an
-//! import and while peppers rotate as well.
+//! Found cards: registered, returned with their report, destroyed only where replaced, transferred. How they are matched is in
+//! `matching`.
 
-use lostcard::service::rotation::Rotation;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Row};
 
 use crate::bodies::{random_number, report_of, with};
-use crate::child;
 use crate::helpers::{Answer, TestApp, TestClient};
 
 const LOST: &str = "2016-05-01";
@@ -21,7 +19,7 @@ fn found_of(app: &TestApp, number: &str, card_valid_from: Option<&str>) -> Value
 }
 
 /// Registers a card and returns the answer.
-async fn register(app: &TestApp, number: &str, card_valid_from: Option<&str>) -> Value {
+pub(crate) async fn register(app: &TestApp, number: &str, card_valid_from: Option<&str>) -> Value {
     let answer = app.post(&app.police.token, "/v1/found-cards", &found_of(app, number, card_valid_from)).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.json()
@@ -31,13 +29,13 @@ fn path_of(card: &Value) -> String {
     format!("/v1/found-cards/{}", card["found_card_id"].as_str().unwrap())
 }
 
-async fn read(app: &TestApp, card: &Value) -> Value {
+pub(crate) async fn read(app: &TestApp, card: &Value) -> Value {
     let answer = app.get(&app.police.token, &path_of(card)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()
 }
 
-async fn hand_back(app: &TestApp, card: &Value) -> Answer {
+pub(crate) async fn hand_back(app: &TestApp, card: &Value) -> Answer {
     let body = json!({"office": "310104-01", "holder_verified_by": "fingerprint"});
     app.post(&app.police.token, &format!("{}/return", path_of(card)), &body).await
 }
@@ -52,7 +50,7 @@ async fn transfer(app: &TestApp, card: &Value) -> Answer {
 }
 
 #[track_caller]
-fn conflict(answer: &Answer, detail: &str) {
+pub(crate) fn conflict(answer: &Answer, detail: &str) {
     let problem = answer.problem(409, "wrong_state");
     assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
 }
@@ -81,48 +79,6 @@ async fn a_registered_card_has_the_documented_members_and_changes_no_verdict() {
     );
     assert_eq!((&stored["found_card_id"], &stored["card_valid_from"]), (&card["found_card_id"], &json!(LOST)));
     assert_eq!((&stored["office"], &stored["found_at_region"]), (&json!("310104-01"), &json!("310104")));
-}
-
-#[tokio::test]
-async fn a_card_is_matched_whichever_comes_first() {
-    let app = TestApp::spawn().await;
-    for (found_from, reported_from, is_matched) in [
-        (Some(LOST), Some(LOST), true),
-        (Some(LOST), None, true),
-        (None, Some(LOST), true),
-        (None, None, true),
-        (Some(LOST), Some("2010-01-01"), false),
-    ] {
-        let number = random_number();
-        let report = app.report_lost(&number, reported_from).await;
-        let card = register(&app, &number, found_from).await;
-        let expected = is_matched.then_some(&report["report_id"]);
-        assert_eq!(card.get("matched_report_id"), expected, "reported first: {found_from:?} {reported_from:?}");
-        assert_eq!(read(&app, &card).await.get("matched_report_id"), expected);
-        let number = random_number();
-        let card = register(&app, &number, found_from).await;
-        assert_eq!(card.get("matched_report_id"), None);
-        let report = app.report_lost(&number, reported_from).await;
-        let expected = is_matched.then_some(&report["report_id"]);
-        let stored = read(&app, &card).await;
-        assert_eq!(stored.get("matched_report_id"), expected, "found first: {found_from:?} {reported_from:?}");
-    }
-}
-
-#[tokio::test]
-async fn only_an_active_report_is_matched_and_another_takes_its_place_when_it_is_withdrawn() {
-    let app = TestApp::spawn().await;
-    let number = random_number();
-    let first = app.report_lost(&number, Some(LOST)).await;
-    app.withdraw(first["report_id"].as_str().unwrap()).await;
-    let card = register(&app, &number, Some(LOST)).await;
-    assert_eq!(card.get("matched_report_id"), None);
-    let second = app.report_lost(&number, Some(LOST)).await;
-    app.report_lost(&number, Some(LOST)).await;
-    assert_eq!(read(&app, &card).await["matched_report_id"], second["report_id"], "it has one");
-    app.withdraw(second["report_id"].as_str().unwrap()).await;
-    let fourth = app.report_lost(&number, None).await;
-    assert_eq!(read(&app, &card).await["matched_report_id"], fourth["report_id"]);
 }
 
 #[tokio::test]
@@ -366,57 +322,4 @@ async fn every_read_and_write_leaves_its_deed() {
         "citizen_records_read",
     ];
     assert_eq!(deeds(&app).await, expected, "a refusal leaves none");
-}
-
-/// Imports reports of these numbers.
-fn import(app: &TestApp, numbers: &[&str]) {
-    let rows: String =
-        numbers.iter().map(|number| format!("{number},{LOST},lost,holder,110105-03,station\n")).collect();
-    let file = app.folder.path().join("reports.csv");
-    std::fs::write(&file, format!("id_number,card_valid_from,reason,reporter,office,channel\n{rows}")).unwrap();
-    child::run_json(&app.config.data, &["import", "--json", file.to_str().unwrap()]);
-}
-
-#[tokio::test]
-async fn an_imported_report_is_matched_and_withdrawn_by_a_return() {
-    let app = TestApp::spawn().await;
-    let (number, other) = (random_number(), random_number());
-    let (card, different) =
-        (register(&app, &number, Some(LOST)).await, register(&app, &other, Some("2010-01-01")).await);
-    import(&app, &[&number, &other]);
-    assert!(read(&app, &card).await["matched_report_id"].is_string());
-    assert_eq!(read(&app, &different).await.get("matched_report_id"), None);
-    assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
-    assert_eq!(hand_back(&app, &card).await.status, 200);
-    assert_eq!(app.verdict(&number, Some(LOST)).await, "not_listed");
-}
-
-#[tokio::test]
-async fn a_rotation_of_the_pepper_hides_neither_report_nor_replacement() {
-    let app = TestApp::spawn().await;
-    let numbers: [String; 4] = std::array::from_fn(|_| random_number());
-    let [reported_later, replaced_later, reported_before, imported] = &numbers;
-    let later = register(&app, reported_later, Some(LOST)).await;
-    let replaced = register(&app, replaced_later, Some(LOST)).await;
-    let late = register(&app, imported, Some(LOST)).await;
-    app.report_lost(reported_before, Some(LOST)).await;
-    // From here on new rows have another key than those that are there.
-    let rotation = Rotation::prepare(&app.store, &app.keyring, false).await.unwrap();
-    rotation.announce().await.unwrap();
-    assert!(rotation.switch(true).await.unwrap().is_empty());
-    let report = app.report_lost(reported_later, Some(LOST)).await;
-    assert_eq!(read(&app, &later).await["matched_report_id"], report["report_id"]);
-    let before = register(&app, reported_before, Some(LOST)).await;
-    assert!(before["matched_report_id"].is_string());
-    assert_eq!(app.replace(replaced_later, NEW).await.status, 201);
-    conflict(&hand_back(&app, &replaced).await, "must be destroyed");
-    import(&app, &[imported]);
-    rotation.rekey(|_| {}).await.unwrap();
-    assert!(read(&app, &late).await["matched_report_id"].is_string());
-    conflict(&hand_back(&app, &replaced).await, "must be destroyed");
-    for (card, number) in [(&later, reported_later), (&before, reported_before), (&late, imported)] {
-        assert_eq!(app.verdict(number, Some(LOST)).await, "card_listed");
-        assert_eq!(hand_back(&app, card).await.status, 200);
-        assert_eq!(app.verdict(number, Some(LOST)).await, "not_listed");
-    }
 }

@@ -29,6 +29,7 @@ mod http;
 mod keys;
 mod life;
 mod limits;
+mod matching;
 mod misuse_reports;
 mod outside_issuers;
 mod overload;

@@ -48,7 +48,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         store_found(&store, card).await;
     }
     let uuid = |id: Uuid| bytes(database, &id.simple().to_string());
-    let (twice, once, foreign) = (id(), id(), id());
+    let (twice, single, foreign) = (id(), id(), id());
     let sighting = |listing: Uuid, check: Uuid, purpose: &str, at: i64| {
         format!(
             "INSERT INTO sightings (listing_id, check_id, organization_id, purpose, verdict, seen_at) \
@@ -74,7 +74,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     let rows = [
         sighting(reports[0].report_id, twice, "banking", NOW_MS + 2),
         sighting(replaced.replacement_id, twice, "banking", NOW_MS + 2),
-        sighting(reports[1].report_id, once, "lodging", NOW_MS + 3),
+        sighting(reports[1].report_id, single, "lodging", NOW_MS + 3),
         sighting(reports[2].report_id, foreign, "lodging", NOW_MS + 4),
         certificate_row(certificate, own.as_bytes(), "NULL"),
         certificate_row(revoked, own.as_bytes(), "1"),
