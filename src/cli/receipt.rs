@@ -100,7 +100,7 @@ pub(super) fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     Ok(set.keys.iter().filter_map(of).collect())
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;

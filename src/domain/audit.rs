@@ -43,6 +43,8 @@ words!(
         TokenRevoked = "token_revoked",
         ImportBegun = "import_begun",
         ImportFinished = "import_finished",
+        /// A run of retention began to delete.
+        RecordsExpired = "records_expired",
     }
 );
 

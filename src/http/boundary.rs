@@ -238,9 +238,13 @@ fn explain(
 
 fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, spent_ns: u64) {
     state.metrics.problems.with_label_values(&[code]).inc();
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        state.metrics.limited.with_label_values(&[code]).inc();
+    let problem = response.response().extensions();
+    if let Some(standing) = problem.get::<Problem>().and_then(Problem::standing)
+        && response.status() == StatusCode::TOO_MANY_REQUESTS
+    {
+        state.metrics.limited.with_label_values(&[standing.limit.as_str()]).inc();
     }
+    drop(problem);
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
     let method = response.request().method().as_str();

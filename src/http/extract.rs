@@ -195,6 +195,24 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
 }
 
+/// Whoever asks without a token: its address's limit of public questions has been spent by one unit. Token requests and failed
+/// authentications have one of their own, so that neither locks the other out.
+#[derive(Debug)]
+pub struct Anyone;
+
+impl FromRequest for Anyone {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let spent = AppState::of(request).public_addresses.spend(peer(request));
+        if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+            exchange.standing = spent.ok();
+        }
+        ready(spent.map(|_| Self).map_err(Into::into))
+    }
+}
+
 /// A body, not read yet.
 pub struct JsonBody<T> {
     request: HttpRequest,

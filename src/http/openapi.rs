@@ -68,6 +68,9 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "checks", description = "For organizations that must check cards."),
         (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
         (name = "registry", description = "For police stations and registration halls."),
+        (name = "citizen", description = "For portals that authenticated the person."),
+        (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
+        (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
         (name = "access", description = "Tokens and keys."),
         (name = "operations", description = "For those who run the service."),
     )

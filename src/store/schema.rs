@@ -62,11 +62,11 @@ impl Dialect {
     }
 
     /// What each of so many connections is told. FULL: with NORMAL a power cut loses acknowledged rows. All connections
-    /// together cache at most 64 MiB of pages.
+    /// together cache at most 64 MiB of pages. What is deleted is overwritten with zeros.
     pub(super) fn connection_settings(self, connections: u32) -> String {
         match self {
             Self::Sqlite => format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
                  PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{}",
                 65_536 / connections.max(1)
             ),
@@ -96,6 +96,15 @@ impl Dialect {
                 "h.epoch || '-' || (SELECT system_identifier FROM pg_control_system()) || '-' \
                  || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
             }
+        }
+    }
+
+    /// What takes copies of changed pages off the disk that are older than the last change.
+    pub(super) fn drop_old_pages(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("PRAGMA wal_checkpoint(TRUNCATE)"),
+            // Vacuum and the archive of its log are the operator's.
+            Self::Postgres => None,
         }
     }
 
@@ -135,12 +144,13 @@ impl Dialect {
     }
 
     fn translate(self, migration: &Migration) -> Migration {
-        let (bytes, sequence_key) = match self {
-            Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY"),
-            Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY"),
+        let (bytes, sequence_key, no_time_limit) = match self {
+            Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY", "SELECT 1"),
+            Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY", "SET LOCAL statement_timeout = 0"),
         };
         let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
         let sql = sql.replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit());
+        let sql = sql.replace("NO_TIME_LIMIT", no_time_limit);
         Migration::new(
             migration.version,
             migration.description.clone(),

@@ -8,7 +8,8 @@ use crate::helpers::{Answer, TestApp, eventually};
 use crate::raw;
 
 fn target(pattern: &str) -> String {
-    pattern.replace("{report_id}", &uuid::Uuid::nil().to_string()).replace("{code}", "not_found")
+    let id = uuid::Uuid::nil().to_string();
+    pattern.replace("{report_id}", &id).replace("{certificate_id}", &id).replace("{code}", "not_found")
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::{Global, output};
 use crate::app;
 use crate::clock::Clock;
+use crate::crypto::Keyring;
 use crate::crypto::pepper::Fingerprints;
 use crate::store::Store;
 use crate::store::imports::ImportProgress;
@@ -111,7 +112,8 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
         already_stored: Arc::clone(&already_stored),
     };
     let progress = Progress::new(lines, clock.clone(), [Arc::clone(&already_stored), Arc::clone(&rejected)]);
-    let stored = store_all(&store, fingerprint, stored_as, runs::start(&job, records, from), progress).await?;
+    let stored =
+        store_all((&store, &job.keyring), fingerprint, stored_as, runs::start(&job, records, from), progress).await?;
     let ns = clock.boot_ns().saturating_sub(began_ns);
     store.close().await;
     // The commit-wait of docs/decisions/004: a server on the same data answers from memory until its lease ends. Once this
@@ -140,13 +142,13 @@ fn starting_points(
 }
 
 async fn store_all(
-    store: &Store,
+    (store, keyring): (&Store, &Keyring),
     fingerprint: [u8; 32],
     stored_as: ImportProgress,
     (batches, threads): (tokio::sync::mpsc::Receiver<runs::Batch>, [tokio::task::JoinHandle<anyhow::Result<()>>; 2]),
     progress: Progress,
 ) -> anyhow::Result<u64> {
-    let mut writer = Writer { store, fingerprint, clock: Clock::System, progress };
+    let mut writer = Writer { store, keyring, fingerprint, clock: Clock::System, progress };
     let stored = writer.write(batches, stored_as).await;
     writer.progress.finish();
     let stored = stored?;

@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::progress::Progress;
 use super::runs::Batch;
 use crate::clock::Clock;
+use crate::crypto::Keyring;
 use crate::domain::audit::{Action, Deed};
+use crate::service::alerts::tell_of_reports;
 use crate::store::feed::ChangeKind;
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
@@ -31,6 +33,7 @@ const TRIES_MAX: u32 = 12;
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     pub(super) store: &'a Store,
+    pub(super) keyring: &'a Keyring,
     pub(super) fingerprint: [u8; 32],
     pub(super) clock: Clock,
     pub(super) progress: Progress,
@@ -84,6 +87,9 @@ impl Writer<'_> {
             let last = tx.record_changes(ChangeKind::Listing, &keys).await?;
             let inserted = tx.insert_reports(reports, last + 1 - keys.len() as u64).await;
             inserted.context("the import stopped; the same command goes on where it did")?;
+            let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+            tx.match_held_cards(&keys).await?;
+            tell_of_reports(&mut tx, self.keyring, reports, self.clock.now_ms()).await?;
         }
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
         ensure!(noted, "another import of this file is at work");
