@@ -32,6 +32,7 @@ mod life;
 mod limits;
 mod matching;
 mod misuse_reports;
+mod needles;
 mod outside_issuers;
 mod overload;
 mod pages;

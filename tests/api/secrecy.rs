@@ -4,16 +4,15 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use lostcard::clock::{Clock, Rfc3339};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::backend::{database_files, is_postgres, redis_contents};
-use crate::bodies::{check_of, digest_bytes, digest_of, random_number, report_of, with};
+use crate::bodies::{check_of, digest_of, random_number, report_of, with};
 use crate::child::{self, Server, run_json};
 use crate::helpers::{Answer, eventually};
+use crate::needles::{assert_absent, holds};
 use crate::raw;
 
 const ISSUER: &str = "http://lostcard.test";
@@ -318,49 +317,6 @@ fn import(data: &Path, numbers: &[String]) {
     assert_absent("the import's output", &said, numbers);
 }
 
-/// Every form in which a number could stand somewhere.
-fn forms(number: &str) -> Vec<Vec<u8>> {
-    let digest = digest_bytes(number);
-    // The first 17 characters, for the last may be folded.
-    let mut forms = vec![
-        number.as_bytes()[..17].to_vec(),
-        hex::encode(digest).into_bytes(),
-        hex::encode_upper(digest).into_bytes(),
-        hex::encode(number).into_bytes(),
-        digest.to_vec(),
-    ];
-    for secret in [&number.as_bytes()[..17], &digest] {
-        // As a part of something longer, base64 shows it in one of three alignments, its edges mixed with what stands beside.
-        for shift in 0..3 {
-            let padded = [&[0; 2][..shift.min(2)], secret].concat();
-            for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
-                forms.push(text.as_bytes()[(shift * 4).div_ceil(3)..text.len() - 1].to_vec());
-            }
-        }
-    }
-    forms
-}
-
-fn assert_absent(place: &str, text: &[u8], numbers: &[String]) {
-    let needles: Vec<_> = numbers.iter().flat_map(|number| forms(number).into_iter().enumerate()).collect();
-    // Which pairs of bytes a needle begins with: a database's files are long, and few of their bytes begin one.
-    let mut begins = vec![false; 1 << 16];
-    let pair = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
-    for (_, needle) in &needles {
-        begins[pair(needle)] = true;
-    }
-    for (at, two) in text.windows(2).enumerate() {
-        if begins[pair(two)] {
-            let found = needles.iter().find(|(_, needle)| text[at..].starts_with(needle));
-            assert!(found.is_none(), "{place} holds a number in form {}", found.unwrap().0);
-        }
-    }
-}
-
-fn holds(text: &[u8], needle: &[u8]) -> bool {
-    text.windows(needle.len()).any(|window| window == needle)
-}
-
 #[tokio::test]
 async fn no_number_and_no_digest_is_found_anywhere() {
     let folder = tempfile::tempdir().unwrap();
@@ -421,25 +377,4 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&exported, b"misuse_resolved") && holds(&exported, client_id.to_string().as_bytes()));
     assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
-}
-
-#[test]
-fn the_search_knows_a_number_in_each_of_its_forms() {
-    let number = random_number();
-    let digest = digest_bytes(&number);
-    for text in [
-        format!("card={number};").into_bytes(),
-        number.to_lowercase().into_bytes(),
-        digest_of(&number).into_bytes(),
-        digest_of(&number).to_uppercase().into_bytes(),
-        digest.to_vec(),
-        STANDARD_NO_PAD.encode(format!("a{number}")).into_bytes(),
-        URL_SAFE_NO_PAD.encode(format!("{{\"n\":\"{number}\"}}")).into_bytes(),
-        URL_SAFE_NO_PAD.encode(digest).into_bytes(),
-        STANDARD_NO_PAD.encode([&[7; 16], digest.as_slice()].concat()).into_bytes(),
-        STANDARD_NO_PAD.encode([&[7; 17], digest.as_slice(), &[7]].concat()).into_bytes(),
-    ] {
-        assert!(forms(&number).iter().any(|form| holds(&text, form)), "{}", String::from_utf8_lossy(&text));
-        assert!(!forms(&random_number()).iter().any(|form| holds(&text, form)));
-    }
 }
