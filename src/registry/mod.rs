@@ -244,7 +244,8 @@ impl Registry {
         keys.into_iter().zip(presences).zip(copies).map(finding).collect()
     }
 
-    async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+    /// What is listed of some numbers (at most [`KEYS_MAX`] keys together) by the store, whatever memory knows.
+    pub async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: what is kept under this epoch was not read in an earlier one.
         let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.

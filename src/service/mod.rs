@@ -5,14 +5,17 @@
 pub mod acceptance;
 pub mod alerts;
 pub mod applications;
+pub mod audit;
 pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod consequences;
+pub mod erasure;
 pub mod fields;
 pub mod filing;
 pub mod found_cards;
 pub mod misuse_reports;
+mod qr;
 pub mod receipts;
 pub mod reports;
 pub mod retention;

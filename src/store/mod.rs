@@ -8,6 +8,7 @@ pub mod audit;
 pub mod certificates;
 pub mod citizen;
 pub mod clients;
+pub mod erasure;
 pub mod feed;
 pub mod found_cards;
 pub mod idempotency;

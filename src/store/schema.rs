@@ -1,4 +1,4 @@
-//! What differs between the two databases, all of it: connecting, beginning, two words of the schema, error codes.
+//! What differs between the two databases, all of it: connecting, beginning, three words of the schema, error codes.
 //! Queries are the same for both and stand beside their aggregates.
 
 use std::borrow::Cow;
@@ -62,11 +62,11 @@ impl Dialect {
     }
 
     /// What each of so many connections is told. FULL: with NORMAL a power cut loses acknowledged rows. All connections
-    /// together cache at most 64 MiB of pages.
+    /// together cache at most 64 MiB of pages. What is deleted is overwritten with zeros.
     pub(super) fn connection_settings(self, connections: u32) -> String {
         match self {
             Self::Sqlite => format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
                  PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{}",
                 65_536 / connections.max(1)
             ),
@@ -99,12 +99,40 @@ impl Dialect {
         }
     }
 
+    /// What takes copies of changed pages off the disk that are older than the last change.
+    pub(super) fn drop_old_pages(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("PRAGMA wal_checkpoint(TRUNCATE)"),
+            // Vacuum and the archive of its log are the operator's.
+            Self::Postgres => None,
+        }
+    }
+
     /// The place of a statement's n-th value, from 1, where there are thousands of them: SQLite looks `$1` up by name, at a cost
     /// that grows with the square of their number (measured: 30 times slower at 8,500). Everywhere else `$1` serves both.
     pub(super) fn place(self, n: usize) -> Cow<'static, str> {
         match self {
             Self::Sqlite => Cow::Borrowed("?"),
             Self::Postgres => Cow::Owned(format!("${n}")),
+        }
+    }
+
+    /// Triggers that refuse every statement which would change or remove an entry of the audit log. Whoever may drop them may
+    /// do anything: against that helps the chain, and an export that is kept elsewhere.
+    fn append_only_audit(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END; \
+                 CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+            }
+            Self::Postgres => {
+                "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$; \
+                 CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit \
+                 FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();"
+            }
         }
     }
 
@@ -116,11 +144,13 @@ impl Dialect {
     }
 
     fn translate(self, migration: &Migration) -> Migration {
-        let (bytes, sequence_key) = match self {
-            Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY"),
-            Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY"),
+        let (bytes, sequence_key, no_time_limit) = match self {
+            Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY", "SELECT 1"),
+            Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY", "SET LOCAL statement_timeout = 0"),
         };
         let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
+        let sql = sql.replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit());
+        let sql = sql.replace("NO_TIME_LIMIT", no_time_limit);
         Migration::new(
             migration.version,
             migration.description.clone(),

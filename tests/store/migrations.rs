@@ -36,12 +36,24 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
         "misuse_reports",
         "temporary_certificates",
         "watches",
-        "alerts",
         "deliveries",
+        "alerts",
+        "alert_heads",
         "webhooks",
+        "retention",
     ];
     let later: Vec<_> = later.iter().map(|table| format!("DROP TABLE {table}")).collect();
     sql(database, &later.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let indexes = [
+        "loss_reports_by_end",
+        "loss_reports_without_end",
+        "loss_reports_withdrawn",
+        "replacements_by_time",
+        "idempotency_by_time",
+        "revoked_tokens_by_time",
+    ];
+    let indexes: Vec<_> = indexes.iter().map(|index| format!("DROP INDEX {index}")).collect();
+    sql(database, &indexes.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let statements = [
         "ALTER TABLE nodes DROP COLUMN confirmed",
         "ALTER TABLE nodes DROP COLUMN pepper_version",

@@ -1,0 +1,34 @@
+//! Erasure of a contact or a narrative before its record's time is over, because a person asked for it or a court did. The
+//! record stays: a report goes on listing its card.
+
+use uuid::Uuid;
+
+use crate::domain::audit::{Action, Deed};
+use crate::store::erasure::{Erased, SealedText};
+use crate::store::{Store, StoreError};
+
+/// An erasure, as far as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    pub erased: Erased,
+    /// Whether the store's own files hold no older copy any more.
+    pub is_off_disk: bool,
+}
+
+/// Erases a record's sealed text, with its entry in the audit log. Also works beside nodes: they keep no copy.
+pub async fn erase(store: &Store, what: SealedText, record: Uuid, now_ms: i64) -> Result<Erasure, StoreError> {
+    let mut tx = store.begin().await?;
+    let erased = tx.erase(what, record).await?;
+    if erased == Erased::Done {
+        tx.record_deed(&Deed { actor: None, action: Action::ContactErased, subject: Some(record) }, now_ms).await?;
+        tx.commit().await?;
+    } else {
+        drop(tx);
+    }
+    // Also where there was nothing: an earlier erasure may have stopped before this.
+    let is_off_disk = match erased {
+        Erased::NoRecord => false,
+        Erased::Nothing | Erased::Done => store.drop_old_pages().await?,
+    };
+    Ok(Erasure { erased, is_off_disk })
+}

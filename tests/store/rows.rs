@@ -1,0 +1,94 @@
+//! Rows as they stand in the tables, for cases about what the store's own functions do not make: every column has a value that
+//! will do, unless the case gives one.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sqlx::any::AnyArguments;
+use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
+use uuid::Uuid;
+
+use crate::backend::Database;
+use crate::records::{NOW_MS, id};
+
+/// Numbers that only grow.
+static SEQUENCE: AtomicI64 = AtomicI64::new(1000);
+
+/// One value.
+#[derive(Clone)]
+pub(crate) enum Cell {
+    Bytes(Vec<u8>),
+    Number(i64),
+    Text(&'static str),
+}
+
+impl Cell {
+    pub(crate) fn id(id: Uuid) -> Self {
+        Self::Bytes(id.as_bytes().to_vec())
+    }
+}
+
+async fn connect(database: &Database) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    AnyConnection::connect(&database.url()).await.unwrap()
+}
+
+/// The columns of a table that must have a value, with their types.
+async fn needed(connection: &mut AnyConnection, database: &Database, table: &str) -> Vec<(String, String)> {
+    let text = if database.url().starts_with("sqlite") {
+        format!("SELECT name, LOWER(type) AS type FROM pragma_table_info('{table}') WHERE \"notnull\" = 1")
+    } else {
+        format!(
+            "SELECT CAST(column_name AS TEXT) AS name, CAST(data_type AS TEXT) AS type FROM information_schema.columns \
+             WHERE table_name = '{table}' AND is_nullable = 'NO'"
+        )
+    };
+    let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
+    assert!(!rows.is_empty(), "there is no table {table}");
+    rows.iter().map(|row| (row.get("name"), row.get("type"))).collect()
+}
+
+fn will_do(column: &str, kind: &str, organization: Uuid) -> Cell {
+    match (column, kind) {
+        ("organization_id", _) => Cell::id(organization),
+        ("seq", _) => Cell::Number(SEQUENCE.fetch_add(1, Ordering::Relaxed)),
+        (_, "bigint") => Cell::Number(NOW_MS),
+        (_, "text") => Cell::Text("x"),
+        (_, "blob" | "bytea") => Cell::id(id()),
+        (_, other) => panic!("{column}: no value of type {other} is known here"),
+    }
+}
+
+/// Inserts a row.
+pub(crate) async fn insert(database: &Database, table: &str, organization: Uuid, given: &[(&str, Cell)]) {
+    let mut connection = connect(database).await;
+    let mut cells: Vec<_> = given.iter().map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect();
+    for (column, kind) in needed(&mut connection, database, table).await {
+        if given.iter().all(|(name, _)| *name != column) {
+            let cell = will_do(&column, &kind, organization);
+            cells.push((column, cell));
+        }
+    }
+    let names: Vec<_> = cells.iter().map(|(name, _)| name.as_str()).collect();
+    let places: Vec<_> = (1..=cells.len()).map(|n| format!("${n}")).collect();
+    let mut arguments = AnyArguments::default();
+    for (_, cell) in &cells {
+        match cell {
+            Cell::Bytes(bytes) => arguments.add(bytes.clone()),
+            Cell::Number(number) => arguments.add(*number),
+            Cell::Text(text) => arguments.add(*text),
+        }
+        .unwrap();
+    }
+    let text = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(","), places.join(","));
+    sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// How many rows a table has; a condition may follow its name.
+pub(crate) async fn count(database: &Database, table: &str) -> i64 {
+    let mut connection = connect(database).await;
+    let text = format!("SELECT COUNT(*) FROM {table}");
+    let row = sqlx::query(AssertSqlSafe(text)).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    row.get(0)
+}
