@@ -160,6 +160,11 @@ impl Label {
         is_code(text, 64, |byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)).then(|| Self(text.to_owned()))
     }
 
+    /// Whether it may be the digest of an identity number, in hexadecimal: such a label is taken, but must not be kept.
+    pub fn may_be_digest(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -369,5 +374,12 @@ mod tests {
                 };
             }
         }
+    }
+
+    #[test]
+    fn a_label_of_the_form_of_a_digest_is_told_apart() {
+        let may_be = |text: &str| Label::parse(text).unwrap().may_be_digest();
+        assert!(may_be(&"0a1B".repeat(16)));
+        assert!(!may_be(&"0a1B".repeat(15)) && !may_be(&"0a1g".repeat(16)) && !may_be("west-wing:2"));
     }
 }

@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod connection;
+pub mod desk;
 pub mod extract;
 pub mod fields;
 pub mod found_cards;
@@ -219,6 +220,8 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
         .service(resource("get", "/", pages::start))
+        .service(resource("get", "/desk", desk::page))
+        .service(resource("get", "/desk/{file}", desk::file))
         .service(resource("get", "/openapi.json", document))
         .service(web::redirect("/docs", "/docs/"))
         .service(

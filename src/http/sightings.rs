@@ -26,7 +26,8 @@ pub struct SightingAnswer {
     /// The administrative division of the organization (GB/T 2260).
     #[schema(example = "110105")]
     region: String,
-    /// Which of the organization's hotels or branches, where it said so.
+    /// Which of the organization's hotels or branches, where it said so. What has the form of a digest (64 hexadecimal characters)
+    /// is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     site: Option<String>,

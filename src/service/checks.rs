@@ -119,7 +119,7 @@ impl Checks {
     pub async fn check_watched(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
         let check_id = random::uuid_v7(self.clock.now_ms());
         self.alerts.watch(organization, &check.watching(check_id).into_iter().collect::<Vec<_>>()).await?;
-        let finding = self.registry.lookup_in_store(&[&check.digest]).await?.pop().ok_or(RegistryError::Stopped)?;
+        let finding = self.registry.ask_store(&[&check.digest]).await?.pop().ok_or(RegistryError::Stopped)?;
         self.sign(self.decide(organization, check, &finding, Some(check_id))).await
     }
 
@@ -199,7 +199,7 @@ impl Checks {
         let mut findings = Vec::with_capacity(watching.len());
         for some in watching.chunks(KEYS_MAX) {
             let digests: Vec<_> = some.iter().map(|check| check.digest).collect();
-            let found = self.registry.lookup_in_store(&digests).await?;
+            let found = self.registry.ask_store(&digests).await?;
             findings.extend(found.into_iter().zip(some).map(|(finding, check)| (finding, check.check_id)));
         }
         Ok(findings)
@@ -237,7 +237,7 @@ impl Checks {
                 organization,
                 digest: check.digest.clone(),
                 card_valid_from: check.card_valid_from,
-                site: check.site.clone(),
+                site: check.site.clone().filter(|site| !site.may_be_digest()),
                 purpose: check.purpose,
                 verdict,
                 sequence: finding.sequence,

@@ -18,6 +18,7 @@ use crate::raw;
 
 const ISSUER: &str = "http://lostcard.test";
 const IMPORTED: usize = 5;
+const SITE: &str = "west-wing-of-secrecy";
 const PHONE: &str = "+86 139-2468-0135";
 /// Of narratives and notes, which hold a number besides.
 const STORY: &str = "younger than the holder";
@@ -104,7 +105,8 @@ impl Scenario {
             let report = with(report_of(&number, Some("2016-05-01")), "contact", json!({"phone": PHONE}));
             self.post(200, "/v1/checks", &with(check_of(&number, Some("2016-05-01")), "watch_hours", 24)).await;
             let filed = self.post(201, "/v1/loss-reports", &report).await;
-            let check = self.post(200, "/v1/checks", &check_of(&number, Some("2016-05-01"))).await.json();
+            let at_site = with(check_of(&number, Some("2016-05-01")), "site", SITE);
+            let check = self.post(200, "/v1/checks", &at_site).await.json();
             assert_eq!(check["verdict"], "card_listed");
             self.read_journal();
             let digest = json!({"id_digest": digest_of(&number), "purpose": "other"});
@@ -277,7 +279,7 @@ impl Scenario {
         self.send(201, "POST", "/v1/loss-reports", &[("Idempotency-Key", &digest)], &report).await;
         let other = report_of(&self.number(), None).to_string();
         self.send(422, "POST", "/v1/loss-reports", &[("Idempotency-Key", &number)], &other).await;
-        // A digest has the form of a reference, unless it happens to hold 15 digits in a row; it is taken, and kept nowhere.
+        // A digest has the form of a reference, unless it happens to hold 15 digits in a row; it is taken, and kept nowhere, not even as the site of a sighting.
         let longest_run = digest.split(|character: char| !character.is_ascii_digit()).map(str::len).max().unwrap();
         let taken = if longest_run < 15 { 200 } else { 422 };
         for (member, of_number, of_digest) in
@@ -370,6 +372,9 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     scenario.bad_day().await;
     let request = raw::request("GET", "/metrics", &[], b"");
     let metrics = raw::exchange(scenario.server.metrics_address, &request).await.unwrap().text;
+    // What a hit carried, a digest in place of a site too, is looked for where it comes to rest.
+    let is_moved = || async { std::fs::read_dir(data.join("sightings")).unwrap().next().is_none() };
+    eventually("sightings are moved to the database", is_moved).await;
     let while_serving = database_files(&data);
     assert!(is_postgres() || data.join("lostcard.db-wal").exists(), "the log of the database is searched too");
     let exported = child::run(&data, &["audit", "export"]).stdout;
@@ -408,6 +413,10 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     assert!(
         redis_contents().is_none()
             || [&b":listing:"[..], b":answer:", b";reported;"].iter().all(|part| holds(&redis, part))
+    );
+    assert!(
+        holds(&database, SITE.as_bytes()) && !holds(&journal, SITE.as_bytes()),
+        "kept in the plain, sealed on the way"
     );
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&exported, b"misuse_resolved") && holds(&exported, client_id.to_string().as_bytes()));

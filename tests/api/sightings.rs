@@ -50,7 +50,7 @@ async fn a_check_that_finds_the_card_is_seen_by_whoever_filed_the_report() {
     assert_eq!(app.sightings(&report).await, Vec::<Value>::new());
     let at_hotel = with(with(check_of(&number, Some(LOST)), "site", "west-wing:2"), "client_ref", "folio-77");
     let first = app.check(&at_hotel).await.json();
-    app.clock.advance(std::time::Duration::from_secs(60));
+    app.clock.advance(std::time::Duration::from_mins(1));
     let second = json!({"id_digest": digest_of(&number), "purpose": "banking", "receipt": false});
     let second = app.check(&second).await.json();
     assert_eq!(second["verdict"], "number_listed");
