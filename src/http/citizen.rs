@@ -14,7 +14,9 @@ use super::extract::{Caller, Citizen, JsonBody, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
 use super::reports::{Contact, LossReportAnswer, contact_text};
-use super::schema::{FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName};
+use super::schema::{
+    CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
+};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::IdDigest;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
@@ -72,8 +74,8 @@ pub struct CitizenFoundCard {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenCertificate {
     certificate_id: Uuid,
-    /// What it may be shown for.
-    purpose: String,
+    #[schema(value_type = CertificatePurposeCode)]
+    purpose: &'static str,
     #[schema(format = DateTime)]
     issued_at: String,
     #[schema(format = DateTime)]
@@ -286,7 +288,7 @@ impl CitizenCertificate {
     fn of(certificate: &PersonCertificate) -> Self {
         Self {
             certificate_id: certificate.certificate_id,
-            purpose: certificate.purpose.clone(),
+            purpose: certificate.purpose.as_str(),
             issued_at: instant(certificate.issued_at_ms),
             expires_at: instant(certificate.expires_at_ms),
             revoked: certificate.is_revoked,
@@ -299,6 +301,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::certificate::CertificatePurpose;
     use crate::domain::client::{OrganizationKind, RegionCode};
     use crate::domain::verdict::Purpose;
 
@@ -312,7 +315,7 @@ mod tests {
         };
         let certificate = PersonCertificate {
             certificate_id: Uuid::nil(),
-            purpose: "rail".to_owned(),
+            purpose: CertificatePurpose::Rail,
             issued_at_ms: 0,
             expires_at_ms: 1,
             is_revoked: true,

@@ -10,6 +10,7 @@ use super::rotation::get_key_versions;
 use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
+use crate::domain::certificate::CertificatePurpose;
 use crate::domain::client::{OrganizationKind, RegionCode};
 use crate::domain::found_card::FoundCardState;
 use crate::domain::report::{Channel, OfficeCode};
@@ -47,7 +48,7 @@ pub struct WaitingCard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonCertificate {
     pub certificate_id: Uuid,
-    pub purpose: String,
+    pub purpose: CertificatePurpose,
     pub issued_at_ms: i64,
     pub expires_at_ms: i64,
     pub is_revoked: bool,
@@ -161,7 +162,7 @@ fn read_waiting_card(row: &AnyRow) -> Result<WaitingCard, StoreError> {
 fn read_certificate(row: &AnyRow) -> Result<PersonCertificate, StoreError> {
     Ok(PersonCertificate {
         certificate_id: get_uuid(row, "certificate_id")?,
-        purpose: row.try_get("purpose")?,
+        purpose: get_parsed(row, "purpose", CertificatePurpose::parse)?,
         issued_at_ms: row.try_get("issued_at")?,
         expires_at_ms: row.try_get("expires_at")?,
         is_revoked: row.try_get::<Option<i64>, _>("revoked_at")?.is_some(),

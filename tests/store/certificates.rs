@@ -15,7 +15,7 @@ use crate::records::{NOW_MS, TODAY, id, key, office, stored_organization, write}
 
 const NOW_S: i64 = NOW_MS / 1000;
 
-fn certificate(organization: Uuid, lookup_key: LookupKey, issued_s: i64) -> NewCertificate {
+pub(crate) fn certificate(organization: Uuid, lookup_key: LookupKey, issued_s: i64) -> NewCertificate {
     NewCertificate {
         certificate: Certificate {
             id: random::uuid_v7(issued_s * 1000),
@@ -31,7 +31,7 @@ fn certificate(organization: Uuid, lookup_key: LookupKey, issued_s: i64) -> NewC
     }
 }
 
-async fn store_certificate(store: &Store, new: &NewCertificate) {
+pub(crate) async fn store_certificate(store: &Store, new: &NewCertificate) {
     write(store, async |tx| {
         tx.take_turn().await.unwrap();
         tx.insert_certificate(new).await.unwrap();

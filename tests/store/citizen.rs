@@ -1,34 +1,22 @@
 //! What a person may read: everything under the number's keys, over all organizations, and nothing of others.
 
 use lostcard::crypto::pepper::KeyVersions;
+use lostcard::domain::certificate::CertificatePurpose;
 use lostcard::domain::client::{OrganizationKind, RegionCode};
 use lostcard::domain::found_card::FoundCardState;
 use lostcard::domain::report::Channel;
-use lostcard::domain::verdict::Purpose;
+use lostcard::domain::verdict::{Purpose, Verdict};
+use lostcard::store::certificates::NewCertificate;
 use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, WaitingCard};
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::found_cards::NewFoundCard;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+use lostcard::store::sightings::NewSighting;
 use uuid::Uuid;
 
 use crate::backend::Database;
+use crate::certificates::{certificate, store_certificate};
 use crate::found_cards::{found_card, store_found};
 use crate::records::{NOW_MS, TODAY, id, key, office, replacement, report, store_reports, stored_organization, write};
-
-/// Rows of tables that others write, put in as text.
-async fn insert(database: &Database, rows: &[String]) {
-    sqlx::any::install_default_drivers();
-    let mut connection = AnyConnection::connect(&database.url()).await.unwrap();
-    for row in rows {
-        connection.execute(AssertSqlSafe(row.clone())).await.unwrap();
-    }
-    connection.close().await.unwrap();
-}
-
-/// Bytes as the database writes them.
-fn bytes(database: &Database, hex: &str) -> String {
-    if database.url().starts_with("sqlite") { format!("x'{hex}'") } else { format!("'\\x{hex}'") }
-}
 
 pub(crate) async fn a_persons_records_come_from_every_organization(database: &Database) {
     let store = database.open().await;
@@ -47,40 +35,30 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     for card in cards.iter().chain([&found_card(two, others, None)]) {
         store_found(&store, card).await;
     }
-    let uuid = |id: Uuid| bytes(database, &id.simple().to_string());
     let (twice, single, foreign) = (id(), id(), id());
-    let sighting = |listing: Uuid, check: Uuid, purpose: &str, at: i64| {
-        format!(
-            "INSERT INTO sightings (listing_id, check_id, organization_id, purpose, verdict, seen_at) \
-             VALUES ({}, {}, {}, '{purpose}', 'card_listed', {at})",
-            uuid(listing),
-            uuid(check),
-            uuid(two)
-        )
+    let sighting = |listing: Uuid, check_id: Uuid, purpose, seen_at_ms| NewSighting {
+        listing,
+        check_id,
+        organization: two,
+        site: None,
+        purpose,
+        verdict: Verdict::CardListed,
+        seen_at_ms,
     };
-    let certificate = id();
-    let revoked = id();
-    let certificate_row = |id: Uuid, key: &[u8], revoked_at: &str| {
-        format!(
-            "INSERT INTO temporary_certificates (certificate_id, organization_id, lookup_key, key_version, sealed_digest, purpose, \
-             office, issued_at, expires_at, revoked_at) VALUES ({}, {}, {}, 1, {}, 'rail', '110105-03', {NOW_MS}, {}, {revoked_at})",
-            uuid(id),
-            uuid(one),
-            bytes(database, &hex::encode(key)),
-            bytes(database, "00"),
-            NOW_MS + 5
-        )
-    };
-    let rows = [
-        sighting(reports[0].report_id, twice, "banking", NOW_MS + 2),
-        sighting(replaced.replacement_id, twice, "banking", NOW_MS + 2),
-        sighting(reports[1].report_id, single, "lodging", NOW_MS + 3),
-        sighting(reports[2].report_id, foreign, "lodging", NOW_MS + 4),
-        certificate_row(certificate, own.as_bytes(), "NULL"),
-        certificate_row(revoked, own.as_bytes(), "1"),
-        certificate_row(id(), others.as_bytes(), "NULL"),
+    let sightings = [
+        sighting(reports[0].report_id, twice, Purpose::Banking, NOW_MS + 2),
+        sighting(replaced.replacement_id, twice, Purpose::Banking, NOW_MS + 2),
+        sighting(reports[1].report_id, single, Purpose::Lodging, NOW_MS + 3),
+        sighting(reports[2].report_id, foreign, Purpose::Lodging, NOW_MS + 4),
     ];
-    insert(database, &rows).await;
+    write(&store, async |tx| tx.insert_sightings(&sightings).await.unwrap()).await;
+    let now_s = NOW_MS / 1000;
+    let certificates = [certificate(one, own, now_s + 1), certificate(two, own, now_s)];
+    for new in certificates.iter().chain([&certificate(one, others, now_s)]) {
+        store_certificate(&store, new).await;
+    }
+    let revoked = certificates[1].certificate.clone().revoke(NOW_MS + 7).unwrap();
+    write(&store, async |tx| tx.revoke_certificate(&revoked, &office()).await.unwrap()).await;
     let (versions, records) = store.person_records(&[key(), own]).await.unwrap();
     assert_eq!(versions, KeyVersions { current: 1, previous: None });
     let read: Vec<_> = records.reports.iter().map(|stored| stored.report.id).collect();
@@ -104,16 +82,14 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         registered_at_ms: new.registered_at_ms,
     };
     assert_eq!(records.found_cards, [waiting(&cards[1]), waiting(&cards[0])]);
-    let held = |certificate_id, is_revoked| PersonCertificate {
-        certificate_id,
-        purpose: "rail".to_owned(),
-        issued_at_ms: NOW_MS,
-        expires_at_ms: NOW_MS + 5,
+    let held = |new: &NewCertificate, is_revoked| PersonCertificate {
+        certificate_id: new.certificate.id,
+        purpose: CertificatePurpose::Rail,
+        issued_at_ms: new.certificate.issued_s * 1000,
+        expires_at_ms: new.certificate.term.ends_s * 1000,
         is_revoked,
     };
-    let mut expected = [held(certificate, false), held(revoked, true)];
-    expected.sort_by_key(|certificate| std::cmp::Reverse(certificate.certificate_id));
-    assert_eq!(records.certificates, expected);
+    assert_eq!(records.certificates, [held(&certificates[0], false), held(&certificates[1], true)]);
     let (_, nobody) = store.person_records(&[key()]).await.unwrap();
     let counts = (nobody.reports.len(), nobody.sightings.len(), nobody.found_cards.len(), nobody.certificates.len());
     assert_eq!(counts, (0, 0, 0, 0));
