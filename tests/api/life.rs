@@ -22,7 +22,7 @@ const PERSONS: usize = 3;
 const DAYS: usize = 5;
 /// Organizations of registrars.
 const OFFICES: usize = 2;
-const CASES: u32 = 48;
+const CASES: u32 = 32;
 const STEPS_MAX: usize = 30;
 
 /// What somebody does. `nth` is one of the records there are, counted round.
@@ -32,6 +32,7 @@ enum Op {
         person: usize,
         day: Option<usize>,
         office: usize,
+        days_left: Option<u16>,
     },
     Withdraw {
         nth: usize,
@@ -52,6 +53,10 @@ enum Op {
     },
     /// The last request that created something, once more under its `Idempotency-Key`.
     Repeat,
+    /// So many days pass, and what has outlived its time is deleted.
+    Pass {
+        days: u16,
+    },
 }
 
 /// What somebody is told: the status, and the state or the code that goes with it.
@@ -77,15 +82,18 @@ type Verdicts = Vec<[String; DAYS + 1]>;
 
 fn operations() -> impl Strategy<Value = Vec<Op>> {
     let (person, day, office, nth) = (0..PERSONS, 0..DAYS, 0..OFFICES, 0..12_usize);
+    // Of the reported card, where its end is known: it may be over with the next day.
+    let days_left = prop::option::weighted(0.4, prop::sample::select(vec![0_u16, 29, 30]));
     let op = prop_oneof![
-        5 => (person.clone(), prop::option::weighted(0.75, day.clone()), office.clone())
-            .prop_map(|(person, day, office)| Op::Report { person, day, office }),
+        5 => (person.clone(), prop::option::weighted(0.75, day.clone()), office.clone(), days_left)
+            .prop_map(|(person, day, office, days_left)| Op::Report { person, day, office, days_left }),
         4 => (nth.clone(), office.clone()).prop_map(|(nth, office)| Op::Withdraw { nth, office }),
         3 => (person.clone(), day, office.clone())
             .prop_map(|(person, day, office)| Op::Replace { person, day, office }),
         1 => (nth, office.clone()).prop_map(|(nth, office)| Op::Read { nth, office }),
         1 => (person, office).prop_map(|(person, office)| Op::Search { person, office }),
         1 => Just(Op::Repeat),
+        1 => prop::sample::select(vec![1_u16, 29, 30]).prop_map(|days| Op::Pass { days }),
     ];
     prop::collection::vec(op, 1..=STEPS_MAX)
 }

@@ -8,6 +8,8 @@ enum State {
     Active,
     Withdrawn,
     Replaced,
+    /// It has outlived its time.
+    Gone,
 }
 
 impl State {
@@ -16,6 +18,7 @@ impl State {
             Self::Active => "active",
             Self::Withdrawn => "withdrawn",
             Self::Replaced => "replaced",
+            Self::Gone => "gone",
         }
     }
 }
@@ -26,6 +29,16 @@ struct Report {
     day: Option<usize>,
     office: usize,
     state: State,
+    /// Its card's last day; none: not known.
+    last_day: Option<u32>,
+    withdrawn_on: u32,
+}
+
+impl Report {
+    /// Whether that office can see it.
+    fn is_of(&self, office: usize) -> bool {
+        self.office == office && self.state != State::Gone
+    }
 }
 
 struct Replacement {
@@ -38,6 +51,8 @@ struct Replacement {
 pub(super) struct Model {
     reports: Vec<Report>,
     replacements: Vec<Replacement>,
+    /// Days since the beginning.
+    today: u32,
     /// What the last creating request was told.
     last_created: Option<Outcome>,
 }
@@ -45,8 +60,10 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
-            Op::Report { person, day, office } => {
-                self.reports.push(Report { person, day, office, state: State::Active });
+            Op::Report { person, day, office, days_left } => {
+                let last_day = days_left.map(|days| self.today + u32::from(days));
+                let report = Report { person, day, office, state: State::Active, last_day, withdrawn_on: 0 };
+                self.reports.push(report);
                 self.created(Outcome::new(201, "active"))
             }
             Op::Withdraw { nth, office } => self.withdraw(nth, office),
@@ -56,14 +73,18 @@ impl Model {
             }
             Op::Read { nth, office } => match self.nth(nth) {
                 None => Outcome::none(),
-                Some(report) if report.office == office => Outcome::new(200, report.state.word()),
+                Some(report) if report.is_of(office) => Outcome::new(200, report.state.word()),
                 Some(_) => Outcome::new(404, "not_found"),
             },
             Op::Search { person, office } => {
-                let own = self.reports.iter().filter(|report| report.person == person && report.office == office);
+                let own = self.reports.iter().filter(|report| report.person == person && report.is_of(office));
                 let mut states: Vec<_> = own.map(|report| report.state.word()).collect();
                 states.sort_unstable();
                 Outcome::new(200, states.join(" "))
+            }
+            Op::Pass { days } => {
+                self.pass(days.into());
+                Outcome::none()
             }
             Op::Repeat => self.last_created.clone().unwrap_or_else(Outcome::none),
         }
@@ -80,12 +101,13 @@ impl Model {
     }
 
     fn withdraw(&mut self, nth: usize, office: usize) -> Outcome {
+        let today = self.today;
         match self.nth(nth) {
             None => Outcome::none(),
-            Some(report) if report.office != office => Outcome::new(404, "not_found"),
+            Some(report) if !report.is_of(office) => Outcome::new(404, "not_found"),
             Some(report) if report.state != State::Active => Outcome::new(409, "report_not_active"),
             Some(report) => {
-                report.state = State::Withdrawn;
+                (report.state, report.withdrawn_on) = (State::Withdrawn, today);
                 Outcome::new(200, "withdrawn")
             }
         }
@@ -104,6 +126,22 @@ impl Model {
         replaced
     }
 
+    /// A listing goes after its card's last day, a withdrawn report 30 days after its withdrawal, a key after a day.
+    fn pass(&mut self, days: u32) {
+        self.today += days;
+        self.last_created = None;
+        for report in &mut self.reports {
+            let is_over = match report.state {
+                State::Active | State::Replaced => report.last_day.is_some_and(|last| last < self.today),
+                State::Withdrawn => report.withdrawn_on + 30 <= self.today,
+                State::Gone => false,
+            };
+            if is_over {
+                report.state = State::Gone;
+            }
+        }
+    }
+
     pub(super) fn verdicts(&self) -> Verdicts {
         let of = |person| std::array::from_fn(|column| self.verdict(person, column.checked_sub(1)).to_owned());
         (0..PERSONS).map(of).collect()
@@ -111,7 +149,8 @@ impl Model {
 
     /// The table of the product.
     fn verdict(&self, person: usize, presented: Option<usize>) -> &'static str {
-        let in_force = self.reports.iter().filter(|report| report.person == person && report.state != State::Withdrawn);
+        let is_in_force = |report: &&Report| matches!(report.state, State::Active | State::Replaced);
+        let in_force = self.reports.iter().filter(|report| report.person == person).filter(is_in_force);
         let reports: Vec<_> = in_force.collect();
         let replacements: Vec<_> = self.replacements.iter().filter(|new| new.person == person).collect();
         if reports.is_empty() && replacements.is_empty() {

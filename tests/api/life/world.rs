@@ -1,12 +1,16 @@
 //! The same operations through the API of a real node. Holds the ids of what was made, and no rule.
 
+use std::time::Duration;
+
+use jiff::ToSpan;
 use lostcard::crypto::random;
+use lostcard::service::retention::Retention;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{DAYS, OFFICES, Op, Outcome, PERSONS, Verdicts};
 use crate::bodies::{check_of, random_number, rate, report_of};
-use crate::helpers::{Answer, TestApp, TestClient};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
 /// The days on which cards start.
 const STARTS: [&str; DAYS] = ["2020-02-27", "2020-02-28", "2020-02-29", "2020-03-01", "2020-03-02"];
@@ -36,7 +40,8 @@ impl World {
         // The clock stands still, so that no limit would ever be whole again.
         let plenty = rate("100000000/1s");
         let app = TestApp::spawn_with(|config| {
-            (config.limits.client, config.limits.organization) = (plenty, plenty);
+            let limits = &mut config.limits;
+            (limits.client, limits.organization, limits.address) = (plenty, plenty, plenty);
         })
         .await;
         let offices = [app.police.clone(), app.add_client("registry", None).await];
@@ -53,8 +58,12 @@ impl World {
 
     pub(super) async fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
-            Op::Report { person, day, office } => {
-                let body = report_of(&self.persons[person], day.map(|day| STARTS[day]));
+            Op::Report { person, day, office, days_left } => {
+                let mut body = report_of(&self.persons[person], day.map(|day| STARTS[day]));
+                if let Some(days) = days_left {
+                    let last_day = self.app.clock.today().checked_add(i32::from(days).days()).unwrap();
+                    body["card_valid_until"] = json!(last_day.to_string());
+                }
                 let answer = self.create("/v1/loss-reports", body, office, "state").await;
                 if answer.status == 201 {
                     self.reports.push(text(&answer.json(), "report_id"));
@@ -87,6 +96,26 @@ impl World {
                 Outcome::new(answer.status, states.join(" "))
             }
             Op::Repeat => self.repeat().await,
+            Op::Pass { days } => {
+                self.pass(days).await;
+                Outcome::none()
+            }
+        }
+    }
+
+    async fn pass(&mut self, days: u16) {
+        self.last_created = None;
+        let app = &mut self.app;
+        app.clock.advance(Duration::from_hours(24) * days.into());
+        let policies = app.config.retention_policies().unwrap();
+        let retention = Retention { clock: app.clock.clone(), store: app.store.clone(), policies };
+        retention.run_by_hand().await.unwrap();
+        let (head, ..) = app.store.feed_totals().await.unwrap();
+        eventually("the node knows", || async { app.metric("lostcard_feed_sequence").await >= head }).await;
+        // Tokens do not live for days.
+        app.hotel.token = app.token_for(&app.hotel).await;
+        for office in &mut self.offices {
+            office.token = app.token_for(office).await;
         }
     }
 
