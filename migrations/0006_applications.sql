@@ -1,4 +1,5 @@
--- Applications for a new card, and the temporary cards that are issued meanwhile.
+-- Applications for a new card, and the temporary cards that are issued meanwhile. Of what the rules asked only the ground is
+-- kept that they gave.
 CREATE TABLE replacement_applications (
     application_id BYTES NOT NULL PRIMARY KEY,
     organization_id BYTES NOT NULL REFERENCES organizations (organization_id),
@@ -6,7 +7,7 @@ CREATE TABLE replacement_applications (
     key_version BIGINT NOT NULL,
     sealed_digest BYTES NOT NULL,
     state TEXT NOT NULL,
-    ground TEXT,
+    ground TEXT NOT NULL,
     reason TEXT NOT NULL,
     applied_at_office TEXT NOT NULL,
     household_office TEXT NOT NULL,
@@ -25,5 +26,7 @@ CREATE TABLE temporary_cards (
     card_valid_until TEXT NOT NULL,
     office TEXT NOT NULL,
     issued_at BIGINT NOT NULL,
-    closed_at BIGINT
+    lost_at BIGINT,
+    returned_at BIGINT,
+    returned_to_office TEXT
 );

@@ -1,4 +1,4 @@
--- What organizations report of cards that were misused.
+-- What organizations report of cards that were misused. Narrative and note are sealed, each under a key of its own.
 CREATE TABLE misuse_reports (
     misuse_report_id BYTES NOT NULL PRIMARY KEY,
     organization_id BYTES NOT NULL REFERENCES organizations (organization_id),
@@ -16,7 +16,9 @@ CREATE TABLE misuse_reports (
     resolved_at BIGINT,
     resolved_by BYTES,
     resolved_by_office TEXT,
-    outcome TEXT
+    outcome TEXT,
+    note_key BYTES,
+    note_sealed BYTES
 );
 CREATE INDEX misuse_reports_by_lookup_key ON misuse_reports (lookup_key);
 CREATE INDEX misuse_reports_by_state ON misuse_reports (state, misuse_report_id);

@@ -9,6 +9,7 @@ CREATE TABLE temporary_certificates (
     office TEXT NOT NULL,
     journey_on TEXT,
     issued_at BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     revoked_at BIGINT,
     revoked_by_office TEXT

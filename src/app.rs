@@ -19,18 +19,19 @@ use crate::access::jwks::IssuerKeys;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::keyfiles::KeyFolder;
+use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
 use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::connection::{self, KEEP_ALIVE};
 use crate::http::{AppState, Shared, configure, configure_metrics};
-use crate::limits::AddressLimits;
 use crate::limits::cluster::Cluster;
+use crate::limits::{AddressLimits, LimitName};
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry, RegistryError};
+use crate::service::acceptance::AcceptanceRules;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -39,6 +40,10 @@ use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
 use crate::service::retention::Retention;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
+use crate::service::sightings::moving::Mover;
+use crate::service::webhooks::Deliverer;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -57,6 +62,8 @@ const FINISH_S_MAX: u64 = 10;
 const BACKLOG: u32 = 4096;
 /// How long a stopping node waits for its store to be told and closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of it that moving the last sightings may take: the others must be told.
+const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -79,6 +86,9 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
             );
         }
         folder.create_all()?;
+    } else if folder.lacks(Purpose::Certificate)? && store.key_check(Purpose::Certificate, 1).await?.is_none() {
+        // A folder of before there were certificates. Where another node has made the key already, it has to be copied from there.
+        folder.create_signing_key(Purpose::Certificate).context("a first certificate key for the key folder")?;
     }
     let keyring = Keyring::open(folder)?;
     let checks = keyring.check_values();
@@ -112,6 +122,7 @@ pub struct Application {
     metrics_server: Server,
     shared: Shared,
     store: Store,
+    mover: Arc<Mover>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -176,10 +187,22 @@ impl Application {
             registry: Arc::clone(&registry),
             metrics: Arc::clone(&metrics),
         });
+        let acceptance = Arc::new(AcceptanceRules::new(&config.acceptance)?);
+        let journal = Arc::new(Journal::start(
+            config.data.join("sightings"),
+            registry.node(),
+            config.journal_options(),
+            Arc::clone(&keyring),
+            Arc::clone(&metrics),
+        )?);
+        let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
-            addresses: Arc::new(AddressLimits::new(config.limits.address, clock.clone())),
+            addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
+            public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
             reports: Arc::new(Reports::new(Arc::clone(&writer))),
+            sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
+            journal,
             draining: Arc::new(AtomicBool::new(false)),
             clock,
             keyring,
@@ -187,10 +210,11 @@ impl Application {
             access,
             found_cards: Arc::new(FoundCards::new(Arc::clone(&writer))),
             citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
-            applications: Arc::new(Applications::new(Arc::clone(&writer))),
+            applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
             misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
             certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
             alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
+            acceptance,
             metrics,
             writer,
             hosts,
@@ -201,11 +225,13 @@ impl Application {
             Retention { clock: shared.clock.clone(), store: store.clone(), policies: config.retention_policies()? };
         let every = Duration::from_secs(config.retention.every_seconds);
         tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
+        tasks.push(tokio::spawn(Arc::clone(&mover).run()));
+        tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
         let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, tasks })
+        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
     }
 
     /// Where it listens.
@@ -240,6 +266,10 @@ impl Application {
         }
         // Nothing is answered any more: writers need not wait for this node's lease.
         let leave = async {
+            let last_move = self.mover.drain(self.shared.registry.node());
+            if tokio::time::timeout(LAST_MOVE_TIMEOUT, last_move).await.is_err() {
+                tracing::warn!("sightings that were not moved in time stay in the journal until the next start");
+            }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
             }
@@ -311,7 +341,10 @@ async fn tend(shared: Shared) {
     let mut is_complaining = false;
     loop {
         tokio::select! {
-            _ = tidy.tick() => shared.addresses.tidy(),
+            _ = tidy.tick() => {
+                shared.addresses.tidy();
+                shared.public_addresses.tidy();
+            }
             _ = outside.tick() => shared.access.refresh_outside().await,
             _ = keys.tick() => tend_keys(&shared, &mut is_complaining).await,
         }

@@ -91,6 +91,12 @@ pub fn beijing_date(at_ms: i64) -> Date {
     BEIJING.to_datetime(timestamp(at_ms)).date()
 }
 
+/// The seconds since the Unix epoch at which a calendar day begins and ends in Beijing.
+pub fn beijing_day(day: Date) -> std::ops::Range<i64> {
+    let midnight = |day: Date| BEIJING.to_timestamp(day.at(0, 0, 0, 0)).map_or(0, jiff::Timestamp::as_second);
+    midnight(day)..midnight(day).saturating_add(24 * 3600)
+}
+
 /// An instant as every answer writes it: RFC 3339, UTC, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rfc3339([u8; 24]);
@@ -146,6 +152,8 @@ mod tests {
         // 2025-11-22T16:00:00Z is midnight of the 23rd in Beijing.
         assert_eq!(beijing_date(1_763_827_200_000).to_string(), "2025-11-23");
         assert_eq!(beijing_date(1_763_827_199_999).to_string(), "2025-11-22");
+        let day = beijing_date(1_763_827_200_000);
+        assert_eq!(beijing_day(day), 1_763_827_200..1_763_913_600);
     }
 
     #[test]

@@ -19,7 +19,11 @@ use crate::domain::retention::Policies;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
+use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
 use crate::service::retention::policy::{self, PoliciesError};
+use crate::service::sightings::journal::JournalOptions;
+use crate::service::webhooks::WebhookOptions;
+use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
@@ -54,7 +58,10 @@ pub struct Config {
     pub redis: Redis,
     pub tokens: Tokens,
     pub overload: Overload,
+    pub acceptance: AcceptanceOptions,
     pub retention: Retention,
+    pub sightings: Sightings,
+    pub webhooks: Webhooks,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -70,6 +77,9 @@ pub struct Limits {
     /// Token requests and failed authentications of one source address.
     #[serde(deserialize_with = "rate")]
     pub address: Rate,
+    /// What is asked of one source address without a token.
+    #[serde(deserialize_with = "rate")]
+    pub public: Rate,
 }
 
 /// Bounds of the registry in memory.
@@ -134,6 +144,30 @@ pub struct Retention {
     pub keep: BTreeMap<String, String>,
 }
 
+/// Bounds of the journal of sightings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sightings {
+    /// Sightings that wait for the disk.
+    pub queue_max: u32,
+    /// How long a check waits for its sighting to be durable.
+    pub wait_ms: u64,
+    /// What the journal may hold while the store takes nothing.
+    pub journal_mib_max: u64,
+}
+
+/// Sending of webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// How often a node looks for deliveries that are due.
+    pub poll_ms: u64,
+    /// What an endpoint may take for its answer, from the look-up of its name on.
+    pub timeout_ms: u64,
+    /// Endpoints on this machine, by plain HTTP, are sent to: for tests of receivers alone.
+    pub insecure_loopback_for_tests: bool,
+}
+
 /// What flags may override; absent means not given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -171,6 +205,7 @@ issuers = []
 client = "600/60s"
 organization = "60000/60s"
 address = "600/60s"
+public = "600/60s"
 
 [registry]
 lease_ms = 1000
@@ -199,9 +234,19 @@ deadline_ms = 5000
 answer_ms = 30000
 connections_max = 8192
 
+[acceptance]
+places = []
 [retention]
 every_seconds = 3600
 keep = {}
+[sightings]
+queue_max = 10000
+wait_ms = 250
+journal_mib_max = 256
+[webhooks]
+poll_ms = 1000
+timeout_ms = 15000
+insecure_loopback_for_tests = false
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -215,6 +260,8 @@ pub enum ConfigError {
     Unreadable(#[from] Box<figment::Error>),
     #[error("configuration: {0}")]
     OutOfBounds(&'static str),
+    #[error("configuration")]
+    Acceptance(#[from] RulesError),
     #[error("configuration: {0}")]
     Retention(#[from] PoliciesError),
     #[error("configuration file {0} does not exist")]
@@ -259,8 +306,12 @@ impl Config {
         check((60..=3600).contains(&tokens.lifetime_seconds), "tokens.lifetime_seconds must be 60 to 3600")?;
         check((1..=10_000_000).contains(&tokens.remembered_max), "tokens.remembered_max must be 1 to 10000000")?;
         self.overload.validate()?;
+        AcceptanceRules::new(&self.acceptance)?;
         check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
         self.retention_policies()?;
+        self.sightings.validate()?;
+        check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
+        check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
         check(self.drain_seconds <= 600, "drain_seconds must be at most 600")?;
         let url_is_plain = |url: &String| {
@@ -348,6 +399,14 @@ impl Config {
         }
     }
 
+    pub fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            queue_max: self.sightings.queue_max,
+            wait: Duration::from_millis(self.sightings.wait_ms),
+            bytes_max: self.sightings.journal_mib_max << 20,
+        }
+    }
+
     /// The link to Redis, if one is wanted.
     pub fn redis_link(&self, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, RedisUrlError> {
         let timeout = Duration::from_millis(self.redis.timeout_ms);
@@ -359,8 +418,24 @@ impl Config {
         policy::policies(&self.retention.keep)
     }
 
+    pub fn webhook_options(&self) -> WebhookOptions {
+        WebhookOptions {
+            poll: Duration::from_millis(self.webhooks.poll_ms),
+            timeout: Duration::from_millis(self.webhooks.timeout_ms),
+            reach: if self.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
+        }
+    }
+
     pub fn default_rates(&self) -> DefaultRates {
         DefaultRates { client: self.limits.client, organization: self.limits.organization }
+    }
+}
+
+impl Sightings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check((1000..=1_000_000).contains(&self.queue_max), "sightings.queue_max must be 1000 to 1000000")?;
+        check((10..=5000).contains(&self.wait_ms), "sightings.wait_ms must be 10 to 5000")?;
+        check((1..=65_536).contains(&self.journal_mib_max), "sightings.journal_mib_max must be 1 to 65536")
     }
 }
 
@@ -412,9 +487,12 @@ mod tests {
             "[registry]\npoll_ms = 900",
             "[tokens]\nlifetime_seconds = 1",
             "[overload]\nchecks_percent = 101",
+            "[acceptance]\nplaces = [{ region = \"4419\", since = \"2016-06-30\" }]",
+            "[acceptance]\nplaces = [{ region = \"4419\" }]",
             "[retention]\nevery_seconds = 0",
             "[retention.keep]\nsightings = \"3 years\"",
             "[retention.keep]\naudit = \"30 days\"",
+            "[webhooks]\ntimeout_ms = 0",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",

@@ -17,6 +17,7 @@
 //!    otherwise a copy in memory that is new enough, or the store.
 //! 4. [`domain::verdict::decide`] decides.
 //! 5. [`service::receipts::ReceiptSigner`] signs the receipt together with those that wait at the same moment.
+//!    Where the card is listed, [`service::sightings::journal::Journal`] has made a sighting durable before the answer goes out.
 //! 6. `write_answer` in [`http::checks`] writes the answer; [`http::boundary`] adds the headers.
 
 pub mod access;

@@ -55,8 +55,10 @@ pub struct Metrics {
     pub lookups_store: IntCounter,
     pub lookups_failed: IntCounter,
     pub reports: IntCounter,
+    pub misuse_reports: IntCounter,
     pub receipt_heads: IntCounter,
     pub receipts: IntCounter,
+    pub certificates: IntCounter,
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
@@ -85,10 +87,20 @@ pub struct Metrics {
     pub retention_deleted: IntCounterVec,
     pub retention_finished_ms: IntGauge,
     pub retention_failures: IntCounter,
+    pub sightings_recorded: IntCounter,
+    pub sightings_stored: IntCounter,
+    pub sightings_lost: IntCounterVec,
+    pub sightings_moves_failed: IntCounter,
+    pub sightings_journal_bytes: IntGauge,
+    pub webhook_deliveries: IntCounterVec,
+    pub webhook_overdue_seconds: IntGauge,
+    pub webhooks_disabled: IntCounter,
+    pub watch_peppers_missing: IntGauge,
 }
 
 impl Metrics {
     /// Registers every metric.
+    #[expect(clippy::too_many_lines, reason = "one entry a metric, and nothing else")]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("lostcard".to_owned()), None)?;
         let counter = |name, help| register(&registry, IntCounter::new(name, help)?);
@@ -118,8 +130,10 @@ impl Metrics {
             lookups_store: lookups.with_label_values(&["store"]),
             lookups_failed: lookups.with_label_values(&["failed"]),
             reports: counter("reports_total", "Loss reports acknowledged.")?,
+            misuse_reports: counter("misuse_reports_total", "Misuse reports acknowledged.")?,
             receipt_heads: counter("receipt_heads_total", "Signatures made over batches of receipts.")?,
             receipts: counter("receipts_total", "Receipts issued.")?,
+            certificates: counter("certificates_total", "Temporary identification certificates issued.")?,
             tokens_issued: counter("tokens_issued_total", "Access tokens issued.")?,
             tokens_verified: counter(
                 "tokens_verified_total",
@@ -175,6 +189,38 @@ impl Metrics {
                 "Wall time at which retention was last brought to its end, by whichever node; 0: never.",
             )?,
             retention_failures: counter("retention_failures_total", "Runs of retention on this node that failed.")?,
+            sightings_recorded: counter(
+                "sightings_recorded_total",
+                "Checks that found a listing, durable in the journal.",
+            )?,
+            sightings_stored: counter("sightings_stored_total", "Sightings moved to the store, each once a listing.")?,
+            sightings_lost: family(
+                "sightings_lost_total",
+                "Checks that found a listing and were answered without a record of it that is sure, by why.",
+                "reason",
+            )?,
+            sightings_moves_failed: counter(
+                "sightings_moves_failed_total",
+                "Times that the journal of sightings could not be moved to the store.",
+            )?,
+            sightings_journal_bytes: gauge("sightings_journal_bytes", "Sightings that wait in the journal, in bytes.")?,
+            webhook_deliveries: family(
+                "webhook_deliveries_total",
+                "Attempts to deliver a webhook, by outcome; given_up beside the last attempt's own.",
+                "outcome",
+            )?,
+            webhook_overdue_seconds: gauge(
+                "webhook_overdue_seconds",
+                "For how long the delivery that waits longest has been due.",
+            )?,
+            webhooks_disabled: counter(
+                "webhooks_disabled_total",
+                "Endpoints disabled because they failed or are gone.",
+            )?,
+            watch_peppers_missing: gauge(
+                "watch_peppers_missing",
+                "Peppers that watches are keyed by and this node's key folder lacks.",
+            )?,
             registry,
         })
     }

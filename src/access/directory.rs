@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::client::{Rate, Scopes};
+use crate::domain::client::{OrganizationKind, Rate, Scopes};
 use crate::limits::cluster::{Cluster, ClusterCell};
 use crate::limits::{CallerLimits, Limit, LimitName};
 use crate::store::clients::Proof;
@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 pub struct ClientEntry {
     pub client_id: Uuid,
     pub organization_id: Uuid,
+    pub organization_kind: OrganizationKind,
     pub scopes: Scopes,
     pub proofs: Vec<Proof>,
     pub limits: CallerLimits,
@@ -97,6 +98,7 @@ impl Directory {
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,
+            organization_kind: organization.kind,
             scopes: client.scopes,
             proofs,
             limits,

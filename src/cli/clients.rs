@@ -1,5 +1,5 @@
 //! `organization create`, `client create|list|disable|rotate-secret|revoke-token`. Each is a transaction with its feed row:
-//! a server that runs on the same data takes it up within its lease.
+//! a server that runs on the same data takes it up within its lease. Each is in the audit log, as done by nobody's client.
 
 use std::path::PathBuf;
 
@@ -16,8 +16,10 @@ use crate::app;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::signing::base64url;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
 use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
+use crate::store::{StoreError, WriteTx};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrganizationCommand {
@@ -129,6 +131,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
     let (store, _) = app::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
+    record(&mut tx, Action::OrganizationCreated, Some(new.organization_id), now_ms).await?;
     tx.commit().await?;
     store.close().await;
     let lines = [format!("organization_id  {}", new.organization_id)];
@@ -173,6 +176,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
     for proof in &proofs {
         tx.add_proof(new.client_id, random::uuid_v7(now_ms), proof, now_ms).await?;
     }
+    record(&mut tx, Action::ClientCreated, Some(new.client_id), now_ms).await?;
     tx.commit().await?;
     store.close().await;
     let mut value = json!({"client_id": new.client_id});
@@ -217,10 +221,12 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
 
 async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
     let (store, _) = app::open(&global.config()?).await?;
+    let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
-    if !tx.disable_client(client_id, Clock::System.now_ms()).await? {
+    if !tx.disable_client(client_id, now_ms).await? {
         bail!("there is no such client");
     }
+    record(&mut tx, Action::ClientDisabled, Some(client_id), now_ms).await?;
     tx.commit().await?;
     store.close().await;
     output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
@@ -237,6 +243,7 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
     let mut tx = store.begin().await?;
     let proof = Proof::SecretHash(hash_secret(&secret));
     tx.add_proof(client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
+    record(&mut tx, Action::ClientSecretRotated, Some(client_id), now_ms).await?;
     tx.commit().await?;
     store.close().await;
     let lines =
@@ -247,12 +254,19 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
 
 async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
     let (store, _) = app::open(&global.config()?).await?;
+    let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
-    tx.revoke_token(&fingerprint(issuer, token_id), Clock::System.now_ms()).await?;
+    tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
+    record(&mut tx, Action::TokenRevoked, None, now_ms).await?;
     tx.commit().await?;
     store.close().await;
     output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
     Ok(())
+}
+
+/// Who is let in decides who reads: the audit log tells of it too.
+async fn record(tx: &mut WriteTx, action: Action, subject: Option<Uuid>, now_ms: i64) -> Result<(), StoreError> {
+    tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
 }
 
 /// 256 random bits behind a prefix that secret scanners can be told of.

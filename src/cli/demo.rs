@@ -37,6 +37,7 @@ pub(super) struct Demo {
     _folder: Option<TempDir>,
     hotel: Credentials,
     registrar: Credentials,
+    portal: Credentials,
     /// Reported, with its card.
     listed: (String, Date),
     /// Nobody reported these.
@@ -84,6 +85,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     let hotel = organization(&store, "Harbour Hotel (demo)", OrganizationKind::Certifying, Scope::Checks).await?;
     let registrar =
         organization(&store, "Chaoyang station (demo)", OrganizationKind::Registrar, Scope::Registry).await?;
+    let portal = organization(&store, "Citizens' portal (demo)", OrganizationKind::Portal, Scope::Citizen).await?;
     if store.feed_totals().await?.0 < REPORTS as u64 {
         let pepper = keyring.pepper(store.key_versions().await?.current)?;
         let reports =
@@ -99,6 +101,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         _folder: folder,
         hotel,
         registrar,
+        portal,
         listed,
         unlisted: unlisted.id_number,
         to_report: to_report.id_number,
@@ -150,63 +153,70 @@ fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date
     Ok(filing.seal(keyring, pepper, report_id, None, record.reported_at.as_millisecond())?)
 }
 
-impl Demo {
-    /// Prints the lines. Each pair of lines is: what to expect, and the command that gives it (tests/demo runs them).
-    pub(super) fn print_tour(&self, url: &str) {
-        let token = |name: &str, of: &Credentials| {
-            format!(
-                r#"{name}=$(curl -s -u {}:{} -d grant_type=client_credentials {url}/oauth2/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')"#,
-                of.client_id, of.secret
-            )
-        };
-        let post = |token: &str, path: &str, body: String| {
-            format!(
-                r#"curl -s -w '\n' -H "Authorization: Bearer ${token}" -H 'Content-Type: application/json' -d '{body}' {url}{path}"#
-            )
-        };
-        let check = |number: &str, start: Date| {
-            let body = format!(r#"{{"id_number":"{number}","card_valid_from":"{start}","purpose":"lodging"}}"#);
-            post("HOTEL", "/v1/checks", body)
-        };
-        let (listed, listed_start) = (&self.listed.0, self.listed.1);
-        let loss = format!(
-            r#"{{"id_number":"{}","card_valid_from":"2016-05-01","reason":"lost","reporter":"holder","office":"110105-03","channel":"station"}}"#,
-            self.to_report
-        );
-        let lost_start = jiff::civil::date(2016, 5, 1);
-        output::line(&format!(
-            "
-This is a DEMO: {REPORTS} synthetic reports, loopback only. Numbers are made up; secrets below are worth nothing.
+/// What is printed: `{...}` are filled in, and each comment that ends in `-> word` stands before a line that gives it
+/// (tests/demo pastes them).
+const TOUR: &str = r#"
+This is a DEMO: {reports} synthetic reports, loopback only. Numbers are made up; secrets below are worth nothing.
 Paste into another terminal:
 
-# a token for a hotel and one for a police station, good for ten minutes
-{}
-{}
+# two helpers, and tokens for a hotel, a police station and the citizens' portal, good for ten minutes
+post() { curl -s -w '\n' -H "Authorization: Bearer $1" -H 'Content-Type: application/json' -d "$3" {url}$2; }
+field() { sed 's/.*"'$1'":"\([^"]*\)".*/\1/'; }
+token() { curl -s -u $1 -d grant_type=client_credentials {url}/oauth2/token | field access_token; }
+HOTEL=$(token {hotel})
+STATION=$(token {registrar})
+PORTAL=$(token {portal})
 
 # a card that nobody reported -> not_listed
-{}
+post $HOTEL /v1/checks '{"id_number":"{unlisted}","card_valid_from":"{today}","purpose":"lodging"}'
 
 # a card that was reported lost -> card_listed
-{}
+post $HOTEL /v1/checks '{"id_number":"{listed}","card_valid_from":"{listed_start}","purpose":"lodging"}'
 
 # a newer card of the same holder -> other_card_listed
-{}
+post $HOTEL /v1/checks '{"id_number":"{listed}","card_valid_from":"{today}","purpose":"lodging"}'
 
-# the police station takes a loss report -> active
-{}
+# The story of one lost card. Its holder goes to the police station -> active
+LOSS=$(post $STATION /v1/loss-reports '{"id_number":"{to_report}","card_valid_from":"2016-05-01","reason":"lost","reporter":"holder","office":"110105-03","channel":"station"}'); echo "$LOSS"
 
-# the hotel checks that card -> card_listed
-{}
+# somebody checks in with it -> card_listed
+post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging","site":"harbour-1"}'
+
+# the station sees where, a moment later -> card_listed
+until curl -s -w '\n' -H "Authorization: Bearer $STATION" {url}/v1/loss-reports/$(field report_id <<< "$LOSS")/sightings | grep check_id; do sleep 0.2; done
+
+# the card is handed in, and known to be the reported one -> held
+FOUND=$(post $STATION /v1/found-cards '{"id_number":"{to_report}","card_valid_from":"2016-05-01","found_on":"{today}","found_at_region":"110105","office":"110105-03"}'); echo "$FOUND"
+
+# its holder sees on the portal that it waits -> held
+post $PORTAL /v1/citizen/records '{"id_number":"{to_report}"}'
+
+# and gets it back, which withdraws the report -> returned
+post $STATION /v1/found-cards/$(field found_card_id <<< "$FOUND")/return '{"office":"110105-03","holder_verified_by":"face"}'
+
+# the same card at the same hotel -> not_listed
+post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging"}'
 
 API reference: {url}/docs/   Stop with Ctrl-C.
-",
-            token("HOTEL", &self.hotel),
-            token("STATION", &self.registrar),
-            check(&self.unlisted, self.today),
-            check(listed, listed_start),
-            check(listed, self.today),
-            post("STATION", "/v1/loss-reports", loss),
-            check(&self.to_report, lost_start),
-        ));
+"#;
+
+impl Demo {
+    /// Prints the lines to paste.
+    pub(super) fn print_tour(&self, url: &str) {
+        let credentials = |of: &Credentials| format!("{}:{}", of.client_id, of.secret);
+        let filled = [
+            ("{reports}", REPORTS.to_string()),
+            ("{url}", url.to_owned()),
+            ("{hotel}", credentials(&self.hotel)),
+            ("{registrar}", credentials(&self.registrar)),
+            ("{portal}", credentials(&self.portal)),
+            ("{unlisted}", self.unlisted.clone()),
+            ("{listed}", self.listed.0.clone()),
+            ("{listed_start}", self.listed.1.to_string()),
+            ("{to_report}", self.to_report.clone()),
+            ("{today}", self.today.to_string()),
+        ];
+        let fill = |text: String, (place, value): (&str, String)| text.replace(place, &value);
+        output::line(&filled.into_iter().fold(TOUR.to_owned(), fill));
     }
 }

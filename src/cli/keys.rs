@@ -10,7 +10,7 @@ use crate::crypto::keyfiles::{KeyFolder, Purpose};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Replace keys while servers run: of tokens, of receipts, or the pepper
+    /// Replace keys while servers run: of tokens, of receipts, of certificates, or the pepper
     #[command(after_help = "\
 Signing keys: the public halves of old ones stay published.
 Pepper: rows are keyed anew beside running servers, and no answer changes meanwhile. Each node needs a copy of the new file first.
@@ -24,13 +24,17 @@ Examples:
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, each of them on or off")]
 pub(super) struct RotateArgs {
     /// The key of access tokens
-    #[arg(long, required_unless_present_any = ["receipts", "pepper"])]
+    #[arg(long, required_unless_present_any = ["receipts", "certificates", "pepper"])]
     tokens: bool,
     /// The key of receipts
     #[arg(long)]
     receipts: bool,
+    /// The key of temporary identification certificates
+    #[arg(long)]
+    certificates: bool,
     #[command(flatten)]
     pepper: PepperArgs,
     /// Print JSON
@@ -43,7 +47,8 @@ pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Resu
     let KeysCommand::Rotate(args) = command;
     let config = global.config()?;
     let folder = KeyFolder::new(config.key_folder());
-    let chosen = [(args.tokens, Purpose::Token), (args.receipts, Purpose::Receipt)];
+    let chosen =
+        [(args.tokens, Purpose::Token), (args.receipts, Purpose::Receipt), (args.certificates, Purpose::Certificate)];
     let (mut rotated, mut lines) = (Vec::new(), Vec::new());
     for (_, purpose) in chosen.into_iter().filter(|(is_chosen, _)| *is_chosen) {
         let (version, kid) = folder.rotate_signing_key(purpose)?;

@@ -1,6 +1,8 @@
 //! The command line: what each command takes, and which file carries it out. The only layer that prints.
 //! Results go to standard output (`--json` for scripts), everything else to standard error.
 
+mod audit;
+mod certificate;
 mod clients;
 mod contact;
 mod demo;
@@ -14,6 +16,7 @@ mod registry;
 mod retention;
 mod sample;
 mod serve;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -88,6 +91,9 @@ enum Command {
     /// Clients of organizations
     #[command(subcommand)]
     Client(clients::ClientCommand),
+    /// Endpoints that are told of alerts
+    #[command(subcommand)]
+    Webhook(webhooks::WebhookCommand),
     /// Keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -103,6 +109,12 @@ enum Command {
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Temporary identification certificates
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Write the OpenAPI document
     Openapi(openapi::OpenapiArgs),
     /// Write a synthetic registry file
@@ -118,11 +130,14 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
+        Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Retention(command) => block_on(retention::retention(global, command)),
         Command::Contact(command) => block_on(contact::contact(global, command)),
         Command::Receipt(command) => receipt::receipt(&command),
+        Command::Audit(command) => block_on(audit::audit(global, command)),
+        Command::Certificate(command) => certificate::certificate(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
     }

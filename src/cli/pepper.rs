@@ -74,7 +74,8 @@ pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result
     }
     if !retired.is_empty() {
         lines.push(format!(
-            "not needed any more, but by backups of the database from before now: {}. Remove from every key folder",
+            "no row needs {} any more: in seven days, when the watches of before now have ended, remove from every key folder. Backups of \
+             the database from before now need it for ever",
             retired.join(", ")
         ));
     }

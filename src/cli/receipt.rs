@@ -90,7 +90,7 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
+pub(super) fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let set: Set = serde_json::from_slice(&text).context("not a JWK Set (RFC 7517, 5)")?;
     let of = |key: &Key| {
@@ -100,7 +100,7 @@ fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     Ok(set.keys.iter().filter_map(of).collect())
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;

@@ -1,26 +1,292 @@
 //! The chain of the audit log: each entry's hash covers the one before, so that no entry can be changed, taken out or put in
-//! without every later one being wrong. What hides the end of the chain is noticed by its signed export.
+//! without every later one being wrong. What hides the end of the chain is noticed by the signed head of an export: see
+//! docs/AUDIT.md. Where entries stand is `store::audit`'s.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::audit::Deed;
 
 const LABEL: &[u8] = b"lostcard:audit:v1:";
-/// What the first entry's hash covers.
-pub const GENESIS: [u8; 32] = [0; 32];
+/// The `typ` of a head's JWS header.
+pub const HEAD_TYP: &str = "lostcard-audit-head+jwt";
+
+type Hash = [u8; 32];
+
+/// An entry of the log. The action is text here: the entries of a later version are verified by this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    pub organization: Option<Uuid>,
+    pub client: Option<Uuid>,
+    pub action: String,
+    pub subject: Option<Uuid>,
+    pub hash: Hash,
+}
+
+/// Where a chain stands: the last entry's sequence and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub sequence: u64,
+    pub hash: Hash,
+}
+
+/// An entry that does not continue the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BrokenChain {
+    #[error("behind entry {after} comes entry {found}: what was between them was taken out, or an entry was put in")]
+    Gap { after: u64, found: u64 },
+    #[error("entry {sequence} does not have the hash that it had when it was written: it or one before it was changed")]
+    Changed { sequence: u64 },
+}
+
+impl End {
+    /// Before the first entry.
+    pub const BEGINNING: Self = Self { sequence: 0, hash: [0; 32] };
+
+    /// The entry that tells of a deed, behind this one.
+    pub fn next(&self, at_ms: i64, deed: &Deed) -> Entry {
+        let mut entry = Entry {
+            sequence: self.sequence + 1,
+            at_ms,
+            organization: deed.actor.map(|actor| actor.organization),
+            client: deed.actor.map(|actor| actor.client),
+            action: deed.action.as_str().to_owned(),
+            subject: deed.subject,
+            hash: self.hash,
+        };
+        entry.hash = link(&self.hash, &entry);
+        entry
+    }
+
+    /// Goes on to the next entry, if that is what it is.
+    pub fn follow(&mut self, entry: &Entry) -> Result<(), BrokenChain> {
+        if entry.sequence != self.sequence.saturating_add(1) {
+            return Err(BrokenChain::Gap { after: self.sequence, found: entry.sequence });
+        }
+        // The hash has zeros for an absent id: one of zeros is no id.
+        let has_nil = [entry.organization, entry.client, entry.subject].contains(&Some(Uuid::nil()));
+        if has_nil || link(&self.hash, entry) != entry.hash {
+            return Err(BrokenChain::Changed { sequence: entry.sequence });
+        }
+        *self = entry.end();
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The chain's end at this entry.
+    pub fn end(&self) -> End {
+        End { sequence: self.sequence, hash: self.hash }
+    }
+}
 
 /// An entry's hash: SHA-256 over label, previous hash, sequence and time (64-bit big-endian), three ids (16 bytes, zeros for
 /// none) and the action's word.
-pub fn link(previous: &[u8; 32], sequence: u64, at_ms: i64, deed: &Deed) -> [u8; 32] {
+fn link(previous: &Hash, entry: &Entry) -> Hash {
     let mut hash = Sha256::new();
     hash.update(LABEL);
     hash.update(previous);
-    hash.update(sequence.to_be_bytes());
-    hash.update(at_ms.to_be_bytes());
-    for id in [deed.actor.map(|actor| actor.organization), deed.actor.map(|actor| actor.client), deed.subject] {
+    hash.update(entry.sequence.to_be_bytes());
+    hash.update(entry.at_ms.to_be_bytes());
+    for id in [entry.organization, entry.client, entry.subject] {
         hash.update(id.unwrap_or(Uuid::nil()).as_bytes());
     }
-    hash.update(deed.action.as_str());
+    hash.update(entry.action.as_bytes());
     hash.finalize().into()
+}
+
+/// Says that a log ended so at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The service.
+    pub issuer: String,
+    /// In seconds since the Unix epoch.
+    pub issued_at_s: i64,
+    pub end: End,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    iss: String,
+    iat: i64,
+    seq: u64,
+    hash: String,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    typ: String,
+    alg: String,
+    kid: String,
+}
+
+/// The text is not a head of an audit log, or not one of this service's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("the head is not a compact JWS of an audit log")]
+    Malformed,
+    #[error("the head is signed by no key of this set")]
+    UnknownKey,
+    #[error("the signature of the head does not match")]
+    NotAuthentic,
+}
+
+impl Head {
+    /// A compact JWS, header `{"typ","alg","kid"}`, payload `{"iss","iat","seq","hash"}`.
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let payload = Payload {
+            iss: self.issuer.clone(),
+            iat: self.issued_at_s,
+            seq: self.end.sequence,
+            hash: base64url(&self.end.hash),
+        };
+        key.sign_jws(HEAD_TYP, &serde_json::to_vec(&payload).unwrap_or_default())
+    }
+
+    /// Verifies a head against published keys.
+    pub fn verify(jws: &str, keys: &[PublicKey]) -> Result<Self, HeadError> {
+        let (signed, signature) = jws.rsplit_once('.').ok_or(HeadError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(HeadError::Malformed)?;
+        let header: Header = from_json(header)?;
+        if header.typ != HEAD_TYP || header.alg != "EdDSA" {
+            return Err(HeadError::Malformed);
+        }
+        let key = keys.iter().find(|key| key.kid() == header.kid).ok_or(HeadError::UnknownKey)?;
+        let signature = from_base64url(signature).ok_or(HeadError::Malformed)?;
+        if !key.verifies(signed.as_bytes(), &signature) {
+            return Err(HeadError::NotAuthentic);
+        }
+        let payload: Payload = from_json(payload)?;
+        let hash = hash_of(&payload.hash).ok_or(HeadError::Malformed)?;
+        Ok(Self { issuer: payload.iss, issued_at_s: payload.iat, end: End { sequence: payload.seq, hash } })
+    }
+}
+
+fn from_json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, HeadError> {
+    let bytes = from_base64url(part).ok_or(HeadError::Malformed)?;
+    serde_json::from_slice(&bytes).map_err(|_| HeadError::Malformed)
+}
+
+/// A hash as exports write it.
+pub fn hash_of(text: &str) -> Option<Hash> {
+    from_base64url(text)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::Action;
+    use crate::domain::client::Actor;
+
+    /// Entries of every kind of content.
+    fn chain() -> Vec<Entry> {
+        let actor = Actor { organization: Uuid::from_u128(1), client: Uuid::from_u128(2) };
+        let mut end = End::BEGINNING;
+        let deeds = [
+            Deed { actor: None, action: Action::ReportFiled, subject: None },
+            Deed::of(actor, Action::ReportRead, Uuid::from_u128(3)),
+            Deed { actor: Some(actor), action: Action::ReportsSearched, subject: None },
+            Deed { actor: None, action: Action::ContactErased, subject: Some(Uuid::from_u128(4)) },
+        ];
+        let mut next = |(at_ms, deed): (i64, &Deed)| {
+            let entry = end.next(at_ms, deed);
+            end = entry.end();
+            entry
+        };
+        (1000..).zip(&deeds).map(&mut next).collect()
+    }
+
+    fn follow(entries: &[Entry]) -> Result<End, BrokenChain> {
+        let mut end = End::BEGINNING;
+        entries.iter().try_for_each(|entry| end.follow(entry))?;
+        Ok(end)
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_is_documented() {
+        let entry = chain().remove(1);
+        let mut bytes = b"lostcard:audit:v1:".to_vec();
+        bytes.extend_from_slice(&chain()[0].hash);
+        bytes.extend_from_slice(&2_u64.to_be_bytes());
+        bytes.extend_from_slice(&1001_i64.to_be_bytes());
+        for id in [1_u128, 2, 3] {
+            bytes.extend_from_slice(&id.to_be_bytes());
+        }
+        bytes.extend_from_slice(b"report_read");
+        assert_eq!(entry.hash, <Hash>::from(Sha256::digest(bytes)));
+    }
+
+    #[test]
+    fn a_chain_is_followed_to_its_end() {
+        let entries = chain();
+        assert_eq!(follow(&entries), Ok(entries[3].end()));
+        assert_eq!(follow(&[]), Ok(End::BEGINNING));
+    }
+
+    #[test]
+    fn every_change_of_an_entry_breaks_the_chain_there() {
+        let changes: [fn(&mut Entry); 8] = [
+            |entry| entry.at_ms += 1,
+            |entry| entry.organization = Some(Uuid::from_u128(9)),
+            |entry| entry.client = None,
+            |entry| entry.subject = Some(Uuid::from_u128(9)),
+            |entry| entry.action = "report_filed".to_owned(),
+            |entry| entry.hash[31] ^= 1,
+            |entry| entry.subject = Some(Uuid::nil()),
+            |entry| std::mem::swap(&mut entry.organization, &mut entry.client),
+        ];
+        for change in changes {
+            let mut entries = chain();
+            // The third has an actor and no subject.
+            change(&mut entries[2]);
+            assert_eq!(follow(&entries), Err(BrokenChain::Changed { sequence: 3 }));
+        }
+        let mut forged = chain();
+        // Whoever changes an entry and mends its hash leaves the next one wrong.
+        forged[1].at_ms += 1;
+        forged[1].hash = link(&forged[0].hash, &forged[1]);
+        assert_eq!(follow(&forged), Err(BrokenChain::Changed { sequence: 3 }));
+    }
+
+    #[test]
+    fn entries_are_neither_taken_out_nor_put_in_nor_moved() {
+        let without = |at: usize| {
+            let mut entries = chain();
+            entries.remove(at);
+            entries
+        };
+        assert_eq!(follow(&without(0)), Err(BrokenChain::Gap { after: 0, found: 2 }));
+        assert_eq!(follow(&without(2)), Err(BrokenChain::Gap { after: 2, found: 4 }));
+        let mut twice = chain();
+        twice.insert(1, twice[0].clone());
+        assert_eq!(follow(&twice), Err(BrokenChain::Gap { after: 1, found: 1 }));
+        let mut renumbered = without(1);
+        renumbered[1].sequence = 2;
+        assert_eq!(follow(&renumbered), Err(BrokenChain::Changed { sequence: 2 }));
+    }
+
+    #[test]
+    fn a_head_is_verified_by_its_key_and_no_other() {
+        let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let head = Head { issuer: "http://x/\"".to_owned(), issued_at_s: 7, end: chain()[3].end() };
+        let keys = [other.public().clone(), key.public().clone()];
+        let jws = head.sign(&key);
+        assert_eq!(Head::verify(&jws, &keys), Ok(head.clone()));
+        assert_eq!(Head::verify(&jws, &keys[..1]), Err(HeadError::UnknownKey));
+        let (own, foreign) = (jws.rsplit_once('.').unwrap(), head.sign(&other));
+        let forged = format!("{}.{}", own.0, foreign.rsplit_once('.').unwrap().1);
+        assert_eq!(Head::verify(&forged, &keys), Err(HeadError::NotAuthentic));
+        // What the same key signed for another purpose is no head.
+        let payload = br#"{"iss":"x","iat":1,"seq":1,"hash":"AAAA"}"#;
+        assert_eq!(Head::verify(&key.sign_jws("lostcard-receipt+jwt", payload), &keys), Err(HeadError::Malformed));
+        for bad in ["", ".", "a.b.c", &key.sign_jws(HEAD_TYP, b"{}"), &key.sign_jws(HEAD_TYP, payload)] {
+            assert_eq!(Head::verify(bad, &keys), Err(HeadError::Malformed), "{bad}");
+        }
+    }
 }

@@ -22,9 +22,14 @@ pub enum Purpose {
     Token,
     /// Signs receipts.
     Receipt,
+    /// Signs temporary identification certificates.
+    Certificate,
 }
 
 impl Purpose {
+    /// Those that sign, and whose public halves are published.
+    pub const SIGNING: [Self; 3] = [Self::Token, Self::Receipt, Self::Certificate];
+
     /// The word in file names and in the store's key checks.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +37,7 @@ impl Purpose {
             Self::Seal => "seal",
             Self::Token => "token",
             Self::Receipt => "receipt",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -69,9 +75,20 @@ impl KeyFolder {
         for purpose in [Purpose::Pepper, Purpose::Seal] {
             self.write_secret(purpose, 1, "")?;
         }
-        for purpose in [Purpose::Token, Purpose::Receipt] {
+        for purpose in Purpose::SIGNING {
             self.write_signing_key(purpose, 1)?;
         }
+        self.sync()
+    }
+
+    /// Whether it holds no key of a purpose that came after the first version, retired or not. A folder made before has none.
+    pub fn lacks(&self, purpose: Purpose) -> Result<bool, KeyError> {
+        Ok(self.newest(purpose, ".pem")?.is_none() && self.newest(purpose, ".pub.pem")?.is_none())
+    }
+
+    /// Makes the first signing key of a purpose.
+    pub fn create_signing_key(&self, purpose: Purpose) -> Result<(), KeyError> {
+        self.write_signing_key(purpose, 1)?;
         self.sync()
     }
 

@@ -3,6 +3,7 @@
 //! Knows neither SQL nor HTTP.
 
 pub mod audit;
+pub mod certificate;
 pub mod digest;
 pub mod keyfiles;
 pub mod pepper;
@@ -10,6 +11,7 @@ pub mod random;
 pub mod receipt;
 pub mod seal;
 pub mod signing;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,8 +71,10 @@ struct CheckedPepper {
 pub struct SigningSet {
     pub token: SigningKey,
     pub receipt: SigningKey,
+    pub certificate: SigningKey,
     pub published_tokens: Vec<PublicKey>,
     pub published_receipts: Vec<PublicKey>,
+    pub published_certificates: Vec<PublicKey>,
 }
 
 impl Keyring {
@@ -174,7 +178,7 @@ impl Keyring {
     /// Values by which the store recognises signing keys, those of retired ones too. They come from the public halves.
     pub fn signing_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
         let mut checks = Vec::new();
-        for purpose in [Purpose::Token, Purpose::Receipt] {
+        for purpose in Purpose::SIGNING {
             for (version, key) in self.folder.public_keys(purpose)? {
                 checks.push(KeyCheck { purpose, version, value: Sha256::digest(key.to_spki()).into() });
             }
@@ -235,17 +239,21 @@ impl KeyCheck {
 
 impl SigningSet {
     fn read(folder: &KeyFolder) -> Result<Self, KeyError> {
-        let (token, receipt) = (folder.signing_key(Purpose::Token)?, folder.signing_key(Purpose::Receipt)?);
-        let mut published_tokens = vec![token.public().clone()];
-        published_tokens.extend(folder.retired(Purpose::Token)?);
-        let mut published_receipts = vec![receipt.public().clone()];
-        published_receipts.extend(folder.retired(Purpose::Receipt)?);
-        Ok(Self { token, receipt, published_tokens, published_receipts })
+        let read = |purpose| {
+            let key = folder.signing_key(purpose)?;
+            let mut published = vec![key.public().clone()];
+            published.extend(folder.retired(purpose)?);
+            Ok::<_, KeyError>((key, published))
+        };
+        let (token, published_tokens) = read(Purpose::Token)?;
+        let (receipt, published_receipts) = read(Purpose::Receipt)?;
+        let (certificate, published_certificates) = read(Purpose::Certificate)?;
+        Ok(Self { token, receipt, certificate, published_tokens, published_receipts, published_certificates })
     }
 
     /// Every published key.
     pub fn published(&self) -> impl Iterator<Item = &PublicKey> {
-        self.published_tokens.iter().chain(&self.published_receipts)
+        self.published_tokens.iter().chain(&self.published_receipts).chain(&self.published_certificates)
     }
 
     /// The JWK Set document.

@@ -58,18 +58,26 @@ impl Sealer {
 
     /// Seals `secret` under a fresh data key and wraps that key.
     pub fn seal_envelope(&self, context: &[u8], secret: &[u8]) -> Result<Envelope, SealError> {
+        let (wrapped_key, own) = self.new_data_key(context)?;
+        Ok(Envelope { wrapped_key, sealed: own.seal(context, secret)? })
+    }
+
+    /// A sealer under a fresh data key, and that key wrapped: for a file of many records, so that the seal key itself is used once.
+    pub fn new_data_key(&self, context: &[u8]) -> Result<(Vec<u8>, Self), SealError> {
         let data_key = zeroize::Zeroizing::new(random::key_bytes::<32>().map_err(|_| SealError)?);
-        Ok(Envelope {
-            wrapped_key: self.seal(context, data_key.as_slice())?,
-            sealed: Sealer::new(&data_key)?.seal(context, secret)?,
-        })
+        Ok((self.seal(context, data_key.as_slice())?, Self::new(&data_key)?))
+    }
+
+    /// The sealer under a data key that [`Self::new_data_key`] wrapped.
+    pub fn open_data_key(&self, context: &[u8], wrapped_key: &[u8]) -> Result<Self, SealError> {
+        let key = zeroize::Zeroizing::new(self.open(context, wrapped_key)?);
+        let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| SealError)?;
+        Self::new(key)
     }
 
     /// Opens an envelope.
     pub fn open_envelope(&self, context: &[u8], envelope: &Envelope) -> Result<Vec<u8>, SealError> {
-        let key = zeroize::Zeroizing::new(self.open(context, &envelope.wrapped_key)?);
-        let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| SealError)?;
-        Sealer::new(key)?.open(context, &envelope.sealed)
+        self.open_data_key(context, &envelope.wrapped_key)?.open(context, &envelope.sealed)
     }
 }
 

@@ -1,5 +1,6 @@
-//! What the audit log tells of: who did what to which record of a person, and when. How entries are chained is `crypto::audit`'s,
-//! where they stand `store::audit`'s. An entry never holds a number, a digest or a lookup key.
+//! What the audit log tells of: who did what to which record of a person, and when; also who was let in, and what was imported.
+//! How entries are chained is `crypto::audit`'s, where they stand `store::audit`'s. An entry never holds a number, a digest or a
+//! lookup key.
 
 use uuid::Uuid;
 
@@ -35,6 +36,13 @@ words!(
         CitizenRecordsRead = "citizen_records_read",
         ReceiptVerified = "receipt_verified",
         ContactErased = "contact_erased",
+        OrganizationCreated = "organization_created",
+        ClientCreated = "client_created",
+        ClientDisabled = "client_disabled",
+        ClientSecretRotated = "client_secret_rotated",
+        TokenRevoked = "token_revoked",
+        ImportBegun = "import_begun",
+        ImportFinished = "import_finished",
         /// A run of retention began to delete.
         RecordsExpired = "records_expired",
     }
@@ -51,5 +59,10 @@ pub struct Deed {
 impl Deed {
     pub fn of(actor: Actor, action: Action, subject: Uuid) -> Self {
         Self { actor: Some(actor), action, subject: Some(subject) }
+    }
+
+    /// What the operator did by the command line.
+    pub fn of_operator(action: Action, subject: Option<Uuid>) -> Self {
+        Self { actor: None, action, subject }
     }
 }

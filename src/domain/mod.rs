@@ -42,6 +42,7 @@ pub mod id_number;
 pub mod misuse;
 pub mod report;
 pub mod retention;
+pub mod sighting;
 pub mod verdict;
 
 /// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so
@@ -58,8 +59,9 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{client, is_code, retention, verdict};
+    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -82,10 +84,29 @@ mod tests {
             Channel = ["station", "hall", "online"],
             WithdrawalReason = ["found", "mistaken"],
             ReportState = ["active", "withdrawn", "replaced"],
+            FoundCardState = ["held", "returned", "destroyed", "transferred"],
+            HolderVerification = ["fingerprint", "face", "document"],
             verdict::Verdict = ["not_listed", "card_listed", "other_card_listed", "number_listed"],
             verdict::Advice = ["proceed", "refuse_and_report", "confirm_card"],
             verdict::ListingKind = ["reported", "superseded"],
             verdict::Purpose = ["lodging", "banking", "transport", "telecom", "other"],
+            misuse::MisuseKind = ["impersonation", "altered_card", "forged_card", "refused_to_show"],
+            misuse::MisuseState = ["open", "resolved"],
+            misuse::MisuseOutcome = ["confirmed", "unfounded", "handed_over"],
+            acceptance::Ground = [
+                "household_place",
+                "pilot_pair",
+                "within_province",
+                "listed_place",
+                "nationwide",
+                "not_yet",
+                "appearance_changed",
+                "document_fraud"
+            ],
+            application::ApplicationReason = ["lost", "expired", "damaged"],
+            application::ApplicationState = ["accepted", "refused", "issued", "cancelled"],
+            application::TemporaryCardState = ["outstanding", "returned", "lost"],
+            alert::AlertKind = ["card_listed", "number_listed"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
             retention::Class = [
@@ -101,6 +122,11 @@ mod tests {
                 "idempotency_keys",
                 "revoked_tokens"
             ],
+            certificate::CertificatePurpose = ["air", "rail", "lodging"],
+            certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
+            certificate::CertificateStatus =
+                ["valid", "another_person", "revoked", "expired", "not_yet_valid", "another_purpose"],
+            certificate::CertificateState = ["active", "revoked", "expired"],
         );
     }
 

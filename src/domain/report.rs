@@ -139,6 +139,11 @@ impl OfficeCode {
         is_code(text, 32, |byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| Self(text.to_owned()))
     }
 
+    /// The office of what a citizen does through a portal.
+    pub fn online() -> Self {
+        Self("online".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -153,6 +158,11 @@ impl Label {
     /// 1 to 64 of `[A-Za-z0-9._:-]`, without a run of digits that could be an identity number.
     pub fn parse(text: &str) -> Option<Self> {
         is_code(text, 64, |byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it may be the digest of an identity number, in hexadecimal: such a label is taken, but must not be kept.
+    pub fn may_be_digest(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
     pub fn as_str(&self) -> &str {
@@ -271,6 +281,7 @@ mod tests {
 
     #[test]
     fn codes_and_labels_are_short_plain_and_carry_no_number() {
+        assert_eq!(OfficeCode::parse(OfficeCode::online().as_str()), Some(OfficeCode::online()));
         let (max_office, max_label) = ("a".repeat(32), "a".repeat(64));
         let (long_office, long_label) = ("a".repeat(33), "a".repeat(65));
         for (text, office, label) in [
@@ -363,5 +374,12 @@ mod tests {
                 };
             }
         }
+    }
+
+    #[test]
+    fn a_label_of_the_form_of_a_digest_is_told_apart() {
+        let may_be = |text: &str| Label::parse(text).unwrap().may_be_digest();
+        assert!(may_be(&"0a1B".repeat(16)));
+        assert!(!may_be(&"0a1B".repeat(15)) && !may_be(&"0a1g".repeat(16)) && !may_be("west-wing:2"));
     }
 }

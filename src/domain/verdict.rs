@@ -54,6 +54,26 @@ impl Verdict {
     }
 }
 
+impl Advice {
+    /// The advice in words, for whoever stands at the desk. Nothing where there is nothing to do.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Proceed => "",
+            Self::RefuseAndReport => {
+                "Do not serve on this card, do not keep it, report the misuse. The way out for its holder: a temporary identification certificate."
+            }
+            Self::ConfirmCard => {
+                "Read the card's start date and check again. The way out without it: a temporary identification certificate."
+            }
+        }
+    }
+
+    /// The length of the longest text: answers are padded to it.
+    pub const fn longest_text() -> usize {
+        Self::RefuseAndReport.text().len()
+    }
+}
+
 /// One record of a number as its listing sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
@@ -196,6 +216,16 @@ mod tests {
         assert_eq!(Verdict::OtherCardListed.advice(), Advice::Proceed);
         assert_eq!(Verdict::CardListed.advice(), Advice::RefuseAndReport);
         assert_eq!(Verdict::NumberListed.advice(), Advice::ConfirmCard);
+    }
+
+    #[test]
+    fn advice_that_turns_a_card_down_names_the_way_out() {
+        for &advice in Advice::ALL {
+            let names_it = advice.text().contains("temporary identification certificate");
+            assert_eq!(names_it, advice != Advice::Proceed, "{advice:?}");
+            assert!(advice.text().len() <= Advice::longest_text());
+            assert!(!advice.text().contains(['"', '\\']), "it is written into JSON as it is");
+        }
     }
 
     #[test]

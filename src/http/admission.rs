@@ -31,7 +31,7 @@ pub struct AdmissionOptions {
 pub enum Class {
     /// A check of one card: takes a place only if memory cannot answer it.
     Check,
-    /// Batches of checks and verifications of receipts.
+    /// Batches of checks, verifications, what those who check read beside, and what is asked without a token.
     Checks,
     /// Reports, replacements, and the tokens without which they could not be made.
     Reports,
@@ -42,7 +42,11 @@ impl Class {
     pub fn of(path: &str) -> Option<Self> {
         match path {
             "/v1/checks" => Some(Self::Check),
-            "/v1/checks/batch" | "/v1/receipts/verify" => Some(Self::Checks),
+            "/v1/checks/batch"
+            | "/v1/receipts/verify"
+            | "/v1/temporary-certificates/verify"
+            | "/v1/alerts"
+            | "/v1/acceptance/eligibility" => Some(Self::Checks),
             "/oauth2/token" => Some(Self::Reports),
             _ if path.starts_with("/v1/") => Some(Self::Reports),
             _ => None,
@@ -224,6 +228,7 @@ mod tests {
             assert_eq!(Class::of(path), None, "{path}");
         }
         assert_eq!(Class::of("/v1/loss-reports/search"), Some(Class::Reports));
+        assert_eq!(Class::of("/v1/acceptance/eligibility"), Some(Class::Checks), "nobody's question costs no report");
     }
 
     #[tokio::test(flavor = "local")]
@@ -250,8 +255,8 @@ mod tests {
         let most = Duration::from_nanos(REFUSAL_WAIT_MAX_NS);
         let later: Vec<_> = (0..10_000).map(|_| delay.pace_refusal(10 * second)).collect();
         assert!(later.is_sorted() && later.last() == Some(&most));
-        assert_eq!(delay.pace_refusal(12 * second), Duration::from_nanos(REFUSAL_EVERY_NS), "turns have passed");
-        assert!(delay.pace_refusal(13 * second + REFUSAL_EVERY_NS).is_zero());
+        assert_eq!(delay.pace_refusal(11 * second), Duration::from_nanos(REFUSAL_EVERY_NS), "turns have passed");
+        assert!(delay.pace_refusal(12 * second).is_zero());
     }
 
     #[tokio::test(flavor = "local")]

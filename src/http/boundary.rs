@@ -7,7 +7,7 @@ use std::rc::Rc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
@@ -29,7 +29,7 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 
 /// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
 const TARGET_BYTES_MAX: usize = 2048;
-/// The paths that take a query: pages of lists, by words and ids that tell nothing of a person.
+/// The paths whose GET takes a query: pages of lists, by words and ids that tell nothing of a person.
 const QUERIED: &[&str] = &["/v1/alerts", "/v1/misuse-reports"];
 /// Answers that take longer are logged even if they succeed.
 const SLOW_MS: u64 = 500;
@@ -146,7 +146,8 @@ fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
     if path.contains('%') && !decodes_to_text(path) {
         return malformed("the path holds control characters or is not UTF-8");
     }
-    if is_personal(path) && !QUERIED.contains(&path) && request.uri().query().is_some_and(|query| !query.is_empty()) {
+    let takes_query = QUERIED.contains(&path) && matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_personal(path) && !takes_query && request.uri().query().is_some_and(|query| !query.is_empty()) {
         return malformed("this path takes no query: nothing about a person may stand in a URL");
     }
     if let Some(expect) = request.headers().get(header::EXPECT)
@@ -237,9 +238,13 @@ fn explain(
 
 fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, spent_ns: u64) {
     state.metrics.problems.with_label_values(&[code]).inc();
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        state.metrics.limited.with_label_values(&[code]).inc();
+    let problem = response.response().extensions();
+    if let Some(standing) = problem.get::<Problem>().and_then(Problem::standing)
+        && response.status() == StatusCode::TOO_MANY_REQUESTS
+    {
+        state.metrics.limited.with_label_values(&[standing.limit.as_str()]).inc();
     }
+    drop(problem);
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
     let method = response.request().method().as_str();

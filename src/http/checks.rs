@@ -22,8 +22,9 @@ use super::problem::{Problem, ProblemBody};
 use super::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
+use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
-use crate::domain::verdict::Purpose;
+use crate::domain::verdict::{Advice, Purpose};
 use crate::service::checks::{Answer, Check};
 
 /// A question about one card.
@@ -58,6 +59,11 @@ pub struct CheckRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     receipt: Option<bool>,
+    /// For so many hours the organization is told, by an alert, if this card or number is listed after the check. Until then the
+    /// service keeps the keyed number and the card's start; nothing without it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = i32, minimum = 1, maximum = 168, example = 24)]
+    watch_hours: Option<i64>,
 }
 
 /// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
@@ -92,6 +98,10 @@ pub struct CheckAnswer {
     verdict: VerdictName,
     #[schema(value_type = AdviceCode)]
     advice: String,
+    /// The advice in words, with the way out for a holder whose card is turned down. Absent where the advice is `proceed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    advice_text: Option<String>,
     /// Only where something is listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -143,7 +153,10 @@ const BATCH_CHECKS_MAX: usize = 1000;
 /// Check a card
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
-/// A hit and a miss are both 200, in like time and size.
+/// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
+/// which takes one flush of a disk.
+/// A hit and a miss are both 200, in like time and size. With `watch_hours` the watch is stored before the answer goes out: 503
+/// `outcome_unknown` means that it may have been.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
     request_body = CheckRequest,
@@ -160,8 +173,15 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
     let enter = || state.admission.enter(Class::Check);
-    let answer = state.checks.check(caller.organization_id(), &check, enter).await?;
-    let mut text = String::with_capacity(1280);
+    let answer = if check.watch.is_none() {
+        state.checks.check(caller.organization_id(), &check, enter).await?
+    } else {
+        let _place = enter()?;
+        // Apart, so that the many checks that store nothing do not carry the room for it.
+        let watched = Box::pin(state.checks.check_watched(caller.organization_id(), &check));
+        state.write_in_time(watched).await??
+    };
+    let mut text = String::with_capacity(1472);
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
@@ -200,7 +220,7 @@ pub async fn create_batch(
         read_check(&request, &caller, today)
     });
     let answers = state.checks.check_all(caller.organization_id(), checks.collect()).await;
-    let mut text = String::with_capacity(items * 1280 + 16);
+    let mut text = String::with_capacity(items * 1472 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
@@ -232,6 +252,9 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
     let site = fields.label("/site", request.site.as_deref());
     let client_ref = fields.label("/client_ref", request.client_ref.as_deref());
+    let watch = request.watch_hours.and_then(|hours| {
+        fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
+    });
     let wants_receipt = request.receipt.unwrap_or(true);
     let check = digest.zip(purpose).map(|(digest, purpose)| Check {
         digest,
@@ -240,25 +263,43 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
         site,
         client_ref,
         wants_receipt,
+        watch,
     });
     fields.finish(check)
 }
 
 impl Fields {
-    fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
+    pub(super) fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
         let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : - without a run of 15 digits or more";
         text.and_then(|text| self.take(pointer, Label::parse(text), "malformed_label", detail))
     }
 }
 
-/// The longest `"verdict":...,"advice":...,"listing":...` part, to which shorter ones are padded.
-const LISTED_PART_MAX: usize =
-    longest_verdict() + "refuse_and_report".len() + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+/// The longest `"verdict":...,"advice":...,"advice_text":...,"listing":...` part, to which shorter ones are padded.
+const LISTED_PART_MAX: usize = longest_verdict()
+    + "refuse_and_report".len()
+    + r#","advice_text":"""#.len()
+    + Advice::longest_text()
+    + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+
+/// Copied whole: filling a text by single characters shows in the throughput.
+const PADDING: &str = match std::str::from_utf8(&[b' '; LISTED_PART_MAX]) {
+    Ok(spaces) => spaces,
+    Err(_) => "",
+};
 
 fn write_answer(text: &mut String, answer: &Answer) {
     let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id.as_hyphenated());
-    let mut written = answer.verdict.as_str().len() + answer.verdict.advice().as_str().len();
-    let _ = write!(text, r#"{}","advice":"{}""#, answer.verdict.as_str(), answer.verdict.advice().as_str());
+    let (verdict, advice) = (answer.verdict.as_str(), answer.verdict.advice());
+    let mut written = verdict.len() + advice.as_str().len();
+    let _ = write!(text, r#"{verdict}","advice":"{}""#, advice.as_str());
+    if !advice.text().is_empty() {
+        let start = text.len();
+        for part in [r#","advice_text":""#, advice.text(), r#"""#] {
+            text.push_str(part);
+        }
+        written += text.len() - start;
+    }
     if let Some(listing) = &answer.listing {
         let start = text.len();
         let _ = write!(text, r#","listing":{{"kind":"{}","since":"{}"}}"#, listing.kind.as_str(), listing.since);
@@ -268,7 +309,7 @@ fn write_answer(text: &mut String, answer: &Answer) {
     if let Some(receipt) = &answer.receipt {
         let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(&receipt.salt));
     }
-    text.extend(std::iter::repeat_n(' ', LISTED_PART_MAX.saturating_sub(written)));
+    text.push_str(&PADDING[written.min(PADDING.len())..]);
     text.push('}');
 }
 
@@ -302,6 +343,7 @@ mod tests {
             check_id: Uuid::nil(),
             verdict: VerdictName::CardListed,
             advice: "refuse_and_report".to_owned(),
+            advice_text: Some(Advice::RefuseAndReport.text().to_owned()),
             listing: Some(ListingAnswer { kind: "superseded".to_owned(), since: "2020-01-02".to_owned() }),
             as_of: "1970-01-01T00:00:00.000Z".to_owned(),
             registry_sequence: 7,

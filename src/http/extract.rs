@@ -23,7 +23,7 @@ use super::boundary::Exchange;
 use super::fields::Object;
 use super::problem::{self, Problem};
 use crate::access::Principal;
-use crate::domain::client::{Actor, Scope};
+use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::limits::{Refused, Standing};
 use crate::service::fields::describe_json;
 
@@ -148,6 +148,16 @@ impl<S: RequiredScope> Caller<S> {
         Actor { organization: self.organization_id(), client: self.principal.client.client_id }
     }
 
+    /// Whether the token carries a scope, where an operation takes one of several.
+    pub fn has_scope(&self, scope: Scope) -> bool {
+        self.principal.scopes.contains(scope)
+    }
+
+    /// Whether this is a registrar: the organization's kind, and the scope. Registrars see what concerns all of them.
+    pub fn is_registrar(&self) -> bool {
+        self.has_scope(Scope::Registry) && self.principal.client.organization_kind == OrganizationKind::Registrar
+    }
+
     /// The id of the request, for problems inside a batch.
     pub fn request_id(&self) -> String {
         self.request.extensions().get::<Exchange>().map_or_else(String::new, |exchange| exchange.request_id.clone())
@@ -183,6 +193,24 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
             .filter(|token| !token.is_empty() && !token.contains(&b' '))
     });
     token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
+}
+
+/// Whoever asks without a token: its address's limit of public questions has been spent by one unit. Token requests and failed
+/// authentications have one of their own, so that neither locks the other out.
+#[derive(Debug)]
+pub struct Anyone;
+
+impl FromRequest for Anyone {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let spent = AppState::of(request).public_addresses.spend(peer(request));
+        if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+            exchange.standing = spent.ok();
+        }
+        ready(spent.map(|_| Self).map_err(Into::into))
+    }
 }
 
 /// A body, not read yet.

@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod connection;
+pub mod desk;
 pub mod extract;
 pub mod fields;
 pub mod found_cards;
@@ -26,6 +27,7 @@ pub mod replacements;
 pub mod reports;
 pub mod schema;
 pub mod sightings;
+pub mod temporary_cards;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -43,6 +45,7 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
+use crate::service::acceptance::AcceptanceRules;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -51,6 +54,8 @@ use crate::service::citizen::Citizen;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
@@ -65,6 +70,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     pub access: Arc<Access>,
     pub addresses: Arc<AddressLimits>,
+    pub public_addresses: Arc<AddressLimits>,
+    pub acceptance: Arc<AcceptanceRules>,
     pub writer: Arc<Writer>,
     pub found_cards: Arc<FoundCards>,
     pub citizen: Arc<Citizen>,
@@ -73,6 +80,8 @@ pub struct Shared {
     pub certificates: Arc<Certificates>,
     pub alerts: Arc<Alerts>,
     pub reports: Arc<Reports>,
+    pub sightings: Arc<Sightings>,
+    pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
@@ -95,6 +104,8 @@ impl AppState {
             shared.clock.clone(),
             Arc::clone(&shared.keyring),
             Arc::clone(&shared.registry),
+            Arc::clone(&shared.journal),
+            Arc::clone(&shared.alerts),
             Arc::clone(&shared.metrics),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
@@ -134,12 +145,37 @@ macro_rules! operations {
 operations! {
     post "/v1/checks" => checks::create;
     post "/v1/checks/batch" => checks::create_batch;
+    get "/v1/alerts" => alerts::list;
     post "/v1/receipts/verify" => receipts::verify_receipt;
     post "/v1/loss-reports" => reports::create;
     post "/v1/loss-reports/search" => reports::search;
     get "/v1/loss-reports/{report_id}" => reports::read;
     post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
+    get "/v1/loss-reports/{report_id}/sightings" => sightings::list;
     post "/v1/replacements" => replacements::create;
+    post "/v1/misuse-reports" => misuse_reports::create;
+    get "/v1/misuse-reports" => misuse_reports::list;
+    get "/v1/misuse-reports/{misuse_report_id}" => misuse_reports::read;
+    post "/v1/misuse-reports/{misuse_report_id}/resolution" => misuse_reports::resolve;
+    post "/v1/found-cards" => found_cards::create;
+    get "/v1/found-cards/{found_card_id}" => found_cards::read;
+    post "/v1/found-cards/{found_card_id}/return" => found_cards::hand_back;
+    post "/v1/found-cards/{found_card_id}/destruction" => found_cards::destroy;
+    post "/v1/found-cards/{found_card_id}/transfer" => found_cards::transfer;
+    post "/v1/citizen/records" => citizen::records;
+    post "/v1/citizen/loss-reports" => citizen::create;
+    post "/v1/citizen/loss-reports/{report_id}/withdrawal" => citizen::withdraw;
+    post "/v1/replacement-applications" => applications::create;
+    get "/v1/replacement-applications/{application_id}" => applications::read;
+    post "/v1/replacement-applications/{application_id}/issue" => applications::issue;
+    post "/v1/replacement-applications/{application_id}/cancellation" => applications::cancel;
+    post "/v1/replacement-applications/{application_id}/temporary-card" => temporary_cards::issue;
+    post "/v1/replacement-applications/{application_id}/temporary-card/return" => temporary_cards::take_back;
+    post "/v1/acceptance/eligibility" => acceptance::eligibility;
+    post "/v1/temporary-certificates" => certificates::create;
+    post "/v1/temporary-certificates/verify" => certificates::verify;
+    get "/v1/temporary-certificates/{certificate_id}" => certificates::read;
+    post "/v1/temporary-certificates/{certificate_id}/revocation" => certificates::revoke;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
@@ -148,18 +184,29 @@ operations! {
     get "/problems/{code}" => pages::problem_page;
 }
 
-/// A path that takes one method, and HEAD where that is GET (RFC 9110, 9.1); any other is 405 with what it takes (15.5.6).
-fn resource<F, Args>(method: &str, path: &str, handler: F) -> Resource
+/// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
+/// left to it; any other is 405 with all that the path takes (15.5.6).
+fn resource<F, Args>(method: &str, path: &'static str, handler: F) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let (methods, allowed): (&[Method], _) =
-        if method == "get" { (&[Method::GET, Method::HEAD], "GET, HEAD") } else { (&[Method::POST], "POST") };
-    let takes = fn_guard(move |context| methods.contains(&context.head().method));
-    let refuse = move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish());
-    web::resource(path).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
+    let own = methods(method);
+    let of_others = ROUTES.iter().filter(|(other, of)| *of == path && *other != method);
+    let others: Vec<_> = of_others.flat_map(|(other, _)| methods(other)).collect();
+    let mut names: Vec<_> = own.iter().chain(others.iter().copied()).map(Method::as_str).collect();
+    names.sort_unstable();
+    let allowed = names.join(", ");
+    let takes = fn_guard(move |context| own.contains(&context.head().method));
+    let is_for_this = fn_guard(move |context| !others.contains(&&context.head().method));
+    let refuse =
+        move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.as_str())).finish());
+    web::resource(path).guard(is_for_this).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
+}
+
+fn methods(method: &str) -> &'static [Method] {
+    if method == "get" { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
 }
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
@@ -173,6 +220,8 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
         .service(resource("get", "/", pages::start))
+        .service(resource("get", "/desk", desk::page))
+        .service(resource("get", "/desk/{file}", desk::file))
         .service(resource("get", "/openapi.json", document))
         .service(web::redirect("/docs", "/docs/"))
         .service(

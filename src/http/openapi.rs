@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
@@ -54,9 +55,11 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 /// What every operation shares.
 #[derive(Debug, OpenApi)]
 #[openapi(
+    servers((url = "/", description = "This server.")),
     info(
         title = "lostcard",
         description = "Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more. Limits: every answer to a limited call carries `RateLimit-Policy` and `RateLimit`.",
+        contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ProblemBody<'static>, FieldError), responses(Refused)),
@@ -65,6 +68,9 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "checks", description = "For organizations that must check cards."),
         (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
         (name = "registry", description = "For police stations and registration halls."),
+        (name = "citizen", description = "For portals that authenticated the person."),
+        (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
+        (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
         (name = "access", description = "Tokens and keys."),
         (name = "operations", description = "For those who run the service."),
     )
@@ -94,7 +100,36 @@ impl Modify for Shared {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     document.merge(super::Operations::openapi());
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            complete(path, operation);
+        }
+    }
+    for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        for member in object.properties.values_mut() {
+            // In 3.0 nothing may stand beside a `$ref`: what it refers to describes itself.
+            if let RefOr::Ref(reference) = member {
+                reference.description.clear();
+            }
+        }
+    }
     document
+}
+
+/// Adds what holds for every operation: that a public one needs no token, and how `boundary` and the reading of bodies refuse.
+fn complete(path: &str, operation: &mut Operation) {
+    operation.security.get_or_insert_default();
+    let mut statuses = vec![400, 500];
+    if !path.starts_with("/health/") {
+        statuses.push(421);
+    }
+    if operation.request_body.is_some() {
+        statuses.push(408);
+    }
+    for (status, response) in refusals(&statuses) {
+        operation.responses.responses.entry(status).or_insert(response);
+    }
 }
 
 /// Both versions' texts: file name and content.

@@ -38,11 +38,13 @@ kinds! {
     MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not JSON of the documented shape",
         "Send one JSON object with the documented members and no others, each once, none of them null. The detail says where reading stopped.";
     MALFORMED_REQUEST = "malformed_request", BAD_REQUEST, "The request is malformed",
-        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are not taken: no number may stand in a URL.";
+        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are taken by lists alone, with the documented members: no number may stand in a URL.";
     INVALID_TOKEN = "invalid_token", UNAUTHORIZED, "There is no valid access token",
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
         "Ask the operator to give your client the scope that the operation names, then get a new token.";
+    REGISTRARS_ONLY = "registrars_only", FORBIDDEN, "Only a registrar may do this",
+        "The operation is for organizations of the kind `registrar` with the scope `registry`. Ask the operator how your organization is registered.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
         "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
@@ -73,6 +75,8 @@ kinds! {
         "All clients of your organization share this limit. Wait for the seconds in Retry-After.";
     ADDRESS_LIMIT_SPENT = "address_limit_spent", TOO_MANY_REQUESTS, "Too many token requests or failed authentications from this address",
         "Keep a token until it expires instead of asking for one per check. Wait for the seconds in Retry-After.";
+    PUBLIC_LIMIT_SPENT = "public_limit_spent", TOO_MANY_REQUESTS, "Too many questions without a token from this address",
+        "Wait for the seconds in Retry-After. Token requests have a limit of their own.";
     ABNORMAL_USE = "abnormal_use", TOO_MANY_REQUESTS, "Too many numbers with a wrong check character",
         "This looks like guessing. Verify the check character before you send a number, and talk to the operator.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "The service failed",
@@ -188,6 +192,10 @@ impl Problem {
         problem
     }
 
+    pub fn registrars_only() -> Self {
+        Self::new(REGISTRARS_ONLY, "the organization of this client is no registrar")
+    }
+
     pub fn not_found() -> Self {
         Self::new(NOT_FOUND, "nothing is here for this caller")
     }
@@ -272,6 +280,7 @@ impl From<Refused> for Problem {
             LimitName::Client => LIMIT_SPENT,
             LimitName::Organization => ORGANIZATION_LIMIT_SPENT,
             LimitName::Address => ADDRESS_LIMIT_SPENT,
+            LimitName::Public => PUBLIC_LIMIT_SPENT,
             LimitName::AbnormalUse => ABNORMAL_USE,
         };
         let mut problem = Self::new(kind, "wait for the seconds that Retry-After says");

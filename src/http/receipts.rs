@@ -12,6 +12,8 @@ use super::fields::{Fields, present};
 use super::problem::Problem;
 use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Scope;
 use crate::service::receipts::{Opening, verify};
 
 /// A receipt to be verified. With number (or digest) and salt it is opened as well.
@@ -67,7 +69,8 @@ pub struct VerificationAnswer {
 
 /// Verify a receipt
 ///
-/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit.
+/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit. An
+/// auditor's verification is told of in the audit log.
 /// Anybody can do the same offline with the published keys: `lostcard receipt verify`.
 #[utoipa::path(
     post, path = "/v1/receipts/verify", operation_id = "verifyReceipt", tag = "receipts", security(("bearer" = [])),
@@ -100,6 +103,12 @@ pub async fn verify_receipt(
         Err(ReceiptError::UnknownKey) if state.access.seek_keys() => verify(),
         verified => verified,
     };
+    if let Ok(found) = &verified
+        && caller.has_scope(Scope::Audit)
+    {
+        let deed = Deed::of(caller.actor(), Action::ReceiptVerified, found.claims.jti);
+        state.read_in_time(state.writer.note(&deed)).await??;
+    }
     let answer = match verified {
         Ok(found) => VerificationAnswer {
             authentic: true,

@@ -234,11 +234,7 @@ fn read_filing(
         reporter: &filed.reporter,
         office: &filed.office,
         channel: &filed.channel,
-        contact: match &filed.contact {
-            ObjectMember::Absent => ContactText::Absent,
-            ObjectMember::Given(contact) => ContactText::Phone(&contact.phone),
-            ObjectMember::NotAnObject => ContactText::NotAnObject,
-        },
+        contact: contact_text(&filed.contact),
     };
     let mut fields = Fields::default();
     let filing = Filing::read(&mut fields, &text, today);
@@ -248,8 +244,17 @@ fn read_filing(
     fields.finish(filing)
 }
 
+/// A contact as it came.
+pub(super) fn contact_text(contact: &ObjectMember<Contact>) -> ContactText<'_> {
+    match contact {
+        ObjectMember::Absent => ContactText::Absent,
+        ObjectMember::Given(contact) => ContactText::Phone(&contact.phone),
+        ObjectMember::NotAnObject => ContactText::NotAnObject,
+    }
+}
+
 impl LossReportAnswer {
-    fn of(stored: &StoredReport) -> Self {
+    pub(super) fn of(stored: &StoredReport) -> Self {
         Self {
             report_id: stored.report.id,
             state: stored.report.state.as_str(),

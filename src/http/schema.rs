@@ -6,7 +6,13 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::client::Scope;
+use crate::domain::acceptance::Ground;
+use crate::domain::alert::AlertKind;
+use crate::domain::application::{ApplicationReason, ApplicationState, TemporaryCardState};
+use crate::domain::certificate::{CertificatePurpose, CertificateState, CertificateStatus, PresentedFor};
+use crate::domain::client::{OrganizationKind, Scope};
+use crate::domain::found_card::{FoundCardState, HolderVerification};
+use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
 
@@ -51,11 +57,32 @@ word_schemas! {
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
-    open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way).";
+    closed MisuseKindName(MisuseKind), "What was done with the card.";
+    closed MisuseOutcomeName(MisuseOutcome), "What a registrar found.";
+    open MisuseKindCode(MisuseKind), "What was done with the card.";
+    open MisuseStateCode(MisuseState), "Whether a registrar has resolved the report.";
+    open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
+    open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way). The way out for a holder whose card is turned down: a temporary identification certificate from the police, verified by `POST /v1/temporary-certificates/verify`.";
+    closed CertificatePurposeName(CertificatePurpose), "What a temporary identification certificate is issued for.";
+    closed PresentedForName(PresentedFor), "What a certificate is shown for. `lodging` is served by certificates for lodging, `air` and `rail` by their own, `transport` by both; the others by none.";
+    open CertificatePurposeCode(CertificatePurpose), "What the certificate was issued for.";
+    open CertificateStatusCode(CertificateStatus), "What the verification found: the first of `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose` that holds, else `valid`. Accept `valid` and nothing else.";
+    open CertificateStateCode(CertificateState), "Where the certificate is in its life.";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
+    open AlertKindCode(AlertKind), "What the check would be answered now: `card_listed` (this very card) or `number_listed` (the number, and perhaps this card).";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
+    closed HolderVerificationName(HolderVerification), "How the holder's identity was established.";
+    open HolderVerificationCode(HolderVerification), "How the holder's identity was established.";
+    open FoundCardStateCode(FoundCardState), "Where the found card is in its life.";
+    open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
+    open PurposeCode(Purpose), "What a card was checked for.";
     open ScopeCode(Scope), "What a client may do.";
+    closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
+    open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";
+    open ApplicationStateCode(ApplicationState), "Where the application is in its life; all but `accepted` are final.";
+    open TemporaryCardStateCode(TemporaryCardState), "Where the temporary card is: `lost` once a loss report names its start of validity.";
+    open GroundCode(Ground), "Why an application is taken (`household_place`; a rule of off-site acceptance: `pilot_pair`, `within_province`, `listed_place`, `nationwide`) or not (`not_yet`: no rule was in force; `appearance_changed`, `document_fraud`: only at the place of household registration, at any date).";
 }
 
 /// The verdict: the one closed list among the answers.

@@ -1,7 +1,7 @@
 //! How often a caller may ask: one GCRA cell (the `governor` crate) per client, per organization and per source address.
 //! A client's cell is one record shared by all workers, or the limit would multiply by their number. Invariants: no request
 //! is refused without a limit's name and a time to wait; addresses are spent only by token requests and failed
-//! authentications. With Redis the limits of clients and organizations hold for all nodes together (`cluster.rs`), and these cells
+//! authentications, and, in cells of their own, by what is asked without a token. With Redis the limits of clients and organizations hold for all nodes together (`cluster.rs`), and these cells
 //! are what a node falls back to. Says nothing of headers or status codes.
 
 pub mod cluster;
@@ -32,6 +32,8 @@ pub enum LimitName {
     Client,
     Organization,
     Address,
+    /// Of an address, for what is asked without a token.
+    Public,
     /// Too many wrong check characters: somebody is guessing numbers.
     AbnormalUse,
 }
@@ -42,6 +44,7 @@ impl LimitName {
             Self::Client => "client",
             Self::Organization => "organization",
             Self::Address => "address",
+            Self::Public => "public",
             Self::AbnormalUse => "abnormal_use",
         }
     }
@@ -227,6 +230,7 @@ impl CallerLimits {
 /// Limits per source address, before anybody is authenticated.
 #[derive(Debug)]
 pub struct AddressLimits {
+    name: LimitName,
     rate: Rate,
     clock: Clock,
     cells: AddressCells,
@@ -238,9 +242,9 @@ pub struct AddressLimits {
 const BLOCKED_MAX: usize = 10_000;
 
 impl AddressLimits {
-    pub fn new(rate: Rate, clock: Clock) -> Self {
+    pub fn new(name: LimitName, rate: Rate, clock: Clock) -> Self {
         let cells = RateLimiter::dashmap_with_clock(quota(rate), clock.clone()).with_middleware();
-        Self { rate, clock, cells, blocked: Cache::new(BLOCKED_MAX) }
+        Self { name, rate, clock, cells, blocked: Cache::new(BLOCKED_MAX) }
     }
 
     /// Whether an address has spent its units, without spending one.
@@ -248,7 +252,7 @@ impl AddressLimits {
         let now = self.clock.boot_ns();
         match self.blocked.get(&network(address)) {
             Some(until) if now < until => Err(Refused {
-                standing: standing(LimitName::Address, self.rate, 0),
+                standing: standing(self.name, self.rate, 0),
                 retry_after_s: whole_seconds(Duration::from_nanos(until - now)),
             }),
             _ => Ok(()),
@@ -260,12 +264,12 @@ impl AddressLimits {
         let network = network(address);
         let state: Result<StateSnapshot, Refusal> = self.cells.check_key(&network);
         match state {
-            Ok(state) => Ok(standing(LimitName::Address, self.rate, state.remaining_burst_capacity())),
+            Ok(state) => Ok(standing(self.name, self.rate, state.remaining_burst_capacity())),
             Err(refusal) => {
                 let wait = refusal.wait_time_from(self.clock.now());
                 let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
                 self.blocked.insert(network, self.clock.boot_ns().saturating_add(wait_ns));
-                Err(refused(LimitName::Address, self.rate, &self.clock, &refusal))
+                Err(refused(self.name, self.rate, &self.clock, &refusal))
             }
         }
     }
@@ -347,7 +351,7 @@ mod tests {
     #[test]
     fn an_address_is_blocked_only_by_its_own_spending() {
         let clock = Clock::fixed_now();
-        let limits = AddressLimits::new(rate("2/60s"), clock.clone());
+        let limits = AddressLimits::new(LimitName::Address, rate("2/60s"), clock.clone());
         let (one, two): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert!(limits.spend(one).is_ok() && limits.spend(one).is_ok());
         assert!(limits.check(one).is_ok(), "spending the last unit blocks nobody yet");

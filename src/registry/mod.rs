@@ -244,16 +244,29 @@ impl Registry {
         keys.into_iter().zip(presences).zip(copies).map(finding).collect()
     }
 
+    /// What is listed of some numbers (at most [`KEYS_MAX`]) by the store, whatever memory knows. No copy is kept: most of those that
+    /// are asked for like this are not listed.
+    pub async fn ask_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+        let as_of = Rfc3339::of(self.clock.now_ms());
+        let RecordsRead { head: sequence, numbers, .. } = self.read_in_time(digests).await?;
+        let finding = |(_, records)| Finding { listing: Listing::from_records(records), sequence, as_of };
+        Ok(numbers.into_iter().map(finding).collect())
+    }
+
+    async fn read_in_time(&self, digests: &[&IdDigest]) -> Result<RecordsRead, RegistryError> {
+        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
+        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
+        let read = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
+        self.metrics.lookups_store.inc_by(digests.len() as u64);
+        Ok(read)
+    }
+
     async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: what is kept under this epoch was not read in an earlier one.
         let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.
         let as_of = Rfc3339::of(self.clock.now_ms());
-        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
-        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
-        let read = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
-        let RecordsRead { head: sequence, key_version, numbers } = read;
-        self.metrics.lookups_store.inc_by(digests.len() as u64);
+        let RecordsRead { head: sequence, key_version, numbers } = self.read_in_time(digests).await?;
         let finding = |(key, records)| {
             let listing = Listing::from_records(records);
             self.local.keep(key, Copy { listing, sequence });

@@ -1,17 +1,147 @@
-//! TODO(issue 4)
+//! Watches and alerts: a check may ask to hear if its card is listed soon after. The watch is stored before the check is looked
+//! up, in the writers' turn; a listing looks for watches in its own turn. So each listing is in the check's answer or
+//! in an alert; one of that very moment may be in both.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::writing::Writer;
+use jiff::civil::Date;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
-/// TODO(issue 4)
+use super::ServiceError;
+use super::writing::{Writer, Writing};
+use crate::clock::beijing_date;
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::{Keyring, random};
+use crate::domain::alert::{WatchHours, alert_of};
+use crate::domain::report::ReportState;
+use crate::domain::verdict::Record;
+use crate::store::WriteTx;
+use crate::store::alerts::{Alert, NewAlert, Watch};
+use crate::store::reports::NewReport;
+
+/// A check that asks to be watched.
+#[derive(Debug)]
+pub struct Watching<'a> {
+    pub check_id: Uuid,
+    pub digest: &'a IdDigest,
+    pub card_valid_from: Option<Date>,
+    pub hours: WatchHours,
+}
+
+/// Keeps watches, and reads an organization's own alerts.
 #[derive(Debug)]
 pub struct Alerts {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
 }
 
 impl Alerts {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
+    }
+
+    /// Stores watches. What is looked up after this returns, and from the store, is all that they will not tell of.
+    pub async fn watch(&self, organization: Uuid, checks: &[Watching<'_>]) -> Result<(), ServiceError> {
+        let Writing { mut tx, peppers, now_ms, .. } = self.writer.begin_once().await?;
+        let pepper = &peppers.current;
+        let watch = |check: &Watching<'_>| Watch {
+            watch_id: check.check_id,
+            organization,
+            lookup_key: pepper.lookup_key(check.digest),
+            key_version: pepper.version(),
+            card_valid_from: check.card_valid_from,
+            ends_at_ms: check.hours.end(now_ms),
+        };
+        let watches: Vec<_> = checks.iter().map(watch).collect();
+        tx.insert_watches(&watches).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// An organization's alerts after a sequence, in order, and whether there are more.
+    pub async fn list(&self, organization: Uuid, after: i64, limit: i64) -> Result<(Vec<Alert>, bool), ServiceError> {
+        let mut alerts = self.writer.store.list_alerts(organization, after, limit + 1).await?;
+        let has_more = i64::try_from(alerts.len()).is_ok_and(|count| count > limit);
+        if has_more {
+            alerts.pop();
+        }
+        Ok((alerts, has_more))
+    }
+}
+
+/// Tells those who watch that a record of the number was made.
+pub(super) async fn tell_of(writing: &mut Writing, digest: &IdDigest, record: Record) -> Result<(), ServiceError> {
+    let keys = keys_of(&writing.keyring, digest);
+    let watches = writing.tx.watches_of(&keys, writing.now_ms).await?;
+    let alerts: Vec<_> = watches
+        .into_iter()
+        .filter_map(|watch| {
+            let (kind, listing) = alert_of(watch.card_valid_from, record)?;
+            Some(NewAlert { alert_id: writing.new_id(), watch, kind, listing })
+        })
+        .collect();
+    if !alerts.is_empty() {
+        writing.tx.insert_alerts(&alerts, writing.now_ms).await?;
+    }
+    Ok(())
+}
+
+/// The same for reports that come by the thousand, in the transaction that stores them: without watches it is one question for
+/// each pepper.
+pub async fn tell_of_reports(
+    tx: &mut WriteTx,
+    keyring: &Keyring,
+    reports: &[NewReport],
+    now_ms: i64,
+) -> Result<(), ServiceError> {
+    let mut peppers = Vec::new();
+    for version in keyring.pepper_versions() {
+        if tx.has_watches(version).await? {
+            peppers.push(version);
+        }
+    }
+    let mut by_key: HashMap<LookupKey, Vec<&NewReport>> = HashMap::new();
+    for report in reports.iter().filter(|_| !peppers.is_empty()) {
+        for key in keys_of_report(keyring, report, &peppers)? {
+            by_key.entry(key).or_default().push(report);
+        }
+    }
+    if by_key.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = by_key.keys().copied().collect();
+    let mut alerts = Vec::new();
+    for watch in tx.watches_of(&keys, now_ms).await? {
+        let of_number = by_key.get(&watch.lookup_key).into_iter().flatten();
+        // One alert a watch, of the record that says most: the order of the kinds.
+        let found = of_number.filter_map(|report| alert_of(watch.card_valid_from, record_of(report))).min();
+        if let Some((kind, listing)) = found {
+            alerts.push(NewAlert { alert_id: random::uuid_v7(now_ms), watch, kind, listing });
+        }
+    }
+    if alerts.is_empty() { Ok(()) } else { Ok(tx.insert_alerts(&alerts, now_ms).await?) }
+}
+
+/// Every key under which a watch of this number may stand. Watches are not keyed anew when the pepper is rotated.
+fn keys_of(keyring: &Keyring, digest: &IdDigest) -> Vec<LookupKey> {
+    let peppers = keyring.pepper_versions().into_iter().filter_map(|version| keyring.pepper(version).ok());
+    peppers.map(|pepper| pepper.lookup_key(digest)).collect()
+}
+
+/// The same of a report that is sealed already, under these peppers. Its digest is opened only after a rotation.
+fn keys_of_report(keyring: &Keyring, report: &NewReport, peppers: &[u32]) -> Result<Vec<LookupKey>, ServiceError> {
+    if peppers.iter().all(|version| *version == report.number.key_version) {
+        return Ok(vec![report.number.lookup_key]);
+    }
+    let digest = Zeroizing::new(keyring.sealer().open(report.report_id.as_bytes(), &report.number.sealed_digest)?);
+    let digest = digest.as_slice().try_into().map_err(|_| crate::crypto::seal::SealError)?;
+    Ok(keys_of(keyring, &IdDigest::from_bytes(digest)))
+}
+
+fn record_of(report: &NewReport) -> Record {
+    Record::Report {
+        state: ReportState::Active,
+        card_valid_from: report.validity.valid_from(),
+        reported_on: beijing_date(report.reported_at_ms),
     }
 }

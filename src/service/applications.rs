@@ -1,17 +1,244 @@
-//! TODO(issue 4)
+//! Applications for a new card: decided by the rules of the day, and ended by the new card, which moves the threshold as any
+//! replacement does. Temporary cards meanwhile. Transitions are the domain's; this file orders the steps.
 
 use std::sync::Arc;
 
-use super::writing::Writer;
+use jiff::civil::Date;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
-/// TODO(issue 4)
+use super::ServiceError;
+use super::acceptance::AcceptanceRules;
+use super::reports::{Replacing, record_replacement};
+use super::writing::{Begun, Writer, Writing, seal_number};
+use crate::clock::beijing_date;
+use crate::crypto::Keyring;
+use crate::crypto::digest::IdDigest;
+use crate::crypto::seal::SealError;
+use crate::domain::acceptance::{Applicant, Place};
+use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, TemporaryCard};
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Actor;
+use crate::domain::report::{LossReport, OfficeCode};
+use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
+use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+
+/// An application as a registrar makes it.
+#[derive(Debug)]
+pub struct Applying {
+    pub digest: IdDigest,
+    pub applied_at: OfficeAt,
+    pub household: OfficeAt,
+    pub reason: ApplicationReason,
+    pub fingerprint_on_file: bool,
+    pub appearance_changed: bool,
+    pub credit_flag: bool,
+}
+
+/// An office and the place that its code begins with.
+#[derive(Debug)]
+pub struct OfficeAt {
+    pub office: OfficeCode,
+    pub place: Place,
+}
+
+/// An application whose new card was issued.
+#[derive(Debug)]
+pub struct IssuedApplication {
+    pub stored: StoredApplication,
+    /// Of the change that the new card made.
+    pub sequence: u64,
+}
+
+impl From<ApplicationRefusal> for ServiceError {
+    fn from(refusal: ApplicationRefusal) -> Self {
+        Self::Conflict(refusal.to_string().into())
+    }
+}
+
+/// Writes and reads an organization's own applications.
 #[derive(Debug)]
 pub struct Applications {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
+    rules: Arc<AcceptanceRules>,
 }
 
 impl Applications {
-    pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer }
+    pub fn new(writer: Arc<Writer>, rules: Arc<AcceptanceRules>) -> Self {
+        Self { writer, rules }
     }
+
+    /// Makes an application. One that the rules refuse is stored as well, and stays so.
+    pub async fn apply(
+        &self,
+        actor: Actor,
+        applying: Applying,
+        repeatable: Option<IdempotentRequest>,
+        render: impl Fn(&StoredApplication) -> StoredAnswer,
+    ) -> Result<StoredAnswer, ServiceError> {
+        let mut writing = match self.writer.begin(repeatable).await? {
+            Begun::Repeated(answer) => return Ok(answer),
+            Begun::Fresh(writing) => *writing,
+        };
+        let (application_id, applied_on) = (writing.new_id(), beijing_date(writing.now_ms));
+        let accepted = self.rules.decide(&Applicant {
+            household: applying.household.place,
+            applying: applying.applied_at.place,
+            on: applied_on,
+            fingerprint_on_file: applying.fingerprint_on_file,
+            appearance_changed: applying.appearance_changed,
+            credit_flag: applying.credit_flag,
+        });
+        let application = Application::new(application_id, accepted.ground, applying.reason, applied_on);
+        let pepper = &writing.peppers.current;
+        let new = NewApplication {
+            application,
+            organization: actor.organization,
+            number: seal_number(&self.writer.keyring, pepper, &applying.digest, application_id)?,
+            applied_at_office: applying.applied_at.office,
+            household_office: applying.household.office,
+            applied_at_ms: writing.now_ms,
+        };
+        writing.tx.insert_application(&new).await?;
+        let answer = render(&StoredApplication {
+            application: new.application,
+            applied_at_office: new.applied_at_office,
+            household_office: new.household_office,
+            applied_at_ms: new.applied_at_ms,
+            closed_at_ms: None,
+            replacement_id: None,
+            sealed_digest: new.number.sealed_digest,
+        });
+        let deed = Deed::of(actor, Action::ApplicationMade, application_id);
+        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        Ok(answer)
+    }
+
+    /// An organization's own application.
+    pub async fn find(&self, actor: Actor, application_id: Uuid) -> Result<Option<StoredApplication>, ServiceError> {
+        let found = self.writer.store.find_application(actor.organization, application_id).await?;
+        if found.is_some() {
+            self.writer.note(&Deed::of(actor, Action::ApplicationRead, application_id)).await?;
+        }
+        Ok(found)
+    }
+
+    /// The new card was issued. Once this returns, every node lists the cards before it.
+    pub async fn issue(
+        &self,
+        actor: Actor,
+        application_id: Uuid,
+        card_valid_from: Date,
+        office: OfficeCode,
+    ) -> Result<Option<IssuedApplication>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let Some(mut stored) = writing.tx.find_application(actor.organization, application_id).await? else {
+            return Ok(None);
+        };
+        stored.application = stored.application.issue(card_valid_from)?;
+        let digest = open_digest(&self.writer.keyring, &stored).map_err(|_| {
+            ServiceError::Conflict(
+                "the application's number cannot be opened any more: record the card as a replacement".into(),
+            )
+        })?;
+        let replacing = Replacing { digest, card_valid_from, office };
+        let replacement = record_replacement(&self.writer, &mut writing, actor.organization, &replacing).await?;
+        stored.replacement_id = Some(replacement.replacement_id);
+        close(&mut writing, &mut stored, &replacing.office).await?;
+        let recorded = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
+        writing.tx.record_deed(&recorded, writing.now_ms).await?;
+        let deed = Deed::of(actor, Action::ApplicationIssued, application_id);
+        self.writer.finish(writing, &deed, None, Some(replacement.sequence)).await?;
+        Ok(Some(IssuedApplication { stored, sequence: replacement.sequence }))
+    }
+
+    /// The holder does without a new card.
+    pub async fn cancel(
+        &self,
+        actor: Actor,
+        application_id: Uuid,
+        office: &OfficeCode,
+    ) -> Result<Option<StoredApplication>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let Some(mut stored) = writing.tx.find_application(actor.organization, application_id).await? else {
+            return Ok(None);
+        };
+        stored.application = stored.application.cancel()?;
+        close(&mut writing, &mut stored, office).await?;
+        let deed = Deed::of(actor, Action::ApplicationCancelled, application_id);
+        self.writer.finish(writing, &deed, None, None).await?;
+        Ok(Some(stored))
+    }
+
+    /// A temporary card was handed out. It starts today where no start is told.
+    pub async fn issue_temporary_card(
+        &self,
+        actor: Actor,
+        application_id: Uuid,
+        card_valid_from: Option<Date>,
+        office: &OfficeCode,
+        repeatable: Option<IdempotentRequest>,
+        render: impl Fn(&TemporaryCard) -> StoredAnswer,
+    ) -> Result<Option<StoredAnswer>, ServiceError> {
+        let mut writing = match self.writer.begin(repeatable).await? {
+            Begun::Repeated(answer) => return Ok(Some(answer)),
+            Begun::Fresh(writing) => *writing,
+        };
+        let Some(stored) = writing.tx.find_application(actor.organization, application_id).await? else {
+            return Ok(None);
+        };
+        let today = beijing_date(writing.now_ms);
+        let start = card_valid_from.unwrap_or(today);
+        let application = stored.application.issue_temporary_card(writing.new_id(), start, today)?;
+        let Some(card) = application.temporary_card else { return Ok(None) };
+        writing.tx.insert_temporary_card(application_id, &card, office, writing.now_ms).await?;
+        let answer = render(&card);
+        let deed = Deed::of(actor, Action::TemporaryCardIssued, card.id);
+        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        Ok(Some(answer))
+    }
+
+    /// An office has the temporary card again. None where none was issued.
+    pub async fn take_back_temporary_card(
+        &self,
+        actor: Actor,
+        application_id: Uuid,
+        office: &OfficeCode,
+    ) -> Result<Option<TemporaryCard>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let stored = writing.tx.find_application(actor.organization, application_id).await?;
+        let Some(card) = stored.and_then(|stored| stored.application.temporary_card) else { return Ok(None) };
+        let card = card.take_back()?;
+        writing.tx.take_back_temporary_card(&card, office, writing.now_ms).await?;
+        let deed = Deed::of(actor, Action::TemporaryCardReturned, card.id);
+        self.writer.finish(writing, &deed, None, None).await?;
+        Ok(Some(card))
+    }
+}
+
+/// Temporary cards that a report names are lost from now on, whoever issued them.
+pub async fn lose_temporary_cards(
+    writing: &mut Writing,
+    digest: &IdDigest,
+    report: &LossReport,
+) -> Result<(), ServiceError> {
+    let Some(card_valid_from) = report.card_valid_from else { return Ok(()) };
+    let keys = writing.lookup_keys(digest);
+    for card in writing.tx.temporary_cards_from(&keys, card_valid_from).await? {
+        if let Some(lost) = card.reported_lost(report.card_valid_from) {
+            writing.tx.lose_temporary_card(&lost, writing.now_ms).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn close(writing: &mut Writing, stored: &mut StoredApplication, office: &OfficeCode) -> Result<(), ServiceError> {
+    stored.closed_at_ms = Some(writing.now_ms);
+    let closing = ApplicationClosing { at_ms: writing.now_ms, office, replacement_id: stored.replacement_id };
+    Ok(writing.tx.close_application(&stored.application, &closing).await?)
+}
+
+fn open_digest(keyring: &Keyring, stored: &StoredApplication) -> Result<IdDigest, SealError> {
+    let plain = Zeroizing::new(keyring.sealer().open(stored.application.id.as_bytes(), &stored.sealed_digest)?);
+    Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
 }

@@ -1,5 +1,6 @@
 //! Checks: from a number's digest to a verdict with its receipt. The hot path: see the walk in `lib.rs`.
-//! A check that finds nothing leaves nothing behind; what goes into a receipt is a commitment, not the number.
+//! A check that finds nothing leaves nothing behind, unless it asks to be watched; one that finds a listing leaves a sighting.
+//! What goes into a receipt is a commitment, not the number.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +9,19 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::ServiceError;
+use super::alerts::{Alerts, Watching};
 use super::receipts::ReceiptSigner;
+use super::sightings::Sighting;
+use super::sightings::journal::Journal;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{NewClaims, commitment};
 use crate::crypto::{Keyring, random};
+use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
 use crate::domain::verdict::{Listing, Purpose, Verdict, decide};
 use crate::registry::{Finding, Registry, RegistryError};
+use crate::store::reports::KEYS_MAX;
 use crate::telemetry::Metrics;
 
 /// The question.
@@ -27,6 +33,16 @@ pub struct Check {
     pub site: Option<Label>,
     pub client_ref: Option<Label>,
     pub wants_receipt: bool,
+    /// How long its organization wants to hear if the card is listed after all.
+    pub watch: Option<WatchHours>,
+}
+
+impl Check {
+    fn watching(&self, check_id: Uuid) -> Option<Watching<'_>> {
+        let watching =
+            |hours| Watching { check_id, digest: &self.digest, card_valid_from: self.card_valid_from, hours };
+        self.watch.map(watching)
+    }
 }
 
 /// The answer.
@@ -51,6 +67,8 @@ pub struct Receipt {
 struct Decided {
     answer: Answer,
     claims: Option<(String, [u8; 32])>,
+    /// Apart, so that a check that finds nothing carries none of it.
+    sighting: Option<Box<Sighting>>,
 }
 
 /// Answers checks, one instance a worker.
@@ -58,6 +76,8 @@ struct Decided {
 pub struct Checks {
     clock: Clock,
     registry: Arc<Registry>,
+    journal: Arc<Journal>,
+    alerts: Arc<Alerts>,
     signer: Rc<ReceiptSigner>,
     metrics: Arc<Metrics>,
     issuer_json: String,
@@ -69,14 +89,16 @@ impl Checks {
         clock: Clock,
         keyring: Arc<Keyring>,
         registry: Arc<Registry>,
+        journal: Arc<Journal>,
+        alerts: Arc<Alerts>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
         let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
-        Self { clock, registry, signer: Rc::new(signer), metrics, issuer_json }
+        Self { clock, registry, journal, alerts, signer: Rc::new(signer), metrics, issuer_json }
     }
 
-    /// Answers one check. Where memory cannot, `enter` must give it a place among those that wait for the store.
+    /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.
     pub async fn check<P, E: From<ServiceError>>(
         &self,
         organization: Uuid,
@@ -89,51 +111,106 @@ impl Checks {
             let _place = enter()?;
             self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
         };
-        let Decided { mut answer, claims } = self.decide(organization, check, &finding);
+        Ok(self.sign(self.decide(organization, check, &finding, None)).await?)
+    }
+
+    /// Answers a check whose watch must be durable first. Only what the store holds by then will not be told by an alert, so that
+    /// memory, which may be a moment behind, is not asked. It waits for the store: it must have its place.
+    pub async fn check_watched(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
+        let check_id = random::uuid_v7(self.clock.now_ms());
+        self.alerts.watch(organization, &check.watching(check_id).into_iter().collect::<Vec<_>>()).await?;
+        let finding = self.registry.ask_store(&[&check.digest]).await?.pop().ok_or(RegistryError::Stopped)?;
+        self.sign(self.decide(organization, check, &finding, Some(check_id))).await
+    }
+
+    async fn sign(&self, decided: Decided) -> Result<Answer, ServiceError> {
+        let Decided { mut answer, claims, sighting } = decided;
+        // On its way to the disk while the receipt is signed.
+        let recording = sighting.and_then(|sighting| self.journal.record(vec![*sighting]));
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
             answer.receipt = Some(Receipt { text, salt });
+        }
+        if let Some(recording) = recording {
+            Box::pin(self.journal.confirmed(recording)).await;
         }
         Ok(answer)
     }
 
     /// Answers a batch, each item for itself; one signature covers all their receipts.
-    pub async fn check_all<E: From<RegistryError>>(
+    pub async fn check_all<E: From<ServiceError> + Clone>(
         &self,
         organization: Uuid,
         checks: Vec<Result<Check, E>>,
     ) -> Vec<Result<Answer, E>> {
+        let watched = self.watch_all(organization, &checks).await;
         let asked = checks.iter().filter_map(|check| check.as_ref().ok());
-        let digests: Vec<_> = asked.map(|check| &check.digest).collect();
+        let digests: Vec<_> = asked.filter(|check| check.watch.is_none()).map(|check| &check.digest).collect();
         let mut findings = self.registry.lookup_all(&digests).await.into_iter();
+        let mut watched = match watched {
+            Ok(watched) => Ok(watched.into_iter()),
+            Err(error) => Err(E::from(error)),
+        };
         let mut answers = Vec::with_capacity(checks.len());
-        let (mut claims, mut waiting) = (Vec::new(), Vec::new());
+        let (mut claims, mut waiting, mut sightings) = (Vec::new(), Vec::new(), Vec::new());
         for check in checks {
             let answer = check.and_then(|check| {
-                let finding = findings.next().flatten().ok_or(RegistryError::TooSlow)?;
-                let decided = self.decide(organization, &check, &finding);
+                let (finding, check_id) = if check.watch.is_none() {
+                    (findings.next().flatten(), None)
+                } else {
+                    watched.as_mut().map_err(|error| error.clone())?.next().unzip()
+                };
+                let finding = finding.ok_or(ServiceError::from(RegistryError::TooSlow))?;
+                let decided = self.decide(organization, &check, &finding, check_id);
                 if let Some((text, salt)) = decided.claims {
                     claims.push(text);
                     waiting.push((answers.len(), salt));
                 }
+                sightings.extend(decided.sighting.map(|sighting| *sighting));
                 Ok(decided.answer)
             });
             answers.push(answer);
         }
+        let recording = if sightings.is_empty() { None } else { self.journal.record(sightings) };
         for ((index, salt), text) in waiting.into_iter().zip(self.signer.sign_all(&claims)) {
             if let Some(Ok(answer)) = answers.get_mut(index) {
                 answer.receipt = Some(Receipt { text, salt });
             }
         }
+        if let Some(recording) = recording {
+            self.journal.confirmed(recording).await;
+        }
         answers
     }
 
-    fn decide(&self, organization: Uuid, check: &Check, finding: &Finding) -> Decided {
+    /// Stores the watches of a batch together, then looks their numbers up, in their order.
+    async fn watch_all<E>(
+        &self,
+        organization: Uuid,
+        checks: &[Result<Check, E>],
+    ) -> Result<Vec<(Finding, Uuid)>, ServiceError> {
+        let now_ms = self.clock.now_ms();
+        let asked = checks.iter().filter_map(|check| check.as_ref().ok());
+        let watching: Vec<_> = asked.filter_map(|check| check.watching(random::uuid_v7(now_ms))).collect();
+        if watching.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.alerts.watch(organization, &watching).await?;
+        let mut findings = Vec::with_capacity(watching.len());
+        for some in watching.chunks(KEYS_MAX) {
+            let digests: Vec<_> = some.iter().map(|check| check.digest).collect();
+            let found = self.registry.ask_store(&digests).await?;
+            findings.extend(found.into_iter().zip(some).map(|(finding, check)| (finding, check.check_id)));
+        }
+        Ok(findings)
+    }
+
+    fn decide(&self, organization: Uuid, check: &Check, finding: &Finding, check_id: Option<Uuid>) -> Decided {
         let now_ms = self.clock.now_ms();
         let verdict = decide(check.card_valid_from, finding.listing.as_ref());
         self.metrics.verdict(verdict).inc();
         let answer = Answer {
-            check_id: random::uuid_v7(now_ms),
+            check_id: check_id.unwrap_or_else(|| random::uuid_v7(now_ms)),
             verdict,
             listing: finding.listing,
             as_of: finding.as_of,
@@ -154,6 +231,19 @@ impl Checks {
             };
             (claims.encode(), salt)
         });
-        Decided { answer, claims }
+        let sighting = verdict.is_sighting().then(|| {
+            Box::new(Sighting {
+                check_id: answer.check_id,
+                organization,
+                digest: check.digest.clone(),
+                card_valid_from: check.card_valid_from,
+                site: check.site.clone().filter(|site| !site.may_be_digest()),
+                purpose: check.purpose,
+                verdict,
+                sequence: finding.sequence,
+                seen_at_ms: now_ms,
+            })
+        });
+        Decided { answer, claims, sighting }
     }
 }

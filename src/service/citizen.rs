@@ -1,17 +1,64 @@
-//! TODO(issue 4)
+//! What a portal does for the person it authenticated: reads what the service holds on the person, files a report online,
+//! takes it back. A portal sends the number each time; nothing here remembers which person a portal asked about.
 
 use std::sync::Arc;
 
-use super::writing::Writer;
+use uuid::Uuid;
 
-/// TODO(issue 4)
+use super::ServiceError;
+use super::reports::withdraw_report;
+use super::writing::Writer;
+use crate::crypto::digest::IdDigest;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Actor;
+use crate::domain::report::{Channel, OfficeCode, WithdrawalReason};
+use crate::store::citizen::PersonRecords;
+use crate::store::reports::StoredReport;
+
+/// Serves citizen portals.
 #[derive(Debug)]
 pub struct Citizen {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
 }
 
 impl Citizen {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
+    }
+
+    /// Everything on the person, over all organizations.
+    pub async fn records(&self, actor: Actor, digest: &IdDigest) -> Result<PersonRecords, ServiceError> {
+        let store = &self.writer.store;
+        let read = async |keys: Vec<_>| store.person_records(&keys).await;
+        let records = self.writer.read_by_number(digest, read).await?;
+        let deed = Deed { actor: Some(actor), action: Action::CitizenRecordsRead, subject: None };
+        self.writer.note(&deed).await?;
+        Ok(records)
+    }
+
+    /// Takes back a report of this very number that was made online through the same organization. None where the number has no
+    /// such report.
+    pub async fn withdraw(
+        &self,
+        actor: Actor,
+        report_id: Uuid,
+        digest: &IdDigest,
+        reason: WithdrawalReason,
+    ) -> Result<Option<StoredReport>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let lookup_keys = writing.lookup_keys(digest);
+        let Some(origin) = writing.tx.find_report_origin(report_id, &lookup_keys).await? else { return Ok(None) };
+        if origin.channel != Channel::Online {
+            return Err(ServiceError::Conflict("the report was made at an office: withdraw it there".into()));
+        }
+        if origin.organization != Some(actor.organization) {
+            let detail = "the report was made online through another organization: withdraw it there";
+            return Err(ServiceError::Conflict(detail.into()));
+        }
+        let Some(stored) = writing.tx.find_report(actor.organization, report_id).await? else { return Ok(None) };
+        let (stored, sequence) = withdraw_report(&mut writing, stored, &OfficeCode::online(), reason).await?;
+        let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
+        self.writer.finish(writing, &deed, None, Some(sequence)).await?;
+        Ok(Some(stored))
     }
 }

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
 
 use crate::crypto::digest::IdDigest;
 use crate::domain::id_number::{IdNumber, IdNumberError};
@@ -68,6 +70,31 @@ impl Fields {
                 .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
         let date = if shape { text.parse().ok() } else { None };
         self.take(pointer, date, "malformed_date", "a date is written YYYY-MM-DD and must exist in the calendar")
+    }
+
+    /// An instant as RFC 3339 (5.6) writes it, in milliseconds since the Unix epoch.
+    pub fn instant(&mut self, pointer: &'static str, text: Option<&str>) -> Option<i64> {
+        let text = text?;
+        // jiff reads more forms than RFC 3339 has.
+        let digits = |range: std::ops::Range<usize>| text.as_bytes()[range].iter().all(u8::is_ascii_digit);
+        let shape = (20..=35).contains(&text.len())
+            && text.is_ascii()
+            && [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].into_iter().all(digits)
+            && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')]
+                .iter()
+                .all(|(at, byte)| text.as_bytes()[*at] == *byte)
+            && text[19..].bytes().all(|byte| byte.is_ascii_digit() || b".Z+-:".contains(&byte))
+            && (text.ends_with('Z') || text.as_bytes()[text.len() - 3] == b':');
+        let instant = if shape { text.parse::<Timestamp>().ok() } else { None };
+        let detail = "an instant is written as in RFC 3339: 2026-11-01T08:30:00Z";
+        self.take(pointer, instant.map(Timestamp::as_millisecond), "malformed_instant", detail)
+    }
+
+    /// An id as it is given out: the 36 characters of RFC 9562 (4).
+    pub fn id(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Uuid> {
+        let text = text?;
+        let id = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
+        self.take(pointer, id, "malformed_id", "an id is written as it was given: 36 characters with hyphens")
     }
 
     /// One of a closed list of words.
@@ -190,4 +217,41 @@ pub fn describe_json(error: &serde_json::Error) -> String {
     ];
     let found = plain.iter().find(|(start, _)| message.starts_with(start)).map_or("not JSON", |(_, text)| text);
     found.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        for (text, expected) in [
+            ("1990-01-01T00:00:00Z", Some(631_152_000_000)),
+            ("1990-01-01T08:00:00.5+08:00", Some(631_152_000_500)),
+            ("1990-01-01T00:00:00.123456789-00:30", Some(631_153_800_123)),
+            ("1990-01-01 00:00:00Z", None),
+            ("1990-01-01T00:00:00", None),
+            ("1990-01-01T00:00:00+0800", None),
+            ("1990-01-01T00:00:00Z[UTC]", None),
+            ("1990-02-30T00:00:00Z", None),
+            ("19900101T000000Z", None),
+            ("１990-01-01T00:00:00Z", None),
+            ("", None),
+        ] {
+            let mut fields = Fields::default();
+            assert_eq!(fields.instant("/at", Some(text)), expected, "{text}");
+            assert_eq!(fields.errors.is_empty(), expected.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_written_in_one_way() {
+        let id = "01993c5e-0000-7000-8000-000000000000";
+        let mut fields = Fields::default();
+        assert_eq!(fields.id("/id", Some(id)).map(|id| id.to_string()).as_deref(), Some(id));
+        for bad in ["", "01993c5e000070008000000000000000", &format!("{{{id}}}"), &format!("urn:uuid:{id}"), &id[1..]] {
+            assert_eq!(fields.id("/id", Some(bad)), None, "{bad}");
+        }
+        assert_eq!(fields.errors.len(), 5);
+    }
 }

@@ -36,6 +36,21 @@ pub enum ContactText<'a> {
     NotAnObject,
 }
 
+impl ContactText<'_> {
+    /// The phone number, if one was given; in `fields` what is wrong with it, by the pointers to the contact and to its phone.
+    pub fn read(self, fields: &mut Fields, contact: &'static str, phone: &'static str) -> Option<Phone> {
+        let detail = "a phone number is 5 to 24 digits, spaces and hyphens, with or without a leading +";
+        match self {
+            Self::Absent => None,
+            Self::Phone(text) => fields.take(phone, Phone::parse(text), "malformed_phone", detail),
+            Self::NotAnObject => {
+                fields.refuse(contact, "not_a_contact", "a contact is an object with a phone");
+                None
+            }
+        }
+    }
+}
+
 /// A loss report as a registrar files it.
 #[derive(Debug)]
 pub struct Filing {
@@ -65,15 +80,7 @@ impl Filing {
         let reporter = fields.word("/reporter", text.reporter, Reporter::parse, "holder, guardian, agent");
         let office = fields.office(text.office);
         let channel = fields.word("/channel", text.channel, Channel::parse, "station, hall, online");
-        let detail = "a phone number is 5 to 24 digits, spaces and hyphens, with or without a leading +";
-        let phone = match text.contact {
-            ContactText::Absent => None,
-            ContactText::Phone(phone) => fields.take("/contact/phone", Phone::parse(phone), "malformed_phone", detail),
-            ContactText::NotAnObject => {
-                fields.refuse("/contact", "not_a_contact", "a contact is an object with a phone");
-                None
-            }
-        };
+        let phone = text.contact.read(fields, "/contact", "/contact/phone");
         let words = digest.zip(validity.ok()).zip(reason.zip(reporter)).zip(office.zip(channel));
         let filing = words.map(|(((digest, validity), (reason, reporter)), (office, channel))| Self {
             digest,

@@ -1,17 +1,214 @@
-//! TODO(issue 4)
+//! Found cards: registered and matched, then returned, destroyed or transferred, each in one transaction. A held card changes no
+//! verdict by itself; a return withdraws the matched report, whoever filed it, and is told only when every node knows.
 
 use std::sync::Arc;
 
-use super::writing::Writer;
+use jiff::civil::Date;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
-/// TODO(issue 4)
+use super::ServiceError;
+use super::reports::withdraw_report;
+use super::writing::{Begun, Writer, Writing, seal_number};
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::seal::SealError;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::{Actor, RegionCode};
+use crate::domain::found_card::{FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, find_match};
+use crate::domain::report::{OfficeCode, Phone, ReportState, WithdrawalReason};
+use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
+use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::reports::StoredReport;
+
+/// A found card as an office registers it.
+#[derive(Debug)]
+pub struct Registering {
+    pub digest: IdDigest,
+    pub card_valid_from: Option<Date>,
+    pub found_on: Date,
+    pub found_at_region: RegionCode,
+    pub office: OfficeCode,
+    pub phone: Option<Phone>,
+}
+
+/// Registers found cards and lets them go.
 #[derive(Debug)]
 pub struct FoundCards {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
+}
+
+/// A found card at its transition, with what that depends on.
+struct Held {
+    writing: Writing,
+    stored: StoredFoundCard,
+    matched: Option<StoredReport>,
+    is_superseded: bool,
 }
 
 impl FoundCards {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
+    }
+
+    /// Registers a card and matches it to an active report of any organization. `render` makes the answer that a repetition of
+    /// the request will get.
+    pub async fn register(
+        &self,
+        actor: Actor,
+        registering: Registering,
+        repeatable: Option<IdempotentRequest>,
+        render: impl Fn(&FoundCard) -> StoredAnswer,
+    ) -> Result<StoredAnswer, ServiceError> {
+        let mut writing = match self.writer.begin(repeatable).await? {
+            Begun::Repeated(answer) => return Ok(answer),
+            Begun::Fresh(writing) => *writing,
+        };
+        let found_card_id = writing.new_id();
+        let keyring = &self.writer.keyring;
+        let number = seal_number(keyring, &writing.peppers.current, &registering.digest, found_card_id)?;
+        let seal = |phone: &Phone| keyring.sealer().seal_envelope(found_card_id.as_bytes(), phone.expose().as_bytes());
+        let contact = registering.phone.as_ref().map(seal).transpose()?;
+        let lookup_keys = writing.lookup_keys(&registering.digest);
+        let reports = writing.tx.active_reports(&lookup_keys).await?;
+        let matched = find_match(registering.card_valid_from, reports.iter().map(|stored| &stored.report));
+        let card = FoundCard {
+            id: found_card_id,
+            state: FoundCardState::Held,
+            card_valid_from: registering.card_valid_from,
+            matched_report: matched.map(|report| report.id),
+        };
+        let new = NewFoundCard {
+            found_card_id,
+            organization: actor.organization,
+            number,
+            card_valid_from: card.card_valid_from,
+            found_on: registering.found_on,
+            found_at_region: registering.found_at_region,
+            office: registering.office,
+            contact,
+            matched_report: card.matched_report,
+            registered_at_ms: writing.now_ms,
+            registered_sequence: writing.tx.head().await?,
+        };
+        writing.tx.insert_found_card(&new).await?;
+        let answer = render(&card);
+        let deed = Deed::of(actor, Action::FoundCardRegistered, found_card_id);
+        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        Ok(answer)
+    }
+
+    /// An organization's own found card.
+    pub async fn find(&self, actor: Actor, found_card_id: Uuid) -> Result<Option<StoredFoundCard>, ServiceError> {
+        let found = self.writer.store.find_found_card(actor.organization, found_card_id).await?;
+        if found.is_some() {
+            self.writer.note(&Deed::of(actor, Action::FoundCardRead, found_card_id)).await?;
+        }
+        Ok(found)
+    }
+
+    /// The holder has the card again. The matched report is withdrawn with it, unless it was withdrawn meanwhile: once this
+    /// returns, no check that starts anywhere finds it listed by that report.
+    pub async fn hand_back(
+        &self,
+        actor: Actor,
+        found_card_id: Uuid,
+        office: OfficeCode,
+        holder_verified_by: HolderVerification,
+    ) -> Result<Option<StoredFoundCard>, ServiceError> {
+        let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
+        let Held { mut writing, stored, matched, is_superseded } = held;
+        let card = stored.card.clone().hand_back(is_superseded)?;
+        let active = matched.filter(|matched| matched.report.state == ReportState::Active);
+        let mut published = None;
+        if let Some(matched) = active {
+            let withdrawal = Deed::of(actor, Action::ReportWithdrawn, matched.report.id);
+            let (_, sequence) = withdraw_report(&mut writing, matched, &office, WithdrawalReason::Found).await?;
+            writing.tx.record_deed(&withdrawal, writing.now_ms).await?;
+            published = Some(sequence);
+        }
+        let holder_verified_by = Some(holder_verified_by);
+        let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by, to_office: None };
+        let deed = Deed::of(actor, Action::FoundCardReturned, found_card_id);
+        self.finish(writing, stored, card, leaving, &deed, published).await.map(Some)
+    }
+
+    /// The card was destroyed, for a newer one took its place.
+    pub async fn destroy(
+        &self,
+        actor: Actor,
+        found_card_id: Uuid,
+        office: OfficeCode,
+    ) -> Result<Option<StoredFoundCard>, ServiceError> {
+        let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
+        let Held { writing, stored, is_superseded, .. } = held;
+        let card = stored.card.clone().destroy(is_superseded)?;
+        let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office: None };
+        let deed = Deed::of(actor, Action::FoundCardDestroyed, found_card_id);
+        self.finish(writing, stored, card, leaving, &deed, None).await.map(Some)
+    }
+
+    /// The card was sent to another office, which registers it anew.
+    pub async fn transfer(
+        &self,
+        actor: Actor,
+        found_card_id: Uuid,
+        office: OfficeCode,
+        to_office: OfficeCode,
+    ) -> Result<Option<StoredFoundCard>, ServiceError> {
+        let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
+        let Held { writing, stored, .. } = held;
+        let card = stored.card.clone().transfer()?;
+        let to_office = Some(to_office);
+        let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office };
+        let deed = Deed::of(actor, Action::FoundCardTransferred, found_card_id);
+        self.finish(writing, stored, card, leaving, &deed, None).await.map(Some)
+    }
+
+    async fn begin(&self, actor: Actor, found_card_id: Uuid) -> Result<Option<Held>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let Some(stored) = writing.tx.find_found_card(actor.organization, found_card_id).await? else {
+            return Ok(None);
+        };
+        let matched = match stored.card.matched_report {
+            Some(report_id) => writing.tx.find_any_report(report_id).await?,
+            None => None,
+        };
+        let lookup_keys = self.lookup_keys(&writing, &stored)?;
+        let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
+        let is_superseded =
+            stored.card.is_superseded(matched.as_ref().map(|matched| matched.report.state), &successions);
+        Ok(Some(Held { writing, stored, matched, is_superseded }))
+    }
+
+    /// The keys under which replacements of a stored card's number may stand. While peppers rotate these are two, and only the
+    /// sealed digest tells the other one.
+    fn lookup_keys(&self, writing: &Writing, stored: &StoredFoundCard) -> Result<Vec<LookupKey>, ServiceError> {
+        if writing.peppers.previous.is_none() {
+            return Ok(vec![stored.number.lookup_key]);
+        }
+        let sealer = self.writer.keyring.sealer();
+        let digest = Zeroizing::new(sealer.open(stored.card.id.as_bytes(), &stored.number.sealed_digest)?);
+        let digest = IdDigest::from_bytes(digest.as_slice().try_into().map_err(|_| SealError)?);
+        Ok(writing.lookup_keys(&digest))
+    }
+
+    async fn finish(
+        &self,
+        mut writing: Writing,
+        stored: StoredFoundCard,
+        card: FoundCard,
+        leaving: Leaving,
+        deed: &Deed,
+        published: Option<u64>,
+    ) -> Result<StoredFoundCard, ServiceError> {
+        writing.tx.close_found_card(&card, &leaving).await?;
+        self.writer.finish(writing, deed, None, published).await?;
+        Ok(StoredFoundCard { card, leaving: Some(leaving), ..stored })
+    }
+}
+
+impl From<FoundCardRefusal> for ServiceError {
+    fn from(refusal: FoundCardRefusal) -> Self {
+        Self::Conflict(refusal.to_string().into())
     }
 }

@@ -1,17 +1,185 @@
-//! TODO(issue 4)
+//! Misuse reports: told by whoever checks cards, read by them and by registrars, resolved by registrars. The number arrives as a
+//! digest and leaves as lookup key and sealed digest; narrative and note leave sealed. Who may see what is decided here.
 
 use std::sync::Arc;
 
-use super::writing::Writer;
+use uuid::Uuid;
 
-/// TODO(issue 4)
+use super::ServiceError;
+use super::writing::{Begun, Writer, seal_number};
+use crate::crypto::digest::IdDigest;
+use crate::crypto::seal::{Envelope, SealError};
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Actor;
+use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
+use crate::domain::report::{Label, OfficeCode};
+use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::misuse_reports::StoredMisuseReport;
+
+/// Reports of a page.
+pub const PAGE_REPORTS_MAX: usize = 100;
+
+/// Misuse as an organization tells of it.
+#[derive(Debug)]
+pub struct Telling {
+    pub digest: IdDigest,
+    pub kind: MisuseKind,
+    pub check_id: Option<Uuid>,
+    pub observed_at_ms: i64,
+    pub site: Option<Label>,
+    pub narrative: Option<Narrative>,
+}
+
+/// How a registrar resolves a report.
+#[derive(Debug)]
+pub struct Resolving {
+    pub office: OfficeCode,
+    pub outcome: MisuseOutcome,
+    pub note: Option<Narrative>,
+}
+
+/// Whose reports somebody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Those of the own organization, with what it told itself.
+    Own,
+    /// Every organization's, with the note as well.
+    Registrar,
+}
+
+/// A report with what its reader may see of it.
+#[derive(Debug)]
+pub struct Opened {
+    pub report: MisuseReport,
+    pub narrative: Option<String>,
+    pub note: Option<String>,
+}
+
+/// A part of the list.
+#[derive(Debug)]
+pub struct Page {
+    pub reports: Vec<MisuseReport>,
+    /// The last of them, if there are more behind it.
+    pub next: Option<Uuid>,
+}
+
+/// Stores, reads and resolves misuse reports.
 #[derive(Debug)]
 pub struct MisuseReports {
-    pub writer: Arc<Writer>,
+    writer: Arc<Writer>,
 }
 
 impl MisuseReports {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
+    }
+
+    /// Stores a report. `render` makes the answer that a repetition will get; it is kept as it is, so it must not hold the
+    /// narrative, and is not given it.
+    pub async fn tell(
+        &self,
+        actor: Actor,
+        telling: Telling,
+        repeatable: Option<IdempotentRequest>,
+        render: impl Fn(&MisuseReport) -> StoredAnswer,
+    ) -> Result<StoredAnswer, ServiceError> {
+        let mut writing = match self.writer.begin(repeatable).await? {
+            Begun::Repeated(answer) => return Ok(answer),
+            Begun::Fresh(writing) => *writing,
+        };
+        let id = writing.new_id();
+        let number = seal_number(&self.writer.keyring, &writing.peppers.current, &telling.digest, id)?;
+        let narrative = telling.narrative.as_ref().map(|text| self.seal(id, Part::Narrative, text)).transpose()?;
+        let report = MisuseReport {
+            id,
+            organization: actor.organization,
+            kind: telling.kind,
+            check_id: telling.check_id,
+            observed_at_ms: telling.observed_at_ms,
+            site: telling.site,
+            reported_at_ms: writing.now_ms,
+            resolution: None,
+        };
+        let new = StoredMisuseReport { report, narrative, note: None };
+        writing.tx.insert_misuse_report(&new, &number).await?;
+        let answer = render(&new.report);
+        let deed = Deed::of(actor, Action::MisuseReported, id);
+        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        self.writer.metrics.misuse_reports.inc();
+        Ok(answer)
+    }
+
+    /// A report, if the caller may see it.
+    pub async fn find(&self, actor: Actor, view: View, id: Uuid) -> Result<Option<Opened>, ServiceError> {
+        let found = self.writer.store.find_misuse_report(id).await?;
+        let is_visible =
+            |stored: &StoredMisuseReport| view == View::Registrar || stored.report.organization == actor.organization;
+        let Some(stored) = found.filter(is_visible) else { return Ok(None) };
+        self.writer.note(&Deed::of(actor, Action::MisuseReportRead, id)).await?;
+        Ok(Some(self.open(stored, view)?))
+    }
+
+    /// A page of every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
+    /// report, and the audit log tells so.
+    pub async fn list(&self, actor: Actor, state: MisuseState, after: Option<Uuid>) -> Result<Page, ServiceError> {
+        let rows_max = PAGE_REPORTS_MAX + 1;
+        let found = self.writer.store.list_misuse_reports(state, after, rows_max).await?;
+        let deed = Deed { actor: Some(actor), action: Action::MisuseReportsListed, subject: None };
+        self.writer.note(&deed).await?;
+        let has_more = found.len() == rows_max;
+        let reports: Vec<_> = found.into_iter().take(PAGE_REPORTS_MAX).map(|stored| stored.report).collect();
+        let next = reports.last().filter(|_| has_more).map(|report| report.id);
+        Ok(Page { reports, next })
+    }
+
+    /// A registrar ends a report, whoever made it.
+    pub async fn resolve(&self, actor: Actor, id: Uuid, resolving: Resolving) -> Result<Option<Opened>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let Some(stored) = writing.tx.find_misuse_report(id).await? else { return Ok(None) };
+        let resolution = Resolution {
+            outcome: resolving.outcome,
+            office: resolving.office,
+            organization: actor.organization,
+            at_ms: writing.now_ms,
+        };
+        let resolved = stored.report.resolve(resolution.clone());
+        let report = resolved.map_err(|error| ServiceError::Conflict(error.to_string().into()))?;
+        let note = resolving.note.as_ref().map(|text| self.seal(id, Part::Note, text)).transpose()?;
+        writing.tx.resolve_misuse_report(id, &resolution, note.as_ref()).await?;
+        self.writer.finish(writing, &Deed::of(actor, Action::MisuseResolved, id), None, None).await?;
+        Ok(Some(self.open(StoredMisuseReport { report, note, ..stored }, View::Registrar)?))
+    }
+
+    fn seal(&self, id: Uuid, part: Part, text: &Narrative) -> Result<Envelope, SealError> {
+        self.writer.keyring.sealer().seal_envelope(&part.context(id), text.expose().as_bytes())
+    }
+
+    fn open(&self, stored: StoredMisuseReport, view: View) -> Result<Opened, SealError> {
+        let id = stored.report.id;
+        let open = |part: Part, envelope: Option<&Envelope>| {
+            let text = envelope.map(|envelope| self.writer.keyring.sealer().open_envelope(&part.context(id), envelope));
+            text.map(|text| String::from_utf8(text?).map_err(|_| SealError)).transpose()
+        };
+        let narrative = open(Part::Narrative, stored.narrative.as_ref())?;
+        let note = open(Part::Note, stored.note.as_ref().filter(|_| view == View::Registrar))?;
+        Ok(Opened { report: stored.report, narrative, note })
+    }
+}
+
+/// The sealed texts of a report.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Narrative,
+    Note,
+}
+
+impl Part {
+    /// What the seal is bound to: neither text can be moved to another report, or to the other's place.
+    fn context(self, id: Uuid) -> Vec<u8> {
+        let part: &[u8] = match self {
+            Self::Narrative => b"narrative",
+            Self::Note => b"note",
+        };
+        [id.as_bytes(), part].concat()
     }
 }

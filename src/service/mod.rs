@@ -5,6 +5,7 @@
 pub mod acceptance;
 pub mod alerts;
 pub mod applications;
+pub mod audit;
 pub mod certificates;
 pub mod checks;
 pub mod citizen;
@@ -14,6 +15,7 @@ pub mod fields;
 pub mod filing;
 pub mod found_cards;
 pub mod misuse_reports;
+mod qr;
 pub mod receipts;
 pub mod reports;
 pub mod retention;

@@ -44,6 +44,7 @@ pub enum Begun {
 pub struct Writing {
     pub tx: WriteTx,
     pub peppers: Arc<Peppers>,
+    pub keyring: Arc<Keyring>,
     pub now_ms: i64,
     repeatable: Option<IdempotentRequest>,
 }
@@ -86,7 +87,8 @@ impl Writer {
 
     async fn take_turn(&self, mut tx: WriteTx, repeatable: Option<IdempotentRequest>) -> Result<Writing, ServiceError> {
         let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
-        Ok(Writing { tx, peppers, now_ms: self.clock.now_ms(), repeatable })
+        let keyring = Arc::clone(&self.keyring);
+        Ok(Writing { tx, peppers, keyring, now_ms: self.clock.now_ms(), repeatable })
     }
 
     /// Ends a write: its entry in the audit log, the answer that a repetition will get, the commit. `published`: the sequence

@@ -1,1 +1,232 @@
-//! Watches and alerts.
+//! Watches and alerts. A watch is read and an alert made in the turn of the writer that lists a number: none is missed, and an
+//! organization's alerts are seen in the order of their sequences, without a gap.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+use super::rows::{RowsInsert, Values};
+use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid, parse_date};
+use crate::crypto::digest::LookupKey;
+use crate::domain::alert::AlertKind;
+use crate::domain::verdict::ListingKind;
+
+/// A check that is watched. Nothing else of it is kept.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The check's id.
+    pub watch_id: Uuid,
+    pub organization: Uuid,
+    pub lookup_key: LookupKey,
+    pub key_version: u32,
+    pub card_valid_from: Option<Date>,
+    pub ends_at_ms: i64,
+}
+
+/// A watch as it stands under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredWatch {
+    pub watch_id: Uuid,
+    pub organization: Uuid,
+    pub lookup_key: LookupKey,
+    pub card_valid_from: Option<Date>,
+}
+
+/// An alert to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct NewAlert {
+    pub alert_id: Uuid,
+    /// The watch that it ends.
+    pub watch: StoredWatch,
+    pub kind: AlertKind,
+    pub listing: ListingKind,
+}
+
+/// A stored alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    pub alert_id: Uuid,
+    pub check_id: Uuid,
+    pub kind: AlertKind,
+    pub listing: ListingKind,
+    pub listed_at_ms: i64,
+    /// Counts the alerts of its organization from one.
+    pub sequence: i64,
+}
+
+/// Keys of one look-up of watches: few enough for one statement.
+const KEYS_MAX: usize = 4000;
+/// Rows that one statement deletes: SQLite has one writer at a time.
+const DELETED_MAX: usize = 5000;
+
+static WATCHES: RowsInsert =
+    RowsInsert::new("watches", "watch_id, organization_id, lookup_key, key_version, card_valid_from, ends_at");
+static ALERTS: RowsInsert =
+    RowsInsert::new("alerts", "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at");
+
+impl Store {
+    /// An organization's alerts after a sequence, in order.
+    pub async fn list_alerts(&self, organization: Uuid, after: i64, limit: i64) -> Result<Vec<Alert>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT alert_id, check_id, kind, listing_kind, listed_at, seq FROM alerts \
+             WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(organization.as_bytes().as_slice())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *self.connection().await?)
+        .await?;
+        rows.iter().map(read_alert).collect()
+    }
+
+    /// By which peppers watches are keyed.
+    pub async fn watch_versions(&self) -> Result<Vec<u32>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT key_version FROM watches ORDER BY key_version")
+            .fetch_all(&mut *self.connection().await?)
+            .await?;
+        let read = |row: &AnyRow| {
+            u32::try_from(row.try_get::<i64, _>("key_version")?).map_err(|_| StoreError::Corrupt("key_version"))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Deletes watches that have ended; returns how many. Where there are none, no writer is kept waiting.
+    pub async fn delete_ended_watches(&self, now_ms: i64) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        loop {
+            let ended = sqlx::query("SELECT 1 FROM watches WHERE ends_at <= $1 LIMIT 1")
+                .bind(now_ms)
+                .fetch_optional(&mut *self.connection().await?)
+                .await?;
+            if ended.is_none() {
+                return Ok(deleted);
+            }
+            let mut tx = self.begin().await?;
+            let done = sqlx::query(AssertSqlSafe(format!(
+                "DELETE FROM watches WHERE watch_id IN \
+                 (SELECT watch_id FROM watches WHERE ends_at <= $1 ORDER BY ends_at LIMIT {DELETED_MAX})"
+            )))
+            .bind(now_ms)
+            .execute(&mut *tx.tx)
+            .await?;
+            tx.commit().await?;
+            deleted += done.rows_affected();
+        }
+    }
+}
+
+impl WriteTx {
+    /// Stores watches. Whoever lists a number after this is committed sees them.
+    pub async fn insert_watches(&mut self, watches: &[Watch]) -> Result<(), StoreError> {
+        self.take_turn().await?;
+        for watch in watches {
+            self.check_key_version(watch.key_version)?;
+        }
+        let bind = |values: &mut Values, watch: &Watch| {
+            values
+                .push(watch.watch_id.as_bytes().as_slice())
+                .push(watch.organization.as_bytes().as_slice())
+                .push(watch.lookup_key.as_bytes().as_slice())
+                .push(i64::from(watch.key_version))
+                .push(watch.card_valid_from.map(|date| date.to_string()))
+                .push(watch.ends_at_ms);
+        };
+        WATCHES.execute(&mut self.tx, self.dialect, watches, bind).await
+    }
+
+    /// Whether a pepper keyed any watch.
+    pub async fn has_watches(&mut self, key_version: u32) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM watches WHERE key_version = $1 LIMIT 1")
+            .bind(i64::from(key_version))
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// The watches under these keys that have not ended.
+    pub async fn watches_of(&mut self, keys: &[LookupKey], now_ms: i64) -> Result<Vec<StoredWatch>, StoreError> {
+        self.take_turn().await?;
+        let mut watches = Vec::new();
+        for keys in keys.chunks(KEYS_MAX) {
+            let places: Vec<_> = (2..2 + keys.len()).map(|n| self.dialect.place(n)).collect();
+            let text = format!(
+                "SELECT watch_id, organization_id, lookup_key, card_valid_from FROM watches \
+                 WHERE ends_at > {} AND lookup_key IN ({})",
+                self.dialect.place(1),
+                places.join(",")
+            );
+            let mut values = Values::default();
+            values.push(now_ms);
+            for key in keys {
+                values.push(key.as_bytes().as_slice());
+            }
+            let rows = values.query(text)?.fetch_all(&mut *self.tx).await?;
+            for row in &rows {
+                watches.push(StoredWatch {
+                    watch_id: get_uuid(row, "watch_id")?,
+                    organization: get_uuid(row, "organization_id")?,
+                    lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
+                    card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
+                });
+            }
+        }
+        Ok(watches)
+    }
+
+    /// Stores alerts, ends their watches, and makes a delivery of each to every enabled endpoint of its organization.
+    pub async fn insert_alerts(&mut self, alerts: &[NewAlert], now_ms: i64) -> Result<(), StoreError> {
+        self.take_turn().await?;
+        let mut counts = BTreeMap::new();
+        for alert in alerts {
+            *counts.entry(alert.watch.organization).or_insert(0i64) += 1;
+        }
+        let mut last = BTreeMap::new();
+        for (organization, count) in &counts {
+            let row = sqlx::query(
+                "INSERT INTO alert_heads (organization_id, seq) VALUES ($1, $2) \
+                 ON CONFLICT (organization_id) DO UPDATE SET seq = alert_heads.seq + $2 RETURNING seq",
+            )
+            .bind(organization.as_bytes().as_slice())
+            .bind(*count)
+            .fetch_one(&mut *self.tx)
+            .await?;
+            last.insert(*organization, row.try_get::<i64, _>("seq")? - count);
+        }
+        let bind = |values: &mut Values, alert: &NewAlert| {
+            let sequence = last.entry(alert.watch.organization).or_default();
+            *sequence += 1;
+            values
+                .push(alert.alert_id.as_bytes().as_slice())
+                .push(alert.watch.organization.as_bytes().as_slice())
+                .push(*sequence)
+                .push(alert.watch.watch_id.as_bytes().as_slice())
+                .push(alert.kind.as_str())
+                .push(alert.listing.as_str())
+                .push(now_ms);
+        };
+        ALERTS.execute(&mut self.tx, self.dialect, alerts, bind).await?;
+        for alert in alerts {
+            sqlx::query("DELETE FROM watches WHERE watch_id = $1")
+                .bind(alert.watch.watch_id.as_bytes().as_slice())
+                .execute(&mut *self.tx)
+                .await?;
+            self.insert_deliveries(alert.alert_id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An alert from its columns.
+pub(super) fn read_alert(row: &AnyRow) -> Result<Alert, StoreError> {
+    Ok(Alert {
+        alert_id: get_uuid(row, "alert_id")?,
+        check_id: get_uuid(row, "check_id")?,
+        kind: get_parsed(row, "kind", AlertKind::parse)?,
+        listing: get_parsed(row, "listing_kind", ListingKind::parse)?,
+        listed_at_ms: row.try_get("listed_at")?,
+        sequence: row.try_get("seq")?,
+    })
+}

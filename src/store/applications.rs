@@ -1,1 +1,238 @@
-//! Applications for a new card, and temporary cards.
+//! Applications for a new card with the temporary card of each. A transition updates the row; what it may be is the domain's.
+//! Nothing here is a listing: a new card is one when it is issued, by `reports`.
+
+use jiff::civil::Date;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::reports::{SealedNumber, places};
+use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
+use crate::clock::beijing_date;
+use crate::crypto::digest::LookupKey;
+use crate::domain::acceptance::Ground;
+use crate::domain::application::{Application, ApplicationReason, ApplicationState, TemporaryCard, TemporaryCardState};
+use crate::domain::report::OfficeCode;
+
+/// An application to be stored.
+#[derive(Debug, Clone)]
+pub struct NewApplication {
+    pub application: Application,
+    pub organization: Uuid,
+    pub number: SealedNumber,
+    pub applied_at_office: OfficeCode,
+    pub household_office: OfficeCode,
+    pub applied_at_ms: i64,
+}
+
+/// A stored application.
+#[derive(Debug, Clone)]
+pub struct StoredApplication {
+    pub application: Application,
+    pub applied_at_office: OfficeCode,
+    pub household_office: OfficeCode,
+    pub applied_at_ms: i64,
+    pub closed_at_ms: Option<i64>,
+    /// Of the issued card.
+    pub replacement_id: Option<Uuid>,
+    /// The number's digest, sealed for the application's id.
+    pub sealed_digest: Vec<u8>,
+}
+
+/// How an application came to its end.
+#[derive(Debug, Clone)]
+pub struct ApplicationClosing<'a> {
+    pub at_ms: i64,
+    pub office: &'a OfficeCode,
+    pub replacement_id: Option<Uuid>,
+}
+
+const COLUMNS: &str = "SELECT a.application_id AS application_id, a.state AS state, a.ground AS ground, a.reason AS reason, \
+     a.applied_at_office AS applied_at_office, a.household_office AS household_office, a.applied_at AS applied_at, \
+     a.closed_at AS closed_at, a.replacement_id AS replacement_id, a.sealed_digest AS sealed_digest, \
+     t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, t.card_valid_from AS card_valid_from, \
+     t.card_valid_until AS card_valid_until \
+     FROM replacement_applications a LEFT JOIN temporary_cards t ON t.application_id = a.application_id \
+     WHERE a.application_id = $1 AND a.organization_id = $2";
+
+impl Store {
+    /// An organization's own application.
+    pub async fn find_application(
+        &self,
+        organization: Uuid,
+        application: Uuid,
+    ) -> Result<Option<StoredApplication>, StoreError> {
+        let row = sqlx::query(COLUMNS)
+            .bind(application.as_bytes().as_slice())
+            .bind(organization.as_bytes().as_slice())
+            .fetch_optional(&mut *self.connection().await?)
+            .await?;
+        row.as_ref().map(read_application).transpose()
+    }
+}
+
+impl WriteTx {
+    /// An organization's own application, inside a transaction that may change it.
+    pub async fn find_application(
+        &mut self,
+        organization: Uuid,
+        application: Uuid,
+    ) -> Result<Option<StoredApplication>, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(COLUMNS)
+            .bind(application.as_bytes().as_slice())
+            .bind(organization.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(read_application).transpose()
+    }
+
+    /// Stores an application.
+    pub async fn insert_application(&mut self, new: &NewApplication) -> Result<(), StoreError> {
+        self.check_key_version(new.number.key_version)?;
+        sqlx::query(
+            "INSERT INTO replacement_applications (application_id, organization_id, lookup_key, key_version, sealed_digest, \
+             state, ground, reason, applied_at_office, household_office, applied_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(new.application.id.as_bytes().as_slice())
+        .bind(new.organization.as_bytes().as_slice())
+        .bind(new.number.lookup_key.as_bytes().as_slice())
+        .bind(i64::from(new.number.key_version))
+        .bind(new.number.sealed_digest.as_slice())
+        .bind(new.application.state.as_str())
+        .bind(new.application.ground.as_str())
+        .bind(new.application.reason.as_str())
+        .bind(new.applied_at_office.as_str())
+        .bind(new.household_office.as_str())
+        .bind(new.applied_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes an application's new state.
+    pub async fn close_application(
+        &mut self,
+        application: &Application,
+        closing: &ApplicationClosing<'_>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE replacement_applications SET state = $1, closed_at = $2, closed_by_office = $3, replacement_id = $4 \
+             WHERE application_id = $5",
+        )
+        .bind(application.state.as_str())
+        .bind(closing.at_ms)
+        .bind(closing.office.as_str())
+        .bind(closing.replacement_id.map(|id| id.as_bytes().to_vec()))
+        .bind(application.id.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores the temporary card of an application.
+    pub async fn insert_temporary_card(
+        &mut self,
+        application: Uuid,
+        card: &TemporaryCard,
+        office: &OfficeCode,
+        issued_at_ms: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO temporary_cards (temporary_card_id, application_id, state, card_valid_from, card_valid_until, \
+             office, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(card.id.as_bytes().as_slice())
+        .bind(application.as_bytes().as_slice())
+        .bind(card.state.as_str())
+        .bind(card.card_valid_from.to_string())
+        .bind(card.card_valid_until.to_string())
+        .bind(office.as_str())
+        .bind(issued_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Every organization's temporary cards of a number that start on that day: a report concerns them all.
+    pub async fn temporary_cards_from(
+        &mut self,
+        keys: &[LookupKey],
+        card_valid_from: Date,
+    ) -> Result<Vec<TemporaryCard>, StoreError> {
+        let text = format!(
+            "SELECT t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, \
+             t.card_valid_from AS card_valid_from, t.card_valid_until AS card_valid_until \
+             FROM replacement_applications a JOIN temporary_cards t ON t.application_id = a.application_id \
+             WHERE t.card_valid_from = $1 AND a.lookup_key IN ({})",
+            places(2, keys.len())
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(card_valid_from.to_string());
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        query.fetch_all(&mut *self.tx).await?.iter().map(read_card).collect()
+    }
+
+    /// Notes that a temporary card was reported lost.
+    pub async fn lose_temporary_card(&mut self, card: &TemporaryCard, at_ms: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE temporary_cards SET state = $1, lost_at = $2 WHERE temporary_card_id = $3")
+            .bind(card.state.as_str())
+            .bind(at_ms)
+            .bind(card.id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that an office has a temporary card again.
+    pub async fn take_back_temporary_card(
+        &mut self,
+        card: &TemporaryCard,
+        office: &OfficeCode,
+        at_ms: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE temporary_cards SET state = $1, returned_at = $2, returned_to_office = $3 WHERE temporary_card_id = $4",
+        )
+        .bind(card.state.as_str())
+        .bind(at_ms)
+        .bind(office.as_str())
+        .bind(card.id.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+fn read_application(row: &AnyRow) -> Result<StoredApplication, StoreError> {
+    let applied_at_ms = row.try_get("applied_at")?;
+    let has_card = row.try_get::<Option<&[u8]>, _>("temporary_card_id")?.is_some();
+    let replacement_id = row.try_get::<Option<&[u8]>, _>("replacement_id")?.map(Uuid::from_slice).transpose();
+    Ok(StoredApplication {
+        application: Application {
+            id: get_uuid(row, "application_id")?,
+            state: get_parsed(row, "state", ApplicationState::parse)?,
+            ground: get_parsed(row, "ground", Ground::parse)?,
+            reason: get_parsed(row, "reason", ApplicationReason::parse)?,
+            applied_on: beijing_date(applied_at_ms),
+            temporary_card: if has_card { Some(read_card(row)?) } else { None },
+        },
+        applied_at_office: get_parsed(row, "applied_at_office", OfficeCode::parse)?,
+        household_office: get_parsed(row, "household_office", OfficeCode::parse)?,
+        applied_at_ms,
+        closed_at_ms: row.try_get("closed_at")?,
+        replacement_id: replacement_id.map_err(|_| StoreError::Corrupt("replacement_id"))?,
+        sealed_digest: row.try_get("sealed_digest")?,
+    })
+}
+
+fn read_card(row: &AnyRow) -> Result<TemporaryCard, StoreError> {
+    Ok(TemporaryCard {
+        id: get_uuid(row, "temporary_card_id")?,
+        state: get_parsed(row, "temporary_state", TemporaryCardState::parse)?,
+        card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
+        card_valid_until: get_parsed(row, "card_valid_until", parse_date)?,
+    })
+}

@@ -1,9 +1,31 @@
-//! The audit log: rows are added, never changed. Each is written in the transaction of what it tells, or, for a read, before the
-//! answer goes out.
+//! The audit log: rows are added, never changed (triggers in `schema.rs` see to it). Each is written in the transaction of what
+//! it tells, or, for a read, before the answer goes out. What a chain must look like is `crypto::audit`'s.
 
-use super::{StoreError, WriteTx, as_i64, get_bytes, get_u64};
-use crate::crypto::audit::{GENESIS, link};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_u64};
+use crate::crypto::audit::{End, Entry};
 use crate::domain::audit::Deed;
+
+/// Entries of one page.
+const PAGE_ENTRIES_MAX: i64 = 1000;
+
+impl Store {
+    /// The entries behind a sequence, in order; none at the end of the log. They are read as they stand: whether they follow
+    /// from one another is for the caller to see.
+    pub async fn list_audit(&self, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, organization_id, client_id, action, subject, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(as_i64(after))
+        .bind(PAGE_ENTRIES_MAX)
+        .fetch_all(&mut *self.connection().await?)
+        .await?;
+        rows.iter().map(read_entry).collect()
+    }
+}
 
 impl WriteTx {
     /// Adds an entry. It takes the lock that orders all writers, so that the chain has one end.
@@ -11,22 +33,40 @@ impl WriteTx {
         self.take_turn().await?;
         let last =
             sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(&mut *self.tx).await?;
-        let (sequence, previous) = match last {
-            Some(row) => (get_u64(&row, "seq")? + 1, get_bytes(&row, "hash")?),
-            None => (1, GENESIS),
+        let end = match last {
+            Some(row) => End { sequence: get_u64(&row, "seq")?, hash: get_bytes(&row, "hash")? },
+            None => End::BEGINNING,
         };
+        let entry = end.next(now_ms, deed);
         sqlx::query(
             "INSERT INTO audit (seq, at, organization_id, client_id, action, subject, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(as_i64(sequence))
-        .bind(now_ms)
-        .bind(deed.actor.map(|actor| actor.organization.as_bytes().to_vec()))
-        .bind(deed.actor.map(|actor| actor.client.as_bytes().to_vec()))
-        .bind(deed.action.as_str())
-        .bind(deed.subject.map(|subject| subject.as_bytes().to_vec()))
-        .bind(link(&previous, sequence, now_ms, deed).to_vec())
+        .bind(as_i64(entry.sequence))
+        .bind(entry.at_ms)
+        .bind(entry.organization.map(|id| id.as_bytes().to_vec()))
+        .bind(entry.client.map(|id| id.as_bytes().to_vec()))
+        .bind(entry.action.as_str())
+        .bind(entry.subject.map(|id| id.as_bytes().to_vec()))
+        .bind(entry.hash.to_vec())
         .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
+}
+
+fn read_entry(row: &AnyRow) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        sequence: get_u64(row, "seq")?,
+        at_ms: row.try_get("at")?,
+        organization: get_id(row, "organization_id")?,
+        client: get_id(row, "client_id")?,
+        action: row.try_get("action")?,
+        subject: get_id(row, "subject")?,
+        hash: get_bytes(row, "hash")?,
+    })
+}
+
+fn get_id(row: &AnyRow, column: &'static str) -> Result<Option<Uuid>, StoreError> {
+    let bytes = row.try_get::<Option<&[u8]>, _>(column)?;
+    bytes.map(Uuid::from_slice).transpose().map_err(|_| StoreError::Corrupt(column))
 }

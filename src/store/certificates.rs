@@ -1,1 +1,189 @@
-//! Temporary identification certificates: what revokes and lists them.
+//! Temporary identification certificates: what lists and revokes them. The credential is kept nowhere; whom a certificate is
+//! about shows only in its lookup key. Claims count in whole seconds, columns in milliseconds as in every table.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::reports::{SealedNumber, places};
+use super::rotation::get_key_versions;
+use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid, parse_date};
+use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
+use crate::domain::certificate::{Certificate, CertificatePurpose, Term};
+use crate::domain::report::OfficeCode;
+
+/// A certificate to be stored.
+#[derive(Debug, Clone)]
+pub struct NewCertificate {
+    pub certificate: Certificate,
+    pub organization: Uuid,
+    pub number: SealedNumber,
+    pub office: OfficeCode,
+}
+
+/// A stored certificate.
+#[derive(Debug, Clone)]
+pub struct StoredCertificate {
+    pub certificate: Certificate,
+    pub lookup_key: LookupKey,
+    pub office: OfficeCode,
+}
+
+macro_rules! columns {
+    () => {
+        "c.certificate_id AS certificate_id, c.lookup_key AS lookup_key, c.purpose AS purpose, c.office AS office, \
+         c.journey_on AS journey_on, c.issued_at AS issued_at, c.valid_from AS valid_from, c.expires_at AS expires_at, \
+         c.revoked_at AS revoked_at"
+    };
+}
+
+const OWN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM temporary_certificates c WHERE c.certificate_id = $1 AND c.organization_id = $2"
+);
+const ANYBODYS: &str = concat!(
+    "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, ",
+    columns!(),
+    " FROM feed_head h LEFT JOIN temporary_certificates c ON c.certificate_id = $1"
+);
+const OF_NUMBER: &str = concat!(
+    "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, ",
+    columns!(),
+    " FROM feed_head h LEFT JOIN temporary_certificates c ON c.lookup_key IN "
+);
+/// Certificates of one number that a list shows.
+const LISTED_MAX: usize = 100;
+
+impl Store {
+    /// An organization's own certificate.
+    pub async fn find_certificate(
+        &self,
+        organization: Uuid,
+        certificate: Uuid,
+    ) -> Result<Option<StoredCertificate>, StoreError> {
+        let row = sqlx::query(OWN)
+            .bind(certificate.as_bytes().as_slice())
+            .bind(organization.as_bytes().as_slice())
+            .fetch_optional(&mut *self.connection().await?)
+            .await?;
+        row.as_ref().map(read_certificate).transpose()
+    }
+
+    /// Whoever's certificate, and by which peppers rows were keyed at that moment: only keys that cover these tell whether it is
+    /// a number's.
+    pub async fn certificate_to_verify(
+        &self,
+        certificate: Uuid,
+    ) -> Result<(KeyVersions, Option<StoredCertificate>), StoreError> {
+        let row = sqlx::query(ANYBODYS)
+            .bind(certificate.as_bytes().as_slice())
+            .fetch_optional(&mut *self.connection().await?)
+            .await?
+            .ok_or(StoreError::Corrupt("feed_head"))?;
+        let found = if is_certificate(&row) { Some(read_certificate(&row)?) } else { None };
+        Ok((get_key_versions(&row)?, found))
+    }
+
+    /// Every organization's certificates of a number, newest first, and by which peppers rows were keyed at that moment: if the
+    /// keys do not cover these, certificates may be missing.
+    pub async fn list_certificates(
+        &self,
+        keys: &[LookupKey],
+    ) -> Result<(KeyVersions, Vec<StoredCertificate>), StoreError> {
+        let text = format!(
+            "{OF_NUMBER}({}) ORDER BY c.issued_at DESC, c.certificate_id DESC LIMIT {LISTED_MAX}",
+            places(1, keys.len())
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
+        let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
+        Ok((versions, rows.iter().filter(|row| is_certificate(row)).map(read_certificate).collect::<Result<_, _>>()?))
+    }
+}
+
+impl WriteTx {
+    /// Stores a certificate.
+    pub async fn insert_certificate(&mut self, new: &NewCertificate) -> Result<(), StoreError> {
+        self.check_key_version(new.number.key_version)?;
+        let certificate = &new.certificate;
+        sqlx::query(
+            "INSERT INTO temporary_certificates (certificate_id, organization_id, lookup_key, key_version, sealed_digest, \
+             purpose, office, journey_on, issued_at, valid_from, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(certificate.id.as_bytes().as_slice())
+        .bind(new.organization.as_bytes().as_slice())
+        .bind(new.number.lookup_key.as_bytes().as_slice())
+        .bind(i64::from(new.number.key_version))
+        .bind(new.number.sealed_digest.as_slice())
+        .bind(certificate.purpose.as_str())
+        .bind(new.office.as_str())
+        .bind(certificate.journey_on.map(|day| day.to_string()))
+        .bind(certificate.issued_s * 1000)
+        .bind(certificate.term.starts_s * 1000)
+        .bind(certificate.term.ends_s * 1000)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// An organization's own certificate, inside a transaction that may change it.
+    pub async fn find_certificate(
+        &mut self,
+        organization: Uuid,
+        certificate: Uuid,
+    ) -> Result<Option<StoredCertificate>, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(OWN)
+            .bind(certificate.as_bytes().as_slice())
+            .bind(organization.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(read_certificate).transpose()
+    }
+
+    /// Writes that a certificate was revoked, and where.
+    pub async fn revoke_certificate(
+        &mut self,
+        certificate: &Certificate,
+        office: &OfficeCode,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE temporary_certificates SET revoked_at = $1, revoked_by_office = $2 WHERE certificate_id = $3",
+        )
+        .bind(certificate.revoked_at_ms)
+        .bind(office.as_str())
+        .bind(certificate.id.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+fn is_certificate(row: &AnyRow) -> bool {
+    row.try_get::<Option<&[u8]>, _>("certificate_id").is_ok_and(|id| id.is_some())
+}
+
+fn get_seconds(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
+    Ok(row.try_get::<i64, _>(column)?.div_euclid(1000))
+}
+
+fn read_certificate(row: &AnyRow) -> Result<StoredCertificate, StoreError> {
+    Ok(StoredCertificate {
+        certificate: Certificate {
+            id: get_uuid(row, "certificate_id")?,
+            purpose: get_parsed(row, "purpose", CertificatePurpose::parse)?,
+            journey_on: get_parsed_opt(row, "journey_on", parse_date)?,
+            issued_s: get_seconds(row, "issued_at")?,
+            term: Term { starts_s: get_seconds(row, "valid_from")?, ends_s: get_seconds(row, "expires_at")? },
+            revoked_at_ms: row.try_get("revoked_at")?,
+        },
+        lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
+        office: get_parsed(row, "office", OfficeCode::parse)?,
+    })
+}

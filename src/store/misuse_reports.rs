@@ -1,1 +1,154 @@
-//! Reports of misused cards.
+//! Misuse reports. Found by id, whoever's they are: who may see one is decided by the service, which knows who asks. Narrative
+//! and note stand here sealed alone.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+use super::reports::SealedNumber;
+use super::{Store, StoreError, WriteTx, get_parsed, get_parsed_opt, get_uuid};
+use crate::crypto::seal::Envelope;
+use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
+use crate::domain::report::{Label, OfficeCode};
+
+/// A misuse report as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMisuseReport {
+    pub report: MisuseReport,
+    /// Of its organization.
+    pub narrative: Option<Envelope>,
+    /// Of the registrar that resolved it.
+    pub note: Option<Envelope>,
+}
+
+const COLUMNS: &str = "SELECT misuse_report_id, organization_id, state, kind, check_id, observed_at, site, narrative_key, \
+     narrative_sealed, reported_at, resolved_at, resolved_by, resolved_by_office, outcome, note_key, note_sealed \
+     FROM misuse_reports";
+
+impl Store {
+    pub async fn find_misuse_report(&self, id: Uuid) -> Result<Option<StoredMisuseReport>, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE misuse_report_id = $1")))
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&mut *self.connection().await?)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The reports in a state, of every organization, in the order of their ids, at most `rows_max`, behind one of them.
+    pub async fn list_misuse_reports(
+        &self,
+        state: MisuseState,
+        after: Option<Uuid>,
+        rows_max: usize,
+    ) -> Result<Vec<StoredMisuseReport>, StoreError> {
+        let text =
+            format!("{COLUMNS} WHERE state = $1 AND misuse_report_id > $2 ORDER BY misuse_report_id LIMIT {rows_max}");
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .bind(state.as_str())
+            .bind(after.unwrap_or(Uuid::nil()).as_bytes().as_slice())
+            .fetch_all(&mut *self.connection().await?)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+impl WriteTx {
+    /// Stores an open report.
+    pub async fn insert_misuse_report(
+        &mut self,
+        new: &StoredMisuseReport,
+        number: &SealedNumber,
+    ) -> Result<(), StoreError> {
+        self.check_key_version(number.key_version)?;
+        let (report, narrative) = (&new.report, new.narrative.as_ref());
+        sqlx::query(
+            "INSERT INTO misuse_reports (misuse_report_id, organization_id, lookup_key, key_version, sealed_digest, state, \
+             kind, check_id, observed_at, site, narrative_key, narrative_sealed, reported_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(report.id.as_bytes().as_slice())
+        .bind(report.organization.as_bytes().as_slice())
+        .bind(number.lookup_key.as_bytes().as_slice())
+        .bind(i64::from(number.key_version))
+        .bind(number.sealed_digest.as_slice())
+        .bind(report.state().as_str())
+        .bind(report.kind.as_str())
+        .bind(report.check_id.map(|id| id.as_bytes().to_vec()))
+        .bind(report.observed_at_ms)
+        .bind(report.site.as_ref().map(Label::as_str))
+        .bind(narrative.map(|envelope| envelope.wrapped_key.as_slice()))
+        .bind(narrative.map(|envelope| envelope.sealed.as_slice()))
+        .bind(report.reported_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// A report, inside a transaction that may change it.
+    pub async fn find_misuse_report(&mut self, id: Uuid) -> Result<Option<StoredMisuseReport>, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE misuse_report_id = $1")))
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Writes how a report was resolved.
+    pub async fn resolve_misuse_report(
+        &mut self,
+        id: Uuid,
+        resolution: &Resolution,
+        note: Option<&Envelope>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE misuse_reports SET state = $1, outcome = $2, resolved_at = $3, resolved_by = $4, \
+             resolved_by_office = $5, note_key = $6, note_sealed = $7 WHERE misuse_report_id = $8",
+        )
+        .bind(MisuseState::Resolved.as_str())
+        .bind(resolution.outcome.as_str())
+        .bind(resolution.at_ms)
+        .bind(resolution.organization.as_bytes().as_slice())
+        .bind(resolution.office.as_str())
+        .bind(note.map(|envelope| envelope.wrapped_key.as_slice()))
+        .bind(note.map(|envelope| envelope.sealed.as_slice()))
+        .bind(id.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+fn read(row: &AnyRow) -> Result<StoredMisuseReport, StoreError> {
+    let resolution = match get_parsed(row, "state", MisuseState::parse)? {
+        MisuseState::Open => None,
+        MisuseState::Resolved => Some(Resolution {
+            outcome: get_parsed(row, "outcome", MisuseOutcome::parse)?,
+            office: get_parsed(row, "resolved_by_office", OfficeCode::parse)?,
+            organization: get_uuid(row, "resolved_by")?,
+            at_ms: row.try_get("resolved_at")?,
+        }),
+    };
+    let check_id = row.try_get::<Option<&[u8]>, _>("check_id")?;
+    Ok(StoredMisuseReport {
+        report: MisuseReport {
+            id: get_uuid(row, "misuse_report_id")?,
+            organization: get_uuid(row, "organization_id")?,
+            kind: get_parsed(row, "kind", MisuseKind::parse)?,
+            check_id: check_id.map(Uuid::from_slice).transpose().map_err(|_| StoreError::Corrupt("check_id"))?,
+            observed_at_ms: row.try_get("observed_at")?,
+            site: get_parsed_opt(row, "site", Label::parse)?,
+            reported_at_ms: row.try_get("reported_at")?,
+            resolution,
+        },
+        narrative: envelope(row, "narrative_key", "narrative_sealed")?,
+        note: envelope(row, "note_key", "note_sealed")?,
+    })
+}
+
+/// A sealed text; none where it was not given, or its key was destroyed.
+fn envelope(row: &AnyRow, key: &str, sealed: &str) -> Result<Option<Envelope>, StoreError> {
+    let wrapped_key = row.try_get::<Option<Vec<u8>>, _>(key)?;
+    let sealed = row.try_get::<Option<Vec<u8>>, _>(sealed)?;
+    Ok(wrapped_key.zip(sealed).map(|(wrapped_key, sealed)| Envelope { wrapped_key, sealed }))
+}

@@ -6,6 +6,7 @@ pub mod alerts;
 pub mod applications;
 pub mod audit;
 pub mod certificates;
+pub mod citizen;
 pub mod clients;
 pub mod erasure;
 pub mod feed;

@@ -91,7 +91,7 @@ pub struct ListedPrefixes {
     pub prefixes: Vec<u64>,
 }
 
-const REPORT_COLUMNS: &str =
+pub(super) const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
 /// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
 pub const KEYS_MAX: usize = 64;
@@ -246,6 +246,16 @@ impl WriteTx {
         row.as_ref().map(read_report).transpose()
     }
 
+    /// A report, whoever filed it.
+    pub async fn find_any_report(&mut self, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1")))
+            .bind(report.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(read_report).transpose()
+    }
+
     /// Every organization's active reports of a number: a replacement concerns them all.
     pub async fn active_reports(&mut self, keys: &[LookupKey]) -> Result<Vec<StoredReport>, StoreError> {
         let text = format!("{REPORT_COLUMNS} WHERE lookup_key IN ({}) AND state = 'active'", places(1, keys.len()));
@@ -307,7 +317,7 @@ pub(super) fn places(first: usize, count: usize) -> String {
     places.join(",")
 }
 
-fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
+pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     Ok(StoredReport {
         report: LossReport {
             id: get_uuid(row, "report_id")?,

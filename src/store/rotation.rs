@@ -196,6 +196,11 @@ impl WriteTx {
             let subjects: Vec<_> = rows.iter().map(|(_, key)| key.as_bytes().as_slice()).collect();
             self.record_changes(ChangeKind::Listing, &subjects).await?;
         }
+        if rekeyed > 0 && table == KeyedTable::FoundCards {
+            // Reports that an import has stored meanwhile have the new key alone.
+            let keys: Vec<_> = rows.iter().map(|(_, key)| *key).collect();
+            self.match_held_cards(&keys).await?;
+        }
         Ok(rekeyed)
     }
 

@@ -17,12 +17,19 @@ const ROWS_MAX: usize = 500;
 pub(super) struct RowsInsert {
     table: &'static str,
     columns: &'static str,
+    /// What follows the values.
+    end: &'static str,
 }
 
 impl RowsInsert {
     /// `columns` names the values of a row, divided by commas.
     pub(super) const fn new(table: &'static str, columns: &'static str) -> Self {
-        Self { table, columns }
+        Self { table, columns, end: "" }
+    }
+
+    /// The same where rows that are there already stay as they are.
+    pub(super) const fn of_new(table: &'static str, columns: &'static str) -> Self {
+        Self { table, columns, end: " ON CONFLICT DO NOTHING" }
     }
 
     /// Inserts all rows. `bind` adds the values of one.
@@ -66,7 +73,7 @@ impl RowsInsert {
             format!("({})", places.join(","))
         };
         let rows: Vec<_> = (0..rows).map(row).collect();
-        format!("INSERT INTO {} ({}) VALUES {}", self.table, self.columns, rows.join(","))
+        format!("INSERT INTO {} ({}) VALUES {}{}", self.table, self.columns, rows.join(","), self.end)
     }
 }
 

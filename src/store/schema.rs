@@ -117,6 +117,25 @@ impl Dialect {
         }
     }
 
+    /// Triggers that refuse every statement which would change or remove an entry of the audit log. Whoever may drop them may
+    /// do anything: against that helps the chain, and an export that is kept elsewhere.
+    fn append_only_audit(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END; \
+                 CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+            }
+            Self::Postgres => {
+                "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$; \
+                 CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit \
+                 FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();"
+            }
+        }
+    }
+
     pub(super) fn migrator(self) -> Migrator {
         let embedded = sqlx::migrate!("./migrations");
         let migrations = embedded.iter().map(|migration| self.translate(migration)).collect();
@@ -130,6 +149,7 @@ impl Dialect {
             Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY", "SET LOCAL statement_timeout = 0"),
         };
         let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
+        let sql = sql.replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit());
         let sql = sql.replace("NO_TIME_LIMIT", no_time_limit);
         Migration::new(
             migration.version,

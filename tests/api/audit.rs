@@ -1,1 +1,270 @@
-//! TODO(issue 4)
+//! The audit log: every operation that writes or reads records of persons leaves its entry, and no other one does; the log
+//! exported by the command line beside a running node, and verified offline.
+
+use lostcard::crypto::audit::{End, Entry};
+use lostcard::domain::audit::Action;
+use lostcard::http::ROUTES;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::bodies::{check_of, random_number, report_of, with};
+use crate::child;
+use crate::helpers::{Answer, ISSUER, TestApp, TestClient};
+
+/// What an operation leaves in the log.
+enum Leaves {
+    /// An entry, whose subject is the id in this member of the answer.
+    Entry(Action, &'static str),
+    /// An entry about no single record.
+    EntryOfNone(Action),
+    /// None, for this reason.
+    Nothing(&'static str),
+}
+
+use Leaves::{Entry as Of, EntryOfNone, Nothing};
+
+/// Every operation. One that is routed and not here fails the test: say what it leaves, and in `perform` how it is done.
+const OPERATIONS: &[(&str, &str, Leaves)] = &[
+    ("post", "/v1/checks", Nothing("a check reads no record of a person; one that finds a listing becomes a sighting")),
+    ("post", "/v1/checks/batch", Nothing("as a check")),
+    (
+        "post",
+        "/v1/receipts/verify",
+        Nothing("by those who check: their own evidence; an auditor's is a case of its own"),
+    ),
+    ("post", "/v1/loss-reports", Of(Action::ReportFiled, "report_id")),
+    ("post", "/v1/loss-reports/search", EntryOfNone(Action::ReportsSearched)),
+    ("get", "/v1/loss-reports/{report_id}", Of(Action::ReportRead, "report_id")),
+    ("post", "/v1/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
+    ("post", "/v1/replacements", Of(Action::ReplacementRecorded, "replacement_id")),
+    ("post", "/v1/misuse-reports", Of(Action::MisuseReported, "misuse_report_id")),
+    ("get", "/v1/misuse-reports", EntryOfNone(Action::MisuseReportsListed)),
+    ("get", "/v1/misuse-reports/{misuse_report_id}", Of(Action::MisuseReportRead, "misuse_report_id")),
+    ("post", "/v1/misuse-reports/{misuse_report_id}/resolution", Of(Action::MisuseResolved, "misuse_report_id")),
+    ("post", "/oauth2/token", Nothing("it is about a client, not a person")),
+    ("get", "/.well-known/jwks.json", Nothing("public keys")),
+    ("get", "/.well-known/oauth-authorization-server", Nothing("public settings")),
+    ("get", "/health/live", Nothing("about the node")),
+    ("get", "/health/ready", Nothing("about the node")),
+    ("get", "/problems/{code}", Nothing("a page")),
+];
+
+/// The entries behind a sequence.
+async fn entries_after(app: &TestApp, after: u64) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let page = app.store.list_audit(entries.last().map_or(after, |last| last.sequence)).await.unwrap();
+        if page.is_empty() {
+            return entries;
+        }
+        entries.extend(page);
+    }
+}
+
+async fn last_sequence(app: &TestApp) -> u64 {
+    entries_after(app, 0).await.last().map_or(0, |last| last.sequence)
+}
+
+fn misuse_of(app: &TestApp, number: &str) -> Value {
+    let observed_at = lostcard::clock::Rfc3339::of(app.clock.now_ms());
+    json!({"id_number": number, "kind": "altered_card", "observed_at": observed_at.as_str(), "narrative": "secret"})
+}
+
+/// Does an operation once, on records that are there already. Tells by whom.
+async fn perform<'a>(app: &'a TestApp, there: &There, method: &str, path: &str) -> (&'a TestClient, Answer) {
+    let target = path
+        .replace("{report_id}", &there.report)
+        .replace("{misuse_report_id}", &there.misuse_report)
+        .replace("{code}", "not_found");
+    let closing = json!({"office": "110105-03", "reason": "found"});
+    let (by, body) = match path {
+        "/v1/checks" => (&app.hotel, check_of(&there.number, None)),
+        "/v1/checks/batch" => (&app.hotel, json!({"checks": [check_of(&there.number, None)]})),
+        "/v1/receipts/verify" => (&app.hotel, json!({"receipt": there.receipt})),
+        "/v1/loss-reports" => (&app.police, report_of(&random_number(), None)),
+        "/v1/loss-reports/search" => (&app.police, json!({"id_number": there.number})),
+        "/v1/loss-reports/{report_id}/withdrawal" => (&app.police, closing),
+        "/v1/replacements" => {
+            (&app.police, json!({"id_number": random_number(), "card_valid_from": "2026-11-01", "office": "110105-03"}))
+        }
+        "/v1/misuse-reports" if method == "post" => (&app.hotel, misuse_of(app, &there.number)),
+        "/v1/misuse-reports/{misuse_report_id}/resolution" => {
+            (&app.police, json!({"office": "110105-03", "outcome": "confirmed"}))
+        }
+        "/oauth2/token" => {
+            app.token_for(&app.hotel).await;
+            return (&app.hotel, app.get("", "/health/live").await);
+        }
+        // What is read without a body, is read by a registrar.
+        _ if method == "get" => (&app.police, Value::Null),
+        _ => panic!("{method} {path}: say here how it is done"),
+    };
+    let answer = match method {
+        "get" => app.get(&by.token, &target).await,
+        _ => app.post(&by.token, &target, &body).await,
+    };
+    (by, answer)
+}
+
+/// Records that operations are done to.
+struct There {
+    number: String,
+    report: String,
+    misuse_report: String,
+    receipt: String,
+}
+
+impl There {
+    async fn prepare(app: &TestApp) -> Self {
+        let number = random_number();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let report = text(&app.report_lost(&number, None).await["report_id"]);
+        let misuse = app.post(&app.hotel.token, "/v1/misuse-reports", &misuse_of(app, &number)).await.json();
+        let check = app.check(&check_of(&number, None)).await.json();
+        Self { number, report, misuse_report: text(&misuse["misuse_report_id"]), receipt: text(&check["receipt"]) }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
+    for (method, path) in ROUTES {
+        let known = OPERATIONS.iter().filter(|(of_method, of_path, _)| (of_method, of_path) == (method, path)).count();
+        assert_eq!(known, 1, "{method} {path}: say in OPERATIONS what it leaves in the audit log");
+    }
+    assert_eq!(OPERATIONS.len(), ROUTES.len(), "an operation here is routed no more");
+    let app = TestApp::spawn().await;
+    let there = There::prepare(&app).await;
+    for (method, path, leaves) in OPERATIONS {
+        let before = last_sequence(&app).await;
+        app.clock.advance(std::time::Duration::from_millis(1));
+        let (by, answer) = perform(&app, &there, method, path).await;
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text);
+        let left = entries_after(&app, before).await;
+        let expected = match leaves {
+            Nothing(why) => {
+                assert!(left.is_empty(), "{method} {path} ({why}): {left:?}");
+                continue;
+            }
+            Of(action, member) => (action, Some(answer.json()[member].as_str().unwrap().parse::<Uuid>().unwrap())),
+            EntryOfNone(action) => (action, None),
+        };
+        let [entry] = left.as_slice() else { panic!("{method} {path}: {left:?}") };
+        assert_eq!((entry.action.as_str(), entry.subject), (expected.0.as_str(), expected.1), "{method} {path}");
+        assert_eq!((entry.organization, entry.client), (Some(by.organization), Some(by.client_id)), "{method} {path}");
+        assert_eq!(entry.at_ms, app.clock.now_ms(), "{method} {path}");
+    }
+    let mut end = End::BEGINNING;
+    for entry in &entries_after(&app, 0).await {
+        end.follow(entry).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_or_repeated_leaves_nothing() {
+    let app = TestApp::spawn().await;
+    let there = There::prepare(&app).await;
+    let body = report_of(&random_number(), None);
+    assert_eq!(app.report_once("key", &body).await.status, 201);
+    assert_eq!(app.withdraw(&there.report).await.status, 200);
+    let before = last_sequence(&app).await;
+    assert_eq!(app.report_once("key", &body).await.status, 201);
+    app.withdraw(&there.report).await.problem(409, "report_not_active");
+    app.read_report(&Uuid::nil().to_string()).await.problem(404, "not_found");
+    app.report(&with(body, "reason", "eaten")).await.problem(422, "invalid_value");
+    let thief = app.add_client("registry checks", None).await;
+    app.get(&thief.token, &format!("/v1/loss-reports/{}", there.report)).await.problem(404, "not_found");
+    app.get(&thief.token, &format!("/v1/misuse-reports/{}", there.misuse_report)).await.problem(404, "not_found");
+    app.get(&thief.token, "/v1/misuse-reports").await.problem(403, "registrars_only");
+    assert_eq!(entries_after(&app, before).await, []);
+}
+
+#[tokio::test]
+async fn an_auditors_look_at_a_receipt_is_in_the_log() {
+    let app = TestApp::spawn().await;
+    let check = app.check(&check_of(&random_number(), None)).await.json();
+    let verify = async |client: &TestClient, receipt: &Value| {
+        let before = last_sequence(&app).await;
+        app.post(&client.token, "/v1/receipts/verify", &json!({ "receipt": receipt })).await;
+        entries_after(&app, before).await
+    };
+    for scopes in ["audit", "audit checks"] {
+        let auditor = app.add_client(scopes, None).await;
+        let left = verify(&auditor, &check["receipt"]).await;
+        let [entry] = left.as_slice() else { panic!("{scopes}: {left:?}") };
+        assert_eq!((entry.action.as_str(), entry.client), ("receipt_verified", Some(auditor.client_id)));
+        assert_eq!(entry.subject.map(|id| id.to_string()).as_deref(), check["check_id"].as_str());
+        // What is no receipt of this service's told the auditor nothing.
+        let other = TestApp::spawn().await.check(&check_of(&random_number(), None)).await.json();
+        assert_eq!(verify(&auditor, &other["receipt"]).await, []);
+        assert_eq!(verify(&auditor, &json!("a~b~c")).await, []);
+    }
+    assert_eq!(verify(&app.hotel, &check["receipt"]).await, []);
+}
+
+#[tokio::test]
+async fn an_export_is_verified_offline_and_against_an_earlier_one() {
+    let app = TestApp::spawn().await;
+    There::prepare(&app).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("jwks.json"), app.get("", "/.well-known/jwks.json").await.text).unwrap();
+    let export = |name: &str, after: u64| {
+        let (output, after) = (path(name), after.to_string());
+        let mut command = child::command(&app.config.data);
+        command.args(["audit", "export", "--output", &output, "--after", &after]).env("LOSTCARD_PUBLIC_URL", ISSUER);
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        std::fs::read_to_string(output).unwrap()
+    };
+    // Offline means without a data folder.
+    let nowhere = dir.path().join("nowhere");
+    let verify = |args: &[&str]| {
+        let args: Vec<_> =
+            args.iter().map(|arg| if arg.starts_with("--") { (*arg).to_owned() } else { path(arg) }).collect();
+        let args: Vec<_> = ["audit", "verify", "--json"].into_iter().chain(args.iter().map(String::as_str)).collect();
+        child::run(&nowhere, &args)
+    };
+    let first = export("first", 0);
+    let last = last_sequence(&app).await;
+    assert_eq!(first.lines().count() as u64, last + 1, "an entry a line, and the head");
+    There::prepare(&app).await;
+    export("second", last);
+    export("all", 0);
+    for (args, entries) in [
+        (&["--jwks", "jwks.json", "first"] as &[&str], last),
+        (&["--jwks", "jwks.json", "all", "--previous", "first"], 2 * last),
+        (&["--jwks", "jwks.json", "second", "--previous", "first"], last),
+        (&["--jwks", "jwks.json", "all", "--previous", "second"], 2 * last),
+    ] {
+        let output = verify(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&value["in_order"], &value["entries"]), (&json!(true), &json!(entries)), "{args:?}");
+        assert_eq!(value["issuer"], ISSUER);
+    }
+    std::fs::write(path("tampered"), first.replacen("report_filed", "report_read", 1)).unwrap();
+    let foreign = json!({"keys": []}).to_string();
+    std::fs::write(path("foreign.json"), foreign).unwrap();
+    for (args, why) in [
+        (&["--jwks", "jwks.json", "tampered"] as &[&str], "does not have the hash"),
+        (&["--jwks", "foreign.json", "first"], "signed by no key of this set"),
+        (&["--jwks", "jwks.json", "second"], "--previous"),
+        (&["--jwks", "jwks.json", "first", "--previous", "all"], "its end was cut off"),
+        (&["--jwks", "jwks.json", "all", "--previous", "tampered"], "does not have the hash"),
+        (&["--jwks", "jwks.json", "absent"], "absent"),
+    ] {
+        let (output, said) = (verify(args), |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned());
+        let error = said(&output.stderr);
+        assert_eq!((output.status.code(), said(&output.stdout)), (Some(1), String::new()), "{args:?}");
+        assert!(error.starts_with("error: ") && error.contains(why) && error.lines().count() == 1, "{args:?}: {error}");
+    }
+    assert!(!nowhere.exists());
+    let again = child::run(&app.config.data, &["audit", "export", "--output", &path("first")]);
+    assert_eq!(again.status.code(), Some(1), "an export is not overwritten");
+    assert_eq!(std::fs::read_to_string(path("first")).unwrap(), first);
+    // The store itself, with the keys of its folder.
+    let of_store = child::run_json(&app.config.data, &["audit", "verify", "--json", "--previous", &path("first")]);
+    assert_eq!((&of_store["in_order"], &of_store["entries"]), (&json!(true), &json!(2 * last)));
+    // What is exported holds nothing of a person: ids, words and times.
+    assert!(!first.contains("secret") && !first.contains("110105-03"), "{first}");
+}

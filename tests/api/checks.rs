@@ -34,6 +34,9 @@ async fn every_row_of_the_verdict_table_holds() {
         let answer = app.check(&check_of(number, presented)).await.json();
         assert_eq!((&answer["verdict"], &answer["advice"]), (&json!(verdict), &json!(advice)), "{presented:?}");
         assert_eq!(answer.get("listing").is_none(), verdict == "not_listed", "{answer}");
+        let text = answer.get("advice_text").map(|text| text.as_str().unwrap());
+        assert_eq!(text.is_none(), advice == "proceed", "{answer}");
+        assert!(text.is_none_or(|text| text.contains("temporary identification certificate")), "the way out: {answer}");
     }
 }
 
@@ -95,7 +98,7 @@ async fn an_answer_has_the_documented_members_and_no_others() {
     let always = ["advice", "as_of", "check_id", "receipt", "receipt_salt", "registry_sequence", "verdict"];
     assert_eq!(members(&miss), always);
     let hit = app.check(&check_of(&listed, Some(LOST))).await.json();
-    let mut with_listing = [always.as_slice(), &["listing"]].concat();
+    let mut with_listing = [always.as_slice(), &["advice_text", "listing"]].concat();
     with_listing.sort_unstable();
     assert_eq!(members(&hit), with_listing);
     assert_eq!(members(&hit["listing"]), ["kind", "since"]);

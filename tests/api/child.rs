@@ -36,7 +36,7 @@ pub(crate) fn run_json(data: &Path, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn variables(data: &Path) -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn variables(data: &Path) -> impl Iterator<Item = (&'static str, String)> {
     let database = backend::database_url(data).map(|url| ("LOSTCARD_DATABASE_URL", url));
     database.into_iter().chain(backend::redis_url().map(|url| ("LOSTCARD_REDIS_URL", url)))
 }

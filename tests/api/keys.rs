@@ -51,7 +51,7 @@ async fn the_keys_of_another_store_are_refused() {
 /// A node that signed with a key of its own would be refused by the others.
 #[tokio::test]
 async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
-    for purpose in ["token", "receipt"] {
+    for purpose in ["token", "receipt", "certificate"] {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (config, others) = (made(&folder).await, made(&other).await);
         let name = format!("{purpose}-1.pem");
@@ -60,7 +60,7 @@ async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
         std::fs::copy(foreign, &own).unwrap();
         assert!(refusal(&config).await.contains(&format!("{purpose} key 1 is another one")));
         std::fs::write(&own, kept).unwrap();
-        child::run_json(&config.data, &["keys", "rotate", "--tokens", "--receipts", "--json"]);
+        child::run_json(&config.data, &["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
         assert!(Application::build(&config, Clock::System).await.is_ok(), "a rotated one is taken");
     }
 }
@@ -77,9 +77,13 @@ async fn one_wrong_key_among_right_ones_is_refused() {
 
 #[tokio::test]
 async fn each_missing_key_is_named() {
-    for (file, purpose) in
-        [("pepper-1.key", "pepper"), ("seal-1.key", "seal"), ("token-1.pem", "token"), ("receipt-1.pem", "receipt")]
-    {
+    for (file, purpose) in [
+        ("pepper-1.key", "pepper"),
+        ("seal-1.key", "seal"),
+        ("token-1.pem", "token"),
+        ("receipt-1.pem", "receipt"),
+        ("certificate-1.pem", "certificate"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let config = made(&folder).await;
         std::fs::remove_file(config.key_folder().join(file)).unwrap();
@@ -89,7 +93,7 @@ async fn each_missing_key_is_named() {
 
 #[tokio::test]
 async fn a_key_that_others_can_read_is_refused() {
-    for file in ["pepper-1.key", "seal-1.key", "token-1.pem", "receipt-1.pem"] {
+    for file in ["pepper-1.key", "seal-1.key", "token-1.pem", "receipt-1.pem", "certificate-1.pem"] {
         let folder = tempfile::tempdir().unwrap();
         let config = made(&folder).await;
         let path = config.key_folder().join(file);

@@ -61,6 +61,7 @@ async fn a_spent_limit_passes_again_after_retry_after() {
     }
     let refused = check_as(&app, &app.hotel).await;
     refused.problem(429, "limit_spent");
+    assert!(app.metric(r#"lostcard_limited_total{limit="client"}"#).await > 0, "as the alerts know it");
     assert_eq!(refused.header("ratelimit-policy"), r#""client";q=5;w=60"#);
     assert_eq!(refused.header("ratelimit"), r#""client";r=0;t=60"#);
     let wait = retry_after(&refused);

@@ -35,6 +35,7 @@ async fn checks_are_refused_before_reports_and_health_never() {
     let app =
         TestApp::spawn_with(|config| (config.overload.requests_max, config.overload.checks_percent) = (2, 50)).await;
     let many = app.add_client("checks", Some(MANY)).await;
+    assert!(!batch_is_refused(&app, &many).await);
     let lock = app.hold_writers().await;
     let (one, two, three) =
         (report_of(&random_number(), None), report_of(&random_number(), None), report_of(&random_number(), None));
@@ -74,6 +75,8 @@ async fn a_check_that_memory_answers_needs_no_place() {
     let (one, two) = (random_number(), random_number());
     app.report_lost(&one, None).await;
     app.report_lost(&two, None).await;
+    // From here on its token is known without asking the store.
+    assert!(!batch_is_refused(&app, &many).await);
     let lock = app.hold_writers().await;
     // A report waits for the lock on the only connection for requests: whatever the store must be asked now, waits.
     let report = report_of(&random_number(), None);

@@ -126,7 +126,7 @@ async fn receipts_and_tokens_outlive_the_rotation_of_their_keys() {
     })
     .await;
     let published = kids(&app.get("", "/.well-known/jwks.json").await.text);
-    assert!(old.iter().all(|kid| published.contains(kid)) && published.len() == 4, "{published:?}");
+    assert!(old.iter().all(|kid| published.contains(kid)) && published.len() == 5, "{published:?}");
     // The token of the test is signed by the retired key, the next receipt by the new one.
     let after = app.check(&check_of(&number, None)).await.json();
     for check in [&before, &after] {

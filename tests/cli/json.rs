@@ -54,13 +54,41 @@ fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
 }
 
 #[test]
+fn endpoints_are_added_with_a_secret_that_is_shown_once() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let url = "https://bank.example/lostcard?team=7";
+    let added = folder.json(&["webhook", "add", "--organization", &organization, "--url", url, "--json"]);
+    assert_eq!(members(&added), ["secret", "webhook_id"]);
+    assert!(added["secret"].as_str().unwrap().starts_with("whsec_"));
+    let id = added["webhook_id"].as_str().unwrap();
+    let state = || {
+        let listed = folder.json(&["webhook", "list", "--json"]);
+        assert!(!listed.to_string().contains("whsec_"), "a secret is shown once");
+        listed["webhooks"].as_array().unwrap().first().cloned()
+    };
+    let listed = state().unwrap();
+    assert_eq!(members(&listed), ["created_at", "organization_id", "state", "url", "webhook_id"]);
+    assert_eq!((&listed["url"], &listed["state"]), (&json!(url), &json!("enabled")));
+    let rotated = folder.json(&["webhook", "rotate-secret", id, "--json"]);
+    assert_eq!((members(&rotated), &rotated["webhook_id"]), (vec!["secret", "webhook_id"], &added["webhook_id"]));
+    assert_ne!(rotated["secret"], added["secret"]);
+    folder.run(&["webhook", "disable", id]).success().stdout_eq("disabled\n");
+    assert_eq!(state().unwrap()["state"], "disabled");
+    folder.run(&["webhook", "enable", id]).success().stdout_eq("enabled\n");
+    assert_eq!(state().unwrap()["state"], "enabled");
+    folder.run(&["webhook", "remove", id]).success().stdout_eq("removed\n");
+    assert_eq!(state(), None);
+}
+
+#[test]
 fn rotated_keys_are_named() {
     let folder = Folder::new();
     folder.organization();
-    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--json"]);
+    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
     let keys = rotated["rotated"].as_array().unwrap();
-    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 2));
-    for (key, purpose) in keys.iter().zip(["token", "receipt"]) {
+    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 3));
+    for (key, purpose) in keys.iter().zip(["token", "receipt", "certificate"]) {
         assert_eq!(members(key), ["kid", "purpose", "version"]);
         assert_eq!((&key["purpose"], &key["version"]), (&json!(purpose), &json!(2)));
     }

@@ -5,6 +5,7 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod audit;
 mod exit_codes;
 mod help;
 mod json;

@@ -63,6 +63,22 @@ impl Client {
         Some(answer.status().as_u16())
     }
 
+    /// Checks lost cards; the checks' ids, or none if the node is gone.
+    pub(crate) async fn see(&self, cards: &[SampleRecord]) -> Option<Vec<String>> {
+        let check = |card: &SampleRecord| json!({"id_number": card.id_number, "card_valid_from": card.card_valid_from.to_string(), "purpose": "lodging"});
+        let id = |check: &Value| {
+            assert_eq!(check["verdict"], "card_listed", "{check}");
+            check["check_id"].as_str().unwrap().replace('-', "")
+        };
+        if let [card] = cards {
+            let answer = self.post("/v1/checks", &check(card)).await.ok()?;
+            return Some(vec![id(&answer.json().await.ok()?)]);
+        }
+        let body = json!({"checks": cards.iter().map(check).collect::<Vec<_>>()});
+        let answer: Value = self.post("/v1/checks/batch", &body).await.ok()?.json().await.ok()?;
+        Some(answer["results"].as_array().unwrap().iter().map(|result| id(&result["check"])).collect())
+    }
+
     /// Asserts that each of the cards is listed.
     pub(crate) async fn assert_listed(&self, cards: &[SampleRecord]) {
         for cards in cards.chunks(1000) {

@@ -11,6 +11,7 @@ mod clients;
 mod import;
 mod node;
 mod reports;
+mod sightings;
 
 use std::time::{Duration, Instant};
 

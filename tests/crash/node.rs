@@ -1,6 +1,7 @@
 //! A data folder, the processes that work on it, and what its database holds by the word of the `sqlite3` tool.
 //! Every process dies with its value; none is ever killed by name.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -99,15 +100,29 @@ impl Folder {
     }
 
     fn query(&self, sql: &str) -> Vec<u64> {
+        // Nothing where the database is not made yet.
+        self.ask(sql).split_whitespace().map(|number| number.parse().unwrap()).collect()
+    }
+
+    fn ask(&self, sql: &str) -> String {
         let output = Command::new("sqlite3")
             .args(["-readonly", "-separator", " ", "-cmd", ".timeout 5000"])
             .arg(self.path("data/lostcard.db"))
             .arg(sql)
             .output()
             .expect("the tests need the sqlite3 command");
-        let numbers = String::from_utf8(output.stdout).unwrap();
-        // Nothing where the database is not made yet.
-        numbers.split_whitespace().map(|number| number.parse().unwrap()).collect()
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The checks that are stored as sightings, in hexadecimal.
+    pub(crate) fn sightings(&self) -> BTreeSet<String> {
+        self.ask("SELECT lower(hex(check_id)) FROM sightings").split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Rows of sightings, and checks that they are of.
+    pub(crate) fn sighting_counts(&self) -> (u64, u64) {
+        let found = self.query("SELECT COUNT(*), COUNT(DISTINCT check_id) FROM sightings");
+        (found[0], found[1])
     }
 
     /// Stored reports; 0 where there is no database yet.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::bodies::random_number;
 use crate::servers::node::Node;
 use crate::servers::postgres::Postgres;
@@ -9,6 +11,8 @@ use crate::servers::proxy::{Fault, Proxy};
 use crate::servers::{shared, wait_until};
 use crate::service::{Answer, HANG, Service, eventually};
 
+const CERTIFICATES: &str = "/v1/temporary-certificates";
+const VERIFY: &str = "/v1/temporary-certificates/verify";
 /// By default a lease lasts a second, and is renewed every quarter.
 const LEASE: Duration = Duration::from_secs(1);
 /// The bound of a look-up in the store and what a busy machine adds to it.
@@ -77,11 +81,18 @@ async fn without_the_store_checks_are_answered_until_the_lease_ends_and_then_ref
     for _ in 0..10 {
         acknowledged.push(service.report_lost(&node).await);
     }
+    let certificate = json!({"id_number": acknowledged[0], "purpose": "rail", "office": "1", "valid_hours": 1});
+    let issued = service.post(&node, &service.police, CERTIFICATES, &certificate).await;
+    let shown = json!({"certificate": issued.body["certificate"], "id_number": acknowledged[0]});
+    let verify = || service.post(&node, &service.hotel, VERIFY, &shown);
+    assert_eq!(verify().await.body["status"], "valid");
     wait_until("the lease is held", || node.is_ready());
     let held = Instant::now();
     postgres.kill();
     let (answered, last_at, refusal) = check_until_refused(&service, &node).await;
     refusal.assert_unavailable("registry_unavailable");
+    // It may have been revoked: nobody can say.
+    verify().await.assert_unavailable("registry_unavailable");
     assert!(answered > 0, "the lease was thrown away {last_at:?} after the crash");
     assert!(last_at < held.elapsed() && last_at < LEASE + REFUSED_WITHIN, "answered for {last_at:?}");
     assert!(!node.is_ready(), "a node without a lease is not ready");
@@ -89,6 +100,7 @@ async fn without_the_store_checks_are_answered_until_the_lease_ends_and_then_ref
     service.report(&node, &random_number()).await.assert_unavailable("registry_unavailable");
     postgres.restart();
     assert_recovers(&service, &node, &acknowledged).await;
+    assert_eq!(verify().await.body["status"], "valid");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,6 +171,11 @@ impl Service {
         send(self.http.get(format!("{}{path}", node.url())).bearer_auth(token)).await
     }
 
+    /// Posts to one of the paths that few tests need.
+    pub(crate) async fn post(&self, node: &Node, caller: &Caller, path: &str, body: &Value) -> Answer {
+        send(self.http.post(format!("{}{path}", node.url())).json(body).bearer_auth(&caller.token)).await
+    }
+
     /// Files a report of a new number, which must succeed, and returns the number.
     pub(crate) async fn report_lost(&self, node: &Node) -> String {
         let number = random_number();

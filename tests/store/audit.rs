@@ -1,1 +1,112 @@
-//! TODO(issue 4)
+//! The audit log: a chain without gaps whoever writes, read in pages, which the database itself refuses to change.
+
+use std::sync::Arc;
+
+use lostcard::crypto::audit::{End, Entry};
+use lostcard::domain::audit::{Action, Deed};
+use lostcard::domain::client::Actor;
+use lostcard::store::Store;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use crate::backend::Database;
+use crate::records::{NOW_MS, id, write};
+
+fn deed() -> Deed {
+    Deed::of(Actor { organization: id(), client: id() }, Action::ReportRead, id())
+}
+
+async fn record(store: &Store, deeds: &[Deed]) {
+    write(store, async |tx| {
+        for deed in deeds {
+            tx.record_deed(deed, NOW_MS).await.unwrap();
+        }
+    })
+    .await;
+}
+
+async fn all(store: &Store) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let page = store.list_audit(entries.last().map_or(0, |last| last.sequence)).await.unwrap();
+        if page.is_empty() {
+            return entries;
+        }
+        entries.extend(page);
+    }
+}
+
+fn follow(entries: &[Entry]) -> u64 {
+    let mut end = End::BEGINNING;
+    for entry in entries {
+        end.follow(entry).unwrap();
+    }
+    end.sequence
+}
+
+pub(crate) async fn entries_are_read_as_they_were_written(database: &Database) {
+    let store = database.open().await;
+    assert_eq!(all(&store).await, []);
+    let deeds = [deed(), Deed::of_operator(Action::ImportBegun, None), Deed { subject: None, ..deed() }];
+    record(&store, &deeds).await;
+    let mut end = End::BEGINNING;
+    let mut expected = Vec::new();
+    for deed in &deeds {
+        expected.push(end.next(NOW_MS, deed));
+        end = expected[expected.len() - 1].end();
+    }
+    assert_eq!(all(&store).await, expected);
+    assert_eq!(store.list_audit(2).await.unwrap(), expected[2..]);
+}
+
+pub(crate) async fn a_long_log_comes_in_pages(database: &Database) {
+    let store = database.open().await;
+    record(&store, &vec![deed(); 2100]).await;
+    let sizes = [store.list_audit(0).await.unwrap().len(), store.list_audit(2000).await.unwrap().len()];
+    assert_eq!((sizes, follow(&all(&store).await)), ([1000, 100], 2100));
+}
+
+pub(crate) async fn concurrent_writers_make_one_chain(database: &Database) {
+    let stores = [Arc::new(database.open().await), Arc::new(database.open().await)];
+    let writers = (0..8).map(|n| {
+        let store = Arc::clone(&stores[n % 2]);
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                record(&store, &[deed()]).await;
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    assert_eq!(follow(&all(&stores[0]).await), 80);
+}
+
+pub(crate) async fn a_transaction_that_is_dropped_leaves_no_entry(database: &Database) {
+    let store = database.open().await;
+    let mut tx = store.begin().await.unwrap();
+    tx.record_deed(&deed(), NOW_MS).await.unwrap();
+    drop(tx);
+    record(&store, &[deed()]).await;
+    assert_eq!(follow(&all(&store).await), 1);
+}
+
+pub(crate) async fn the_database_refuses_to_change_or_remove_an_entry(database: &Database) {
+    let store = database.open().await;
+    record(&store, &[deed(), deed()]).await;
+    let before = all(&store).await;
+    let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
+    let mut statements = vec![
+        "UPDATE audit SET action = 'report_filed' WHERE seq = 1",
+        "UPDATE audit SET at = at + 1",
+        "DELETE FROM audit WHERE seq = 2",
+        "DELETE FROM audit",
+    ];
+    if !database.url().starts_with("sqlite") {
+        statements.push("TRUNCATE audit");
+    }
+    for statement in statements {
+        let refused = connection.execute(AssertSqlSafe(statement)).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    assert_eq!(all(&store).await, before);
+}

@@ -10,6 +10,7 @@ mod applications;
 mod audit;
 mod backend;
 mod certificates;
+mod citizen;
 mod clients;
 mod feed;
 mod found_cards;
@@ -58,6 +59,10 @@ macro_rules! contract {
             reports::listed_prefixes_are_those_of_numbers_in_force
             reports::a_closed_report_keeps_its_history
             reports::many_reports_go_in_at_once
+            certificates::a_certificate_is_found_by_its_own_organization_alone
+            certificates::a_revoked_certificate_keeps_the_rest
+            certificates::certificates_of_a_number_are_listed_newest_first
+            certificates::a_certificate_moves_to_the_new_pepper
             clients::organizations_and_clients_are_read_as_written
             clients::the_two_newest_proofs_live
             clients::a_client_is_disabled_once
@@ -74,10 +79,24 @@ macro_rules! contract {
             rotation::rows_are_rekeyed_once_each_with_its_change
             rotation::a_row_under_another_pepper_is_refused
             rotation::every_read_tells_the_peppers_of_its_moment
+            applications::an_application_is_read_as_written_by_its_own_organization_alone
+            applications::an_application_keeps_its_history
+            applications::an_application_has_one_temporary_card
+            applications::temporary_cards_of_a_number_are_found_by_their_start
+            applications::an_application_is_rekeyed_with_the_rest
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
+            misuse_reports::a_misuse_report_is_read_as_written
+            misuse_reports::a_resolution_is_stored_with_its_note
+            misuse_reports::misuse_reports_are_listed_behind_one_of_them
+            misuse_reports::a_misuse_report_under_another_pepper_is_refused
+            audit::entries_are_read_as_they_were_written
+            audit::a_long_log_comes_in_pages
+            audit::concurrent_writers_make_one_chain
+            audit::a_transaction_that_is_dropped_leaves_no_entry
+            audit::the_database_refuses_to_change_or_remove_an_entry
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands
@@ -85,6 +104,15 @@ macro_rules! contract {
             nodes::a_confirmation_of_another_history_is_void
             nodes::a_node_that_joins_again_has_confirmed_nothing_new
             nodes::a_second_mark_is_not_the_first
+            found_cards::a_found_card_is_read_as_written_by_its_own_organization_alone
+            found_cards::a_found_card_that_left_says_how
+            found_cards::a_later_report_takes_the_held_cards_it_may_be_about
+            found_cards::a_match_lasts_until_its_report_is_withdrawn
+            found_cards::a_batch_matches_each_card_to_its_best_report
+            found_cards::a_card_sees_which_replacements_came_after_it
+            found_cards::a_rekeyed_card_meets_the_reports_of_its_new_key
+            citizen::a_persons_records_come_from_every_organization
+            citizen::a_reports_origin_is_told_with_its_number_alone
             retention::a_listing_is_kept_to_the_cards_last_day
             retention::a_listing_without_an_end_is_kept_for_its_period
             retention::a_withdrawn_report_goes_a_while_after_its_withdrawal
@@ -93,6 +121,15 @@ macro_rules! contract {
             retention::a_large_class_goes_in_pieces
             retention::one_node_runs_in_each_interval
             retention::an_erased_text_is_gone_and_its_record_stays
+            sightings::sightings_are_stored_once_and_listed_newest_first
+            sightings::every_record_of_a_number_may_have_been_sighted
+            alerts::a_watch_is_found_by_its_key_until_it_ends
+            alerts::ended_watches_are_deleted_and_no_others
+            alerts::an_alert_ends_its_watch_and_is_its_organizations_alone
+            alerts::alerts_are_counted_without_a_gap_and_no_number_twice
+            alerts::a_delivery_is_claimed_by_one_of_two_nodes
+            alerts::no_endpoint_fills_a_claim
+            alerts::an_endpoint_that_is_not_enabled_gets_nothing
             machine::two_registries_say_what_the_store_holds
         }
     };

@@ -36,8 +36,9 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
         "misuse_reports",
         "temporary_certificates",
         "watches",
-        "alerts",
         "deliveries",
+        "alerts",
+        "alert_heads",
         "webhooks",
         "retention",
     ];

@@ -29,7 +29,7 @@ pub(crate) fn office() -> OfficeCode {
     OfficeCode::parse("110105-03").unwrap()
 }
 
-fn number(lookup_key: LookupKey) -> SealedNumber {
+pub(crate) fn number(lookup_key: LookupKey) -> SealedNumber {
     SealedNumber { lookup_key, key_version: 1, sealed_digest: random::bytes::<60>().to_vec() }
 }
 

@@ -1,1 +1,102 @@
-//! TODO(issue 4)
+//! Sightings: stored once however often they come, listed newest first, and found their listings by every key of a number.
+
+use lostcard::domain::report::{Label, ReportState, WithdrawalReason};
+use lostcard::domain::sighting::Candidate;
+use lostcard::domain::verdict::{Purpose, Verdict};
+use lostcard::store::Store;
+use lostcard::store::feed::ChangeKind;
+use lostcard::store::reports::Closing;
+use lostcard::store::sightings::NewSighting;
+use uuid::Uuid;
+
+use crate::backend::Database;
+use crate::records::{LOST, NOW_MS, key, office, replacement, report, store_reports, stored_organization, write};
+
+fn sighting(listing: Uuid, organization: Uuid, n: i64) -> NewSighting {
+    NewSighting {
+        listing,
+        check_id: lostcard::crypto::random::uuid_v7(NOW_MS + n),
+        organization,
+        site: (n % 2 == 0).then(|| Label::parse("west-wing").unwrap()),
+        purpose: Purpose::Banking,
+        verdict: Verdict::CardListed,
+        seen_at_ms: NOW_MS + n,
+    }
+}
+
+async fn insert(store: &Store, sightings: &[NewSighting]) {
+    write(store, async |tx| tx.insert_sightings(sightings).await.unwrap()).await;
+}
+
+pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: &Database) {
+    let store = database.open().await;
+    let organization = stored_organization(&store).await;
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let sightings: Vec<_> = (0..1203).map(|n| sighting(first, organization, n)).collect();
+    let of_both = NewSighting { listing: second, ..sightings[7].clone() };
+    insert(&store, &sightings[..700]).await;
+    // Moved again after a crash, beside what is new.
+    insert(&store, &sightings[600..]).await;
+    insert(&store, std::slice::from_ref(&of_both)).await;
+    insert(&store, &[]).await;
+    let listed = store.list_sightings(&[first], 5000).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|sighting| sighting.check_id).collect();
+    assert_eq!(ids, sightings.iter().rev().map(|sighting| sighting.check_id).collect::<Vec<_>>());
+    let (newest, expected) = (&listed[0], &sightings[1202]);
+    assert_eq!((newest.listing, &newest.site, newest.purpose), (first, &expected.site, expected.purpose));
+    assert_eq!((newest.verdict, newest.seen_at_ms), (expected.verdict, expected.seen_at_ms));
+    assert_eq!((newest.organization_name.as_str(), newest.region.as_str()), ("派出所 Harbour", "110105"));
+    assert_eq!((newest.organization_kind.as_str(), &listed[1].site), ("registrar", &None));
+    assert_eq!(store.list_sightings(&[first], 10).await.unwrap(), listed[..10]);
+    assert_eq!(store.list_sightings(&[second], 10).await.unwrap().len(), 1);
+    assert_eq!(store.list_sightings(&[first, second], 5000).await.unwrap().len(), 1204);
+    assert_eq!(store.list_sightings(&[Uuid::from_u128(3)], 10).await.unwrap(), []);
+    assert_eq!(store.list_sightings(&[], 10).await.unwrap(), []);
+}
+
+pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Database) {
+    let store = database.open().await;
+    let own = stored_organization(&store).await;
+    let (number, other) = (key(), key());
+    let (filed, imported) = (report(Some(own), number, NOW_MS), report(None, number, NOW_MS));
+    store_reports(&store, &[filed.clone(), imported.clone(), report(None, other, NOW_MS)]).await;
+    let (new, office) = (replacement(own, number), office());
+    let (withdrawn_at, replaced_at) = write(&store, async |tx| {
+        let stored = tx.find_report(own, filed.report_id).await.unwrap().unwrap();
+        let withdrawn_at = tx.record_change(ChangeKind::Listing, number.as_bytes()).await.unwrap();
+        let closing = Closing { at_ms: NOW_MS, office: &office, withdrawal: Some(WithdrawalReason::Found) };
+        tx.close_report(&stored.report.withdraw().unwrap(), &closing, withdrawn_at).await.unwrap();
+        let sequence = tx.record_change(ChangeKind::Listing, number.as_bytes()).await.unwrap();
+        tx.insert_replacement(&new, sequence).await.unwrap();
+        (withdrawn_at, sequence)
+    })
+    .await;
+    assert_eq!(replaced_at, withdrawn_at + 1);
+    let (versions, mut found) = store.sighting_candidates(&[key(), number]).await.unwrap();
+    assert_eq!(versions, store.key_versions().await.unwrap());
+    assert!(found.iter().all(|(key, _)| *key == number));
+    let id = |candidate: &Candidate| match candidate {
+        Candidate::Report { id, .. } | Candidate::Replacement { id, .. } => *id,
+    };
+    found.sort_by_key(|(_, candidate)| id(candidate));
+    let mut expected = vec![
+        Candidate::Report {
+            id: filed.report_id,
+            state: ReportState::Withdrawn,
+            card_valid_from: Some(LOST),
+            sequence: withdrawn_at,
+        },
+        Candidate::Report {
+            id: imported.report_id,
+            state: ReportState::Active,
+            card_valid_from: Some(LOST),
+            sequence: withdrawn_at - 2,
+        },
+        Candidate::Replacement { id: new.replacement_id, card_valid_from: new.card_valid_from },
+    ];
+    expected.sort_by_key(id);
+    assert_eq!(found.into_iter().map(|(_, candidate)| candidate).collect::<Vec<_>>(), expected);
+    let (_, both) = store.sighting_candidates(&[other, number]).await.unwrap();
+    assert_eq!(both.len(), 4);
+    assert!(store.sighting_candidates(&[key()]).await.unwrap().1.is_empty());
+}

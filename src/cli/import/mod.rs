@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::{Global, output};
 use crate::app;
 use crate::clock::Clock;
+use crate::crypto::Keyring;
 use crate::crypto::pepper::Fingerprints;
 use crate::store::Store;
 use crate::store::imports::ImportProgress;
@@ -111,14 +112,16 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
         already_stored: Arc::clone(&already_stored),
     };
     let progress = Progress::new(lines, clock.clone(), [Arc::clone(&already_stored), Arc::clone(&rejected)]);
-    let stored = store_all(&store, fingerprint, stored_as, runs::start(&job, records, from), progress).await?;
+    let stored =
+        store_all((&store, &job.keyring), fingerprint, stored_as, runs::start(&job, records, from), progress).await?;
     let ns = clock.boot_ns().saturating_sub(began_ns);
     store.close().await;
     // The commit-wait of docs/decisions/004: a server on the same data answers from memory until its lease ends. Once this
     // command has exited, each of them has read the new reports or asks the store.
     tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
     let rejected = rejected.load(Ordering::Relaxed);
-    summarize(&args, stored, rejected, already_stored.load(Ordering::Relaxed), ns);
+    let import_id = writer::import_id(&fingerprint);
+    summarize(&args, import_id, [stored, rejected, already_stored.load(Ordering::Relaxed)], ns);
     if args.strict && rejected > 0 {
         bail!("{rejected} records were rejected: see {}", rejects_path.display());
     }
@@ -139,13 +142,13 @@ fn starting_points(
 }
 
 async fn store_all(
-    store: &Store,
+    (store, keyring): (&Store, &Keyring),
     fingerprint: [u8; 32],
     stored_as: ImportProgress,
     (batches, threads): (tokio::sync::mpsc::Receiver<runs::Batch>, [tokio::task::JoinHandle<anyhow::Result<()>>; 2]),
     progress: Progress,
 ) -> anyhow::Result<u64> {
-    let mut writer = Writer { store, fingerprint, clock: Clock::System, progress };
+    let mut writer = Writer { store, keyring, fingerprint, clock: Clock::System, progress };
     let stored = writer.write(batches, stored_as).await;
     writer.progress.finish();
     let stored = stored?;
@@ -199,15 +202,16 @@ impl ImportArgs {
     }
 }
 
-fn summarize(args: &ImportArgs, stored: u64, rejected: u64, already_stored: u64, ns: u64) {
+fn summarize(args: &ImportArgs, import_id: Uuid, [stored, rejected, already_stored]: [u64; 3], ns: u64) {
     let ms = (ns / 1_000_000).max(1);
     let reports_per_second = stored * 1000 / ms;
     let value = json!({
-        "stored": stored, "rejected": rejected, "already_stored": already_stored,
+        "import_id": import_id, "stored": stored, "rejected": rejected, "already_stored": already_stored,
         "seconds": serde_json::Number::from_f64(Duration::from_millis(ms).as_secs_f64()),
         "reports_per_second": reports_per_second,
     });
     let lines = [
+        format!("import          {import_id}"),
         format!("stored          {stored}"),
         format!("rejected        {rejected}"),
         format!("already stored  {already_stored}"),

@@ -1,0 +1,168 @@
+//! `audit export` and `audit verify`: the log out of the store, with a signed head, and its verification, offline from files or
+//! where it stands. Exit status 1 and one line that says what is wrong where it is not in order.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::receipt::read_keys;
+use super::{Global, output};
+use crate::app;
+use crate::clock::{Clock, Rfc3339};
+use crate::config::Config;
+use crate::crypto::audit::Head;
+use crate::crypto::signing::PublicKey;
+use crate::service::audit::{Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Write the log, an entry a line, and a signed head as the last line
+    #[command(after_help = "\
+Keep exports where those who run the service cannot change them: the next one is verified against the last.
+
+Examples:
+  lostcard audit export --output audit-2026-11-23.ndjson
+  lostcard audit export --after 120000 --output audit-2026-11-24.ndjson")]
+    Export(ExportArgs),
+    /// Verify an export offline, or the log of the store
+    #[command(after_help = "\
+Examples:
+  curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
+  lostcard audit verify --jwks jwks.json audit-2026-11-24.ndjson --previous audit-2026-11-23.ndjson
+  lostcard audit verify --previous audit-2026-11-23.ndjson")]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// A new file to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only the entries behind this one: the last of the export before
+    #[arg(long, value_name = "SEQ", default_value_t = 0, hide_default_value = true)]
+    after: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// An export [default: the log of the store]
+    #[arg(requires = "jwks")]
+    file: Option<PathBuf>,
+    /// The service's published keys [default, for the log of the store: those of the key folder]
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// An earlier export, which must be the beginning of this log
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `audit ...`
+pub(super) async fn audit(global: &Global, command: AuditCommand) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::Export(args) => write_export(global, &args).await,
+        AuditCommand::Verify(args) => {
+            let verified = match (&args.file, &args.jwks) {
+                (Some(file), Some(jwks)) => verify_file(file, &read_keys(jwks)?, args.previous.as_deref())?,
+                _ => verify_log(global, &args).await?,
+            };
+            tell(&args, &verified);
+            Ok(())
+        }
+    }
+}
+
+/// How long these commands wait for a connection: a request must not wait for long, a nightly export may.
+const ACQUIRE_TIMEOUT_MS: u64 = 10_000;
+
+fn patient(global: &Global) -> anyhow::Result<Config> {
+    let mut config = global.config()?;
+    config.store.acquire_timeout_ms = ACQUIRE_TIMEOUT_MS;
+    Ok(config)
+}
+
+async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
+    let config = patient(global)?;
+    let (store, keyring) = app::open(&config).await?;
+    let mut out: Box<dyn Write> = match &args.output {
+        None => Box::new(BufWriter::new(io::stdout())),
+        // An earlier export is evidence: it is not overwritten.
+        Some(path) => Box::new(BufWriter::new(new_file(path)?)),
+    };
+    let exported = export(&store, args.after, |line| writeln!(out, "{line}")).await;
+    // Also what comes before a fault is written: whoever looks into it needs it.
+    let exported = exported.inspect_err(|_| drop(out.flush()))?;
+    store.close().await;
+    let head = Head { issuer: config.issuer(config.listen), issued_at_s: Clock::System.now_s(), end: exported.end };
+    writeln!(out, "{}", head_line(head.sign(&keyring.signing().receipt)))?;
+    out.flush()?;
+    drop(out);
+    if let Some(path) = &args.output {
+        File::open(path)?.sync_all()?;
+        output::error(&format!("{} entries, up to {}", entries(&exported), exported.end.sequence));
+    }
+    Ok(())
+}
+
+fn new_file(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path).with_context(|| path.display().to_string())
+}
+
+fn verify_file(file: &Path, keys: &[PublicKey], previous: Option<&Path>) -> anyhow::Result<Verified> {
+    let name = || file.display().to_string();
+    let behind = begins_behind(lines(file)?, keys).with_context(name)?;
+    let earlier = previous.map(|previous| {
+        let verified = verify_earlier(lines(previous)?, keys, behind);
+        verified.with_context(|| previous.display().to_string())
+    });
+    verify_export(lines(file)?, keys, behind, earlier.transpose()?.as_ref()).with_context(name)
+}
+
+async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verified> {
+    let (store, keyring) = app::open(&patient(global)?).await?;
+    let keys = match &args.jwks {
+        Some(path) => read_keys(path)?,
+        None => keyring.signing().published_receipts.clone(),
+    };
+    let earlier = args.previous.as_deref().map(|previous| {
+        let verified = verify_earlier(lines(previous)?, &keys, 0);
+        verified.map(|earlier| earlier.end).with_context(|| previous.display().to_string())
+    });
+    let verified = verify_store(&store, earlier.transpose()?).await.context("the log of the store");
+    store.close().await;
+    verified
+}
+
+fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = io::Result<String>>> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    Ok(BufReader::new(file).lines())
+}
+
+fn entries(verified: &Verified) -> u64 {
+    verified.first.map_or(0, |first| verified.end.sequence - first + 1)
+}
+
+fn tell(args: &VerifyArgs, verified: &Verified) {
+    let mut value = json!({"in_order": true, "entries": entries(verified), "last": verified.end.sequence});
+    let mut lines = vec![
+        "in order    yes".to_owned(),
+        format!("entries     {}", entries(verified)),
+        format!("last entry  {}", verified.end.sequence),
+    ];
+    if let Some(head) = &verified.head {
+        let signed_at = Rfc3339::of(head.issued_at_s.saturating_mul(1000));
+        value["issuer"] = json!(head.issuer);
+        value["signed_at"] = json!(signed_at.as_str());
+        lines.push(format!("issuer      {}", head.issuer));
+        lines.push(format!("signed at   {}", signed_at.as_str()));
+    } else if args.previous.is_none() {
+        lines.push("Whether its end was cut off shows only against an earlier export (--previous).".to_owned());
+    }
+    output::result(args.json, &value, &lines);
+}

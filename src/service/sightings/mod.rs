@@ -1,0 +1,62 @@
+//! Sightings: checks that found a listing. A hit is written to this node's journal before its check is answered (`journal`, its
+//! files in `segment`), and moved to the store under its listing in the background (`moving`). A check that finds nothing never
+//! comes here. What is kept holds no number: its digest stands sealed in the journal and nowhere in the store.
+
+pub mod journal;
+pub mod moving;
+mod segment;
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::ServiceError;
+use super::writing::Writer;
+use crate::crypto::digest::IdDigest;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Actor;
+use crate::domain::report::Label;
+use crate::domain::verdict::{Purpose, Verdict};
+use crate::store::sightings::StoredSighting;
+
+/// Sightings of one listing that one answer holds, the newest.
+pub const SIGHTINGS_MAX: u32 = 1000;
+
+/// A check that found a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub check_id: Uuid,
+    pub organization: Uuid,
+    pub digest: IdDigest,
+    pub card_valid_from: Option<Date>,
+    pub site: Option<Label>,
+    pub purpose: Purpose,
+    pub verdict: Verdict,
+    /// The registry's sequence that the verdict was made at.
+    pub sequence: u64,
+    pub seen_at_ms: i64,
+}
+
+/// Reads sightings.
+#[derive(Debug)]
+pub struct Sightings {
+    writer: Arc<Writer>,
+}
+
+impl Sightings {
+    pub fn new(writer: Arc<Writer>) -> Self {
+        Self { writer }
+    }
+
+    /// The newest sightings under an organization's own report; none: there is no such report.
+    pub async fn list(&self, actor: Actor, report_id: Uuid) -> Result<Option<Vec<StoredSighting>>, ServiceError> {
+        let store = &self.writer.store;
+        if store.find_report(actor.organization, report_id).await?.is_none() {
+            return Ok(None);
+        }
+        let found = store.list_sightings(&[report_id], SIGHTINGS_MAX).await?;
+        self.writer.note(&Deed::of(actor, Action::SightingsRead, report_id)).await?;
+        Ok(Some(found))
+    }
+}

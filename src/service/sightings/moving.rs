@@ -1,0 +1,196 @@
+//! Moves sightings from the journal to the store: opens each digest, finds the listings of its number under the peppers of the
+//! moment, stores the sightings, deletes the segment. Each step can be repeated: a sighting is stored once, whoever moves it.
+//! Segments of a node that was killed are moved by the next one on its data folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::Sighting;
+use super::journal::{Journal, Loss};
+use super::segment::{End, Finished, list};
+use crate::crypto::digest::LookupKey;
+use crate::domain::sighting::{Candidate, listings_of};
+use crate::registry::RegistryError;
+use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::service::writing::Writer;
+use crate::store::StoreError;
+use crate::store::reports::KEYS_MAX;
+use crate::store::sightings::NewSighting;
+
+/// How often the journal is moved.
+const MOVE_EVERY: Duration = Duration::from_secs(1);
+/// How long it is let be at most after the store refused.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Sightings of one transaction.
+const MOVED_AT_ONCE_MAX: usize = 500;
+/// Between two looks at a segment that another task still has in hand, when the node stops.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Sightings stay in the journal for now.
+#[derive(Debug, thiserror::Error)]
+enum MoveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("the journal: {0}")]
+    File(#[from] std::io::Error),
+    #[error("the reader has stopped")]
+    Stopped,
+}
+
+/// Moves what a journal holds.
+#[derive(Debug)]
+pub struct Mover {
+    journal: Arc<Journal>,
+    writer: Arc<Writer>,
+}
+
+impl Mover {
+    pub fn new(journal: Arc<Journal>, writer: Arc<Writer>) -> Self {
+        Self { journal, writer }
+    }
+
+    /// Moves sightings as they come, first those that were left behind, until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut pause = MOVE_EVERY;
+        loop {
+            match self.move_all().await {
+                Ok(()) => {
+                    if pause > MOVE_EVERY {
+                        tracing::info!("sightings are moved to the store again");
+                    }
+                    pause = MOVE_EVERY;
+                }
+                Err(error) => {
+                    self.writer.metrics.sightings_moves_failed.inc();
+                    if pause == MOVE_EVERY {
+                        tracing::warn!(error = %error, "sightings stay in the journal until the store takes them");
+                    }
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Moves all that is left when nothing is answered any more. What the store does not take now stays for the next start.
+    pub async fn drain(&self, node: uuid::Uuid) {
+        let own = node.to_string();
+        loop {
+            if let Err(error) = self.move_all().await {
+                tracing::warn!(error = %error, "sightings stay in the journal until the next start");
+                return;
+            }
+            let is_own = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own));
+            match list(self.journal.folder()) {
+                // The task that moved before this one may be reading it yet.
+                Ok(left) if left.iter().any(|(path, _)| is_own(path)) => sleep(LOOK_AGAIN).await,
+                _ => return,
+            }
+        }
+    }
+
+    async fn move_all(&self) -> Result<(), MoveError> {
+        // While the store takes none of these, the segment in use may as well grow.
+        let left = self.move_finished().await;
+        if !matches!(left, Ok(()) | Err(MoveError::File(_))) {
+            return left;
+        }
+        self.journal.finish_segment().await;
+        self.move_finished().await
+    }
+
+    /// A segment that cannot be read holds up no other.
+    async fn move_finished(&self) -> Result<(), MoveError> {
+        let folder = self.journal.folder().to_owned();
+        let segments = spawn_blocking(move || list(&folder)).await.map_err(|_| MoveError::Stopped)??;
+        let held: u64 = segments.iter().map(|(_, bytes)| bytes).sum();
+        self.writer.metrics.sightings_journal_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
+        let mut outcome = Ok(());
+        for (path, _) in segments {
+            let keyring = Arc::clone(&self.writer.keyring);
+            let taken = spawn_blocking(move || Finished::take(&path, keyring.sealer()));
+            match taken.await.map_err(|_| MoveError::Stopped)? {
+                Ok(Some(segment)) => self.move_one(segment).await?,
+                Ok(None) => {}
+                Err(error) => outcome = Err(error.into()),
+            }
+        }
+        outcome
+    }
+
+    async fn move_one(&self, segment: Finished) -> Result<(), MoveError> {
+        for sightings in segment.sightings.chunks(MOVED_AT_ONCE_MAX) {
+            self.store_all(sightings).await?;
+        }
+        match segment.end {
+            End::Whole => {}
+            End::Torn => tracing::info!("a segment of the journal was cut off; what it had confirmed is stored"),
+            End::Damaged => {
+                Loss::Damaged.count(&self.writer.metrics, 1);
+                let kept = segment.sightings.len();
+                tracing::error!("a segment of the journal is damaged: sightings after its first {kept} are lost");
+            }
+        }
+        Ok(segment.delete()?)
+    }
+
+    async fn store_all(&self, sightings: &[Sighting]) -> Result<(), MoveError> {
+        let candidates = self.candidates_of(sightings).await?;
+        let mut rows = Vec::with_capacity(sightings.len());
+        for (sighting, candidates) in sightings.iter().zip(&candidates) {
+            let listings = listings_of(sighting.card_valid_from, sighting.sequence, candidates);
+            if listings.is_empty() {
+                Loss::NoListing.count(&self.writer.metrics, 1);
+            }
+            rows.extend(listings.into_iter().map(|listing| NewSighting {
+                listing,
+                check_id: sighting.check_id,
+                organization: sighting.organization,
+                site: sighting.site.clone(),
+                purpose: sighting.purpose,
+                verdict: sighting.verdict,
+                seen_at_ms: sighting.seen_at_ms,
+            }));
+        }
+        let mut tx = self.writer.store.begin().await?;
+        tx.insert_sightings(&rows).await?;
+        tx.commit().await?;
+        self.writer.metrics.sightings_stored.inc_by(rows.len() as u64);
+        Ok(())
+    }
+
+    /// The records of each sighting's number. Asks again where the store's rows are keyed by other peppers by now.
+    async fn candidates_of(&self, sightings: &[Sighting]) -> Result<Vec<Vec<Candidate>>, MoveError> {
+        let mut versions = self.writer.registry.key_versions();
+        'peppers: for _ in 0..PEPPER_TRIES_MAX {
+            let peppers = self.writer.registry.peppers_for(versions).await?;
+            let keys_of = |sighting: &Sighting| peppers.lookup_keys(&sighting.digest).collect::<Vec<_>>();
+            let keys: Vec<_> = sightings.iter().map(keys_of).collect();
+            // All keys of a number in one statement: a row may be re-keyed from one to the other between two.
+            let numbers: Vec<_> = keys.iter().collect::<BTreeSet<_>>().into_iter().collect();
+            let mut found = BTreeMap::<LookupKey, Vec<Candidate>>::new();
+            for some in numbers.chunks(KEYS_MAX / versions.all().count()) {
+                let asked: Vec<_> = some.iter().copied().flatten().copied().collect();
+                let (stored, candidates) = self.writer.store.sighting_candidates(&asked).await?;
+                if !versions.cover(stored) {
+                    versions = stored;
+                    continue 'peppers;
+                }
+                for (key, candidate) in candidates {
+                    found.entry(key).or_default().push(candidate);
+                }
+            }
+            let of_number =
+                |keys: &Vec<LookupKey>| keys.iter().filter_map(|key| found.get(key)).flatten().cloned().collect();
+            return Ok(keys.iter().map(of_number).collect());
+        }
+        Err(RegistryError::TooSlow.into())
+    }
+}

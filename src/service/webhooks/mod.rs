@@ -1,0 +1,359 @@
+//! Delivery of alerts to the endpoints of their organizations, as Standard Webhooks 1.0.0 has it. One task a node: it claims what
+//! is due, sends it, and settles what became of it. Every delivery is in the store from the transaction of its alert on, so a
+//! node that dies loses none; an alert can be read by `GET /v1/alerts` whatever became of its deliveries.
+
+pub mod address;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use serde_json::json;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use super::ServiceError;
+use super::writing::Writer;
+use crate::clock::{Clock, Rfc3339};
+use crate::crypto::webhook::WebhookSecret;
+use crate::crypto::{Keyring, random};
+use crate::store::alerts::Alert;
+use crate::store::webhooks::{CLAIMED_OF_ONE_MAX, Delivery};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+use address::{EndpointError, Reach};
+
+/// How webhooks are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct WebhookOptions {
+    pub poll: Duration,
+    pub timeout: Duration,
+    pub reach: Reach,
+}
+
+/// Deliveries that a node makes at a time.
+const SENDS_MAX: usize = 32;
+/// How much longer than an attempt its claim holds: what settling may take.
+const CLAIM_MARGIN: Duration = Duration::from_secs(5);
+/// A delivery that fails later than so long after its alert is not tried again; an endpoint that failed for so long is disabled.
+const FAILING_MS_MAX: i64 = 3 * 24 * 3_600_000;
+const RETRY_MS_MIN: u32 = 5_000;
+const RETRY_MS_MAX: u32 = 12 * 3_600_000;
+/// How long the secret before the last one signs as well.
+pub const OLD_SECRET_MS: i64 = 24 * 3_600_000;
+/// How often watches that have ended are deleted.
+const TIDY_EVERY_NS: u64 = 60_000_000_000;
+const EVENT_TYPE: &str = "alert.created";
+const USER_AGENT: &str = concat!("lostcard/", env!("CARGO_PKG_VERSION"));
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Delivered,
+    /// 410: the receiver wants no more.
+    Gone,
+    /// Any other status, redirects included.
+    Refused,
+    /// No answer in time, or none at all.
+    Unreachable,
+    /// The name means an address that nothing is sent to.
+    NotPublic,
+    /// The node cannot make it: a secret that does not open, no certificates to trust.
+    NotSent,
+}
+
+impl Outcome {
+    /// As metrics and the log have it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::NotPublic => "not_public",
+            Self::NotSent => "not_sent",
+        }
+    }
+}
+
+/// Delivers, and deletes watches that have ended.
+#[derive(Debug)]
+pub struct Deliverer {
+    options: WebhookOptions,
+    clock: Clock,
+    keyring: Arc<Keyring>,
+    store: Store,
+    metrics: Arc<Metrics>,
+    /// Made at the first delivery: a node without endpoints needs no authorities to trust.
+    client: OnceCell<reqwest::Client>,
+}
+
+/// What one look at the store left to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Done,
+    /// More is due than there was room for.
+    Behind,
+}
+
+impl Deliverer {
+    pub fn new(options: WebhookOptions, writer: &Writer) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            clock: writer.clock.clone(),
+            keyring: Arc::clone(&writer.keyring),
+            store: writer.store.clone(),
+            metrics: Arc::clone(&writer.metrics),
+            client: OnceCell::new(),
+        })
+    }
+
+    /// Works until it is dropped, and with it every attempt: their claims run out.
+    pub async fn run(self: Arc<Self>) {
+        let mut poll = interval(self.options.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sending = JoinSet::new();
+        let mut busy: HashMap<Uuid, usize> = HashMap::new();
+        let (mut is_behind, mut tidied_ns) = (false, None);
+        loop {
+            tokio::select! {
+                _ = poll.tick() => {
+                    let now_ns = self.clock.boot_ns();
+                    if tidied_ns.is_none_or(|at_ns| now_ns.saturating_sub(at_ns) >= TIDY_EVERY_NS) {
+                        tidied_ns = Some(now_ns);
+                        note(self.tidy().await);
+                    }
+                }
+                Some(done) = sending.join_next() => {
+                    if let Ok(webhook) = done
+                        && let Some(count) = busy.get_mut(&webhook)
+                    {
+                        *count -= 1;
+                    }
+                    if !is_behind {
+                        continue;
+                    }
+                }
+            }
+            busy.retain(|_, count| *count > 0);
+            is_behind = match self.look(&mut sending, &mut busy).await {
+                Ok(look) => look == Look::Behind,
+                Err(error) => {
+                    note(Err(error));
+                    false
+                }
+            };
+        }
+    }
+
+    /// Begins what is due, as far as there is room.
+    async fn look(
+        self: &Arc<Self>,
+        sending: &mut JoinSet<Uuid>,
+        busy: &mut HashMap<Uuid, usize>,
+    ) -> Result<Look, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let due = self.store.due_deliveries(now_ms, SENDS_MAX).await?;
+        let overdue_ms = due.first().map_or(0, |delivery| now_ms.saturating_sub(delivery.next_at_ms));
+        self.metrics.webhook_overdue_seconds.set(overdue_ms / 1000);
+        let found = due.len();
+        let mut room = SENDS_MAX.saturating_sub(sending.len());
+        let has_room = |delivery: &Delivery| {
+            let count = busy.entry(delivery.webhook.webhook_id).or_default();
+            let is_taken = room > 0 && *count < CLAIMED_OF_ONE_MAX;
+            if is_taken {
+                (room, *count) = (room - 1, *count + 1);
+            }
+            is_taken
+        };
+        let taken: Vec<_> = due.into_iter().filter(has_room).collect();
+        if taken.is_empty() {
+            return Ok(if found > 0 { Look::Behind } else { Look::Done });
+        }
+        let webhooks: Vec<_> = taken.iter().map(|delivery| delivery.webhook.webhook_id).collect();
+        let hold = self.options.timeout + CLAIM_MARGIN;
+        let until_ms = now_ms.saturating_add(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
+        let claimed = self.store.claim_deliveries(taken, until_ms).await;
+        // Counted again for those that were claimed: another node may have been faster.
+        for webhook in webhooks {
+            busy.entry(webhook).and_modify(|count| *count -= 1);
+        }
+        for delivery in claimed? {
+            *busy.entry(delivery.webhook.webhook_id).or_default() += 1;
+            let own = Arc::clone(self);
+            sending.spawn(async move {
+                let webhook = delivery.webhook.webhook_id;
+                note(own.deliver(delivery).await);
+                webhook
+            });
+        }
+        Ok(if found >= CLAIMED_OF_ONE_MAX { Look::Behind } else { Look::Done })
+    }
+
+    /// One attempt, and what becomes of the delivery.
+    async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {
+        let outcome = self.attempt(&delivery).await;
+        let settled = match outcome {
+            Outcome::Delivered => self.store.settle_delivered(&delivery).await,
+            _ => self.settle_failed(&delivery, outcome).await,
+        };
+        self.metrics.webhook_deliveries.with_label_values(&[outcome.as_str()]).inc();
+        settled
+    }
+
+    async fn settle_failed(&self, delivery: &Delivery, outcome: Outcome) -> Result<(), StoreError> {
+        let webhook = delivery.webhook.webhook_id;
+        let attempts = delivery.attempts.saturating_add(1);
+        tracing::info!(%webhook, outcome = outcome.as_str(), attempts, "a webhook was not delivered");
+        let now_ms = self.clock.now_ms();
+        let is_late = now_ms.saturating_sub(delivery.alert.listed_at_ms) >= FAILING_MS_MAX;
+        let again_at_ms = (!is_late).then(|| now_ms + retry_ms(attempts));
+        if is_late {
+            self.metrics.webhook_deliveries.with_label_values(&["given_up"]).inc();
+        }
+        let Some(failing_since_ms) = self.store.settle_failed(delivery, again_at_ms, now_ms).await? else {
+            return Ok(());
+        };
+        if outcome == Outcome::Gone || now_ms.saturating_sub(failing_since_ms) >= FAILING_MS_MAX {
+            let mut tx = self.store.begin().await?;
+            let is_news = tx.disable_webhook(webhook, now_ms).await?;
+            tx.commit().await?;
+            if is_news {
+                self.metrics.webhooks_disabled.inc();
+                tracing::warn!(%webhook, outcome = outcome.as_str(), "an endpoint was disabled: `webhook enable` after it is mended");
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, delivery: &Delivery) -> Outcome {
+        // Judged again: the rules may be stricter than when the endpoint was added.
+        let Ok(url) = self.options.reach.parse(&delivery.webhook.url) else { return Outcome::NotPublic };
+        let body = body_of(&delivery.alert);
+        let id = delivery.alert.alert_id.to_string();
+        let timestamp_s = self.clock.now_s();
+        let (Ok(signatures), Ok(client)) =
+            (self.signatures(delivery, &id, timestamp_s, body.as_bytes()), self.client().await)
+        else {
+            return Outcome::NotSent;
+        };
+        let request = client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp_s)
+            .header("webhook-signature", signatures)
+            .body(body);
+        // The body of the answer is not read: its connection ends with it.
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Outcome::Delivered,
+            Ok(answer) if answer.status().as_u16() == 410 => Outcome::Gone,
+            Ok(_) => Outcome::Refused,
+            Err(error) if is_not_public(&error) => Outcome::NotPublic,
+            Err(_) => Outcome::Unreachable,
+        }
+    }
+
+    /// One signature, or two for a day after a rotation.
+    fn signatures(&self, delivery: &Delivery, id: &str, timestamp_s: i64, body: &[u8]) -> Result<String, ServiceError> {
+        let (sealer, webhook) = (self.keyring.sealer(), delivery.webhook.webhook_id);
+        let sign = |sealed: &[u8]| {
+            let secret = WebhookSecret::open(sealer, webhook.as_bytes(), sealed)?;
+            Ok::<_, ServiceError>(secret.sign(id, timestamp_s, body))
+        };
+        let mut signatures = sign(&delivery.secrets.current)?;
+        if let Some((old, until_ms)) = &delivery.secrets.old
+            && self.clock.now_ms() < *until_ms
+        {
+            signatures = format!("{signatures} {}", sign(old)?);
+        }
+        Ok(signatures)
+    }
+
+    async fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        let build = async || {
+            reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .timeout(self.options.timeout)
+                .redirect(Policy::none())
+                .no_proxy()
+                // No connection outlives its delivery: the next one looks the name up again.
+                .pool_max_idle_per_host(0)
+                .dns_resolver(self.options.reach)
+                .build()
+        };
+        self.client.get_or_try_init(build).await
+    }
+
+    /// Deletes watches that have ended, and looks whether those that have not can be matched.
+    async fn tidy(&self) -> Result<(), StoreError> {
+        self.store.delete_ended_watches(self.clock.now_ms()).await?;
+        self.store.delete_stranded_deliveries().await?;
+        let known = self.keyring.pepper_versions();
+        let lacking: Vec<_> =
+            self.store.watch_versions().await?.into_iter().filter(|version| !known.contains(version)).collect();
+        self.metrics.watch_peppers_missing.set(i64::try_from(lacking.len()).unwrap_or(i64::MAX));
+        if !lacking.is_empty() {
+            tracing::error!(peppers = ?lacking, "watches cannot be matched: the key folder lacks the pepper they are keyed by");
+        }
+        Ok(())
+    }
+}
+
+/// The payload: of an alert, what `GET /v1/alerts` tells of it.
+fn body_of(alert: &Alert) -> String {
+    let listed_at = Rfc3339::of(alert.listed_at_ms);
+    let data = json!({
+        "alert_id": alert.alert_id, "check_id": alert.check_id, "kind": alert.kind.as_str(),
+        "listing_kind": alert.listing.as_str(), "listed_at": listed_at.as_str(), "sequence": alert.sequence,
+    });
+    json!({"type": EVENT_TYPE, "timestamp": listed_at.as_str(), "data": data}).to_string()
+}
+
+/// How long after so many attempts the next one comes: four times as long each time, and up to half of it less, so that an
+/// endpoint that comes back does not get everything at once.
+fn retry_ms(attempts: i64) -> i64 {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).saturating_mul(2);
+    let whole = 2u32.checked_pow(doublings).and_then(|factor| RETRY_MS_MIN.checked_mul(factor));
+    let whole = whole.unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
+    i64::from(whole / 2 + random::below(whole / 2 + 1))
+}
+
+fn is_not_public(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<EndpointError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The follower tells of a store that does not answer.
+fn note(done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        tracing::debug!(error = %error, "a delivery waits for the store");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_grow_to_half_a_day_and_differ() {
+        let wholes = [5_000, 20_000, 80_000, 320_000, 1_280_000, 5_120_000, 20_480_000, 43_200_000, 43_200_000];
+        for (attempts, whole) in (1..).zip(wholes) {
+            let drawn: Vec<_> = (0..100).map(|_| retry_ms(attempts)).collect();
+            assert!(drawn.iter().all(|ms| (whole / 2..=whole).contains(ms)), "{attempts}: {drawn:?}");
+            assert!(drawn.iter().any(|ms| *ms != drawn[0]), "{attempts}");
+        }
+        assert!(retry_ms(i64::MAX) <= i64::from(RETRY_MS_MAX) && retry_ms(0) <= 5_000);
+    }
+}

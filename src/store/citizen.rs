@@ -1,0 +1,169 @@
+//! What the service holds on one person, over all organizations, read at one moment; and whose a report is. Of a sighting only
+//! what kind of organization saw the card and in which region: which one it was stays with the registrars.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+use super::reports::{REPORT_COLUMNS, StoredReport, places, read_report};
+use super::rotation::get_key_versions;
+use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
+use crate::crypto::digest::LookupKey;
+use crate::crypto::pepper::KeyVersions;
+use crate::domain::client::{OrganizationKind, RegionCode};
+use crate::domain::found_card::FoundCardState;
+use crate::domain::report::{Channel, OfficeCode};
+use crate::domain::verdict::Purpose;
+
+/// The records of one person, each list newest first.
+#[derive(Debug, Default)]
+pub struct PersonRecords {
+    pub reports: Vec<StoredReport>,
+    pub sightings: Vec<AnonymousSighting>,
+    pub found_cards: Vec<WaitingCard>,
+    pub certificates: Vec<PersonCertificate>,
+}
+
+/// A check that found a listing of the person, without its organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnonymousSighting {
+    pub organization_kind: OrganizationKind,
+    pub region: RegionCode,
+    pub purpose: Purpose,
+    pub seen_at_ms: i64,
+}
+
+/// A found card, as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingCard {
+    pub found_card_id: Uuid,
+    pub state: FoundCardState,
+    pub office: OfficeCode,
+    pub found_on: jiff::civil::Date,
+    pub registered_at_ms: i64,
+}
+
+/// A temporary certificate, as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonCertificate {
+    pub certificate_id: Uuid,
+    pub purpose: String,
+    pub issued_at_ms: i64,
+    pub expires_at_ms: i64,
+    pub is_revoked: bool,
+}
+
+/// By whom and how a report was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportOrigin {
+    pub organization: Option<Uuid>,
+    pub channel: Channel,
+}
+
+/// Of each kind of record.
+const RECORDS_MAX: usize = 100;
+
+impl Store {
+    /// Everything on the person whose number has these keys, and by which peppers rows were keyed at that moment: if the keys do
+    /// not cover these, records may be missing.
+    pub async fn person_records(&self, keys: &[LookupKey]) -> Result<(KeyVersions, PersonRecords), StoreError> {
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
+        let head = sqlx::query("SELECT key_version, key_version_from FROM feed_head").fetch_one(&mut *tx).await?;
+        let keyed = places(1, keys.len());
+        let mut records = PersonRecords::default();
+        let reports = format!(
+            "{REPORT_COLUMNS} WHERE lookup_key IN ({keyed}) ORDER BY reported_at DESC, report_id DESC LIMIT {RECORDS_MAX}"
+        );
+        // A check is a sighting under every record that made the number listed: told once.
+        let sightings = format!(
+            "SELECT DISTINCT s.check_id AS check_id, s.seen_at AS seen_at, s.purpose AS purpose, o.kind AS kind, \
+             o.region AS region FROM sightings s JOIN organizations o ON o.organization_id = s.organization_id \
+             WHERE s.listing_id IN (SELECT report_id FROM loss_reports WHERE lookup_key IN ({keyed}) \
+             UNION ALL SELECT replacement_id FROM replacements WHERE lookup_key IN ({keyed})) \
+             ORDER BY seen_at DESC, check_id DESC LIMIT {RECORDS_MAX}"
+        );
+        let found_cards = format!(
+            "SELECT found_card_id, state, office, found_on, registered_at FROM found_cards WHERE lookup_key IN ({keyed}) \
+             ORDER BY registered_at DESC, found_card_id DESC LIMIT {RECORDS_MAX}"
+        );
+        let certificates = format!(
+            "SELECT certificate_id, purpose, issued_at, expires_at, revoked_at FROM temporary_certificates \
+             WHERE lookup_key IN ({keyed}) ORDER BY issued_at DESC, certificate_id DESC LIMIT {RECORDS_MAX}"
+        );
+        for row in keyed_query(reports, keys).fetch_all(&mut *tx).await? {
+            records.reports.push(read_report(&row)?);
+        }
+        for row in keyed_query(sightings, keys).fetch_all(&mut *tx).await? {
+            records.sightings.push(read_sighting(&row)?);
+        }
+        for row in keyed_query(found_cards, keys).fetch_all(&mut *tx).await? {
+            records.found_cards.push(read_waiting_card(&row)?);
+        }
+        for row in keyed_query(certificates, keys).fetch_all(&mut *tx).await? {
+            records.certificates.push(read_certificate(&row)?);
+        }
+        tx.rollback().await?;
+        Ok((get_key_versions(&head)?, records))
+    }
+}
+
+impl WriteTx {
+    /// By whom and how a report of this very number was made.
+    pub async fn find_report_origin(
+        &mut self,
+        report: Uuid,
+        keys: &[LookupKey],
+    ) -> Result<Option<ReportOrigin>, StoreError> {
+        self.take_turn().await?;
+        let place = keys.len() + 1;
+        let keyed = places(1, keys.len());
+        let text = format!(
+            "SELECT organization_id, channel FROM loss_reports WHERE lookup_key IN ({keyed}) AND report_id = ${place}"
+        );
+        let query = keyed_query(text, keys).bind(report.as_bytes().to_vec());
+        let Some(row) = query.fetch_optional(&mut *self.tx).await? else { return Ok(None) };
+        let organization: Option<&[u8]> = row.try_get("organization_id")?;
+        let organization = organization.map(Uuid::from_slice).transpose();
+        Ok(Some(ReportOrigin {
+            organization: organization.map_err(|_| StoreError::Corrupt("organization_id"))?,
+            channel: get_parsed(&row, "channel", Channel::parse)?,
+        }))
+    }
+}
+
+fn keyed_query(text: String, keys: &[LookupKey]) -> sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(text));
+    for key in keys {
+        query = query.bind(key.as_bytes().as_slice());
+    }
+    query
+}
+
+fn read_sighting(row: &AnyRow) -> Result<AnonymousSighting, StoreError> {
+    Ok(AnonymousSighting {
+        organization_kind: get_parsed(row, "kind", OrganizationKind::parse)?,
+        region: get_parsed(row, "region", RegionCode::parse)?,
+        purpose: get_parsed(row, "purpose", Purpose::parse)?,
+        seen_at_ms: row.try_get("seen_at")?,
+    })
+}
+
+fn read_waiting_card(row: &AnyRow) -> Result<WaitingCard, StoreError> {
+    Ok(WaitingCard {
+        found_card_id: get_uuid(row, "found_card_id")?,
+        state: get_parsed(row, "state", FoundCardState::parse)?,
+        office: get_parsed(row, "office", OfficeCode::parse)?,
+        found_on: get_parsed(row, "found_on", parse_date)?,
+        registered_at_ms: row.try_get("registered_at")?,
+    })
+}
+
+fn read_certificate(row: &AnyRow) -> Result<PersonCertificate, StoreError> {
+    Ok(PersonCertificate {
+        certificate_id: get_uuid(row, "certificate_id")?,
+        purpose: row.try_get("purpose")?,
+        issued_at_ms: row.try_get("issued_at")?,
+        expires_at_ms: row.try_get("expires_at")?,
+        is_revoked: row.try_get::<Option<i64>, _>("revoked_at")?.is_some(),
+    })
+}

@@ -1,0 +1,207 @@
+"""Signing in, the number while it is typed, the keyboard, idle time, the token's renewal."""
+
+from playwright.sync_api import expect
+
+from harness import digest
+
+TODAY = "20261123"
+# The table of src/domain/id_number.rs.
+NUMBERS = [
+    ("11010519491231002X", "11010519491231002X"), ("11010519491231002x", "11010519491231002X"),
+    ("440524188001010014", "440524188001010014"), ("810000199408230021", "810000199408230021"),
+    ("830000199201300022", "830000199201300022"),
+]
+REFUSED = [
+    ("", "empty"), ("110105194912310021", "wrong_check_character"), ("440524188001010015", "wrong_check_character"),
+    ("010105194912310026", "unknown_province"), ("111111111111111111", "wrong_check_character"),
+    ("110105194913310021", "impossible_birth_date"), ("110105190002290025", "impossible_birth_date"),
+    ("110105219912310028", "future_birth_date"), ("110105491231002", "fifteen_digits"), ("11010549123100", "wrong_length"),
+    ("11010549123100X", "wrong_length"), ("11010519491231002", "wrong_length"), ("1101051949123100200", "wrong_length"),
+    (" 11010519491231002X", "wrong_length"), ("11010519491231002X ", "wrong_length"), ("110105 19491231 002X", "wrong_length"),
+    ("110105-19491231-002X", "wrong_length"), ("11010519491231002X\0", "wrong_length"), ("*", "wrong_length"),
+    ("\u200b11010519491231002X", "not_ascii"), ("11010519491231002X\u00a0", "not_ascii"), ("11010519491231002х", "not_ascii"),
+    ("11010519491231002ⅹ", "not_ascii"), ("١١٠١٠٥١٩٤٩١٢٣١٠٠٢X", "not_ascii"), ("𝟏𝟏𝟎𝟏𝟎𝟓𝟏𝟗𝟒𝟗𝟏𝟐𝟑𝟏𝟎𝟎𝟐X", "not_ascii"),
+    ("１１０１０５１９４９１２３１００２Ｘ", "full_width"), ("11010519491231002Ｘ", "full_width"),
+    ("11010519491231002X\u3000", "full_width"), ("-1010519491231002X", "wrong_character"),
+    ("X1010519491231002X", "wrong_character"), ("11010519491231002Y", "wrong_character"),
+    ("1.1010519491231e16", "wrong_character"), ("9A9999999999999999", "wrong_character"), ("1" * 100_000, "wrong_length"),
+    ("１" * 43, "wrong_length"),
+]
+DATES = [
+    ("", {}), ("2016.05.01", {"date": "2016-05-01"}), (" 20160501 ", {"date": "2016-05-01"}), ("2016-5-1", {"date": "2016-05-01"}),
+    ("2016年5月1日", {"date": "2016-05-01"}), ("2016.05.01-2036.05.01", {"date": "2016-05-01"}),
+    ("2016.05.01-长期", {"date": "2016-05-01"}), ("2026.11.23", {"date": "2026-11-23"}), ("2026.11.24", {"error": "starts_in_future"}),
+    ("2036.05.01", {"error": "starts_in_future"}), ("1984.04.05", {"error": "before_first_cards"}), ("2015.02.29", {"error": "malformed_date"}),
+    ("2016", {"error": "malformed_date"}), ("16.05.01", {"error": "malformed_date"}), ("201605012036", {"error": "malformed_date"}),
+]
+
+
+def rules_are_those_of_the_service(desk):
+    page = desk.open()
+    parse = """async ([texts, today]) => { const m = await import("/desk/id_number.js");
+        return texts.map((text) => m.parse(text, today)); }"""
+    got = page.evaluate(parse, [[text for text, _ in NUMBERS + REFUSED], TODAY])
+    expected = [{"number": number} for _, number in NUMBERS] + [{"error": error} for _, error in REFUSED]
+    for (text, _), one, wanted in zip(NUMBERS + REFUSED, got, expected, strict=True):
+        assert one == wanted, f"{text[:40]!r}: {one}, not {wanted}"
+    provinces = """async (today) => { const m = await import("/desk/id_number.js"); const known = [];
+        for (let at = 0; at < 100; at++) { const first = String(at).padStart(2, "0") + "010119900101001";
+            if (m.parse(first + m.checkCharacter(first), today).number) known.push(at); } return known; }"""
+    ranges = [(11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 83), (90, 99)]
+    assert page.evaluate(provinces, TODAY) == [n for first, last in ranges for n in range(first, last + 1)]
+    hashed = page.evaluate('async (number) => (await import("/desk/id_number.js")).digestOf(number)', NUMBERS[0][0])
+    assert hashed == digest(NUMBERS[0][0])
+    read = 'async ([texts, today]) => { const m = await import("/desk/card_date.js"); return texts.map((x) => m.parseCardDate(x, today)); }'
+    got = page.evaluate(read, [[text for text, _ in DATES], TODAY])
+    for (text, wanted), one in zip(DATES, got, strict=True):
+        assert one == wanted, f"{text!r}: {one}, not {wanted}"
+
+
+def number_is_judged_while_it_is_typed(desk):
+    page = desk.sign_in()
+    hint = lambda: page.inner_text("#number-hint")  # noqa: E731
+    wrong = lambda: page.get_attribute("#number", "aria-invalid") == "true"  # noqa: E731
+    page.focus("#number")
+    page.keyboard.type("1101051949")
+    assert "8 more" in hint() and not wrong()
+    page.keyboard.type("1231002")
+    assert "1 more" in hint() and not wrong(), "fifteen digits on the way are no error"
+    page.keyboard.type("1")
+    assert "does not fit" in hint() and wrong()
+    page.keyboard.press("Backspace")
+    page.keyboard.type("x")
+    assert "Complete" in hint() and not wrong()
+    for typed, part in [("01", "province"), ("110105194913", None), ("11010519491331", "no date"), ("1101a", "X"), ("１１", "half-width")]:
+        page.fill("#number", typed)
+        assert (part in hint() and wrong()) if part else not wrong(), f"{typed}: {hint()}"
+    page.fill("#number", "110105491231002")
+    page.press("#number", "Enter")
+    assert "2013" in hint() and wrong() and page.evaluate("document.activeElement.id") == "number"
+    assert desk.bodies("/v1/checks") == [], "a wrong number is not sent"
+    desk.typed.add("11010519491231002")
+
+
+def pasted_number_is_judged_at_once(desk):
+    page = desk.sign_in()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    def paste(text):
+        page.fill("#number", "")
+        page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+        page.focus("#number")
+        page.keyboard.press("Control+V")
+
+    paste("110105491231002")
+    page.wait_for_selector("#number-hint.wrong")
+    assert "2013" in page.inner_text("#number-hint")
+    paste(" 11010519491231002X")
+    expect(page.locator("#number-hint")).to_contain_text("exactly 18 characters")
+    paste("11010519491231002X")
+    expect(page.locator("#number-hint")).to_contain_text("Complete")
+    desk.typed.add("11010519491231002X")
+
+
+def everything_works_by_keyboard_alone(desk):
+    page, node = desk.open(), desk.node
+    keys = page.keyboard
+
+    def tab_to(selector):
+        for _ in range(40):
+            if page.evaluate("(selector) => document.activeElement?.matches(selector)", selector):
+                ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert ring != "none", f"{selector}: the focus cannot be seen"
+                return
+            keys.press("Tab")
+        raise AssertionError(f"{selector} is not reached by Tab")
+
+    tab_to("#client-id")
+    keys.type(node.hotel[0])
+    tab_to("#client-secret")
+    keys.type(node.hotel[1])
+    tab_to("#enter")
+    keys.press("Enter")
+    page.wait_for_selector("#number:focus")
+    keys.type(node.listed[0])
+    desk.typed.add(node.listed[0])
+    tab_to("#date")
+    keys.type(node.listed[1])
+    keys.press("Enter")
+    page.wait_for_selector("#answer-title:focus")
+    assert desk.look() == "card_listed"
+    tab_to("#answer button.strong")
+    keys.press("Enter")
+    page.wait_for_selector("#report[open]")
+    assert page.evaluate("document.activeElement.id") == "report-send"
+    keys.press("Escape")
+    page.wait_for_selector("#report", state="hidden")
+    assert page.query_selector("#answer-title"), "Escape closes the window alone"
+    # The next number is typed, or sent by a reader, while the answer has the focus.
+    page.focus("#answer-title")
+    keys.type(node.unlisted[0])
+    assert page.input_value("#number") == node.unlisted[0]
+    desk.typed.add(node.unlisted[0])
+    assert page.query_selector("#answer-title") is None, "the answer before does not stay beside the next number"
+    keys.press("Enter")
+    page.wait_for_selector("#answer-title:focus")
+    assert desk.look() == "not_listed"
+    keys.press("Escape")
+    page.wait_for_selector("#number:focus")
+    assert page.query_selector("#answer-title") is None
+
+
+def idle_time_clears_number_and_receipt(desk):
+    page = desk.sign_in(clock=True)
+    page.fill("#number", "1101051949123")
+    page.fill("#date", "2016.05.01")
+    page.clock.fast_forward("01:58")
+    assert page.input_value("#number") != ""
+    page.clock.fast_forward("00:03")
+    assert page.input_value("#number") == page.input_value("#date") == ""
+    assert "Cleared" in page.inner_text("#status")
+    desk.ask(*desk.node.listed)
+    salt = page.inner_text("#slip").strip() or page.text_content("#slip")
+    assert "receipt_salt" in salt
+    page.click("#answer button.strong")
+    page.fill("#narrative", "something seen")
+    page.clock.fast_forward("02:01")
+    assert page.query_selector("#answer-title") is None and page.text_content("#slip") == ""
+    assert not page.is_visible("#report") and page.input_value("#narrative") == ""
+    assert page.locator("#rows tbody tr").count() == 1, "today's list stays"
+    assert page.locator("#rows button").count() == 0, "its receipt does not"
+
+
+def typed_credentials_do_not_stay(desk):
+    page = desk.open(clock=True)
+    page.fill("#client-secret", "half a secret")
+    page.clock.fast_forward("02:01")
+    assert page.input_value("#client-secret") == ""
+    page.fill("#client-id", desk.node.hotel[0])
+    page.fill("#client-secret", desk.node.hotel[1])
+    page.click("#enter")
+    page.wait_for_selector("#number:visible")
+    assert page.input_value("#client-id") == page.input_value("#client-secret") == ""
+    assert desk.node.hotel[1] not in page.content()
+    stored = page.evaluate("[localStorage.length, sessionStorage.length, document.cookie, history.length]")
+    assert stored[:3] == [0, 0, ""], stored
+    page.reload()
+    page.wait_for_selector("#client-id:visible")
+
+
+def token_is_renewed_before_its_end(desk):
+    page = desk.sign_in(clock=True)
+    asked = lambda: len([1 for _, url, _ in desk.sent if url.endswith("/oauth2/token")])  # noqa: E731
+    assert asked() == 1
+    page.clock.fast_forward("08:58")
+    assert asked() == 1
+    with page.expect_response("**/oauth2/token"):
+        page.clock.fast_forward("00:03")
+    assert asked() == 2
+    desk.ask(*desk.node.unlisted)
+    assert desk.look() == "not_listed"
+
+
+CASES = [
+    rules_are_those_of_the_service, number_is_judged_while_it_is_typed, pasted_number_is_judged_at_once,
+    everything_works_by_keyboard_alone, idle_time_clears_number_and_receipt, typed_credentials_do_not_stay,
+    token_is_renewed_before_its_end,
+]

@@ -1,0 +1,117 @@
+"""One browser context on the desk page. Whatever a case does, no number, no outside request, no violation of the policy and no error
+in the console may come of it: `settle` looks."""
+
+import hashlib
+import json
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+
+NUMBER = re.compile(r"(?<![0-9a-fA-F])\d{17}[\dXx](?![0-9a-fA-F])")
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective + " " + event.blockedURI));
+"""
+
+
+def digest(number):
+    return hashlib.sha256(b"lostcard:v1:" + number.upper().encode()).hexdigest()
+
+
+class Desk:
+    def __init__(self, browser, node, binary):
+        self.browser, self.node, self.binary = browser, node, binary
+        self.contexts = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for context in self.contexts:
+            for page in context.pages:
+                page.unroute_all(behavior="ignoreErrors")
+            context.close()
+
+    def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False):
+        """A fresh page, not signed in."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, accept_downloads=True)
+        context.set_default_timeout(8000)
+        self.contexts.append(context)
+        self.sent, self.console, self.typed = [], [], set()
+        self.page = context.new_page()
+        if clock:
+            self.page.clock.install()
+        self.page.add_init_script(WATCH)
+        self.page.on("request", lambda request: self.sent.append((request.method, request.url, request.post_data or "")))
+        self.page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        assert self.page.goto((url or self.node.url) + "/desk").status == 200
+        self.page.wait_for_selector("#entry:visible")
+        return self.page
+
+    def sign_in(self, **options):
+        page = self.open(**options)
+        page.fill("#client-id", self.node.hotel[0])
+        page.fill("#client-secret", self.node.hotel[1])
+        page.press("#client-secret", "Enter")
+        page.wait_for_selector("#number:visible")
+        return page
+
+    def ask(self, number, date="", reference="", wait=True):
+        """Types and sends; then the number is in no field."""
+        page = self.page
+        self.typed.add(number)
+        page.fill("#number", number)
+        page.fill("#date", date)
+        page.fill("#reference", reference)
+        page.press("#reference", "Enter")
+        if wait:
+            page.wait_for_selector("#answer-title")
+            self.no_number_left()
+
+    def look(self):
+        """The look of the answer that is shown."""
+        classes = self.page.get_attribute("#answer .verdict", "class").split()
+        return next(name for name in classes if name != "verdict")
+
+    def title(self):
+        return self.page.inner_text("#answer-title")
+
+    def bodies(self, path):
+        return [json.loads(data) for _, url, data in self.sent if url.endswith(path)]
+
+    def no_number_left(self):
+        """Neither in a field nor anywhere in the document."""
+        for field in ("#number", "#date", "#reference"):
+            assert self.page.input_value(field) == "", f"{field} is not cleared"
+        whole = self.page.content()
+        for number in self.typed:
+            assert number not in whole and digest(number) not in whole, "the number or its digest stands in the document"
+
+    def settle(self):
+        """What holds after every case."""
+        for method, url, data in self.sent:
+            assert url.startswith((self.node.url + "/", "blob:" + self.node.url, "http://desk.test/")), f"an outside request: {url}"
+            for number in self.typed:
+                assert number.upper() not in (url + data).upper(), f"a number left the page: {method} {url}"
+            assert not NUMBER.search(url + data), f"something like a number left the page: {method} {url}"
+            assert not re.search(r"[0-9a-f]{64}", url), "a digest stands in a URL"
+        if not self.page.is_closed() and self.page.url.startswith("http"):
+            assert self.page.evaluate("window.violations") == [], "the policy was violated"
+        wrong = [text for text in self.console if "Failed to load resource" not in text]
+        assert wrong == [], wrong
+
+    def axe(self, state):
+        """No violation of WCAG 2.2 AA or of axe's best practices."""
+        # Colours in transition would be measured half-way.
+        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+        told = [f"{entry['id']}: {node['html'][:160]} {node.get('failureSummary', '')}" for entry in found for node in entry["nodes"]]
+        assert told == [], f"{state}: " + "\n".join(told)
+
+    def fits(self, state):
+        """Nothing is wider than the screen."""
+        wide = self.page.evaluate("""() => document.documentElement.scrollWidth > innerWidth
+            ? [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
+                .map((e) => e.tagName + "#" + e.id + "." + e.className) : []""")
+        assert wide == [], f"{state}: {wide}"

@@ -1,0 +1,48 @@
+"""Runs every case against one demo node and one Chromium; each case has a fresh browser context. Ends with 1 if one fails."""
+
+import os
+import shutil
+import sys
+import time
+import traceback
+
+from playwright.sync_api import Error, sync_playwright
+
+import answers
+import entering
+import looks
+import refusals
+from harness import Desk
+from node import Node
+
+
+def main():
+    binary = sys.argv[1] if len(sys.argv) > 1 else "target/debug/lostcard"
+    only = sys.argv[2] if len(sys.argv) > 2 else ""
+    node = Node(binary)
+    failed = []
+    started = time.monotonic()
+    try:
+        with sync_playwright() as playwright:
+            chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            cases = [case for area in (entering, answers, refusals, looks) for case in area.CASES if only in case.__name__]
+            for case in cases:
+                begun = time.monotonic()
+                try:
+                    with Desk(browser, node, binary) as desk:
+                        case(desk)
+                        desk.settle()
+                    print(f"ok    {case.__name__} ({time.monotonic() - begun:.1f} s)", flush=True)
+                except Exception as error:  # noqa: BLE001 - a case fails in any way
+                    failed.append(case.__name__)
+                    print(f"FAIL  {case.__name__}\n{traceback.format_exc(limit=2 if isinstance(error, Error) else None)}", flush=True)
+            browser.close()
+    finally:
+        node.stop()
+    print(f"{len(cases) - len(failed)} of {len(cases)} cases passed, {time.monotonic() - started:.0f} s", flush=True)
+    return 1 if failed or not cases else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
