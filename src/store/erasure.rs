@@ -20,7 +20,7 @@ impl SealedText {
         match self {
             Self::ReportContact => ("loss_reports", "report_id", &["contact"]),
             Self::FinderContact => ("found_cards", "found_card_id", &["contact"]),
-            Self::Narrative => ("misuse_reports", "misuse_report_id", &["narrative"]),
+            Self::Narrative => ("misuse_reports", "misuse_report_id", &["narrative", "note"]),
         }
     }
 }
