@@ -22,6 +22,7 @@ mod child;
 mod citizen;
 mod coherence;
 mod credentials;
+mod deeds;
 mod desk;
 mod drain;
 mod found_cards;

@@ -1,0 +1,164 @@
+//! Each operation once, on records that are there for it: who does it, with which body.
+
+use serde_json::{Value, json};
+
+use crate::applications::application_of;
+use crate::bodies::{check_of, random_number, report_of};
+use crate::certificates::certificate_of;
+use crate::helpers::{Answer, TestApp, TestClient};
+
+fn misuse_of(app: &TestApp, number: &str) -> Value {
+    let observed_at = lostcard::clock::Rfc3339::of(app.clock.now_ms());
+    json!({"id_number": number, "kind": "altered_card", "observed_at": observed_at.as_str(), "narrative": "secret"})
+}
+
+/// Does an operation once, on records that are there already. Tells by whom.
+pub(crate) async fn perform<'a>(
+    app: &'a TestApp,
+    there: &'a There,
+    method: &str,
+    path: &str,
+) -> (&'a TestClient, Answer) {
+    let target =
+        there.targets.iter().fold(
+            path.to_owned(),
+            |target, (of, place, id)| {
+                if path.ends_with(of) { target.replace(place, id) } else { target }
+            },
+        );
+    let target = target
+        .replace("{report_id}", &there.report)
+        .replace("{misuse_report_id}", &there.misuse_report)
+        .replace("{code}", "not_found");
+    let closing = json!({"office": "110105-03", "reason": "found"});
+    let (by, body) = match path {
+        "/v1/checks" => (&app.hotel, check_of(&there.number, None)),
+        "/v1/checks/batch" => (&app.hotel, json!({"checks": [check_of(&there.number, None)]})),
+        "/v1/receipts/verify" => (&app.hotel, json!({"receipt": there.receipt})),
+        "/v1/loss-reports" => (&app.police, report_of(&random_number(), None)),
+        "/v1/loss-reports/search" => (&app.police, json!({"id_number": there.number})),
+        "/v1/loss-reports/{report_id}/withdrawal" => (&app.police, closing),
+        "/v1/replacements" => {
+            (&app.police, json!({"id_number": random_number(), "card_valid_from": "2026-11-01", "office": "110105-03"}))
+        }
+        "/v1/misuse-reports" if method == "post" => (&app.hotel, misuse_of(app, &there.number)),
+        "/v1/misuse-reports/{misuse_report_id}/resolution" => {
+            (&app.police, json!({"office": "110105-03", "outcome": "confirmed"}))
+        }
+        "/v1/found-cards" => (&app.police, found_of(app, &random_number())),
+        "/v1/found-cards/{found_card_id}/return" => {
+            (&app.police, json!({"office": "110105-03", "holder_verified_by": "face"}))
+        }
+        "/v1/found-cards/{found_card_id}/transfer" => {
+            (&app.police, json!({"office": "110105-03", "to_office": "310104-01"}))
+        }
+        "/v1/citizen/records" => (&there.portal, json!({"id_number": there.number})),
+        "/v1/citizen/loss-reports" => (&there.portal, json!({"id_number": random_number(), "reason": "lost"})),
+        "/v1/citizen/loss-reports/{report_id}/withdrawal" => {
+            (&there.portal, json!({"id_number": there.online_number, "reason": "found"}))
+        }
+        "/v1/replacement-applications" => (&app.police, application_of(&random_number())),
+        "/v1/replacement-applications/{application_id}/issue" => {
+            let start = app.clock.today().tomorrow().unwrap().to_string();
+            (&app.police, json!({"card_valid_from": start, "office": "110105-03"}))
+        }
+        "/v1/acceptance/eligibility" => (
+            &app.police,
+            json!({"household_region": "410102", "applying_region": "120101", "on": "2015-07-01",
+                "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false}),
+        ),
+        "/v1/temporary-certificates" => (&app.police, certificate_of(&random_number(), "rail")),
+        "/v1/temporary-certificates/verify" => {
+            (&app.hotel, json!({"certificate": there.certificate, "id_number": there.number}))
+        }
+        "/v1/alerts" => (&app.hotel, Value::Null),
+        // What an office does, without more.
+        _ if method == "post" && path.contains("/{") && path != "/v1/loss-reports/{report_id}/withdrawal" => {
+            (&app.police, json!({"office": "110105-03"}))
+        }
+        "/oauth2/token" => {
+            app.token_for(&app.hotel).await;
+            return (&app.hotel, app.get("", "/health/live").await);
+        }
+        // What is read without a body, is read by a registrar.
+        _ if method == "get" => (&app.police, Value::Null),
+        _ => panic!("{method} {path}: say here how it is done"),
+    };
+    let answer = match method {
+        "get" => app.get(&by.token, &target).await,
+        _ => app.post(&by.token, &target, &body).await,
+    };
+    (by, answer)
+}
+
+/// Records that operations are done to.
+pub(crate) struct There {
+    pub(crate) number: String,
+    pub(crate) report: String,
+    pub(crate) misuse_report: String,
+    pub(crate) receipt: String,
+    pub(crate) portal: TestClient,
+    pub(crate) online_number: String,
+    pub(crate) certificate: String,
+    /// How a path ends, what stands in it, and which record that is to be.
+    pub(crate) targets: Vec<(&'static str, &'static str, String)>,
+}
+
+fn found_of(app: &TestApp, number: &str) -> Value {
+    json!({"id_number": number, "card_valid_from": "2016-05-01", "found_on": app.clock.today().to_string(),
+        "found_at_region": "110105", "office": "110105-03"})
+}
+
+impl There {
+    pub(crate) async fn prepare(app: &TestApp) -> Self {
+        let number = random_number();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let report = text(&app.report_lost(&number, None).await["report_id"]);
+        let misuse = app.post(&app.hotel.token, "/v1/misuse-reports", &misuse_of(app, &number)).await.json();
+        let check = app.check(&check_of(&number, None)).await.json();
+        let portal = app.add_client("citizen", None).await;
+        let mut targets = Vec::new();
+        for (of, place) in [
+            ("/{found_card_id}", "{found_card_id}"),
+            ("/return", "{found_card_id}"),
+            ("/destruction", "{found_card_id}"),
+            ("/transfer", "{found_card_id}"),
+        ] {
+            let lost = random_number();
+            match of {
+                "/return" => drop(app.report_lost(&lost, Some("2016-05-01")).await),
+                "/destruction" => assert_eq!(app.replace(&lost, "2026-11-01").await.status, 201),
+                _ => {}
+            }
+            let card = app.post(&app.police.token, "/v1/found-cards", &found_of(app, &lost)).await.json();
+            targets.push((of, place, text(&card["found_card_id"])));
+        }
+        let made = app.post(&app.police.token, "/v1/replacement-applications", &application_of(&random_number())).await;
+        let made = text(&made.json()["application_id"]);
+        for of in ["/{application_id}", "/temporary-card", "/temporary-card/return", "/issue"] {
+            targets.push((of, "{application_id}", made.clone()));
+        }
+        let made = app.post(&app.police.token, "/v1/replacement-applications", &application_of(&random_number())).await;
+        targets.push(("/cancellation", "{application_id}", text(&made.json()["application_id"])));
+        let online_number = random_number();
+        let online = json!({"id_number": online_number, "reason": "lost"});
+        let online = app.post(&portal.token, "/v1/citizen/loss-reports", &online).await.json();
+        targets.push(("/v1/citizen/loss-reports/{report_id}/withdrawal", "{report_id}", text(&online["report_id"])));
+        let certificate =
+            app.post(&app.police.token, "/v1/temporary-certificates", &certificate_of(&number, "rail")).await;
+        let certificate = certificate.json();
+        for of in ["/{certificate_id}", "/revocation"] {
+            targets.push((of, "{certificate_id}", text(&certificate["certificate_id"])));
+        }
+        Self {
+            number,
+            report,
+            misuse_report: text(&misuse["misuse_report_id"]),
+            receipt: text(&check["receipt"]),
+            portal,
+            online_number,
+            certificate: text(&certificate["certificate"]),
+            targets,
+        }
+    }
+}
