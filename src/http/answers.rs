@@ -2,8 +2,10 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::AppState;
 use super::extract::{Caller, RequiredScope};
@@ -49,4 +51,9 @@ pub fn json(value: &impl Serialize) -> HttpResponse {
 /// An object as text.
 pub fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The id in a path. What is no UUID names nothing.
+pub fn path_id(path: &Path<String>) -> Result<Uuid, Problem> {
+    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }

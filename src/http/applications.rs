@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::acceptance::PLACE_DETAIL;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::Fields;
 use super::problem::Problem;
@@ -156,7 +156,7 @@ pub async fn read(
     path: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = application_id(&path)?;
+    let id = path_id(&path)?;
     let found = state.read_in_time(state.applications.find(caller.actor(), id)).await??;
     found.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
 }
@@ -187,7 +187,7 @@ pub async fn issue(
     body: JsonBody<IssueRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = application_id(&path)?;
+    let id = path_id(&path)?;
     let asked = body.read().await?;
     let today = state.clock.today();
     let mut fields = Fields::default();
@@ -226,7 +226,7 @@ pub async fn cancel(
     body: JsonBody<CancellationRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = application_id(&path)?;
+    let id = path_id(&path)?;
     let office = read_office(&body.read().await?.office)?;
     let cancelled = state.write_in_time(state.applications.cancel(caller.actor(), id, &office)).await??;
     cancelled.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
@@ -239,22 +239,22 @@ fn read_application(
 ) -> Result<Applying, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let applied_at = read_office_at(&mut fields, "/applied_at_office", &asked.applied_at_office);
     let household = read_office_at(&mut fields, "/household_office", &asked.household_office);
     let reason = fields.word("/reason", &asked.reason, ApplicationReason::parse, "lost, expired, damaged");
     let applying = digest.zip(applied_at).zip(household).zip(reason);
-    fields.finish(applying.map(|(((digest, applied_at), household), reason)| Applying {
-        digest,
-        applied_at,
-        household,
-        reason,
-        fingerprint_on_file: asked.fingerprint_on_file,
-        appearance_changed: asked.appearance_changed,
-        credit_flag: asked.credit_flag,
-    }))
+    caller.finish(
+        fields,
+        applying.map(|(((digest, applied_at), household), reason)| Applying {
+            digest,
+            applied_at,
+            household,
+            reason,
+            fingerprint_on_file: asked.fingerprint_on_file,
+            appearance_changed: asked.appearance_changed,
+            credit_flag: asked.credit_flag,
+        }),
+    )
 }
 
 /// An office whose place decides.
@@ -274,11 +274,6 @@ pub fn read_office(text: &str) -> Result<OfficeCode, Problem> {
 
 pub fn location(application: Uuid) -> String {
     format!("/v1/replacement-applications/{application}")
-}
-
-/// What is no UUID names no application.
-pub fn application_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }
 
 impl ReplacementApplicationAnswer {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, Checks, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, present};
 use super::problem::Problem;
@@ -205,7 +205,7 @@ pub async fn read(
     path: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let certificate_id = certificate_id(&path)?;
+    let certificate_id = path_id(&path)?;
     let found = state.read_in_time(state.certificates.find(caller.actor(), certificate_id)).await??;
     let now_s = state.clock.now_s();
     found.map(|stored| json(&CertificateAnswer::of(&stored, now_s))).ok_or_else(Problem::not_found)
@@ -235,7 +235,7 @@ pub async fn revoke(
     body: JsonBody<RevocationRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let certificate_id = certificate_id(&path)?;
+    let certificate_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&request.office);
@@ -270,13 +270,10 @@ pub async fn verify(
     let mut fields = Fields::default();
     let digest =
         fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let words = "lodging, banking, transport, telecom, other, air, rail";
     let shown_for =
         request.purpose.as_deref().and_then(|word| fields.word("/purpose", word, PresentedFor::parse, words));
-    let digest = fields.finish(digest)?;
+    let digest = caller.finish(fields, digest)?;
     let read = || state.certificates.read(&request.certificate);
     let claims = match read() {
         Err(CredentialError::UnknownKey) if state.access.seek_keys() => read(),
@@ -290,9 +287,6 @@ pub async fn verify(
 fn read_issuing(asked: &CertificateRequest, caller: &Caller<Registry>, state: &AppState) -> Result<Issuing, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let purpose = fields.word("/purpose", &asked.purpose, CertificatePurpose::parse, "air, rail, lodging");
     let office = fields.office(&asked.office);
     let journey_on = fields.date("/journey_on", asked.journey_on.as_deref());
@@ -304,7 +298,7 @@ fn read_issuing(asked: &CertificateRequest, caller: &Caller<Registry>, state: &A
     let issuing = digest.zip(purpose).zip(office).zip(term);
     let issuing =
         issuing.map(|(((digest, purpose), office), term)| Issuing { digest, purpose, office, journey_on, term, now_s });
-    fields.finish(issuing)
+    caller.finish(fields, issuing)
 }
 
 /// An instant of the claims.
@@ -360,9 +354,4 @@ impl CertificateVerificationAnswer {
             expires_at: Some(instant(claims.exp)),
         }
     }
-}
-
-/// What is no UUID names no certificate.
-fn certificate_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }

@@ -244,9 +244,6 @@ pub async fn create_batch(
 fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> Result<Check, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
     let purpose =
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
@@ -265,7 +262,7 @@ fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> R
         wants_receipt,
         watch,
     });
-    fields.finish(check)
+    caller.finish(fields, check)
 }
 
 impl Fields {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, Citizen, JsonBody, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
@@ -18,7 +18,6 @@ use super::schema::{
     CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
 };
 use crate::clock::Rfc3339;
-use crate::crypto::digest::IdDigest;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::service::filing::{Filing, FilingText};
 use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, WaitingCard};
@@ -141,8 +140,8 @@ pub async fn records(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let digest = read_number(&mut fields, &request.id_number, &caller, &state)?;
-    let digest = fields.finish(digest)?;
+    let digest = fields.id_number(&request.id_number, state.clock.today());
+    let digest = caller.finish(fields, digest)?;
     let records = state.read_in_time(state.citizen.records(caller.actor(), &digest)).await??;
     Ok(json(&CitizenRecords::of(&records)))
 }
@@ -185,10 +184,7 @@ pub async fn create(
     };
     let mut fields = Fields::default();
     let filing = Filing::read(&mut fields, &text, state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
-    let filing = fields.finish(filing)?;
+    let filing = caller.finish(fields, filing)?;
     let repeatable = repeatable(&caller, &state, &request, "createCitizenLossReport", &bytes)?;
     let render = |stored: &StoredReport| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
@@ -222,28 +218,15 @@ pub async fn withdraw(
     body: JsonBody<CitizenWithdrawalRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let report_id = Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())?;
+    let report_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let digest = read_number(&mut fields, &request.id_number, &caller, &state)?;
+    let digest = fields.id_number(&request.id_number, state.clock.today());
     let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
-    let (digest, reason) = fields.finish(digest.zip(reason))?;
+    let (digest, reason) = caller.finish(fields, digest.zip(reason))?;
     let withdrawn = state.citizen.withdraw(caller.actor(), report_id, &digest, reason);
     let withdrawn = state.write_in_time(withdrawn).await??;
     withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
-}
-
-fn read_number(
-    fields: &mut Fields,
-    text: &str,
-    caller: &Caller<Citizen>,
-    state: &AppState,
-) -> Result<Option<IdDigest>, Problem> {
-    let digest = fields.id_number(text, state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
-    Ok(digest)
 }
 
 fn instant(at_ms: i64) -> String {

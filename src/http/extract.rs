@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::admission::Class;
 use super::boundary::Exchange;
-use super::fields::Object;
+use super::fields::{Fields, Object};
 use super::problem::{self, Problem};
 use crate::access::Principal;
 use crate::domain::client::{Actor, OrganizationKind, Scope};
@@ -163,9 +163,12 @@ impl<S: RequiredScope> Caller<S> {
         self.request.extensions().get::<Exchange>().map_or_else(String::new, |exchange| exchange.request_id.clone())
     }
 
-    /// Counts a number with a wrong check character against the client.
-    pub fn count_wrong_number(&self) -> Result<(), Problem> {
-        Ok(self.principal.client.limits.count_wrong_number()?)
+    /// The value built from members, or the problem with them. A number with a wrong check character is counted against the client.
+    pub fn finish<T>(&self, fields: Fields, value: Option<T>) -> Result<T, Problem> {
+        if fields.guessed {
+            self.principal.client.limits.count_wrong_number()?;
+        }
+        fields.finish(value)
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
@@ -177,7 +177,7 @@ pub async fn read(
     path: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let found_card_id = found_card_id(&path)?;
+    let found_card_id = path_id(&path)?;
     answer(state.read_in_time(state.found_cards.find(caller.actor(), found_card_id)).await??)
 }
 
@@ -205,7 +205,7 @@ pub async fn hand_back(
     body: JsonBody<ReturnRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let found_card_id = found_card_id(&path)?;
+    let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&request.office);
@@ -239,7 +239,7 @@ pub async fn destroy(
     body: JsonBody<DestructionRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let found_card_id = found_card_id(&path)?;
+    let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&request.office);
@@ -270,7 +270,7 @@ pub async fn transfer(
     body: JsonBody<TransferRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let found_card_id = found_card_id(&path)?;
+    let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&request.office);
@@ -284,9 +284,6 @@ pub async fn transfer(
 fn read_registering(found: &FoundCardRequest, caller: &Caller<Registry>, today: Date) -> Result<Registering, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&found.id_number, today);
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let card_valid_from = fields.date("/card_valid_from", found.card_valid_from.as_deref());
     if let Err(error) = CardValidity::new(card_valid_from, None, today) {
         fields.refuse(error.pointer(), error.code(), error.to_string());
@@ -302,7 +299,7 @@ fn read_registering(found: &FoundCardRequest, caller: &Caller<Registry>, today: 
     let registering = digest.zip(found_on).zip(region.zip(office)).map(|((digest, found_on), (region, office))| {
         Registering { digest, card_valid_from, found_on, found_at_region: region, office, phone }
     });
-    fields.finish(registering)
+    caller.finish(fields, registering)
 }
 
 fn answer(found: Option<StoredFoundCard>) -> Result<HttpResponse, Problem> {
@@ -326,9 +323,4 @@ impl FoundCardAnswer {
             to_office: leaving.and_then(|leaving| leaving.to_office.as_ref()).map(|office| office.as_str().to_owned()),
         }
     }
-}
-
-/// What is no UUID names no found card.
-fn found_card_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, Checks, ChecksOrRegistry, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, present};
 use super::problem::{self, Problem};
@@ -193,7 +193,7 @@ pub async fn read(
         (false, true) => View::Own,
         (false, false) => return Err(Problem::registrars_only()),
     };
-    let id = misuse_report_id(&path)?;
+    let id = path_id(&path)?;
     let found = state.read_in_time(state.misuse_reports.find(caller.actor(), view, id)).await??;
     found.map(|opened| json(&MisuseReportAnswer::opened(opened, view))).ok_or_else(Problem::not_found)
 }
@@ -250,7 +250,7 @@ pub async fn resolve(
     if !caller.is_registrar() {
         return Err(Problem::registrars_only());
     }
-    let id = misuse_report_id(&path)?;
+    let id = path_id(&path)?;
     let asked = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&asked.office);
@@ -265,9 +265,6 @@ pub async fn resolve(
 fn read_telling(told: &MisuseReportRequest, caller: &Caller<Checks>, state: &AppState) -> Result<Telling, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(told.id_number.as_deref(), told.id_digest.as_deref(), state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let check_id = fields.id("/check_id", told.check_id.as_deref());
     let kinds = "impersonation, altered_card, forged_card, refused_to_show";
     let kind = fields.word("/kind", &told.kind, MisuseKind::parse, kinds);
@@ -285,7 +282,7 @@ fn read_telling(told: &MisuseReportRequest, caller: &Caller<Checks>, state: &App
         site,
         narrative,
     });
-    fields.finish(telling)
+    caller.finish(fields, telling)
 }
 
 fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&str>) -> Option<Narrative> {
@@ -345,9 +342,4 @@ impl MisuseReportList {
             next_cursor: page.next.map(|id| base64url(id.as_bytes())),
         }
     }
-}
-
-/// What is no UUID names no report.
-fn misuse_report_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }

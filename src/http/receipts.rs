@@ -92,11 +92,8 @@ pub async fn verify_receipt(
         (None, None) => None,
         (number, digest) => fields.number_or_digest(number, digest, state.clock.today()),
     };
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
-    fields.finish(Some(()))?;
+    caller.finish(fields, Some(()))?;
     let opening = digest.zip(request.receipt_salt).map(|(digest, salt)| Opening { digest, salt, card_valid_from });
     let verify = || verify(&request.receipt, &state.keyring.signing().published_receipts, opening.as_ref());
     let verified = match verify() {

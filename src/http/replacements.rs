@@ -69,9 +69,6 @@ pub async fn create(
     let today = state.clock.today();
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
     let card_valid_from = fields.date("/card_valid_from", Some(&asked.card_valid_from)).filter(|start| {
         let checked = check_replacement_start(*start, today);
         checked.map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string())).is_ok()
@@ -79,7 +76,7 @@ pub async fn create(
     let office = fields.office(&asked.office);
     let replacing = digest.zip(card_valid_from).zip(office);
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });
-    let replacing = fields.finish(replacing)?;
+    let replacing = caller.finish(fields, replacing)?;
     let repeatable = repeatable(&caller, &state, &request, "createReplacement", &bytes)?;
     let render = |replacement: &Replacement| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),

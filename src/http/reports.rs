@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
+use super::answers::{json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
@@ -154,7 +154,7 @@ pub async fn read(
     path: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let report_id = report_id(&path)?;
+    let report_id = path_id(&path)?;
     let found = state.read_in_time(state.reports.find(caller.actor(), report_id)).await??;
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
@@ -179,10 +179,7 @@ pub async fn search(
     let search = body.read().await?;
     let mut fields = Fields::default();
     let digest = fields.id_number(&search.id_number, state.clock.today());
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
-    let digest = fields.finish(digest)?;
+    let digest = caller.finish(fields, digest)?;
     let found = state.read_in_time(state.reports.search(caller.actor(), &digest)).await??;
     Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
 }
@@ -210,7 +207,7 @@ pub async fn withdraw(
     body: JsonBody<WithdrawalRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let report_id = report_id(&path)?;
+    let report_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
     let office = fields.office(&request.office);
@@ -238,10 +235,7 @@ fn read_filing(
     };
     let mut fields = Fields::default();
     let filing = Filing::read(&mut fields, &text, today);
-    if fields.guessed {
-        caller.count_wrong_number()?;
-    }
-    fields.finish(filing)
+    caller.finish(fields, filing)
 }
 
 /// A contact as it came.
@@ -264,9 +258,4 @@ impl LossReportAnswer {
             registry_sequence: stored.sequence,
         }
     }
-}
-
-/// What is no UUID names no report.
-fn report_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
 }

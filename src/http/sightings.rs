@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::json;
+use super::answers::{json, path_id};
 use super::extract::{Caller, Registry};
 use super::problem::Problem;
 use super::schema::{OrganizationKindCode, PurposeCode, VerdictName};
@@ -66,7 +66,7 @@ pub async fn list(
     path: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let report_id = Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())?;
+    let report_id = path_id(&path)?;
     let found = state.read_in_time(state.sightings.list(caller.actor(), report_id)).await??;
     let found = found.ok_or_else(Problem::not_found)?;
     Ok(json(&SightingList { sightings: found.iter().map(SightingAnswer::of).collect() }))

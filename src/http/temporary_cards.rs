@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, repeatable, respond, to_json};
-use super::applications::{application_id, location, read_office};
+use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::applications::{location, read_office};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, present};
 use super::problem::Problem;
@@ -81,7 +81,7 @@ pub async fn issue(
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = application_id(&path)?;
+    let id = path_id(&path)?;
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let mut fields = Fields::default();
     let office = fields.office(&asked.office);
@@ -123,7 +123,7 @@ pub async fn take_back(
     body: JsonBody<TemporaryCardReturnRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = application_id(&path)?;
+    let id = path_id(&path)?;
     let office = read_office(&body.read().await?.office)?;
     let returned =
         state.write_in_time(state.applications.take_back_temporary_card(caller.actor(), id, &office)).await??;
