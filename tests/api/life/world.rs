@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use lostcard::crypto::random;
@@ -128,18 +129,20 @@ impl World {
         }
     }
 
-    /// Asks for every card in one batch.
+    /// Asks for every card, in a batch for each person.
     pub(super) async fn verdicts(&self) -> Verdicts {
         let old = STARTS.map(|start| Some(start.to_owned()));
         let recent = [Some(self.first_day.to_string()), Some(self.day(Start::Yesterday)), Some(self.day(Start::Today))];
         let starts: Vec<_> = [None].into_iter().chain(old).chain(recent).collect();
-        let cards = |number| starts.iter().map(move |start| check_of(number, start.as_deref()));
-        let checks: Vec<_> = self.persons.iter().flat_map(|number| cards(number)).collect();
-        let answer = self.app.check_batch(&checks).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        let results = answer.json()["results"].as_array().unwrap().clone();
-        let verdicts: Vec<_> = results.iter().map(|result| text(&result["check"], "verdict")).collect();
-        verdicts.chunks(CHECKED).map(|person| person.to_vec().try_into().unwrap()).collect()
+        let of_person = async |number: &String| -> [String; CHECKED] {
+            let checks: Vec<_> = starts.iter().map(|start| check_of(number, start.as_deref())).collect();
+            let answer = self.app.check_batch(&checks).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let results = answer.json()["results"].as_array().unwrap().clone();
+            let verdicts: Vec<_> = results.iter().map(|result| text(&result["check"], "verdict")).collect();
+            verdicts.try_into().unwrap()
+        };
+        join_all(self.persons.iter().map(of_person)).await
     }
 
     /// The date of a start.
