@@ -207,15 +207,18 @@ fn of_cards() -> Weighted {
     let find = (0..PERSONS, known_start(), office());
     let leave = (nth(), office(), select(vec!["return", "return", "destruction", "destruction", "transfer"]));
     let apply = (0..PERSONS, office(), prop::bool::weighted(0.1));
+    // About the start of the temporary card.
+    let about_now = select(vec![Start::Yesterday, Start::Today, Start::Today, Start::Tomorrow]);
+    let issue = (nth(), office(), prop_oneof![1 => new_start(), 2 => about_now]);
     let lend = (nth(), office(), prop::option::of(select(vec![Start::Today, Start::Yesterday])));
     vec![
         (4, read.boxed()),
         (4, find.prop_map(|(person, start, office)| Op::Find { person, start, office }).boxed()),
         (5, leave.prop_map(|(nth, office, step)| Op::Leave { nth, office, step }).boxed()),
-        (3, apply.prop_map(|(person, office, has_record)| Op::Apply { person, office, has_record }).boxed()),
-        (2, (nth(), office(), new_start()).prop_map(|(nth, office, start)| Op::Issue { nth, office, start }).boxed()),
+        (2, apply.prop_map(|(person, office, has_record)| Op::Apply { person, office, has_record }).boxed()),
+        (4, issue.prop_map(|(nth, office, start)| Op::Issue { nth, office, start }).boxed()),
         (1, (nth(), office()).prop_map(|(nth, office)| Op::Cancel { nth, office }).boxed()),
-        (3, lend.prop_map(|(nth, office, start)| Op::Lend { nth, office, start }).boxed()),
+        (5, lend.prop_map(|(nth, office, start)| Op::Lend { nth, office, start }).boxed()),
         (2, (nth(), office()).prop_map(|(nth, office)| Op::TakeBack { nth, office }).boxed()),
     ]
 }
