@@ -1,10 +1,13 @@
 //! What the product says, written down once more as simply as it can be: lists of what happened, and verdicts worked out from
-//! them anew each time. Names nothing of the service.
+//! them anew each time. Reports and replacements are here, other records in `cards` and `desks`. Names nothing of the service.
 
-use super::{DAYS, Op, Outcome, PERSONS, Verdicts};
+use super::cards::{Application, FoundCard};
+use super::desks::{Certificate, Misuse, Watch};
+use super::ops::{Kind, Op, Start};
+use super::{DAYS, Outcome, PERSONS, Verdicts};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Active,
     Withdrawn,
     Replaced,
@@ -13,7 +16,7 @@ enum State {
 }
 
 impl State {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Withdrawn => "withdrawn",
@@ -23,36 +26,58 @@ impl State {
     }
 }
 
-struct Report {
-    person: usize,
+/// Through which organization a report was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    Office(usize),
+    Portal(usize),
+}
+
+pub(super) struct Report {
+    pub(super) person: usize,
     /// The lost card's start; none: not known.
-    day: Option<usize>,
-    office: usize,
-    state: State,
+    pub(super) day: Option<usize>,
+    pub(super) maker: Maker,
+    pub(super) state: State,
     /// Its card's last day; none: not known.
-    last_day: Option<u32>,
-    withdrawn_on: u32,
+    last_day: Option<usize>,
+    withdrawn_on: usize,
 }
 
 impl Report {
     /// Whether that office can see it.
     fn is_of(&self, office: usize) -> bool {
-        self.office == office && self.state != State::Gone
+        self.maker == Maker::Office(office) && self.state != State::Gone
+    }
+
+    pub(super) fn withdraw(&mut self, today: usize) -> Outcome {
+        if self.state != State::Active {
+            return Outcome::new(409, "report_not_active");
+        }
+        (self.state, self.withdrawn_on) = (State::Withdrawn, today);
+        Outcome::new(200, "withdrawn")
     }
 }
 
-struct Replacement {
-    person: usize,
-    day: usize,
+pub(super) struct Replacement {
+    pub(super) person: usize,
+    pub(super) day: usize,
 }
 
 /// Everything that happened.
 #[derive(Default)]
 pub(super) struct Model {
-    reports: Vec<Report>,
-    replacements: Vec<Replacement>,
+    pub(super) reports: Vec<Report>,
+    pub(super) replacements: Vec<Replacement>,
+    pub(super) found: Vec<FoundCard>,
+    pub(super) applications: Vec<Application>,
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) misuses: Vec<Misuse>,
+    pub(super) watches: Vec<Watch>,
+    /// On which day, and what it tells.
+    pub(super) alerts: Vec<(usize, String)>,
     /// Days since the beginning.
-    today: u32,
+    pub(super) today: usize,
     /// What the last creating request was told.
     last_created: Option<Outcome>,
 }
@@ -60,28 +85,42 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
-            Op::Report { person, day, office, days_left } => {
-                let last_day = days_left.map(|days| self.today + u32::from(days));
-                let report = Report { person, day, office, state: State::Active, last_day, withdrawn_on: 0 };
-                self.reports.push(report);
-                self.created(Outcome::new(201, "active"))
+            Op::Report { person, start, office, days_left } => {
+                let last_day = days_left.map(|days| self.today + usize::from(days));
+                self.report(person, start, Maker::Office(office), last_day)
             }
+            Op::ReportOnline { person, start, portal } => self.report(person, start, Maker::Portal(portal), None),
             Op::Withdraw { nth, office } => self.withdraw(nth, office),
-            Op::Replace { person, day, .. } => {
-                let replaced = self.replace(person, day);
+            Op::Replace { person, start, .. } => {
+                let replaced = self.replace(person, self.day(start));
                 self.created(Outcome::new(201, replaced.to_string()))
             }
-            Op::Read { nth, office } => match self.nth(nth) {
+            Op::Read { kind: Kind::Report, nth, office } => match at(&mut self.reports, nth) {
                 None => Outcome::none(),
                 Some(report) if report.is_of(office) => Outcome::new(200, report.state.word()),
-                Some(_) => Outcome::new(404, "not_found"),
+                Some(_) => Outcome::not_found(),
             },
+            Op::Read { kind, nth, office } => self.read(kind, nth, office),
             Op::Search { person, office } => {
                 let own = self.reports.iter().filter(|report| report.person == person && report.is_of(office));
-                let mut states: Vec<_> = own.map(|report| report.state.word()).collect();
-                states.sort_unstable();
-                Outcome::new(200, states.join(" "))
+                Outcome::new(200, sorted(own.map(|report| report.state.word())))
             }
+            Op::Find { person, start, office } => self.find(person, start, office),
+            Op::Leave { nth, office, step } => self.leave(nth, office, step),
+            Op::Apply { person, office, has_record } => self.apply_for_card(person, office, has_record),
+            Op::Issue { nth, office, start } => self.issue(nth, office, start),
+            Op::Cancel { nth, office } => self.cancel(nth, office),
+            Op::Lend { nth, office, start } => self.lend(nth, office, start),
+            Op::TakeBack { nth, office } => self.take_back(nth, office),
+            Op::Certify { person, office, purpose } => self.certify(person, office, purpose),
+            Op::Revoke { nth, office } => self.revoke(nth, office),
+            Op::Verify { nth, is_stranger, shown_for } => self.verify(nth, is_stranger, shown_for),
+            Op::Tell { person } => self.tell(person),
+            Op::Resolve { nth, office } => self.resolve(nth, office),
+            Op::WithdrawOnline { nth, portal, is_stranger } => self.withdraw_online(nth, portal, is_stranger),
+            Op::Records { person, .. } => self.records(person),
+            Op::Watch { person, start } => self.watch(person, start),
+            Op::Alerts => self.read_alerts(),
             Op::Pass { days } => {
                 self.pass(days.into());
                 Outcome::none()
@@ -90,31 +129,46 @@ impl Model {
         }
     }
 
-    fn created(&mut self, outcome: Outcome) -> Outcome {
+    /// Days in order: the old ones, the day before the first of the sequence, the first.
+    pub(super) fn day(&self, start: Start) -> usize {
+        match start {
+            Start::Old(day) => day,
+            Start::Yesterday => DAYS + self.today,
+            Start::Today => DAYS + self.today + 1,
+            Start::Tomorrow => DAYS + self.today + 2,
+        }
+    }
+
+    /// A report takes the cards that wait for it, loses the temporary ones that it names, is told to who watches.
+    fn report(&mut self, person: usize, start: Option<Start>, maker: Maker, last_day: Option<usize>) -> Outcome {
+        let day = start.map(|start| self.day(start));
+        self.reports.push(Report { person, day, maker, state: State::Active, last_day, withdrawn_on: 0 });
+        self.match_waiting(person, day);
+        self.lose_temporary(person, day);
+        self.alert(person, "reported", |watched| match (watched, day) {
+            (Some(watched), Some(lost)) if watched <= lost => Some("card_listed"),
+            (Some(_), Some(_)) => None,
+            _ => Some("number_listed"),
+        });
+        self.created(Outcome::new(201, "active"))
+    }
+
+    pub(super) fn created(&mut self, outcome: Outcome) -> Outcome {
         self.last_created = Some(outcome.clone());
         outcome
     }
 
-    fn nth(&mut self, nth: usize) -> Option<&mut Report> {
-        let count = self.reports.len();
-        self.reports.get_mut(nth.checked_rem(count)?)
-    }
-
     fn withdraw(&mut self, nth: usize, office: usize) -> Outcome {
         let today = self.today;
-        match self.nth(nth) {
+        match at(&mut self.reports, nth) {
             None => Outcome::none(),
-            Some(report) if !report.is_of(office) => Outcome::new(404, "not_found"),
-            Some(report) if report.state != State::Active => Outcome::new(409, "report_not_active"),
-            Some(report) => {
-                (report.state, report.withdrawn_on) = (State::Withdrawn, today);
-                Outcome::new(200, "withdrawn")
-            }
+            Some(report) if !report.is_of(office) => Outcome::not_found(),
+            Some(report) => report.withdraw(today),
         }
     }
 
     /// A new card ends the reports of cards before it, whoever filed them; returns how many.
-    fn replace(&mut self, person: usize, day: usize) -> usize {
+    pub(super) fn replace(&mut self, person: usize, day: usize) -> usize {
         self.replacements.push(Replacement { person, day });
         let mut replaced = 0;
         for report in self.reports.iter_mut().filter(|report| report.person == person) {
@@ -123,11 +177,16 @@ impl Model {
                 replaced += 1;
             }
         }
+        self.alert(person, "superseded", |watched| match watched {
+            Some(watched) if watched < day => Some("card_listed"),
+            Some(_) => None,
+            None => Some("number_listed"),
+        });
         replaced
     }
 
     /// A listing goes after its card's last day, a withdrawn report 30 days after its withdrawal, a key after a day.
-    fn pass(&mut self, days: u32) {
+    fn pass(&mut self, days: usize) {
         self.today += days;
         self.last_created = None;
         for report in &mut self.reports {
@@ -140,15 +199,20 @@ impl Model {
                 report.state = State::Gone;
             }
         }
+        self.pass_cards();
+        self.pass_desks();
     }
 
     pub(super) fn verdicts(&self) -> Verdicts {
-        let of = |person| std::array::from_fn(|column| self.verdict(person, column.checked_sub(1)).to_owned());
+        let old = (0..DAYS).map(Some);
+        let recent = [DAYS + 1, self.day(Start::Yesterday), self.day(Start::Today)].map(Some);
+        let cards: Vec<_> = [None].into_iter().chain(old).chain(recent).collect();
+        let of = |person| std::array::from_fn(|column| self.verdict(person, cards[column]).to_owned());
         (0..PERSONS).map(of).collect()
     }
 
     /// The table of the product.
-    fn verdict(&self, person: usize, presented: Option<usize>) -> &'static str {
+    pub(super) fn verdict(&self, person: usize, presented: Option<usize>) -> &'static str {
         let is_in_force = |report: &&Report| matches!(report.state, State::Active | State::Replaced);
         let in_force = self.reports.iter().filter(|report| report.person == person).filter(is_in_force);
         let reports: Vec<_> = in_force.collect();
@@ -157,7 +221,6 @@ impl Model {
             return "not_listed";
         }
         let Some(presented) = presented else { return "number_listed" };
-        assert!(presented < DAYS);
         // Listed is what starts on or before a lost card, and what starts before a new one.
         let is_lost = reports.iter().any(|report| report.day.is_some_and(|lost| presented <= lost));
         let is_older = replacements.iter().any(|new| presented < new.day);
@@ -171,4 +234,17 @@ impl Model {
             "other_card_listed"
         }
     }
+}
+
+/// One of them, counted round.
+pub(super) fn at<T>(records: &mut [T], nth: usize) -> Option<&mut T> {
+    let count = records.len();
+    records.get_mut(nth.checked_rem(count)?)
+}
+
+/// The words in order, in one line.
+pub(super) fn sorted(words: impl Iterator<Item = impl ToString>) -> String {
+    let mut words: Vec<_> = words.map(|word| word.to_string()).collect();
+    words.sort_unstable();
+    words.join(" ")
 }

@@ -1,171 +1,232 @@
-//! The same operations through the API of a real node. Holds the ids of what was made, and no rule.
+//! The same operations through the API of a real node. Holds the ids of what was made, and no rule. Here are the node and how it is
+//! asked, in `sends` what it is asked.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::ToSpan;
+use jiff::civil::Date;
 use lostcard::crypto::random;
 use lostcard::service::retention::Retention;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DAYS, OFFICES, Op, Outcome, PERSONS, Verdicts};
-use crate::bodies::{check_of, random_number, rate, report_of};
+use super::ops::{Op, Start};
+use super::{CHECKED, DAYS, OFFICES, Outcome, PERSONS, PORTALS, Verdicts};
+use crate::bodies::{check_of, random_number, rate};
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
-/// The days on which cards start.
+/// The old days on which cards start.
 const STARTS: [&str; DAYS] = ["2020-02-27", "2020-02-28", "2020-02-29", "2020-03-01", "2020-03-02"];
 
-/// A creating request, as it was sent.
-#[derive(Clone)]
-struct Sent {
-    path: &'static str,
-    body: Value,
-    office: usize,
-    key: String,
-    answer: String,
-    member: &'static str,
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) enum Caller {
+    Office(usize),
+    Portal(usize),
+    Hotel,
 }
 
-/// A node, and what was made on it in the present sequence.
-pub(super) struct World {
-    app: TestApp,
-    offices: [TestClient; OFFICES],
-    persons: [String; PERSONS],
-    reports: Vec<String>,
+/// A creating request, as it was sent, and its answer.
+struct Sent {
+    path: String,
+    body: Value,
+    caller: Caller,
+    key: String,
+    answer: String,
+    told: Outcome,
+}
+
+/// What was made in the present sequence, in order.
+#[derive(Default)]
+pub(super) struct Made {
+    /// With the person.
+    pub(super) reports: Vec<(String, usize)>,
+    pub(super) found: Vec<String>,
+    pub(super) applications: Vec<String>,
+    /// With the credential and the person.
+    pub(super) certificates: Vec<(String, String, usize)>,
+    pub(super) misuses: Vec<String>,
+    /// Ids of watched checks.
+    pub(super) watches: Vec<String>,
     last_created: Option<Sent>,
+}
+
+/// A node, and what was made on it.
+pub(super) struct World {
+    pub(super) app: TestApp,
+    offices: [TestClient; OFFICES],
+    portals: [TestClient; PORTALS],
+    pub(super) persons: [String; PERSONS],
+    pub(super) made: Made,
+    /// The day on which the sequence began.
+    first_day: Date,
+    /// The last alert that was read.
+    pub(super) alerts_seen: i64,
 }
 
 impl World {
     pub(super) async fn spawn() -> Self {
         // The clock stands still, so that no limit would ever be whole again.
         let plenty = rate("100000000/1s");
-        let app = TestApp::spawn_with(|config| {
+        let mut app = TestApp::spawn_with(|config| {
             let limits = &mut config.limits;
             (limits.client, limits.organization, limits.address) = (plenty, plenty, plenty);
         })
         .await;
+        // Far from midnight: days end only where they pass.
+        let (day_s, beijing_s) = (24 * 3600, 8 * 3600);
+        let into_day = (app.clock.now_s() + beijing_s) % day_s;
+        app.clock.advance(Duration::from_secs(u64::try_from(day_s + day_s / 2 - into_day).unwrap()));
+        app.police.token = app.token_for(&app.police).await;
         let offices = [app.police.clone(), app.add_client("registry", None).await];
+        let portals = [app.add_client("citizen", None).await, app.add_client("citizen", None).await];
+        let first_day = app.clock.today();
         let persons = std::array::from_fn(|_| random_number());
-        Self { app, offices, persons, reports: Vec::new(), last_created: None }
+        let mut world = Self { app, offices, portals, persons, made: Made::default(), first_day, alerts_seen: 0 };
+        world.renew_tokens().await;
+        world
     }
 
     /// Other persons: whatever was before, nothing of it concerns them.
     pub(super) fn forget(&mut self) {
         self.persons = std::array::from_fn(|_| random_number());
-        self.reports.clear();
-        self.last_created = None;
+        self.made = Made::default();
+        self.first_day = self.app.clock.today();
     }
 
     pub(super) async fn apply(&mut self, op: &Op) -> Outcome {
+        // Of two reports one is the later.
+        self.app.clock.advance(Duration::from_millis(1));
         match *op {
-            Op::Report { person, day, office, days_left } => {
-                let mut body = report_of(&self.persons[person], day.map(|day| STARTS[day]));
-                if let Some(days) = days_left {
-                    let last_day = self.app.clock.today().checked_add(i32::from(days).days()).unwrap();
-                    body["card_valid_until"] = json!(last_day.to_string());
-                }
-                let answer = self.create("/v1/loss-reports", body, office, "state").await;
-                if answer.status == 201 {
-                    self.reports.push(text(&answer.json(), "report_id"));
-                }
-                outcome(&answer, "state")
-            }
-            Op::Withdraw { nth, office } => {
-                let Some(id) = self.nth(nth) else { return Outcome::none() };
-                let path = format!("/v1/loss-reports/{id}/withdrawal");
-                let body = json!({"office": "110105-03", "reason": "found"});
-                outcome(&self.app.post(&self.offices[office].token, &path, &body).await, "state")
-            }
-            Op::Replace { person, day, office } => {
-                let number = &self.persons[person];
-                let body = json!({"id_number": number, "card_valid_from": STARTS[day], "office": "110105-03"});
-                outcome(&self.create("/v1/replacements", body, office, "reports_replaced").await, "reports_replaced")
-            }
-            Op::Read { nth, office } => {
-                let Some(id) = self.nth(nth) else { return Outcome::none() };
-                let path = format!("/v1/loss-reports/{id}");
-                outcome(&self.app.get(&self.offices[office].token, &path).await, "state")
-            }
-            Op::Search { person, office } => {
-                let body = json!({"id_number": self.persons[person]});
-                let answer = self.app.post(&self.offices[office].token, "/v1/loss-reports/search", &body).await;
-                let found = answer.json();
-                let mut states: Vec<_> =
-                    found["reports"].as_array().unwrap().iter().map(|report| text(report, "state")).collect();
-                states.sort_unstable();
-                Outcome::new(answer.status, states.join(" "))
-            }
             Op::Repeat => self.repeat().await,
             Op::Pass { days } => {
                 self.pass(days).await;
                 Outcome::none()
             }
+            _ => self.ask(op).await.unwrap_or_else(Outcome::none),
         }
     }
 
     async fn pass(&mut self, days: u16) {
-        self.last_created = None;
-        let app = &mut self.app;
+        self.made.last_created = None;
+        let app = &self.app;
         app.clock.advance(Duration::from_hours(24) * days.into());
         let policies = app.config.retention_policies().unwrap();
         let retention = Retention { clock: app.clock.clone(), store: app.store.clone(), policies };
         retention.run_by_hand().await.unwrap();
         let (head, ..) = app.store.feed_totals().await.unwrap();
         eventually("the node knows", || async { app.metric("lostcard_feed_sequence").await >= head }).await;
-        // Tokens do not live for days.
+        self.renew_tokens().await;
+    }
+
+    /// Tokens do not live for days.
+    async fn renew_tokens(&mut self) {
+        let app = &mut self.app;
         app.hotel.token = app.token_for(&app.hotel).await;
-        for office in &mut self.offices {
-            office.token = app.token_for(office).await;
+        for client in self.offices.iter_mut().chain(&mut self.portals) {
+            client.token = app.token_for(client).await;
         }
     }
 
-    /// Asks for every card in one batch.
+    /// Asks for every card, in a batch for each person.
     pub(super) async fn verdicts(&self) -> Verdicts {
-        let starts = || [None].into_iter().chain(STARTS.map(Some));
-        let cards = self.persons.iter().flat_map(|number| starts().map(move |start| check_of(number, start)));
-        let answer = self.app.check_batch(&cards.collect::<Vec<_>>()).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        let results = answer.json()["results"].as_array().unwrap().clone();
-        let verdicts: Vec<_> = results.iter().map(|result| text(&result["check"], "verdict")).collect();
-        verdicts.chunks(DAYS + 1).map(|person| person.to_vec().try_into().unwrap()).collect()
+        let old = STARTS.map(|start| Some(start.to_owned()));
+        let recent = [Some(self.first_day.to_string()), Some(self.day(Start::Yesterday)), Some(self.day(Start::Today))];
+        let starts: Vec<_> = [None].into_iter().chain(old).chain(recent).collect();
+        let of_person = async |number: &String| -> [String; CHECKED] {
+            let checks: Vec<_> = starts.iter().map(|start| check_of(number, start.as_deref())).collect();
+            let answer = self.app.check_batch(&checks).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let results = answer.json()["results"].as_array().unwrap().clone();
+            let verdicts: Vec<_> = results.iter().map(|result| text(&result["check"], "verdict")).collect();
+            verdicts.try_into().unwrap()
+        };
+        join_all(self.persons.iter().map(of_person)).await
     }
 
-    async fn create(&mut self, path: &'static str, body: Value, office: usize, member: &'static str) -> Answer {
+    /// The date of a start.
+    pub(super) fn day(&self, start: Start) -> String {
+        let from_today = |days: i32| self.app.clock.today().checked_add(days.days()).unwrap().to_string();
+        match start {
+            Start::Old(day) => STARTS[day].to_owned(),
+            Start::Yesterday => from_today(-1),
+            Start::Today => from_today(0),
+            Start::Tomorrow => from_today(1),
+        }
+    }
+
+    fn token(&self, caller: Caller) -> &str {
+        match caller {
+            Caller::Office(nth) => &self.offices[nth].token,
+            Caller::Portal(nth) => &self.portals[nth].token,
+            Caller::Hotel => &self.app.hotel.token,
+        }
+    }
+
+    pub(super) async fn get(&self, caller: Caller, path: &str) -> Answer {
+        self.app.get(self.token(caller), path).await
+    }
+
+    pub(super) async fn post(&self, caller: Caller, path: &str, body: &Value) -> Answer {
+        self.app.post(self.token(caller), path, body).await
+    }
+
+    /// Sends what can be repeated. With the outcome comes the answer, if something was made.
+    pub(super) async fn create(
+        &mut self,
+        caller: Caller,
+        path: &str,
+        body: Value,
+        member: &str,
+    ) -> (Outcome, Option<Value>) {
         let key = Uuid::from_bytes(random::bytes()).to_string();
-        let mut sent = Sent { path, body, office, key, answer: String::new(), member };
-        let answer = self.send(&sent).await;
-        sent.answer.clone_from(&answer.text);
-        self.last_created = Some(sent);
-        answer
+        let answer = self.send(caller, path, &body, &key).await;
+        let told = self.outcome(&answer, member);
+        if answer.status != 201 {
+            return (told, None);
+        }
+        let made = answer.json();
+        let (path, answer, told_first) = (path.to_owned(), answer.text, told.clone());
+        self.made.last_created = Some(Sent { path, body, caller, key, answer, told: told_first });
+        (told, Some(made))
     }
 
     async fn repeat(&self) -> Outcome {
-        let Some(sent) = &self.last_created else { return Outcome::none() };
-        let answer = self.send(sent).await;
-        if answer.text == sent.answer {
-            outcome(&answer, sent.member)
+        let Some(sent) = &self.made.last_created else { return Outcome::none() };
+        let answer = self.send(sent.caller, &sent.path, &sent.body, &sent.key).await;
+        if (answer.status, &answer.text) == (201, &sent.answer) {
+            sent.told.clone()
         } else {
             Outcome::new(answer.status, "not the first answer")
         }
     }
 
-    async fn send(&self, sent: &Sent) -> Answer {
-        let request = self.app.request("POST", sent.path).header("Idempotency-Key", &sent.key);
-        self.app.send(request.bearer_auth(&self.offices[sent.office].token).json(&sent.body)).await
+    async fn send(&self, caller: Caller, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.app.request("POST", path).header("Idempotency-Key", key);
+        self.app.send(request.bearer_auth(self.token(caller)).json(body)).await
     }
 
-    fn nth(&self, nth: usize) -> Option<&str> {
-        Some(&self.reports[nth.checked_rem(self.reports.len())?])
+    /// What an answer tells: this member, or the code of a problem; with a state, of a found card which report it belongs to, of an
+    /// application its temporary card.
+    pub(super) fn outcome(&self, answer: &Answer, member: &str) -> Outcome {
+        let value = answer.json();
+        if answer.status >= 400 {
+            return Outcome::new(answer.status, text(&value, "code"));
+        }
+        let mut told = text(&value, member);
+        if let Some(id) = value["matched_report_id"].as_str() {
+            let nth = self.made.reports.iter().position(|(report, _)| report == id);
+            told = nth.map_or(format!("{told} of an unknown report"), |nth| format!("{told} {nth}"));
+        }
+        if let Some(state) = value["temporary_card"]["state"].as_str() {
+            told = format!("{told} {state}");
+        }
+        Outcome::new(answer.status, told)
     }
 }
 
 /// A member as text.
-fn text(value: &Value, member: &str) -> String {
+pub(super) fn text(value: &Value, member: &str) -> String {
     value[member].as_str().map_or_else(|| value[member].to_string(), str::to_owned)
-}
-
-/// What an answer tells: this member, or the code of a problem.
-fn outcome(answer: &Answer, member: &str) -> Outcome {
-    let told = if answer.status < 400 { member } else { "code" };
-    Outcome::new(answer.status, text(&answer.json(), told))
 }
