@@ -27,10 +27,10 @@ const DAYS: usize = 5;
 /// Organizations that may use the registry; the first is a registrar.
 const OFFICES: usize = 2;
 const PORTALS: usize = 2;
-const CASES: u32 = 64;
+const CASES: u32 = 40;
 /// Of so many sequences one is about certificates: each that is issued takes a second in a debug build.
 const CERTIFYING_EACH: u32 = 8;
-const STEPS_MAX: usize = 40;
+const STEPS_MAX: usize = 60;
 
 /// What somebody is told: the status, and the state or the code that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -215,7 +215,7 @@ fn of_cards() -> Weighted {
         (4, read.boxed()),
         (4, find.prop_map(|(person, start, office)| Op::Find { person, start, office }).boxed()),
         (5, leave.prop_map(|(nth, office, step)| Op::Leave { nth, office, step }).boxed()),
-        (2, apply.prop_map(|(person, office, has_record)| Op::Apply { person, office, has_record }).boxed()),
+        (5, apply.prop_map(|(person, office, has_record)| Op::Apply { person, office, has_record }).boxed()),
         (4, issue.prop_map(|(nth, office, start)| Op::Issue { nth, office, start }).boxed()),
         (1, (nth(), office()).prop_map(|(nth, office)| Op::Cancel { nth, office }).boxed()),
         (5, lend.prop_map(|(nth, office, start)| Op::Lend { nth, office, start }).boxed()),
