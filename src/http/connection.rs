@@ -50,6 +50,8 @@ pub struct Connection {
 pub fn watch(answer: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
     move |io, extensions| {
         let Some(io) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+        // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
+        let _ = io.set_nodelay(true);
         // Without a free descriptor the connection is served unwatched.
         let Ok(socket) = io.as_fd().try_clone_to_owned() else { return };
         let connection =
