@@ -112,11 +112,14 @@ async fn the_last_piece_of_a_large_answer_waits_for_no_acknowledgement() {
     let many = app.add_client("checks", Some("1000000/60s")).await;
     let checks: Vec<_> = (0..50).map(|_| check_of(&random_number(), None)).collect();
     let mut fastest = std::time::Duration::MAX;
-    for _ in 0..20 {
+    // A new connection is acknowledged at once for a while.
+    for round in 0..40 {
         let started = std::time::Instant::now();
         let answer = app.post(&many.token, "/v1/checks/batch", &json!({ "checks": checks })).await;
         assert_eq!(answer.status, 200);
-        fastest = fastest.min(started.elapsed());
+        if round >= 30 {
+            fastest = fastest.min(started.elapsed());
+        }
     }
     assert!(fastest < std::time::Duration::from_millis(35), "{fastest:?}");
 }
