@@ -182,8 +182,18 @@ LOSS=$(post $STATION /v1/loss-reports '{"id_number":"{to_report}","card_valid_fr
 # somebody checks in with it -> card_listed
 post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging","site":"harbour-1"}'
 
+# the hotel tells the police -> open
+post $HOTEL /v1/misuse-reports '{"id_number":"{to_report}","kind":"impersonation","observed_at":"'$(date -u +%FT%TZ)'"}'
+
 # the station sees where, a moment later -> card_listed
 until curl -s -w '\n' -H "Authorization: Bearer $STATION" {url}/v1/loss-reports/$(field report_id <<< "$LOSS")/sightings | grep check_id; do sleep 0.2; done
+
+# its holder gets a certificate for the night (the answer has its QR code too); the hotel verifies it -> valid
+CERTIFICATE=$(post $STATION /v1/temporary-certificates '{"id_number":"{to_report}","purpose":"lodging","office":"110105-03","valid_hours":24}' | field certificate)
+post $HOTEL /v1/temporary-certificates/verify '{"certificate":"'$CERTIFICATE'","id_number":"{to_report}","purpose":"lodging"}'
+
+# a bank would not -> another_purpose
+post $HOTEL /v1/temporary-certificates/verify '{"certificate":"'$CERTIFICATE'","id_number":"{to_report}","purpose":"banking"}'
 
 # the card is handed in, and known to be the reported one -> held
 FOUND=$(post $STATION /v1/found-cards '{"id_number":"{to_report}","card_valid_from":"2016-05-01","found_on":"{today}","found_at_region":"110105","office":"110105-03"}'); echo "$FOUND"
@@ -196,6 +206,27 @@ post $STATION /v1/found-cards/$(field found_card_id <<< "$FOUND")/return '{"offi
 
 # the same card at the same hotel -> not_listed
 post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging"}'
+
+# the card is damaged. May one from Zhengzhou apply in Beijing? -> listed_place
+curl -s -w '\n' -H 'Content-Type: application/json' -d '{"household_region":"410102","applying_region":"110105","on":"{today}","fingerprint_on_file":true,"appearance_changed":false,"credit_flag":false}' {url}/v1/acceptance/eligibility
+
+# the application -> accepted
+NEW=$(post $STATION /v1/replacement-applications '{"id_number":"{to_report}","applied_at_office":"110105-03","household_office":"410102-01","reason":"damaged","fingerprint_on_file":true,"appearance_changed":false,"credit_flag":false}'); echo "$NEW"
+
+# the new card -> issued
+post $STATION /v1/replacement-applications/$(field application_id <<< "$NEW")/issue '{"card_valid_from":"{today}","office":"110105-03"}'
+
+# the old one is refused from now on -> card_listed
+post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging"}'
+
+# A bank opens an account and wants to hear of a report in the next two days -> not_listed
+post $HOTEL /v1/checks '{"id_number":"{unlisted}","card_valid_from":"2016-05-01","purpose":"banking","watch_hours":48}'
+
+# the report comes -> active
+post $STATION /v1/loss-reports '{"id_number":"{unlisted}","card_valid_from":"2016-05-01","reason":"stolen","reporter":"holder","office":"110105-03","channel":"station"}'
+
+# and the bank knows (by a signed webhook too, if it has one) -> card_listed
+curl -s -w '\n' -H "Authorization: Bearer $HOTEL" "{url}/v1/alerts?after=0"
 
 API reference: {url}/docs/   Stop with Ctrl-C.
 "#;

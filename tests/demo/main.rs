@@ -28,15 +28,16 @@ fn every_printed_line_gives_what_it_says() {
     let first = lines.iter().position(|line| line.starts_with('#')).unwrap();
     let script = &lines[first..];
     let expected: Vec<&str> = script.iter().filter_map(|line| line.split_once("-> ")).map(|(_, word)| word).collect();
-    let story = ["active", "card_listed", "card_listed", "held", "held", "returned", "not_listed"];
+    let story = "active card_listed open card_listed valid another_purpose held held returned not_listed \
+        listed_place accepted issued card_listed not_listed active card_listed";
+    let story: Vec<_> = story.split_whitespace().collect();
     assert_eq!(expected, [["not_listed", "card_listed", "other_card_listed"].as_slice(), &story].concat());
     let pasted = Command::new("bash").arg("-c").arg(script.join("\n")).output().unwrap();
     let answers = String::from_utf8(pasted.stdout).unwrap();
     let answers: Vec<&str> = answers.lines().collect();
     assert_eq!(answers.len(), expected.len(), "{answers:?} {}", String::from_utf8_lossy(&pasted.stderr));
     for (answer, word) in answers.iter().zip(expected) {
-        let (verdict, state) = (format!(r#""verdict":"{word}""#), format!(r#""state":"{word}""#));
-        assert!(answer.contains(&verdict) || answer.contains(&state), "expected {word}: {answer}");
+        assert!(answer.contains(&format!(r#":"{word}""#)), "expected {word}: {answer}");
     }
 }
 
