@@ -191,6 +191,15 @@ async fn a_reader_that_takes_nothing_is_given_up_and_holds_one_place() {
         }
     };
     let watching = async {
+        // By a gauge until its answers are stuck: a batch that is asked in between takes the place from it, and what is refused
+        // with most of its body still to come ends the connection.
+        let seen = std::cell::Cell::new(0);
+        eventually("the reader is stuck", || async {
+            let is_taken = app.metric("lostcard_in_flight").await == 1;
+            seen.set(if is_taken { seen.get() + 1 } else { 0 });
+            seen.get() == 10
+        })
+        .await;
         eventually("the reader holds the place", || batch_is_refused(&app, &many)).await;
         assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
         eventually("the reader is given up", || async { !batch_is_refused(&app, &many).await }).await;
