@@ -20,8 +20,8 @@ class Node:
             tour = Path(os.environ["DESK_TOUR"]).read_text()
         else:
             tour = self._start(binary)
-        client = re.search(r"HOTEL=.*?-u ([^:\s]+):(\S+)", tour)
-        station = re.search(r"STATION=.*?-u ([^:\s]+):(\S+)", tour)
+        client = re.search(r"HOTEL=\$\(token ([^:\s]+):([^)\s]+)", tour)
+        station = re.search(r"STATION=\$\(token ([^:\s]+):([^)\s]+)", tour)
         self.hotel, self.station = client.groups(), station.groups()
         cards = re.findall(r'"id_number":"(\w+)","card_valid_from":"([\d-]+)"', tour)
         self.unlisted, self.listed, self.newer, self.to_report = cards[:4]
