@@ -8,12 +8,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::json;
+use super::answers::{instant, json};
 use super::extract::{Caller, Checks};
 use super::fields::{Fields, present};
 use super::problem::{self, Problem};
 use super::schema::{AlertKindCode, ListingKindCode};
-use crate::clock::Rfc3339;
 use crate::store::alerts::Alert;
 
 /// A page, as text: what it holds is judged after its shape.
@@ -110,7 +109,7 @@ impl AlertAnswer {
             check_id: alert.check_id,
             kind: alert.kind.as_str(),
             listing_kind: alert.listing.as_str(),
-            listed_at: Rfc3339::of(alert.listed_at_ms).as_str().to_owned(),
+            listed_at: instant(alert.listed_at_ms),
             sequence: alert.sequence,
         }
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::extract::{Caller, RequiredScope};
 use super::problem::{self, Problem};
+use crate::clock::Rfc3339;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
 /// The request's fingerprint if it carries an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
@@ -56,4 +57,9 @@ pub fn to_json(value: &impl Serialize) -> String {
 /// The id in a path. What is no UUID names nothing.
 pub fn path_id(path: &Path<String>) -> Result<Uuid, Problem> {
     Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
+}
+
+/// An instant as answers write it.
+pub fn instant(at_ms: i64) -> String {
+    Rfc3339::of(at_ms).as_str().to_owned()
 }

@@ -11,13 +11,12 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::acceptance::PLACE_DETAIL;
-use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::answers::{instant, json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::schema::{ApplicationReasonCode, ApplicationReasonName, ApplicationStateCode, GroundCode};
 use super::temporary_cards::TemporaryCardAnswer;
-use crate::clock::Rfc3339;
 use crate::domain::acceptance::Place;
 use crate::domain::application::ApplicationReason;
 use crate::domain::card::check_replacement_start;
@@ -278,7 +277,7 @@ pub fn location(application: Uuid) -> String {
 
 impl ReplacementApplicationAnswer {
     fn of(stored: &StoredApplication, registry_sequence: Option<u64>) -> Self {
-        let instant = |at_ms| Rfc3339::of(at_ms).as_str().to_owned();
+        let instant = |at_ms| instant(at_ms);
         let application = &stored.application;
         Self {
             application_id: application.id,

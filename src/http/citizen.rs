@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::answers::{instant, json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, Citizen, JsonBody, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
@@ -17,7 +17,6 @@ use super::reports::{Contact, LossReportAnswer, contact_text};
 use super::schema::{
     CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
 };
-use crate::clock::Rfc3339;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::service::filing::{Filing, FilingText};
 use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, WaitingCard};
@@ -227,10 +226,6 @@ pub async fn withdraw(
     let withdrawn = state.citizen.withdraw(caller.actor(), report_id, &digest, reason);
     let withdrawn = state.write_in_time(withdrawn).await??;
     withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
-}
-
-fn instant(at_ms: i64) -> String {
-    Rfc3339::of(at_ms).as_str().to_owned()
 }
 
 impl CitizenRecords {

@@ -9,13 +9,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::answers::{instant, json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
 use super::reports::{Contact, contact_text};
 use super::schema::{FoundCardStateCode, HolderVerificationCode, HolderVerificationName};
-use crate::clock::Rfc3339;
 use crate::domain::card::CardValidity;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
@@ -317,8 +316,8 @@ impl FoundCardAnswer {
             found_on: stored.found_on.to_string(),
             found_at_region: stored.found_at_region.as_str().to_owned(),
             office: stored.office.as_str().to_owned(),
-            registered_at: Rfc3339::of(stored.registered_at_ms).as_str().to_owned(),
-            closed_at: leaving.map(|leaving| Rfc3339::of(leaving.at_ms).as_str().to_owned()),
+            registered_at: instant(stored.registered_at_ms),
+            closed_at: leaving.map(|leaving| instant(leaving.at_ms)),
             holder_verified_by: leaving.and_then(|leaving| leaving.holder_verified_by).map(HolderVerification::as_str),
             to_office: leaving.and_then(|leaving| leaving.to_office.as_ref()).map(|office| office.as_str().to_owned()),
         }

@@ -8,12 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::answers::{instant, json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, Checks, ChecksOrRegistry, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, present};
 use super::problem::{self, Problem};
 use super::schema::{MisuseKindCode, MisuseKindName, MisuseOutcomeCode, MisuseOutcomeName, MisuseStateCode};
-use crate::clock::Rfc3339;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::client::Scope;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
@@ -313,14 +312,14 @@ impl MisuseReportAnswer {
             kind: report.kind.as_str(),
             organization: (view == View::Registrar).then_some(report.organization),
             check_id: report.check_id,
-            observed_at: Rfc3339::of(report.observed_at_ms).as_str().to_owned(),
+            observed_at: instant(report.observed_at_ms),
             site: report.site.as_ref().map(|site| site.as_str().to_owned()),
             narrative: None,
-            reported_at: Rfc3339::of(report.reported_at_ms).as_str().to_owned(),
+            reported_at: instant(report.reported_at_ms),
             resolution: report.resolution.as_ref().map(|resolution| ResolutionAnswer {
                 outcome: resolution.outcome.as_str(),
                 office: resolution.office.as_str().to_owned(),
-                resolved_at: Rfc3339::of(resolution.at_ms).as_str().to_owned(),
+                resolved_at: instant(resolution.at_ms),
                 note: None,
             }),
         }

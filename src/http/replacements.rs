@@ -8,11 +8,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{repeatable, respond, to_json};
+use super::answers::{instant, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::Fields;
 use super::problem::Problem;
-use crate::clock::Rfc3339;
 use crate::domain::card::check_replacement_start;
 use crate::service::reports::{Replacement, Replacing};
 use crate::store::idempotency::StoredAnswer;
@@ -85,7 +84,7 @@ pub async fn create(
             replacement_id: replacement.replacement_id,
             card_valid_from: replacement.card_valid_from.to_string(),
             reports_replaced: replacement.reports_replaced,
-            recorded_at: Rfc3339::of(replacement.recorded_at_ms).as_str().to_owned(),
+            recorded_at: instant(replacement.recorded_at_ms),
             registry_sequence: replacement.sequence,
         }),
     };

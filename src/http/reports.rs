@@ -8,12 +8,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, path_id, repeatable, respond, to_json};
+use super::answers::{instant, json, path_id, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::{Fields, ObjectMember, present};
 use super::problem::Problem;
 use super::schema::{ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName, WithdrawalReasonName};
-use crate::clock::Rfc3339;
 use crate::domain::report::WithdrawalReason;
 use crate::service::filing::{ContactText, Filing, FilingText};
 use crate::store::idempotency::StoredAnswer;
@@ -254,7 +253,7 @@ impl LossReportAnswer {
             state: stored.report.state.as_str(),
             card_valid_from: stored.report.card_valid_from.map(|date| date.to_string()),
             reason: stored.report.reason.as_str(),
-            reported_at: Rfc3339::of(stored.report.reported_at_ms).as_str().to_owned(),
+            reported_at: instant(stored.report.reported_at_ms),
             registry_sequence: stored.sequence,
         }
     }

@@ -7,11 +7,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::answers::{json, path_id};
+use super::answers::{instant, json, path_id};
 use super::extract::{Caller, Registry};
 use super::problem::Problem;
 use super::schema::{OrganizationKindCode, PurposeCode, VerdictName};
-use crate::clock::Rfc3339;
 use crate::store::sightings::StoredSighting;
 
 /// A check that found the card, or perhaps the card, of a report.
@@ -82,7 +81,7 @@ impl SightingAnswer {
             site: stored.site.as_ref().map(|site| site.as_str().to_owned()),
             purpose: stored.purpose.as_str(),
             verdict: stored.verdict.as_str(),
-            seen_at: Rfc3339::of(stored.seen_at_ms).as_str().to_owned(),
+            seen_at: instant(stored.seen_at_ms),
         }
     }
 }

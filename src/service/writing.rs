@@ -8,15 +8,12 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use crate::clock::Clock;
-use crate::crypto::digest::IdDigest;
-use crate::crypto::digest::LookupKey;
-use crate::crypto::pepper::KeyVersions;
-use crate::crypto::pepper::{Pepper, Peppers};
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::Deed;
-use crate::registry::Registry;
-use crate::registry::RegistryError;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::registry::{Registry, RegistryError};
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use crate::store::reports::SealedNumber;
 use crate::store::{Store, StoreError, WriteTx};
