@@ -43,6 +43,7 @@ use crate::service::retention::Retention;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
 use crate::service::sightings::moving::Mover;
+use crate::service::usage::Usage;
 use crate::service::webhooks::Deliverer;
 use crate::service::writing::Writer;
 use crate::store::Store;
@@ -64,6 +65,8 @@ const BACKLOG: u32 = 4096;
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The part of it that moving the last sightings may take: the others must be told.
 const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The part that the last counts of usage may take.
+const LAST_COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -180,12 +183,15 @@ impl Application {
         access.refresh_outside().await;
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
         follower.load().await?;
+        let usage = Usage::new(config.usage_options(), clock.clone(), store.clone(), Arc::clone(&metrics));
+        let usage = Arc::new(usage);
         let writer = Arc::new(Writer {
             clock: clock.clone(),
             keyring: Arc::clone(&keyring),
             store: store.clone(),
             registry: Arc::clone(&registry),
             metrics: Arc::clone(&metrics),
+            usage: Arc::clone(&usage),
         });
         let acceptance = Arc::new(AcceptanceRules::new(&config.acceptance)?);
         let journal = Arc::new(Journal::start(
@@ -216,6 +222,7 @@ impl Application {
             alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
             acceptance,
             metrics,
+            usage,
             writer,
             hosts,
         };
@@ -226,6 +233,7 @@ impl Application {
         let every = Duration::from_secs(config.retention.every_seconds);
         tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
         tasks.push(tokio::spawn(Arc::clone(&mover).run()));
+        tasks.push(tokio::spawn(Arc::clone(&shared.usage).run()));
         tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;
@@ -269,6 +277,10 @@ impl Application {
             let last_move = self.mover.drain(self.shared.registry.node());
             if tokio::time::timeout(LAST_MOVE_TIMEOUT, last_move).await.is_err() {
                 tracing::warn!("sightings that were not moved in time stay in the journal until the next start");
+            }
+            let last_counts = self.shared.usage.drain();
+            if tokio::time::timeout(LAST_COUNTS_TIMEOUT, last_counts).await.is_err() {
+                tracing::warn!("the last counts of usage are lost: the store did not take them in time");
             }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "the other nodes could not be told that this one stops");

@@ -22,12 +22,13 @@ use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, RulesError};
 use crate::service::retention::policy::{self, PoliciesError};
 use crate::service::sightings::journal::JournalOptions;
+use crate::service::usage::UsageOptions;
 use crate::service::webhooks::WebhookOptions;
 use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
-pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Store, Tokens, Webhooks};
+pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Store, Tokens, Usage, Webhooks};
 
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -63,6 +64,7 @@ pub struct Config {
     pub acceptance: AcceptanceOptions,
     pub retention: Retention,
     pub sightings: Sightings,
+    pub usage: Usage,
     pub webhooks: Webhooks,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
@@ -143,6 +145,9 @@ keep = {}
 queue_max = 10000
 wait_ms = 250
 journal_mib_max = 256
+[usage]
+flush_seconds = 5
+sites_max = 1000
 [webhooks]
 poll_ms = 1000
 timeout_ms = 15000
@@ -210,6 +215,7 @@ impl Config {
         check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
         self.retention_policies()?;
         self.sightings.validate()?;
+        self.usage.validate()?;
         check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
         check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
@@ -305,6 +311,10 @@ impl Config {
             wait: Duration::from_millis(self.sightings.wait_ms),
             bytes_max: self.sightings.journal_mib_max << 20,
         }
+    }
+
+    pub fn usage_options(&self) -> UsageOptions {
+        UsageOptions { every: Duration::from_secs(self.usage.flush_seconds), sites_max: self.usage.sites_max }
     }
 
     /// The link to Redis, if one is wanted.

@@ -96,6 +96,9 @@ pub struct Metrics {
     pub webhook_overdue_seconds: IntGauge,
     pub webhooks_disabled: IntCounter,
     pub watch_peppers_missing: IntGauge,
+    pub usage_rows: IntCounter,
+    pub usage_flushes_failed: IntCounter,
+    pub usage_flushed_ms: IntGauge,
 }
 
 impl Metrics {
@@ -220,6 +223,15 @@ impl Metrics {
             watch_peppers_missing: gauge(
                 "watch_peppers_missing",
                 "Peppers that watches are keyed by and this node's key folder lacks.",
+            )?,
+            usage_rows: counter("usage_rows_total", "Sums of usage added to the store, each one site on one day.")?,
+            usage_flushes_failed: counter(
+                "usage_flushes_failed_total",
+                "Times that counts of usage could not be added to the store.",
+            )?,
+            usage_flushed_ms: gauge(
+                "usage_flushed_milliseconds",
+                "Wall time at which this node last added counts of usage; 0: never.",
             )?,
             registry,
         })

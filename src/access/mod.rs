@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
 use crate::limits::cluster::Cluster;
+use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -232,6 +233,11 @@ impl Access {
             self.verified.remove(token);
         }
         Ok(principal)
+    }
+
+    /// An organization as it is stored.
+    pub async fn organization(&self, id: Uuid) -> Result<Option<Organization>, StoreError> {
+        self.store.find_organization(id).await
     }
 
     /// The client credentials grant (RFC 6749, 4.4).

@@ -97,6 +97,16 @@ pub struct Sightings {
     pub journal_mib_max: u64,
 }
 
+/// Counting of usage.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// How often counts are added to the store.
+    pub flush_seconds: u64,
+    /// Sites that one organization is counted by on one day, on one node.
+    pub sites_max: usize,
+}
+
 /// Sending of webhooks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +124,13 @@ impl Sightings {
         check((1000..=1_000_000).contains(&self.queue_max), "sightings.queue_max must be 1000 to 1000000")?;
         check((10..=5000).contains(&self.wait_ms), "sightings.wait_ms must be 10 to 5000")?;
         check((1..=65_536).contains(&self.journal_mib_max), "sightings.journal_mib_max must be 1 to 65536")
+    }
+}
+
+impl Usage {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        check((1..=3600).contains(&self.flush_seconds), "usage.flush_seconds must be 1 to 3600")?;
+        check((1..=10_000).contains(&self.sites_max), "usage.sites_max must be 1 to 10000")
     }
 }
 

@@ -43,6 +43,7 @@ pub mod misuse;
 pub mod report;
 pub mod retention;
 pub mod sighting;
+pub mod usage;
 pub mod verdict;
 
 /// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so
@@ -61,7 +62,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, verdict};
+    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, usage, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -120,8 +121,23 @@ mod tests {
                 "watches",
                 "alerts",
                 "idempotency_keys",
-                "revoked_tokens"
+                "revoked_tokens",
+                "usage"
             ],
+            usage::Outcome = [
+                "not_listed",
+                "card_listed",
+                "other_card_listed",
+                "number_listed",
+                "invalid",
+                "limited",
+                "unavailable",
+                "batches",
+                "receipts_verified",
+                "loss_reports",
+                "misuse_reports"
+            ],
+            usage::Grouping = ["day", "site"],
             certificate::CertificatePurpose = ["air", "rail", "lodging"],
             certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
             certificate::CertificateStatus =

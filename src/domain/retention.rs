@@ -21,6 +21,7 @@ words!(
         Alerts = "alerts",
         IdempotencyKeys = "idempotency_keys",
         RevokedTokens = "revoked_tokens",
+        Usage = "usage",
     }
 );
 

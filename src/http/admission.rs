@@ -26,7 +26,7 @@ pub struct AdmissionOptions {
     pub deadline: Duration,
 }
 
-/// What a request is to the gate. Health, keys and pages have no class: they are never refused.
+/// What a request is to the gate. Health, status, keys and pages have no class: they are never refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// A check of one card: takes a place only if memory cannot answer it.
@@ -46,8 +46,11 @@ impl Class {
             | "/v1/receipts/verify"
             | "/v1/temporary-certificates/verify"
             | "/v1/alerts"
+            | "/v1/usage"
+            | "/v1/organization"
             | "/v1/acceptance/eligibility" => Some(Self::Checks),
             "/oauth2/token" => Some(Self::Reports),
+            "/v1/status" => None,
             _ if path.starts_with("/v1/") => Some(Self::Reports),
             _ => None,
         }

@@ -11,11 +11,13 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
+use uuid::Uuid;
 
 use super::AppState;
 use super::admission::{Class, Place};
 use super::connection::{Connection, hand_over};
 use super::problem::{self, Problem};
+use super::usage::refused_check;
 use crate::crypto::random;
 use crate::limits::Standing;
 use crate::telemetry::seconds;
@@ -30,7 +32,7 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
 const TARGET_BYTES_MAX: usize = 2048;
 /// The paths whose GET takes a query: pages of lists, by words and ids that tell nothing of a person.
-const QUERIED: &[&str] = &["/v1/alerts", "/v1/misuse-reports"];
+const QUERIED: &[&str] = &["/v1/alerts", "/v1/misuse-reports", "/v1/usage"];
 /// Answers that take longer are logged even if they succeed.
 const SLOW_MS: u64 = 500;
 
@@ -41,6 +43,8 @@ pub struct Exchange {
     pub request_id: String,
     /// Where the caller stands with its limit.
     pub standing: Option<Standing>,
+    /// Whose client it is, once that is known.
+    pub organization: Option<Uuid>,
     /// Its place among those that wait.
     pub place: Option<Place>,
 }
@@ -60,6 +64,7 @@ pub async fn boundary(
     let started_ns = state.clock.boot_ns();
     let is_personal = is_personal(request.path());
     let is_check = request.path() == "/v1/checks";
+    let asks_for_verdicts = is_check || request.path() == "/v1/checks/batch";
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin();
     }
@@ -75,13 +80,16 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, place } = exchange.unwrap_or_default();
+    let Exchange { request_id: id, mut standing, organization, place } = exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standing = problem.as_ref().and_then(Problem::standing).or(standing);
         response = explain(response, &id, &state, elapsed_ns);
+        if let Some(organization) = organization.filter(|_| asks_for_verdicts) {
+            state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
+        }
         // A refusal before the body was read would end the connection. Most bodies have come with their head, and are taken off
         // the connection as soon as this waits: then it stays.
         match is_reduced.then(|| state.delay.pace_refusal(state.clock.boot_ns())) {
@@ -96,7 +104,8 @@ pub async fn boundary(
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-    if is_personal {
+    // Only what is about nobody says for how long it may be kept.
+    if is_personal && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     if let Some(standing) = standing {

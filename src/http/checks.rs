@@ -20,10 +20,12 @@ use super::extract::{BATCH_BYTES_MAX, Caller, Checks, JsonBody, parse};
 use super::fields::{Fields, present};
 use super::problem::{Problem, ProblemBody};
 use super::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
+use super::usage::refused_check;
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
 use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
+use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Advice, Purpose};
 use crate::service::checks::{Answer, Check};
 
@@ -220,6 +222,11 @@ pub async fn create_batch(
         read_check(&request, &caller, today)
     });
     let answers = state.checks.check_all(caller.organization_id(), checks.collect()).await;
+    let (organization, now_ms) = (caller.organization_id(), state.clock.now_ms());
+    state.counter.count(organization, Outcome::Batches, now_ms);
+    for problem in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        state.counter.count(organization, refused_check(problem.kind().status.as_u16()), now_ms);
+    }
     let mut text = String::with_capacity(items * 1472 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {

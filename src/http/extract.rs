@@ -56,6 +56,8 @@ required_scopes! {
     ChecksOrAudit = Checks | Audit;
     /// Scope `checks` or `registry`.
     ChecksOrRegistry = Checks | Registry;
+    /// Any scope: what an organization reads of itself.
+    AnyScope = Checks | Registry | Citizen | Audit | Admin;
 }
 
 /// An authenticated client with the scope `S`, whose limit has been spent by one unit.
@@ -120,7 +122,11 @@ impl<S: RequiredScope> Caller<S> {
     }
 
     fn admitted(self, spent: Result<Standing, Refused>) -> Result<Self, Problem> {
-        self.note(spent?);
+        if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
+            exchange.organization = Some(self.principal.client.organization_id);
+            exchange.standing = spent.ok();
+        }
+        spent?;
         Ok(self)
     }
 
@@ -136,6 +142,11 @@ impl<S: RequiredScope> Caller<S> {
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
             exchange.standing = Some(standing);
         }
+    }
+
+    /// Where the caller stands with its limit.
+    pub fn standing(&self) -> Option<Standing> {
+        self.request.extensions().get::<Exchange>().and_then(|exchange| exchange.standing)
     }
 
     /// The organization that the client belongs to.

@@ -20,6 +20,7 @@ pub mod misuse_reports;
 pub mod oauth;
 pub mod openapi;
 pub mod ops;
+pub mod organization;
 pub mod pages;
 pub mod problem;
 pub mod receipts;
@@ -27,9 +28,12 @@ pub mod replacements;
 pub mod reports;
 pub mod schema;
 pub mod sightings;
+pub mod status;
 pub mod temporary_cards;
+pub mod usage;
 
 use std::future::ready;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,6 +60,8 @@ use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
+use crate::service::usage::Usage;
+use crate::service::usage::counter::UsageCounter;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
@@ -83,6 +89,7 @@ pub struct Shared {
     pub sightings: Arc<Sightings>,
     pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
+    pub usage: Arc<Usage>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
     pub draining: Arc<AtomicBool>,
@@ -93,12 +100,14 @@ pub struct Shared {
 pub struct AppState {
     shared: Shared,
     pub checks: Checks,
+    pub counter: Rc<UsageCounter>,
     pub delay: Delay,
 }
 
 impl AppState {
     /// The state of a new worker.
     pub fn new(shared: Shared) -> Self {
+        let counter = Rc::new(UsageCounter::new(Arc::clone(&shared.usage)));
         let checks = Checks::new(
             shared.access.issuer(),
             shared.clock.clone(),
@@ -107,9 +116,10 @@ impl AppState {
             Arc::clone(&shared.journal),
             Arc::clone(&shared.alerts),
             Arc::clone(&shared.metrics),
+            Rc::clone(&counter),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
-        Self { shared, checks, delay }
+        Self { shared, checks, counter, delay }
     }
 
     pub fn is_draining(&self) -> bool {
@@ -176,6 +186,9 @@ operations! {
     post "/v1/temporary-certificates/verify" => certificates::verify;
     get "/v1/temporary-certificates/{certificate_id}" => certificates::read;
     post "/v1/temporary-certificates/{certificate_id}/revocation" => certificates::revoke;
+    get "/v1/usage" => usage::read;
+    get "/v1/organization" => organization::read;
+    get "/v1/status" => status::read;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;

@@ -71,6 +71,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "citizen", description = "For portals that authenticated the person."),
         (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
         (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
+        (name = "usage", description = "For every organization: what the service knows and counts of it."),
         (name = "access", description = "Tokens and keys."),
         (name = "operations", description = "For those who run the service."),
     )

@@ -14,6 +14,7 @@ use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Scope;
+use crate::domain::usage::Outcome;
 use crate::service::receipts::{Opening, verify};
 
 /// A receipt to be verified. With number (or digest) and salt it is opened as well.
@@ -124,5 +125,6 @@ pub async fn verify_receipt(
         }
         Err(ReceiptError::UnknownKey | ReceiptError::NotAuthentic) => VerificationAnswer::default(),
     };
+    state.counter.count(caller.organization_id(), Outcome::ReceiptsVerified, state.clock.now_ms());
     Ok(HttpResponse::Ok().json(answer))
 }

@@ -14,6 +14,7 @@ use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::found_card::{FoundCardState, HolderVerification};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseState};
 use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
+use crate::domain::usage::Grouping;
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
 
 macro_rules! word_schemas {
@@ -78,6 +79,8 @@ word_schemas! {
     open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
     open PurposeCode(Purpose), "What a card was checked for.";
     open ScopeCode(Scope), "What a client may do.";
+    closed GroupingName(Grouping), "By what counts are summed.";
+    open GroupingCode(Grouping), "By what counts are summed.";
     closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
     open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";
     open ApplicationStateCode(ApplicationState), "Where the application is in its life; all but `accepted` are final.";

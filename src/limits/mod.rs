@@ -163,6 +163,11 @@ impl CallerLimits {
         Self { cluster: Some(cluster), ..self }
     }
 
+    /// The client's own rate and the one of its organization.
+    pub fn rates(&self) -> [(LimitName, Rate); 2] {
+        [&self.client, &*self.organization].map(|limit| (limit.name, limit.rate))
+    }
+
     /// Spends one unit on both limits without waiting; the standing is the client's unless the organization's refused. None: it
     /// takes a question to Redis, by [`Self::spend_unit`].
     pub fn try_spend_unit(&self) -> Option<Result<Standing, Refused>> {

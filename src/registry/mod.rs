@@ -163,6 +163,12 @@ impl Registry {
         self.snapshot.load().is_leased(self.clock.boot_ns())
     }
 
+    /// The sequence that this node knows the registry up to, and when it last did.
+    pub fn known(&self) -> (u64, Rfc3339) {
+        let snapshot = self.snapshot.load();
+        (snapshot.sequence, snapshot.as_of)
+    }
+
     /// Whether this node's store keeps what it confirms: [`Store::is_sound`].
     pub fn is_sound(&self) -> bool {
         self.store.is_sound()

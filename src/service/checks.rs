@@ -13,12 +13,14 @@ use super::alerts::{Alerts, Watching};
 use super::receipts::ReceiptSigner;
 use super::sightings::Sighting;
 use super::sightings::journal::Journal;
+use super::usage::counter::UsageCounter;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{NewClaims, commitment};
 use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
+use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Listing, Purpose, Verdict, decide};
 use crate::registry::{Finding, Registry, RegistryError};
 use crate::store::reports::KEYS_MAX;
@@ -80,10 +82,12 @@ pub struct Checks {
     alerts: Arc<Alerts>,
     signer: Rc<ReceiptSigner>,
     metrics: Arc<Metrics>,
+    usage: Rc<UsageCounter>,
     issuer_json: String,
 }
 
 impl Checks {
+    #[expect(clippy::too_many_arguments, reason = "what a check needs, each of another layer")]
     pub fn new(
         issuer: &str,
         clock: Clock,
@@ -92,10 +96,11 @@ impl Checks {
         journal: Arc<Journal>,
         alerts: Arc<Alerts>,
         metrics: Arc<Metrics>,
+        usage: Rc<UsageCounter>,
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
         let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
-        Self { clock, registry, journal, alerts, signer: Rc::new(signer), metrics, issuer_json }
+        Self { clock, registry, journal, alerts, signer: Rc::new(signer), metrics, usage, issuer_json }
     }
 
     /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.
@@ -209,6 +214,7 @@ impl Checks {
         let now_ms = self.clock.now_ms();
         let verdict = decide(check.card_valid_from, finding.listing.as_ref());
         self.metrics.verdict(verdict).inc();
+        self.usage.count_at(organization, check.site.as_ref(), Outcome::of(verdict), now_ms);
         let answer = Answer {
             check_id: check_id.unwrap_or_else(|| random::uuid_v7(now_ms)),
             verdict,

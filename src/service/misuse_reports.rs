@@ -13,6 +13,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
 use crate::domain::report::{Label, OfficeCode};
+use crate::domain::usage::Outcome;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::misuse_reports::StoredMisuseReport;
 
@@ -106,6 +107,7 @@ impl MisuseReports {
         let deed = Deed::of(actor, Action::MisuseReported, id);
         self.writer.finish(writing, &deed, Some(&answer), None).await?;
         self.writer.metrics.misuse_reports.inc();
+        self.writer.usage.count(actor.organization, Outcome::MisuseReports);
         Ok(answer)
     }
 

@@ -21,6 +21,7 @@ pub mod reports;
 pub mod retention;
 pub mod rotation;
 pub mod sightings;
+pub mod usage;
 pub mod webhooks;
 pub mod writing;
 

@@ -14,6 +14,7 @@ use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
+use crate::domain::usage::Outcome;
 use crate::store::feed::ChangeKind;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::reports::{Closing, NewReplacement, StoredReport};
@@ -88,6 +89,7 @@ impl Reports {
         let deed = Deed::of(actor, Action::ReportFiled, report_id);
         self.writer.finish(writing, &deed, Some(&answer), Some(sequence)).await?;
         self.writer.metrics.reports.inc();
+        self.writer.usage.count(actor.organization, Outcome::LossReports);
         Ok(answer)
     }
 

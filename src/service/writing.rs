@@ -7,6 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ServiceError;
+use super::usage::Usage;
 use crate::clock::Clock;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
@@ -27,6 +28,7 @@ pub struct Writer {
     pub store: Store,
     pub registry: Arc<Registry>,
     pub metrics: Arc<Metrics>,
+    pub usage: Arc<Usage>,
 }
 
 /// A write that was begun, or the answer that its first occurrence got.

@@ -22,6 +22,7 @@ pub mod rotation;
 mod rows;
 mod schema;
 pub mod sightings;
+pub mod usage;
 pub mod webhooks;
 
 use std::path::Path;

@@ -48,6 +48,8 @@ enum Compared {
     Today,
     /// $1: the instant, $2: its day.
     InstantAndDay,
+    /// $1: the day of the instant.
+    Day,
 }
 
 /// What becomes of rows elsewhere that name a deleted one.
@@ -133,6 +135,12 @@ const ALERTS: Selection = Selection {
     ..plain("alerts", "alert_id", "listed_at <= $1", "listed_at")
 };
 
+// A day has outlived its time when its end has.
+const USAGE: Selection = Selection {
+    compared: Compared::Day,
+    ..plain("usage_counts", "organization_id, on_day, site", "on_day < $1", "on_day")
+};
+
 /// The rows of a class.
 fn selections(class: Class) -> &'static [Selection] {
     match class {
@@ -151,6 +159,7 @@ fn selections(class: Class) -> &'static [Selection] {
         Class::Alerts => const { &[ALERTS] },
         Class::IdempotencyKeys => const { &[plain("idempotency", "request_key", "created_at <= $1", "created_at")] },
         Class::RevokedTokens => const { &[plain("revoked_tokens", "token_hash", "revoked_at <= $1", "revoked_at")] },
+        Class::Usage => const { &[USAGE] },
     }
 }
 
@@ -160,6 +169,7 @@ impl Selection {
         match self.compared {
             Compared::Instant => query.bind(due.until_ms),
             Compared::Today => query.bind(due.today.to_string()),
+            Compared::Day => query.bind(due.until_on.to_string()),
             Compared::InstantAndDay => query.bind(due.until_ms).bind(due.until_on.to_string()),
         }
     }

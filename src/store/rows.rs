@@ -32,6 +32,11 @@ impl RowsInsert {
         Self { table, columns, end: " ON CONFLICT DO NOTHING" }
     }
 
+    /// The same with an end of its own: what becomes of rows that are there already.
+    pub(super) const fn ending(table: &'static str, columns: &'static str, end: &'static str) -> Self {
+        Self { table, columns, end }
+    }
+
     /// Inserts all rows. `bind` adds the values of one.
     pub(super) async fn execute<T>(
         &self,

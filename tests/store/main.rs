@@ -33,6 +33,7 @@ mod rows;
 mod servers;
 mod sightings;
 mod tls;
+mod usage;
 
 /// Runs every case over one kind of database.
 macro_rules! contract {
@@ -130,6 +131,11 @@ macro_rules! contract {
             alerts::a_delivery_is_claimed_by_one_of_two_nodes
             alerts::no_endpoint_fills_a_claim
             alerts::an_endpoint_that_is_not_enabled_gets_nothing
+            usage::counts_of_two_processes_add_up
+            usage::a_flush_that_is_sent_again_is_added_once
+            usage::nodes_that_add_at_once_do_not_wait_for_each_other
+            usage::usage_is_its_own_organizations_alone_and_of_the_days_asked_for
+            usage::a_day_of_usage_is_due_when_its_end_is
             machine::two_registries_say_what_the_store_holds
         }
     };
