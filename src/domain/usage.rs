@@ -139,7 +139,7 @@ impl Days {
         if from > to {
             return Err(DaysError::Reversed);
         }
-        if from.saturating_add(Span::new().days(DAYS_MAX)) <= to {
+        if to.saturating_sub(Span::new().days(DAYS_MAX)) >= from {
             return Err(DaysError::TooMany);
         }
         Ok(Self { from, to })

@@ -56,4 +56,5 @@ mod sightings;
 mod snapshots;
 mod temporary_cards;
 mod tokens;
+mod usage;
 mod webhooks;
