@@ -228,10 +228,7 @@ impl Application {
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];
-        let retention =
-            Retention { clock: shared.clock.clone(), store: store.clone(), policies: config.retention_policies()? };
-        let every = Duration::from_secs(config.retention.every_seconds);
-        tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
+        tasks.push(tend_retention(config, &shared, &store)?);
         tasks.push(tokio::spawn(Arc::clone(&mover).run()));
         tasks.push(tokio::spawn(Arc::clone(&shared.usage).run()));
         tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
@@ -361,6 +358,12 @@ async fn tend(shared: Shared) {
             _ = keys.tick() => tend_keys(&shared, &mut is_complaining).await,
         }
     }
+}
+
+fn tend_retention(config: &Config, shared: &Shared, store: &Store) -> anyhow::Result<JoinHandle<()>> {
+    let (clock, store, policies) = (shared.clock.clone(), store.clone(), config.retention_policies()?);
+    let every = Duration::from_secs(config.retention.every_seconds);
+    Ok(tokio::spawn(Retention { clock, store, policies }.tend(every, Arc::clone(&shared.metrics))))
 }
 
 async fn tend_keys(shared: &Shared, is_complaining: &mut bool) {

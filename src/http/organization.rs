@@ -12,6 +12,7 @@ use super::answers::{instant, json};
 use super::extract::{AnyScope, Caller};
 use super::problem::Problem;
 use super::schema::{OrganizationKindCode, ScopeCode};
+use crate::domain::client::{Rate, Scope};
 use crate::limits::LimitName;
 
 /// The organization of the token.
@@ -81,7 +82,7 @@ pub async fn read(caller: Caller<AnyScope>, state: Data<AppState>) -> Result<Htt
     let client = &caller.principal.client;
     let remaining =
         |name| caller.standing().filter(|standing| standing.limit == name).map(|standing| standing.remaining);
-    let limit = |(name, rate): (LimitName, crate::domain::client::Rate)| LimitAnswer {
+    let limit = |(name, rate): (LimitName, Rate)| LimitAnswer {
         name: name.as_str(),
         requests: rate.requests.get(),
         per_seconds: rate.per_seconds.get(),
@@ -95,8 +96,8 @@ pub async fn read(caller: Caller<AnyScope>, state: Data<AppState>) -> Result<Htt
         created_at: instant(organization.created_at_ms),
         client: ClientAnswer {
             client_id: client.client_id,
-            scopes: client.scopes.iter().map(|scope| scope.as_str()).collect(),
-            token_scopes: caller.principal.scopes.iter().map(|scope| scope.as_str()).collect(),
+            scopes: client.scopes.iter().map(Scope::as_str).collect(),
+            token_scopes: caller.principal.scopes.iter().map(Scope::as_str).collect(),
         },
         limits: client.limits.rates().into_iter().map(limit).collect(),
         sites: sites?,

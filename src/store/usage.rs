@@ -96,7 +96,7 @@ impl Store {
         }
         let dialect = tx.dialect;
         COUNTS
-            .execute(&mut *tx.tx, dialect, rows, |values, row| {
+            .execute(&mut tx.tx, dialect, rows, |values, row| {
                 values.push(row.organization.as_bytes().as_slice()).push(row.day.to_string()).push(row.site.as_str());
                 for &outcome in Outcome::ALL {
                     values.push(as_i64(row.counts.of(outcome)));

@@ -251,8 +251,8 @@ mod tests {
         (folder, Arc::new(Usage::new(UsageOptions { every: EVERY, sites_max }, clock, store, metrics)))
     }
 
-    fn label(text: &str) -> Option<Label> {
-        Some(Label::parse(text).unwrap())
+    fn label(text: &str) -> Label {
+        Label::parse(text).unwrap()
     }
 
     /// Sites with the sum of their checks.
@@ -266,7 +266,7 @@ mod tests {
         let (_folder, usage) = usage(clock.clone(), 10).await;
         let (one, two) = (UsageCounter::new(Arc::clone(&usage)), UsageCounter::new(Arc::clone(&usage)));
         let count = |worker: &UsageCounter, site: Option<&str>| {
-            let site = site.and_then(label);
+            let site = site.map(label);
             worker.count_at(Uuid::nil(), site.as_ref(), Outcome::NotListed, clock.now_ms());
         };
         for (worker, site) in [(&one, None), (&one, Some("east")), (&two, Some("east")), (&two, Some("east"))] {
@@ -287,7 +287,7 @@ mod tests {
         let (_folder, usage) = usage(clock.clone(), 2).await;
         let (one, two) = (UsageCounter::new(Arc::clone(&usage)), UsageCounter::new(Arc::clone(&usage)));
         let count = |worker: &UsageCounter, site: &str| {
-            worker.count_at(Uuid::nil(), label(site).as_ref(), Outcome::CardListed, clock.now_ms());
+            worker.count_at(Uuid::nil(), Some(&label(site)), Outcome::CardListed, clock.now_ms());
         };
         for (worker, site) in
             [(&one, "a"), (&one, "b"), (&two, "c"), (&two, "a"), (&one, "d"), (&two, "b"), (&two, "d")]
