@@ -42,6 +42,7 @@ pub mod id_number;
 pub mod misuse;
 pub mod report;
 pub mod retention;
+pub mod sandbox;
 pub mod sighting;
 pub mod verdict;
 
@@ -61,7 +62,7 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, verdict};
+    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, sandbox, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -122,6 +123,7 @@ mod tests {
                 "idempotency_keys",
                 "revoked_tokens"
             ],
+            sandbox::Environment = ["production", "sandbox"],
             certificate::CertificatePurpose = ["air", "rail", "lodging"],
             certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
             certificate::CertificateStatus =

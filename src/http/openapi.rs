@@ -72,6 +72,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
         (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
         (name = "access", description = "Tokens and keys."),
+        (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
         (name = "operations", description = "For those who run the service."),
     )
 )]
