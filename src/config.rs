@@ -155,8 +155,8 @@ timeout_ms = 15000
 insecure_loopback_for_tests = false
 "#;
 
-/// The data folder of a sandbox, so that one beside a production does not touch it.
-const SANDBOX_DATA: &str = "lostcard-sandbox";
+/// What is different by default in a sandbox, so that one beside a production does not touch it.
+const SANDBOX_DEFAULTS: &str = r#"data = "lostcard-sandbox""#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
 const OTHER_VARIABLES: [&str; 6] =
@@ -191,7 +191,7 @@ impl Config {
         let given = given.merge(environment).merge(Serialized::defaults(overrides));
         let defaults = Figment::from(Toml::string(DEFAULTS));
         let is_sandbox: bool = defaults.clone().merge(given.clone()).extract_inner("sandbox").map_err(Box::new)?;
-        let defaults = if is_sandbox { defaults.merge(("data", SANDBOX_DATA)) } else { defaults };
+        let defaults = if is_sandbox { defaults.merge(Toml::string(SANDBOX_DEFAULTS)) } else { defaults };
         let figment = defaults.merge(given);
         let config: Self = figment.extract().map_err(Box::new)?;
         config.validate()?;
