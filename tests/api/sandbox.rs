@@ -195,6 +195,7 @@ async fn everything_is_stateful_until_the_reset() {
         assert_eq!(app.verdict(UNKNOWN_CARD, Some("2026-11-01")).await, "other_card_listed");
         report["report_id"].as_str().unwrap().to_owned()
     };
+    let sibling = app.sibling().await;
     app.assert_seeded().await;
     for _ in 0..2 {
         let report = changed().await;
@@ -207,6 +208,7 @@ async fn everything_is_stateful_until_the_reset() {
         assert_eq!(filed.status, 201);
         let answer = app.reset(&app.police).await.json();
         assert!(answer["registry_sequence"].as_u64() > filed.json()["registry_sequence"].as_u64());
+        sibling.assert_seeded().await;
         app.assert_seeded().await;
         app.read_report(&report).await.problem(404, "not_found");
         assert_eq!(app.verdict(&own, Some("2016-05-01")).await, "not_listed");

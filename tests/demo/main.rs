@@ -1,4 +1,9 @@
 //! The demo as a newcomer meets it: every line that `serve --demo` prints is pasted into a shell and gives what it says.
+//! Also the sandbox, as far as it is what a start makes and prints.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
