@@ -21,9 +21,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
+use crate::domain::sandbox::Environment;
 use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::connection::{self, KEEP_ALIVE};
+use crate::http::sandbox::SandboxNode;
 use crate::http::{AppState, Shared, configure, configure_metrics};
 use crate::limits::cluster::Cluster;
 use crate::limits::{AddressLimits, LimitName};
@@ -40,6 +42,7 @@ use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
 use crate::service::retention::Retention;
+use crate::service::sandbox::furnish;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
 use crate::service::sightings::moving::Mover;
@@ -80,8 +83,17 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
     let lock = File::create(config.data.join(".lock")).context("lock file of the data folder")?;
     lock.lock().context("lock of the data folder")?;
+    let (environment, folder) = (config.environment(), KeyFolder::new(config.key_folder()));
+    if !folder.is_empty() && folder.is_sandbox() != config.sandbox {
+        bail!("the key folder {}", of_other_environment(environment));
+    }
     let store = Store::open(&config.store_options(), &config.data).await.context("store")?;
-    let folder = KeyFolder::new(config.key_folder());
+    if store.environment(environment).await? != environment {
+        bail!("the store {}", of_other_environment(environment));
+    }
+    if config.sandbox {
+        folder.mark_as_sandbox()?;
+    }
     if folder.is_empty() {
         if store.knows_keys().await? {
             bail!(
@@ -113,7 +125,18 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
             );
         }
     }
+    if config.sandbox {
+        let pepper = keyring.pepper(store.key_versions().await?.current)?;
+        furnish(&store, &keyring, &pepper, &Clock::System).await.context("records of the sandbox")?;
+    }
     Ok((store, keyring))
+}
+
+fn of_other_environment(wanted: Environment) -> &'static str {
+    match wanted {
+        Environment::Production => "is a sandbox's: use it with --sandbox, or name another one",
+        Environment::Sandbox => "is a production's, and is left alone: name another one, or leave --sandbox out",
+    }
 }
 
 /// A node, ready to run.
@@ -220,6 +243,7 @@ impl Application {
             misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
             certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
             alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
+            sandbox: config.sandbox.then(|| Arc::new(SandboxNode::new(&writer))),
             acceptance,
             metrics,
             usage,

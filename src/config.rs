@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::OutsideIssuer;
 use crate::domain::retention::Policies;
+use crate::domain::sandbox::Environment;
 use crate::http::admission::AdmissionOptions;
 use crate::redis_link::{RedisLink, RedisUrlError, is_redis_url};
 use crate::registry::RegistryOptions;
@@ -34,6 +35,8 @@ pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Stor
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// A sandbox: its own data folder, keys and issuer, magic numbers and a reset.
+    pub sandbox: bool,
     /// The data folder.
     pub data: PathBuf,
     /// The key folder; `keys` in the data folder if absent.
@@ -74,6 +77,8 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<PathBuf>,
@@ -93,6 +98,7 @@ pub struct Overrides {
 
 /// The defaults, in the form of the file.
 pub const DEFAULTS: &str = r#"
+sandbox = false
 data = "lostcard-data"
 listen = "127.0.0.1:8080"
 metrics_listen = "127.0.0.1:9464"
@@ -154,6 +160,9 @@ timeout_ms = 15000
 insecure_loopback_for_tests = false
 "#;
 
+/// What is different by default in a sandbox, so that one beside a production does not touch it.
+const SANDBOX_DEFAULTS: &str = r#"data = "lostcard-sandbox""#;
+
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
 const OTHER_VARIABLES: [&str; 6] =
     ["client_id", "client_secret", "test_store", "test_redis", "test_rounds", "test_seed"];
@@ -176,15 +185,19 @@ pub enum ConfigError {
 impl Config {
     /// Reads all layers and checks them.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        let mut given = Figment::new();
         if let Some(path) = file {
             if !path.is_file() {
                 return Err(ConfigError::NoFile(path.to_owned()));
             }
-            figment = figment.merge(Toml::file_exact(path));
+            given = given.merge(Toml::file_exact(path));
         }
         let environment = Env::prefixed("LOSTCARD_").ignore(&OTHER_VARIABLES).split("__");
-        let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
+        let given = given.merge(environment).merge(Serialized::defaults(overrides));
+        let defaults = Figment::from(Toml::string(DEFAULTS));
+        let is_sandbox: bool = defaults.clone().merge(given.clone()).extract_inner("sandbox").map_err(Box::new)?;
+        let defaults = if is_sandbox { defaults.merge(Toml::string(SANDBOX_DEFAULTS)) } else { defaults };
+        let figment = defaults.merge(given);
         let config: Self = figment.extract().map_err(Box::new)?;
         config.validate()?;
         Ok(config)
@@ -237,6 +250,11 @@ impl Config {
         check(
             self.public_url.as_ref().is_none_or(url_is_plain),
             "public_url must be http(s)://host[:port][/path] without a trailing slash",
+        )?;
+        let issuer = self.public_url.clone().map(|url| self.environment().issuer(url));
+        check(
+            issuer.is_none_or(|issuer| Environment::of_issuer(&issuer) == self.environment()),
+            "public_url must not end in /sandbox: so end the issuers of sandboxes",
         )
     }
 
@@ -250,8 +268,18 @@ impl Config {
         self.metrics_listen == SocketAddr::from(([127, 0, 0, 1], 9464))
     }
 
+    /// What the store and the key folder must be for.
+    pub fn environment(&self) -> Environment {
+        if self.sandbox { Environment::Sandbox } else { Environment::Production }
+    }
+
     /// The issuer, given the address in use.
     pub fn issuer(&self, bound: SocketAddr) -> String {
+        self.environment().issuer(self.url(bound))
+    }
+
+    /// The URL by which clients know the service, given the address in use.
+    pub fn url(&self, bound: SocketAddr) -> String {
         self.public_url.clone().unwrap_or_else(|| match bound.ip() {
             ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", bound.port()),
             _ => format!("http://{bound}"),
@@ -381,6 +409,8 @@ mod tests {
             "[webhooks]\ntimeout_ms = 0",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
+            "public_url = \"https://lostcard.example/sandbox\"",
+            "sandbox = \"perhaps\"",
             "redis_url = \"cache.example:6379\"",
             "redis_url = \"rediss://cache.example/#insecure\"",
             "[redis]\ntimeout_ms = 0",
@@ -395,6 +425,21 @@ mod tests {
             Config::load(Some(Path::new("/nonexistent")), Overrides::default()),
             Err(ConfigError::NoFile(_))
         ));
+    }
+
+    #[test]
+    fn a_sandbox_has_a_folder_and_an_issuer_of_its_own() {
+        let bound = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let (sandbox, production) = (with("sandbox = true").unwrap(), with("").unwrap());
+        assert_eq!(
+            (sandbox.data.to_str(), production.data.to_str()),
+            (Some("lostcard-sandbox"), Some("lostcard-data"))
+        );
+        assert_eq!(sandbox.issuer(bound), "http://127.0.0.1:8080/sandbox");
+        assert_eq!(production.issuer(bound), "http://127.0.0.1:8080");
+        assert_eq!(with("sandbox = true\ndata = \"elsewhere\"").unwrap().data.to_str(), Some("elsewhere"));
+        let at_path = with("sandbox = true\npublic_url = \"https://lostcard.example/sandbox\"").unwrap();
+        assert_eq!(at_path.issuer(bound), "https://lostcard.example/sandbox/sandbox");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `serve --demo`: a registry of synthetic reports, two organizations, and lines to paste into a terminal.
 //! Safe by default: loopback only, in a temporary folder that goes when the server stops, and it says that it is a demo.
 
+use std::fmt;
+
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
@@ -46,10 +48,17 @@ pub(super) struct Demo {
     today: Date,
 }
 
+/// What a client signs in with.
 #[derive(Debug)]
-struct Credentials {
+pub(super) struct Credentials {
     client_id: Uuid,
     secret: String,
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.client_id, self.secret)
+    }
 }
 
 /// Makes the demo's data and points the configuration to it.
@@ -109,7 +118,13 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     })
 }
 
-async fn organization(store: &Store, name: &str, kind: OrganizationKind, scope: Scope) -> anyhow::Result<Credentials> {
+/// Makes an organization with one client.
+pub(super) async fn organization(
+    store: &Store,
+    name: &str,
+    kind: OrganizationKind,
+    scope: Scope,
+) -> anyhow::Result<Credentials> {
     let now_ms = Clock::System.now_ms();
     let new = Organization {
         organization_id: random::uuid_v7(now_ms),
@@ -119,9 +134,18 @@ async fn organization(store: &Store, name: &str, kind: OrganizationKind, scope: 
         rate: None,
         created_at_ms: now_ms,
     };
+    let mut tx = store.begin().await?;
+    tx.insert_organization(&new).await?;
+    tx.commit().await?;
+    client(store, new.organization_id, scope).await
+}
+
+/// Makes a client of an organization.
+pub(super) async fn client(store: &Store, organization: Uuid, scope: Scope) -> anyhow::Result<Credentials> {
+    let now_ms = Clock::System.now_ms();
     let client = Client {
         client_id: random::uuid_v7(now_ms),
-        organization_id: new.organization_id,
+        organization_id: organization,
         scopes: Scopes::from_iter([scope]),
         rate: None,
         created_at_ms: now_ms,
@@ -130,7 +154,6 @@ async fn organization(store: &Store, name: &str, kind: OrganizationKind, scope: 
     let secret = new_secret()?;
     let proof = Proof::SecretHash(hash_secret(&secret));
     let mut tx = store.begin().await?;
-    tx.insert_organization(&new).await?;
     tx.insert_client(&client).await?;
     tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
     tx.commit().await?;
@@ -234,13 +257,12 @@ API reference: {url}/docs/   Stop with Ctrl-C.
 impl Demo {
     /// Prints the lines to paste.
     pub(super) fn print_tour(&self, url: &str) {
-        let credentials = |of: &Credentials| format!("{}:{}", of.client_id, of.secret);
         let filled = [
             ("{reports}", REPORTS.to_string()),
             ("{url}", url.to_owned()),
-            ("{hotel}", credentials(&self.hotel)),
-            ("{registrar}", credentials(&self.registrar)),
-            ("{portal}", credentials(&self.portal)),
+            ("{hotel}", self.hotel.to_string()),
+            ("{registrar}", self.registrar.to_string()),
+            ("{portal}", self.portal.to_string()),
             ("{unlisted}", self.unlisted.clone()),
             ("{listed}", self.listed.0.clone()),
             ("{listed_start}", self.listed.1.to_string()),

@@ -15,6 +15,7 @@ mod receipt;
 mod registry;
 mod retention;
 mod sample;
+mod sandbox;
 mod serve;
 mod webhooks;
 
@@ -50,7 +51,10 @@ struct Cli {
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 struct Global {
-    /// The data folder [default: ./lostcard-data]
+    /// The sandbox instead of the production: its own data folder, keys and issuer
+    #[arg(long, global = true, help_heading = "Global options")]
+    sandbox: bool,
+    /// The data folder [default: ./lostcard-data; of a sandbox ./lostcard-sandbox]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     data: Option<PathBuf>,
     /// A configuration file (TOML)
@@ -67,6 +71,7 @@ struct Global {
 impl Global {
     fn overrides(&self) -> Overrides {
         Overrides {
+            sandbox: self.sandbox.then_some(true),
             data: self.data.clone(),
             keys: self.keys.clone(),
             database_url: self.database_url.clone(),

@@ -1,4 +1,5 @@
-//! `serve`: one node until a signal ends it, or a second one ends it at once. `--demo` fills a folder of its own first and prints what to try.
+//! `serve`: one node until a signal ends it, or a second one ends it at once. `--demo` fills a folder of its own first and prints what to try,
+//! `--sandbox` makes its first clients and prints the magic numbers.
 
 use std::net::SocketAddr;
 
@@ -6,7 +7,7 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, demo, output};
+use super::{Global, demo, output, sandbox};
 use crate::app::Application;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
@@ -15,6 +16,7 @@ use crate::telemetry::init_log;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lostcard serve --demo
+  lostcard serve --sandbox                       for integrators' tests, from ./lostcard-sandbox
   lostcard serve --listen 0.0.0.0:8080 --public-url https://lostcard.example")]
 pub(super) struct ServeArgs {
     /// Serve synthetic data from a temporary folder, on loopback only, and print curl lines to try
@@ -51,6 +53,10 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     init_log(config.log, config.log_json);
     raise_descriptor_limit();
     // The folder of a demo lives as long as this value.
+    if args.demo && config.sandbox {
+        anyhow::bail!("a demo and a sandbox have data of their own each: leave --demo or --sandbox out");
+    }
+    let clients = if config.sandbox { sandbox::prepare(&config).await? } else { Vec::new() };
     let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
     let application = Application::build(&config, Clock::System).await?;
     let address = application.address();
@@ -60,6 +66,9 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
+    }
+    if config.sandbox {
+        sandbox::print(&config.url(address), &config.issuer(address), &clients);
     }
     tokio::select! {
         ended = application.run_until_stopped(once) => ended,

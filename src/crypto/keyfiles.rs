@@ -45,6 +45,9 @@ impl Purpose {
 /// The first line of a nested pepper's file, before the version that it is nested in.
 const NESTED: &str = "nested in pepper ";
 
+/// The file by which a sandbox's folder is known.
+const SANDBOX_MARK: &str = "sandbox";
+
 /// A pepper as its file holds it.
 #[derive(Debug)]
 pub struct PepperFile {
@@ -65,7 +68,26 @@ impl KeyFolder {
 
     /// Whether it holds no key at all (or does not exist): the state of a first start.
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(&self.0).map_or(true, |mut entries| entries.next().is_none())
+        let is_mark =
+            |entry: &std::io::Result<fs::DirEntry>| entry.as_ref().is_ok_and(|it| it.file_name() == SANDBOX_MARK);
+        fs::read_dir(&self.0).map_or(true, |entries| entries.filter(|entry| !is_mark(entry)).count() == 0)
+    }
+
+    /// Whether its keys are a sandbox's.
+    pub fn is_sandbox(&self) -> bool {
+        self.0.join(SANDBOX_MARK).exists()
+    }
+
+    /// Makes the folder, before there are keys in it, a sandbox's.
+    pub fn mark_as_sandbox(&self) -> Result<(), KeyError> {
+        fs::create_dir_all(&self.0).map_err(|error| self.io(error))?;
+        if !self.is_sandbox() {
+            self.write_new(
+                SANDBOX_MARK,
+                b"The keys of this folder are a sandbox's. No production starts with them.\n",
+            )?;
+        }
+        self.sync()
     }
 
     /// Makes the folder and one key of each purpose.

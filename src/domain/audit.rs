@@ -45,6 +45,7 @@ words!(
         ImportFinished = "import_finished",
         /// A run of retention began to delete.
         RecordsExpired = "records_expired",
+        SandboxReset = "sandbox_reset",
     }
 );
 

@@ -42,6 +42,7 @@ pub mod id_number;
 pub mod misuse;
 pub mod report;
 pub mod retention;
+pub mod sandbox;
 pub mod sighting;
 pub mod usage;
 pub mod verdict;
@@ -63,6 +64,7 @@ mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
     use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, usage, verdict};
+    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, sandbox, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -138,6 +140,7 @@ mod tests {
                 "misuse_reports"
             ],
             usage::Grouping = ["day", "site"],
+            sandbox::Environment = ["production", "sandbox"],
             certificate::CertificatePurpose = ["air", "rail", "lodging"],
             certificate::PresentedFor = ["lodging", "banking", "transport", "telecom", "other", "air", "rail"],
             certificate::CertificateStatus =

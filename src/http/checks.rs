@@ -174,6 +174,9 @@ pub async fn create(
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let check = read_check(&body.read().await?, &caller, state.clock.today())?;
+    if let Some(sandbox) = &state.sandbox {
+        Box::pin(sandbox.meet(&caller, &check.digest)).await?;
+    }
     let enter = || state.admission.enter(Class::Check);
     let answer = if check.watch.is_none() {
         state.checks.check(caller.organization_id(), &check, enter).await?
@@ -227,6 +230,11 @@ pub async fn create_batch(
     for problem in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         state.counter.count(organization, refused_check(problem.kind().status.as_u16()), now_ms);
     }
+    let mut checks: Vec<_> = checks.collect();
+    if let Some(sandbox) = &state.sandbox {
+        sandbox.meet_all(&caller, &mut checks).await;
+    }
+    let answers = state.checks.check_all(caller.organization_id(), checks).await;
     let mut text = String::with_capacity(items * 1472 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {

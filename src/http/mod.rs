@@ -26,6 +26,7 @@ pub mod problem;
 pub mod receipts;
 pub mod replacements;
 pub mod reports;
+pub mod sandbox;
 pub mod schema;
 pub mod sightings;
 pub mod status;
@@ -67,6 +68,7 @@ use crate::telemetry::Metrics;
 use admission::{Admission, Delay};
 use boundary::Hosts;
 use problem::Problem;
+use sandbox::SandboxNode;
 
 /// What the workers of a node share.
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub struct Shared {
     pub usage: Arc<Usage>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
+    /// None in production.
+    pub sandbox: Option<Arc<SandboxNode>>,
     pub draining: Arc<AtomicBool>,
 }
 
@@ -146,8 +150,10 @@ macro_rules! operations {
         /// Method and path of every operation, as routed.
         pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
 
-        fn route_operations(config: &mut ServiceConfig) {
-            $(config.service(resource(stringify!($method), $path, $module::$handler));)+
+        fn route_operations(config: &mut ServiceConfig, is_sandbox: bool) {
+            $(if is_sandbox || !is_of_sandbox($path) {
+                config.service(resource(stringify!($method), $path, $module::$handler));
+            })+
         }
     };
 }
@@ -189,12 +195,18 @@ operations! {
     get "/v1/usage" => usage::read;
     get "/v1/organization" => organization::read;
     get "/v1/status" => status::read;
+    post "/v1/sandbox/reset" => sandbox::reset;
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
     get "/health/live" => ops::live;
     get "/health/ready" => ops::ready;
     get "/problems/{code}" => pages::problem_page;
+}
+
+/// Whether only a sandbox has a path.
+fn is_of_sandbox(path: &str) -> bool {
+    path.starts_with("/v1/sandbox/")
 }
 
 /// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
@@ -228,8 +240,13 @@ const DOCS_POLICY: &str =
 
 /// Puts the public API into an application.
 pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
+    let is_sandbox = state.sandbox.is_some();
     config.app_data(state);
-    route_operations(config);
+    route_operations(config, is_sandbox);
+    if is_sandbox {
+        // The metadata of an issuer with a path (RFC 8414, 3.1).
+        config.service(resource("get", "/.well-known/oauth-authorization-server/sandbox", oauth::metadata));
+    }
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
         .service(resource("get", "/", pages::start))

@@ -18,6 +18,7 @@ use super::schema::ScopeCode;
 use crate::access::GrantError;
 use crate::access::client_auth::Credentials;
 use crate::domain::client::Scope;
+use crate::domain::sandbox::Environment;
 
 /// A token request. Client authentication stands in the Authorization header (`client_secret_basic`), here
 /// (`client_secret_post`), or is a signed assertion (`private_key_jwt`).
@@ -240,12 +241,13 @@ pub async fn jwks(state: Data<AppState>) -> HttpResponse {
 )]
 pub async fn metadata(state: Data<AppState>) -> HttpResponse {
     let issuer = state.access.issuer();
+    let url = Environment::url_of(issuer);
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(ServerMetadata {
         issuer: issuer.to_owned(),
-        token_endpoint: format!("{issuer}/oauth2/token"),
-        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
-        service_documentation: format!("{issuer}/docs"),
+        token_endpoint: format!("{url}/oauth2/token"),
+        jwks_uri: format!("{url}/.well-known/jwks.json"),
+        service_documentation: format!("{url}/docs"),
         grant_types_supported: words(&["client_credentials"]),
         response_types_supported: words(&["none"]),
         token_endpoint_auth_methods_supported: words(&["client_secret_basic", "client_secret_post", "private_key_jwt"]),

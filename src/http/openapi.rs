@@ -73,6 +73,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
         (name = "usage", description = "For every organization: what the service knows and counts of it."),
         (name = "access", description = "Tokens and keys."),
+        (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
         (name = "operations", description = "For those who run the service."),
     )
 )]

@@ -211,6 +211,13 @@ impl Problem {
         problem
     }
 
+    /// To be tried again after so many seconds.
+    pub fn retry_after(kind: &'static Kind, detail: &'static str, seconds: u64) -> Self {
+        let mut problem = Self::new(kind, detail);
+        problem.0.retry_after_s = Some(seconds);
+        problem
+    }
+
     /// What an answer of the framework's own amounts to.
     pub fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {

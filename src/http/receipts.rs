@@ -14,8 +14,9 @@ use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Scope;
+use crate::domain::sandbox::Environment;
 use crate::domain::usage::Outcome;
-use crate::service::receipts::{Opening, verify};
+use crate::service::receipts::{Opening, Verification, verify};
 
 /// A receipt to be verified. With number (or digest) and salt it is opened as well.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -101,6 +102,11 @@ pub async fn verify_receipt(
         Err(ReceiptError::UnknownKey) if state.access.seek_keys() => verify(),
         verified => verified,
     };
+    // Also where both environments have the same keys, which they must not.
+    let is_ours = |found: &Verification| {
+        Environment::of_issuer(&found.claims.iss) == Environment::of_issuer(state.access.issuer())
+    };
+    let verified = verified.and_then(|found| if is_ours(&found) { Ok(found) } else { Err(ReceiptError::NotAuthentic) });
     if let Ok(found) = &verified
         && caller.has_scope(Scope::Audit)
     {

@@ -226,6 +226,11 @@ impl CallerLimits {
         Refused { standing: limit.standing(0), retry_after_s: whole_seconds(spent.wait) }
     }
 
+    /// The refusal of a client whose units are all spent, for a sandbox: nothing is spent.
+    pub fn as_if_spent(&self, retry_after_s: u64) -> Refused {
+        Refused { standing: self.client.standing(0), retry_after_s }
+    }
+
     /// Counts a number with a wrong check character.
     pub fn count_wrong_number(&self) -> Result<(), Refused> {
         self.wrong_numbers.spend(NonZeroU32::MIN).map(|_| ())

@@ -20,6 +20,7 @@ pub mod receipts;
 pub mod reports;
 pub mod retention;
 pub mod rotation;
+pub mod sandbox;
 pub mod sightings;
 pub mod usage;
 pub mod webhooks;

@@ -20,6 +20,7 @@ pub mod reports;
 pub mod retention;
 pub mod rotation;
 mod rows;
+pub mod sandbox;
 mod schema;
 pub mod sightings;
 pub mod usage;

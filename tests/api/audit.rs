@@ -90,6 +90,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("get", "/v1/usage", Nothing("sums of the one who reads them, about nobody")),
     ("get", "/v1/organization", Nothing("about the one who reads it")),
     ("get", "/v1/status", Nothing("about the service")),
+    ("post", "/v1/sandbox/reset", EntryOfNone(Action::SandboxReset)),
     ("post", "/oauth2/token", Nothing("it is about a client, not a person")),
     ("get", "/.well-known/jwks.json", Nothing("public keys")),
     ("get", "/.well-known/oauth-authorization-server", Nothing("public settings")),
@@ -121,7 +122,7 @@ async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
         assert_eq!(known, 1, "{method} {path}: say in OPERATIONS what it leaves in the audit log");
     }
     assert_eq!(OPERATIONS.len(), ROUTES.len(), "an operation here is routed no more");
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_sandbox().await;
     let there = There::prepare(&app).await;
     for (method, path, leaves) in OPERATIONS {
         let before = last_sequence(&app).await;

@@ -80,6 +80,11 @@ impl TestApp {
         Self::spawn_with(|_| {}).await
     }
 
+    /// A sandbox, which has every operation.
+    pub(crate) async fn spawn_sandbox() -> Self {
+        Self::spawn_with(|config| config.sandbox = true).await
+    }
+
     /// A node whose settings differ from the defaults.
     pub(crate) async fn spawn_with(tweak: impl FnOnce(&mut Config)) -> Self {
         Self::spawn_at(Clock::fixed_now(), tweak).await

@@ -14,7 +14,7 @@ fn target(pattern: &str) -> String {
 
 #[tokio::test]
 async fn a_wrong_method_is_told_which_are_right() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_sandbox().await;
     for (_, pattern) in ROUTES {
         let taken: Vec<_> = ROUTES.iter().filter(|(_, path)| path == pattern).map(|(method, _)| *method).collect();
         let allowed = match (taken.contains(&"get"), taken.contains(&"post")) {

@@ -46,6 +46,7 @@ mod replacements;
 mod reports;
 mod retention;
 mod rotation;
+mod sandbox;
 mod scenarios;
 mod secrecy;
 #[path = "../servers/mod.rs"]

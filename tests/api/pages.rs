@@ -49,7 +49,7 @@ fn every_route_is_in_the_document_and_the_reverse() {
 
 #[tokio::test]
 async fn every_documented_operation_is_served() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_sandbox().await;
     let [(_, text), _] = files().unwrap();
     let document: Value = serde_json::from_str(&text).unwrap();
     for (method, path, operation) in operations(&document) {

@@ -28,6 +28,7 @@ mod reports;
 mod retention;
 mod rotation;
 mod rows;
+mod sandbox;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
 mod servers;
@@ -93,6 +94,9 @@ macro_rules! contract {
             misuse_reports::a_resolution_is_stored_with_its_note
             misuse_reports::misuse_reports_are_listed_behind_one_of_them
             misuse_reports::a_misuse_report_under_another_pepper_is_refused
+            sandbox::a_store_stays_what_it_was_made_for
+            sandbox::a_store_of_before_there_were_sandboxes_is_a_productions
+            sandbox::a_reset_removes_an_organizations_records_and_those_of_some_keys
             audit::entries_are_read_as_they_were_written
             audit::a_long_log_comes_in_pages
             audit::concurrent_writers_make_one_chain

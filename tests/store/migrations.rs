@@ -43,6 +43,7 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
         "retention",
         "usage_counts",
         "usage_flushes",
+        "environment",
     ];
     let later: Vec<_> = later.iter().map(|table| format!("DROP TABLE {table}")).collect();
     sql(database, &later.iter().map(String::as_str).collect::<Vec<_>>()).await;

@@ -1,0 +1,44 @@
+//! `serve --sandbox`: the first clients of a sandbox, one for each kind of organization, and what is printed at its start.
+//! What a sandbox is and does stands in docs/guides/sandbox.md.
+
+use super::demo::{Credentials, client, organization};
+use super::output;
+use crate::app;
+use crate::config::Config;
+use crate::domain::client::{OrganizationKind, Scope};
+use crate::domain::sandbox::MAGIC_NUMBERS;
+use crate::service::sandbox::STATION;
+
+/// Makes the first clients where there are none, if the sandbox listens on loopback only: their secrets are printed.
+pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Credentials)>> {
+    let (store, _) = app::open(config).await?;
+    let mut made = Vec::new();
+    if config.listen.ip().is_loopback() && store.list_clients().await?.is_empty() {
+        let hotel = organization(&store, "Sandbox hotel", OrganizationKind::Certifying, Scope::Checks).await?;
+        let portal = organization(&store, "Sandbox portal", OrganizationKind::Portal, Scope::Citizen).await?;
+        let auditor = organization(&store, "Sandbox auditor", OrganizationKind::Auditor, Scope::Audit).await?;
+        let station = client(&store, STATION, Scope::Registry).await?;
+        made =
+            vec![(Scope::Checks, hotel), (Scope::Registry, station), (Scope::Citizen, portal), (Scope::Audit, auditor)];
+    }
+    store.close().await;
+    Ok(made)
+}
+
+/// Prints what an integrator needs to begin.
+pub(super) fn print(url: &str, issuer: &str, clients: &[(Scope, Credentials)]) {
+    output::line(&format!("\nThis is a SANDBOX. Its answers are about nobody. API: {url}, issuer: {issuer}"));
+    if !clients.is_empty() {
+        output::line(
+            "Clients made at this first start, as scope and client_id:client_secret. The secrets are shown once:\n",
+        );
+        for (scope, credentials) in clients {
+            output::line(&format!("  {:<9} {credentials}", scope.as_str()));
+        }
+    }
+    output::line("\nMagic numbers, and what a check of them answers:\n");
+    for magic in MAGIC_NUMBERS {
+        output::line(&format!("  {}  {}", magic.number, magic.answer.replace('`', "")));
+    }
+    output::line("\nMore clients: lostcard --sandbox client create. Back to the beginning: POST /v1/sandbox/reset.");
+}

@@ -1,0 +1,154 @@
+//! The registry of a sandbox: what it holds from the first start on, and its reset. Both are ordinary writes in the turn of
+//! writers, told by the feed, so that every node sees them as it sees a report.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::ServiceError;
+use super::filing::Filing;
+use super::writing::{Writer, seal_number};
+use crate::clock::Clock;
+use crate::crypto::Keyring;
+use crate::crypto::digest::IdDigest;
+use crate::crypto::pepper::Pepper;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::card::CardValidity;
+use crate::domain::client::{Actor, OrganizationKind, OrganizationName, RegionCode};
+use crate::domain::id_number::IdNumber;
+use crate::domain::report::{Channel, OfficeCode, Reason, Reporter};
+use crate::domain::sandbox::{MAGIC_NUMBERS, MagicNumber, Seed};
+use crate::store::clients::Organization;
+use crate::store::feed::ChangeKind;
+use crate::store::reports::NewReplacement;
+use crate::store::{Store, WriteTx};
+
+/// The registrar whose clients own the seeded reports: the same in every sandbox.
+pub const STATION: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
+/// The ids of seeded records: this, and the number's sequence code as its last digits.
+const SEEDED: u128 = 0x0000_0000_0000_7000_8000_0000_0000_0000;
+
+/// A reset that is done.
+#[derive(Debug)]
+pub struct Reset {
+    pub at_ms: i64,
+    pub sequence: u64,
+}
+
+/// Resets the sandbox.
+#[derive(Debug)]
+pub struct Sandbox {
+    writer: Arc<Writer>,
+}
+
+impl Sandbox {
+    pub fn new(writer: Arc<Writer>) -> Self {
+        Self { writer }
+    }
+
+    /// Removes what the caller's organization wrote, and puts the magic numbers back as they were, whoever changed them. Once this
+    /// returns no check that starts anywhere sees anything from before.
+    pub async fn reset(&self, actor: Actor) -> Result<Reset, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let (now_ms, today) = (writing.now_ms, self.writer.clock.today());
+        let keys: Vec<_> = magic_digests(today).flat_map(|(_, digest)| writing.lookup_keys(&digest)).collect();
+        writing.tx.remove_for_reset(actor.organization, &keys).await?;
+        let (keyring, pepper) = (&self.writer.keyring, &writing.peppers.current);
+        plant(&mut writing.tx, keyring, pepper, today, now_ms).await?;
+        let sequence = writing.tx.head().await?;
+        let deed = Deed { actor: Some(actor), action: Action::SandboxReset, subject: None };
+        self.writer.finish(writing, &deed, None, Some(sequence)).await?;
+        Ok(Reset { at_ms: now_ms, sequence })
+    }
+}
+
+/// Every magic number with its digest.
+pub fn magic_digests(today: Date) -> impl Iterator<Item = (&'static MagicNumber, IdDigest)> {
+    MAGIC_NUMBERS.iter().filter_map(move |magic| {
+        let number = IdNumber::parse(magic.number, today).ok()?;
+        Some((magic, IdDigest::of(&number)))
+    })
+}
+
+/// Makes the station and the seeded records of a new sandbox. `pepper` is that of new rows.
+pub async fn furnish(store: &Store, keyring: &Keyring, pepper: &Pepper, clock: &Clock) -> Result<(), ServiceError> {
+    if store.find_organization(STATION).await?.is_some() {
+        return Ok(());
+    }
+    let now_ms = clock.now_ms();
+    let mut tx = store.begin().await?;
+    tx.take_turn().await?;
+    // Another node may have been faster.
+    if store.find_organization(STATION).await?.is_some() {
+        return Ok(());
+    }
+    let words = OrganizationName::parse("Sandbox station").zip(RegionCode::parse(REGION));
+    let Some((name, region)) = words else { return Ok(()) };
+    let station = Organization {
+        organization_id: STATION,
+        name,
+        kind: OrganizationKind::Registrar,
+        region,
+        rate: None,
+        created_at_ms: now_ms,
+    };
+    tx.insert_organization(&station).await?;
+    plant(&mut tx, keyring, pepper, clock.today(), now_ms).await?;
+    tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION)), now_ms).await?;
+    Ok(tx.commit().await?)
+}
+
+const REGION: &str = "119999";
+const OFFICE: &str = "119999-01";
+
+async fn plant(
+    tx: &mut WriteTx,
+    keyring: &Keyring,
+    pepper: &Pepper,
+    today: Date,
+    now_ms: i64,
+) -> Result<(), ServiceError> {
+    let Some(office) = OfficeCode::parse(OFFICE) else { return Ok(()) };
+    for (magic, digest) in magic_digests(today) {
+        let Some(seed) = magic.seed else { continue };
+        let id = seeded_id(magic.number);
+        let lookup_key = pepper.lookup_key(&digest);
+        let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
+        match seed {
+            Seed::Report { card_valid_from } => {
+                let Ok(validity) = CardValidity::new(card_valid_from, None, today) else { continue };
+                let filing = Filing {
+                    digest,
+                    validity,
+                    reason: Reason::Lost,
+                    lost_on: None,
+                    reporter: Reporter::Holder,
+                    office: office.clone(),
+                    channel: Channel::Station,
+                    phone: None,
+                };
+                let new = filing.seal(keyring, pepper, id, Some(STATION), now_ms)?;
+                tx.insert_reports(std::slice::from_ref(&new), sequence).await?;
+            }
+            Seed::Replacement { card_valid_from } => {
+                let new = NewReplacement {
+                    replacement_id: id,
+                    organization: STATION,
+                    number: seal_number(keyring, pepper, &digest, id)?,
+                    card_valid_from,
+                    office: office.clone(),
+                    recorded_at_ms: now_ms,
+                };
+                tx.insert_replacement(&new, sequence).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The id of a magic number's seeded record.
+pub fn seeded_id(number: &str) -> Uuid {
+    let code = number.get(14..17).and_then(|code| u128::from_str_radix(code, 16).ok());
+    Uuid::from_u128(SEEDED | code.unwrap_or_default())
+}
