@@ -177,3 +177,23 @@ fn number(text: &str, key: &str) -> u64 {
 fn the_time_to_finish_is_the_one_of_the_code() {
     assert!(read("src/app.rs").contains(&format!("FINISH_S_MAX: u64 = {FINISH_SECONDS};")));
 }
+
+#[test]
+fn the_debian_package_holds_what_the_unit_needs() {
+    let manifest = read("Cargo.toml");
+    let (_, metadata) = manifest.split_once("[package.metadata.deb]").unwrap();
+    for file in ["service", "sysusers", "tmpfiles", "toml", "env"] {
+        assert!(metadata.contains(&format!("\"deploy/systemd/lostcard.{file}\"")), "{file} is not packed");
+    }
+    let unit = read("deploy/systemd/lostcard.service");
+    // Without a folder systemd looks in /usr/local/bin and in /usr/bin, where the package puts it.
+    assert!(unit.contains("\nExecStart=lostcard serve --config /etc/lostcard/lostcard.toml\n"), "{unit}");
+    assert!(metadata.contains("\"usr/bin/\"") && metadata.contains("\"etc/lostcard/lostcard.toml\""));
+    // Settings with passwords are an example only: as a configuration file they would be world-readable and lead nowhere.
+    assert!(!metadata.contains("\"etc/lostcard/lostcard.env\""));
+    let folders = read("deploy/systemd/lostcard.tmpfiles");
+    for folder in ["/etc/lostcard/keys 0700 lostcard lostcard", "/var/lib/lostcard  0700 lostcard lostcard"] {
+        assert!(folders.contains(folder), "{folder}");
+    }
+    assert!(read("deploy/systemd/lostcard.sysusers").contains("\nu lostcard "));
+}

@@ -8,6 +8,7 @@ mod contact;
 mod demo;
 mod import;
 mod keys;
+mod manual;
 mod openapi;
 mod output;
 mod pepper;
@@ -124,6 +125,10 @@ enum Command {
     Openapi(openapi::OpenapiArgs),
     /// Write a synthetic registry file
     Sample(sample::SampleArgs),
+    /// Write the completions of a shell to standard output
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages
+    Man(manual::ManArgs),
 }
 
 /// Parses the arguments and carries out the command.
@@ -145,6 +150,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }
 

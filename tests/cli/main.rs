@@ -9,4 +9,5 @@ mod audit;
 mod exit_codes;
 mod help;
 mod json;
+mod manual;
 mod run;
