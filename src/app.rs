@@ -199,11 +199,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let access = Arc::new(access);
-        // A file that cannot be read is a wrong setting; a server that cannot be reached is asked again.
-        for issuer in config.issuers.iter().filter(|issuer| issuer.jwks_file.is_some()) {
-            IssuerKeys::load(issuer).await?;
-        }
-        access.refresh_outside().await;
+        load_outside(config, &access).await?;
         let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
         follower.load().await?;
         let usage = Usage::new(config.usage_options(), clock.clone(), store.clone(), Arc::clone(&metrics));
@@ -315,6 +311,15 @@ impl Application {
         }
         Ok(())
     }
+}
+
+/// The keys of the outside issuers. A file that cannot be read is a wrong setting; a server that cannot be reached is asked again.
+async fn load_outside(config: &Config, access: &Access) -> anyhow::Result<()> {
+    for issuer in config.issuers.iter().filter(|issuer| issuer.jwks_file.is_some()) {
+        IssuerKeys::load(issuer).await?;
+    }
+    access.refresh_outside().await;
+    Ok(())
 }
 
 /// The public listener, with room for clients that all connect anew at once: the standard library's has 128 places.

@@ -63,8 +63,9 @@ fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, usage, verdict};
-    use super::{acceptance, alert, application, certificate, client, is_code, misuse, retention, sandbox, verdict};
+    use super::{
+        acceptance, alert, application, certificate, client, is_code, misuse, retention, sandbox, usage, verdict,
+    };
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(

@@ -54,8 +54,6 @@ required_scopes! {
     Citizen = Citizen;
     /// Scope `checks` or `audit`.
     ChecksOrAudit = Checks | Audit;
-    /// Any scope.
-    AnyScope = Checks | Registry | Citizen | Audit | Admin;
     /// Scope `checks` or `registry`.
     ChecksOrRegistry = Checks | Registry;
     /// Any scope: what an organization reads of itself.
