@@ -1,9 +1,9 @@
 //! Puts a node together and runs it: keys and store, registry and follower, listeners, background tasks, drain.
 //! Nothing is decided here but order: what must be there before what, and what ends before what.
 
-use std::fs::{DirBuilder, File};
+mod opening;
+
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,16 +12,13 @@ use actix_web::dev::Server;
 use actix_web::rt::net::TcpSocket;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::task::JoinHandle;
 
 use crate::access::jwks::IssuerKeys;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::keyfiles::{KeyFolder, Purpose};
-use crate::crypto::{KeyError, Keyring};
-use crate::domain::sandbox::Environment;
 use crate::http::admission::Admission;
 use crate::http::boundary::{Hosts, boundary};
 use crate::http::connection::{self, KEEP_ALIVE};
@@ -42,7 +39,6 @@ use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
 use crate::service::retention::Retention;
-use crate::service::sandbox::furnish;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
 use crate::service::sightings::moving::Mover;
@@ -51,8 +47,9 @@ use crate::service::webhooks::Deliverer;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
-use crate::store::keys::KeyMatch;
 use crate::telemetry::Metrics;
+
+pub use opening::open;
 
 /// How often the key folder is looked at for rotated signing keys.
 const KEYS_EVERY: Duration = Duration::from_secs(2);
@@ -72,72 +69,6 @@ const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
 const LAST_COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the head of a request may take (RFC 9110, 15.5.9).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Keys and store of a data folder, made at the first start, compared at every later one.
-pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data)
-        .with_context(|| format!("data folder {}", config.data.display()))?;
-    // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
-    let lock = File::create(config.data.join(".lock")).context("lock file of the data folder")?;
-    lock.lock().context("lock of the data folder")?;
-    let (environment, folder) = (config.environment(), KeyFolder::new(config.key_folder()));
-    if !folder.is_empty() && folder.is_sandbox() != config.sandbox {
-        bail!("the key folder {}", of_other_environment(environment));
-    }
-    let store = Store::open(&config.store_options(), &config.data).await.context("store")?;
-    if store.environment(environment).await? != environment {
-        bail!("the store {}", of_other_environment(environment));
-    }
-    if config.sandbox {
-        folder.mark_as_sandbox()?;
-    }
-    if folder.is_empty() {
-        if store.knows_keys().await? {
-            bail!(
-                "the key folder is empty but the store was made with keys: restore them, without them it cannot be read"
-            );
-        }
-        folder.create_all()?;
-    } else if folder.lacks(Purpose::Certificate)? && store.key_check(Purpose::Certificate, 1).await?.is_none() {
-        // A folder of before there were certificates. Where another node has made the key already, it has to be copied from there.
-        folder.create_signing_key(Purpose::Certificate).context("a first certificate key for the key folder")?;
-    }
-    let keyring = Keyring::open(folder)?;
-    let checks = keyring.check_values();
-    if store.match_keys(&checks).await? == KeyMatch::Unknown {
-        store.remember_keys(&checks).await?;
-    }
-    match store.match_keys(&checks).await? {
-        KeyMatch::Same => {}
-        KeyMatch::Lacks { pepper } => Err(KeyError::MissingPepper { version: pepper })?,
-        KeyMatch::Unknown | KeyMatch::Different => {
-            bail!("these are not the keys that the store was made with: every look-up would be wrong")
-        }
-    }
-    for check in keyring.signing_checks()? {
-        if !store.remember_key(&check).await? {
-            let (purpose, version) = (check.purpose.as_str(), check.version);
-            bail!(
-                "{purpose} key {version} is another one than this service's: what one node signs, another would refuse"
-            );
-        }
-    }
-    if config.sandbox {
-        let pepper = keyring.pepper(store.key_versions().await?.current)?;
-        furnish(&store, &keyring, &pepper, &Clock::System).await.context("records of the sandbox")?;
-    }
-    Ok((store, keyring))
-}
-
-fn of_other_environment(wanted: Environment) -> &'static str {
-    match wanted {
-        Environment::Production => "is a sandbox's: use it with --sandbox, or name another one",
-        Environment::Sandbox => "is a production's, and is left alone: name another one, or leave --sandbox out",
-    }
-}
 
 /// A node, ready to run.
 pub struct Application {
