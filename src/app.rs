@@ -218,6 +218,7 @@ impl Application {
             metrics,
             writer,
             hosts,
+            security: Arc::new(config.security.clone()),
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];

@@ -27,7 +27,7 @@ use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
-pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Store, Tokens, Webhooks};
+pub use sections::{Limits, Overload, Redis, Registry, Retention, Security, Sightings, Store, Tokens, Webhooks};
 
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,6 +64,7 @@ pub struct Config {
     pub retention: Retention,
     pub sightings: Sightings,
     pub webhooks: Webhooks,
+    pub security: Security,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -147,6 +148,7 @@ journal_mib_max = 256
 poll_ms = 1000
 timeout_ms = 15000
 insecure_loopback_for_tests = false
+[security]
 "#;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
@@ -210,6 +212,7 @@ impl Config {
         check((1..=3600).contains(&self.retention.every_seconds), "retention.every_seconds must be 1 to 3600")?;
         self.retention_policies()?;
         self.sightings.validate()?;
+        self.security.validate()?;
         check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
         check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
@@ -369,6 +372,10 @@ mod tests {
             "[retention.keep]\nsightings = \"3 years\"",
             "[retention.keep]\naudit = \"30 days\"",
             "[webhooks]\ntimeout_ms = 0",
+            "[security]\ncontact = \"security@lostcard.example\"",
+            "[security]\ncontact = \"mailto:a@lostcard.example\\nExpires: never\"",
+            "[security]\ncontact = \"http://lostcard.example/security\"",
+            "[security]\npolicy = \"mailto:a@lostcard.example\"",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "redis_url = \"cache.example:6379\"",
