@@ -82,7 +82,7 @@ explanations! {
         "请读取该报告：已撤销或已换领的不再改变。换领后找到的旧证应当上交。";
     "wrong_state": "The object was left as it is.",
         "It is in another state than the operation starts from, perhaps because somebody else was first.";
-        "对象的状态不允许此操作", "对象未作改动。", "对象的状态不是此操作的起始状态，也可能别人已先处理。",
+        "对象的状态不允许此操作", "对象保持原状，未作任何改动。", "对象的状态不是此操作的起始状态，也可能别人已先处理。",
         "detail 说明当前状态或阻碍的原因。请读取该对象，每种状态变化只发生一次。";
     "body_too_large": "The request was refused without reading all of it.",
         "Bodies are bounded, so that no caller can fill the memory that others need.";
