@@ -176,6 +176,7 @@ impl Application {
             usage,
             writer,
             hosts,
+            security: Arc::new(config.security.clone()),
         };
         let company = Arc::clone(&shared.registry).keep_company();
         let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(company), tokio::spawn(tend(shared.clone()))];

@@ -30,6 +30,7 @@ use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
 pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Store, Tokens, Usage, Webhooks};
+pub use sections::{Limits, Overload, Redis, Registry, Retention, Security, Sightings, Store, Tokens, Webhooks};
 
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +70,7 @@ pub struct Config {
     pub sightings: Sightings,
     pub usage: Usage,
     pub webhooks: Webhooks,
+    pub security: Security,
     /// Outside issuers whose tokens are accepted.
     pub issuers: Vec<OutsideIssuer>,
 }
@@ -158,6 +160,7 @@ sites_max = 1000
 poll_ms = 1000
 timeout_ms = 15000
 insecure_loopback_for_tests = false
+[security]
 "#;
 
 /// What is different by default in a sandbox, so that one beside a production does not touch it.
@@ -229,6 +232,7 @@ impl Config {
         self.retention_policies()?;
         self.sightings.validate()?;
         self.usage.validate()?;
+        self.security.validate()?;
         check((10..=60_000).contains(&self.webhooks.poll_ms), "webhooks.poll_ms must be 10 to 60000")?;
         check((100..=60_000).contains(&self.webhooks.timeout_ms), "webhooks.timeout_ms must be 100 to 60000")?;
         check(self.workers <= 1024, "workers must be at most 1024")?;
@@ -407,6 +411,10 @@ mod tests {
             "[retention.keep]\nsightings = \"3 years\"",
             "[retention.keep]\naudit = \"30 days\"",
             "[webhooks]\ntimeout_ms = 0",
+            "[security]\ncontact = \"security@lostcard.example\"",
+            "[security]\ncontact = \"mailto:a@lostcard.example\\nExpires: never\"",
+            "[security]\ncontact = \"http://lostcard.example/security\"",
+            "[security]\npolicy = \"mailto:a@lostcard.example\"",
             "public_url = \"https://lostcard.example/\"",
             "public_url = \"ftp://x\"",
             "public_url = \"https://lostcard.example/sandbox\"",

@@ -119,6 +119,34 @@ pub struct Webhooks {
     pub insecure_loopback_for_tests: bool,
 }
 
+/// Whom to tell of a vulnerability, as `/.well-known/security.txt` says it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// `mailto:`, `tel:` or `https://`; nothing is served if absent.
+    pub contact: Option<String>,
+    /// The page with the rules of disclosure.
+    pub policy: Option<String>,
+}
+
+impl Security {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        // A line of a text file each: nothing that could begin another line.
+        let is_uri = |text: &str, schemes: &[&str]| {
+            let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()))
+        };
+        check(
+            self.contact.as_ref().is_none_or(|contact| is_uri(contact, &["mailto:", "tel:", "https://"])),
+            "security.contact must be mailto:, tel: or https://",
+        )?;
+        check(
+            self.policy.as_ref().is_none_or(|policy| is_uri(policy, &["https://"])),
+            "security.policy must be https://",
+        )
+    }
+}
+
 impl Sightings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         check((1000..=1_000_000).contains(&self.queue_max), "sightings.queue_max must be 1000 to 1000000")?;

@@ -13,6 +13,7 @@ pub mod checks;
 pub mod citizen;
 pub mod connection;
 pub mod desk;
+pub mod explanations;
 pub mod extract;
 pub mod fields;
 pub mod found_cards;
@@ -47,6 +48,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::config::Security;
 use crate::crypto::Keyring;
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
@@ -93,6 +95,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub usage: Arc<Usage>,
     pub hosts: Hosts,
+    pub security: Arc<Security>,
     pub admission: Arc<Admission>,
     /// None in production.
     pub sandbox: Option<Arc<SandboxNode>>,
@@ -250,6 +253,7 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
         .service(resource("get", "/", pages::start))
+        .service(resource("get", "/.well-known/security.txt", pages::security_txt))
         .service(resource("get", "/desk", desk::page))
         .service(resource("get", "/desk/{file}", desk::file))
         .service(resource("get", "/openapi.json", document))

@@ -99,9 +99,51 @@ async fn every_problem_has_its_page() {
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
         assert!(page.text.contains(kind.title) && page.text.contains(&kind.status.as_u16().to_string()), "{path}");
         assert!(page.header("content-security-policy").contains("default-src 'none'"));
+        let words = app.send(app.request("GET", &path).header("accept", "application/json")).await;
+        assert_eq!((words.header("content-type"), words.header("vary")), ("application/json", "Accept"));
+        let words = words.json();
+        assert_eq!((&words["code"], &words["status"]), (&kind.code.into(), &kind.status.as_u16().into()));
+        for text in ["title", "happened", "why", "remedy"].iter().flat_map(|word| ["en", "zh"].map(|l| &words[l][word]))
+        {
+            let text = text.as_str().unwrap().replace('<', "&lt;").replace('>', "&gt;");
+            assert!(page.text.contains(&text), "{path}: {text}");
+        }
+        let bridges = kind.status.is_server_error() || ["408", "429"].contains(&kind.status.as_str());
+        assert_eq!(words["zh"].get("at_the_desk").is_some(), bridges, "{path}");
+        assert_eq!(page.text.contains("Never keep the card"), bridges, "{path}");
         assert!(start.text.contains(&path), "{path} is not on the start page");
     }
     app.get("", "/problems/no_such_code").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn security_txt_is_the_operators_word_and_never_out_of_date() {
+    const PATH: &str = "/.well-known/security.txt";
+    let app = TestApp::spawn().await;
+    app.get("", PATH).await.problem(404, "not_found");
+
+    let app = TestApp::spawn_with(|config| {
+        config.public_url = Some("https://lostcard.example".to_owned());
+        config.security.contact = Some("mailto:security@lostcard.example".to_owned());
+        config.security.policy = Some("https://lostcard.example/disclosure".to_owned());
+    })
+    .await;
+    let answer = app.get("", PATH).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; charset=utf-8"));
+    let field = |name: &str| {
+        let lines: Vec<_> =
+            answer.text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+        assert_eq!(lines.len(), 1, "{name}: {}", answer.text);
+        lines[0]
+    };
+    assert_eq!(field("Contact"), "mailto:security@lostcard.example");
+    assert_eq!(field("Canonical"), "https://lostcard.example/.well-known/security.txt");
+    assert_eq!(field("Policy"), "https://lostcard.example/disclosure");
+    assert_eq!(field("Preferred-Languages"), "zh, en");
+    let expires: jiff::Timestamp = field("Expires").parse().unwrap();
+    let days = (expires.as_second() - app.clock.now_s()) / (24 * 60 * 60);
+    assert!((29..=31).contains(&days), "{days}");
+    assert!(answer.text.ends_with('\n') && answer.text.lines().count() == 5, "{}", answer.text);
 }
 
 #[tokio::test]
