@@ -69,18 +69,19 @@ def run_one(name, scenario, folder):
     tools.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
     file.write_text(json.dumps(scenario, indent=1))
-    process = subprocess.Popen([HERE / name / "run", file, tools], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([HERE / name / "run", file, tools], stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     try:
-        output, _ = process.communicate(timeout=SECONDS_MAX)
+        output, errors = process.communicate(timeout=SECONDS_MAX)
     except BaseException:
         # The script's own children too: it leads a session of its own.
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise
     if process.returncode != 0:
-        return f"ended with {process.returncode}:\n{output}"
+        return f"ended with {process.returncode}:\n{output}{errors}"
     if output.splitlines() != [f"ok {step}" for step in STEPS]:
-        return f"did not print the steps and nothing else:\n{output}"
+        return f"did not print the steps and nothing else:\n{output}{errors}"
     return None
 
 
