@@ -73,10 +73,12 @@ def run_one(name, scenario, folder):
     process = subprocess.Popen([HERE / name / "run", file, tools], stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     try:
         output, errors = process.communicate(timeout=SECONDS_MAX)
-    except BaseException:
+    except BaseException as end:
         # The script's own children too: it leads a session of its own.
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        output, errors = process.communicate()
+        if isinstance(end, subprocess.TimeoutExpired):
+            return f"did not end within {SECONDS_MAX} s:\n{output}{errors}"
         raise
     if process.returncode != 0:
         return f"ended with {process.returncode}:\n{output}{errors}"
@@ -91,6 +93,8 @@ def main():
     arguments.add_argument("--binary", type=Path, default=TARGET / "debug" / "lostcard", help="default: %(default)s")
     arguments.add_argument("names", metavar="NAME", nargs="*", help=", ".join(known))
     chosen = arguments.parse_args()
+    # So that the node is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     unknown = set(chosen.names) - set(known)
     if unknown:
         arguments.error(f"no such client: {', '.join(sorted(unknown))}")

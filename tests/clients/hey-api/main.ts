@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { type Client, createClient, createConfig } from "./lostcard/client/index.js";
 import { createCheck, createCheckBatch, createLossReport, createToken, getJwks } from "./lostcard/index.js";
-import type { AdviceCode, BatchItem, CheckRequest, LossReportRequest, TokenRequest, VerdictName } from "./lostcard/index.js";
+import type { AdviceCode, CheckRequest, LossReportRequest, TokenRequest, VerdictName } from "./lostcard/index.js";
 import { opens, verify } from "./receipt.js";
 
 type Credentials = Required<Pick<TokenRequest, "client_id" | "client_secret">>;
@@ -17,7 +17,7 @@ interface Scenario {
   limited: Credentials;
   checks: (CheckRequest & { id_number: string; verdict: VerdictName; advice: AdviceCode })[];
   wrong_check_character: string;
-  batch: { items: BatchItem[]; bad_index: number; expected: (VerdictName | null)[] };
+  batch: { items: CheckRequest[]; bad_index: number; expected: (VerdictName | null)[] };
   report: LossReportRequest;
 }
 

@@ -18,7 +18,7 @@ interface Scenario {
   limited: Credentials;
   checks: (Schemas["CheckRequest"] & { id_number: string; verdict: Schemas["VerdictName"]; advice: Schemas["AdviceCode"] })[];
   wrong_check_character: string;
-  batch: { items: Schemas["BatchItem"][]; bad_index: number; expected: (Schemas["VerdictName"] | null)[] };
+  batch: { items: Schemas["CheckRequest"][]; bad_index: number; expected: (Schemas["VerdictName"] | null)[] };
   report: Schemas["LossReportRequest"];
 }
 

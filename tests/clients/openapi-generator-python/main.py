@@ -41,7 +41,8 @@ for expected in scenario["checks"]:
     assert (checked.verdict, checked.advice) == (expected["verdict"], expected["advice"]), checked
 print("ok verdicts")
 
-batch = checks.create_check_batch(BatchRequest(checks=scenario["batch"]["items"]))
+items = [CheckRequest.model_validate(item) for item in scenario["batch"]["items"]]
+batch = checks.create_check_batch(BatchRequest(checks=[item.to_dict() for item in items]))
 verdicts = [result.check and result.check.verdict for result in batch.results]
 assert verdicts == scenario["batch"]["expected"], verdicts
 bad = batch.results[scenario["batch"]["bad_index"]]

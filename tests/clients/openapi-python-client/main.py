@@ -47,7 +47,8 @@ for expected in scenario["checks"]:
     assert (checked.verdict, checked.advice) == (expected["verdict"], expected["advice"]), checked
 print("ok verdicts")
 
-batch = create_check_batch.sync(client=hotel, body=BatchRequest([BatchItem.from_dict(item) for item in scenario["batch"]["items"]]))
+items = [CheckRequest.from_dict(item) for item in scenario["batch"]["items"]]
+batch = create_check_batch.sync(client=hotel, body=BatchRequest([BatchItem.from_dict(item.to_dict()) for item in items]))
 assert isinstance(batch, BatchAnswer), batch
 verdicts = [None if isinstance(result.check, Unset) else result.check.verdict for result in batch.results]
 assert verdicts == scenario["batch"]["expected"], verdicts
