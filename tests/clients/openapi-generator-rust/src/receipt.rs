@@ -86,7 +86,7 @@ fn included_root(claims: &str, path: &[u8], size: u64) -> Outcome<[u8; 32]> {
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+    parts.iter().fold(Sha256::new(), Digest::chain_update).finalize().into()
 }
 
 fn bytes(text: &str) -> Outcome<Vec<u8>> {
