@@ -29,8 +29,7 @@ use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::{LogLevel, Metrics};
 
-pub use sections::{Limits, Overload, Redis, Registry, Retention, Sightings, Store, Tokens, Usage, Webhooks};
-pub use sections::{Limits, Overload, Redis, Registry, Retention, Security, Sightings, Store, Tokens, Webhooks};
+pub use sections::{Limits, Overload, Redis, Registry, Retention, Security, Sightings, Store, Tokens, Usage, Webhooks};
 
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
