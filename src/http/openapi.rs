@@ -9,6 +9,7 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, Respo
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
+use super::{examples, refusals};
 
 /// A refusal of any kind: RFC 9457.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct CallRefusals;
 
 impl IntoResponses for CallRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 429, 503])
+        refused(&[400, 401, 403, 429, 503])
     }
 }
 
@@ -44,11 +45,11 @@ pub struct BodyRefusals;
 
 impl IntoResponses for BodyRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[413, 415, 422])
+        refused(&[413, 415, 422])
     }
 }
 
-fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses.iter().map(|status| (status.to_string(), Ref::from_response_name("Refused").into())).collect()
 }
 
@@ -100,11 +101,16 @@ impl Modify for Shared {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     document.merge(super::Operations::openapi());
+    let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             complete(path, operation);
+            refusals::detail(operation, components);
+            examples::illustrate(operation, &components.schemas);
         }
     }
+    // Each status has its own by now.
+    components.responses.remove("Refused");
     for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
         for member in object.properties.values_mut() {
@@ -127,7 +133,7 @@ fn complete(path: &str, operation: &mut Operation) {
     if operation.request_body.is_some() {
         statuses.push(408);
     }
-    for (status, response) in refusals(&statuses) {
+    for (status, response) in refused(&statuses) {
         operation.responses.responses.entry(status).or_insert(response);
     }
 }
