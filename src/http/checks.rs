@@ -154,9 +154,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
 /// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
-/// which takes one flush of a disk.
-/// A hit and a miss are both 200, in like time and size. With `watch_hours` the watch is stored before the answer goes out: 503
-/// `outcome_unknown` means that it may have been.
+/// which takes one flush of a disk. May be repeated at will. With `watch_hours` the watch is stored before the answer goes out:
+/// 503 `outcome_unknown` means that it may have been. Never cache an answer. At most 256 KiB.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
     request_body = CheckRequest,
@@ -164,6 +163,7 @@ const BATCH_CHECKS_MAX: usize = 1000;
         (status = 200, description = "The verdict.", body = CheckAnswer),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn create(
@@ -189,7 +189,7 @@ pub async fn create(
 /// Check many cards
 ///
 /// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
-/// client's limit as it has items, at most the whole limit.
+/// client's limit as it has items, at most the whole limit. May be repeated at will. At most 1 MiB.
 #[utoipa::path(
     post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
     request_body = BatchRequest,

@@ -116,8 +116,9 @@ fn invalid_request(description: &'static str) -> Refusal {
 
 /// Get an access token
 ///
-/// The client credentials grant of RFC 6749. The token lives for ten minutes: keep it and use it for many checks. Spends one unit
-/// of the source address's limit, and none of the client's.
+/// The client credentials grant of RFC 6749. No token is needed; the client proves itself by `client_secret_basic`,
+/// `client_secret_post` or `private_key_jwt` (`EdDSA`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
+/// of the source address's limit, and none of the client's. At most 16 KiB.
 #[utoipa::path(
     post, path = "/oauth2/token", operation_id = "createToken", tag = "access",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -218,7 +219,8 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
 
 /// Published keys
 ///
-/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years.
+/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years. No token,
+/// no limit; may be cached for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
@@ -233,7 +235,7 @@ pub async fn jwks(state: Data<AppState>) -> HttpResponse {
 
 /// Server metadata
 ///
-/// RFC 8414: where tokens are got and how.
+/// RFC 8414: where tokens are got and how. No token, no limit; may be cached for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/oauth-authorization-server", operation_id = "getServerMetadata", tag = "access",
     responses((status = 200, description = "The metadata.", body = ServerMetadata))

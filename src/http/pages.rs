@@ -14,7 +14,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// What a problem means
 ///
-/// The page that a problem's `type` points to: what happened and what to do.
+/// The page that a problem's `type` points to: what happened and what to do. No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
     params(("code" = String, Path, description = "A problem's `code`.")),

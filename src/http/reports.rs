@@ -146,6 +146,7 @@ pub async fn create(
         (status = 200, description = "The report.", body = LossReportAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(
@@ -168,6 +169,7 @@ pub async fn read(
         (status = 200, description = "The reports, newest first.", body = LossReportList),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn search(

@@ -58,6 +58,7 @@ pub struct SightingList {
         (status = 200, description = "The sightings.", body = SightingList),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn list(
