@@ -45,6 +45,7 @@ pub struct EligibilityRequest {
 /// Whether the application would be taken.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EligibilityAnswer {
+    /// Whether an application would be taken on that day.
     eligible: bool,
     #[schema(value_type = GroundCode)]
     ground: &'static str,

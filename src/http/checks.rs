@@ -70,6 +70,7 @@ pub struct CheckRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
+    /// At least one, at most 1,000; 1 MiB in all.
     #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
     checks: Vec<Box<RawValue>>,
 }
@@ -94,6 +95,7 @@ impl PartialSchema for BatchItem {
 /// The answer to a check. `not_listed` never means "valid": nobody reported the card, no more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckAnswer {
+    /// Names the check in sightings, alerts and misuse reports; the receipt's `jti`.
     check_id: Uuid,
     verdict: VerdictName,
     #[schema(value_type = AdviceCode)]
@@ -126,6 +128,7 @@ pub struct CheckAnswer {
 pub struct ListingAnswer {
     #[schema(value_type = ListingKindCode)]
     kind: String,
+    /// The day since when the number is listed.
     #[schema(format = Date)]
     since: String,
 }
@@ -133,12 +136,14 @@ pub struct ListingAnswer {
 /// The answers of a batch, in the order of its checks.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchAnswer {
+    /// As many as the request had checks.
     results: Vec<BatchResult>,
 }
 
 /// One item's answer: a check or a problem.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResult {
+    /// The item's place in the request, from 0.
     index: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -44,12 +44,14 @@ pub struct TokenRequest {
 /// An access token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenAnswer {
+    /// Opaque to clients: send it as it is.
     access_token: String,
     #[schema(example = "Bearer")]
     token_type: &'static str,
     /// Seconds.
     #[schema(example = 600)]
     expires_in: i64,
+    /// The scopes granted, with single spaces between them.
     #[schema(example = "checks")]
     scope: String,
 }
@@ -66,6 +68,7 @@ pub struct TokenError {
 /// Authorization server metadata (RFC 8414).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServerMetadata {
+    /// The `iss` of tokens and receipts.
     issuer: String,
     token_endpoint: String,
     jwks_uri: String,
@@ -81,6 +84,7 @@ pub struct ServerMetadata {
 /// A JWK Set (RFC 7517): token and receipt keys, retired ones included.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JwkSet {
+    /// `kid` says which one signed.
     keys: Vec<Jwk>,
 }
 

@@ -53,13 +53,31 @@ fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses.iter().map(|status| (status.to_string(), Ref::from_response_name("Refused").into())).collect()
 }
 
+/// What holds for every operation, so that none repeats it.
+const DESCRIPTION: &str = "\
+Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more.
+
+**Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope.
+
+**Limits.** Every answer to a limited call carries `RateLimit-Policy` and `RateLimit`; 429 and 503 carry `Retry-After`. Wait for it, then repeat.
+
+**Repetition.** Checks and reads may be repeated at will. Writes that take an `Idempotency-Key` are stored once, however often the very same \
+request is sent with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
+
+**Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs go by `code`. Beside what the \
+operations list, any path may answer 405 (with `Allow`), 414 and 417, and one that is unknown 404.
+
+**Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
+Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
+A number, a digest or a token never stands in a URL.";
+
 /// What every operation shares.
 #[derive(Debug, OpenApi)]
 #[openapi(
     servers((url = "/", description = "This server.")),
     info(
         title = "lostcard",
-        description = "Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more. Limits: every answer to a limited call carries `RateLimit-Policy` and `RateLimit`.",
+        description = DESCRIPTION,
         contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),

@@ -65,6 +65,7 @@ pub struct Contact {
 /// A report in the registry.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LossReportAnswer {
+    /// Stands in the path of all that is done with the report.
     report_id: Uuid,
     #[schema(value_type = ReportStateCode)]
     state: &'static str,
@@ -73,6 +74,7 @@ pub struct LossReportAnswer {
     card_valid_from: Option<String>,
     #[schema(value_type = ReasonCode)]
     reason: &'static str,
+    /// When the registry took the report.
     #[schema(format = DateTime)]
     reported_at: String,
     /// The registry's sequence at the report's last change.

@@ -35,6 +35,7 @@ pub struct SightingAnswer {
     /// `card_listed` or `number_listed`: the others are never recorded.
     #[schema(value_type = VerdictName)]
     verdict: &'static str,
+    /// When the check was answered.
     #[schema(format = DateTime)]
     seen_at: String,
 }
