@@ -39,6 +39,15 @@ impl Clock {
         Self::Fixed(Arc::new(fixed))
     }
 
+    /// A clock that stands at a moment of the wall, in milliseconds since the Unix epoch.
+    pub fn fixed_at(wall_ms: i64) -> Self {
+        let clock = Self::fixed_now();
+        if let Self::Fixed(fixed) = &clock {
+            fixed.wall_ns.store(wall_ms.saturating_mul(1_000_000), Ordering::SeqCst);
+        }
+        clock
+    }
+
     /// Moves a fixed clock on; a system clock takes no orders.
     pub fn advance(&self, by: std::time::Duration) {
         if let Self::Fixed(fixed) = self {

@@ -45,6 +45,7 @@ pub struct EligibilityRequest {
 /// Whether the application would be taken.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EligibilityAnswer {
+    /// Whether an application would be taken on that day.
     eligible: bool,
     #[schema(value_type = GroundCode)]
     ground: &'static str,
@@ -58,7 +59,8 @@ pub struct EligibilityAnswer {
 /// Ask where a card can be applied for
 ///
 /// By the rules of off-site acceptance on that day. No token; spends one unit of the source address's limit for public questions
-/// (`limits.public`), which is apart from that of token requests. Nothing is stored.
+/// (`limits.public`), which is apart from that of token requests. Nothing is stored. At most
+/// 4 KiB.
 #[utoipa::path(
     post, path = "/v1/acceptance/eligibility", operation_id = "decideEligibility", tag = "acceptance",
     request_body = EligibilityRequest,

@@ -35,6 +35,7 @@ pub struct AlertAnswer {
     kind: &'static str,
     #[schema(value_type = ListingKindCode)]
     listing_kind: &'static str,
+    /// When the card or number was listed.
     #[schema(format = DateTime)]
     listed_at: String,
     /// Counts this organization's alerts from one, without a gap.
@@ -45,6 +46,7 @@ pub struct AlertAnswer {
 /// An organization's alerts, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertList {
+    /// Those after `after`, at most `limit`.
     alerts: Vec<AlertAnswer>,
     /// Only where there are more: `after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -148,6 +148,7 @@ pub async fn create(
         (status = 200, description = "The application.", body = ReplacementApplicationAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(

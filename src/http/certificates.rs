@@ -198,6 +198,7 @@ pub async fn create(
         (status = 200, description = "The certificate.", body = CertificateAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(

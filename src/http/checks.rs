@@ -72,6 +72,7 @@ pub struct CheckRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
+    /// At least one, at most 1,000; 1 MiB in all.
     #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
     checks: Vec<Box<RawValue>>,
 }
@@ -96,6 +97,7 @@ impl PartialSchema for BatchItem {
 /// The answer to a check. `not_listed` never means "valid": nobody reported the card, no more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckAnswer {
+    /// Names the check in sightings, alerts and misuse reports; the receipt's `jti`.
     check_id: Uuid,
     verdict: VerdictName,
     #[schema(value_type = AdviceCode)]
@@ -128,6 +130,7 @@ pub struct CheckAnswer {
 pub struct ListingAnswer {
     #[schema(value_type = ListingKindCode)]
     kind: String,
+    /// The day since when the number is listed.
     #[schema(format = Date)]
     since: String,
 }
@@ -135,12 +138,14 @@ pub struct ListingAnswer {
 /// The answers of a batch, in the order of its checks.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchAnswer {
+    /// As many as the request had checks.
     results: Vec<BatchResult>,
 }
 
 /// One item's answer: a check or a problem.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResult {
+    /// The item's place in the request, from 0.
     index: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -156,9 +161,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
 /// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
-/// which takes one flush of a disk.
-/// A hit and a miss are both 200, in like time and size. With `watch_hours` the watch is stored before the answer goes out: 503
-/// `outcome_unknown` means that it may have been.
+/// which takes one flush of a disk. May be repeated at will. With `watch_hours` the watch is stored before the answer goes out:
+/// 503 `outcome_unknown` means that it may have been. Never cache an answer. At most 256 KiB.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
     request_body = CheckRequest,
@@ -166,6 +170,7 @@ const BATCH_CHECKS_MAX: usize = 1000;
         (status = 200, description = "The verdict.", body = CheckAnswer),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn create(
@@ -194,7 +199,7 @@ pub async fn create(
 /// Check many cards
 ///
 /// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
-/// client's limit as it has items, at most the whole limit.
+/// client's limit as it has items, at most the whole limit. May be repeated at will. At most 1 MiB.
 #[utoipa::path(
     post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
     request_body = BatchRequest,

@@ -130,6 +130,7 @@ pub struct CitizenWithdrawalRequest {
         (status = 200, description = "The records, newest first.", body = CitizenRecords),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn records(

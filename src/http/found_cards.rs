@@ -169,6 +169,7 @@ pub async fn create(
         (status = 200, description = "The found card.", body = FoundCardAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(

@@ -180,6 +180,7 @@ pub async fn create(
         (status = 200, description = "The report.", body = MisuseReportAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(
@@ -207,6 +208,7 @@ pub async fn read(
     responses(
         (status = 200, description = "A page of the list.", body = MisuseReportList),
         super::openapi::CallRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn list(

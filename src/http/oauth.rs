@@ -45,12 +45,14 @@ pub struct TokenRequest {
 /// An access token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenAnswer {
+    /// Opaque to clients: send it as it is.
     access_token: String,
     #[schema(example = "Bearer")]
     token_type: &'static str,
     /// Seconds.
     #[schema(example = 600)]
     expires_in: i64,
+    /// The scopes granted, with single spaces between them.
     #[schema(example = "checks")]
     scope: String,
 }
@@ -67,6 +69,7 @@ pub struct TokenError {
 /// Authorization server metadata (RFC 8414).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServerMetadata {
+    /// The `iss` of tokens and receipts.
     issuer: String,
     token_endpoint: String,
     jwks_uri: String,
@@ -82,6 +85,7 @@ pub struct ServerMetadata {
 /// A JWK Set (RFC 7517): token and receipt keys, retired ones included.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JwkSet {
+    /// `kid` says which one signed.
     keys: Vec<Jwk>,
 }
 
@@ -117,8 +121,9 @@ fn invalid_request(description: &'static str) -> Refusal {
 
 /// Get an access token
 ///
-/// The client credentials grant of RFC 6749. The token lives for ten minutes: keep it and use it for many checks. Spends one unit
-/// of the source address's limit, and none of the client's.
+/// The client credentials grant of RFC 6749. No token is needed; the client proves itself by `client_secret_basic`,
+/// `client_secret_post` or `private_key_jwt` (`EdDSA`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
+/// of the source address's limit, and none of the client's. At most 16 KiB.
 #[utoipa::path(
     post, path = "/oauth2/token", operation_id = "createToken", tag = "access",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -219,7 +224,8 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
 
 /// Published keys
 ///
-/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years.
+/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years. No token,
+/// no limit; may be cached for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
@@ -234,7 +240,7 @@ pub async fn jwks(state: Data<AppState>) -> HttpResponse {
 
 /// Server metadata
 ///
-/// RFC 8414: where tokens are got and how.
+/// RFC 8414: where tokens are got and how. No token, no limit; may be cached for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/oauth-authorization-server", operation_id = "getServerMetadata", tag = "access",
     responses((status = 200, description = "The metadata.", body = ServerMetadata))

@@ -9,6 +9,7 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, Respo
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
+use super::{examples, refusals};
 
 /// A refusal of any kind: RFC 9457.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct CallRefusals;
 
 impl IntoResponses for CallRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 429, 503])
+        refused(&[400, 401, 403, 429, 503])
     }
 }
 
@@ -44,13 +45,31 @@ pub struct BodyRefusals;
 
 impl IntoResponses for BodyRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[413, 415, 422])
+        refused(&[413, 415, 422])
     }
 }
 
-fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses.iter().map(|status| (status.to_string(), Ref::from_response_name("Refused").into())).collect()
 }
+
+/// What holds for every operation, so that none repeats it.
+const DESCRIPTION: &str = "\
+Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more.
+
+**Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope.
+
+**Limits.** Every answer to a limited call carries `RateLimit-Policy` and `RateLimit`; 429 and 503 carry `Retry-After`. Wait for it, then repeat.
+
+**Repetition.** Checks and reads may be repeated at will. Writes that take an `Idempotency-Key` are stored once, however often the very same \
+request is sent with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
+
+**Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs go by `code`. Beside what the \
+operations list, any path may answer 405 (with `Allow`), 414 and 417, and one that is unknown 404.
+
+**Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
+Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
+A number, a digest or a token never stands in a URL.";
 
 /// What every operation shares.
 #[derive(Debug, OpenApi)]
@@ -58,7 +77,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     servers((url = "/", description = "This server.")),
     info(
         title = "lostcard",
-        description = "Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more. Limits: every answer to a limited call carries `RateLimit-Policy` and `RateLimit`.",
+        description = DESCRIPTION,
         contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
@@ -102,11 +121,16 @@ impl Modify for Shared {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     document.merge(super::Operations::openapi());
+    let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             complete(path, operation);
+            refusals::detail(operation, components);
+            examples::illustrate(operation, &components.schemas);
         }
     }
+    // Each status has its own by now.
+    components.responses.remove("Refused");
     for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
         for member in object.properties.values_mut() {
@@ -129,7 +153,7 @@ fn complete(path: &str, operation: &mut Operation) {
     if operation.request_body.is_some() {
         statuses.push(408);
     }
-    for (status, response) in refusals(&statuses) {
+    for (status, response) in refused(&statuses) {
         operation.responses.responses.entry(status).or_insert(response);
     }
 }

@@ -19,7 +19,7 @@ pub struct Health {
 
 /// Is the process alive?
 ///
-/// Answers as long as the process handles requests; restart it if it does not.
+/// Answers as long as the process handles requests; restart it if it does not. No token, no limit.
 #[utoipa::path(
     get, path = "/health/live", operation_id = "getLiveness", tag = "operations",
     responses((status = 200, description = "Alive.", body = Health))
@@ -30,7 +30,8 @@ pub async fn live() -> HttpResponse {
 
 /// May it be sent requests?
 ///
-/// 503 while starting, draining, with an expired registry lease, or after a failure of the disk.
+/// 503 while starting, draining, with an expired registry lease, or after a failure of the disk. No token, no
+/// limit.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "getReadiness", tag = "operations",
     responses((status = 200, description = "Ready.", body = Health), (status = 503, response = super::openapi::Refused))

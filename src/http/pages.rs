@@ -97,6 +97,7 @@ impl ProblemPage {
 ///
 /// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON for programs that
 /// accept it and no HTML.
+/// The page that a problem's `type` points to: what happened and what to do. No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
     params(("code" = String, Path, description = "A problem's `code`.")),

@@ -118,7 +118,8 @@ impl PartialSchema for ProblemCode {
     fn schema() -> RefOr<Schema> {
         let codes: Vec<_> = ALL.iter().map(|kind| kind.code).collect();
         let open = ExtensionsBuilder::new().add("x-extensible-enum", codes).build();
-        ObjectBuilder::new().schema_type(Type::String).extensions(Some(open)).into()
+        let description = "What is wrong, as a word that programs can rely on; `/problems/{code}` says what to do.";
+        ObjectBuilder::new().schema_type(Type::String).extensions(Some(open)).description(Some(description)).into()
     }
 }
 

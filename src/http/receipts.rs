@@ -81,6 +81,7 @@ pub struct VerificationAnswer {
         (status = 200, description = "What was found, also where the receipt is not authentic.", body = VerificationAnswer),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn verify_receipt(

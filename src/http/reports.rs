@@ -65,6 +65,7 @@ pub struct Contact {
 /// A report in the registry.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LossReportAnswer {
+    /// Stands in the path of all that is done with the report.
     report_id: Uuid,
     #[schema(value_type = ReportStateCode)]
     state: &'static str,
@@ -73,6 +74,7 @@ pub struct LossReportAnswer {
     card_valid_from: Option<String>,
     #[schema(value_type = ReasonCode)]
     reason: &'static str,
+    /// When the registry took the report.
     #[schema(format = DateTime)]
     reported_at: String,
     /// The registry's sequence at the report's last change.
@@ -146,6 +148,7 @@ pub async fn create(
         (status = 200, description = "The report.", body = LossReportAnswer),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn read(
@@ -168,6 +171,7 @@ pub async fn read(
         (status = 200, description = "The reports, newest first.", body = LossReportList),
         super::openapi::CallRefusals,
         super::openapi::BodyRefusals,
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn search(

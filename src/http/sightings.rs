@@ -35,6 +35,7 @@ pub struct SightingAnswer {
     /// `card_listed` or `number_listed`: the others are never recorded.
     #[schema(value_type = VerdictName)]
     verdict: &'static str,
+    /// When the check was answered.
     #[schema(format = DateTime)]
     seen_at: String,
 }
@@ -58,6 +59,7 @@ pub struct SightingList {
         (status = 200, description = "The sightings.", body = SightingList),
         super::openapi::CallRefusals,
         (status = 404, response = super::openapi::Refused),
+        (status = 507, response = super::openapi::Refused),
     )
 )]
 pub async fn list(

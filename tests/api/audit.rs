@@ -99,6 +99,12 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("get", "/problems/{code}", Nothing("a page")),
 ];
 
+/// Method and path of every operation, in an order in which all can be performed, and whether it writes to the registry's disk,
+/// be it its entry alone: then a full disk refuses it.
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    OPERATIONS.iter().map(|(method, path, leaves)| (*method, *path, !matches!(leaves, Nothing(_))))
+}
+
 /// The entries behind a sequence.
 async fn entries_after(app: &TestApp, after: u64) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();

@@ -25,6 +25,7 @@ mod credentials;
 mod deeds;
 mod desk;
 mod drain;
+mod examples;
 mod found_cards;
 mod helpers;
 mod http;
