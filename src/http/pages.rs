@@ -129,10 +129,10 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
     let issuer = state.access.issuer();
     // The fields take https alone (RFC 9116, 2.5).
     if issuer.starts_with("https://") {
-        text += &format!("Canonical: {issuer}/.well-known/security.txt\n");
+        text.extend(["Canonical: ", issuer, "/.well-known/security.txt\n"]);
     }
     if let Some(policy) = &state.security.policy {
-        text += &format!("Policy: {policy}\n");
+        text.extend(["Policy: ", policy, "\n"]);
     }
     let kept = (header::CACHE_CONTROL, "public, max-age=3600");
     Ok(HttpResponse::Ok().content_type(ContentType::plaintext()).insert_header(kept).body(text))
