@@ -91,7 +91,7 @@ print("ok limited")
 key = str(uuid.uuid4())
 first = create_loss_report.sync_detailed(client=station, body=report, idempotency_key=key)
 again = create_loss_report.sync_detailed(client=station, body=report, idempotency_key=key)
-assert first.status_code == HTTPStatus.CREATED and isinstance(first.parsed, LossReportAnswer), first
+assert first.status_code == HTTPStatus.CREATED and isinstance(first.parsed, LossReportAnswer) and first.parsed.report_id.version == 7, first
 assert again.parsed == first.parsed and again.headers["Location"] == first.headers["Location"], again
 report.reason = ReasonName.STOLEN
 other = create_loss_report.sync_detailed(client=station, body=report, idempotency_key=key)
