@@ -140,7 +140,7 @@ pub struct MisuseResolutionRequest {
 /// nothing.
 #[utoipa::path(
     post, path = "/v1/misuse-reports", operation_id = "createMisuseReport", tag = "checks", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new report.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
     request_body = MisuseReportRequest,
     responses(
         (status = 201, description = "Stored, durable.", body = MisuseReportAnswer,
