@@ -111,7 +111,7 @@ pub struct MisuseReportList {
 #[into_params(parameter_in = Query)]
 pub struct MisuseReportQuery {
     /// `open` (also where it is absent) or `resolved`.
-    #[param(nullable = false, required = false, value_type = String, example = "open")]
+    #[param(nullable = false, required = false, value_type = String, pattern = "^(open|resolved)$", example = "open")]
     state: Option<String>,
     /// The `next_cursor` of the page before.
     #[param(nullable = false, required = false, value_type = String)]

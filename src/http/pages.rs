@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 /// The page that a problem's `type` points to: what happened and what to do.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
-    params(("code" = String, Path, description = "A problem's `code`.")),
+    params(("code" = String, Path, pattern = "^[a-z_]{1,64}$", example = "invalid_value", description = "A problem's `code`.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 404, response = super::openapi::Refused),

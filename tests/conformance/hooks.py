@@ -5,6 +5,7 @@ import atexit
 import datetime
 import json
 import os
+import re
 import threading
 
 import schemathesis
@@ -78,6 +79,12 @@ def is_no_failure(check, operation, response):
         body = {}
     codes = [error["code"] for error in body.get("errors", [])] if isinstance(body, dict) else []
     if check == "RejectedPositiveData":
+        # Keys that are made up repeat; a repetition with another body is refused.
+        if body.get("code") == "idempotency_key_reused":
+            return True
+        # To JSON Schema 1.0 is an integer; here an integer is written without a fraction.
+        if response.status_code == 400 and re.search(rb"[0-9]\.0\b", response.request.body or b""):
+            return True
         if response.status_code == 422 and codes:
             return all(code in RULES or any(word in code for word in DATES) for code in codes)
         # Credentials that are made up are refused, and forms without any.
@@ -86,6 +93,9 @@ def is_no_failure(check, operation, response):
         # A cursor is taken as it was given and no other way.
         return operation == "GET /v1/misuse-reports" and "cursor" in body.get("detail", "")
     if check == "AcceptedNegativeData":
+        # Refused, too: schemathesis does not count this status among the refusals.
+        if response.status_code == 414:
+            return True
         # A bad item of a batch is answered in its place.
         return operation == "POST /v1/checks/batch" and any("problem" in result for result in body.get("results", []))
     if check == "EnsureResourceAvailability":
