@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::schema::{AdditionalProperties, SchemaFormat};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
@@ -56,12 +56,7 @@ fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 /// What a member of a request holds, wherever it stands: pattern, fewest and most characters. No run of 15 digits or more: it could
 /// be an identity number. Numbers themselves have a format instead, since no pattern tells their check character.
 const TEXTS: &[(&[&str], &str, usize, usize)] = &[
-    (
-        &["office", "to_office", "applied_at_office", "household_office"],
-        "^[0-9]{0,14}([A-Za-z-][0-9]{0,14})*$",
-        1,
-        32,
-    ),
+    (&["office", "to_office", "applied_at_office", "household_office"], "^[0-9]{0,14}([A-Za-z-][0-9]{0,14})*$", 1, 32),
     (&["site", "client_ref"], "^[0-9]{0,14}([A-Za-z._:-][0-9]{0,14})*$", 1, 64),
     (&["id_digest"], "^[0-9A-Fa-f]{64}$", 64, 64),
     (&["phone"], "^\\+?([ -]*[0-9]){5}[0-9 -]*$", 5, 24),
