@@ -87,7 +87,7 @@ def sent(response):
 
 
 def is_no_failure(check, operation, response):
-    """Why this is none, or nothing. `check` is the name of the failure's class."""
+    """Whether this is none. `check` is the name of the failure's class."""
     try:
         body = response.json() or {}
     except ValueError:
