@@ -182,6 +182,9 @@ const TOUR: &str = r#"
 This is a DEMO: {reports} synthetic reports, loopback only. Numbers are made up; secrets below are worth nothing.
 Paste into another terminal:
 
+# where, who and a card that was reported: what the programs in README.md read
+export URL={url} CLIENT_ID={hotel_id} CLIENT_SECRET={hotel_secret} ID_NUMBER={listed} CARD_VALID_FROM={listed_start}
+
 # two helpers, and tokens for a hotel, a police station and the citizens' portal, good for ten minutes
 post() { curl -s -w '\n' -H "Authorization: Bearer $1" -H 'Content-Type: application/json' -d "$3" {url}$2; }
 field() { sed 's/.*"'$1'":"\([^"]*\)".*/\1/'; }
@@ -263,6 +266,11 @@ impl Demo {
             ("{hotel}", self.hotel.to_string()),
             ("{registrar}", self.registrar.to_string()),
             ("{portal}", self.portal.to_string()),
+            ("{hotel_id}", self.hotel.client_id.to_string()),
+            ("{hotel_secret}", self.hotel.secret.clone()),
+            ("{hotel}", credentials(&self.hotel)),
+            ("{registrar}", credentials(&self.registrar)),
+            ("{portal}", credentials(&self.portal)),
             ("{unlisted}", self.unlisted.clone()),
             ("{listed}", self.listed.0.clone()),
             ("{listed_start}", self.listed.1.to_string()),

@@ -93,13 +93,13 @@ fn read_page(query: &str) -> Result<(i64, i64), Problem> {
         None => Some(absent),
         Some(text) => {
             // "+1" would parse.
-            let digits = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            let digits = (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
             let value = if digits { text.parse().ok() } else { None };
             let detail = format!("a whole number from {} to {}", range.start(), range.end());
             fields.take(pointer, value.filter(|value| range.contains(value)), "out_of_range", detail)
         }
     };
-    let after = number("/after", page.after, 0, 0..=999_999_999_999_999_999);
+    let after = number("/after", page.after, 0, 0..=i64::MAX);
     let limit = number("/limit", page.limit, PAGE_ALERTS, 1..=PAGE_ALERTS_MAX);
     fields.finish(after.zip(limit))
 }
@@ -136,6 +136,8 @@ mod tests {
             ("after=-1", Err(problem::INVALID_VALUE)),
             ("after=%2B1", Err(problem::INVALID_VALUE)),
             ("after=1e3", Err(problem::INVALID_VALUE)),
+            ("after=9223372036854775807", Ok((i64::MAX, 100))),
+            ("after=9223372036854775808", Err(problem::INVALID_VALUE)),
             ("after=9999999999999999999", Err(problem::INVALID_VALUE)),
             ("limit=0", Err(problem::INVALID_VALUE)),
             ("limit=1001", Err(problem::INVALID_VALUE)),

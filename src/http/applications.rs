@@ -109,7 +109,7 @@ pub struct ReplacementApplicationAnswer {
 #[utoipa::path(
     post, path = "/v1/replacement-applications", operation_id = "createReplacementApplication", tag = "registry",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new application.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new application.")),
     request_body = ReplacementApplicationRequest,
     responses(
         (status = 201, description = "Accepted or refused, and durable.", body = ReplacementApplicationAnswer,

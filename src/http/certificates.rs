@@ -157,7 +157,7 @@ pub struct CertificateVerificationAnswer {
 #[utoipa::path(
     post, path = "/v1/temporary-certificates", operation_id = "createTemporaryCertificate", tag = "certificates",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new certificate.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new certificate.")),
     request_body = CertificateRequest,
     responses(
         (status = 201, description = "Issued, and durable.", body = CertificateIssuedAnswer<'static>,

@@ -153,7 +153,7 @@ pub async fn records(
 #[utoipa::path(
     post, path = "/v1/citizen/loss-reports", operation_id = "createCitizenLossReport", tag = "citizen",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new report.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
     request_body = CitizenLossReportRequest,
     responses(
         (status = 201, description = "Filed, durable, and known to every node.", body = LossReportAnswer,

@@ -127,7 +127,7 @@ pub struct TransferRequest {
 /// changes by it. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/found-cards", operation_id = "createFoundCard", tag = "registry", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new card.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new card.")),
     request_body = FoundCardRequest,
     responses(
         (status = 201, description = "Registered and durable.", body = FoundCardRegistered,

@@ -111,7 +111,7 @@ pub struct MisuseReportList {
 #[into_params(parameter_in = Query)]
 pub struct MisuseReportQuery {
     /// `open` (also where it is absent) or `resolved`.
-    #[param(nullable = false, required = false, value_type = String, example = "open")]
+    #[param(nullable = false, required = false, value_type = String, pattern = "^(open|resolved)$", example = "open")]
     state: Option<String>,
     /// The `next_cursor` of the page before.
     #[param(nullable = false, required = false, value_type = String)]
@@ -140,7 +140,7 @@ pub struct MisuseResolutionRequest {
 /// nothing.
 #[utoipa::path(
     post, path = "/v1/misuse-reports", operation_id = "createMisuseReport", tag = "checks", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new report.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
     request_body = MisuseReportRequest,
     responses(
         (status = 201, description = "Stored, durable.", body = MisuseReportAnswer,

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AdditionalProperties, SchemaFormat};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
@@ -70,6 +71,29 @@ operations list, any path may answer 405 (with `Allow`), 414 and 417, and one th
 **Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
 Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
 A number, a digest or a token never stands in a URL.";
+/// What a member of a request holds, wherever it stands: pattern, fewest and most characters. No run of 15 digits or more: it could
+/// be an identity number. Numbers themselves have a format instead, since no pattern tells their check character.
+const TEXTS: &[(&[&str], &str, usize, usize)] = &[
+    (&["office", "to_office", "applied_at_office", "household_office"], "^[0-9]{0,14}([A-Za-z-][0-9]{0,14})*$", 1, 32),
+    (&["site", "client_ref"], "^[0-9]{0,14}([A-Za-z._:-][0-9]{0,14})*$", 1, 64),
+    (&["id_digest"], "^[0-9A-Fa-f]{64}$", 64, 64),
+    (&["phone"], "^\\+?([ -]*[0-9]){5}[0-9 -]*$", 5, 24),
+    (&["household_region", "applying_region", "found_at_region"], "^[0-9]{6}$", 6, 6),
+];
+
+/// Describes the texts of a request that one rule holds for.
+fn describe_text(name: &str, text: &mut Object) {
+    if name == "id_number" {
+        text.format = Some(SchemaFormat::Custom("id-number".to_owned()));
+    }
+    if let Some((_, pattern, shortest, longest)) = TEXTS.iter().find(|(names, ..)| names.contains(&name)) {
+        text.pattern = Some((*pattern).to_owned());
+        (text.min_length, text.max_length) = (Some(*shortest), Some(*longest));
+    }
+    if matches!(name, "note" | "narrative") {
+        text.min_length = Some(1);
+    }
+}
 
 /// What every operation shares.
 #[derive(Debug, OpenApi)]
@@ -133,7 +157,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     components.responses.remove("Refused");
     for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
-        for member in object.properties.values_mut() {
+        let is_request = matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
+        for (name, member) in &mut object.properties {
+            if let RefOr::T(Schema::Object(text)) = member
+                && is_request
+            {
+                describe_text(name, text);
+            }
             // In 3.0 nothing may stand beside a `$ref`: what it refers to describes itself.
             if let RefOr::Ref(reference) = member {
                 reference.description.clear();
@@ -146,7 +176,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Adds what holds for every operation: that a public one needs no token, and how `boundary` and the reading of bodies refuse.
 fn complete(path: &str, operation: &mut Operation) {
     operation.security.get_or_insert_default();
-    let mut statuses = vec![400, 500];
+    let mut statuses = vec![400, 414, 500];
     if !path.starts_with("/health/") {
         statuses.push(421);
     }

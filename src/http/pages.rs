@@ -100,7 +100,7 @@ impl ProblemPage {
 /// The page that a problem's `type` points to: what happened and what to do. No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
-    params(("code" = String, Path, description = "A problem's `code`.")),
+    params(("code" = String, Path, pattern = "^[a-z_]{1,64}$", example = "invalid_value", description = "A problem's `code`.")),
     responses(
         (status = 200, description = "A page.", content((String = "text/html"), (ProblemPage = "application/json"))),
         (status = 404, response = super::openapi::Refused),

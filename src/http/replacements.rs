@@ -49,7 +49,7 @@ pub struct ReplacementAnswer {
 /// active reports become `replaced`. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/replacements", operation_id = "createReplacement", tag = "registry", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new replacement.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new replacement.")),
     request_body = ReplacementRequest,
     responses(
         (status = 201, description = "Recorded, durable, and known to every node.", body = ReplacementAnswer),

@@ -111,7 +111,7 @@ pub struct WithdrawalRequest {
 /// With an `Idempotency-Key` a repetition gets the first answer and stores nothing.
 #[utoipa::path(
     post, path = "/v1/loss-reports", operation_id = "createLossReport", tag = "registry", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new report.")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
     request_body = LossReportRequest,
     responses(
         (status = 201, description = "Filed, durable, and known to every node.", body = LossReportAnswer,

@@ -61,7 +61,7 @@ pub struct TemporaryCardAnswer {
     tag = "registry", security(("bearer" = [])),
     params(
         ("application_id" = Uuid, Path, description = "The application's id."),
-        ("Idempotency-Key" = Option<String>, Header, nullable = false, description = "1 to 255 visible ASCII characters, new for every new card."),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new card."),
     ),
     request_body = TemporaryCardRequest,
     responses(
