@@ -25,7 +25,7 @@ use crate::domain::sandbox::Environment;
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
     /// `client_credentials`.
-    #[schema(nullable = false, example = "client_credentials")]
+    #[schema(nullable = false, required = true, example = "client_credentials")]
     grant_type: Option<String>,
     /// Scopes with single spaces between them; all of the client's if absent.
     #[schema(nullable = false, example = "checks")]

@@ -71,6 +71,7 @@ operations list, any path may answer 405 (with `Allow`), 414 and 417, and one th
 **Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
 Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
 A number, a digest or a token never stands in a URL.";
+
 /// What a member of a request holds, wherever it stands: pattern, fewest and most characters. No run of 15 digits or more: it could
 /// be an identity number. Numbers themselves have a format instead, since no pattern tells their check character.
 const TEXTS: &[(&[&str], &str, usize, usize)] = &[

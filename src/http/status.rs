@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::AppState;
 use super::extract::Anyone;
 use super::problem::Problem;
+use crate::domain::sandbox::Environment;
 
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,7 +57,7 @@ pub async fn read(_anyone: Anyone, state: Data<AppState>) -> Result<HttpResponse
     let is_ok = state.registry.is_current() && state.registry.is_sound();
     let answer = StatusAnswer {
         status: if is_ok { "ok" } else { "degraded" },
-        environment: "production",
+        environment: Environment::of_issuer(state.access.issuer()).as_str(),
         version: env!("CARGO_PKG_VERSION"),
         registry: RegistryStatus { sequence, as_of: as_of.as_str().to_owned() },
     };
