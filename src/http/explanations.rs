@@ -150,7 +150,7 @@ explanations! {
         "请把请求发往其他节点。它会自行恢复；磁盘故障之后须由运营方重启。";
     "store_read_only": "The change was not stored.",
         "The database takes no writes: it is a replica, or is being moved to another machine.";
-        "登记库目前不接受变更", "变更没有保存。", "数据库目前只读：它是副本，或正在切换到另一台机器。",
+        "登记库目前不接受变更", "所请求的变更没有保存。", "数据库目前只读：它是副本，或正在切换到另一台机器。",
         "没有保存任何内容。请按 Retry-After 用同一个 Idempotency-Key 重试。其间核查照常。";
     "outcome_unknown": "The change was sent to the database, which did not confirm it in time. It may be stored or not.",
         "The connection broke, or a standby did not answer, between the change and its confirmation. The service does not guess.";
@@ -158,7 +158,7 @@ explanations! {
         "请用同一个 Idempotency-Key 重复完全相同的请求：只会保存一次。";
     "storage_full": "The change was not stored.",
         "The database has no room left on its disk.";
-        "登记库的磁盘已满", "变更没有保存。", "数据库所在的磁盘没有剩余空间。",
+        "登记库的磁盘已满", "所请求的变更没有保存。", "数据库所在的磁盘没有剩余空间。",
         "没有保存任何内容。请告知运营方，并用同一个 Idempotency-Key 重复请求。其间核查照常。";
 }
 

@@ -125,8 +125,11 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
     let expires_s = state.clock.now_s() + SECURITY_TXT_VALID_S;
     // Midnight, so that all nodes tell the same for a day.
     let expires = Rfc3339::of((expires_s - expires_s.rem_euclid(DAY_S)) * 1000);
-    let mut text = format!("Contact: {contact}\nExpires: {}\nPreferred-Languages: zh, en\n", expires.as_str());
-    let issuer = state.access.issuer();
+    let mut lines = vec![
+        format!("Contact: {contact}"),
+        format!("Expires: {}", expires.as_str()),
+        "Preferred-Languages: zh, en".to_owned(),
+    ];
     // The fields take https alone (RFC 9116, 2.5).
     if issuer.starts_with("https://") {
         text.extend(["Canonical: ", issuer, "/.well-known/security.txt\n"]);
@@ -134,8 +137,11 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
     if let Some(policy) = &state.security.policy {
         text.extend(["Policy: ", policy, "\n"]);
     }
+    let issuer = state.access.issuer();
+    lines.extend(issuer.starts_with("https://").then(|| format!("Canonical: {issuer}/.well-known/security.txt")));
+    lines.extend(state.security.policy.as_ref().map(|policy| format!("Policy: {policy}")));
     let kept = (header::CACHE_CONTROL, "public, max-age=3600");
-    Ok(HttpResponse::Ok().content_type(ContentType::plaintext()).insert_header(kept).body(text))
+    Ok(HttpResponse::Ok().content_type(ContentType::plaintext()).insert_header(kept).body(lines.join("\n") + "\n"))
 }
 
 /// The start page: where to go from here.

@@ -16,6 +16,7 @@ mod backend;
 mod bad_inputs;
 mod batch;
 mod bodies;
+mod by_hand;
 mod certificates;
 mod checks;
 mod child;
