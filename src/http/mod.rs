@@ -12,9 +12,11 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod connection;
+pub mod console;
 pub mod desk;
 pub mod extract;
 pub mod fields;
+pub mod files;
 pub mod found_cards;
 pub mod misuse_reports;
 pub mod oauth;
@@ -51,6 +53,7 @@ use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
 use crate::service::checks::Checks;
 use crate::service::citizen::Citizen;
+use crate::service::console::Console;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
@@ -83,6 +86,7 @@ pub struct Shared {
     pub sightings: Arc<Sightings>,
     pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
+    pub console: Arc<Console>,
     pub hosts: Hosts,
     pub admission: Arc<Admission>,
     pub draining: Arc<AtomicBool>,
@@ -179,6 +183,8 @@ operations! {
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
+    get "/v1/console" => console::read;
+    get "/v1/console/history" => console::history;
     get "/health/live" => ops::live;
     get "/health/ready" => ops::ready;
     get "/problems/{code}" => pages::problem_page;
@@ -222,6 +228,9 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
         .service(resource("get", "/", pages::start))
         .service(resource("get", "/desk", desk::page))
         .service(resource("get", "/desk/{file}", desk::file))
+        .service(resource("get", "/console", console::page))
+        .service(resource("get", "/console/{file}", console::file))
+        .service(resource("get", "/web/{file}", files::shared))
         .service(resource("get", "/openapi.json", document))
         .service(web::redirect("/docs", "/docs/"))
         .service(
