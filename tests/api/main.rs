@@ -21,6 +21,7 @@ mod checks;
 mod child;
 mod citizen;
 mod coherence;
+mod console;
 mod credentials;
 mod deeds;
 mod desk;

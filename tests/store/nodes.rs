@@ -120,7 +120,7 @@ pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
         let NodeRow { beat: mark, .. } = store.list_nodes().await.unwrap()[0];
         assert!(beat >= 0 && mark < 0 && !marks.contains(&mark), "{beat}, {mark} after {marks:?}");
         store.mark_node(node, mark).await.unwrap();
-        assert_eq!(store.list_nodes().await.unwrap()[0].1, mark, "a marked node is not marked again");
+        assert_eq!(store.list_nodes().await.unwrap()[0].beat, mark, "a marked node is not marked again");
         for old in &marks {
             store.remove_node(node, *old).await.unwrap();
         }

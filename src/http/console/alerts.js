@@ -1,7 +1,8 @@
 // The alert rules that hold, and what to do: the alert's section of docs/OPERATIONS.md, fetched when somebody asks for it.
 
+import { clock } from "./charts.js";
 import { byId, make } from "../web/elements.js";
-import { localTime, t } from "../web/i18n.js";
+import { t } from "../web/i18n.js";
 
 const open = new Set(); // alerts whose section is shown
 let runbook = null;
@@ -33,7 +34,7 @@ function entry(alert) {
   const look = alert.is_firing ? (alert.wakes ? "page" : "ticket") : "pending";
   const mark = make("span", { className: `mark ${look}` }, t(`alert_${look}`));
   const name = t(alert.name);
-  const since = t("alert_since", { time: localTime(alert.since, { timeStyle: "medium" }) });
+  const since = t("alert_since", { time: clock(alert.since) });
   const isOpen = open.has(alert.name);
   const more = make("button", { type: "button", className: "small" }, t("what_to_do"));
   more.setAttribute("aria-expanded", String(isOpen));

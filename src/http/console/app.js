@@ -2,11 +2,11 @@
 // page. Where no answer comes, it says since when, keeps what it knew in grey, and asks on.
 
 import { holding, forget, onToggle, renderAlerts } from "./alerts.js";
-import { Chart, duration, short } from "./charts.js";
+import { Chart, clock, duration, short } from "./charts.js";
 import { nodeName, renderFacts, renderNodes, renderShares, renderTiles, verdicts } from "./panels.js";
 import { Series, read } from "./series.js";
 import { byId } from "../web/elements.js";
-import { browserLanguage, haveTexts, language, localTime, otherLanguage, setLanguage, t } from "../web/i18n.js";
+import { browserLanguage, haveTexts, language, otherLanguage, setLanguage, t } from "../web/i18n.js";
 import { Refusal, Session } from "../web/session.js";
 
 const everyMs = 2_000;
@@ -47,13 +47,13 @@ function render() {
 
 function renderState() {
   const [look, text] = failure
-    ? ["away", t("no_answer", { time: localTime(failure.since, { timeStyle: "medium" }), why: t(failure.kind) })]
+    ? ["away", t("no_answer", { time: clock(failure.since), why: t(failure.kind) })]
     : snapshot
       ? [snapshot.store_reached && snapshot.is_ready ? "live" : "impaired", t(!snapshot.store_reached ? "live_store_away" : snapshot.is_ready ? "live" : "live_not_ready")]
       : ["waiting", t("waiting")];
   byId("state").className = `state ${look}`;
   if (byId("state-text").textContent !== text) byId("state-text").textContent = text;
-  byId("state-when").textContent = answeredAt ? t(failure ? "last_answer" : "answered", { time: localTime(answeredAt, { timeStyle: "medium" }), node: nodeName(snapshot.node_id) }) : "";
+  byId("state-when").textContent = answeredAt ? t(failure ? "last_answer" : "answered", { time: clock(answeredAt), node: nodeName(snapshot.node_id) }) : "";
   byId("figures").className = failure ? "stale" : "";
 }
 

@@ -10,16 +10,26 @@ const height = 190;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** A moment of today. */
+export const clock = (at) => localTime(at, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
 /** A number, short. */
 export const short = (value, digits = 3) =>
   new Intl.NumberFormat(language(), { maximumSignificantDigits: digits, notation: Math.abs(value) >= 100_000 ? "compact" : "standard" }).format(value);
 
 /** Seconds in a unit that suits them. */
 export function duration(seconds) {
+  if (seconds === 0) return "0 s";
   if (seconds < 1e-3) return `${short(seconds * 1e6)} µs`;
   if (seconds < 1) return `${short(seconds * 1e3)} ms`;
   return `${short(seconds)} s`;
 }
+
+/** The powers of ten on an axis. */
+const powers = (_, __, low, high) => {
+  const [first, last] = [low, high].map((value) => Math.round(Math.log10(value)));
+  return Array.from({ length: last - first + 1 }, (_, at) => 10 ** (first + at));
+};
 
 function swatch(at) {
   const space = "http://www.w3.org/2000/svg";
@@ -90,7 +100,7 @@ export class Chart {
     if (!data) return;
     this.#plot?.destroy();
     const axis = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: `12px ${css("--sans")}` };
-    const clock = (_, splits) => splits.map((at) => localTime(at * 1000, { hour: "2-digit", minute: "2-digit", second: splits.length > 1 && splits[1] - splits[0] < 60 ? "2-digit" : undefined, hourCycle: "h23" }));
+    const moments = (_, splits) => splits.map((at) => localTime(at * 1000, { hour: "2-digit", minute: "2-digit", second: splits.length > 1 && splits[1] - splits[0] < 60 ? "2-digit" : undefined, hourCycle: "h23" }));
     const range = this.isLog
       ? (_, low, high) => [10 ** Math.floor(Math.log10(low || 1e-5)), 10 ** Math.ceil(Math.log10(Math.max(high || 1e-3, (low || 1e-5) * 10)))]
       : (_, __, high) => [0, Math.max(this.least, (high ?? 0) * 1.15)];
@@ -102,8 +112,8 @@ export class Chart {
       padding: [8, 12, 0, 0],
       scales: { x: { time: true }, y: this.isLog ? { distr: 3, range } : { range } },
       axes: [
-        { ...axis, values: clock, space: 80, size: 28 },
-        { ...axis, size: 62, gap: 4, values: (_, splits) => splits.map((value) => (value === null ? "" : this.format(value))) },
+        { ...axis, values: moments, space: 80, size: 28 },
+        { ...axis, size: 62, gap: 4, ...(this.isLog && { splits: powers }), values: (_, splits) => splits.map((value) => (value === null ? "" : this.format(value))) },
       ],
       series: [{}, ...data.slice(1).map((_, at) => ({ stroke: css(`--line-${at % dashes.length}`), width: 2, dash: dashes[at % dashes.length], points: { show: false }, spanGaps: false }))],
     };
@@ -117,7 +127,7 @@ export class Chart {
     const rows = this.grid.map((at, index) => [at, index]).reverse().filter((_, index) => index % every === 0).slice(0, 12);
     const head = make("tr", {}, make("th", { scope: "col" }, t("time")), this.lines.map((line) => make("th", { scope: "col" }, line.name)));
     const cell = (line, index) => make("td", {}, line.values[index] === null ? t("no_answer_cell") : this.format(line.values[index]));
-    const body = rows.map(([at, index]) => make("tr", {}, make("th", { scope: "row" }, localTime(at, { timeStyle: "medium" })), this.lines.map((line) => cell(line, index))));
+    const body = rows.map(([at, index]) => make("tr", {}, make("th", { scope: "row" }, clock(at)), this.lines.map((line) => cell(line, index))));
     this.table.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, body)));
   }
 }

@@ -1,4 +1,4 @@
-// English texts of the console. Alerts go by their names.
+// English. The same keys stand in zh.js; tests/browser compares them. Alerts go by their names.
 
 export default {
   language: "en",
@@ -39,7 +39,7 @@ export default {
   tile_p99_note: "last half minute",
   tile_p99_none: "no check in half a minute",
   tile_numbers: "Numbers listed",
-  tile_numbers_note: "{count} changes since the filter",
+  tile_numbers_note: "changes since the filter: {count}",
   tile_age: "Registry age",
   tile_age_note: "at change {sequence}",
   tile_nodes: "Nodes",

@@ -52,6 +52,7 @@ export function renderShares(counts) {
 export function renderNodes(snapshot) {
   byId("nodes-away").hidden = Boolean(snapshot.nodes);
   byId("nodes-table").hidden = !snapshot.nodes;
+  byId("nodes-table").setAttribute("aria-label", t("table_of", { title: t("nodes_title") }));
   byId("nodes-rows").replaceChildren(
     ...(snapshot.nodes ?? []).map((node) => {
       const state = node.is_dropped ? "node_dropped" : node.silent_milliseconds > 3000 ? "node_silent" : node.changes_behind > 0 ? "node_behind" : "node_well";

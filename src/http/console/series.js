@@ -150,6 +150,7 @@ function seek(samples, at, t) {
 /** What a node would have told at a moment between two samples; null in a gap. */
 function between(samples, at, t) {
   const [before, after] = [samples[at - 1], samples[at]];
+  if (t === after.t || t === before.t) return (pick) => pick(t === after.t ? after : before) ?? 0;
   if (t < before.t || t > after.t || after.t - before.t > gapMs) return null;
   const part = (t - before.t) / (after.t - before.t);
   return (pick) => {

@@ -1,4 +1,4 @@
-// Chinese texts of the console. Alerts go by their names.
+// 简体中文。键与 en.js 相同，由 tests/browser 核对。告警以其名称为键。
 
 export default {
   language: "zh-CN",

@@ -150,6 +150,30 @@ impl Rule {
         }
     }
 
+    fn counters(&self) -> Vec<&Counter> {
+        match &self.measure {
+            Increase(counter, _) | Share(counter, _) => vec![counter],
+            Rate(counters, _) => counters.iter().collect(),
+            Gauge(_) | Age(_) | P99(..) => Vec::new(),
+        }
+    }
+
+    /// The metrics that it reads.
+    pub fn metrics(&self) -> Vec<&'static str> {
+        match self.measure {
+            Gauge(name) | Age(name) => vec![name],
+            P99(Histogram::Checks, _) => vec!["lostcard_check_seconds_bucket"],
+            P99(Histogram::Created, _) => vec!["lostcard_created_seconds_bucket"],
+            Share(..) => self.counters().iter().map(|of| of.metric).chain(ANSWERED.iter().copied()).collect(),
+            Increase(..) | Rate(..) => self.counters().iter().map(|of| of.metric).collect(),
+        }
+    }
+
+    /// The labels by which it selects.
+    pub fn labels(&self) -> Vec<&'static str> {
+        self.counters().iter().flat_map(|of| of.labels.iter().copied()).collect()
+    }
+
     /// How far a sample may lie back that this rule looks at.
     pub fn window_s(&self) -> u64 {
         match self.measure {
