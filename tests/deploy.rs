@@ -241,6 +241,7 @@ const CONSOLE_FIGURES: &[(&str, &str)] = &[
     ("Limits hit", "lostcard_limited_total"),
     ("Problems sent", "lostcard_problems_total"),
     ("Loss reports", "lostcard_reports_total"),
+    ("Whether they are slow", "lostcard_created_seconds_bucket"),
     ("Memory", "lostcard_resident_memory_bytes"),
     ("Redis", "lostcard_redis_breaker_open"),
     ("Requests waiting", "lostcard_in_flight"),
