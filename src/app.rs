@@ -197,8 +197,8 @@ impl Application {
             Arc::clone(&metrics),
         )?);
         let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
-        let console = Arc::new(Console::new(clock.clone(), Arc::clone(&metrics)));
         let shared = Shared {
+            console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
             public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
@@ -217,7 +217,6 @@ impl Application {
             certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
             alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
             acceptance,
-            console: Arc::clone(&console),
             metrics,
             writer,
             hosts,
@@ -229,7 +228,7 @@ impl Application {
         let every = Duration::from_secs(config.retention.every_seconds);
         tasks.push(tokio::spawn(retention.tend(every, Arc::clone(&shared.metrics))));
         tasks.push(tokio::spawn(Arc::clone(&mover).run()));
-        tasks.push(tokio::spawn(console.watch()));
+        tasks.push(tokio::spawn(Arc::clone(&shared.console).watch()));
         tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;

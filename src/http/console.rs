@@ -31,6 +31,7 @@ const LOOK_NS_MAX: u64 = 5_000_000_000;
 
 /// Checks answered since the node's start, by verdict.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the verdicts' own words")]
 pub struct CheckCounts {
     #[schema(minimum = 0)]
     not_listed: i64,
@@ -114,6 +115,7 @@ pub struct ConsoleAlert {
 
 /// The node that answered, now.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "lamps that are on or off by themselves")]
 pub struct ConsoleSnapshot {
     /// Differs with each start: behind a balancer, keep the figures of each node apart.
     node_id: Uuid,

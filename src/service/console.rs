@@ -76,9 +76,16 @@ impl Console {
         let figures = metrics.figures();
         let [check_bounds, created_bounds] =
             ["lostcard_check_seconds", "lostcard_created_seconds"].map(|name| figures.histogram(name).0);
-        let (started_ms, started_ns) = (clock.now_ms(), clock.boot_ns());
         let memory = Mutex::new(Memory { samples: VecDeque::new(), since: vec![None; RULES.len()] });
-        let console = Self { clock, metrics, started_ms, started_ns, check_bounds, created_bounds, memory };
+        let console = Self {
+            started_ms: clock.now_ms(),
+            started_ns: clock.boot_ns(),
+            clock,
+            metrics,
+            check_bounds,
+            created_bounds,
+            memory,
+        };
         console.take();
         console
     }

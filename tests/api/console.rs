@@ -139,7 +139,7 @@ async fn nobody_is_named() {
     app.check(&check_of(&number, None)).await;
     for path in PATHS {
         let text = app.get(&operator.token, path).await.text;
-        let ids = [&app.hotel.client_id, &app.police.client_id, &operator.client_id].map(|id| id.to_string());
+        let ids = [&app.hotel.client_id, &app.police.client_id, &operator.client_id].map(ToString::to_string);
         for secret in ids.iter().map(String::as_str).chain([number.as_str(), report["report_id"].as_str().unwrap()]) {
             assert!(!text.contains(secret), "{path}: {secret}");
         }
