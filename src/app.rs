@@ -35,6 +35,7 @@ use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
 use crate::service::citizen::Citizen;
+use crate::service::console::Console;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
@@ -153,6 +154,7 @@ impl Application {
         )?);
         let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
+            console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
             public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
@@ -183,6 +185,7 @@ impl Application {
         tasks.push(tend_retention(config, &shared, &store)?);
         tasks.push(tokio::spawn(Arc::clone(&mover).run()));
         tasks.push(tokio::spawn(Arc::clone(&shared.usage).run()));
+        tasks.push(tokio::spawn(Arc::clone(&shared.console).watch()));
         tasks.push(tokio::spawn(Deliverer::new(config.webhook_options(), &shared.writer).run()));
         tasks.extend(link.map(|link| tokio::spawn(link.tend())));
         let server = serve(listener, config, shared.clone())?;

@@ -1,6 +1,8 @@
 //! What the operator sees: the log and the metrics. No label, field or line may hold a number, a digest, a token or a path
 //! as it was sent: routes appear as their patterns. Counters are resolved once and are plain atomics afterwards.
 
+pub mod figures;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lostcard::config::{Config, Overrides};
+use lostcard::service::console::rules::{Measure, NOT_HERE, RULES};
 
 /// What a node takes to finish what is in flight, after the drain (`FINISH_S_MAX` in src/app.rs).
 const FINISH_SECONDS: u64 = 10;
@@ -60,7 +61,8 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 fn selected(text: &str) -> Vec<String> {
     let selectors = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
     let pairs = selectors.flat_map(|selector| selector.split(',')).filter_map(|pair| pair.split_once('='));
-    let own = pairs.filter(|(label, _)| !["job", "instance", "le"].contains(&label.trim_end_matches('!').trim()));
+    let own = pairs
+        .filter(|(label, _)| !["job", "instance", "le", "alertname"].contains(&label.trim_end_matches('!').trim()));
     own.flat_map(|(_, value)| value.trim_start_matches('~').trim_matches(['"', '\\']).split('|'))
         .map(str::to_owned)
         .collect()
@@ -95,7 +97,7 @@ fn alerts_and_dashboard_name_only_metrics_that_exist() {
     let expressions: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
     assert!(expressions.len() >= 15, "{}", expressions.len());
     for expression in &expressions {
-        assert!(expression.contains("lostcard"), "{expression}");
+        assert!(expression.to_lowercase().contains("lostcard"), "{expression}");
         assert_exists("dashboard.json", expression, &metrics, &source);
     }
 }
@@ -196,4 +198,94 @@ fn the_debian_package_holds_what_the_unit_needs() {
         assert!(folders.contains(folder), "{folder}");
     }
     assert!(read("deploy/systemd/lostcard.sysusers").contains("\nu lostcard "));
+}
+
+/// What stands between an alert's name and the next one.
+fn rule_of<'a>(alerts: &'a str, name: &str) -> &'a str {
+    let (_, rest) = alerts.split_once(&format!("- alert: {name}\n")).unwrap_or_else(|| panic!("no alert {name}"));
+    rest.split("- alert:").next().unwrap_or_default()
+}
+
+/// Seconds as Prometheus writes them.
+fn span(seconds: u64) -> Vec<String> {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let whole = units.iter().filter(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    whole.map(|(unit, name)| format!("{}{name}", seconds / unit)).collect()
+}
+
+#[test]
+fn console_judges_by_the_rules_of_prometheus() {
+    let alerts = read("deploy/prometheus/alerts.yaml");
+    let names: BTreeSet<_> = values(&alerts, "- alert:").into_iter().collect();
+    let judged = RULES.iter().map(|rule| rule.alert).chain(NOT_HERE.iter().map(|(name, _)| *name));
+    assert_eq!(judged.clone().count(), names.len(), "an alert twice, or one that the console forgets");
+    assert_eq!(judged.collect::<BTreeSet<_>>(), names);
+    for rule in RULES {
+        let (name, text) = (rule.alert, rule_of(&alerts, rule.alert));
+        let severity = if rule.wakes { "severity: page " } else { "severity: ticket " };
+        assert!(text.contains(severity), "{name}: {severity}");
+        let holds = values(text, "for:");
+        assert!(
+            if rule.holds_s == 0 { holds.is_empty() } else { span(rule.holds_s).iter().any(|time| holds == [time]) },
+            "{name}: for {holds:?}, not {} s",
+            rule.holds_s
+        );
+        if rule.window_s() > 0 {
+            let windows = span(rule.window_s());
+            assert!(windows.iter().any(|time| text.contains(&format!("[{time}]"))), "{name}: {windows:?}");
+        }
+        let is_above = format!("> {}", rule.above);
+        let holds_one = matches!(rule.measure, Measure::Gauge("lostcard_redis_breaker_open")) && text.contains("== 1");
+        assert!(
+            text.contains(&format!("{is_above}\n")) || text.contains(&format!("{is_above} ")) || holds_one,
+            "{name}: {is_above}"
+        );
+        for metric in rule.metrics() {
+            assert!(text.contains(metric), "{name}: {metric}");
+        }
+        for label in rule.labels() {
+            assert!(text.contains(label), "{name}: {label}");
+        }
+    }
+}
+
+/// The metrics behind each figure of the console, by where it stands there.
+const CONSOLE_FIGURES: &[(&str, &str)] = &[
+    ("Checks/s, shares of verdicts", "lostcard_checks_total"),
+    ("Time to answer a check", "lostcard_check_seconds_bucket"),
+    ("Numbers listed", "lostcard_filter_keys"),
+    ("Changes since the filter", "lostcard_recent_changes"),
+    ("Age of the registry", "lostcard_lease_as_of_milliseconds"),
+    ("Sequence", "lostcard_feed_sequence"),
+    ("Nodes", "lostcard_nodes"),
+    ("Limits hit", "lostcard_limited_total"),
+    ("Problems sent", "lostcard_problems_total"),
+    ("Loss reports", "lostcard_reports_total"),
+    ("Whether they are slow", "lostcard_created_seconds_bucket"),
+    ("Memory", "lostcard_resident_memory_bytes"),
+    ("Redis", "lostcard_redis_breaker_open"),
+    ("Requests waiting", "lostcard_in_flight"),
+    ("Sightings not stored yet", "lostcard_sightings_journal_bytes"),
+    ("Webhooks overdue", "lostcard_webhook_overdue_seconds"),
+    ("Retention last done", "lostcard_retention_finished_milliseconds"),
+    ("Pepper rotating", "lostcard_rotating_from"),
+];
+
+#[test]
+fn each_figure_of_the_console_has_its_panel() {
+    let dashboard = read("deploy/grafana/dashboard.json");
+    let metrics = metrics();
+    for (figure, metric) in CONSOLE_FIGURES {
+        assert!(metrics.contains(*metric) && named(&dashboard).any(|name| name == *metric), "{figure}: {metric}");
+    }
+    // What the console reads by name.
+    for text in ["src/service/console.rs", "src/http/console.rs"].map(read) {
+        let code = text.split("mod tests").next().unwrap_or_default();
+        for name in named(code).filter(|name| name.len() > "lostcard_".len()) {
+            let name = name.trim_end_matches("_bucket");
+            assert!(CONSOLE_FIGURES.iter().any(|(_, metric)| metric.starts_with(name)), "{name}: name its panel here");
+        }
+    }
+    let shown = ["Verdict shares", "Alerts that fire"];
+    assert!(shown.iter().all(|title| dashboard.contains(&format!("\"title\": \"{title}\""))), "{shown:?}");
 }

@@ -52,6 +52,8 @@ required_scopes! {
     Registry = Registry;
     /// Scope `citizen`.
     Citizen = Citizen;
+    /// Scope `admin`.
+    Admin = Admin;
     /// Scope `checks` or `audit`.
     ChecksOrAudit = Checks | Audit;
     /// Scope `checks` or `registry`.

@@ -12,11 +12,13 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod connection;
+pub mod console;
 pub mod desk;
 pub mod examples;
 pub mod explanations;
 pub mod extract;
 pub mod fields;
+pub mod files;
 pub mod found_cards;
 pub mod misuse_reports;
 pub mod oauth;
@@ -60,6 +62,7 @@ use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
 use crate::service::checks::Checks;
 use crate::service::citizen::Citizen;
+use crate::service::console::Console;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
@@ -96,6 +99,7 @@ pub struct Shared {
     pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
     pub usage: Arc<Usage>,
+    pub console: Arc<Console>,
     pub hosts: Hosts,
     pub security: Arc<Security>,
     pub admission: Arc<Admission>,
@@ -204,6 +208,8 @@ operations! {
     post "/oauth2/token" => oauth::token;
     get "/.well-known/jwks.json" => oauth::jwks;
     get "/.well-known/oauth-authorization-server" => oauth::metadata;
+    get "/v1/console" => console::read;
+    get "/v1/console/history" => console::history;
     get "/health/live" => ops::live;
     get "/health/ready" => ops::ready;
     get "/problems/{code}" => pages::problem_page;
@@ -258,6 +264,9 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
         .service(resource("get", "/.well-known/security.txt", pages::security_txt))
         .service(resource("get", "/desk", desk::page))
         .service(resource("get", "/desk/{file}", desk::file))
+        .service(resource("get", "/console", console::page))
+        .service(resource("get", "/console/{file}", console::file))
+        .service(resource("get", "/web/{file}", files::shared))
         .service(resource("get", "/openapi.json", document))
         .service(web::redirect("/docs", "/docs/"))
         .service(

@@ -152,7 +152,7 @@ pub async fn start() -> HttpResponse {
     let kinds = problem::ALL.iter().map(item).collect::<Vec<_>>().concat();
     let main = format!(
         r#"<h1>lostcard</h1><p>Has the card in front of me been reported lost, stolen or replaced?</p>
-<ul><li><a href="/desk">Desk: check a card</a></li><li><a href="/docs/">API reference</a></li><li><a href="/openapi.json">OpenAPI document</a></li></ul>
+<ul><li><a href="/desk">Desk: check a card</a></li><li><a href="/console">Console: how the service is</a></li><li><a href="/docs/">API reference</a></li><li><a href="/openapi.json">OpenAPI document</a></li></ul>
 <h2>Problems</h2><ul>{kinds}</ul>"#
     );
     page("lostcard", &main)

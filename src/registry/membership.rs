@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{LEASE_DRIFT, Registry};
 use crate::store::StoreError;
+use crate::store::nodes::NodeRow;
 
 /// How often nodes look at each other, and beat if there are others.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -19,6 +20,26 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long a node may stand still before it is marked.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
+
+/// All nodes of the store, as one of them saw them at its last look.
+#[derive(Debug, Clone, Default)]
+pub struct Company {
+    /// When it looked, in boot time; 0: not yet.
+    pub looked_ns: u64,
+    pub nodes: Vec<Seen>,
+}
+
+/// A node, as another one or it itself sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub node: Uuid,
+    /// Since when (boot time) it has not been seen to move.
+    pub moved_ns: u64,
+    /// The last sequence that it told it knows.
+    pub confirmed: u64,
+    /// Whether it was taken for gone.
+    pub is_dropped: bool,
+}
 
 /// What a node knows of the others.
 #[derive(Debug, Default)]
@@ -47,10 +68,10 @@ impl Membership {
     /// A failure here costs no answer: the others' rows make writers wait, no more.
     async fn look(&mut self, registry: &Registry) -> Result<(), StoreError> {
         let mut nodes = registry.store.list_nodes().await?;
-        nodes.retain(|(node, _)| *node != registry.node);
+        nodes.retain(|row| row.node != registry.node);
         // After the question, so that nobody is taken to stand still for longer than it does.
         let now = registry.clock.boot_ns();
-        let live = 1 + nodes.iter().filter(|(_, beat)| !is_mark(*beat)).count();
+        let live = 1 + nodes.iter().filter(|row| !is_mark(row.beat)).count();
         let was = registry.live_nodes.swap(live, Ordering::AcqRel);
         registry.metrics.nodes.set(i64::try_from(live).unwrap_or(i64::MAX));
         if was < 2 && live > 1 {
@@ -60,13 +81,15 @@ impl Membership {
         if !nodes.is_empty() {
             registry.store.beat(registry.node).await?;
         }
-        self.others.retain(|known, _| nodes.iter().any(|(node, _)| node == known));
+        self.others.retain(|known, _| nodes.iter().any(|row| row.node == *known));
         let leases_end = nanos(registry.options.lease + LEASE_DRIFT);
-        for (node, beat) in nodes {
+        let mut seen = vec![registry.seen_by_itself(now)];
+        for NodeRow { node, beat, confirmed } in nodes {
             let (last, since) = self.others.entry(node).or_insert((beat, now));
             if *last != beat {
                 (*last, *since) = (beat, now);
             }
+            seen.push(Seen { node, moved_ns: *since, confirmed, is_dropped: is_mark(beat) });
             let stands_for = now.saturating_sub(*since);
             if is_mark(beat) && stands_for > leases_end {
                 registry.store.remove_node(node, beat).await?;
@@ -74,7 +97,20 @@ impl Membership {
                 registry.store.mark_node(node, beat).await?;
             }
         }
+        seen.sort_unstable_by_key(|seen| seen.node);
+        registry.company.store(Arc::new(Company { looked_ns: now, nodes: seen }));
         Ok(())
+    }
+}
+
+impl Registry {
+    fn seen_by_itself(&self, now_ns: u64) -> Seen {
+        Seen { node: self.node, moved_ns: now_ns, confirmed: self.snapshot.load().sequence, is_dropped: false }
+    }
+
+    /// All nodes of the store at this node's last look, which is a second ago where the store answers.
+    pub fn company(&self) -> Arc<Company> {
+        self.company.load_full()
     }
 }
 

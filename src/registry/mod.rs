@@ -6,7 +6,7 @@ pub mod cache;
 mod confirmations;
 pub mod disk;
 pub mod follower;
-mod membership;
+pub mod membership;
 pub mod peppers;
 mod saving;
 pub mod snapshot;
@@ -31,7 +31,7 @@ use crate::telemetry::Metrics;
 use cache::{Copy, LocalCache, SharedCache};
 use confirmations::Confirmations;
 use disk::FilterFolder;
-use membership::Membership;
+use membership::{Company, Membership};
 use peppers::RecordsRead;
 use snapshot::{Presence, Snapshot};
 
@@ -123,6 +123,8 @@ pub struct Registry {
     joined: Notify,
     /// Nodes that serve from this store, this one included, as far as this one knows.
     live_nodes: Arc<AtomicUsize>,
+    /// All nodes at the last look.
+    company: ArcSwap<Company>,
     /// Asks for a wake-up of the other nodes.
     wake_others: Notify,
 }
@@ -149,6 +151,7 @@ impl Registry {
             confirmations: Confirmations::default(),
             joined: Notify::new(),
             live_nodes: Arc::new(AtomicUsize::new(1)),
+            company: ArcSwap::default(),
             wake_others: Notify::new(),
             options,
             clock,

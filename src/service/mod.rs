@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod consequences;
+pub mod console;
 pub mod erasure;
 pub mod fields;
 pub mod filing;

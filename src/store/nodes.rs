@@ -17,6 +17,16 @@ pub struct Audience {
     pub has_other_nodes: bool,
 }
 
+/// A node's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeRow {
+    pub node: Uuid,
+    /// Counted up while it lives; negative: marked.
+    pub beat: i64,
+    /// The last sequence that it told it knows.
+    pub confirmed: u64,
+}
+
 impl Store {
     /// Registers a node, or unmarks it, before it reads anything that it will answer from. A new one holds no lease yet and will
     /// read what came before it: it has confirmed its own joining. A marked one may still hold a lease from before: what it has
@@ -60,10 +70,15 @@ impl Store {
         self.write("UPDATE nodes SET beat = beat + 1 WHERE node_id = $1 AND beat > $2", node, -1).await
     }
 
-    /// Every node with its beat.
-    pub async fn list_nodes(&self) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let rows = sqlx::query("SELECT node_id, beat FROM nodes").fetch_all(&self.own).await?;
-        rows.iter().map(|row| Ok((get_uuid(row, "node_id")?, row.try_get("beat")?))).collect()
+    /// Every node.
+    pub async fn list_nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let rows = sqlx::query("SELECT node_id, beat, confirmed FROM nodes").fetch_all(&self.own).await?;
+        let read = |row: &sqlx::any::AnyRow| {
+            let confirmed = u64::try_from(row.try_get::<i64, _>("confirmed")?);
+            let confirmed = confirmed.map_err(|_| StoreError::Corrupt("nodes.confirmed"))?;
+            Ok(NodeRow { node: get_uuid(row, "node_id")?, beat: row.try_get("beat")?, confirmed })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again. A mark is a negative

@@ -94,6 +94,8 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/oauth2/token", Nothing("it is about a client, not a person")),
     ("get", "/.well-known/jwks.json", Nothing("public keys")),
     ("get", "/.well-known/oauth-authorization-server", Nothing("public settings")),
+    ("get", "/v1/console", Nothing("about the node")),
+    ("get", "/v1/console/history", Nothing("about the node")),
     ("get", "/health/live", Nothing("about the node")),
     ("get", "/health/ready", Nothing("about the node")),
     ("get", "/problems/{code}", Nothing("a page")),

@@ -72,6 +72,8 @@ pub(crate) async fn perform<'a>(
             (&app.hotel, json!({"certificate": there.certificate, "id_number": there.number}))
         }
         "/v1/alerts" | "/v1/sandbox/reset" => (&app.hotel, Value::Null),
+        "/v1/alerts" => (&app.hotel, Value::Null),
+        "/v1/console" | "/v1/console/history" => (&there.operator, Value::Null),
         // What an office does, without more.
         _ if method == "post" && path.contains("/{") && path != "/v1/loss-reports/{report_id}/withdrawal" => {
             (&app.police, json!({"office": "110105-03"}))
@@ -98,6 +100,7 @@ pub(crate) struct There {
     pub(crate) misuse_report: String,
     pub(crate) receipt: String,
     pub(crate) portal: TestClient,
+    pub(crate) operator: TestClient,
     pub(crate) online_number: String,
     pub(crate) certificate: String,
     /// How a path ends, what stands in it, and which record that is to be.
@@ -156,6 +159,7 @@ impl There {
             misuse_report: text(&misuse["misuse_report_id"]),
             receipt: text(&check["receipt"]),
             portal,
+            operator: app.add_client("admin", None).await,
             online_number,
             certificate: text(&certificate["certificate"]),
             targets,

@@ -1,5 +1,5 @@
 //! The desk page as a browser gets it: headers, types, and that each file it names is there. What it does is tried in a browser
-//! by `tests/desk`.
+//! by `tests/browser`.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,11 @@ use crate::helpers::TestApp;
 /// What is named between the marks, in order.
 fn named<'a>(text: &'a str, before: &str, after: char) -> BTreeSet<&'a str> {
     text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).collect()
+}
+
+/// Where a file's neighbours are; the page's are in its own folder.
+fn folder_of(path: &str) -> &str {
+    if path.starts_with("/web/") { "/web" } else { "/desk" }
 }
 
 #[tokio::test]
@@ -39,10 +44,12 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
         }
         assert!(!policy.contains("unsafe"), "{path}");
         waiting.extend(named(&file.text, "\"/desk/", '"').into_iter().map(|name| format!("/desk/{name}")));
-        waiting.extend(named(&file.text, "\"./", '"').into_iter().map(|name| format!("/desk/{name}")));
+        waiting.extend(named(&file.text, "\"/web/", '"').into_iter().map(|name| format!("/web/{name}")));
+        waiting.extend(named(&file.text, "\"../web/", '"').into_iter().map(|name| format!("/web/{name}")));
+        waiting.extend(named(&file.text, "\"./", '"').into_iter().map(|name| format!("{}/{name}", folder_of(&path))));
     }
     assert!(seen.contains("/desk/zh.js") && seen.contains("/desk/en.js"), "{seen:?}");
-    assert_eq!(seen.len(), 13, "a file that nothing names, or one too many: {seen:?}");
+    assert_eq!(seen.len(), 15, "a file that nothing names, or one too many: {seen:?}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod checks;
 mod child;
 mod citizen;
 mod coherence;
+mod console;
 mod credentials;
 mod deeds;
 mod desk;

@@ -18,6 +18,7 @@ use lostcard::registry::follower::Follower;
 use lostcard::registry::{Copies, Finding, Registry, RegistryOptions};
 use lostcard::store::feed::{Change, ChangeKind, Listener};
 use lostcard::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
+use lostcard::store::nodes::NodeRow;
 use lostcard::store::reports::Closing;
 use lostcard::store::{Store, StoreError, WriteTx};
 use lostcard::telemetry::Metrics;
@@ -155,7 +156,7 @@ impl Machine {
             let asked_ns = if std::mem::take(&mut running.is_marked) { self.clock.boot_ns() } else { asked_ns };
             running.lease_until_ns = asked_ns + 1_000_000_000;
             let beats = self.stores[on].list_nodes().await.unwrap();
-            let is_member = |(node, beat): &(Uuid, i64)| *node == running.registry.node() && *beat >= 0;
+            let is_member = |row: &NodeRow| row.node == running.registry.node() && row.beat >= 0;
             prop_assert!(beats.iter().any(is_member), "a node that polled is no member");
         }
         Ok(())
@@ -257,7 +258,7 @@ impl Machine {
         let Some(running) = &mut self.running[on] else { return };
         running.is_marked = true;
         let node = running.registry.node();
-        for (other, beat) in self.stores[on].list_nodes().await.unwrap() {
+        for NodeRow { node: other, beat, .. } in self.stores[on].list_nodes().await.unwrap() {
             if other == node && beat >= 0 {
                 self.stores[1 - on].mark_node(node, beat).await.unwrap();
             }

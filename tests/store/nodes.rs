@@ -1,6 +1,7 @@
 //! Nodes that may hold a lease: a writer sees all of them, and one that stands still is dropped.
 
 use lostcard::store::feed::ChangeKind;
+use lostcard::store::nodes::NodeRow;
 use uuid::Uuid;
 
 use crate::backend::Database;
@@ -36,7 +37,7 @@ pub(crate) async fn a_node_that_stands_still_is_marked_and_told(database: &Datab
     let seen = store.list_nodes().await.unwrap();
     assert_eq!(seen.len(), 2);
     store.beat(lively).await.unwrap();
-    for (node, beat) in seen {
+    for NodeRow { node, beat, .. } in seen {
         store.mark_node(node, beat).await.unwrap();
     }
     let is_member = async |node| store.feed_after(0, node).await.unwrap().is_member;
@@ -52,11 +53,11 @@ pub(crate) async fn a_node_is_removed_only_where_it_stands(database: &Database) 
     let store = database.open().await;
     let node = id();
     store.join(node).await.unwrap();
-    let (_, beat) = store.list_nodes().await.unwrap()[0];
+    let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
     store.beat(node).await.unwrap();
     store.remove_node(node, beat).await.unwrap();
     assert_eq!(store.list_nodes().await.unwrap().len(), 1);
-    let (_, beat) = store.list_nodes().await.unwrap()[0];
+    let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
     store.remove_node(node, beat).await.unwrap();
     assert!(store.list_nodes().await.unwrap().is_empty());
     assert!(!store.feed_after(0, node).await.unwrap().is_member);
@@ -114,12 +115,12 @@ pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
     store.join(node).await.unwrap();
     let mut marks = Vec::new();
     for _ in 0..3 {
-        let (_, beat) = store.list_nodes().await.unwrap()[0];
+        let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
         store.mark_node(node, beat).await.unwrap();
-        let (_, mark) = store.list_nodes().await.unwrap()[0];
+        let NodeRow { beat: mark, .. } = store.list_nodes().await.unwrap()[0];
         assert!(beat >= 0 && mark < 0 && !marks.contains(&mark), "{beat}, {mark} after {marks:?}");
         store.mark_node(node, mark).await.unwrap();
-        assert_eq!(store.list_nodes().await.unwrap()[0].1, mark, "a marked node is not marked again");
+        assert_eq!(store.list_nodes().await.unwrap()[0].beat, mark, "a marked node is not marked again");
         for old in &marks {
             store.remove_node(node, *old).await.unwrap();
         }
@@ -127,7 +128,7 @@ pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
         store.join(node).await.unwrap();
     }
     assert!(store.feed_after(0, node).await.unwrap().is_member);
-    let (_, beat) = store.list_nodes().await.unwrap()[0];
+    let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
     store.mark_node(node, beat).await.unwrap();
     store.leave(node).await.unwrap();
     assert!(store.list_nodes().await.unwrap().is_empty(), "a marked node may leave");

@@ -3,11 +3,12 @@
 
 import { parseCardDate } from "./card_date.js";
 import { digestOf, parse, progress } from "./id_number.js";
-import { browserLanguage, otherLanguage, setLanguage, t } from "./i18n.js";
 import { saveReceipt } from "./receipt.js";
 import { closeReport, openReport, wireReport } from "./report.js";
-import { Refusal, Session } from "./session.js";
-import { advice, byId, button, facts, head, make, slip, table } from "./view.js";
+import { advice, facts, head, slip, table } from "./view.js";
+import { button, byId, make } from "../web/elements.js";
+import { browserLanguage, haveTexts, otherLanguage, setLanguage, t } from "../web/i18n.js";
+import { Refusal, Session } from "../web/session.js";
 
 const idleMs = 120_000;
 const slowMs = 4_000;
@@ -275,7 +276,7 @@ async function enter(event) {
   if (entryMessage.length > 0) return render();
   entering = true;
   render();
-  const opened = new Session(id, secret, () => signOut(["signed_out_credentials"]));
+  const opened = new Session("checks", id, secret, () => signOut(["signed_out_credentials"]));
   try {
     await opened.renew();
     session = opened;
@@ -336,6 +337,7 @@ function keys(event) {
 }
 
 async function start() {
+  haveTexts({ "zh-CN": () => import("./zh.js"), en: () => import("./en.js") });
   await setLanguage(browserLanguage());
   byId("loading").hidden = true;
   byId("unfit").hidden = window.isSecureContext;

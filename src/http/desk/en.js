@@ -1,4 +1,4 @@
-// English. The same keys stand in zh.js; tests/desk compares them.
+// English. The same keys stand in zh.js; tests/browser compares them.
 
 export default {
   language: "en",

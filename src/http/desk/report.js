@@ -1,7 +1,7 @@
 // The window in which misuse is reported. It knows the digest of the check at hand for as long as that is shown.
 
-import { t } from "./i18n.js";
-import { byId } from "./view.js";
+import { byId } from "../web/elements.js";
+import { t } from "../web/i18n.js";
 
 const numberLike = /\d[\d\s.-]{13,}[\dXx]/;
 let open = null;

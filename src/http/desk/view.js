@@ -1,18 +1,8 @@
 // What an answer looks like: colour, shape and words. Builds elements, keeps no state, sends nothing.
 
-import { localTime, t } from "./i18n.js";
+import { make } from "../web/elements.js";
+import { localTime, t } from "../web/i18n.js";
 import { instructions } from "./receipt.js";
-
-export const byId = (id) => document.getElementById(id);
-
-/** An element with properties and children; absent children are left out. */
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-export const button = (key, onclick, className = "") => make("button", { type: "button", onclick, className }, t(key));
 
 function icon(name) {
   const space = "http://www.w3.org/2000/svg";

@@ -1,4 +1,4 @@
-// 简体中文。键与 en.js 相同，由 tests/desk 核对。
+// 简体中文。键与 en.js 相同，由 tests/browser 核对。
 
 export default {
   language: "zh-CN",

@@ -1,6 +1,6 @@
 // The conversation with the service: one client, its token, and what a refusal means. Credentials and token live in this object only.
 
-const timeoutMs = 20_000;
+const timeoutMsMax = 20_000;
 const renewAheadS = 60;
 
 /** Why there is no answer. `kind` is a word of the locale files. */
@@ -12,6 +12,7 @@ export class Refusal extends Error {
 }
 
 export class Session {
+  #scope;
   #clientId;
   #secret;
   #token = null;
@@ -19,8 +20,9 @@ export class Session {
   #ended = false;
   #lost;
 
-  /** `lost` is called when the service no longer takes the credentials. */
-  constructor(clientId, secret, lost) {
+  /** `scope`: what the page needs. `lost` is called when the service no longer takes the credentials. */
+  constructor(scope, clientId, secret, lost) {
+    this.#scope = scope;
     this.#clientId = clientId;
     this.#secret = secret;
     this.#lost = lost;
@@ -35,22 +37,30 @@ export class Session {
       client_secret: this.#secret,
     });
     const type = "application/x-www-form-urlencoded";
-    const { response, body } = await send("/oauth2/token", form.toString(), { "Content-Type": type });
+    const { response, body } = await send("POST", "/oauth2/token", form.toString(), { "Content-Type": type });
     if (this.#ended) throw new Refusal("signed_out");
     if (response.status === 400 || response.status === 401) throw new Refusal("credentials", { code: body.error });
     if (!response.ok) throw refusal(response, body);
     if (typeof body.access_token !== "string") throw new Refusal("unreadable");
-    if (!String(body.scope).split(" ").includes("checks")) throw new Refusal("scope");
+    if (!String(body.scope).split(" ").includes(this.#scope)) throw new Refusal("scope");
     this.#token = body.access_token;
     this.#renewIn(Math.max(5, (Number(body.expires_in) || 600) - renewAheadS));
   }
 
   /** Posts JSON; gives the body of a 2xx or throws a Refusal. */
-  async post(path, body, headers = {}) {
+  post(path, body, headers = {}) {
+    return this.#ask("POST", path, JSON.stringify(body), { "Content-Type": "application/json", ...headers });
+  }
+
+  /** Reads; gives the body of a 2xx or throws a Refusal. */
+  get(path, timeoutMs) {
+    return this.#ask("GET", path, undefined, {}, timeoutMs);
+  }
+
+  async #ask(method, path, body, headers, timeoutMs) {
     for (let attempt = 1; ; attempt++) {
       if (!this.#token) await this.renew();
-      const authorization = { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" };
-      const answer = await send(path, JSON.stringify(body), { ...authorization, ...headers });
+      const answer = await send(method, path, body, { Authorization: `Bearer ${this.#token}`, ...headers }, timeoutMs);
       if (this.#ended) throw new Refusal("signed_out");
       if (answer.response.ok) return answer.body;
       if (answer.response.status !== 401 || attempt > 1) throw refusal(answer.response, answer.body);
@@ -78,12 +88,12 @@ export class Session {
   }
 }
 
-async function send(path, body, headers) {
+async function send(method, path, body, headers, timeoutMs = timeoutMsMax) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeoutMs);
   try {
     // Without "omit" a 401 of the token endpoint would open the browser's own password window.
-    const options = { method: "POST", body, headers, credentials: "omit", cache: "no-store", redirect: "error" };
+    const options = { method, body, headers, credentials: "omit", cache: "no-store", redirect: "error" };
     const response = await fetch(path, { ...options, signal: stop.signal });
     const text = await response.text();
     return { response, body: readObject(text, response.ok) };

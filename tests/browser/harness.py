@@ -1,4 +1,4 @@
-"""One browser context on the desk page. Whatever a case does, no number, no outside request, no violation of the policy and no error
+"""One browser context on a page. Whatever a case does, no number, no outside request, no violation of the policy and no error
 in the console may come of it: `settle` looks."""
 
 import hashlib
@@ -19,6 +19,8 @@ def digest(number):
 
 
 class Desk:
+    path = "/desk"
+
     def __init__(self, browser, node, binary):
         self.browser, self.node, self.binary = browser, node, binary
         self.contexts = []
@@ -46,7 +48,7 @@ class Desk:
         self.page.on("request", lambda request: self.sent.append((request.method, request.url, request.post_data or "")))
         self.page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
-        assert self.page.goto((url or self.node.url) + "/desk").status == 200
+        assert self.page.goto((url or self.node.url) + self.path).status == 200
         self.page.wait_for_selector("#entry:visible")
         return self.page
 
@@ -115,3 +117,19 @@ class Desk:
             ? [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
                 .map((e) => e.tagName + "#" + e.id + "." + e.className) : []""")
         assert wide == [], f"{state}: {wide}"
+
+
+class Console(Desk):
+    path = "/console"
+
+    def sign_in(self, **options):
+        page = self.open(**options)
+        self.enter()
+        return page
+
+    def enter(self, of=None):
+        page = self.page
+        page.fill("#client-id", (of or self.node.operator)[0])
+        page.fill("#client-secret", (of or self.node.operator)[1])
+        page.press("#client-secret", "Enter")
+        page.wait_for_selector("#tiles .tile")

@@ -1,8 +1,13 @@
-// The language of the page. It is remembered in memory alone; the first one is the browser's. A language is fetched when it is
+// The language of a page. It is remembered in memory alone; the first one is the browser's. A language is fetched when it is
 // asked for, so that a slow link carries one.
 
-const files = { "zh-CN": "./zh.js", en: "./en.js" };
+let files = {};
 let words = {};
+
+/** Where the page's own texts are: what imports each language. */
+export function haveTexts(imports) {
+  files = imports;
+}
 
 /** The text of a key, with {names} filled in. */
 export function t(key, values = {}) {
@@ -20,7 +25,7 @@ export const otherLanguage = () => (words.language === "en" ? "zh-CN" : "en");
 
 /** Takes a language up; throws where its file cannot be had. */
 export async function setLanguage(code) {
-  words = (await import(files[code])).default;
+  words = (await files[code]()).default;
   document.documentElement.lang = code;
   document.title = t("title");
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);

@@ -1,4 +1,4 @@
-"""Runs every case against one demo node and one Chromium; each case has a fresh browser context. Ends with 1 if one fails."""
+"""Runs every case against one demo node under traffic and one Chromium; each case has a fresh browser context. Ends with 1 if one fails."""
 
 import os
 import shutil
@@ -9,28 +9,32 @@ import traceback
 from playwright.sync_api import Error, sync_playwright
 
 import answers
+import console
 import entering
 import looks
 import refusals
-from harness import Desk
-from node import Node
+from harness import Console, Desk
+from node import Node, Traffic
 
 
 def main():
     binary = sys.argv[1] if len(sys.argv) > 1 else "target/debug/lostcard"
     only = sys.argv[2] if len(sys.argv) > 2 else ""
     node = Node(binary)
+    traffic = None
     failed = []
     started = time.monotonic()
     try:
+        traffic = Traffic(node)
         with sync_playwright() as playwright:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            cases = [case for area in (entering, answers, refusals, looks) for case in area.CASES if only in case.__name__]
-            for case in cases:
+            areas = [(Desk, entering), (Desk, answers), (Desk, refusals), (Desk, looks), (Console, console)]
+            cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
+            for kind, case in cases:
                 begun = time.monotonic()
                 try:
-                    with Desk(browser, node, binary) as desk:
+                    with kind(browser, node, binary) as desk:
                         case(desk)
                         desk.settle()
                     print(f"ok    {case.__name__} ({time.monotonic() - begun:.1f} s)", flush=True)
@@ -39,6 +43,8 @@ def main():
                     print(f"FAIL  {case.__name__}\n{traceback.format_exc(limit=2 if isinstance(error, Error) else None)}", flush=True)
             browser.close()
     finally:
+        if traffic:
+            traffic.stop()
         node.stop()
     print(f"{len(cases) - len(failed)} of {len(cases)} cases passed, {time.monotonic() - started:.0f} s", flush=True)
     return 1 if failed or not cases else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 FOLDER = Path(__file__).parents[2] / "src/http/desk"
+WEB = Path(__file__).parents[2] / "src/http/web"
 IMAGES = Path(__file__).parents[2] / "docs/images"
 BYTES_MAX = 64 * 1024
 PICTURED = {
@@ -45,7 +46,7 @@ def states(desk):
 
 def every_state_has_no_violation_fits_and_is_pictured(desk):
     # Pictures go to docs/images where SCREENSHOTS=overwrite, else to the target folder: they differ by the time of day.
-    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"), "desk-images")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"), "browser-images")
     folder = IMAGES if os.environ.get("SCREENSHOTS") == "overwrite" else target
     folder.mkdir(parents=True, exist_ok=True)
     for device, width, height, locale, scheme in [
@@ -76,7 +77,7 @@ def both_languages_are_whole(desk):
     for key in en:
         assert names(en[key]) == names(zh[key]) and zh[key].strip(), key
         assert len(en[key].split("\n")) == len(zh[key].split("\n")), key
-    source = "".join(path.read_text() for path in FOLDER.glob("*.js") if path.name not in ("en.js", "zh.js"))
+    source = "".join(path.read_text() for path in [*FOLDER.glob("*.js"), *WEB.glob("*.js")] if path.name not in ("en.js", "zh.js"))
     html = (FOLDER / "index.html").read_text()
     used = set(re.findall(r'data-t="(\w+)"', html)) | set(re.findall(r'\bt\("(\w+)"', source))
     assert used <= en.keys(), used - en.keys()
