@@ -145,13 +145,7 @@ impl Application {
             usage: Arc::clone(&usage),
         });
         let acceptance = Arc::new(AcceptanceRules::new(&config.acceptance)?);
-        let journal = Arc::new(Journal::start(
-            config.data.join("sightings"),
-            registry.node(),
-            config.journal_options(),
-            Arc::clone(&keyring),
-            Arc::clone(&metrics),
-        )?);
+        let journal = start_journal(config, &registry, &writer)?;
         let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
             console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
@@ -255,6 +249,12 @@ async fn load_outside(config: &Config, access: &Access) -> anyhow::Result<()> {
     }
     access.refresh_outside().await;
     Ok(())
+}
+
+fn start_journal(config: &Config, registry: &Registry, writer: &Writer) -> anyhow::Result<Arc<Journal>> {
+    let (keyring, metrics) = (Arc::clone(&writer.keyring), Arc::clone(&writer.metrics));
+    let folder = config.data.join("sightings");
+    Ok(Arc::new(Journal::start(folder, registry.node(), config.journal_options(), keyring, metrics)?))
 }
 
 /// The public listener, with room for clients that all connect anew at once: the standard library's has 128 places.

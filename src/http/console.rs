@@ -13,6 +13,7 @@ use super::answers::{instant, json};
 use super::extract::{Admin, Caller};
 use super::files::{self, CONSOLE};
 use super::problem::Problem;
+use crate::domain::sandbox::Environment;
 use crate::registry::membership::Seen;
 use crate::service::console::{Alert, Sample};
 
@@ -119,6 +120,8 @@ pub struct ConsoleAlert {
 pub struct ConsoleSnapshot {
     /// Differs with each start: behind a balancer, keep the figures of each node apart.
     node_id: Uuid,
+    /// `production`, or `sandbox` where nothing is real.
+    environment: &'static str,
     version: &'static str,
     #[schema(format = DateTime)]
     started_at: String,
@@ -200,6 +203,7 @@ pub async fn read(_caller: Caller<Admin>, state: Data<AppState>) -> HttpResponse
     let redis_configured = state.registry.shared().is_some();
     json(&ConsoleSnapshot {
         node_id: own,
+        environment: Environment::of_issuer(state.access.issuer()).as_str(),
         version: env!("CARGO_PKG_VERSION"),
         started_at: instant(state.console.started_ms),
         uptime_seconds: whole(state.console.uptime_s()),

@@ -131,12 +131,6 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
         "Preferred-Languages: zh, en".to_owned(),
     ];
     // The fields take https alone (RFC 9116, 2.5).
-    if issuer.starts_with("https://") {
-        text.extend(["Canonical: ", issuer, "/.well-known/security.txt\n"]);
-    }
-    if let Some(policy) = &state.security.policy {
-        text.extend(["Policy: ", policy, "\n"]);
-    }
     let issuer = state.access.issuer();
     lines.extend(issuer.starts_with("https://").then(|| format!("Canonical: {issuer}/.well-known/security.txt")));
     lines.extend(state.security.policy.as_ref().map(|policy| format!("Policy: {policy}")));

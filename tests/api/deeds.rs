@@ -72,7 +72,6 @@ pub(crate) async fn perform<'a>(
             (&app.hotel, json!({"certificate": there.certificate, "id_number": there.number}))
         }
         "/v1/alerts" | "/v1/sandbox/reset" => (&app.hotel, Value::Null),
-        "/v1/alerts" => (&app.hotel, Value::Null),
         "/v1/console" | "/v1/console/history" => (&there.operator, Value::Null),
         // What an office does, without more.
         _ if method == "post" && path.contains("/{") && path != "/v1/loss-reports/{report_id}/withdrawal" => {

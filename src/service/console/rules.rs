@@ -104,6 +104,7 @@ rules! {
     LostcardRetentionStopped ticket for 5400: Age("lostcard_retention_finished_milliseconds"), > 10800.0;
     LostcardSightingsLost ticket for 0: Increase(all("lostcard_sightings_lost_total"), 900), > 0.0;
     LostcardSightingsNotMoved ticket for 600: Increase(all("lostcard_sightings_moves_failed_total"), 300), > 0.0;
+    LostcardUsageNotCounted ticket for 600: Increase(all("lostcard_usage_flushes_failed_total"), 300), > 0.0;
     LostcardRedisAway ticket for 120: Gauge("lostcard_redis_breaker_open"), > 0.0;
     LostcardRedisNotGenuine ticket for 0: Increase(all("lostcard_redis_not_genuine_total"), 900), > 0.0;
     LostcardErrors page for 300: Share(only(PROBLEMS, FAILURES), 300), > 0.01;
