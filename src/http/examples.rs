@@ -22,6 +22,7 @@ static STORIES: LazyLock<Stories> = LazyLock::new(|| {
         include_str!("examples/checks.json"),
         include_str!("examples/persons.json"),
         include_str!("examples/registry.json"),
+        include_str!("examples/service.json"),
     ];
     areas.iter().flat_map(|area| serde_json::from_str::<Stories>(area).unwrap_or_default()).collect()
 });
@@ -36,7 +37,10 @@ pub fn illustrate(operation: &mut Operation, schemas: &Schemas) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let named = of_place(if status.starts_with('2') { "answers" } else { status });
-        response.content.values_mut().for_each(|content| show(content, named, schemas));
+        for (form, content) in &mut response.content {
+            // A page or a table beside the JSON is not what the story tells.
+            show(content, named.filter(|_| !form.starts_with("text/")), schemas);
+        }
     }
 }
 

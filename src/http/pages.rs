@@ -97,7 +97,10 @@ impl ProblemPage {
 ///
 /// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON for programs that
 /// accept it and no HTML.
-/// The page that a problem's `type` points to: what happened and what to do. No token, no limit.
+/// What a problem means
+///
+/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON where that is asked for.
+/// No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
     params(("code" = String, Path, pattern = "^[a-z_]{1,64}$", example = "invalid_value", description = "A problem's `code`.")),

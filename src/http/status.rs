@@ -43,13 +43,14 @@ const CACHED: &str = "public, max-age=5";
 
 /// Is the service well?
 ///
-/// For status pages and monitors: poll it every minute or so. No token; costs one unit of the source address's limit for public questions
+/// For status pages and monitors: poll it every minute or so. No token; spends one unit of the source address's limit for public questions
 /// (`limits.public`). 200 as long as anything answers: look at `status`. May be cached for five seconds.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "getStatus", tag = "operations",
     responses(
         (status = 200, description = "Well or not.", body = StatusAnswer),
         (status = 429, response = super::openapi::Refused),
+        (status = 503, response = super::openapi::Refused),
     )
 )]
 pub async fn read(_anyone: Anyone, state: Data<AppState>) -> Result<HttpResponse, Problem> {

@@ -95,7 +95,7 @@ pub struct UsageCounts {
         ("by" = Option<GroupingName>, Query, nullable = false, description = "`day` or `site`; `day` if absent."),
     ),
     responses(
-        (status = 200, description = "The counts.", content((UsageAnswer = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "The counts.", content((UsageAnswer = "application/json"), (String = "text/csv", example = "day,checks,not_listed,card_listed,other_card_listed,number_listed,invalid,limited,unavailable,batches,receipts_verified,loss_reports,misuse_reports\r\n2026-11-24,3,3,0,0,0,1,0,0,0,0,0,0\r\n"))),
         super::openapi::CallRefusals,
         (status = 422, response = super::openapi::Refused),
     )

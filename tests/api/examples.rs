@@ -92,7 +92,10 @@ fn every_operation_says_what_it_needs_costs_and_refuses() {
         let has_body = value.get("requestBody").is_some();
         let is_limited = operation.documents(429);
         if operation.needs_token() {
-            assert!(description.contains("scope `") && description.contains("cost"), "{name}: scope and cost");
+            assert!(
+                (description.contains("scope `") || description.contains("any scope")) && description.contains("cost"),
+                "{name}: scope and cost"
+            );
         } else {
             let tells_cost = if is_limited { "spends" } else { "no limit" };
             assert!(description.contains("no token") && description.contains(tells_cost), "{name}: no token, and cost");
@@ -136,7 +139,7 @@ fn every_body_has_an_example() {
 /// An answer holds nothing that no example shows.
 #[tokio::test]
 async fn the_examples_are_true_of_a_running_node() {
-    let app = TestApp::spawn_at(Clock::fixed_at(STORY_MS), |_| {}).await;
+    let app = TestApp::spawn_at(Clock::fixed_at(STORY_MS), |config| config.sandbox = true).await;
     let there = There::prepare(&app).await;
     let mut hidden = Vec::new();
     for operation in operations().iter().filter(|operation| operation.path != "/oauth2/token") {
@@ -144,7 +147,7 @@ async fn the_examples_are_true_of_a_running_node() {
         let (by, answer) = perform(&app, &there, operation.method, operation.path).await;
         assert!((200..300).contains(&answer.status), "{name}: {}", answer.text);
         assert!(operation.documents(answer.status), "{name}: {} is not documented", answer.status);
-        if !operation.answers().is_empty() {
+        if !operation.answers().is_empty() && answer.header("content-type").contains("json") {
             let (mut shown, mut told) = (BTreeSet::new(), BTreeSet::new());
             operation.answers().iter().flatten().for_each(|(_, example)| shape(example, "", &mut shown));
             shape(&answer.json(), "", &mut told);

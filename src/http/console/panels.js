@@ -74,6 +74,7 @@ export function renderFacts(snapshot) {
   const redis = !snapshot.redis_configured ? "redis_none" : snapshot.redis_reached ? "redis_reached" : "redis_away";
   const pairs = [
     ["fact_node", nodeName(snapshot.node_id)],
+    ["fact_environment", t(`environment_${snapshot.environment}`)],
     ["fact_version", snapshot.version],
     ["fact_uptime", span(snapshot.uptime_seconds)],
     ["fact_memory", `${short(snapshot.resident_memory_bytes / 1048576)} MiB`],
