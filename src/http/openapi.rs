@@ -66,7 +66,7 @@ Has the card in front of me been reported lost, stolen or replaced? `not_listed`
 request is sent with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
 
 **Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs go by `code`. Beside what the \
-operations list, any path may answer 405 (with `Allow`), 414 and 417, and one that is unknown 404.
+operations list, any path may answer 405 (with `Allow`) and 417, and one that is unknown 404.
 
 **Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
 Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
@@ -106,7 +106,7 @@ fn describe_text(name: &str, text: &mut Object) {
         contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemBody<'static>, FieldError), responses(Refused)),
+    components(schemas(ProblemBody<'static>, FieldError, super::schema::GroupingName), responses(Refused)),
     modifiers(&Shared),
     tags(
         (name = "checks", description = "For organizations that must check cards."),

@@ -33,6 +33,7 @@ const REFUSALS: &[(u16, &str, &str, &[&str])] = &[
         &[],
     ),
     (413, "ContentTooLarge", "The body is larger than this operation takes.", &[]),
+    (414, "UriTooLong", "The target is longer than any path of this service.", &[]),
     (415, "UnsupportedMediaType", "The body is of another type, encoded, or not in UTF-8.", &[]),
     (421, "MisdirectedRequest", "The `Host` header names another server.", &[]),
     (
