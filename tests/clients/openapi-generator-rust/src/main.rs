@@ -95,7 +95,7 @@ fn configuration(base_url: &str, token: Option<String>, wait: &Wait) -> Outcome<
 async fn sign_in(base_url: &str, client: &Credentials, wait: &Wait) -> Outcome<Configuration> {
     let access = configuration(base_url, None, wait)?;
     let (id, secret) = (Some(client.client_id.as_str()), Some(client.client_secret.as_str()));
-    let token = create_token(&access, None, None, id, secret, Some("client_credentials"), None).await?;
+    let token = create_token(&access, "client_credentials", None, None, id, secret, None).await?;
     configuration(base_url, Some(token.access_token), wait)
 }
 
