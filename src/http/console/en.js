@@ -149,6 +149,7 @@ export default {
   LostcardRetentionStopped: "Nothing is deleted that has outlived its time",
   LostcardSightingsLost: "Sightings were lost",
   LostcardSightingsNotMoved: "Sightings cannot be stored",
+  LostcardUsageNotCounted: "Usage is not counted",
   LostcardRedisAway: "Redis is away",
   LostcardRedisNotGenuine: "Strangers’ values in Redis",
   LostcardErrors: "More than 1 % of answers are failures",

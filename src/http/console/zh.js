@@ -149,6 +149,7 @@ export default {
   LostcardRetentionStopped: "到期记录未被清理",
   LostcardSightingsLost: "出示记录丢失",
   LostcardSightingsNotMoved: "出示记录无法入库",
+  LostcardUsageNotCounted: "用量无法计入",
   LostcardRedisAway: "Redis 无应答",
   LostcardRedisNotGenuine: "Redis 中有外来数据",
   LostcardErrors: "超过 1% 的应答为故障",
