@@ -1,7 +1,7 @@
 //! What an answer says: a cheap count of verdicts by their bytes for every
 //! answer of `run`, and a full reading for the sampled ones of `saturate`.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -44,18 +44,27 @@ struct Batch {
 #[derive(Deserialize)]
 struct Item {
     index: u32,
-    check: Check,
+    check: Option<Check>,
+    problem: Option<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
 }
 
 /// Reads an answer as a client would; the error never repeats a number.
 pub(crate) fn check_fully(status: u16, body: &[u8], request: &Request, batch: bool) -> anyhow::Result<()> {
     ensure!(status == 200, "the server answered {status}: {}", problem_code(body));
     let checks = if batch {
-        let batch: Batch = serde_json::from_slice(body).context("not the JSON of a batch without problems")?;
+        let batch: Batch = serde_json::from_slice(body).context("not the JSON of a batch")?;
         for (expected, item) in (0..).zip(&batch.results) {
             ensure!(item.index == expected, "result {expected} has index {}", item.index);
+            if let Some(problem) = &item.problem {
+                bail!("result {expected} is the problem {}", problem.code);
+            }
         }
-        batch.results.into_iter().map(|item| item.check).collect()
+        batch.results.into_iter().filter_map(|item| item.check).collect()
     } else {
         vec![serde_json::from_slice::<Check>(body).context("not the JSON of a check")?]
     };
