@@ -85,6 +85,28 @@ class Node:
             return error.code, json.load(error)
 
 
+class Sandbox:
+    """A sandbox as its first start makes it."""
+
+    def __init__(self, binary):
+        self.folder = tempfile.TemporaryDirectory(prefix="lostcard-browser-")
+        command = [binary, "serve", "--sandbox", "--data", self.folder.name, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        told = ""
+        while "More clients" not in told and (line := self.process.stdout.readline()):
+            told += line
+        self.url = re.search(r"API: (http://[^\s,]+)", told)[1]
+        self.hotel = re.search(r"^  checks +([^:\s]+):(\S+)", told, re.MULTILINE).groups()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        self.folder.cleanup()
+
+
 class Traffic:
     """Checks of all verdicts in waves, a client that spends its limit, and one that guesses numbers, until it is stopped."""
 

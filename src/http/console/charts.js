@@ -7,6 +7,8 @@ import { language, localTime, t } from "../web/i18n.js";
 
 const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 4], [1, 4]];
 const height = 190;
+// Seconds between two moments on an axis; without two and three minutes a narrow chart of five has one.
+const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -112,7 +114,7 @@ export class Chart {
       padding: [8, 12, 0, 0],
       scales: { x: { time: true }, y: this.isLog ? { distr: 3, range } : { range } },
       axes: [
-        { ...axis, values: moments, space: 80, size: 28 },
+        { ...axis, values: moments, incrs: steps, space: 70, size: 28 },
         { ...axis, size: 62, gap: 4, ...(this.isLog && { splits: powers }), values: (_, splits) => splits.map((value) => (value === null ? "" : this.format(value))) },
       ],
       series: [{}, ...data.slice(1).map((_, at) => ({ stroke: css(`--line-${at % dashes.length}`), width: 2, dash: dashes[at % dashes.length], points: { show: false }, spanGaps: false }))],

@@ -306,6 +306,18 @@ function signOut(message = []) {
 
 // --- Time and leaving ---
 
+// A sandbox must not pass for the service: asked until it is known.
+async function tellEnvironment() {
+  try {
+    const response = await fetch("/v1/status", { credentials: "omit" });
+    byId("sandbox").hidden = (await response.json()).environment !== "sandbox";
+    if (response.ok) return;
+  } catch {
+    // No network, or no answer of the service.
+  }
+  setTimeout(tellEnvironment, 10_000);
+}
+
 function stir() {
   clearTimeout(idle);
   idle = setTimeout(rest, idleMs);
@@ -357,6 +369,7 @@ async function start() {
   stir();
   render();
   if (window.isSecureContext) byId("client-id").focus();
+  await tellEnvironment();
 }
 
 start();

@@ -6,6 +6,7 @@ export default {
   desk: "Desk",
   loading: "Opening…",
   sign_out: "Sign out",
+  sandbox: "Sandbox, for trying out: its answers mean nothing for any card.",
   unfit_title: "This page needs a secure connection",
   unfit_text: "The browser turns numbers into digests only over https, or on this computer itself (localhost). Open the page by its https address. Nothing was sent.",
 

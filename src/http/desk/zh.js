@@ -6,6 +6,7 @@ export default {
   desk: "前台核查",
   loading: "正在打开…",
   sign_out: "退出",
+  sandbox: "沙盒，仅供试用：这里的答复与任何真实证件无关。",
   unfit_title: "本页需要安全连接",
   unfit_text: "浏览器只在 https 或本机（localhost）上才能把号码转换为摘要。请用 https 地址打开本页。没有发送任何内容。",
 
