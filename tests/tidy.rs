@@ -297,6 +297,20 @@ fn architecture_page_names_every_module() {
 }
 
 #[test]
+fn security_page_names_every_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
+    let migrations: String = fs::read_dir(root.join("migrations"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let tables: Vec<_> = migrations.split("CREATE TABLE ").skip(1).map(identifier).collect();
+    assert!(tables.len() > 20, "the migrations make {tables:?}");
+    let missing: Vec<_> = tables.iter().filter(|table| !page.contains(&format!("`{table}`"))).collect();
+    assert!(missing.is_empty(), "docs/SECURITY.md:1: what every table holds: not {missing:?}");
+}
+
+#[test]
 fn a_module_the_page_leaves_out_is_reported() {
     let page = "`domain`, src/http/ and a clockwork";
     assert_eq!(undocumented(&["domain", "http", "clock"], page), ["clock"]);
