@@ -199,7 +199,7 @@ impl Registry {
     }
 
     /// What is listed of a number: from memory where memory is current, else from Redis or the store.
-    pub async fn lookup(&self, digest: &IdDigest) -> Result<Finding, RegistryError> {
+    pub async fn lookup(self: &Arc<Self>, digest: &IdDigest) -> Result<Finding, RegistryError> {
         match self.lookup_in_memory(digest) {
             Some(finding) => Ok(finding),
             None => self.lookup_outside(&[digest]).await?.pop().ok_or(RegistryError::Stopped),
@@ -208,7 +208,7 @@ impl Registry {
 
     /// The same for many numbers, in their order: those that memory does not know are asked for together. None for
     /// those that could not be asked; the others stand.
-    pub async fn lookup_all(&self, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
+    pub async fn lookup_all(self: &Arc<Self>, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
         let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest)).collect();
         let unknown: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
@@ -222,7 +222,7 @@ impl Registry {
     }
 
     /// Asks Redis, then the store for those that Redis has no good copy of.
-    async fn lookup_outside(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+    async fn lookup_outside(self: &Arc<Self>, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         let mut findings = self.lookup_in_redis(digests).await;
         let rest: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         if !rest.is_empty() {
@@ -255,22 +255,26 @@ impl Registry {
 
     /// What is listed of some numbers (at most [`KEYS_MAX`]) by the store, whatever memory knows. No copy is kept: most of those that
     /// are asked for like this are not listed.
-    pub async fn ask_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+    pub async fn ask_store(self: &Arc<Self>, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         let as_of = Rfc3339::of(self.clock.now_ms());
         let RecordsRead { head: sequence, numbers, .. } = self.read_in_time(digests).await?;
         let finding = |(_, records)| Finding { listing: Listing::from_records(records), sequence, as_of };
         Ok(numbers.into_iter().map(finding).collect())
     }
 
-    async fn read_in_time(&self, digests: &[&IdDigest]) -> Result<RecordsRead, RegistryError> {
-        let read = tokio::time::timeout(self.options.store_timeout, self.read_records(digests)).await;
-        let read = read.map_err(|_| RegistryError::TooSlow).flatten();
+    /// Where the store lives: a worker busy with batches comes late to each step of a read, and would take its delay for the store's.
+    async fn read_in_time(self: &Arc<Self>, digests: &[&IdDigest]) -> Result<RecordsRead, RegistryError> {
+        let (registry, asked) = (Arc::clone(self), digests.iter().copied().cloned().collect::<Vec<_>>());
+        let read = self.store.runtime().spawn(async move {
+            tokio::time::timeout(registry.options.store_timeout, registry.read_records(&asked)).await
+        });
+        let read = read.await.map_err(|_| RegistryError::Stopped)?.map_err(|_| RegistryError::TooSlow).flatten();
         let read = read.inspect_err(|_| self.metrics.lookups_failed.inc())?;
         self.metrics.lookups_store.inc_by(digests.len() as u64);
         Ok(read)
     }
 
-    async fn lookup_in_store(&self, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
+    async fn lookup_in_store(self: &Arc<Self>, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
         // Taken before the read: what is kept under this epoch was not read in an earlier one.
         let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.

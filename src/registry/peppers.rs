@@ -63,7 +63,7 @@ impl Registry {
     }
 
     /// What is recorded of each number. Asks by the snapshot's peppers, and once more where the store's rows are keyed by others by now.
-    pub(super) async fn read_records(&self, digests: &[&IdDigest]) -> Result<RecordsRead, RegistryError> {
+    pub(super) async fn read_records(&self, digests: &[IdDigest]) -> Result<RecordsRead, RegistryError> {
         let mut peppers = Arc::clone(&self.snapshot.load().peppers);
         for _ in 0..PEPPER_TRIES_MAX {
             let keys: Vec<_> = digests.iter().flat_map(|digest| peppers.lookup_keys(digest)).collect();

@@ -160,6 +160,11 @@ impl Store {
         self.sound.load(Ordering::Acquire)
     }
 
+    /// Where connections live. What takes several steps with one is done there, for whoever waits may be slow to take each.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Ends every connection, checkpointing what is embedded.
     pub async fn close(&self) {
         self.own.close().await;

@@ -17,6 +17,7 @@ mod found_cards;
 mod idempotency;
 mod imports;
 mod keys;
+mod lookups;
 mod machine;
 mod migrations;
 mod misuse_reports;
@@ -73,6 +74,7 @@ macro_rules! contract {
             idempotency::a_key_is_remembered_with_its_change_or_not_at_all
             idempotency::a_key_of_another_request_is_told_apart
             idempotency::of_two_concurrent_requests_the_second_sees_the_first
+            lookups::a_busy_worker_does_not_take_its_own_delay_for_the_stores
             keys::keys_are_recognised
             keys::the_first_of_two_starts_wins
             keys::every_pepper_in_use_is_needed_and_no_other
