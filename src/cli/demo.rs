@@ -40,6 +40,7 @@ pub(super) struct Demo {
     hotel: Credentials,
     registrar: Credentials,
     portal: Credentials,
+    operator: Credentials,
     /// Reported, with its card.
     listed: (String, Date),
     /// Nobody reported these.
@@ -95,6 +96,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     let registrar =
         organization(&store, "Chaoyang station (demo)", OrganizationKind::Registrar, Scope::Registry).await?;
     let portal = organization(&store, "Citizens' portal (demo)", OrganizationKind::Portal, Scope::Citizen).await?;
+    let operator = organization(&store, "Operator (demo)", OrganizationKind::Auditor, Scope::Admin).await?;
     if store.feed_totals().await?.0 < REPORTS as u64 {
         let pepper = keyring.pepper(store.key_versions().await?.current)?;
         let reports =
@@ -111,6 +113,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         hotel,
         registrar,
         portal,
+        operator,
         listed,
         unlisted: unlisted.id_number,
         to_report: to_report.id_number,
@@ -255,6 +258,8 @@ post $STATION /v1/loss-reports '{"id_number":"{unlisted}","card_valid_from":"201
 curl -s -w '\n' -H "Authorization: Bearer $HOTEL" "{url}/v1/alerts?after=0"
 
 API reference: {url}/docs/   Stop with Ctrl-C.
+For the clerk: {url}/desk, with CLIENT_ID and CLIENT_SECRET of the first line.
+For the operator: {url}/console, with client ID {operator_id} and secret {operator_secret}.
 "#;
 
 impl Demo {
@@ -266,6 +271,8 @@ impl Demo {
             ("{hotel}", self.hotel.to_string()),
             ("{registrar}", self.registrar.to_string()),
             ("{portal}", self.portal.to_string()),
+            ("{operator_id}", self.operator.client_id.to_string()),
+            ("{operator_secret}", self.operator.secret.clone()),
             ("{hotel_id}", self.hotel.client_id.to_string()),
             ("{hotel_secret}", self.hotel.secret.clone()),
             ("{unlisted}", self.unlisted.clone()),

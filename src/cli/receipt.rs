@@ -77,6 +77,9 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     if let Some(opens) = found.opens {
         value["opens"] = json!(opens);
     }
+    if let Some(start) = found.card_valid_from {
+        value["card_valid_from"] = json!(start.to_string());
+    }
     let lines: Vec<_> = value
         .as_object()
         .into_iter()

@@ -1,4 +1,4 @@
-//! `serve --sandbox`: the first clients of a sandbox, one for each kind of organization, and what is printed at its start.
+//! `serve --sandbox`: the first clients of a sandbox, one for each scope, and what is printed at its start.
 //! What a sandbox is and does stands in docs/guides/sandbox.md.
 
 use super::demo::{Credentials, client, organization};
@@ -17,9 +17,15 @@ pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Crede
         let hotel = organization(&store, "Sandbox hotel", OrganizationKind::Certifying, Scope::Checks).await?;
         let portal = organization(&store, "Sandbox portal", OrganizationKind::Portal, Scope::Citizen).await?;
         let auditor = organization(&store, "Sandbox auditor", OrganizationKind::Auditor, Scope::Audit).await?;
+        let operator = organization(&store, "Sandbox operator", OrganizationKind::Auditor, Scope::Admin).await?;
         let station = client(&store, STATION, Scope::Registry).await?;
-        made =
-            vec![(Scope::Checks, hotel), (Scope::Registry, station), (Scope::Citizen, portal), (Scope::Audit, auditor)];
+        made = vec![
+            (Scope::Checks, hotel),
+            (Scope::Registry, station),
+            (Scope::Citizen, portal),
+            (Scope::Audit, auditor),
+            (Scope::Admin, operator),
+        ];
     }
     store.close().await;
     Ok(made)
@@ -28,7 +34,9 @@ pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Crede
 /// Prints what an integrator needs to begin.
 pub(super) fn print(url: &str, issuer: &str, clients: &[(Scope, Credentials)]) {
     output::line(&format!("\nThis is a SANDBOX. Its answers are about nobody. API: {url}, issuer: {issuer}"));
-    if !clients.is_empty() {
+    if clients.is_empty() {
+        output::line("No clients were made at this start. Those there are: lostcard --sandbox client list.");
+    } else {
         output::line(
             "Clients made at this first start, as scope and client_id:client_secret. The secrets are shown once:\n",
         );

@@ -13,8 +13,8 @@ pub const FIRST_CARDS_ON: Date = Date::constant(1984, 4, 6);
 
 /// A replacement is made within 60 days (Resident Identity Card Law, article 12: 30 more in remote
 /// areas), so one whose validity starts later than this many days from today is a typing error, and
-/// would list every card of the person.
-pub const REPLACEMENT_AHEAD_DAYS_MAX: i32 = 90;
+/// would list every card of the person; and so is a presented card's, which would pass as newer than any that is listed.
+pub const START_AHEAD_DAYS_MAX: i32 = 90;
 
 /// Cards of a number whose validity starts on or before this date are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,12 +78,12 @@ impl CardValidity {
     }
 }
 
-/// Whether a replacement may start on `valid_from`: its validity can begin after the day it is
-/// recorded, within reason.
-pub fn check_replacement_start(valid_from: Date, today: Date) -> Result<(), CardValidityError> {
+/// Whether a replacement, or a card that somebody holds, may start on `valid_from`: its validity can begin
+/// after today, within reason.
+pub fn check_start(valid_from: Date, today: Date) -> Result<(), CardValidityError> {
     not_before_first_cards(valid_from, CardDate::ValidFrom)?;
-    if valid_from > today.saturating_add(REPLACEMENT_AHEAD_DAYS_MAX.days()) {
-        return Err(CardValidityError::ReplacementTooFarAhead);
+    if valid_from > today.saturating_add(START_AHEAD_DAYS_MAX.days()) {
+        return Err(CardValidityError::StartsTooFarAhead);
     }
     Ok(())
 }
@@ -108,8 +108,10 @@ pub enum CardValidityError {
     StartsInFuture,
     #[error("the card's validity must end after it starts")]
     EndsBeforeStart,
-    #[error("a replacement cannot start more than {REPLACEMENT_AHEAD_DAYS_MAX} days from today")]
-    ReplacementTooFarAhead,
+    #[error(
+        "a card cannot start more than {START_AHEAD_DAYS_MAX} days from today: send the start of its validity, not the end"
+    )]
+    StartsTooFarAhead,
 }
 
 impl CardValidityError {
@@ -119,14 +121,14 @@ impl CardValidityError {
             Self::BeforeFirstCards(_) => "before_first_cards",
             Self::StartsInFuture => "starts_in_future",
             Self::EndsBeforeStart => "ends_before_start",
-            Self::ReplacementTooFarAhead => "starts_too_far_ahead",
+            Self::StartsTooFarAhead => "starts_too_far_ahead",
         }
     }
 
     /// The member of the request that is wrong, as a JSON pointer (RFC 6901).
     pub const fn pointer(&self) -> &'static str {
         match self {
-            Self::BeforeFirstCards(CardDate::ValidFrom) | Self::StartsInFuture | Self::ReplacementTooFarAhead => {
+            Self::BeforeFirstCards(CardDate::ValidFrom) | Self::StartsInFuture | Self::StartsTooFarAhead => {
                 "/card_valid_from"
             }
             Self::BeforeFirstCards(CardDate::ValidUntil) | Self::EndsBeforeStart => "/card_valid_until",
@@ -190,12 +192,12 @@ mod tests {
 
     #[test]
     fn replacement_starts_within_ninety_days() {
-        let code = |start| check_replacement_start(start, TODAY).err().map(|error| error.code());
+        let code = |start| check_start(start, TODAY).err().map(|error| error.code());
         assert_eq!(code(TODAY), None);
         assert_eq!(code(date(2004, 1, 1)), None);
         assert_eq!(code(date(2027, 2, 21)), None);
         assert_eq!(code(date(2027, 2, 22)), Some("starts_too_far_ahead"));
         assert_eq!(code(date(1984, 4, 5)), Some("before_first_cards"));
-        assert_eq!(check_replacement_start(Date::MAX, Date::MAX), Ok(()));
+        assert_eq!(check_start(Date::MAX, Date::MAX), Ok(()));
     }
 }

@@ -19,7 +19,6 @@ use super::schema::{ApplicationReasonCode, ApplicationReasonName, ApplicationSta
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::acceptance::Place;
 use crate::domain::application::ApplicationReason;
-use crate::domain::card::check_replacement_start;
 use crate::domain::report::OfficeCode;
 use crate::service::applications::{Applying, OfficeAt};
 use crate::store::applications::StoredApplication;
@@ -191,10 +190,7 @@ pub async fn issue(
     let asked = body.read().await?;
     let today = state.clock.today();
     let mut fields = Fields::default();
-    let start = fields.date("/card_valid_from", Some(&asked.card_valid_from)).filter(|start| {
-        let checked = check_replacement_start(*start, today);
-        checked.map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string())).is_ok()
-    });
+    let start = fields.start(Some(&asked.card_valid_from), today);
     let office = fields.office(&asked.office);
     let (start, office) = fields.finish(start.zip(office))?;
     let issued = state.write_in_time(state.applications.issue(caller.actor(), id, start, office)).await??;

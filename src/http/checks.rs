@@ -42,7 +42,8 @@ pub struct CheckRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     id_digest: Option<String>,
-    /// The start of validity of the card that is presented. Without it a listed number can only be answered `number_listed`.
+    /// The start of validity of the card that is presented, from 1984-04-06 to 90 days from today. Without it a listed number can only be
+    /// answered `number_listed`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date, example = "2016-05-01")]
     card_valid_from: Option<String>,
@@ -263,7 +264,7 @@ pub async fn create_batch(
 fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> Result<Check, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
-    let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
+    let card_valid_from = fields.start(request.card_valid_from.as_deref(), today);
     let purpose =
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
     let site = fields.label("/site", request.site.as_deref());

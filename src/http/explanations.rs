@@ -115,7 +115,7 @@ explanations! {
     "limit_spent": "The request was not carried out; nothing is wrong with it.",
         "This client has asked more in the last minute than its rate allows. Rates keep one client from guessing its way through all numbers.";
         "客户端的限额已用完", "请求未执行，请求本身没有问题。", "该客户端在最近一分钟内超过了限速。限速是为了防止有人逐个试探号码。",
-        "请按 Retry-After 的秒数等待后继续。可使用批量接口；如果这是正常用量，请向运营方申请更高的限速。";
+        "请按 Retry-After 的秒数等待后继续。批量请求按条数计入限额。如果这是正常用量，请向运营方申请更高的限速。";
     "organization_limit_spent": "The request was not carried out; nothing is wrong with it.",
         "All clients of the organization together have asked more than its rate allows.";
         "单位的限额已用完", "请求未执行，请求本身没有问题。", "本单位所有客户端合计超过了限速。",

@@ -70,7 +70,7 @@ kinds! {
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request",
         "Use a new key for every new request, and the same key only to repeat the very same body.";
     LIMIT_SPENT = "limit_spent", TOO_MANY_REQUESTS, "The client's limit is spent",
-        "Wait for the seconds in Retry-After, then go on. Use batches; ask the operator for a higher rate if this is your normal load.";
+        "Wait for the seconds in Retry-After, then go on. A batch costs a unit for each of its items. Ask the operator for a higher rate if this is your normal load.";
     ORGANIZATION_LIMIT_SPENT = "organization_limit_spent", TOO_MANY_REQUESTS, "The organization's limit is spent",
         "All clients of your organization share this limit. Wait for the seconds in Retry-After.";
     ADDRESS_LIMIT_SPENT = "address_limit_spent", TOO_MANY_REQUESTS, "Too many token requests or failed authentications from this address",
@@ -188,7 +188,7 @@ impl Problem {
 
     pub fn insufficient_scope(scope: &str) -> Self {
         let mut problem =
-            Self::new(INSUFFICIENT_SCOPE, "the token does not carry a scope that this operation asks for");
+            Self::new(INSUFFICIENT_SCOPE, format!("the token lacks the scope of this operation: {scope}"));
         problem.0.challenge = Some(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#));
         problem
     }

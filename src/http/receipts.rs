@@ -48,6 +48,10 @@ pub struct VerificationAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     opens: Option<bool>,
+    /// The start of validity that was checked; absent where it did not open, or where the check named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
     /// The organization that asked, by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -118,6 +122,7 @@ pub async fn verify_receipt(
         Ok(found) => VerificationAnswer {
             authentic: true,
             opens: found.opens,
+            card_valid_from: found.card_valid_from.map(|start| start.to_string()),
             organization: Some(found.claims.aud),
             check_id: Some(found.claims.jti),
             checked_at: Some(Rfc3339::of(found.claims.iat.saturating_mul(1000)).as_str().to_owned()),

@@ -158,7 +158,7 @@ fn example(kind: &'static Kind) -> Problem {
         "malformed_json" => "unknown member (line 1, column 58)",
         "malformed_request" => "this path takes no query: nothing about a person may stand in a URL",
         "invalid_token" => "the token has expired",
-        "insufficient_scope" => "the token does not carry a scope that this operation asks for",
+        "insufficient_scope" => "the token lacks the scope of this operation: registry",
         "registrars_only" => "the organization of this client is no registrar",
         "not_found" => "nothing is here for this caller",
         "too_slow" => "the body did not arrive in time",

@@ -12,7 +12,6 @@ use super::answers::{instant, repeatable, respond, to_json};
 use super::extract::{Caller, JsonBody, Registry, SINGLE_BYTES_MAX};
 use super::fields::Fields;
 use super::problem::Problem;
-use crate::domain::card::check_replacement_start;
 use crate::service::reports::{Replacement, Replacing};
 use crate::store::idempotency::StoredAnswer;
 
@@ -68,10 +67,7 @@ pub async fn create(
     let today = state.clock.today();
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
-    let card_valid_from = fields.date("/card_valid_from", Some(&asked.card_valid_from)).filter(|start| {
-        let checked = check_replacement_start(*start, today);
-        checked.map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string())).is_ok()
-    });
+    let card_valid_from = fields.start(Some(&asked.card_valid_from), today);
     let office = fields.office(&asked.office);
     let replacing = digest.zip(card_valid_from).zip(office);
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });

@@ -94,7 +94,10 @@ impl Limit {
         let cost = cost.saturating_mul(nodes).min(self.rate.requests);
         match self.cell.check_n(cost) {
             Ok(Ok(state)) => Ok(self.standing(state.remaining_burst_capacity() / nodes)),
-            Ok(Err(refusal)) => Err(refused(self.name, self.rate, &self.clock, &refusal)),
+            Ok(Err(refusal)) => {
+                let wait = refusal.wait_time_from(self.clock.now());
+                Err(refused(self.name, self.rate, cost, nodes, wait))
+            }
             // Not reached: the cost is at most the burst.
             Err(_) => {
                 Err(Refused { standing: self.standing(0), retry_after_s: u64::from(self.rate.per_seconds.get()) })
@@ -113,9 +116,12 @@ fn standing(limit: LimitName, rate: Rate, remaining: u32) -> Standing {
     Standing { limit, rate, remaining, reset_s }
 }
 
-fn refused(limit: LimitName, rate: Rate, clock: &Clock, refusal: &Refusal) -> Refused {
-    let wait = refusal.wait_time_from(clock.now());
-    Refused { standing: standing(limit, rate, 0), retry_after_s: whole_seconds(wait) }
+/// What a wait tells of a limit: the units that it brings are those that were missing.
+fn refused(limit: LimitName, rate: Rate, cost: NonZeroU32, nodes: NonZeroU32, wait: Duration) -> Refused {
+    let window_ns = u128::from(rate.per_seconds.get()) * 1_000_000_000;
+    let missing = (wait.as_nanos() * u128::from(rate.requests.get())).div_ceil(window_ns);
+    let left = cost.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)) / nodes;
+    Refused { standing: standing(limit, rate, left), retry_after_s: whole_seconds(wait) }
 }
 
 /// Rounded up, and never zero: a client that waits as told must pass.
@@ -193,7 +199,7 @@ impl CallerLimits {
         match &self.cluster {
             Some(cluster) => match cluster.ask(cost).await {
                 Some(Ok(left)) => Ok(Some(self.granted(cost, left, cluster))),
-                Some(Err(spent)) => Err(self.refused_by_all(spent)),
+                Some(Err(spent)) => Err(self.refused_by_all(cost, spent)),
                 None => self.spend_here(cost, cluster.nodes()),
             },
             None => self.spend_here(cost, NonZeroU32::MIN),
@@ -221,9 +227,13 @@ impl CallerLimits {
         self.client.standing(left.min(self.client.rate.requests.get()))
     }
 
-    fn refused_by_all(&self, spent: Spent) -> Refused {
-        let limit = if spent.limit == LimitName::Organization { &self.organization } else { &self.client };
-        Refused { standing: limit.standing(0), retry_after_s: whole_seconds(spent.wait) }
+    fn refused_by_all(&self, cost: Cost, spent: Spent) -> Refused {
+        let (limit, cost) = match spent.limit {
+            LimitName::Organization => (&*self.organization, cost.organization),
+            _ => (&self.client, cost.client),
+        };
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
+        refused(limit.name, limit.rate, cost, NonZeroU32::MIN, spent.wait)
     }
 
     /// The refusal of a client whose units are all spent, for a sandbox: nothing is spent.
@@ -279,7 +289,7 @@ impl AddressLimits {
                 let wait = refusal.wait_time_from(self.clock.now());
                 let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
                 self.blocked.insert(network, self.clock.boot_ns().saturating_add(wait_ns));
-                Err(refused(self.name, self.rate, &self.clock, &refusal))
+                Err(refused(self.name, self.rate, NonZeroU32::MIN, NonZeroU32::MIN, wait))
             }
         }
     }
@@ -332,7 +342,9 @@ mod tests {
     fn a_batch_costs_what_it_holds_and_one_above_the_limit_costs_all_of_it() {
         let limit = Limit::new(LimitName::Client, rate("600/60s"), Clock::fixed_now());
         assert_eq!(limit.spend(units(100)).unwrap().remaining, 500);
-        assert!(limit.spend(units(1000)).is_err());
+        let refused = limit.spend(units(1000)).unwrap_err();
+        let told = (refused.standing.remaining, refused.standing.reset_s, refused.retry_after_s);
+        assert_eq!(told, (500, 10, 10), "what is left is there for others");
         let fresh = Limit::new(LimitName::Client, rate("600/60s"), Clock::fixed_now());
         assert_eq!(fresh.spend(units(1000)).unwrap().remaining, 0);
     }

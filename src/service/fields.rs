@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::crypto::digest::IdDigest;
+use crate::domain::card::check_start;
 use crate::domain::id_number::{IdNumber, IdNumberError};
 use crate::domain::report::OfficeCode;
 
@@ -70,6 +71,15 @@ impl Fields {
                 .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
         let date = if shape { text.parse().ok() } else { None };
         self.take(pointer, date, "malformed_date", "a date is written YYYY-MM-DD and must exist in the calendar")
+    }
+
+    /// The start of validity of a card that is held, or handed out, today.
+    pub fn start(&mut self, text: Option<&str>, today: Date) -> Option<Date> {
+        let start = self.date("/card_valid_from", text)?;
+        check_start(start, today)
+            .map_err(|error| self.refuse(error.pointer(), error.code(), error.to_string()))
+            .ok()?;
+        Some(start)
     }
 
     /// An instant as RFC 3339 (5.6) writes it, in milliseconds since the Unix epoch.

@@ -92,6 +92,8 @@ pub struct Verification {
     pub claims: Claims,
     /// Whether number and salt open the commitment; None where they were not given.
     pub opens: Option<bool>,
+    /// The start of validity that the check named, where number and salt open it.
+    pub card_valid_from: Option<Date>,
 }
 
 /// What may open a receipt.
@@ -111,26 +113,23 @@ pub fn verify(
     opening: Option<&Opening>,
 ) -> Result<Verification, ReceiptError> {
     let claims = receipt::verify(receipt, keys)?;
-    let opens = opening.map(|opening| opens(&claims, opening));
-    Ok(Verification { claims, opens })
+    let (opens, card_valid_from) = opening.map(|opening| open(&claims, opening)).unzip();
+    Ok(Verification { claims, opens, card_valid_from: card_valid_from.flatten() })
 }
 
 /// Days tried for the card's start: from the first cards (1984-04-06) on. About 42,000 hashes, 5 ms.
 const STARTS: (Date, Date) = (date(1984, 4, 6), date(2100, 1, 1));
 
-fn opens(claims: &Claims, opening: &Opening) -> bool {
+/// Whether number and salt open a receipt, and with which start of validity: none, where the check named none.
+fn open(claims: &Claims, opening: &Opening) -> (bool, Option<Date>) {
     let salt = from_base64url(&opening.salt).and_then(|salt| <[u8; 32]>::try_from(salt).ok());
-    let (Some(salt), Some(cm)) = (salt, from_base64url(&claims.cm)) else { return false };
-    let fits = |start: Option<Date>| commitment(&salt, &opening.digest, start).as_slice() == cm;
-    match opening.card_valid_from {
-        Some(start) => fits(Some(start)),
-        None => {
-            fits(None)
-                || STARTS
-                    .0
-                    .series(jiff::Span::new().days(1))
-                    .take_while(|day| *day < STARTS.1)
-                    .any(|day| fits(Some(day)))
-        }
-    }
+    let (Some(salt), Some(cm)) = (salt, from_base64url(&claims.cm)) else { return (false, None) };
+    let fits = |start: &Option<Date>| commitment(&salt, &opening.digest, *start).as_slice() == cm;
+    let found = if opening.card_valid_from.is_some() {
+        Some(opening.card_valid_from).filter(fits)
+    } else {
+        let days = STARTS.0.series(jiff::Span::new().days(1)).take_while(|day| *day < STARTS.1);
+        std::iter::once(None).chain(days.map(Some)).find(fits)
+    };
+    (found.is_some(), found.flatten())
 }

@@ -16,6 +16,29 @@ fn members(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn a_start_that_no_card_has_is_no_newer_card() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    app.report_lost(&number, Some(LOST)).await;
+    let ahead = |days| app.clock.today().checked_add(jiff::Span::new().days(days)).unwrap().to_string();
+    // The end of validity of a card for twenty years, in the start's place.
+    for (date, code) in [
+        ("2036-05-01", "starts_too_far_ahead"),
+        (&*ahead(91), "starts_too_far_ahead"),
+        ("9999-12-31", "starts_too_far_ahead"),
+        ("1984-04-05", "before_first_cards"),
+    ] {
+        let errors = app.check(&check_of(&number, Some(date))).await.field_errors();
+        assert_eq!(errors, [("/card_valid_from".to_owned(), code.to_owned())], "{date}");
+        let batch = app.check_batch(&[check_of(&number, Some(date))]).await.json();
+        assert_eq!(batch["results"][0]["problem"]["errors"][0]["code"], code, "{date}");
+    }
+    assert_eq!(app.verdict(&number, Some("1984-04-06")).await, "card_listed");
+    // A replacement may be collected before it starts.
+    assert_eq!(app.verdict(&number, Some(&ahead(90))).await, "other_card_listed");
+}
+
+#[tokio::test]
 async fn every_row_of_the_verdict_table_holds() {
     let app = TestApp::spawn().await;
     let (none, known, unknown) = (random_number(), random_number(), random_number());

@@ -26,7 +26,7 @@ async fn a_receipt_says_what_the_check_said() {
     verified.as_object_mut().unwrap().remove("checked_at");
     assert_eq!(
         verified,
-        json!({"authentic": true, "opens": true, "organization": app.hotel.organization, "check_id": check["check_id"],
+        json!({"authentic": true, "opens": true, "card_valid_from": LOST, "organization": app.hotel.organization, "check_id": check["check_id"],
             "verdict": "card_listed", "as_of": check["as_of"], "registry_sequence": check["registry_sequence"]})
     );
 }
@@ -38,6 +38,8 @@ async fn a_receipt_opens_for_its_own_number_salt_and_card_only() {
     let dated = app.check(&check_of(&number, Some(LOST))).await.json();
     let undated = app.check(&check_of(&number, None)).await.json();
     let with_salt_of = |check: &Value, salt: &Value| with(opening(check), "receipt_salt", salt.clone());
+    let found = app.verify_receipt(&with(opening(&undated), "id_number", number.clone())).await.json();
+    assert_eq!((&found["opens"], found.get("card_valid_from")), (&json!(true), None), "the check named no card");
     for (body, opens) in [
         (with(opening(&dated), "id_number", number.clone()), true),
         (with(opening(&dated), "id_digest", digest_of(&number)), true),

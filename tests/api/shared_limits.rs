@@ -77,7 +77,9 @@ async fn a_batch_is_spent_whole_or_not_at_all() {
     let two = one.sibling().await;
     let batch = |n| (0..n).map(|_| check_of(&random_number(), None)).collect::<Vec<_>>();
     assert_eq!(one.check_batch(&batch(6)).await.header("ratelimit"), r#""client";r=4;t=360"#);
-    two.check_batch(&batch(5)).await.problem(429, "limit_spent");
+    let refused = two.check_batch(&batch(5)).await;
+    refused.problem(429, "limit_spent");
+    assert_eq!(refused.header("ratelimit"), r#""client";r=3;t=420"#);
     // The refused batch cost the unit that its caller was authenticated for.
     assert_eq!(two.check_batch(&batch(3)).await.header("ratelimit"), r#""client";r=0;t=600"#);
 }
