@@ -4,13 +4,13 @@
 //! # The layers
 //! Dependencies point down; `tests/tidy.rs` keeps it so.
 //! ```text
-//! main -> cli -> app -> http -> service -> registry -> store -> crypto -> domain
+//! main -> cli -> node -> http -> service -> registry -> store -> crypto -> domain
 //!                      http -> access, limits -> store, crypto, domain
 //! ```
 //!
 //! # The walk of one check
-//! 1. [`http::checks::create`]: [`http::extract::Caller`] in the handler's signature authenticates, authorizes and spends the
-//!    limit; [`http::fields`] turns the body into domain types.
+//! 1. [`http::api::checks::create`]: [`http::pipeline::caller::Caller`] in the handler's signature authenticates, authorizes and spends the
+//!    limit; [`http::contract::fields`] turns the body into domain types.
 //! 2. [`service::checks::Checks::check`] asks the registry by digest.
 //! 3. [`registry::Registry::lookup`] loads the snapshot once and derives the lookup key under its pepper: one HMAC
 //!    ([`crypto::pepper`]). Lease valid and key absent means not listed, without I/O;
@@ -18,10 +18,9 @@
 //! 4. [`domain::verdict::decide`] decides.
 //! 5. [`service::receipts::ReceiptSigner`] signs the receipt together with those that wait at the same moment.
 //!    Where the card is listed, [`service::sightings::journal::Journal`] has made a sighting durable before the answer goes out.
-//! 6. `write_answer` in [`http::checks`] writes the answer; [`http::boundary`] adds the headers.
+//! 6. `write_answer` in [`http::api::checks`] writes the answer; [`http::pipeline::boundary`] adds the headers.
 
 pub mod access;
-pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -29,6 +28,7 @@ pub mod crypto;
 pub mod domain;
 pub mod http;
 pub mod limits;
+pub mod node;
 pub mod redis_link;
 pub mod registry;
 pub mod sample;

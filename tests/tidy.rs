@@ -15,14 +15,14 @@ const LAYERS: &str = "
     registry : domain crypto store
     service  : domain crypto store registry
     http     : domain crypto store registry service access limits
-    app      : domain crypto store registry service access limits http
-    cli      : domain crypto store registry service access limits http app
+    node     : domain crypto store registry service access limits http
+    cli      : domain crypto store registry service access limits http node
 ";
 
 /// Modules that every layer but `domain` may name. `config` composes the layers' own options, so
 /// leaves may name layers too; only the two on top are out of their reach.
 const LEAVES: &[&str] = &["clock", "config", "redis_link", "sample", "telemetry"];
-const ABOVE_LEAVES: &[&str] = &["app", "cli"];
+const ABOVE_LEAVES: &[&str] = &["node", "cli"];
 
 const LAYER_ORDER: &str = "layers point down only";
 const UNKNOWN_MODULE: &str = "a module of src needs its place in the layer table of tests/tidy.rs";
@@ -47,7 +47,7 @@ const WORD_RULES: &str = "
         redis::
     status codes and responses live in src/http/ ; src/ !src/http/ ; \
         StatusCode|HttpResponse*
-    the environment is read in src/config.rs ; src/ !src/config.rs ; \
+    the environment is read in src/config/ ; src/ !src/config/ ; \
         env::var|env::vars|env::var_os|env::vars_os
     clocks are read in src/clock.rs ; src/ !src/clock.rs ; \
         SystemTime::now|Instant::now|Timestamp::now|Zoned::now|clock_gettime*
@@ -324,7 +324,7 @@ src/store/mod.rs      ; use super::service;                                   ; 
 src/service/checks.rs ; fn f(x: super::super::http::Dto) {}                   ; layers point down
 src/service/checks.rs ; fn f(x: crate::access::Principal) {}                  ; layers point down
 src/domain/card.rs    ; use crate::clock::Clock;                              ; layers point down
-src/clock.rs          ; use crate::app::Application;                          ; layers point down
+src/clock.rs          ; use crate::node::Application;                          ; layers point down
 src/helpers.rs        ; fn f() {}                                             ; a module of src
 src/http/utils.rs     ; fn f() {}                                             ; no file is called
 src/http/mod.rs       ; mod common;                                           ; no module is called
@@ -335,13 +335,13 @@ src/domain/card.rs    ; async fn f() {}                                       ; 
 src/service/checks.rs ; use actix_web::web::Json;                             ; service never sees
 src/service/checks.rs ; const Q: &str = "SELECT 1";                           ; SQL lives
 src/registry/mod.rs   ; let q = "UPDATE feed_head SET seq = 1";               ; SQL lives
-src/http/desk.rs      ; fn f(pool: &sqlx::AnyPool) {}                         ; SQL lives
-src/http/desk.rs      ; let c = redis::cmd("GET");                            ; Redis commands
+src/http/pages/desk.rs ; fn f(pool: &sqlx::AnyPool) {}                         ; SQL lives
+src/http/pages/desk.rs ; let c = redis::cmd("GET");                            ; Redis commands
 src/access/mod.rs     ; use actix_web::http::StatusCode;                      ; status codes
-src/app.rs            ; HttpResponseBuilder::new(s)                           ; status codes
+src/node/mod.rs        ; HttpResponseBuilder::new(s)                           ; status codes
 src/cli.rs            ; let home = std::env::var("HOME");                     ; the environment
-src/http/ops.rs       ; let t = std::time::Instant::now();                    ; clocks
-src/http/ops.rs       ; clock_gettime(ClockId::Boottime)                      ; clocks
+src/http/api/ops.rs   ; let t = std::time::Instant::now();                    ; clocks
+src/http/api/ops.rs   ; clock_gettime(ClockId::Boottime)                      ; clocks
 src/store/mod.rs      ; let id = Uuid::now_v7();                              ; randomness
 src/crypto/seal.rs    ; aws_lc_rs::rand::fill(&mut nonce)                     ; randomness
 src/crypto/seal.rs    ; unsafe { f() }                                        ; no unsafe
@@ -361,20 +361,20 @@ fn each_rule_fires_on_a_bad_snippet() {
         let mut tried = BAD.trim().lines().map(cells::<3>);
         assert!(tried.any(|[.., part]| rule.starts_with(part)), "no bad snippet for: {rule}");
     }
-    assert_eq!(violations("src/app.rs", "\n")[0].rule, HEADER);
+    assert_eq!(violations("src/node/mod.rs", "\n")[0].rule, HEADER);
     let long = "//!\n".repeat(LINES_MAX + 1);
-    assert_eq!(violations("src/app.rs", &long)[0].rule, TOO_LONG);
+    assert_eq!(violations("src/node/mod.rs", &long)[0].rule, TOO_LONG);
 }
 
 /// Path and code that look like a breach and are none.
 const GOOD: &str = r#"
-src/store/mod.rs       ; use crate::{\n    clock::{app, Clock},\n    domain::Card,\n};
+src/store/mod.rs       ; use crate::{\n    clock::{node, Clock},\n    domain::Card,\n};
 src/store/reports.rs   ; use super::{cli, http};\nconst Q: &str = "SELECT 1";
 src/clock.rs           ; let t = SystemTime::now();
 src/domain/card.rs     ; /// tokio, SELECT\nfn f() {} // crate::http::x
 src/service/checks.rs  ; operand::f(); fn unsafe_code() {} crate::VERSION;
-src/limits/mod.rs      ; #[cfg(test)]\nmod tests {\n    use crate::app::X;\n}
-src/limits/tests.rs    ; use crate::app::X;
+src/limits/mod.rs      ; #[cfg(test)]\nmod tests {\n    use crate::node::X;\n}
+src/limits/tests.rs    ; use crate::node::X;
 tests/api/main.rs      ; let now = Instant::now(); println!("SELECT");
 "#;
 
@@ -386,5 +386,5 @@ fn good_code_breaks_no_rule() {
         assert_none(&violations(path, &format!("//! Header.\n{code}\n")));
     }
     let tests = "#[cfg(test)]\nmod tests {\n".to_owned() + &"// x\n".repeat(LINES_MAX);
-    assert_none(&violations("src/app.rs", &format!("//! Header.\n{tests}}}\n")));
+    assert_none(&violations("src/node/mod.rs", &format!("//! Header.\n{tests}}}\n")));
 }

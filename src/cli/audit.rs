@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::receipt::read_keys;
 use super::{Global, output};
-use crate::app;
 use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;
+use crate::node;
 use crate::service::audit::{Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store};
 
 #[derive(Debug, Subcommand)]
@@ -89,7 +89,7 @@ fn patient(global: &Global) -> anyhow::Result<Config> {
 
 async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let config = patient(global)?;
-    let (store, keyring) = app::open(&config).await?;
+    let (store, keyring) = node::open(&config).await?;
     let mut out: Box<dyn Write> = match &args.output {
         None => Box::new(BufWriter::new(io::stdout())),
         // An earlier export is evidence: it is not overwritten.
@@ -125,7 +125,7 @@ fn verify_file(file: &Path, keys: &[PublicKey], previous: Option<&Path>) -> anyh
 }
 
 async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verified> {
-    let (store, keyring) = app::open(&patient(global)?).await?;
+    let (store, keyring) = node::open(&patient(global)?).await?;
     let keys = match &args.jwks {
         Some(path) => read_keys(path)?,
         None => keyring.signing().published_receipts.clone(),

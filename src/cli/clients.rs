@@ -12,12 +12,12 @@ use super::{Global, output};
 use crate::access::client_auth::hash_secret;
 use crate::access::jwks::{PublishedKey, read_set};
 use crate::access::tokens::fingerprint;
-use crate::app;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::signing::base64url;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
+use crate::node;
 use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
 use crate::store::{StoreError, WriteTx};
 
@@ -128,7 +128,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
         rate: args.rate,
         created_at_ms: now_ms,
     };
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
     record(&mut tx, Action::OrganizationCreated, Some(new.organization_id), now_ms).await?;
@@ -167,7 +167,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
         let secret = new_secret()?;
         (vec![Proof::SecretHash(hash_secret(&secret))], Some(secret))
     };
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");
     }
@@ -191,7 +191,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let clients = store.list_clients().await?;
     store.close().await;
     let state = |client: &Client| if client.disabled_at_ms.is_some() { "disabled" } else { "live" };
@@ -220,7 +220,7 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
 }
 
 async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     if !tx.disable_client(client_id, now_ms).await? {
@@ -234,7 +234,7 @@ async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result
 }
 
 async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     if store.find_client(client_id).await?.is_none() {
         bail!("there is no such client");
     }
@@ -253,7 +253,7 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
 }
 
 async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;

@@ -6,8 +6,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Global, output};
-use crate::app;
 use crate::clock::Clock;
+use crate::node;
 use crate::service::erasure::erase;
 use crate::store::erasure::{Erased, SealedText};
 
@@ -56,7 +56,7 @@ pub(super) async fn contact(global: &Global, command: ContactCommand) -> anyhow:
         Record { misuse_report: Some(id), .. } => (SealedText::Narrative, id),
         Record { .. } => bail!("say which record: --report, --found-card or --misuse-report"),
     };
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let done = erase(&store, what, id, Clock::System.now_ms()).await?;
     store.close().await;
     let state = match done.erased {

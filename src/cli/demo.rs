@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::clients::new_secret;
 use super::{Global, output};
 use crate::access::client_auth::hash_secret;
-use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
@@ -22,6 +21,7 @@ use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
 use crate::domain::id_number::IdNumber;
 use crate::domain::report::OfficeCode;
+use crate::node;
 use crate::sample::{SampleRecord, records};
 use crate::service::filing::Filing;
 use crate::store::clients::{Client, Organization, Proof};
@@ -85,7 +85,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         folder.path().clone_into(&mut config.data);
         Some(folder)
     };
-    let (store, keyring) = app::open(config).await?;
+    let (store, keyring) = node::open(config).await?;
     let today = Clock::System.today();
     // Two more than are stored: numbers of the same kind that nobody reported.
     let mut sample: Vec<SampleRecord> = records(2026, REPORTS as u64 + 2, today).collect();

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::output;
-use crate::http::openapi::files;
+use crate::http::contract::openapi::files;
+use crate::http::routes::document;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -23,7 +24,7 @@ pub(super) struct OpenapiArgs {
 
 /// `openapi`
 pub(super) fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
-    let files = files()?;
+    let files = files(&document())?;
     if let Some(folder) = &args.check {
         for (name, text) in &files {
             let path = folder.join(name);

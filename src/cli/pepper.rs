@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::output;
-use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::node;
 use crate::service::rotation::Rotation;
 use crate::store::Store;
 
@@ -42,7 +42,7 @@ pub(super) struct PepperArgs {
 
 /// Rotates, or goes on with a rotation; the result as JSON and as lines.
 pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result<(Value, Vec<String>)> {
-    let (store, keyring) = app::open(config).await?;
+    let (store, keyring) = node::open(config).await?;
     let rotation = Rotation::prepare(&store, &keyring, args.nested).await?;
     let (from, to) = (rotation.from, rotation.to);
     if args.prepare {

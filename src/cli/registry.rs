@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Global, output};
-use crate::app;
+use crate::node;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
@@ -28,7 +28,7 @@ pub(super) struct NewEpochArgs {
 /// `registry ...`
 pub(super) async fn registry(global: &Global, command: RegistryCommand) -> anyhow::Result<()> {
     let RegistryCommand::NewEpoch(args) = command;
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let epoch = store.renew_epoch().await?;
     store.close().await;
     output::result(args.json, &json!({ "epoch": epoch }), &[format!("epoch {epoch}")]);

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Global, output};
-use crate::app;
 use crate::clock::Clock;
+use crate::node;
 use crate::service::retention::Retention;
 
 #[derive(Debug, Subcommand)]
@@ -34,7 +34,7 @@ pub(super) struct RunArgs {
 pub(super) async fn retention(global: &Global, command: RetentionCommand) -> anyhow::Result<()> {
     let RetentionCommand::Run(args) = command;
     let config = global.config()?;
-    let (store, _) = app::open(&config).await?;
+    let (store, _) = node::open(&config).await?;
     let retention = Retention { clock: Clock::System, store, policies: config.retention_policies()? };
     let found = if args.dry_run { retention.preview().await? } else { retention.run_by_hand().await? };
     retention.store.close().await;

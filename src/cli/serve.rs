@@ -8,9 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Global, demo, output, sandbox};
-use crate::app::Application;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
+use crate::node::Application;
 use crate::telemetry::init_log;
 
 #[derive(Debug, Args)]

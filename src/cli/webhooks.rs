@@ -7,10 +7,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Global, output};
-use crate::app;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
+use crate::node;
 use crate::service::webhooks::OLD_SECRET_MS;
 use crate::store::WriteTx;
 use crate::store::webhooks::Webhook;
@@ -92,7 +92,7 @@ pub(super) async fn webhook(global: &Global, command: WebhookCommand) -> anyhow:
 async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     let config = global.config()?;
     let url = config.webhook_options().reach.parse(&args.url)?;
-    let (store, keyring) = app::open(&config).await?;
+    let (store, keyring) = node::open(&config).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");
     }
@@ -116,7 +116,7 @@ async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let webhooks = store.list_webhooks().await?;
     store.close().await;
     let state = |webhook: &Webhook| match (webhook.disabled_at_ms, webhook.failing_since_ms) {
@@ -151,7 +151,7 @@ async fn change(
     state: &str,
     change: impl AsyncFnOnce(&mut WriteTx) -> Result<bool, crate::store::StoreError>,
 ) -> anyhow::Result<()> {
-    let (store, _) = app::open(&global.config()?).await?;
+    let (store, _) = node::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     if !change(&mut tx).await? {
         bail!("there is no such endpoint, or it is {state} already");
@@ -163,7 +163,7 @@ async fn change(
 }
 
 async fn rotate_secret(global: &Global, args: &OneArgs) -> anyhow::Result<()> {
-    let (store, keyring) = app::open(&global.config()?).await?;
+    let (store, keyring) = node::open(&global.config()?).await?;
     let secret = WebhookSecret::generate()?;
     let sealed = secret.seal(keyring.sealer(), args.webhook_id.as_bytes())?;
     let mut tx = store.begin().await?;

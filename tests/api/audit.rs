@@ -3,7 +3,7 @@
 
 use lostcard::crypto::audit::{End, Entry};
 use lostcard::domain::audit::Action;
-use lostcard::http::ROUTES;
+use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -188,7 +188,7 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
 #[tokio::test]
 async fn chart_library_is_the_published_one() {
     let app = TestApp::spawn().await;
-    let told = include_str!("../../src/http/console/VENDORED");
+    let told = include_str!("../../src/web/vendor/uplot/VENDORED");
     for name in ["uPlot.esm.js", "uPlot.min.css"] {
         let file = app.get("", &format!("/console/{name}")).await.text;
         let line = format!("{}  {name}", hex::encode(Sha256::digest(file.as_bytes())));

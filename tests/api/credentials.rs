@@ -2,9 +2,9 @@
 //! the binary; and the key that signs it, in folders that never had one.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use lostcard::app::{self, Application};
 use lostcard::clock::Clock;
 use lostcard::config::Config;
+use lostcard::node::{self, Application};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Executor, Row};
 
@@ -137,7 +137,7 @@ async fn a_hotel_without_a_line_verifies_offline() {
 async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     let folder = tempfile::tempdir().unwrap();
     let config = config_in(&folder);
-    app::open(&config).await.unwrap().0.close().await;
+    node::open(&config).await.unwrap().0.close().await;
     let path = config.key_folder().join("certificate-1.pem");
     let first = std::fs::read(&path).unwrap();
     // Another node has made it meanwhile: a second one would sign what the others refuse.
@@ -145,7 +145,7 @@ async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     let refusal = format!("{:#}", Application::build(&config, Clock::System).await.unwrap_err());
     assert!(refusal.contains("holds no certificate key") && !path.exists(), "{refusal}");
     let other = tempfile::tempdir().unwrap();
-    app::open(&config_in(&other)).await.unwrap().0.close().await;
+    node::open(&config_in(&other)).await.unwrap().0.close().await;
     std::fs::copy(config_in(&other).key_folder().join("certificate-1.pem"), &path).unwrap();
     let refusal = format!("{:#}", Application::build(&config, Clock::System).await.unwrap_err());
     assert!(refusal.contains("certificate key 1 is another one"), "{refusal}");
@@ -154,10 +154,10 @@ async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     // The store of before knows of none: it is made, and known from then on.
     std::fs::remove_file(&path).unwrap();
     forget_certificate_key(&config).await;
-    app::open(&config).await.unwrap().0.close().await;
+    node::open(&config).await.unwrap().0.close().await;
     let second = std::fs::read(&path).unwrap();
     assert_ne!(second, first);
-    app::open(&config).await.unwrap().0.close().await;
+    node::open(&config).await.unwrap().0.close().await;
     assert_eq!(std::fs::read(&path).unwrap(), second);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lostcard::clock::Clock;
 use lostcard::domain::verdict::Verdict;
-use lostcard::http::openapi::document;
+use lostcard::http::routes::document;
 use serde_json::Value;
 
 use crate::audit;

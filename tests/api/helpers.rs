@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lostcard::access::client_auth::hash_secret;
-use lostcard::app::{self, Application};
 use lostcard::clock::Clock;
 use lostcard::config::{Config, Overrides};
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::node::{self, Application};
 use lostcard::store::clients::{Client, Organization, Proof};
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::{Store, WriteTx};
@@ -95,7 +95,7 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config_in(&folder);
         tweak(&mut config);
-        let (store, keyring) = app::open(&config).await.unwrap();
+        let (store, keyring) = node::open(&config).await.unwrap();
         let hotel = new_client(&store, &clock, "certifying", "checks", None).await;
         let police = new_client(&store, &clock, "registrar", "registry", None).await;
         let mut node = Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await;
@@ -113,7 +113,7 @@ impl TestApp {
     pub(crate) async fn sibling_with(&self, tweak: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.config.clone();
         tweak(&mut config);
-        let (store, keyring) = app::open(&config).await.unwrap();
+        let (store, keyring) = node::open(&config).await.unwrap();
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
         Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
@@ -126,7 +126,7 @@ impl TestApp {
         self.store.close().await;
         self.stop().await;
         change(&config).await;
-        let (store, keyring) = app::open(&config).await.unwrap();
+        let (store, keyring) = node::open(&config).await.unwrap();
         Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
     }
 

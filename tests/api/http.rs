@@ -1,6 +1,6 @@
 //! What holds whatever the path: methods, sizes, types, hosts, request ids, caching, health, metrics.
 
-use lostcard::http::ROUTES;
+use lostcard::http::routes::ROUTES;
 use serde_json::json;
 
 use crate::bodies::{check_of, random_number};

@@ -3,16 +3,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use lostcard::app::{self, Application};
 use lostcard::clock::Clock;
 use lostcard::config::Config;
+use lostcard::node::{self, Application};
 
 use crate::child;
 use crate::helpers::config_in;
 
 async fn made(folder: &tempfile::TempDir) -> Config {
     let config = config_in(folder);
-    app::open(&config).await.unwrap().0.close().await;
+    node::open(&config).await.unwrap().0.close().await;
     config
 }
 
@@ -127,5 +127,5 @@ async fn two_first_starts_at_once_make_one_set_of_keys() {
     for mut child in [create(), create(), create()] {
         assert!(child.wait().unwrap().success());
     }
-    assert!(app::open(&config_in(&folder)).await.is_ok());
+    assert!(node::open(&config_in(&folder)).await.is_ok());
 }

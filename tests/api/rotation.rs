@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use lostcard::app::Application;
 use lostcard::clock::Clock;
 use lostcard::config::Config;
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
+use lostcard::node::Application;
 use serde_json::Value;
 
 use crate::bodies::{check_of, random_number, rate, report_of};
@@ -285,7 +285,7 @@ async fn a_nested_pepper_needs_no_digest() {
 async fn a_node_without_the_pepper_in_use_refuses_to_start() {
     let folder = tempfile::tempdir().unwrap();
     let config = config_in(&folder);
-    lostcard::app::open(&config).await.unwrap().0.close().await;
+    lostcard::node::open(&config).await.unwrap().0.close().await;
     let old = copy_of_keys(&config.key_folder(), &folder.path().join("old"));
     let end = done(&child::run(&config.data, &ROTATE));
     assert_eq!((&end["version"], &end["rows"]), (&2.into(), &0.into()));

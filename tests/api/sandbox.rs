@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lostcard::app;
 use lostcard::config::Config;
 use lostcard::domain::client::Scope;
 use lostcard::domain::sandbox::MAGIC_NUMBERS;
+use lostcard::node;
 use lostcard::service::sandbox::{STATION, seeded_id};
 use serde_json::{Value, json};
 
@@ -338,7 +338,7 @@ async fn tokens_and_receipts_stay_in_their_environment_even_with_the_same_keys()
 
 #[tokio::test]
 async fn neither_environment_opens_the_others_store_or_keys() {
-    let refused = async |config: &Config| app::open(config).await.expect_err("it must not start").to_string();
+    let refused = async |config: &Config| node::open(config).await.expect_err("it must not start").to_string();
     for (is_sandbox, theirs) in [(false, "a production's"), (true, "a sandbox's")] {
         let app = TestApp::spawn_with(|config| config.sandbox = is_sandbox).await;
         let other = Config { sandbox: !is_sandbox, ..app.config.clone() };

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from harness import Console
 from node import Node
 
-FOLDER = Path(__file__).parents[2] / "src/http/console"
-WEB = Path(__file__).parents[2] / "src/http/web"
+FOLDER = Path(__file__).parents[2] / "src/web/console"
+WEB = Path(__file__).parents[2] / "src/web/shared"
 IMAGES = Path(__file__).parents[2] / "docs/images"
 ALERT = "LostcardLeaseExpired"
 

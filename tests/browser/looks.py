@@ -7,8 +7,8 @@ from pathlib import Path
 from node import Sandbox
 from playwright.sync_api import expect
 
-FOLDER = Path(__file__).parents[2] / "src/http/desk"
-WEB = Path(__file__).parents[2] / "src/http/web"
+FOLDER = Path(__file__).parents[2] / "src/web/desk"
+WEB = Path(__file__).parents[2] / "src/web/shared"
 IMAGES = Path(__file__).parents[2] / "docs/images"
 BYTES_MAX = 64 * 1024
 PICTURED = {

@@ -24,10 +24,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Global, output};
-use crate::app;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::pepper::Fingerprints;
+use crate::node;
 use crate::store::Store;
 use crate::store::imports::ImportProgress;
 use progress::Progress;
@@ -85,7 +85,7 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
     let format = args.format()?;
     let rejects_path = args.rejects_path()?;
     let mut file = File::open(&args.file).with_context(|| args.file.display().to_string())?;
-    let (store, keyring) = app::open(&config).await?;
+    let (store, keyring) = node::open(&config).await?;
     if let Some(organization) = args.organization {
         ensure!(store.find_organization(organization).await?.is_some(), "there is no such organization");
     }

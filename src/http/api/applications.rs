@@ -1,0 +1,274 @@
+//! Applications for a new card: `/v1/replacement-applications...`. Bodies to domain types, domain types to answers. Their temporary
+//! cards are in `temporary_cards`.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::offices::{location, read_office, read_office_at};
+use super::temporary_cards::TemporaryCardAnswer;
+use crate::domain::application::ApplicationReason;
+use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::fields::Fields;
+use crate::http::contract::problem::Problem;
+use crate::http::contract::schema::{ApplicationReasonCode, ApplicationReasonName, ApplicationStateCode, GroundCode};
+use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
+use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::repetition::repeatable;
+use crate::http::pipeline::state::AppState;
+use crate::service::applications::Applying;
+use crate::store::applications::StoredApplication;
+use crate::store::idempotency::StoredAnswer;
+
+/// A holder applies for a new card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "applied_at_office": "310104-01", "household_office": "110105-03",
+    "reason": "lost", "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false}))]
+pub struct ReplacementApplicationRequest {
+    #[schema(example = "11010519491231002X")]
+    id_number: String,
+    /// The office that takes the application. Its code begins with the six digits of its place.
+    #[schema(example = "310104-01", max_length = 32)]
+    applied_at_office: String,
+    /// The office of the place of household registration, likewise.
+    #[schema(example = "110105-03", max_length = 32)]
+    household_office: String,
+    #[schema(value_type = ApplicationReasonName)]
+    reason: String,
+    fingerprint_on_file: bool,
+    /// So much that the photograph on file no longer tells who it is.
+    appearance_changed: bool,
+    /// A record of forged, bought, borrowed or fraudulently used documents.
+    credit_flag: bool,
+}
+
+/// The new card was issued.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"card_valid_from": "2026-12-20", "office": "310104-01"}))]
+pub struct IssueRequest {
+    /// The start of validity of the new card: every card of the number that starts before it is listed from now on. After that of
+    /// the temporary card, if there is one.
+    #[schema(format = Date)]
+    card_valid_from: String,
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+}
+
+/// The holder does without a new card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancellationRequest {
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+}
+
+/// An application for a new card.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplacementApplicationAnswer {
+    application_id: Uuid,
+    #[schema(value_type = ApplicationStateCode)]
+    state: &'static str,
+    /// Why it was accepted or refused.
+    #[schema(value_type = GroundCode)]
+    ground: &'static str,
+    #[schema(value_type = ApplicationReasonCode)]
+    reason: &'static str,
+    applied_at_office: String,
+    household_office: String,
+    #[schema(format = DateTime)]
+    applied_at: String,
+    /// When the new card was issued or the application cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    closed_at: Option<String>,
+    /// Of the issued card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    replacement_id: Option<Uuid>,
+    /// The registry's sequence at the issue; in its answer alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    registry_sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    temporary_card: Option<TemporaryCardAnswer>,
+}
+
+/// Apply for a new card
+///
+/// The rules of off-site acceptance decide by the places that the offices' codes begin with. A refused application is stored and
+/// answered 201 too: `state` is `refused` for good, `ground` says why. No card is listed by it. Scope `registry`; costs one unit.
+/// `Idempotency-Key` as for loss reports.
+#[utoipa::path(
+    post, path = "/v1/replacement-applications", operation_id = "createReplacementApplication", tag = "registry",
+    security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new application.")),
+    request_body = ReplacementApplicationRequest,
+    responses(
+        (status = 201, description = "Accepted or refused, and durable.", body = ReplacementApplicationAnswer,
+            headers(("Location" = String, description = "The application's path."))),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Registry>,
+    body: JsonBody<ReplacementApplicationRequest>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let applying = read_application(&asked, &caller, state.clock.today())?;
+    let repeatable = repeatable(&caller, &state, &request, "createReplacementApplication", &bytes)?;
+    let render = |stored: &StoredApplication| StoredAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        location: location(stored.application.id),
+        body: to_json(&ReplacementApplicationAnswer::of(stored, None)),
+    };
+    Ok(respond(state.write_in_time(state.applications.apply(caller.actor(), applying, repeatable, render)).await??))
+}
+
+/// Read an application
+///
+/// With its temporary card, if it has one. Scope `registry`; costs one unit. Only one's own organization's applications: others
+/// are answered 404.
+#[utoipa::path(
+    get, path = "/v1/replacement-applications/{application_id}", operation_id = "getReplacementApplication", tag = "registry",
+    security(("bearer" = [])),
+    params(("application_id" = Uuid, Path, description = "The application's id.")),
+    responses(
+        (status = 200, description = "The application.", body = ReplacementApplicationAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn read(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path_id(&path)?;
+    let found = state.read_in_time(state.applications.find(caller.actor(), id)).await??;
+    found.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
+}
+
+/// Issue the new card
+///
+/// Ends an accepted application and records the replacement: every card of the number that starts before the new one is listed on
+/// every node once 200 is sent, the temporary card too, and active reports become `replaced`. The temporary card is to be returned
+/// when the new one is collected. 409 unless the application is accepted, and where the new card does not start after the temporary
+/// one. Scope `registry`; costs one unit.
+#[utoipa::path(
+    post, path = "/v1/replacement-applications/{application_id}/issue", operation_id = "issueReplacementApplication",
+    tag = "registry", security(("bearer" = [])),
+    params(("application_id" = Uuid, Path, description = "The application's id.")),
+    request_body = IssueRequest,
+    responses(
+        (status = 200, description = "Issued, durable, and known to every node.", body = ReplacementApplicationAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn issue(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<IssueRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path_id(&path)?;
+    let asked = body.read().await?;
+    let today = state.clock.today();
+    let mut fields = Fields::default();
+    let start = fields.start(Some(&asked.card_valid_from), today);
+    let office = fields.office(&asked.office);
+    let (start, office) = fields.finish(start.zip(office))?;
+    let issued = state.write_in_time(state.applications.issue(caller.actor(), id, start, office)).await??;
+    let answer = issued.map(|issued| ReplacementApplicationAnswer::of(&issued.stored, Some(issued.sequence)));
+    answer.map(|answer| json(&answer)).ok_or_else(Problem::not_found)
+}
+
+/// Cancel an application
+///
+/// The holder does without a new card; a temporary card is to be returned. 409 unless the application is accepted. Scope
+/// `registry`; costs one unit.
+#[utoipa::path(
+    post, path = "/v1/replacement-applications/{application_id}/cancellation", operation_id = "cancelReplacementApplication",
+    tag = "registry", security(("bearer" = [])),
+    params(("application_id" = Uuid, Path, description = "The application's id.")),
+    request_body = CancellationRequest,
+    responses(
+        (status = 200, description = "The application, cancelled.", body = ReplacementApplicationAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn cancel(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<CancellationRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path_id(&path)?;
+    let office = read_office(&body.read().await?.office)?;
+    let cancelled = state.write_in_time(state.applications.cancel(caller.actor(), id, &office)).await??;
+    cancelled.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
+}
+
+fn read_application(
+    asked: &ReplacementApplicationRequest,
+    caller: &Caller<Registry>,
+    today: Date,
+) -> Result<Applying, Problem> {
+    let mut fields = Fields::default();
+    let digest = fields.id_number(&asked.id_number, today);
+    let applied_at = read_office_at(&mut fields, "/applied_at_office", &asked.applied_at_office);
+    let household = read_office_at(&mut fields, "/household_office", &asked.household_office);
+    let reason = fields.word("/reason", &asked.reason, ApplicationReason::parse, "lost, expired, damaged");
+    let applying = digest.zip(applied_at).zip(household).zip(reason);
+    caller.finish(
+        fields,
+        applying.map(|(((digest, applied_at), household), reason)| Applying {
+            digest,
+            applied_at,
+            household,
+            reason,
+            fingerprint_on_file: asked.fingerprint_on_file,
+            appearance_changed: asked.appearance_changed,
+            credit_flag: asked.credit_flag,
+        }),
+    )
+}
+
+impl ReplacementApplicationAnswer {
+    fn of(stored: &StoredApplication, registry_sequence: Option<u64>) -> Self {
+        let instant = |at_ms| instant(at_ms);
+        let application = &stored.application;
+        Self {
+            application_id: application.id,
+            state: application.state.as_str(),
+            ground: application.ground.as_str(),
+            reason: application.reason.as_str(),
+            applied_at_office: stored.applied_at_office.as_str().to_owned(),
+            household_office: stored.household_office.as_str().to_owned(),
+            applied_at: instant(stored.applied_at_ms),
+            closed_at: stored.closed_at_ms.map(instant),
+            replacement_id: stored.replacement_id,
+            registry_sequence,
+            temporary_card: application.temporary_card.as_ref().map(TemporaryCardAnswer::of),
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! `POST /v1/checks` and `POST /v1/checks/batch`: bodies to domain types and answers to text, no more.
+//! Answers are written by hand into one buffer, padded so that their length tells nothing of the verdict.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use crate::crypto::receipt::longest_verdict;
+use crate::crypto::signing::base64url;
+use crate::domain::alert::WatchHours;
+use crate::domain::report::Label;
+use crate::domain::usage::Outcome;
+use crate::domain::verdict::{Advice, Purpose};
+use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::problem::{Problem, ProblemBody};
+use crate::http::contract::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
+use crate::http::pipeline::admission::Class;
+use crate::http::pipeline::body::{BATCH_BYTES_MAX, JsonBody, parse};
+use crate::http::pipeline::caller::{Caller, Checks};
+use crate::http::pipeline::exchange::refused_check;
+use crate::http::pipeline::state::AppState;
+use crate::service::checks::{Answer, Check};
+
+/// A question about one card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "card_valid_from": "2016-05-01", "purpose": "lodging", "client_ref": "folio-77"}))]
+pub struct CheckRequest {
+    /// The 18 characters of GB 11643. Exactly one of this and `id_digest`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, example = "11010519491231002X")]
+    id_number: Option<String>,
+    /// SHA-256 of `lostcard:v1:` and the number, 64 hexadecimal characters. As sensitive as the number.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_digest: Option<String>,
+    /// The start of validity of the card that is presented, from 1984-04-06 to 90 days from today. Without it a listed number can only be
+    /// answered `number_listed`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date, example = "2016-05-01")]
+    card_valid_from: Option<String>,
+    /// What the card is checked for.
+    #[schema(value_type = PurposeName)]
+    purpose: String,
+    /// Which hotel or branch, for a vendor that acts for many.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
+    site: Option<String>,
+    /// The client's own reference.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$", example = "folio-77")]
+    client_ref: Option<String>,
+    /// Whether to sign a receipt; true if absent.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    receipt: Option<bool>,
+    /// For so many hours the organization is told, by an alert, if this card or number is listed after the check. Until then the
+    /// service keeps the keyed number and the card's start; nothing without it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = i32, minimum = 1, maximum = 168, example = 24)]
+    watch_hours: Option<i64>,
+}
+
+/// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest {
+    /// At least one, at most 1,000; 1 MiB in all.
+    #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
+    checks: Vec<Box<RawValue>>,
+}
+
+/// A `CheckRequest`; what is wrong with it is answered in its place.
+#[derive(Debug)]
+pub struct BatchItem;
+
+impl ToSchema for BatchItem {}
+
+impl PartialSchema for BatchItem {
+    fn schema() -> RefOr<Schema> {
+        let description = "A `CheckRequest`; what is wrong with it is answered in its place.";
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .description(Some(description))
+            .into()
+    }
+}
+
+/// The answer to a check. `not_listed` never means "valid": nobody reported the card, no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckAnswer {
+    /// Names the check in sightings, alerts and misuse reports; the receipt's `jti`.
+    check_id: Uuid,
+    verdict: VerdictName,
+    #[schema(value_type = AdviceCode)]
+    advice: String,
+    /// The advice in words, with the way out for a holder whose card is turned down. Absent where the advice is `proceed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    advice_text: Option<String>,
+    /// Only where something is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    listing: Option<ListingAnswer>,
+    /// The registry was known up to this instant.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// The registry's sequence at that instant.
+    registry_sequence: i64,
+    /// The signed verdict, see docs/RECEIPTS.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<String>,
+    /// Opens the receipt, together with the number. Given once, kept nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt_salt: Option<String>,
+}
+
+/// What is listed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListingAnswer {
+    #[schema(value_type = ListingKindCode)]
+    kind: String,
+    /// The day since when the number is listed.
+    #[schema(format = Date)]
+    since: String,
+}
+
+/// The answers of a batch, in the order of its checks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchAnswer {
+    /// As many as the request had checks.
+    results: Vec<BatchResult>,
+}
+
+/// One item's answer: a check or a problem.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchResult {
+    /// The item's place in the request, from 0.
+    index: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    check: Option<CheckAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ProblemBody)]
+    problem: Option<serde_json::Value>,
+}
+
+const BATCH_CHECKS_MAX: usize = 1000;
+
+/// Check a card
+///
+/// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
+/// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
+/// which takes one flush of a disk. May be repeated at will. With `watch_hours` the watch is stored before the answer goes out:
+/// 503 `outcome_unknown` means that it may have been. Never cache an answer. At most 256 KiB.
+#[utoipa::path(
+    post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
+    request_body = CheckRequest,
+    responses(
+        (status = 200, description = "The verdict.", body = CheckAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Checks>,
+    body: JsonBody<CheckRequest>,
+    state: actix_web::web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let check = read_check(&body.read().await?, &caller, state.clock.today())?;
+    if let Some(sandbox) = &state.sandbox {
+        Box::pin(sandbox.meet(&caller.principal, &check.digest)).await?;
+    }
+    let enter = || state.admission.enter(Class::Check);
+    let answer = if check.watch.is_none() {
+        state.checks.check(caller.organization_id(), &check, enter).await?
+    } else {
+        let _place = enter()?;
+        // Apart, so that the many checks that store nothing do not carry the room for it.
+        let watched = Box::pin(state.checks.check_watched(caller.organization_id(), &check));
+        state.write_in_time(watched).await??
+    };
+    let mut text = String::with_capacity(1472);
+    write_answer(&mut text, &answer);
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
+}
+
+/// Check many cards
+///
+/// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
+/// client's limit as it has items, at most the whole limit. May be repeated at will. At most 1 MiB.
+#[utoipa::path(
+    post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
+    request_body = BatchRequest,
+    responses(
+        (status = 200, description = "One result for each item, in their order.", body = BatchAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+    )
+)]
+pub async fn create_batch(
+    caller: Caller<Checks>,
+    body: JsonBody<BatchRequest>,
+    state: actix_web::web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (batch, _) = body.read_up_to(BATCH_BYTES_MAX).await?;
+    let items = batch.checks.len();
+    if !(1..=BATCH_CHECKS_MAX).contains(&items) {
+        let mut fields = Fields::default();
+        fields.refuse("/checks", "wrong_length", "a batch holds 1 to 1,000 checks");
+        return fields.finish(None);
+    }
+    if let Some(cost) = u32::try_from(items).ok().and_then(NonZeroU32::new) {
+        caller.spend_rest(cost).await?;
+    }
+    let today = state.clock.today();
+    let checks = batch.checks.iter().map(|item| {
+        let request = parse::<CheckRequest>(item.get().as_bytes())?;
+        read_check(&request, &caller, today)
+    });
+    let mut checks: Vec<_> = checks.collect();
+    if let Some(sandbox) = &state.sandbox {
+        sandbox.meet_all(&caller.principal, &mut checks).await;
+    }
+    let answers = state.checks.check_all(caller.organization_id(), checks).await;
+    let (organization, now_ms) = (caller.organization_id(), state.clock.now_ms());
+    state.counter.count(organization, Outcome::Batches, now_ms);
+    for problem in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        state.counter.count(organization, refused_check(problem.kind().status.as_u16()), now_ms);
+    }
+    let mut text = String::with_capacity(items * 1472 + 16);
+    text.push_str(r#"{"results":["#);
+    for (index, answer) in answers.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(text, r#"{comma}{{"index":{index},"#);
+        match answer {
+            Ok(answer) => {
+                text.push_str(r#""check":"#);
+                write_answer(&mut text, answer);
+            }
+            Err(problem) => {
+                text.push_str(r#""problem":"#);
+                text.push_str(&problem.to_json(&caller.request_id()));
+            }
+        }
+        text.push('}');
+    }
+    text.push_str("]}");
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
+}
+
+fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> Result<Check, Problem> {
+    let mut fields = Fields::default();
+    let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
+    let card_valid_from = fields.start(request.card_valid_from.as_deref(), today);
+    let purpose =
+        fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
+    let site = fields.label("/site", request.site.as_deref());
+    let client_ref = fields.label("/client_ref", request.client_ref.as_deref());
+    let watch = request.watch_hours.and_then(|hours| {
+        fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
+    });
+    let wants_receipt = request.receipt.unwrap_or(true);
+    let check = digest.zip(purpose).map(|(digest, purpose)| Check {
+        digest,
+        card_valid_from,
+        purpose,
+        site,
+        client_ref,
+        wants_receipt,
+        watch,
+    });
+    caller.finish(fields, check)
+}
+
+impl Fields {
+    pub(super) fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
+        let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : - without a run of 15 digits or more";
+        text.and_then(|text| self.take(pointer, Label::parse(text), "malformed_label", detail))
+    }
+}
+
+/// The longest `"verdict":...,"advice":...,"advice_text":...,"listing":...` part, to which shorter ones are padded.
+const LISTED_PART_MAX: usize = longest_verdict()
+    + "refuse_and_report".len()
+    + r#","advice_text":"""#.len()
+    + Advice::longest_text()
+    + r#","listing":{"kind":"superseded","since":"2026-11-02"}"#.len();
+
+/// Copied whole: filling a text by single characters shows in the throughput.
+const PADDING: &str = match std::str::from_utf8(&[b' '; LISTED_PART_MAX]) {
+    Ok(spaces) => spaces,
+    Err(_) => "",
+};
+
+fn write_answer(text: &mut String, answer: &Answer) {
+    let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id.as_hyphenated());
+    let (verdict, advice) = (answer.verdict.as_str(), answer.verdict.advice());
+    let mut written = verdict.len() + advice.as_str().len();
+    let _ = write!(text, r#"{verdict}","advice":"{}""#, advice.as_str());
+    if !advice.text().is_empty() {
+        let start = text.len();
+        for part in [r#","advice_text":""#, advice.text(), r#"""#] {
+            text.push_str(part);
+        }
+        written += text.len() - start;
+    }
+    if let Some(listing) = &answer.listing {
+        let start = text.len();
+        let _ = write!(text, r#","listing":{{"kind":"{}","since":"{}"}}"#, listing.kind.as_str(), listing.since);
+        written += text.len() - start;
+    }
+    let _ = write!(text, r#","as_of":"{}","registry_sequence":{}"#, answer.as_of.as_str(), answer.sequence);
+    if let Some(receipt) = &answer.receipt {
+        let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(&receipt.salt));
+    }
+    text.push_str(&PADDING[written.min(PADDING.len())..]);
+    text.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Rfc3339;
+    use crate::domain::verdict::{Listing, Record, Verdict};
+    use crate::service::checks::Receipt;
+
+    fn answer(verdict: Verdict) -> Answer {
+        let replaced = Record::Replacement {
+            card_valid_from: jiff::civil::date(2020, 1, 1),
+            recorded_on: jiff::civil::date(2020, 1, 2),
+        };
+        Answer {
+            check_id: Uuid::nil(),
+            verdict,
+            listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
+            as_of: Rfc3339::of(0),
+            sequence: 7,
+            receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32] }),
+        }
+    }
+
+    #[test]
+    fn what_is_written_by_hand_is_the_documented_answer() {
+        let mut text = String::new();
+        write_answer(&mut text, &answer(Verdict::CardListed));
+        let documented = CheckAnswer {
+            check_id: Uuid::nil(),
+            verdict: VerdictName::CardListed,
+            advice: "refuse_and_report".to_owned(),
+            advice_text: Some(Advice::RefuseAndReport.text().to_owned()),
+            listing: Some(ListingAnswer { kind: "superseded".to_owned(), since: "2020-01-02".to_owned() }),
+            as_of: "1970-01-01T00:00:00.000Z".to_owned(),
+            registry_sequence: 7,
+            receipt: Some("a~b~c".to_owned()),
+            receipt_salt: Some(base64url(&[1; 32])),
+        };
+        let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(written, serde_json::to_value(&documented).unwrap());
+    }
+
+    #[test]
+    fn the_length_tells_nothing_of_the_verdict() {
+        let length = |verdict| {
+            let mut text = String::new();
+            write_answer(&mut text, &answer(verdict));
+            text.len()
+        };
+        let lengths: Vec<_> = Verdict::ALL.iter().map(|verdict| length(*verdict)).collect();
+        assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
+    }
+}

@@ -1,0 +1,328 @@
+//! Found cards: `/v1/found-cards...`. Bodies to domain types, domain types to answers.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::reports::{Contact, contact_text};
+use crate::domain::card::CardValidity;
+use crate::domain::client::RegionCode;
+use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
+use crate::domain::report::OfficeCode;
+use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::fields::{Fields, ObjectMember, present};
+use crate::http::contract::problem::Problem;
+use crate::http::contract::schema::{FoundCardStateCode, HolderVerificationCode, HolderVerificationName};
+use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
+use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::repetition::repeatable;
+use crate::http::pipeline::state::AppState;
+use crate::service::found_cards::Registering;
+use crate::store::found_cards::StoredFoundCard;
+use crate::store::idempotency::StoredAnswer;
+
+/// A card that somebody found and handed in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "card_valid_from": "2016-05-01", "found_on": "2026-11-20",
+    "found_at_region": "310104", "office": "310104-01"}))]
+pub struct FoundCardRequest {
+    /// The 18 characters of GB 11643.
+    #[schema(example = "11010519491231002X")]
+    id_number: String,
+    /// The start of validity printed on the card. Without it the card is matched to any active report of the number.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+    #[schema(format = Date)]
+    found_on: String,
+    /// Where it was found: six digits of GB/T 2260.
+    #[schema(example = "310104")]
+    found_at_region: String,
+    /// The office that holds the card: 1 to 32 letters, digits and hyphens.
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+    /// How to reach the finder. Stored sealed under a key of its own.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Contact)]
+    finder_contact: ObjectMember<Contact>,
+}
+
+/// A card that was registered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FoundCardRegistered {
+    found_card_id: Uuid,
+    #[schema(value_type = FoundCardStateCode)]
+    state: &'static str,
+    /// The active loss report that the card belongs to, whichever organization filed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    matched_report_id: Option<Uuid>,
+}
+
+/// A found card.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FoundCardAnswer {
+    found_card_id: Uuid,
+    #[schema(value_type = FoundCardStateCode)]
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    matched_report_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+    #[schema(format = Date)]
+    found_on: String,
+    found_at_region: String,
+    office: String,
+    #[schema(format = DateTime)]
+    registered_at: String,
+    /// When it was returned, destroyed or transferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    closed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = HolderVerificationCode)]
+    holder_verified_by: Option<&'static str>,
+    /// The office that it was transferred to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    to_office: Option<String>,
+}
+
+/// The holder came for the card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnRequest {
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+    #[schema(value_type = HolderVerificationName)]
+    holder_verified_by: String,
+}
+
+/// The card was destroyed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DestructionRequest {
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+}
+
+/// The card was sent to another office.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRequest {
+    #[schema(example = "310104-01", max_length = 32)]
+    office: String,
+    #[schema(example = "110105-03", max_length = 32)]
+    to_office: String,
+}
+
+/// Register a card that was handed in
+///
+/// It is matched to an active loss report of its number, of any organization, now or when one is filed later. Nobody's verdict
+/// changes by it. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
+#[utoipa::path(
+    post, path = "/v1/found-cards", operation_id = "createFoundCard", tag = "registry", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new card.")),
+    request_body = FoundCardRequest,
+    responses(
+        (status = 201, description = "Registered and durable.", body = FoundCardRegistered,
+            headers(("Location" = String, description = "The found card's path."))),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Registry>,
+    body: JsonBody<FoundCardRequest>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (found, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let registering = read_registering(&found, &caller, state.clock.today())?;
+    let repeatable = repeatable(&caller, &state, &request, "createFoundCard", &bytes)?;
+    let render = |card: &FoundCard| StoredAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        location: format!("/v1/found-cards/{}", card.id),
+        body: to_json(&FoundCardRegistered {
+            found_card_id: card.id,
+            state: card.state.as_str(),
+            matched_report_id: card.matched_report,
+        }),
+    };
+    let register = state.found_cards.register(caller.actor(), registering, repeatable, render);
+    Ok(respond(state.write_in_time(register).await??))
+}
+
+/// Read a found card
+///
+/// Scope `registry`; costs one unit. Only one's own organization's cards: others are answered 404.
+#[utoipa::path(
+    get, path = "/v1/found-cards/{found_card_id}", operation_id = "getFoundCard", tag = "registry", security(("bearer" = [])),
+    params(("found_card_id" = Uuid, Path, description = "The found card's id.")),
+    responses(
+        (status = 200, description = "The found card.", body = FoundCardAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn read(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let found_card_id = path_id(&path)?;
+    answer(state.read_in_time(state.found_cards.find(caller.actor(), found_card_id)).await??)
+}
+
+/// Return a card to its holder
+///
+/// The matched report is withdrawn with it, whoever filed it; once 200 is sent, no check that starts anywhere finds that report.
+/// Scope `registry`; costs one unit. Only while the card is held, and only where the number has no newer card: 409 otherwise.
+#[utoipa::path(
+    post, path = "/v1/found-cards/{found_card_id}/return", operation_id = "returnFoundCard", tag = "registry",
+    security(("bearer" = [])),
+    params(("found_card_id" = Uuid, Path, description = "The found card's id.")),
+    request_body = ReturnRequest,
+    responses(
+        (status = 200, description = "The found card, returned.", body = FoundCardAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn hand_back(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<ReturnRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let found_card_id = path_id(&path)?;
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let office = fields.office(&request.office);
+    let words = "fingerprint, face, document";
+    let verified = fields.word("/holder_verified_by", &request.holder_verified_by, HolderVerification::parse, words);
+    let (office, verified) = fields.finish(office.zip(verified))?;
+    let hand_back = state.found_cards.hand_back(caller.actor(), found_card_id, office, verified);
+    answer(state.write_in_time(hand_back).await??)
+}
+
+/// Note that a card was destroyed
+///
+/// Scope `registry`; costs one unit. Only while the card is held, and only where the number has a newer card: 409 otherwise.
+#[utoipa::path(
+    post, path = "/v1/found-cards/{found_card_id}/destruction", operation_id = "destroyFoundCard", tag = "registry",
+    security(("bearer" = [])),
+    params(("found_card_id" = Uuid, Path, description = "The found card's id.")),
+    request_body = DestructionRequest,
+    responses(
+        (status = 200, description = "The found card, destroyed.", body = FoundCardAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn destroy(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<DestructionRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let found_card_id = path_id(&path)?;
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let office = fields.office(&request.office);
+    let office = fields.finish(office)?;
+    answer(state.write_in_time(state.found_cards.destroy(caller.actor(), found_card_id, office)).await??)
+}
+
+/// Transfer a card to another office
+///
+/// The receiving office registers the card anew. Scope `registry`; costs one unit. Only while the card is held: 409 otherwise.
+#[utoipa::path(
+    post, path = "/v1/found-cards/{found_card_id}/transfer", operation_id = "transferFoundCard", tag = "registry",
+    security(("bearer" = [])),
+    params(("found_card_id" = Uuid, Path, description = "The found card's id.")),
+    request_body = TransferRequest,
+    responses(
+        (status = 200, description = "The found card, transferred.", body = FoundCardAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn transfer(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<TransferRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let found_card_id = path_id(&path)?;
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let office = fields.office(&request.office);
+    let detail = "1 to 32 letters, digits and hyphens without a run of 15 digits or more";
+    let to_office = fields.take("/to_office", OfficeCode::parse(&request.to_office), "malformed_office", detail);
+    let (office, to_office) = fields.finish(office.zip(to_office))?;
+    let transfer = state.found_cards.transfer(caller.actor(), found_card_id, office, to_office);
+    answer(state.write_in_time(transfer).await??)
+}
+
+fn read_registering(found: &FoundCardRequest, caller: &Caller<Registry>, today: Date) -> Result<Registering, Problem> {
+    let mut fields = Fields::default();
+    let digest = fields.id_number(&found.id_number, today);
+    let card_valid_from = fields.date("/card_valid_from", found.card_valid_from.as_deref());
+    if let Err(error) = CardValidity::new(card_valid_from, None, today) {
+        fields.refuse(error.pointer(), error.code(), error.to_string());
+    }
+    let found_on = fields.date("/found_on", Some(&found.found_on));
+    if let Some(Err(error)) = found_on.map(|day| check_found_on(day, card_valid_from, today)) {
+        fields.refuse("/found_on", error.code(), error.to_string());
+    }
+    let detail = "a region is six digits of GB/T 2260, of a known province";
+    let region = fields.take("/found_at_region", RegionCode::parse(&found.found_at_region), "malformed_region", detail);
+    let office = fields.office(&found.office);
+    let phone = contact_text(&found.finder_contact).read(&mut fields, "/finder_contact", "/finder_contact/phone");
+    let registering = digest.zip(found_on).zip(region.zip(office)).map(|((digest, found_on), (region, office))| {
+        Registering { digest, card_valid_from, found_on, found_at_region: region, office, phone }
+    });
+    caller.finish(fields, registering)
+}
+
+fn answer(found: Option<StoredFoundCard>) -> Result<HttpResponse, Problem> {
+    found.map(|stored| json(&FoundCardAnswer::of(&stored))).ok_or_else(Problem::not_found)
+}
+
+impl FoundCardAnswer {
+    fn of(stored: &StoredFoundCard) -> Self {
+        let (card, leaving) = (&stored.card, stored.leaving.as_ref());
+        Self {
+            found_card_id: card.id,
+            state: card.state.as_str(),
+            matched_report_id: card.matched_report,
+            card_valid_from: card.card_valid_from.map(|date| date.to_string()),
+            found_on: stored.found_on.to_string(),
+            found_at_region: stored.found_at_region.as_str().to_owned(),
+            office: stored.office.as_str().to_owned(),
+            registered_at: instant(stored.registered_at_ms),
+            closed_at: leaving.map(|leaving| instant(leaving.at_ms)),
+            holder_verified_by: leaving.and_then(|leaving| leaving.holder_verified_by).map(HolderVerification::as_str),
+            to_office: leaving.and_then(|leaving| leaving.to_office.as_ref()).map(|office| office.as_str().to_owned()),
+        }
+    }
+}

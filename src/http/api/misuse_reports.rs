@@ -1,0 +1,350 @@
+//! Misuse reports: `/v1/misuse-reports...`. Bodies and queries to domain types, domain types to answers.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::crypto::signing::{base64url, from_base64url};
+use crate::domain::client::Scope;
+use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
+use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::schema::{
+    MisuseKindCode, MisuseKindName, MisuseOutcomeCode, MisuseOutcomeName, MisuseStateCode,
+};
+use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
+use crate::http::pipeline::caller::{Caller, Checks, ChecksOrRegistry, Registry};
+use crate::http::pipeline::repetition::repeatable;
+use crate::http::pipeline::state::AppState;
+use crate::service::misuse_reports::{Opened, Page, Resolving, Telling, View};
+use crate::store::idempotency::StoredAnswer;
+
+/// Misuse of a card, as whoever checked it tells of it. Exactly one of `id_number` and `id_digest`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "kind": "impersonation", "observed_at": "2026-11-23T08:55:00Z",
+    "site": "harbour-2", "narrative": "The guest was some thirty years younger than the holder, and left when asked."}))]
+pub struct MisuseReportRequest {
+    /// The check at which it was noticed, by the id of its answer.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Uuid)]
+    check_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, example = "11010519491231002X")]
+    id_number: Option<String>,
+    /// SHA-256 of `lostcard:v1:` and the number, in hexadecimal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_digest: Option<String>,
+    #[schema(value_type = MisuseKindName)]
+    kind: String,
+    /// When it was noticed: within the last two years.
+    #[schema(format = DateTime)]
+    observed_at: String,
+    /// Which hotel or branch: 1 to 64 of `[A-Za-z0-9._:-]`, no run of 15 digits or more.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 64)]
+    site: Option<String>,
+    /// What happened. Stored sealed under a key of its own; read by this organization and by registrars.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 2000)]
+    narrative: Option<String>,
+}
+
+/// A misuse report. Texts are there only where one report is read.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MisuseReportAnswer {
+    misuse_report_id: Uuid,
+    #[schema(value_type = MisuseStateCode)]
+    state: &'static str,
+    #[schema(value_type = MisuseKindCode)]
+    kind: &'static str,
+    /// The organization that reported it; for registrars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    organization: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    check_id: Option<Uuid>,
+    #[schema(format = DateTime)]
+    observed_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    site: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    narrative: Option<String>,
+    #[schema(format = DateTime)]
+    reported_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resolution: Option<ResolutionAnswer>,
+}
+
+/// How a registrar ended a misuse report.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ResolutionAnswer {
+    #[schema(value_type = MisuseOutcomeCode)]
+    outcome: &'static str,
+    office: String,
+    #[schema(format = DateTime)]
+    resolved_at: String,
+    /// The registrar's own note; for registrars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    note: Option<String>,
+}
+
+/// A page of misuse reports, oldest first, at most 100, without their texts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MisuseReportList {
+    misuse_reports: Vec<MisuseReportAnswer>,
+    /// Where the next page begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// Which page of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MisuseReportQuery {
+    /// `open` (also where it is absent) or `resolved`.
+    #[param(nullable = false, required = false, value_type = String, pattern = "^(open|resolved)$", example = "open")]
+    state: Option<String>,
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false, required = false, value_type = String)]
+    cursor: Option<String>,
+}
+
+/// What a registrar found.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"office": "110105-03", "outcome": "confirmed"}))]
+pub struct MisuseResolutionRequest {
+    #[schema(example = "110105-03", max_length = 32)]
+    office: String,
+    #[schema(value_type = MisuseOutcomeName)]
+    outcome: String,
+    /// For registrars. Stored sealed under a key of its own.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 2000)]
+    note: Option<String>,
+}
+
+/// Report the misuse of a card
+///
+/// Somebody showed another person's card, a changed or a forged one, or would not show it. Scope `checks`; costs one unit. The
+/// narrative is stored sealed and is not in the answer. With an `Idempotency-Key` a repetition gets the first answer and stores
+/// nothing.
+#[utoipa::path(
+    post, path = "/v1/misuse-reports", operation_id = "createMisuseReport", tag = "checks", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
+    request_body = MisuseReportRequest,
+    responses(
+        (status = 201, description = "Stored, durable.", body = MisuseReportAnswer,
+            headers(("Location" = String, description = "The report's path."))),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Checks>,
+    body: JsonBody<MisuseReportRequest>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let telling = read_telling(&told, &caller, &state)?;
+    let repeatable = repeatable(&caller, &state, &request, "createMisuseReport", &bytes)?;
+    let render = |report: &MisuseReport| StoredAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        location: format!("/v1/misuse-reports/{}", report.id),
+        body: to_json(&MisuseReportAnswer::of(report, View::Own)),
+    };
+    let told = state.misuse_reports.tell(caller.actor(), telling, repeatable, render);
+    Ok(respond(state.write_in_time(told).await??))
+}
+
+/// Read a misuse report
+///
+/// With its narrative. Scope `checks`: one's own organization's reports, others are answered 404. Scope `registry`, for
+/// organizations of the kind `registrar`: every organization's. Costs one unit.
+#[utoipa::path(
+    get, path = "/v1/misuse-reports/{misuse_report_id}", operation_id = "getMisuseReport", tag = "checks",
+    security(("bearer" = [])),
+    params(("misuse_report_id" = Uuid, Path, description = "The report's id.")),
+    responses(
+        (status = 200, description = "The report.", body = MisuseReportAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn read(
+    caller: Caller<ChecksOrRegistry>,
+    path: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let view = match (caller.is_registrar(), caller.has_scope(Scope::Checks)) {
+        (true, _) => View::Registrar,
+        (false, true) => View::Own,
+        (false, false) => return Err(Problem::registrars_only()),
+    };
+    let id = path_id(&path)?;
+    let found = state.read_in_time(state.misuse_reports.find(caller.actor(), view, id)).await??;
+    found.map(|opened| json(&MisuseReportAnswer::opened(opened, view))).ok_or_else(Problem::not_found)
+}
+
+/// List misuse reports
+///
+/// Every organization's, oldest first, a hundred at a time, without narratives. Scope `registry`, for organizations of the kind
+/// `registrar`; costs one unit. The query takes nothing that tells of a person.
+#[utoipa::path(
+    get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
+    params(MisuseReportQuery),
+    responses(
+        (status = 200, description = "A page of the list.", body = MisuseReportList),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn list(
+    caller: Caller<Registry>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    if !caller.is_registrar() {
+        return Err(Problem::registrars_only());
+    }
+    let (of_state, after) = read_query(request.query_string())?;
+    let page = state.read_in_time(state.misuse_reports.list(caller.actor(), of_state, after)).await??;
+    Ok(json(&MisuseReportList::of(&page)))
+}
+
+/// Resolve a misuse report
+///
+/// A registrar says what it found, once: 409 afterwards. Scope `registry`, for organizations of the kind `registrar`; costs one
+/// unit. The organization that reported it reads the outcome, and not the note.
+#[utoipa::path(
+    post, path = "/v1/misuse-reports/{misuse_report_id}/resolution", operation_id = "resolveMisuseReport", tag = "registry",
+    security(("bearer" = [])),
+    params(("misuse_report_id" = Uuid, Path, description = "The report's id.")),
+    request_body = MisuseResolutionRequest,
+    responses(
+        (status = 200, description = "The report, resolved.", body = MisuseReportAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn resolve(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<MisuseResolutionRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    if !caller.is_registrar() {
+        return Err(Problem::registrars_only());
+    }
+    let id = path_id(&path)?;
+    let asked = body.read().await?;
+    let mut fields = Fields::default();
+    let office = fields.office(&asked.office);
+    let outcome = fields.word("/outcome", &asked.outcome, MisuseOutcome::parse, "confirmed, unfounded, handed_over");
+    let note = narrative(&mut fields, "/note", asked.note.as_deref());
+    let resolving = office.zip(outcome).map(|(office, outcome)| Resolving { office, outcome, note });
+    let resolving = fields.finish(resolving)?;
+    let resolved = state.write_in_time(state.misuse_reports.resolve(caller.actor(), id, resolving)).await??;
+    resolved.map(|opened| json(&MisuseReportAnswer::opened(opened, View::Registrar))).ok_or_else(Problem::not_found)
+}
+
+fn read_telling(told: &MisuseReportRequest, caller: &Caller<Checks>, state: &AppState) -> Result<Telling, Problem> {
+    let mut fields = Fields::default();
+    let digest = fields.number_or_digest(told.id_number.as_deref(), told.id_digest.as_deref(), state.clock.today());
+    let check_id = fields.id("/check_id", told.check_id.as_deref());
+    let kinds = "impersonation, altered_card, forged_card, refused_to_show";
+    let kind = fields.word("/kind", &told.kind, MisuseKind::parse, kinds);
+    let observed_at_ms = fields.instant("/observed_at", Some(&told.observed_at)).filter(|at_ms| {
+        let checked = check_observed_at(*at_ms, state.clock.now_ms());
+        checked.map_err(|error| fields.refuse("/observed_at", error.code(), error.to_string())).is_ok()
+    });
+    let site = fields.label("/site", told.site.as_deref());
+    let narrative = narrative(&mut fields, "/narrative", told.narrative.as_deref());
+    let telling = digest.zip(kind).zip(observed_at_ms).map(|((digest, kind), observed_at_ms)| Telling {
+        digest,
+        kind,
+        check_id,
+        observed_at_ms,
+        site,
+        narrative,
+    });
+    caller.finish(fields, telling)
+}
+
+fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&str>) -> Option<Narrative> {
+    let detail = "1 to 2,000 characters, none of them a control character but line breaks and tabs";
+    fields.take(pointer, Narrative::parse(text?), "malformed_text", detail)
+}
+
+/// State and cursor of the query; whatever else stands in it is refused, and not repeated.
+fn read_query(query: &str) -> Result<(MisuseState, Option<Uuid>), Problem> {
+    let refuse = |detail: &'static str| Problem::new(problem::MALFORMED_REQUEST, detail);
+    let asked = Query::<MisuseReportQuery>::from_query(query)
+        .map_err(|_| refuse("the query takes state and cursor, each at most once"))?;
+    let of_state = asked.state.as_deref().map_or(Some(MisuseState::Open), MisuseState::parse);
+    let of_state = of_state.ok_or_else(|| refuse("state is one of: open, resolved"))?;
+    let cursor = asked.cursor.as_deref().map(|text| Uuid::from_slice(&from_base64url(text)?).ok());
+    match cursor {
+        Some(None) => Err(refuse("cursor is the next_cursor of a page, as it was given")),
+        Some(after) => Ok((of_state, after)),
+        None => Ok((of_state, None)),
+    }
+}
+
+impl MisuseReportAnswer {
+    fn of(report: &MisuseReport, view: View) -> Self {
+        Self {
+            misuse_report_id: report.id,
+            state: report.state().as_str(),
+            kind: report.kind.as_str(),
+            organization: (view == View::Registrar).then_some(report.organization),
+            check_id: report.check_id,
+            observed_at: instant(report.observed_at_ms),
+            site: report.site.as_ref().map(|site| site.as_str().to_owned()),
+            narrative: None,
+            reported_at: instant(report.reported_at_ms),
+            resolution: report.resolution.as_ref().map(|resolution| ResolutionAnswer {
+                outcome: resolution.outcome.as_str(),
+                office: resolution.office.as_str().to_owned(),
+                resolved_at: instant(resolution.at_ms),
+                note: None,
+            }),
+        }
+    }
+
+    fn opened(opened: Opened, view: View) -> Self {
+        let mut answer = Self { narrative: opened.narrative, ..Self::of(&opened.report, view) };
+        if let Some(resolution) = answer.resolution.as_mut() {
+            resolution.note = opened.note;
+        }
+        answer
+    }
+}
+
+impl MisuseReportList {
+    fn of(page: &Page) -> Self {
+        Self {
+            misuse_reports: page.reports.iter().map(|report| MisuseReportAnswer::of(report, View::Registrar)).collect(),
+            next_cursor: page.next.map(|id| base64url(id.as_bytes())),
+        }
+    }
+}

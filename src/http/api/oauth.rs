@@ -1,0 +1,264 @@
+//! The token endpoint (RFC 6749, client credentials) and its metadata. Its errors have RFC 6749's own form, except for limits
+//! and outages, which look like everywhere else.
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::GrantError;
+use crate::access::client_auth::Credentials;
+use crate::domain::client::Scope;
+use crate::domain::sandbox::Environment;
+use crate::http::contract::problem::Problem;
+use crate::http::contract::schema::ScopeCode;
+use crate::http::pipeline::body::{expect_type, read_bytes};
+use crate::http::pipeline::caller::peer;
+use crate::http::pipeline::exchange::OwnErrorForm;
+use crate::http::pipeline::state::AppState;
+
+/// A token request. Client authentication stands in the Authorization header (`client_secret_basic`), here
+/// (`client_secret_post`), or is a signed assertion (`private_key_jwt`).
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct TokenRequest {
+    /// `client_credentials`.
+    #[schema(nullable = false, required = true, example = "client_credentials")]
+    grant_type: Option<String>,
+    /// Scopes with single spaces between them; all of the client's if absent.
+    #[schema(nullable = false, example = "checks")]
+    scope: Option<String>,
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    #[schema(nullable = false)]
+    client_secret: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    #[schema(nullable = false)]
+    client_assertion_type: Option<String>,
+    /// A JWT signed by the client; its `aud` is the issuer alone.
+    #[schema(nullable = false)]
+    client_assertion: Option<String>,
+}
+
+/// An access token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenAnswer {
+    /// Opaque to clients: send it as it is.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds.
+    #[schema(example = 600)]
+    expires_in: i64,
+    /// The scopes granted, with single spaces between them.
+    #[schema(example = "checks")]
+    scope: String,
+}
+
+/// A refusal (RFC 6749, 5.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenError {
+    #[schema(value_type = String, example = "invalid_client")]
+    error: &'static str,
+    #[schema(value_type = String)]
+    error_description: &'static str,
+}
+
+/// Authorization server metadata (RFC 8414).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServerMetadata {
+    /// The `iss` of tokens and receipts.
+    issuer: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    service_documentation: String,
+    grant_types_supported: Vec<String>,
+    response_types_supported: Vec<String>,
+    token_endpoint_auth_methods_supported: Vec<String>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    #[schema(value_type = Vec<ScopeCode>)]
+    scopes_supported: Vec<String>,
+}
+
+/// A JWK Set (RFC 7517): token and receipt keys, retired ones included.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JwkSet {
+    /// `kid` says which one signed.
+    keys: Vec<Jwk>,
+}
+
+/// An Ed25519 public key (RFC 8037).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Jwk {
+    kty: String,
+    crv: String,
+    alg: String,
+    #[serde(rename = "use")]
+    key_use: String,
+    kid: String,
+    x: String,
+}
+
+const FORM_BYTES_MAX: usize = 16 * 1024;
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+enum Refusal {
+    Own { status: u16, error: &'static str, description: &'static str, challenge: bool },
+    Problem(Problem),
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(problem: E) -> Self {
+        Self::Problem(problem.into())
+    }
+}
+
+fn invalid_request(description: &'static str) -> Refusal {
+    Refusal::Own { status: 400, error: "invalid_request", description, challenge: false }
+}
+
+/// Get an access token
+///
+/// The client credentials grant of RFC 6749. No token is needed; the client proves itself by `client_secret_basic`,
+/// `client_secret_post` or `private_key_jwt` (`EdDSA`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
+/// of the source address's limit, and none of the client's. At most 16 KiB.
+#[utoipa::path(
+    post, path = "/oauth2/token", operation_id = "createToken", tag = "access",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "A token.", body = TokenAnswer),
+        (status = 400, description = "The request is refused (RFC 6749, 5.2).", body = TokenError),
+        (status = 401, description = "The client did not prove who it is.", body = TokenError),
+        (status = 413, response = crate::http::contract::openapi::Refused), (status = 415, response = crate::http::contract::openapi::Refused),
+        (status = 429, response = crate::http::contract::openapi::Refused), (status = 503, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn token(request: HttpRequest, body: Payload, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    match grant(&request, body, &state).await {
+        Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(answer)),
+        Err(Refusal::Problem(problem)) => Err(problem),
+        Err(Refusal::Own { status, error, description, challenge }) => {
+            let status = actix_web::http::StatusCode::from_u16(status).unwrap_or_default();
+            let mut response = HttpResponse::build(status);
+            if challenge {
+                response.insert_header((header::WWW_AUTHENTICATE, r#"Basic realm="lostcard""#));
+            }
+            let mut response = response.json(TokenError { error, error_description: description });
+            response.extensions_mut().insert(OwnErrorForm(error));
+            Ok(response)
+        }
+    }
+}
+
+async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result<TokenAnswer, Refusal> {
+    state.addresses.spend(peer(request)).map_err(Problem::from)?;
+    expect_type(request.headers(), "application/x-www-form-urlencoded")?;
+    let bytes = read_bytes(request, body.into_inner(), FORM_BYTES_MAX).await?;
+    let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
+        .map_err(|_| invalid_request("the form cannot be read, or a parameter is repeated"))?
+        .into_inner();
+    match form.grant_type.as_deref() {
+        Some("client_credentials") => {}
+        None => return Err(invalid_request("grant_type is missing")),
+        Some(_) => {
+            let description = "only client_credentials is granted here";
+            return Err(Refusal::Own { status: 400, error: "unsupported_grant_type", description, challenge: false });
+        }
+    }
+    let scope = form.scope.clone();
+    let credentials = credentials(request, form)?;
+    let issued = state.read_in_time(state.access.grant(&credentials, scope.as_deref())).await?;
+    let issued = issued.map_err(|error| match error {
+        GrantError::InvalidClient => invalid_client(),
+        GrantError::InvalidScope => {
+            let description = "a requested scope is unknown or not this client's";
+            Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
+        }
+        GrantError::Store(error) => Refusal::Problem(error.into()),
+    })?;
+    Ok(TokenAnswer {
+        access_token: issued.access_token,
+        token_type: "Bearer",
+        expires_in: issued.expires_in_s,
+        scope: issued.scopes.to_string(),
+    })
+}
+
+fn invalid_client() -> Refusal {
+    let description = "the client is unknown, disabled, or its proof does not hold";
+    Refusal::Own { status: 401, error: "invalid_client", description, challenge: true }
+}
+
+/// Exactly one of the three ways (RFC 6749, 2.3: a client must not use more than one).
+fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials, Refusal> {
+    let basic = request.headers().get(header::AUTHORIZATION);
+    match (basic, form.client_secret, form.client_assertion) {
+        (Some(value), None, None) => basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client),
+        (None, Some(secret), None) => {
+            let client_id = form.client_id.and_then(|id| Uuid::try_parse(&id).ok()).ok_or_else(invalid_client)?;
+            Ok(Credentials::Secret { client_id, secret })
+        }
+        (None, None, Some(jwt)) => {
+            if form.client_assertion_type.as_deref() != Some(ASSERTION_TYPE) {
+                return Err(invalid_request("client_assertion_type is not jwt-bearer"));
+            }
+            let credentials = Credentials::from_assertion(jwt).ok_or_else(invalid_client)?;
+            let named = form.client_id.is_none_or(|id| Uuid::try_parse(&id).ok() == Some(credentials.client_id()));
+            if named { Ok(credentials) } else { Err(invalid_client()) }
+        }
+        (None, None, None) => Err(invalid_client()),
+        _ => Err(invalid_request("use one way of client authentication, not several")),
+    }
+}
+
+/// RFC 7617, with RFC 6749's form encoding, which leaves our ids and secrets as they are.
+fn basic_credentials(value: &str) -> Option<Credentials> {
+    let (scheme, encoded) = value.split_once(' ')?;
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    let client_id = Uuid::try_parse(id).ok()?;
+    scheme.eq_ignore_ascii_case("basic").then(|| Credentials::Secret { client_id, secret: secret.to_owned() })
+}
+
+/// Published keys
+///
+/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years. No token,
+/// no limit; may be cached for five minutes.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
+    responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
+)]
+pub async fn jwks(state: Data<AppState>) -> HttpResponse {
+    let set = state.keyring.signing().to_jwks();
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+        .body(set.to_string())
+}
+
+/// Server metadata
+///
+/// RFC 8414: where tokens are got and how. No token, no limit; may be cached for five minutes.
+#[utoipa::path(
+    get, path = "/.well-known/oauth-authorization-server", operation_id = "getServerMetadata", tag = "access",
+    responses((status = 200, description = "The metadata.", body = ServerMetadata))
+)]
+pub async fn metadata(state: Data<AppState>) -> HttpResponse {
+    let issuer = state.access.issuer();
+    let url = Environment::url_of(issuer);
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(ServerMetadata {
+        issuer: issuer.to_owned(),
+        token_endpoint: format!("{url}/oauth2/token"),
+        jwks_uri: format!("{url}/.well-known/jwks.json"),
+        service_documentation: format!("{url}/docs"),
+        grant_types_supported: words(&["client_credentials"]),
+        response_types_supported: words(&["none"]),
+        token_endpoint_auth_methods_supported: words(&["client_secret_basic", "client_secret_post", "private_key_jwt"]),
+        token_endpoint_auth_signing_alg_values_supported: words(&["EdDSA", "ES256", "ES384", "RS256", "PS256"]),
+        scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
+    })
+}

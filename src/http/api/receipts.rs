@@ -1,0 +1,143 @@
+//! `POST /v1/receipts/verify`: whether a receipt is this service's, and whether it is about a given number.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::clock::Rfc3339;
+use crate::crypto::receipt::ReceiptError;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Scope;
+use crate::domain::sandbox::Environment;
+use crate::domain::usage::Outcome;
+use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::problem::Problem;
+use crate::http::pipeline::body::JsonBody;
+use crate::http::pipeline::caller::{Caller, ChecksOrAudit};
+use crate::http::pipeline::state::AppState;
+use crate::service::receipts::{Opening, Verification, verify};
+
+/// A receipt to be verified. With number (or digest) and salt it is opened as well.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerificationRequest {
+    /// `<head>~<claims>~<path>`, see docs/RECEIPTS.md.
+    receipt: String,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_number: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    id_digest: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    receipt_salt: Option<String>,
+    /// The start of validity that was checked, if known: spares the service trying every day.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+}
+
+/// What a receipt says. Nothing but `authentic` where it is not this service's.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct VerificationAnswer {
+    /// Signed by this service and unchanged.
+    authentic: bool,
+    /// Whether number and salt open it; absent where they were not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opens: Option<bool>,
+    /// The start of validity that was checked; absent where it did not open, or where the check named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+    /// The organization that asked, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    organization: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    check_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    checked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    verdict: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    registry_sequence: Option<u64>,
+}
+
+/// Verify a receipt
+///
+/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit. An
+/// auditor's verification is told of in the audit log.
+/// Anybody can do the same offline with the published keys: `lostcard receipt verify`.
+#[utoipa::path(
+    post, path = "/v1/receipts/verify", operation_id = "verifyReceipt", tag = "receipts", security(("bearer" = [])),
+    request_body = VerificationRequest,
+    responses(
+        (status = 200, description = "What was found, also where the receipt is not authentic.", body = VerificationAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn verify_receipt(
+    caller: Caller<ChecksOrAudit>,
+    body: JsonBody<VerificationRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let digest = match (request.id_number.as_deref(), request.id_digest.as_deref()) {
+        (None, None) => None,
+        (number, digest) => fields.number_or_digest(number, digest, state.clock.today()),
+    };
+    let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
+    caller.finish(fields, Some(()))?;
+    let opening = digest.zip(request.receipt_salt).map(|(digest, salt)| Opening { digest, salt, card_valid_from });
+    let verify = || verify(&request.receipt, &state.keyring.signing().published_receipts, opening.as_ref());
+    let verified = match verify() {
+        Err(ReceiptError::UnknownKey) if state.access.seek_keys() => verify(),
+        verified => verified,
+    };
+    // Also where both environments have the same keys, which they must not.
+    let is_ours = |found: &Verification| {
+        Environment::of_issuer(&found.claims.iss) == Environment::of_issuer(state.access.issuer())
+    };
+    let verified = verified.and_then(|found| if is_ours(&found) { Ok(found) } else { Err(ReceiptError::NotAuthentic) });
+    if let Ok(found) = &verified
+        && caller.has_scope(Scope::Audit)
+    {
+        let deed = Deed::of(caller.actor(), Action::ReceiptVerified, found.claims.jti);
+        state.read_in_time(state.writer.note(&deed)).await??;
+    }
+    let answer = match verified {
+        Ok(found) => VerificationAnswer {
+            authentic: true,
+            opens: found.opens,
+            card_valid_from: found.card_valid_from.map(|start| start.to_string()),
+            organization: Some(found.claims.aud),
+            check_id: Some(found.claims.jti),
+            checked_at: Some(Rfc3339::of(found.claims.iat.saturating_mul(1000)).as_str().to_owned()),
+            verdict: Some(found.claims.verdict),
+            as_of: Some(found.claims.as_of),
+            registry_sequence: Some(found.claims.seq),
+        },
+        Err(ReceiptError::Malformed) => {
+            let mut fields = Fields::default();
+            fields.refuse("/receipt", "malformed_receipt", ReceiptError::Malformed.to_string());
+            return fields.finish(None);
+        }
+        Err(ReceiptError::UnknownKey | ReceiptError::NotAuthentic) => VerificationAnswer::default(),
+    };
+    state.counter.count(caller.organization_id(), Outcome::ReceiptsVerified, state.clock.now_ms());
+    Ok(HttpResponse::Ok().json(answer))
+}

@@ -1,0 +1,268 @@
+//! Loss reports: `/v1/loss-reports...`. Bodies to domain types, domain types to answers.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::report::WithdrawalReason;
+use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::fields::{Fields, ObjectMember, present};
+use crate::http::contract::problem::Problem;
+use crate::http::contract::schema::{
+    ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName, WithdrawalReasonName,
+};
+use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
+use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::repetition::repeatable;
+use crate::http::pipeline::state::AppState;
+use crate::service::filing::{ContactText, Filing, FilingText};
+use crate::store::idempotency::StoredAnswer;
+use crate::store::reports::StoredReport;
+
+/// A loss report as a police station or registration hall files it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id_number": "11010519491231002X", "card_valid_from": "2016-05-01", "card_valid_until": "2036-05-01",
+    "reason": "lost", "lost_on": "2026-11-01", "reporter": "holder", "office": "110105-03", "channel": "station"}))]
+pub struct LossReportRequest {
+    /// The 18 characters of GB 11643.
+    #[schema(example = "11010519491231002X")]
+    id_number: String,
+    /// The start of validity of the lost card. Without it the registry cannot tell the lost card from a later one.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+    /// The end of validity; absent for long-term cards.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_until: Option<String>,
+    #[schema(value_type = ReasonName)]
+    reason: String,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    lost_on: Option<String>,
+    #[schema(value_type = ReporterName)]
+    reporter: String,
+    /// The office that took the report: 1 to 32 letters, digits and hyphens.
+    #[schema(example = "110105-03", max_length = 32)]
+    office: String,
+    #[schema(value_type = ChannelName)]
+    channel: String,
+    /// How to reach the reporter. Stored sealed under a key of its own.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Contact)]
+    contact: ObjectMember<Contact>,
+}
+
+/// How to reach a reporter.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// 5 to 24 digits, spaces and hyphens, with or without a leading +.
+    #[schema(example = "+86 138 0013 8000")]
+    phone: String,
+}
+
+/// A report in the registry.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LossReportAnswer {
+    /// Stands in the path of all that is done with the report.
+    report_id: Uuid,
+    #[schema(value_type = ReportStateCode)]
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
+    #[schema(value_type = ReasonCode)]
+    reason: &'static str,
+    /// When the registry took the report.
+    #[schema(format = DateTime)]
+    reported_at: String,
+    /// The registry's sequence at the report's last change.
+    registry_sequence: u64,
+}
+
+/// A search in one's own reports. The number stands in a body, never in a URL.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LossReportSearch {
+    #[schema(example = "11010519491231002X")]
+    id_number: String,
+}
+
+/// The reports of a number that this organization filed, newest first, at most 100.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LossReportList {
+    reports: Vec<LossReportAnswer>,
+}
+
+/// The holder has the card again and shows it, or it was never lost.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalRequest {
+    #[schema(example = "110105-03", max_length = 32)]
+    office: String,
+    #[schema(value_type = WithdrawalReasonName)]
+    reason: String,
+}
+
+/// Report a card lost or stolen
+///
+/// Scope `registry`; costs one unit. Once 201 is sent, no check that starts anywhere answers `not_listed` for the number.
+/// With an `Idempotency-Key` a repetition gets the first answer and stores nothing.
+#[utoipa::path(
+    post, path = "/v1/loss-reports", operation_id = "createLossReport", tag = "registry", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new report.")),
+    request_body = LossReportRequest,
+    responses(
+        (status = 201, description = "Filed, durable, and known to every node.", body = LossReportAnswer,
+            headers(("Location" = String, description = "The report's path."))),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn create(
+    caller: Caller<Registry>,
+    body: JsonBody<LossReportRequest>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (filed, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let filing = read_filing(&filed, &caller, state.clock.today())?;
+    let repeatable = repeatable(&caller, &state, &request, "createLossReport", &bytes)?;
+    let render = |stored: &StoredReport| StoredAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        location: format!("/v1/loss-reports/{}", stored.report.id),
+        body: to_json(&LossReportAnswer::of(stored)),
+    };
+    Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
+}
+
+/// Read a report
+///
+/// Scope `registry`; costs one unit. Only one's own organization's reports: others are answered 404.
+#[utoipa::path(
+    get, path = "/v1/loss-reports/{report_id}", operation_id = "getLossReport", tag = "registry", security(("bearer" = [])),
+    params(("report_id" = Uuid, Path, description = "The report's id.")),
+    responses(
+        (status = 200, description = "The report.", body = LossReportAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn read(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let report_id = path_id(&path)?;
+    let found = state.read_in_time(state.reports.find(caller.actor(), report_id)).await??;
+    found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
+}
+
+/// Find one's own reports of a number
+///
+/// Scope `registry`; costs one unit. The number stands in the body, so that it is in no URL and no log.
+#[utoipa::path(
+    post, path = "/v1/loss-reports/search", operation_id = "searchLossReports", tag = "registry", security(("bearer" = [])),
+    request_body = LossReportSearch,
+    responses(
+        (status = 200, description = "The reports, newest first.", body = LossReportList),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn search(
+    caller: Caller<Registry>,
+    body: JsonBody<LossReportSearch>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let search = body.read().await?;
+    let mut fields = Fields::default();
+    let digest = fields.id_number(&search.id_number, state.clock.today());
+    let digest = caller.finish(fields, digest)?;
+    let found = state.read_in_time(state.reports.search(caller.actor(), &digest)).await??;
+    Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
+}
+
+/// Withdraw a report
+///
+/// The holder has the card again and shows it. Scope `registry`; costs one unit. Only while the report is active: 409 otherwise.
+#[utoipa::path(
+    post, path = "/v1/loss-reports/{report_id}/withdrawal", operation_id = "withdrawLossReport", tag = "registry",
+    security(("bearer" = [])),
+    params(("report_id" = Uuid, Path, description = "The report's id.")),
+    request_body = WithdrawalRequest,
+    responses(
+        (status = 200, description = "The report, withdrawn.", body = LossReportAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn withdraw(
+    caller: Caller<Registry>,
+    path: Path<String>,
+    body: JsonBody<WithdrawalRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let report_id = path_id(&path)?;
+    let request = body.read().await?;
+    let mut fields = Fields::default();
+    let office = fields.office(&request.office);
+    let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
+    let (office, reason) = fields.finish(office.zip(reason))?;
+    let withdrawn = state.write_in_time(state.reports.withdraw(caller.actor(), report_id, &office, reason)).await??;
+    withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
+}
+
+fn read_filing(
+    filed: &LossReportRequest,
+    caller: &Caller<Registry>,
+    today: jiff::civil::Date,
+) -> Result<Filing, Problem> {
+    let text = FilingText {
+        id_number: &filed.id_number,
+        card_valid_from: filed.card_valid_from.as_deref(),
+        card_valid_until: filed.card_valid_until.as_deref(),
+        reason: &filed.reason,
+        lost_on: filed.lost_on.as_deref(),
+        reporter: &filed.reporter,
+        office: &filed.office,
+        channel: &filed.channel,
+        contact: contact_text(&filed.contact),
+    };
+    let mut fields = Fields::default();
+    let filing = Filing::read(&mut fields, &text, today);
+    caller.finish(fields, filing)
+}
+
+/// A contact as it came.
+pub(super) fn contact_text(contact: &ObjectMember<Contact>) -> ContactText<'_> {
+    match contact {
+        ObjectMember::Absent => ContactText::Absent,
+        ObjectMember::Given(contact) => ContactText::Phone(&contact.phone),
+        ObjectMember::NotAnObject => ContactText::NotAnObject,
+    }
+}
+
+impl LossReportAnswer {
+    pub(super) fn of(stored: &StoredReport) -> Self {
+        Self {
+            report_id: stored.report.id,
+            state: stored.report.state.as_str(),
+            card_valid_from: stored.report.card_valid_from.map(|date| date.to_string()),
+            reason: stored.report.reason.as_str(),
+            reported_at: instant(stored.report.reported_at_ms),
+            registry_sequence: stored.sequence,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What is promised: the document, problems and their words, shared schemas, examples. Invariant: nothing here knows a request, a
+//! caller or a handler.
+
+pub mod answers;
+pub mod examples;
+pub mod explanations;
+pub mod fields;
+pub mod openapi;
+pub mod problem;
+pub mod refusals;
+pub mod schema;

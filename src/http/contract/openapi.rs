@@ -1,0 +1,198 @@
+//! The OpenAPI document around the route table: title, security, tags, the one shape of refusals. Exported in two versions that
+//! differ in the version alone: the shapes avoid everything that 3.0 and 3.1 write differently.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AdditionalProperties, SchemaFormat};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
+
+use super::problem::{FieldError, ProblemBody};
+use super::{examples, refusals};
+
+/// A refusal of any kind: RFC 9457.
+#[derive(Debug)]
+pub struct Refused;
+
+impl<'r> ToResponse<'r> for Refused {
+    fn response() -> (&'r str, RefOr<Response>) {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new()
+            .description(
+                "Refused: a problem document (RFC 9457). `code` says why; 429 and 503 carry `Retry-After` in seconds.",
+            )
+            .header("X-Request-Id", HeaderBuilder::new().description(Some("Quote it to the operator.")).build())
+            .content("application/problem+json", content)
+            .build();
+        ("Refused", response.into())
+    }
+}
+
+/// How every limited operation can be refused.
+#[derive(Debug)]
+pub struct CallRefusals;
+
+impl IntoResponses for CallRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[400, 401, 403, 429, 503])
+    }
+}
+
+/// How an operation with a JSON body can be refused beside that.
+#[derive(Debug)]
+pub struct BodyRefusals;
+
+impl IntoResponses for BodyRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[413, 415, 422])
+    }
+}
+
+fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+    statuses.iter().map(|status| (status.to_string(), Ref::from_response_name("Refused").into())).collect()
+}
+
+/// What holds for every operation, so that none repeats it.
+const DESCRIPTION: &str = "\
+Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more.
+
+**Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope.
+
+**Limits.** Every answer to a limited call carries `RateLimit-Policy` and `RateLimit`; 429 and 503 carry `Retry-After`. Wait for it, then repeat.
+
+**Repetition.** Checks and reads may be repeated at will. Writes that take an `Idempotency-Key` are stored once, however often the very same \
+request is sent with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
+
+**Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs go by `code`. Beside what the \
+operations list, any path may answer 405 (with `Allow`) and 417, and one that is unknown 404.
+
+**Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
+Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
+A number, a digest or a token never stands in a URL.";
+
+/// What a member of a request holds, wherever it stands: pattern, fewest and most characters. No run of 15 digits or more: it could
+/// be an identity number. Numbers themselves have a format instead, since no pattern tells their check character.
+const TEXTS: &[(&[&str], &str, usize, usize)] = &[
+    (&["office", "to_office", "applied_at_office", "household_office"], "^[0-9]{0,14}([A-Za-z-][0-9]{0,14})*$", 1, 32),
+    (&["site", "client_ref"], "^[0-9]{0,14}([A-Za-z._:-][0-9]{0,14})*$", 1, 64),
+    (&["id_digest"], "^[0-9A-Fa-f]{64}$", 64, 64),
+    (&["phone"], "^\\+?([ -]*[0-9]){5}[0-9 -]*$", 5, 24),
+    (&["household_region", "applying_region", "found_at_region"], "^[0-9]{6}$", 6, 6),
+];
+
+/// Describes the texts of a request that one rule holds for.
+fn describe_text(name: &str, text: &mut Object) {
+    if name == "id_number" {
+        text.format = Some(SchemaFormat::Custom("id-number".to_owned()));
+    }
+    if let Some((_, pattern, shortest, longest)) = TEXTS.iter().find(|(names, ..)| names.contains(&name)) {
+        text.pattern = Some((*pattern).to_owned());
+        (text.min_length, text.max_length) = (Some(*shortest), Some(*longest));
+    }
+    if matches!(name, "note" | "narrative") {
+        text.min_length = Some(1);
+    }
+}
+
+/// What every operation shares.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    servers((url = "/", description = "This server.")),
+    info(
+        title = "lostcard",
+        description = DESCRIPTION,
+        contact(name = "The operator of this service"),
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemBody<'static>, FieldError, super::schema::GroupingName), responses(Refused)),
+    modifiers(&Shared),
+    tags(
+        (name = "checks", description = "For organizations that must check cards."),
+        (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
+        (name = "registry", description = "For police stations and registration halls."),
+        (name = "citizen", description = "For portals that authenticated the person."),
+        (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
+        (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
+        (name = "usage", description = "For every organization: what the service knows and counts of it."),
+        (name = "access", description = "Tokens and keys."),
+        (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
+        (name = "operations", description = "For those who run the service."),
+    )
+)]
+pub struct Base;
+
+struct Shared;
+
+impl Modify for Shared {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("An access token from POST /oauth2/token. Scopes: checks, registry, citizen, audit, admin; each operation names its own."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        // `identifier` is 3.1 only: the twin for 3.0 must differ in the version alone.
+        if let Some(license) = openapi.info.license.as_mut() {
+            license.identifier = None;
+            license.url = Some("https://www.apache.org/licenses/LICENSE-2.0".to_owned());
+        }
+    }
+}
+
+/// The document as files and `/openapi.json` give it.
+pub fn document(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let mut document = Base::openapi();
+    document.merge(operations);
+    let components = document.components.get_or_insert_default();
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            complete(path, operation);
+            refusals::detail(operation, components);
+            examples::illustrate(operation, &components.schemas);
+        }
+    }
+    // Each status has its own by now.
+    components.responses.remove("Refused");
+    for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        let is_request = matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
+        for (name, member) in &mut object.properties {
+            if let RefOr::T(Schema::Object(text)) = member
+                && is_request
+            {
+                describe_text(name, text);
+            }
+            // In 3.0 nothing may stand beside a `$ref`: what it refers to describes itself.
+            if let RefOr::Ref(reference) = member {
+                reference.description.clear();
+            }
+        }
+    }
+    document
+}
+
+/// Adds what holds for every operation: that a public one needs no token, and how `boundary` and the reading of bodies refuse.
+fn complete(path: &str, operation: &mut Operation) {
+    operation.security.get_or_insert_default();
+    let mut statuses = vec![400, 414, 500];
+    if !path.starts_with("/health/") {
+        statuses.push(421);
+    }
+    if operation.request_body.is_some() {
+        statuses.push(408);
+    }
+    for (status, response) in refused(&statuses) {
+        operation.responses.responses.entry(status).or_insert(response);
+    }
+}
+
+/// Both versions' texts: file name and content.
+pub fn files(document: &utoipa::openapi::OpenApi) -> Result<[(&'static str, String); 2], serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(document)?;
+    text.push('\n');
+    let older = text.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);
+    Ok([("lostcard.json", text), ("lostcard-3.0.json", older)])
+}

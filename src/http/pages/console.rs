@@ -1,0 +1,18 @@
+//! `/console`: the page on which an operator sees how the node is.
+
+use actix_web::http::header::IfNoneMatch;
+use actix_web::web::{Header, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::files::{self, CONSOLE};
+use crate::http::contract::problem::Problem;
+
+/// The page.
+pub async fn page(request: HttpRequest, known: Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    files::page(CONSOLE, &request, &known.0)
+}
+
+/// A file of the page.
+pub async fn file(name: Path<String>, known: Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    files::file(CONSOLE, &name, &known.0)
+}

@@ -1,0 +1,18 @@
+//! `/desk`: the page on which a clerk checks a card by hand.
+
+use actix_web::http::header::IfNoneMatch;
+use actix_web::web::{Header, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::files::{self, DESK};
+use crate::http::contract::problem::Problem;
+
+/// The page.
+pub async fn page(request: HttpRequest, known: Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    files::page(DESK, &request, &known.0)
+}
+
+/// A file of the page.
+pub async fn file(name: Path<String>, known: Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    files::file(DESK, &name, &known.0)
+}

@@ -1,0 +1,125 @@
+//! The pages in the binary: the desk, the console, and what they share. Their files lie in folders of these names, are served as
+//! they are, and speak to this API as any client does; nothing about a person is served here.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
+use actix_web::web::{Header, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use sha2::{Digest, Sha256};
+
+use crate::http::contract::problem::Problem;
+
+/// One file of a page.
+#[derive(Debug)]
+pub struct File {
+    name: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! files {
+    ($(#[$doc:meta])* $folder:ident: $($path:literal as $name:literal = $content_type:ident;)+) => {
+        $(#[$doc])*
+        pub const $folder: &[File] =
+            &[$(File { name: $name, content_type: $content_type, bytes: include_bytes!($path) }),+];
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+files! {
+    /// `/desk`, first the page itself.
+    DESK:
+    "../../web/desk/index.html" as "index.html" = HTML;
+    "../../web/desk/app.js" as "app.js" = SCRIPT;
+    "../../web/desk/card_date.js" as "card_date.js" = SCRIPT;
+    "../../web/desk/en.js" as "en.js" = SCRIPT;
+    "../../web/desk/id_number.js" as "id_number.js" = SCRIPT;
+    "../../web/desk/receipt.js" as "receipt.js" = SCRIPT;
+    "../../web/desk/report.js" as "report.js" = SCRIPT;
+    "../../web/desk/view.js" as "view.js" = SCRIPT;
+    "../../web/desk/zh.js" as "zh.js" = SCRIPT;
+    "../../web/desk/desk.css" as "desk.css" = STYLE;
+}
+
+files! {
+    /// `/console`, first the page itself.
+    CONSOLE:
+    "../../web/console/index.html" as "index.html" = HTML;
+    "../../web/console/alerts.js" as "alerts.js" = SCRIPT;
+    "../../web/console/app.js" as "app.js" = SCRIPT;
+    "../../web/console/charts.js" as "charts.js" = SCRIPT;
+    "../../web/console/en.js" as "en.js" = SCRIPT;
+    "../../web/console/panels.js" as "panels.js" = SCRIPT;
+    "../../web/console/series.js" as "series.js" = SCRIPT;
+    "../../web/console/zh.js" as "zh.js" = SCRIPT;
+    "../../web/console/console.css" as "console.css" = STYLE;
+    "../../web/vendor/uplot/uPlot.esm.js" as "uPlot.esm.js" = SCRIPT;
+    "../../web/vendor/uplot/uPlot.min.css" as "uPlot.min.css" = STYLE;
+    "../../web/vendor/uplot/uPlot.LICENSE.txt" as "uPlot.LICENSE.txt" = TEXT;
+    "../../../docs/OPERATIONS.md" as "operations.md" = TEXT;
+}
+
+files! {
+    /// `/web`: what both load.
+    WEB:
+    "../../web/shared/elements.js" as "elements.js" = SCRIPT;
+    "../../web/shared/i18n.js" as "i18n.js" = SCRIPT;
+    "../../web/shared/session.js" as "session.js" = SCRIPT;
+    "../../web/shared/base.css" as "base.css" = STYLE;
+    "../../web/shared/icon.svg" as "icon.svg" = IMAGE;
+}
+
+/// A page and this service, and nothing else: no inline script or style, no frame, no form that leaves the page by itself.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// One tag for all files: modules of two versions must not meet.
+static TAG: LazyLock<EntityTag> = LazyLock::new(|| {
+    let all =
+        [DESK, CONSOLE, WEB].into_iter().flatten().fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));
+    EntityTag::new_strong(hex::encode(all.finalize().get(..12).unwrap_or_default()))
+});
+
+/// The page of a folder.
+pub fn page(folder: &[File], request: &HttpRequest, known: &IfNoneMatch) -> Result<HttpResponse, Problem> {
+    // A query could only be somebody's attempt to hand a number over.
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::not_found());
+    }
+    folder.first().map(|file| answer(file, known)).ok_or_else(Problem::not_found)
+}
+
+/// A file of a folder, other than its page.
+pub fn file(folder: &[File], name: &str, known: &IfNoneMatch) -> Result<HttpResponse, Problem> {
+    let found = folder.iter().find(|file| file.name == name && file.content_type != HTML);
+    found.map(|file| answer(file, known)).ok_or_else(Problem::not_found)
+}
+
+/// A file that the pages share.
+pub async fn shared(name: Path<String>, known: Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    file(WEB, &name, &known.0)
+}
+
+fn answer(file: &File, known: &IfNoneMatch) -> HttpResponse {
+    let is_known = match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|tag| tag.weak_eq(&TAG)),
+    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header(ETag(TAG.clone()))
+        // Asked for each time and sent only when it has changed: a page runs the version of its service.
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header(("cross-origin-opener-policy", "same-origin"))
+        .insert_header(("cross-origin-resource-policy", "same-origin"));
+    if is_known { response.finish() } else { response.content_type(file.content_type).body(file.bytes) }
+}

@@ -1,0 +1,223 @@
+//! Who calls: `Caller<Scope>` in a handler's signature authenticates, authorizes and spends the limit, so that none of the three
+//! can be forgotten; `Anyone` spends the address's limit of public questions.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::future::{Either, LocalBoxFuture};
+use uuid::Uuid;
+
+use super::exchange::Exchange;
+use super::state::AppState;
+use crate::access::Principal;
+use crate::domain::client::{Actor, OrganizationKind, Scope};
+use crate::http::contract::fields::Fields;
+use crate::http::contract::problem::Problem;
+use crate::limits::{Refused, Standing};
+
+/// The scopes of an operation, as a type.
+pub trait RequiredScope: 'static {
+    /// One of these is enough.
+    const ANY_OF: &'static [Scope];
+}
+
+macro_rules! required_scopes {
+    ($($(#[$doc:meta])* $name:ident = $($scope:ident)|+;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl RequiredScope for $name {
+            const ANY_OF: &'static [Scope] = &[$(Scope::$scope),+];
+        }
+    )+};
+}
+
+required_scopes! {
+    /// Scope `checks`.
+    Checks = Checks;
+    /// Scope `registry`.
+    Registry = Registry;
+    /// Scope `citizen`.
+    Citizen = Citizen;
+    /// Scope `admin`.
+    Admin = Admin;
+    /// Scope `checks` or `audit`.
+    ChecksOrAudit = Checks | Audit;
+    /// Scope `checks` or `registry`.
+    ChecksOrRegistry = Checks | Registry;
+    /// Any scope: what an organization reads of itself.
+    AnyScope = Checks | Registry | Citizen | Audit | Admin;
+}
+
+/// An authenticated client with the scope `S`, whose limit has been spent by one unit.
+#[derive(Debug)]
+pub struct Caller<S> {
+    pub principal: Principal,
+    request: HttpRequest,
+    scope: PhantomData<S>,
+}
+
+impl<S: RequiredScope> FromRequest for Caller<S> {
+    type Error = Problem;
+    type Future = Admission<S>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = AppState::of(request);
+        let token = match bearer(request.headers()) {
+            Ok(token) => token,
+            Err(detail) => {
+                let refused =
+                    failed_authentication(&state, request).err().unwrap_or_else(|| Problem::unauthorized(detail));
+                return Either::Left(ready(Err(refused)));
+            }
+        };
+        if let Some(principal) = state.access.recall(token) {
+            return Self::admit(principal, request);
+        }
+        let (request, token) = (request.clone(), token.to_owned());
+        Either::Right(Box::pin(async move {
+            // A signature costs eight checks: an address that has failed too often does not get one verified.
+            state.addresses.check(peer(&request))?;
+            match state.read_in_time(state.access.verify(&token)).await? {
+                Ok(principal) => Self::admit(principal, &request).await,
+                Err(error @ crate::access::AccessError::Token(_)) => {
+                    state.metrics.tokens_refused.inc();
+                    failed_authentication(&state, &request)?;
+                    Err(error.into())
+                }
+                Err(error) => Err(error.into()),
+            }
+        }))
+    }
+}
+
+/// Most callers are admitted at once: the token is remembered and their units are at hand.
+type Admission<S> = Either<Ready<Result<Caller<S>, Problem>>, LocalBoxFuture<'static, Result<Caller<S>, Problem>>>;
+
+impl<S: RequiredScope> Caller<S> {
+    fn admit(principal: Principal, request: &HttpRequest) -> Admission<S> {
+        if !S::ANY_OF.iter().any(|scope| principal.scopes.contains(*scope)) {
+            let names: Vec<_> = S::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+            return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
+        }
+        let caller = Self { principal, request: request.clone(), scope: PhantomData };
+        match caller.principal.client.limits.try_spend_unit() {
+            Some(spent) => Either::Left(ready(caller.admitted(spent))),
+            None => Either::Right(Box::pin(async move {
+                let spent = caller.principal.client.limits.spend_unit().await;
+                caller.admitted(spent)
+            })),
+        }
+    }
+
+    fn admitted(self, spent: Result<Standing, Refused>) -> Result<Self, Problem> {
+        if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
+            exchange.organization = Some(self.principal.client.organization_id);
+            exchange.standing = spent.ok();
+        }
+        spent?;
+        Ok(self)
+    }
+
+    /// Spends the rest of what an operation costs, where that shows only in its body.
+    pub async fn spend_rest(&self, cost: NonZeroU32) -> Result<(), Problem> {
+        if let Some(standing) = self.principal.client.limits.spend_rest(cost).await? {
+            self.note(standing);
+        }
+        Ok(())
+    }
+
+    fn note(&self, standing: Standing) {
+        if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
+            exchange.standing = Some(standing);
+        }
+    }
+
+    /// Where the caller stands with its limit.
+    pub fn standing(&self) -> Option<Standing> {
+        self.request.extensions().get::<Exchange>().and_then(|exchange| exchange.standing)
+    }
+
+    /// The organization that the client belongs to.
+    pub fn organization_id(&self) -> Uuid {
+        self.principal.client.organization_id
+    }
+
+    /// Who calls, for services and the audit log.
+    pub fn actor(&self) -> Actor {
+        Actor { organization: self.organization_id(), client: self.principal.client.client_id }
+    }
+
+    /// Whether the token carries a scope, where an operation takes one of several.
+    pub fn has_scope(&self, scope: Scope) -> bool {
+        self.principal.scopes.contains(scope)
+    }
+
+    /// Whether this is a registrar: the organization's kind, and the scope. Registrars see what concerns all of them.
+    pub fn is_registrar(&self) -> bool {
+        self.has_scope(Scope::Registry) && self.principal.client.organization_kind == OrganizationKind::Registrar
+    }
+
+    /// The id of the request, for problems inside a batch.
+    pub fn request_id(&self) -> String {
+        self.request.extensions().get::<Exchange>().map_or_else(String::new, |exchange| exchange.request_id.clone())
+    }
+
+    /// The value built from members, or the problem with them. A number with a wrong check character is counted against the client.
+    pub fn finish<T>(&self, fields: Fields, value: Option<T>) -> Result<T, Problem> {
+        if fields.guessed {
+            self.principal.client.limits.count_wrong_number()?;
+        }
+        fields.finish(value)
+    }
+}
+
+fn failed_authentication(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
+    state.addresses.spend(peer(request))?;
+    Ok(())
+}
+
+/// The address of the other end of the connection. Never a header's: those can be made up.
+pub fn peer(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750, 2.1): one header, one space, one token.
+fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
+    let mut all = headers.get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return Err("send one Authorization header with a bearer token");
+    };
+    // By bytes: this runs for every check, over a token of some 600 characters.
+    let token = value.as_bytes().split_at_checked("bearer ".len()).and_then(|(scheme, token)| {
+        scheme
+            .eq_ignore_ascii_case(b"bearer ")
+            .then_some(token)
+            .filter(|token| !token.is_empty() && !token.contains(&b' '))
+    });
+    token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
+}
+
+/// Whoever asks without a token: its address's limit of public questions has been spent by one unit. Token requests and failed
+/// authentications have one of their own, so that neither locks the other out.
+#[derive(Debug)]
+pub struct Anyone;
+
+impl FromRequest for Anyone {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let spent = AppState::of(request).public_addresses.spend(peer(request));
+        if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+            exchange.standing = spent.ok();
+        }
+        ready(spent.map(|_| Self).map_err(Into::into))
+    }
+}

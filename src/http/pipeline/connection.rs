@@ -1,0 +1,144 @@
+//! What one connection may hold: a large answer is handed over in pieces, so that a reader that is slow holds its own answer and
+//! no more, and a watch ends connections that hold on to an answer, or to the head of a next request, for too long. The time for
+//! the head of a first request is the server's own (`node/mod.rs`), that of a body is `extract.rs`'s.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Extensions, ServiceResponse};
+use actix_web::web::Bytes;
+use tokio::time::sleep;
+
+use super::admission::Place;
+
+/// How long an idle connection stays open.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How often a connection is looked at in the time that its reader has for an answer: all times are kept to such a part.
+const LOOKS: u32 = 6;
+/// Larger answers are handed over in pieces of this. The server buffers 32 KiB and one piece for a connection.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// What the watch knows of a connection: in which of these it is, and since how many looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// No request is known: idle, or a head that has not come in full.
+    Nothing,
+    /// A request is worked on, or its body comes in: both have their own bounds.
+    Work,
+    /// A large answer is on its way.
+    Answer,
+}
+
+/// An open connection, as its requests and the watch share it.
+#[derive(Debug)]
+pub struct Connection {
+    /// A second handle: the server gives its own to nobody.
+    socket: TcpStream,
+    doing: Cell<Doing>,
+    looks: Cell<u32>,
+}
+
+/// The server's hook for new connections. A reader has `answer` for a large answer, whatever its size.
+pub fn watch(answer: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
+    move |io, extensions| {
+        let Some(io) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+        // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
+        let _ = io.set_nodelay(true);
+        // Without a free descriptor the connection is served unwatched.
+        let Ok(socket) = io.as_fd().try_clone_to_owned() else { return };
+        let connection =
+            Rc::new(Connection { socket: socket.into(), doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
+        // Weak: the second handle must close with the first, or the client would never see the end.
+        tokio::task::spawn_local(look_after(Rc::downgrade(&connection), answer / LOOKS));
+        extensions.insert(connection);
+    }
+}
+
+async fn look_after(connection: Weak<Connection>, every: Duration) {
+    loop {
+        sleep(every).await;
+        let Some(connection) = connection.upgrade() else { return };
+        if connection.is_overdue(every) {
+            // Fails only where it has ended already.
+            let _ = connection.socket.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+impl Connection {
+    /// A request has come.
+    pub fn begin(&self) {
+        self.turn_to(Doing::Work);
+    }
+
+    fn turn_to(&self, doing: Doing) {
+        self.doing.set(doing);
+        self.looks.set(0);
+    }
+
+    fn is_overdue(&self, every: Duration) -> bool {
+        let looks = self.looks.get().saturating_add(1);
+        self.looks.set(looks);
+        match self.doing.get() {
+            Doing::Work => false,
+            Doing::Answer => looks > LOOKS,
+            // The server itself ends what is idle: this is for one that sends a head byte by byte.
+            Doing::Nothing => every.saturating_mul(looks) > KEEP_ALIVE + every,
+        }
+    }
+}
+
+/// Hands an answer over: at once, or in pieces, and then with the request's place until the last one.
+pub fn hand_over(response: ServiceResponse<BoxBody>, place: Option<Place>) -> ServiceResponse<BoxBody> {
+    let connection = response.request().conn_data::<Rc<Connection>>().cloned();
+    let is_large = matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes > PIECE_BYTES as u64);
+    if let Some(connection) = &connection {
+        connection.turn_to(if is_large { Doing::Answer } else { Doing::Nothing });
+    }
+    if !is_large {
+        return response;
+    }
+    response.map_body(|_, body| match body.try_into_bytes() {
+        Ok(bytes) => BoxBody::new(Pieces { bytes, _place: place, connection }),
+        Err(body) => body,
+    })
+}
+
+/// A large answer, and what it holds until it is gone.
+#[derive(Debug)]
+struct Pieces {
+    bytes: Bytes,
+    _place: Option<Place>,
+    connection: Option<Rc<Connection>>,
+}
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.bytes.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let length = self.bytes.len().min(PIECE_BYTES);
+        let piece = self.bytes.split_to(length);
+        Poll::Ready((length > 0).then_some(Ok(piece)))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.turn_to(Doing::Nothing);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What belongs to one request and its answer: what the layers tell each other of it.
+
+use uuid::Uuid;
+
+use super::admission::Place;
+use crate::domain::usage::Outcome;
+use crate::limits::Standing;
+
+/// What belongs to one request and its answer.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// For problems and logs.
+    pub request_id: String,
+    /// Where the caller stands with its limit.
+    pub standing: Option<Standing>,
+    /// Whose client it is, once that is known.
+    pub organization: Option<Uuid>,
+    /// Its place among those that wait.
+    pub place: Option<Place>,
+}
+
+/// Marks an error answer whose form is another standard's (RFC 6749's at the token endpoint).
+#[derive(Debug, Clone, Copy)]
+pub struct OwnErrorForm(pub &'static str);
+
+/// How a check that was refused is counted.
+pub fn refused_check(status: u16) -> Outcome {
+    match status {
+        429 => Outcome::Limited,
+        500.. => Outcome::Unavailable,
+        _ => Outcome::Invalid,
+    }
+}

@@ -1,0 +1,13 @@
+//! What happens to every request: its connection, the boundary, admission, caller and body, and the state of the worker that serves
+//! it. Invariant: nothing here names a handler.
+
+pub mod admission;
+pub mod body;
+pub mod boundary;
+pub mod caller;
+pub mod connection;
+pub mod exchange;
+pub mod hosts;
+pub mod repetition;
+pub mod sandbox_node;
+pub mod state;

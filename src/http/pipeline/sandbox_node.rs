@@ -1,0 +1,118 @@
+//! What makes a node a sandbox: the troubles that checks of magic numbers meet. A production node has none: a check finds no
+//! [`SandboxNode`] to ask.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::access::Principal;
+use crate::access::tokens::TokenError;
+use crate::clock::Clock;
+use crate::crypto::digest::IdDigest;
+use crate::domain::client::Actor;
+use crate::domain::sandbox::{SLOW_S, Trouble};
+use crate::http::contract::problem::{self, Problem};
+use crate::service::ServiceError;
+use crate::service::checks::Check;
+use crate::service::sandbox::{Reset, Sandbox, magic_digests};
+use crate::service::writing::Writer;
+
+/// What a refusal for a magic number tells to wait, in seconds.
+const RETRY_AFTER_S: u64 = 2;
+const RETRY_AFTER_MS: i64 = 2000;
+/// For how long after that the same client is answered, in milliseconds.
+const ANSWERED_MS: i64 = 60_000;
+/// Clients that are waiting, each with its trouble.
+const WAITING_MAX: usize = 10_000;
+
+/// The part of a node that makes it a sandbox.
+#[derive(Debug)]
+pub struct SandboxNode {
+    sandbox: Sandbox,
+    clock: Clock,
+    troubles: HashMap<[u8; 32], Trouble>,
+    /// Until when, in milliseconds, a client has to wait before it is answered once.
+    waiting: Cache<(Uuid, Trouble), i64>,
+}
+
+impl SandboxNode {
+    pub fn new(writer: &Arc<Writer>) -> Self {
+        let clock = writer.clock.clone();
+        let magic = magic_digests(clock.today());
+        let troubles = magic.filter_map(|(magic, digest)| Some((*digest.expose(), magic.trouble?))).collect();
+        Self { sandbox: Sandbox::new(Arc::clone(writer)), clock, troubles, waiting: Cache::new(WAITING_MAX) }
+    }
+
+    /// What stands before the answer to a check.
+    pub async fn meet(&self, principal: &Principal, digest: &IdDigest) -> Result<(), Problem> {
+        match self.trouble(principal, digest) {
+            None => Ok(()),
+            Some(Trouble::Slow) => {
+                be_slow().await;
+                Ok(())
+            }
+            Some(trouble) => Err(refusal(trouble, principal)),
+        }
+    }
+
+    /// The same for the items of a batch, each for itself; however many are slow, the batch is slow once.
+    pub async fn meet_all(&self, principal: &Principal, checks: &mut [Result<Check, Problem>]) {
+        let mut is_slow = false;
+        for item in checks {
+            let Ok(check) = item else { continue };
+            match self.trouble(principal, &check.digest) {
+                None => {}
+                Some(Trouble::Slow) => is_slow = true,
+                Some(trouble) => *item = Err(refusal(trouble, principal)),
+            }
+        }
+        if is_slow {
+            be_slow().await;
+        }
+    }
+
+    /// Puts back what a caller's organization changed; what its clients were told to wait for is forgotten.
+    pub async fn reset(&self, actor: Actor) -> Result<Reset, ServiceError> {
+        let done = self.sandbox.reset(actor).await?;
+        self.waiting.retain(|(client, _), _| *client != actor.client);
+        Ok(done)
+    }
+
+    fn trouble(&self, principal: &Principal, digest: &IdDigest) -> Option<Trouble> {
+        let trouble = *self.troubles.get(digest.expose())?;
+        let is_over = trouble.is_once() && self.is_over((principal.client.client_id, trouble));
+        (!is_over).then_some(trouble)
+    }
+
+    /// Whether a client has waited as it was told. If not, it has to from now on.
+    fn is_over(&self, of: (Uuid, Trouble)) -> bool {
+        let now_ms = self.clock.now_ms();
+        if self.waiting.get(&of).is_some_and(|until_ms| (until_ms..until_ms + ANSWERED_MS).contains(&now_ms)) {
+            self.waiting.remove(&of);
+            return true;
+        }
+        // A new token is to be had at once.
+        let wait_ms = if of.1 == Trouble::TokenExpiredOnce { 0 } else { RETRY_AFTER_MS };
+        self.waiting.insert(of, now_ms + wait_ms);
+        false
+    }
+}
+
+async fn be_slow() {
+    tokio::time::sleep(Duration::from_secs(SLOW_S)).await;
+}
+
+/// The refusal as production words it.
+fn refusal(trouble: Trouble, principal: &Principal) -> Problem {
+    match trouble {
+        Trouble::LimitSpent | Trouble::LimitSpentOnce => principal.client.limits.as_if_spent(RETRY_AFTER_S).into(),
+        Trouble::TokenExpiredOnce => Problem::unauthorized(TokenError::Expired.to_string()),
+        Trouble::Internal => Problem::new(problem::INTERNAL, "the request could not be handled"),
+        Trouble::Unavailable | Trouble::UnavailableOnce | Trouble::Slow => {
+            Problem::retry_after(problem::REGISTRY_UNAVAILABLE, "the store does not answer", RETRY_AFTER_S)
+        }
+    }
+}
