@@ -1,4 +1,5 @@
-//! The route table.
+//! The route table: every fact of every route stands in its row. The router and the document are made of it here; boundary, caller
+//! and repetition ask the row that travels with the request ([`super::contract::route`]).
 
 use std::future::ready;
 
@@ -15,93 +16,125 @@ use super::api::{
 };
 use super::contract::openapi;
 use super::contract::problem::Problem;
+use super::contract::route::{Class, Route, Table};
 use super::pages::{self, desk, files, site};
 use super::pipeline::state::AppState;
+use crate::domain::client::Scope;
 use crate::telemetry::Metrics;
 
-/// One line an operation: the router and the document are made of the same list.
+/// One row an operation: the handler, then its facts. Paths are matched in this order, literal ones first.
 macro_rules! operations {
-    ($($method:ident $path:literal => $module:ident :: $handler:ident;)+) => {
+    ($($module:ident :: $handler:ident = $row:expr;)+) => {
         /// The operations' part of the OpenAPI document.
         #[derive(Debug, OpenApi)]
         #[openapi(paths($($module::$handler),+))]
-        pub struct Operations;
+        struct Operations;
 
-        /// Method and path of every operation, as routed.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+        /// Every operation.
+        pub static ROUTES: &[Route] = &[$($row),+];
 
         fn route_operations(config: &mut ServiceConfig, is_sandbox: bool) {
-            $(if is_sandbox || !is_of_sandbox($path) {
-                config.service(resource(stringify!($method), $path, $module::$handler));
+            let mut rows = ROUTES.iter();
+            $(if let Some(row) = rows.next() && (is_sandbox || !row.is_of_sandbox) {
+                config.service(resource(row, $module::$handler));
             })+
         }
     };
 }
 
+const CHECKS: &[Scope] = &[Scope::Checks];
+const REGISTRY: &[Scope] = &[Scope::Registry];
+const CITIZEN: &[Scope] = &[Scope::Citizen];
+const ADMIN: &[Scope] = &[Scope::Admin];
+const CHECKS_OR_AUDIT: &[Scope] = &[Scope::Checks, Scope::Audit];
+const CHECKS_OR_REGISTRY: &[Scope] = &[Scope::Checks, Scope::Registry];
+
+// Paths that several rows name.
+const LOSS_REPORTS: &str = "/v1/loss-reports";
+const LOSS_REPORT: &str = "/v1/loss-reports/{report_id}";
+const MISUSE_REPORTS: &str = "/v1/misuse-reports";
+const MISUSE_REPORT: &str = "/v1/misuse-reports/{misuse_report_id}";
+const FOUND_CARD: &str = "/v1/found-cards/{found_card_id}";
+const APPLICATION: &str = "/v1/replacement-applications/{application_id}";
+const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
+
 operations! {
-    post "/v1/checks" => checks::create;
-    post "/v1/checks/batch" => checks::create_batch;
-    get "/v1/alerts" => alerts::list;
-    post "/v1/receipts/verify" => receipts::verify_receipt;
-    post "/v1/loss-reports" => reports::create;
-    post "/v1/loss-reports/search" => reports::search;
-    get "/v1/loss-reports/{report_id}" => reports::read;
-    post "/v1/loss-reports/{report_id}/withdrawal" => reports::withdraw;
-    get "/v1/loss-reports/{report_id}/sightings" => sightings::list;
-    post "/v1/replacements" => replacements::create;
-    post "/v1/misuse-reports" => misuse_reports::create;
-    get "/v1/misuse-reports" => misuse_reports::list;
-    get "/v1/misuse-reports/{misuse_report_id}" => misuse_reports::read;
-    post "/v1/misuse-reports/{misuse_report_id}/resolution" => misuse_reports::resolve;
-    post "/v1/found-cards" => found_cards::create;
-    get "/v1/found-cards/{found_card_id}" => found_cards::read;
-    post "/v1/found-cards/{found_card_id}/return" => found_cards::hand_back;
-    post "/v1/found-cards/{found_card_id}/destruction" => found_cards::destroy;
-    post "/v1/found-cards/{found_card_id}/transfer" => found_cards::transfer;
-    post "/v1/citizen/records" => citizen::records;
-    post "/v1/citizen/loss-reports" => citizen::create;
-    post "/v1/citizen/loss-reports/{report_id}/withdrawal" => citizen::withdraw;
-    post "/v1/replacement-applications" => applications::create;
-    get "/v1/replacement-applications/{application_id}" => applications::read;
-    post "/v1/replacement-applications/{application_id}/issue" => applications::issue;
-    post "/v1/replacement-applications/{application_id}/cancellation" => applications::cancel;
-    post "/v1/replacement-applications/{application_id}/temporary-card" => temporary_cards::issue;
-    post "/v1/replacement-applications/{application_id}/temporary-card/return" => temporary_cards::take_back;
-    post "/v1/acceptance/eligibility" => acceptance::eligibility;
-    post "/v1/temporary-certificates" => certificates::create;
-    post "/v1/temporary-certificates/verify" => certificates::verify;
-    get "/v1/temporary-certificates/{certificate_id}" => certificates::read;
-    post "/v1/temporary-certificates/{certificate_id}/revocation" => certificates::revoke;
-    get "/v1/usage" => usage::read;
-    get "/v1/organization" => organization::read;
-    get "/v1/status" => status::read;
-    post "/v1/sandbox/reset" => sandbox::reset;
-    post "/oauth2/token" => oauth::token;
-    get "/.well-known/jwks.json" => oauth::jwks;
-    get "/.well-known/oauth-authorization-server" => oauth::metadata;
-    get "/v1/console" => console::read;
-    get "/v1/console/history" => console::history;
-    get "/health/live" => ops::live;
-    get "/health/ready" => ops::ready;
-    get "/problems/{code}" => site::problem_page;
+    checks::create = Route::post("/v1/checks").scopes(CHECKS).personal(Class::Check).verdicts();
+    checks::create_batch = Route::post("/v1/checks/batch").scopes(CHECKS).personal(Class::Checks).verdicts();
+    alerts::list = Route::get("/v1/alerts").scopes(CHECKS).personal(Class::Checks).query();
+    receipts::verify_receipt = Route::post("/v1/receipts/verify").scopes(CHECKS_OR_AUDIT).personal(Class::Checks);
+    reports::create = Route::post(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports)
+        .repeatable("createLossReport").creates(LOSS_REPORT);
+    reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
+    reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
+    reports::withdraw = Route::post("/v1/loss-reports/{report_id}/withdrawal").scopes(REGISTRY).personal(Class::Reports);
+    sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings").scopes(REGISTRY).personal(Class::Reports);
+    replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
+        .repeatable("createReplacement").creates("");
+    misuse_reports::create = Route::post(MISUSE_REPORTS).scopes(CHECKS).personal(Class::Reports)
+        .repeatable("createMisuseReport").creates(MISUSE_REPORT);
+    misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();
+    misuse_reports::read = Route::get(MISUSE_REPORT).scopes(CHECKS_OR_REGISTRY).personal(Class::Reports);
+    misuse_reports::resolve = Route::post("/v1/misuse-reports/{misuse_report_id}/resolution")
+        .scopes(REGISTRY).personal(Class::Reports);
+    found_cards::create = Route::post("/v1/found-cards").scopes(REGISTRY).personal(Class::Reports)
+        .repeatable("createFoundCard").creates(FOUND_CARD);
+    found_cards::read = Route::get(FOUND_CARD).scopes(REGISTRY).personal(Class::Reports);
+    found_cards::hand_back = Route::post("/v1/found-cards/{found_card_id}/return").scopes(REGISTRY).personal(Class::Reports);
+    found_cards::destroy = Route::post("/v1/found-cards/{found_card_id}/destruction")
+        .scopes(REGISTRY).personal(Class::Reports);
+    found_cards::transfer = Route::post("/v1/found-cards/{found_card_id}/transfer").scopes(REGISTRY).personal(Class::Reports);
+    citizen::records = Route::post("/v1/citizen/records").scopes(CITIZEN).personal(Class::Reports);
+    citizen::create = Route::post("/v1/citizen/loss-reports").scopes(CITIZEN).personal(Class::Reports)
+        .repeatable("createCitizenLossReport").creates(LOSS_REPORT);
+    citizen::withdraw = Route::post("/v1/citizen/loss-reports/{report_id}/withdrawal")
+        .scopes(CITIZEN).personal(Class::Reports);
+    applications::create = Route::post("/v1/replacement-applications").scopes(REGISTRY).personal(Class::Reports)
+        .repeatable("createReplacementApplication").creates(APPLICATION);
+    applications::read = Route::get(APPLICATION).scopes(REGISTRY).personal(Class::Reports);
+    applications::issue = Route::post("/v1/replacement-applications/{application_id}/issue")
+        .scopes(REGISTRY).personal(Class::Reports);
+    applications::cancel = Route::post("/v1/replacement-applications/{application_id}/cancellation")
+        .scopes(REGISTRY).personal(Class::Reports);
+    temporary_cards::issue = Route::post("/v1/replacement-applications/{application_id}/temporary-card")
+        .scopes(REGISTRY).personal(Class::Reports).repeatable("issueTemporaryCard").creates(APPLICATION);
+    temporary_cards::take_back = Route::post("/v1/replacement-applications/{application_id}/temporary-card/return")
+        .scopes(REGISTRY).personal(Class::Reports);
+    acceptance::eligibility = Route::post("/v1/acceptance/eligibility").personal(Class::Checks);
+    certificates::create = Route::post("/v1/temporary-certificates").scopes(REGISTRY).personal(Class::Reports)
+        .repeatable("createTemporaryCertificate").creates(CERTIFICATE);
+    certificates::verify = Route::post("/v1/temporary-certificates/verify").scopes(CHECKS).personal(Class::Checks);
+    certificates::read = Route::get(CERTIFICATE).scopes(REGISTRY).personal(Class::Reports);
+    certificates::revoke = Route::post("/v1/temporary-certificates/{certificate_id}/revocation")
+        .scopes(REGISTRY).personal(Class::Reports);
+    usage::read = Route::get("/v1/usage").scopes(Scope::ALL).personal(Class::Checks).query();
+    organization::read = Route::get("/v1/organization").scopes(Scope::ALL).personal(Class::Checks);
+    status::read = Route::get("/v1/status").personal_always();
+    sandbox::reset = Route::post("/v1/sandbox/reset").scopes(Scope::ALL).personal(Class::Reports).of_sandbox();
+    oauth::token = Route::post("/oauth2/token").personal(Class::Reports);
+    oauth::jwks = Route::get("/.well-known/jwks.json");
+    oauth::metadata = Route::get("/.well-known/oauth-authorization-server");
+    console::read = Route::get("/v1/console").scopes(ADMIN).personal(Class::Reports);
+    console::history = Route::get("/v1/console/history").scopes(ADMIN).personal(Class::Reports);
+    ops::live = Route::get("/health/live").probe();
+    ops::ready = Route::get("/health/ready").probe();
+    site::problem_page = Route::get("/problems/{code}");
 }
 
-/// Whether only a sandbox has a path.
-fn is_of_sandbox(path: &str) -> bool {
-    path.starts_with("/v1/sandbox/")
-}
+/// What boundary and caller ask.
+pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]);
 
 /// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
 /// left to it; any other is 405 with all that the path takes (15.5.6).
-fn resource<F, Args>(method: &str, path: &'static str, handler: F) -> Resource
+fn resource<F, Args>(row: &'static Route, handler: F) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let own = methods(method);
-    let of_others = ROUTES.iter().filter(|(other, of)| *of == path && *other != method);
-    let others: Vec<_> = of_others.flat_map(|(other, _)| methods(other)).collect();
+    let (path, own) = (row.path, row.methods());
+    let of_others = ROUTES.iter().filter(|other| other.path == path && other.method != row.method);
+    let others: Vec<_> = of_others.flat_map(Route::methods).collect();
     let mut names: Vec<_> = own.iter().chain(others.iter().copied()).map(Method::as_str).collect();
     names.sort_unstable();
     let allowed = names.join(", ");
@@ -112,9 +145,31 @@ where
     web::resource(path).guard(is_for_this).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
 }
 
-fn methods(method: &str) -> &'static [Method] {
-    if method == "get" { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
+/// Pages and files: their paths are all there is to know.
+macro_rules! pages {
+    ($($path:literal = $handler:path;)+) => {
+        fn route_pages(config: &mut ServiceConfig) {
+            $({
+                static ROW: Route = Route::get($path);
+                config.service(resource(&ROW, $handler));
+            })+
+        }
+    };
 }
+
+pages! {
+    "/" = site::start;
+    "/.well-known/security.txt" = site::security_txt;
+    "/desk" = desk::page;
+    "/desk/{file}" = desk::file;
+    "/console" = pages::console::page;
+    "/console/{file}" = pages::console::file;
+    "/web/{file}" = files::shared;
+    "/openapi.json" = openapi_json;
+}
+
+/// The metadata of an issuer with a path (RFC 8414, 3.1).
+static SANDBOX_METADATA: Route = Route::get("/.well-known/oauth-authorization-server/sandbox");
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
 const DOCS_POLICY: &str =
@@ -126,19 +181,11 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     config.app_data(state);
     route_operations(config, is_sandbox);
     if is_sandbox {
-        // The metadata of an issuer with a path (RFC 8414, 3.1).
-        config.service(resource("get", "/.well-known/oauth-authorization-server/sandbox", oauth::metadata));
+        config.service(resource(&SANDBOX_METADATA, oauth::metadata));
     }
+    route_pages(config);
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
     config
-        .service(resource("get", "/", site::start))
-        .service(resource("get", "/.well-known/security.txt", site::security_txt))
-        .service(resource("get", "/desk", desk::page))
-        .service(resource("get", "/desk/{file}", desk::file))
-        .service(resource("get", "/console", pages::console::page))
-        .service(resource("get", "/console/{file}", pages::console::file))
-        .service(resource("get", "/web/{file}", files::shared))
-        .service(resource("get", "/openapi.json", openapi_json))
         .service(web::redirect("/docs", "/docs/"))
         .service(
             web::scope("")
@@ -159,5 +206,75 @@ async fn openapi_json() -> HttpResponse {
 
 /// The OpenAPI document of all operations.
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::document(Operations::openapi())
+    openapi::document(Operations::openapi(), TABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What the handlers' attributes say of a row, held against it.
+    fn disagreements(row: &Route, document: &Value) -> Vec<&'static str> {
+        let operation = &document["paths"][row.path][row.verb()];
+        let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+        let has = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
+        let is_repeatable = parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key");
+        let needs_token =
+            operation["security"].as_array().is_some_and(|all| all.iter().any(|one| one["bearer"].is_array()));
+        let description = operation["description"].as_str().unwrap_or_default();
+        let names_scopes = if row.scopes.len() == Scope::ALL.len() {
+            description.contains("Any scope")
+        } else {
+            row.scopes.iter().all(|scope| description.contains(&format!("`{}`", scope.as_str())))
+        };
+        let created = &operation["responses"]["201"];
+        let facts = [
+            ("the operation", operation.is_object()),
+            ("a token", needs_token != row.scopes.is_empty()),
+            ("the scopes in the description", names_scopes),
+            ("a query", has("query") == row.takes_query),
+            ("Idempotency-Key", is_repeatable == row.repeatable_as.is_some()),
+            ("operationId", row.repeatable_as.is_none_or(|id| operation["operationId"] == id)),
+            ("201", created.is_object() == row.creates.is_some()),
+            ("Location", created["headers"]["Location"].is_object() == row.creates.is_some_and(|at| !at.is_empty())),
+            ("421", operation["responses"]["421"].is_object() != row.is_probe),
+        ];
+        facts.into_iter().filter(|(_, holds)| !holds).map(|(fact, _)| fact).collect()
+    }
+
+    #[test]
+    fn attributes_of_the_handlers_say_what_the_table_says() {
+        let document = serde_json::to_value(document()).unwrap();
+        for row in ROUTES {
+            assert_eq!(disagreements(row, &document), Vec::<&str>::new(), "{} {}", row.verb(), row.path);
+        }
+        static WRONG: Route = Route::get("/v1/checks").query();
+        assert!(!disagreements(&WRONG, &document).is_empty(), "the test can fail");
+    }
+
+    #[test]
+    fn what_is_created_is_read_by_a_row() {
+        for row in ROUTES.iter().filter(|row| row.creates.is_some_and(|at| !at.is_empty())) {
+            let location = row.location("0");
+            let read = TABLE.find(&Method::GET, &location).filter(|read| read.method == Method::GET);
+            assert_eq!(read.map(|read| Some(read.path)), Some(row.creates), "{location}");
+        }
+    }
+
+    #[test]
+    fn literal_paths_stand_before_patterns_that_match_them() {
+        for (at, row) in ROUTES.iter().enumerate() {
+            let found = TABLE.find(&row.method, row.path);
+            assert!(found.is_some_and(|found| std::ptr::eq(found, row)), "row {at}: {}", row.path);
+        }
+    }
+
+    #[test]
+    fn whatever_is_below_a_root_is_personal() {
+        for row in ROUTES {
+            assert_eq!(row.is_personal, TABLE.is_below_root(row.path), "{}", row.path);
+        }
+    }
 }

@@ -25,7 +25,7 @@ use crate::http::pipeline::connection::{self, KEEP_ALIVE};
 use crate::http::pipeline::hosts::Hosts;
 use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::{AppState, Shared};
-use crate::http::routes::{configure, configure_metrics};
+use crate::http::routes::{TABLE, configure, configure_metrics};
 use crate::limits::cluster::Cluster;
 use crate::limits::{AddressLimits, LimitName};
 use crate::registry::cache::SharedCache;
@@ -150,6 +150,7 @@ impl Application {
         let journal = start_journal(config, &registry, &writer)?;
         let mover = Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer)));
         let shared = Shared {
+            routes: TABLE,
             console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
             admission: Arc::new(Admission::new(config.admission_options(), Arc::clone(&metrics))),
             addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),

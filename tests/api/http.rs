@@ -1,5 +1,6 @@
 //! What holds whatever the path: methods, sizes, types, hosts, request ids, caching, health, metrics.
 
+use lostcard::http::contract::route::Route;
 use lostcard::http::routes::ROUTES;
 use serde_json::json;
 
@@ -7,7 +8,8 @@ use crate::bodies::{check_of, random_number};
 use crate::helpers::{Answer, TestApp, eventually};
 use crate::raw;
 
-fn target(pattern: &str) -> String {
+/// A path of a pattern: every id is one that names nothing.
+pub fn target(pattern: &str) -> String {
     let id = uuid::Uuid::nil().to_string();
     pattern.replace("{report_id}", &id).replace("{certificate_id}", &id).replace("{code}", "not_found")
 }
@@ -15,8 +17,8 @@ fn target(pattern: &str) -> String {
 #[tokio::test]
 async fn a_wrong_method_is_told_which_are_right() {
     let app = TestApp::spawn_sandbox().await;
-    for (_, pattern) in ROUTES {
-        let taken: Vec<_> = ROUTES.iter().filter(|(_, path)| path == pattern).map(|(method, _)| *method).collect();
+    for pattern in ROUTES.iter().map(|row| row.path) {
+        let taken: Vec<_> = ROUTES.iter().filter(|row| row.path == pattern).map(Route::verb).collect();
         let allowed = match (taken.contains(&"get"), taken.contains(&"post")) {
             (true, true) => "GET, HEAD, POST",
             (true, false) => "GET, HEAD",

@@ -49,6 +49,7 @@ mod replacements;
 mod reports;
 mod retention;
 mod rotation;
+mod routes;
 mod sandbox;
 mod scenarios;
 mod secrecy;

@@ -11,7 +11,7 @@ use crate::http::contract::answers::{instant, json};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{AlertKindCode, ListingKindCode};
-use crate::http::pipeline::caller::{Caller, Checks};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::store::alerts::Alert;
 
@@ -73,11 +73,7 @@ const PAGE_ALERTS: i64 = 100;
         (status = 422, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn list(
-    caller: Caller<Checks>,
-    request: HttpRequest,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = read_page(request.query_string())?;
     let read = state.alerts.list(caller.organization_id(), after, limit);
     let (alerts, has_more) = state.read_in_time(read).await??;

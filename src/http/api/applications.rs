@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::offices::{location, read_office, read_office_at};
+use super::offices::{read_office, read_office_at};
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
@@ -17,7 +17,7 @@ use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{ApplicationReasonCode, ApplicationReasonName, ApplicationStateCode, GroundCode};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::applications::Applying;
@@ -119,17 +119,17 @@ pub struct ReplacementApplicationAnswer {
     )
 )]
 pub async fn create(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<ReplacementApplicationRequest>,
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let applying = read_application(&asked, &caller, state.clock.today())?;
-    let repeatable = repeatable(&caller, &state, &request, "createReplacementApplication", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |stored: &StoredApplication| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: location(stored.application.id),
+        location: caller.route().location(stored.application.id),
         body: to_json(&ReplacementApplicationAnswer::of(stored, None)),
     };
     Ok(respond(state.write_in_time(state.applications.apply(caller.actor(), applying, repeatable, render)).await??))
@@ -150,11 +150,7 @@ pub async fn create(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<Registry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
     let found = state.read_in_time(state.applications.find(caller.actor(), id)).await??;
     found.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
@@ -181,7 +177,7 @@ pub async fn read(
     )
 )]
 pub async fn issue(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<IssueRequest>,
     state: Data<AppState>,
@@ -217,7 +213,7 @@ pub async fn issue(
     )
 )]
 pub async fn cancel(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<CancellationRequest>,
     state: Data<AppState>,
@@ -228,11 +224,7 @@ pub async fn cancel(
     cancelled.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
 }
 
-fn read_application(
-    asked: &ReplacementApplicationRequest,
-    caller: &Caller<Registry>,
-    today: Date,
-) -> Result<Applying, Problem> {
+fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, today: Date) -> Result<Applying, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
     let applied_at = read_office_at(&mut fields, "/applied_at_office", &asked.applied_at_office);

@@ -17,7 +17,7 @@ use crate::http::contract::schema::{
     CertificatePurposeCode, CertificatePurposeName, CertificateStateCode, CertificateStatusCode, PresentedForName,
 };
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Checks, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::certificates::{Issued, Issuing, Verified};
@@ -170,17 +170,17 @@ pub struct CertificateVerificationAnswer {
     )
 )]
 pub async fn create(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<CertificateRequest>,
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let issuing = read_issuing(&asked, &caller, &state)?;
-    let repeatable = repeatable(&caller, &state, &request, "createTemporaryCertificate", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |issued: &Issued<'_>| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: format!("/v1/temporary-certificates/{}", issued.certificate.id),
+        location: caller.route().location(issued.certificate.id),
         body: to_json(&CertificateIssuedAnswer::of(issued)),
     };
     // Without a deadline: it waits for no store, and no more can wait than there are places.
@@ -203,11 +203,7 @@ pub async fn create(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<Registry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let certificate_id = path_id(&path)?;
     let found = state.read_in_time(state.certificates.find(caller.actor(), certificate_id)).await??;
     let now_s = state.clock.now_s();
@@ -233,7 +229,7 @@ pub async fn read(
     )
 )]
 pub async fn revoke(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<RevocationRequest>,
     state: Data<AppState>,
@@ -265,7 +261,7 @@ pub async fn revoke(
     )
 )]
 pub async fn verify(
-    caller: Caller<Checks>,
+    caller: Caller,
     body: JsonBody<CertificateVerificationRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -287,7 +283,7 @@ pub async fn verify(
     Ok(json(&CertificateVerificationAnswer::of(state.read_in_time(verified).await??)))
 }
 
-fn read_issuing(asked: &CertificateRequest, caller: &Caller<Registry>, state: &AppState) -> Result<Issuing, Problem> {
+fn read_issuing(asked: &CertificateRequest, caller: &Caller, state: &AppState) -> Result<Issuing, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, state.clock.today());
     let purpose = fields.word("/purpose", &asked.purpose, CertificatePurpose::parse, "air, rail, lodging");

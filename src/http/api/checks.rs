@@ -22,10 +22,10 @@ use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Advice, Purpose};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{Problem, ProblemBody};
+use crate::http::contract::route::Class;
 use crate::http::contract::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
-use crate::http::pipeline::admission::Class;
 use crate::http::pipeline::body::{BATCH_BYTES_MAX, JsonBody, parse};
-use crate::http::pipeline::caller::{Caller, Checks};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::exchange::refused_check;
 use crate::http::pipeline::state::AppState;
 use crate::service::checks::{Answer, Check};
@@ -176,7 +176,7 @@ const BATCH_CHECKS_MAX: usize = 1000;
     )
 )]
 pub async fn create(
-    caller: Caller<Checks>,
+    caller: Caller,
     body: JsonBody<CheckRequest>,
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -212,7 +212,7 @@ pub async fn create(
     )
 )]
 pub async fn create_batch(
-    caller: Caller<Checks>,
+    caller: Caller,
     body: JsonBody<BatchRequest>,
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -262,7 +262,7 @@ pub async fn create_batch(
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
 
-fn read_check(request: &CheckRequest, caller: &Caller<Checks>, today: Date) -> Result<Check, Problem> {
+fn read_check(request: &CheckRequest, caller: &Caller, today: Date) -> Result<Check, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
     let card_valid_from = fields.start(request.card_valid_from.as_deref(), today);

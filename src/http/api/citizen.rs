@@ -17,7 +17,7 @@ use crate::http::contract::schema::{
     CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
 };
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Citizen};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{Filing, FilingText};
@@ -136,7 +136,7 @@ pub struct CitizenWithdrawalRequest {
     )
 )]
 pub async fn records(
-    caller: Caller<Citizen>,
+    caller: Caller,
     body: JsonBody<CitizenRecordsRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -166,7 +166,7 @@ pub async fn records(
     )
 )]
 pub async fn create(
-    caller: Caller<Citizen>,
+    caller: Caller,
     body: JsonBody<CitizenLossReportRequest>,
     request: HttpRequest,
     state: Data<AppState>,
@@ -187,10 +187,10 @@ pub async fn create(
     let mut fields = Fields::default();
     let filing = Filing::read(&mut fields, &text, state.clock.today());
     let filing = caller.finish(fields, filing)?;
-    let repeatable = repeatable(&caller, &state, &request, "createCitizenLossReport", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |stored: &StoredReport| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: format!("/v1/loss-reports/{}", stored.report.id),
+        location: caller.route().location(stored.report.id),
         body: to_json(&LossReportAnswer::of(stored)),
     };
     Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
@@ -215,7 +215,7 @@ pub async fn create(
     )
 )]
 pub async fn withdraw(
-    caller: Caller<Citizen>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<CitizenWithdrawalRequest>,
     state: Data<AppState>,

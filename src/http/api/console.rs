@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::sandbox::Environment;
 use crate::http::contract::answers::{instant, json};
-use crate::http::pipeline::caller::{Admin, Caller};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::registry::membership::Seen;
 use crate::service::console::{Alert, Sample};
@@ -167,7 +167,7 @@ pub struct ConsoleHistory {
     get, path = "/v1/console", operation_id = "getConsole", tag = "operations", security(("bearer" = [])),
     responses((status = 200, description = "The node.", body = ConsoleSnapshot), crate::http::contract::openapi::CallRefusals)
 )]
-pub async fn read(_caller: Caller<Admin>, state: Data<AppState>) -> HttpResponse {
+pub async fn read(_caller: Caller, state: Data<AppState>) -> HttpResponse {
     let figures = state.metrics.figures();
     let (now_ns, company) = (state.clock.boot_ns(), state.registry.company());
     let sample = state.console.sample(&figures);
@@ -218,7 +218,7 @@ pub async fn read(_caller: Caller<Admin>, state: Data<AppState>) -> HttpResponse
     get, path = "/v1/console/history", operation_id = "getConsoleHistory", tag = "operations", security(("bearer" = [])),
     responses((status = 200, description = "The samples.", body = ConsoleHistory), crate::http::contract::openapi::CallRefusals)
 )]
-pub async fn history(_caller: Caller<Admin>, state: Data<AppState>) -> HttpResponse {
+pub async fn history(_caller: Caller, state: Data<AppState>) -> HttpResponse {
     json(&ConsoleHistory {
         node_id: state.registry.node(),
         started_at: instant(state.console.started_ms),

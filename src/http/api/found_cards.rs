@@ -18,7 +18,7 @@ use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{FoundCardStateCode, HolderVerificationCode, HolderVerificationName};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::found_cards::Registering;
@@ -140,17 +140,17 @@ pub struct TransferRequest {
     )
 )]
 pub async fn create(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<FoundCardRequest>,
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (found, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let registering = read_registering(&found, &caller, state.clock.today())?;
-    let repeatable = repeatable(&caller, &state, &request, "createFoundCard", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |card: &FoundCard| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: format!("/v1/found-cards/{}", card.id),
+        location: caller.route().location(card.id),
         body: to_json(&FoundCardRegistered {
             found_card_id: card.id,
             state: card.state.as_str(),
@@ -174,11 +174,7 @@ pub async fn create(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<Registry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let found_card_id = path_id(&path)?;
     answer(state.read_in_time(state.found_cards.find(caller.actor(), found_card_id)).await??)
 }
@@ -202,7 +198,7 @@ pub async fn read(
     )
 )]
 pub async fn hand_back(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<ReturnRequest>,
     state: Data<AppState>,
@@ -236,7 +232,7 @@ pub async fn hand_back(
     )
 )]
 pub async fn destroy(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<DestructionRequest>,
     state: Data<AppState>,
@@ -267,7 +263,7 @@ pub async fn destroy(
     )
 )]
 pub async fn transfer(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<TransferRequest>,
     state: Data<AppState>,
@@ -283,7 +279,7 @@ pub async fn transfer(
     answer(state.write_in_time(transfer).await??)
 }
 
-fn read_registering(found: &FoundCardRequest, caller: &Caller<Registry>, today: Date) -> Result<Registering, Problem> {
+fn read_registering(found: &FoundCardRequest, caller: &Caller, today: Date) -> Result<Registering, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&found.id_number, today);
     let card_valid_from = fields.date("/card_valid_from", found.card_valid_from.as_deref());

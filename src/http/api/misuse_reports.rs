@@ -17,7 +17,7 @@ use crate::http::contract::schema::{
     MisuseKindCode, MisuseKindName, MisuseOutcomeCode, MisuseOutcomeName, MisuseStateCode,
 };
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Checks, ChecksOrRegistry, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::misuse_reports::{Opened, Page, Resolving, Telling, View};
@@ -155,17 +155,17 @@ pub struct MisuseResolutionRequest {
     )
 )]
 pub async fn create(
-    caller: Caller<Checks>,
+    caller: Caller,
     body: JsonBody<MisuseReportRequest>,
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let telling = read_telling(&told, &caller, &state)?;
-    let repeatable = repeatable(&caller, &state, &request, "createMisuseReport", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |report: &MisuseReport| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: format!("/v1/misuse-reports/{}", report.id),
+        location: caller.route().location(report.id),
         body: to_json(&MisuseReportAnswer::of(report, View::Own)),
     };
     let told = state.misuse_reports.tell(caller.actor(), telling, repeatable, render);
@@ -187,11 +187,7 @@ pub async fn create(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<ChecksOrRegistry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let view = match (caller.is_registrar(), caller.has_scope(Scope::Checks)) {
         (true, _) => View::Registrar,
         (false, true) => View::Own,
@@ -215,11 +211,7 @@ pub async fn read(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn list(
-    caller: Caller<Registry>,
-    request: HttpRequest,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     if !caller.is_registrar() {
         return Err(Problem::registrars_only());
     }
@@ -247,7 +239,7 @@ pub async fn list(
     )
 )]
 pub async fn resolve(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<MisuseResolutionRequest>,
     state: Data<AppState>,
@@ -267,7 +259,7 @@ pub async fn resolve(
     resolved.map(|opened| json(&MisuseReportAnswer::opened(opened, View::Registrar))).ok_or_else(Problem::not_found)
 }
 
-fn read_telling(told: &MisuseReportRequest, caller: &Caller<Checks>, state: &AppState) -> Result<Telling, Problem> {
+fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -> Result<Telling, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(told.id_number.as_deref(), told.id_digest.as_deref(), state.clock.today());
     let check_id = fields.id("/check_id", told.check_id.as_deref());

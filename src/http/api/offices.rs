@@ -1,6 +1,4 @@
-//! What the operations on applications share: offices in bodies, and where an application is read.
-
-use uuid::Uuid;
+//! What the operations on applications share: offices in bodies.
 
 use super::acceptance::PLACE_DETAIL;
 use crate::domain::acceptance::Place;
@@ -23,9 +21,4 @@ pub fn read_office(text: &str) -> Result<OfficeCode, Problem> {
     let mut fields = Fields::default();
     let office = fields.office(text);
     fields.finish(office)
-}
-
-/// Where an application is read.
-pub fn location(application: Uuid) -> String {
-    format!("/v1/replacement-applications/{application}")
 }

@@ -11,7 +11,7 @@ use crate::domain::client::{Rate, Scope};
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{OrganizationKindCode, ScopeCode};
-use crate::http::pipeline::caller::{AnyScope, Caller};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::limits::LimitName;
 
@@ -74,7 +74,7 @@ pub struct LimitAnswer {
         crate::http::contract::openapi::CallRefusals,
     )
 )]
-pub async fn read(caller: Caller<AnyScope>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let id = caller.organization_id();
     let read = async { (state.access.organization(id).await, state.usage.sites(id).await) };
     let (organization, sites) = state.read_in_time(read).await?;

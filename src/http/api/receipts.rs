@@ -15,7 +15,7 @@ use crate::domain::usage::Outcome;
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::JsonBody;
-use crate::http::pipeline::caller::{Caller, ChecksOrAudit};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::service::receipts::{Opening, Verification, verify};
 
@@ -90,7 +90,7 @@ pub struct VerificationAnswer {
     )
 )]
 pub async fn verify_receipt(
-    caller: Caller<ChecksOrAudit>,
+    caller: Caller,
     body: JsonBody<VerificationRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {

@@ -11,7 +11,7 @@ use crate::http::contract::answers::{instant, respond, to_json};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::reports::{Replacement, Replacing};
@@ -60,7 +60,7 @@ pub struct ReplacementAnswer {
     )
 )]
 pub async fn create(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<ReplacementRequest>,
     request: HttpRequest,
     state: Data<AppState>,
@@ -74,7 +74,7 @@ pub async fn create(
     let replacing = digest.zip(card_valid_from).zip(office);
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });
     let replacing = caller.finish(fields, replacing)?;
-    let repeatable = repeatable(&caller, &state, &request, "createReplacement", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |replacement: &Replacement| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
         location: String::new(),

@@ -15,7 +15,7 @@ use crate::http::contract::schema::{
     ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName, WithdrawalReasonName,
 };
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{ContactText, Filing, FilingText};
@@ -126,17 +126,17 @@ pub struct WithdrawalRequest {
     )
 )]
 pub async fn create(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<LossReportRequest>,
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (filed, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let filing = read_filing(&filed, &caller, state.clock.today())?;
-    let repeatable = repeatable(&caller, &state, &request, "createLossReport", &bytes)?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |stored: &StoredReport| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: format!("/v1/loss-reports/{}", stored.report.id),
+        location: caller.route().location(stored.report.id),
         body: to_json(&LossReportAnswer::of(stored)),
     };
     Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
@@ -155,11 +155,7 @@ pub async fn create(
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<Registry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
     let found = state.read_in_time(state.reports.find(caller.actor(), report_id)).await??;
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
@@ -179,7 +175,7 @@ pub async fn read(
     )
 )]
 pub async fn search(
-    caller: Caller<Registry>,
+    caller: Caller,
     body: JsonBody<LossReportSearch>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -209,7 +205,7 @@ pub async fn search(
     )
 )]
 pub async fn withdraw(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<WithdrawalRequest>,
     state: Data<AppState>,
@@ -224,11 +220,7 @@ pub async fn withdraw(
     withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
-fn read_filing(
-    filed: &LossReportRequest,
-    caller: &Caller<Registry>,
-    today: jiff::civil::Date,
-) -> Result<Filing, Problem> {
+fn read_filing(filed: &LossReportRequest, caller: &Caller, today: jiff::civil::Date) -> Result<Filing, Problem> {
     let text = FilingText {
         id_number: &filed.id_number,
         card_valid_from: filed.card_valid_from.as_deref(),

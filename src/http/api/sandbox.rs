@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::problem::Problem;
-use crate::http::pipeline::caller::{AnyScope, Caller};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 
 /// A reset that is done.
@@ -40,7 +40,7 @@ const RESET_COST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn reset(caller: Caller<AnyScope>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+pub async fn reset(caller: Caller, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let node = state.sandbox.as_ref().ok_or_else(Problem::not_found)?;
     caller.spend_rest(RESET_COST).await?;
     let done = state.write_in_time(node.reset(caller.actor())).await??;

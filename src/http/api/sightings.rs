@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::http::contract::answers::{instant, json, path_id};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{OrganizationKindCode, PurposeCode, VerdictName};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::store::sightings::StoredSighting;
 
@@ -62,11 +62,7 @@ pub struct SightingList {
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn list(
-    caller: Caller<Registry>,
-    path: Path<String>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
     let found = state.read_in_time(state.sightings.list(caller.actor(), report_id)).await??;
     let found = found.ok_or_else(Problem::not_found)?;

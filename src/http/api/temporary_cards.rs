@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::offices::{location, read_office};
+use super::offices::read_office;
 use crate::domain::application::TemporaryCard;
 use crate::domain::card::{CardValidity, CardValidityError};
 use crate::http::contract::answers::{json, path_id, respond, to_json};
@@ -17,7 +17,7 @@ use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::TemporaryCardStateCode;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
-use crate::http::pipeline::caller::{Caller, Registry};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::store::idempotency::StoredAnswer;
@@ -77,7 +77,7 @@ pub struct TemporaryCardAnswer {
     )
 )]
 pub async fn issue(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<TemporaryCardRequest>,
     request: HttpRequest,
@@ -91,10 +91,10 @@ pub async fn issue(
     let office = fields.finish(office)?;
     // The same body for another application is another request.
     let of_application = [id.as_bytes().as_slice(), &bytes].concat();
-    let repeatable = repeatable(&caller, &state, &request, "issueTemporaryCard", &of_application)?;
+    let repeatable = repeatable(&caller, &state, &request, &of_application)?;
     let render = |card: &TemporaryCard| StoredAnswer {
         status: StatusCode::CREATED.as_u16(),
-        location: location(id),
+        location: caller.route().location(id),
         body: to_json(&TemporaryCardAnswer::of(card)),
     };
     let issuing = state.applications.issue_temporary_card(caller.actor(), id, start, &office, repeatable, render);
@@ -120,7 +120,7 @@ pub async fn issue(
     )
 )]
 pub async fn take_back(
-    caller: Caller<Registry>,
+    caller: Caller,
     path: Path<String>,
     body: JsonBody<TemporaryCardReturnRequest>,
     state: Data<AppState>,

@@ -13,7 +13,7 @@ use crate::http::contract::answers::json;
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{GroupingCode, GroupingName};
-use crate::http::pipeline::caller::{AnyScope, Caller};
+use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::store::usage::Report;
 
@@ -100,11 +100,7 @@ pub struct UsageCounts {
         (status = 422, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn read(
-    caller: Caller<AnyScope>,
-    request: HttpRequest,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let (days, by) = read_query(request.query_string(), state.clock.today())?;
     let report = state.read_in_time(state.usage.report(caller.organization_id(), days, by)).await??;
     let mut response = if wants_csv(&request) {

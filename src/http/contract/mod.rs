@@ -8,4 +8,5 @@ pub mod fields;
 pub mod openapi;
 pub mod problem;
 pub mod refusals;
+pub mod route;
 pub mod schema;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, SchemaFormat};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -10,6 +11,7 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Respons
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
+use super::route::{Route, Table};
 use super::{examples, refusals};
 
 /// A refusal of any kind: RFC 9457.
@@ -143,13 +145,13 @@ impl Modify for Shared {
 }
 
 /// The document as files and `/openapi.json` give it.
-pub fn document(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     document.merge(operations);
     let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            complete(path, operation);
+            complete(routes.find(&Method::GET, path), operation);
             refusals::detail(operation, components);
             examples::illustrate(operation, &components.schemas);
         }
@@ -175,10 +177,10 @@ pub fn document(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenAp
 }
 
 /// Adds what holds for every operation: that a public one needs no token, and how `boundary` and the reading of bodies refuse.
-fn complete(path: &str, operation: &mut Operation) {
+fn complete(route: Option<&Route>, operation: &mut Operation) {
     operation.security.get_or_insert_default();
     let mut statuses = vec![400, 414, 500];
-    if !path.starts_with("/health/") {
+    if !route.is_some_and(|route| route.is_probe) {
         statuses.push(421);
     }
     if operation.request_body.is_some() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::Class;
 use crate::telemetry::Metrics;
 
 /// How much is taken on.
@@ -23,37 +24,6 @@ pub struct AdmissionOptions {
     pub delay: Duration,
     /// How long the work on one request may take, without the time its body takes.
     pub deadline: Duration,
-}
-
-/// What a request is to the gate. Health, status, keys and pages have no class: they are never refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// A check of one card: takes a place only if memory cannot answer it.
-    Check,
-    /// Batches of checks, verifications, what those who check read beside, and what is asked without a token.
-    Checks,
-    /// Reports, replacements, and the tokens without which they could not be made.
-    Reports,
-}
-
-impl Class {
-    /// By the path alone: a refusal must not cost a look into the request.
-    pub fn of(path: &str) -> Option<Self> {
-        match path {
-            "/v1/checks" => Some(Self::Check),
-            "/v1/checks/batch"
-            | "/v1/receipts/verify"
-            | "/v1/temporary-certificates/verify"
-            | "/v1/alerts"
-            | "/v1/usage"
-            | "/v1/organization"
-            | "/v1/acceptance/eligibility" => Some(Self::Checks),
-            "/oauth2/token" => Some(Self::Reports),
-            "/v1/status" => None,
-            _ if path.starts_with("/v1/") => Some(Self::Reports),
-            _ => None,
-        }
-    }
 }
 
 /// The gate of a node: one for all its workers.
@@ -212,15 +182,6 @@ mod tests {
         assert!(admission.enter(Class::Reports).is_err());
         places.clear();
         assert!(admission.enter(Class::Checks).is_ok(), "refused ones keep no place");
-    }
-
-    #[test]
-    fn health_keys_and_pages_have_no_class() {
-        for path in ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.json", "/", "/problems/x"] {
-            assert_eq!(Class::of(path), None, "{path}");
-        }
-        assert_eq!(Class::of("/v1/loss-reports/search"), Some(Class::Reports));
-        assert_eq!(Class::of("/v1/acceptance/eligibility"), Some(Class::Checks), "nobody's question costs no report");
     }
 
     #[tokio::test(flavor = "local")]

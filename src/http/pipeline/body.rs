@@ -12,11 +12,11 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::admission::Class;
 use super::exchange::Exchange;
 use super::state::AppState;
 use crate::http::contract::fields::Object;
 use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::Class;
 use crate::service::fields::describe_json;
 
 /// A body, not read yet.

@@ -7,17 +7,18 @@ use std::rc::Rc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 
-use super::admission::{Class, Place};
+use super::admission::Place;
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::state::AppState;
 use crate::crypto::random;
 use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::{Class, Route};
 use crate::limits::Standing;
 use crate::telemetry::seconds;
 
@@ -30,8 +31,6 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 
 /// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
 const TARGET_BYTES_MAX: usize = 2048;
-/// The paths whose GET takes a query: pages of lists, by words and ids that tell nothing of a person.
-const QUERIED: &[&str] = &["/v1/alerts", "/v1/misuse-reports", "/v1/usage"];
 /// Answers that take longer are logged even if they succeed.
 const SLOW_MS: u64 = 500;
 
@@ -44,14 +43,13 @@ pub async fn boundary(
         return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
     };
     let started_ns = state.clock.boot_ns();
-    let is_personal = is_personal(request.path());
-    let is_check = request.path() == "/v1/checks";
-    let asks_for_verdicts = is_check || request.path() == "/v1/checks/batch";
+    let target = Target::of(&request, &state);
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin();
     }
-    let mut exchange = Exchange { request_id: request_id(&request, &state), ..Exchange::default() };
-    let admitted = screen(&request, &state).and_then(|()| admit(request.path(), &state, started_ns));
+    let mut exchange =
+        Exchange { route: target.route, request_id: request_id(&request, &state), ..Exchange::default() };
+    let admitted = screen(&request, &state, target).and_then(|()| admit(target, &state, started_ns));
     let admitted = admitted.map(|place| exchange.place = place);
     request.extensions_mut().insert(exchange);
     let mut response = match admitted {
@@ -62,14 +60,14 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, organization, place } = exchange.unwrap_or_default();
+    let Exchange { request_id: id, mut standing, organization, place, .. } = exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standing = problem.as_ref().and_then(Problem::standing).or(standing);
-        response = explain(response, &id, &state, elapsed_ns);
-        if let Some(organization) = organization.filter(|_| asks_for_verdicts) {
+        response = explain(response, target, &id, &state, elapsed_ns);
+        if let Some(organization) = organization.filter(|_| target.route.is_some_and(|route| route.gives_verdicts)) {
             state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
         }
         // A refusal before the body was read would end the connection. Most bodies have come with their head, and are taken off
@@ -79,7 +77,7 @@ pub async fn boundary(
             _ => tokio::task::yield_now().await,
         }
     } else {
-        note_success(&response, &id, &state, elapsed_ns, is_check);
+        note_success(&response, target, &id, &state, elapsed_ns);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_maybe_shared(id) {
@@ -87,7 +85,7 @@ pub async fn boundary(
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     // Only what is about nobody says for how long it may be kept.
-    if is_personal && !headers.contains_key(header::CACHE_CONTROL) {
+    if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     if let Some(standing) = standing {
@@ -100,17 +98,41 @@ pub async fn boundary(
     Ok(hand_over(response, place))
 }
 
+/// What a request is for, by its matched row and never by its raw path: `/%761/checks` is `/v1/checks` to the router, too.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    route: Option<&'static Route>,
+    /// Whether it is, or might be, about a person: below the roots of the API that is so for what no row names, too.
+    is_personal: bool,
+}
+
+impl Target {
+    fn of(request: &ServiceRequest, state: &AppState) -> Self {
+        // Percent-decoded by the router, which matches this very text.
+        let path = request.match_info().as_str();
+        let route = state.routes.find(request.method(), path);
+        let is_personal = route.map_or_else(|| state.routes.is_below_root(path), |route| route.is_personal);
+        Self { route, is_personal }
+    }
+
+    fn class(self) -> Option<Class> {
+        self.route.and_then(|route| route.class)
+    }
+
+    /// For logs and metrics: the pattern, never the path that was sent.
+    fn label(self, response: &ServiceResponse<BoxBody>) -> String {
+        let pattern = self.route.map(|route| route.path.to_owned()).or_else(|| response.request().match_pattern());
+        pattern.unwrap_or_else(|| "(none)".to_owned())
+    }
+}
+
 /// A place for what will wait. A single check takes one only when memory cannot answer it.
-fn admit(path: &str, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
-    let Some(class) = Class::of(path) else { return Ok(None) };
+fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
+    let Some(class) = target.class() else { return Ok(None) };
     if class != Class::Reports {
         state.delay.admit(now_ns)?;
     }
     if class == Class::Check { Ok(None) } else { state.admission.enter(class).map(Some) }
-}
-
-fn is_personal(path: &str) -> bool {
-    path.starts_with("/v1/") || path.starts_with("/oauth2/")
 }
 
 /// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
@@ -128,7 +150,7 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 }
 
 /// What no path takes.
-fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
+fn screen(request: &ServiceRequest, state: &AppState, target: Target) -> Result<(), Problem> {
     let malformed = |detail: &'static str| Err(Problem::new(problem::MALFORMED_REQUEST, detail));
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
         return Err(Problem::new(problem::TARGET_TOO_LONG, "the longest path of this API has under 100 bytes"));
@@ -137,8 +159,11 @@ fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
     if path.contains('%') && !decodes_to_text(path) {
         return malformed("the path holds control characters or is not UTF-8");
     }
-    let takes_query = QUERIED.contains(&path) && matches!(*request.method(), Method::GET | Method::HEAD);
-    if is_personal(path) && !takes_query && request.uri().query().is_some_and(|query| !query.is_empty()) {
+    let takes_query = |route: &Route| route.takes_query && route.methods().contains(request.method());
+    if target.is_personal
+        && !target.route.is_some_and(takes_query)
+        && request.uri().query().is_some_and(|query| !query.is_empty())
+    {
         return malformed("this path takes no query: nothing about a person may stand in a URL");
     }
     if let Some(expect) = request.headers().get(header::EXPECT)
@@ -147,7 +172,7 @@ fn screen(request: &ServiceRequest, state: &AppState) -> Result<(), Problem> {
         return Err(Problem::new(problem::EXPECTATION_FAILED, "only 100-continue can be expected"));
     }
     // Probes reach a node by its address, whatever its name.
-    if !path.starts_with("/health/") && !state.hosts.accepts(host(request)) {
+    if !target.route.is_some_and(|route| route.is_probe) && !state.hosts.accepts(host(request)) {
         return Err(Problem::new(problem::WRONG_HOST, "the Host header names another server"));
     }
     Ok(())
@@ -183,15 +208,15 @@ fn decodes_to_text(path: &str) -> bool {
 }
 
 /// Counts the time of a check, and of what was stored and published; logs a success only if it was slow.
-fn note_success(response: &ServiceResponse<BoxBody>, id: &str, state: &AppState, spent_ns: u64, is_check: bool) {
-    if is_check {
+fn note_success(response: &ServiceResponse<BoxBody>, target: Target, id: &str, state: &AppState, spent_ns: u64) {
+    if target.class() == Some(Class::Check) {
         state.metrics.check_seconds.observe(seconds(spent_ns));
     } else if response.status() == StatusCode::CREATED {
         state.metrics.created_seconds.observe(seconds(spent_ns));
     }
     let elapsed_ms = spent_ns / 1_000_000;
     if elapsed_ms > SLOW_MS {
-        let route = response.request().match_pattern().unwrap_or_default();
+        let route = target.label(response);
         tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
     }
 }
@@ -199,6 +224,7 @@ fn note_success(response: &ServiceResponse<BoxBody>, id: &str, state: &AppState,
 /// Writes the problem document, counts and logs the failure.
 fn explain(
     response: ServiceResponse<BoxBody>,
+    target: Target,
     request_id: &str,
     state: &AppState,
     spent_ns: u64,
@@ -207,7 +233,7 @@ fn explain(
     let problem = response.response().extensions().get::<Problem>().cloned();
     let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
     let code = own_form.map_or(problem.kind().code, |form| form.0);
-    log_failure(&response, request_id, code, state, spent_ns);
+    log_failure(&response, target, request_id, code, state, spent_ns);
     if own_form.is_some() {
         return response;
     }
@@ -227,7 +253,14 @@ fn explain(
     ServiceResponse::new(request, fresh.body(body))
 }
 
-fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str, state: &AppState, spent_ns: u64) {
+fn log_failure(
+    response: &ServiceResponse<BoxBody>,
+    target: Target,
+    request_id: &str,
+    code: &str,
+    state: &AppState,
+    spent_ns: u64,
+) {
     state.metrics.problems.with_label_values(&[code]).inc();
     let problem = response.response().extensions();
     if let Some(standing) = problem.get::<Problem>().and_then(Problem::standing)
@@ -237,7 +270,7 @@ fn log_failure(response: &ServiceResponse<BoxBody>, request_id: &str, code: &str
     }
     drop(problem);
     let status = response.status().as_u16();
-    let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let route = target.label(response);
     let method = response.request().method().as_str();
     let method = if matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") {
         method

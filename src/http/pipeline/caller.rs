@@ -1,8 +1,7 @@
-//! Who calls: `Caller<Scope>` in a handler's signature authenticates, authorizes and spends the limit, so that none of the three
-//! can be forgotten; `Anyone` spends the address's limit of public questions.
+//! Who calls: `Caller` in a handler's signature authenticates, authorizes by the scopes of the route's row and spends the limit, so
+//! that none of the three can be forgotten; `Anyone` spends the address's limit of public questions.
 
 use std::future::{Ready, ready};
-use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
@@ -17,55 +16,21 @@ use super::state::AppState;
 use crate::access::Principal;
 use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::http::contract::fields::Fields;
-use crate::http::contract::problem::Problem;
+use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::Route;
 use crate::limits::{Refused, Standing};
 
-/// The scopes of an operation, as a type.
-pub trait RequiredScope: 'static {
-    /// One of these is enough.
-    const ANY_OF: &'static [Scope];
-}
-
-macro_rules! required_scopes {
-    ($($(#[$doc:meta])* $name:ident = $($scope:ident)|+;)+) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name;
-
-        impl RequiredScope for $name {
-            const ANY_OF: &'static [Scope] = &[$(Scope::$scope),+];
-        }
-    )+};
-}
-
-required_scopes! {
-    /// Scope `checks`.
-    Checks = Checks;
-    /// Scope `registry`.
-    Registry = Registry;
-    /// Scope `citizen`.
-    Citizen = Citizen;
-    /// Scope `admin`.
-    Admin = Admin;
-    /// Scope `checks` or `audit`.
-    ChecksOrAudit = Checks | Audit;
-    /// Scope `checks` or `registry`.
-    ChecksOrRegistry = Checks | Registry;
-    /// Any scope: what an organization reads of itself.
-    AnyScope = Checks | Registry | Citizen | Audit | Admin;
-}
-
-/// An authenticated client with the scope `S`, whose limit has been spent by one unit.
+/// An authenticated client with a scope of the route, whose limit has been spent by one unit.
 #[derive(Debug)]
-pub struct Caller<S> {
+pub struct Caller {
     pub principal: Principal,
     request: HttpRequest,
-    scope: PhantomData<S>,
+    route: &'static Route,
 }
 
-impl<S: RequiredScope> FromRequest for Caller<S> {
+impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Admission<S>;
+    type Future = Admission;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = AppState::of(request);
@@ -98,15 +63,18 @@ impl<S: RequiredScope> FromRequest for Caller<S> {
 }
 
 /// Most callers are admitted at once: the token is remembered and their units are at hand.
-type Admission<S> = Either<Ready<Result<Caller<S>, Problem>>, LocalBoxFuture<'static, Result<Caller<S>, Problem>>>;
+type Admission = Either<Ready<Result<Caller, Problem>>, LocalBoxFuture<'static, Result<Caller, Problem>>>;
 
-impl<S: RequiredScope> Caller<S> {
-    fn admit(principal: Principal, request: &HttpRequest) -> Admission<S> {
-        if !S::ANY_OF.iter().any(|scope| principal.scopes.contains(*scope)) {
-            let names: Vec<_> = S::ANY_OF.iter().map(|scope| scope.as_str()).collect();
+impl Caller {
+    fn admit(principal: Principal, request: &HttpRequest) -> Admission {
+        let Some(route) = Exchange::route(request) else {
+            return Either::Left(ready(Err(Problem::new(problem::INTERNAL, "the request could not be handled"))));
+        };
+        if !route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
+            let names: Vec<_> = route.scopes.iter().map(|scope| scope.as_str()).collect();
             return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
         }
-        let caller = Self { principal, request: request.clone(), scope: PhantomData };
+        let caller = Self { principal, request: request.clone(), route };
         match caller.principal.client.limits.try_spend_unit() {
             Some(spent) => Either::Left(ready(caller.admitted(spent))),
             None => Either::Right(Box::pin(async move {
@@ -142,6 +110,11 @@ impl<S: RequiredScope> Caller<S> {
     /// Where the caller stands with its limit.
     pub fn standing(&self) -> Option<Standing> {
         self.request.extensions().get::<Exchange>().and_then(|exchange| exchange.standing)
+    }
+
+    /// The row of the operation that is called.
+    pub fn route(&self) -> &'static Route {
+        self.route
     }
 
     /// The organization that the client belongs to.

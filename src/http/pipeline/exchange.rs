@@ -1,14 +1,18 @@
 //! What belongs to one request and its answer: what the layers tell each other of it.
 
+use actix_web::{HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 use super::admission::Place;
 use crate::domain::usage::Outcome;
+use crate::http::contract::route::Route;
 use crate::limits::Standing;
 
 /// What belongs to one request and its answer.
 #[derive(Debug, Default)]
 pub struct Exchange {
+    /// The row of its path; none where no row names it.
+    pub route: Option<&'static Route>,
     /// For problems and logs.
     pub request_id: String,
     /// Where the caller stands with its limit.
@@ -17,6 +21,13 @@ pub struct Exchange {
     pub organization: Option<Uuid>,
     /// Its place among those that wait.
     pub place: Option<Place>,
+}
+
+impl Exchange {
+    /// The row of a request.
+    pub fn route(request: &HttpRequest) -> Option<&'static Route> {
+        request.extensions().get::<Self>().and_then(|exchange| exchange.route)
+    }
 }
 
 /// Marks an error answer whose form is another standard's (RFC 6749's at the token endpoint).

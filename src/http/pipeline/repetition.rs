@@ -2,19 +2,19 @@
 
 use actix_web::HttpRequest;
 
-use super::caller::{Caller, RequiredScope};
+use super::caller::Caller;
 use super::state::AppState;
 use crate::http::contract::problem::{self, Problem};
 use crate::store::idempotency::IdempotentRequest;
 
 /// The request's fingerprint if it carries an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
-pub fn repeatable<S: RequiredScope>(
-    caller: &Caller<S>,
+pub fn repeatable(
+    caller: &Caller,
     state: &AppState,
     request: &HttpRequest,
-    operation: &str,
     body: &[u8],
 ) -> Result<Option<IdempotentRequest>, Problem> {
+    let Some(operation) = caller.route().repeatable_as else { return Ok(None) };
     let mut all = request.headers().get_all("idempotency-key");
     let Some(key) = all.next() else { return Ok(None) };
     let key = key.as_bytes();

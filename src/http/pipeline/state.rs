@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Security;
 use crate::crypto::Keyring;
 use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::Table;
 use crate::limits::AddressLimits;
 use crate::registry::Registry;
 use crate::service::acceptance::AcceptanceRules;
@@ -37,6 +38,7 @@ use crate::telemetry::Metrics;
 /// What the workers of a node share.
 #[derive(Debug, Clone)]
 pub struct Shared {
+    pub routes: Table,
     pub clock: Clock,
     pub keyring: Arc<Keyring>,
     pub registry: Arc<Registry>,

@@ -1,0 +1,223 @@
+//! What is known of a route: the facts that router, boundary, caller, document and tests all ask for. The table itself is filled in
+//! `http/routes.rs` and handed down at start, so that nobody imports upwards to ask.
+
+use actix_web::http::Method;
+
+use crate::domain::client::Scope;
+
+/// What a request waits for, and so who is refused first when there is more work than a node can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A check of one card: takes a place only if memory cannot answer it.
+    Check,
+    /// Batches of checks, verifications, what those who check read beside, and what is asked without a token.
+    Checks,
+    /// Reports, replacements, and the tokens without which they could not be made.
+    Reports,
+}
+
+/// One operation of one path. Built by `get` or `post` and what follows; every fact stands in its row and nowhere else.
+#[derive(Debug)]
+pub struct Route {
+    pub method: Method,
+    /// As the router and the document write it: `{name}` is one segment.
+    pub path: &'static str,
+    /// A token with one of these is needed; none is needed where there are none.
+    pub scopes: &'static [Scope],
+    /// Its place in admission; none for what is answered whatever the load.
+    pub class: Option<Class>,
+    /// Its `operationId`, where it takes an `Idempotency-Key`: part of what tells a repetition.
+    pub repeatable_as: Option<&'static str>,
+    /// Where what it creates is read, as a path of this table; empty where that cannot be read. None: it creates nothing.
+    pub creates: Option<&'static str>,
+    /// Whether it is about a person: never stored by anybody, and no query in its URL.
+    pub is_personal: bool,
+    /// Whether its URL may have a query: words and ids that tell nothing of a person.
+    pub takes_query: bool,
+    /// Whether it answers with verdicts, so that its refusals are counted as refused checks.
+    pub gives_verdicts: bool,
+    /// Whether it is a probe, which reaches a node by its address, whatever its name.
+    pub is_probe: bool,
+    /// Whether only a sandbox has it.
+    pub is_of_sandbox: bool,
+}
+
+impl Route {
+    const fn new(method: Method, path: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            scopes: &[],
+            class: None,
+            repeatable_as: None,
+            creates: None,
+            is_personal: false,
+            takes_query: false,
+            gives_verdicts: false,
+            is_probe: false,
+            is_of_sandbox: false,
+        }
+    }
+
+    /// `GET`, and `HEAD` with it (RFC 9110, 9.1).
+    pub const fn get(path: &'static str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// `POST`.
+    pub const fn post(path: &'static str) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    /// About a person, in this class of admission.
+    #[must_use]
+    pub const fn personal(mut self, class: Class) -> Self {
+        self.is_personal = true;
+        self.class = Some(class);
+        self
+    }
+
+    /// About a person, whatever the load.
+    #[must_use]
+    pub const fn personal_always(mut self) -> Self {
+        self.is_personal = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn scopes(mut self, any_of: &'static [Scope]) -> Self {
+        self.scopes = any_of;
+        self
+    }
+
+    #[must_use]
+    pub const fn repeatable(mut self, operation_id: &'static str) -> Self {
+        self.repeatable_as = Some(operation_id);
+        self
+    }
+
+    #[must_use]
+    pub const fn creates(mut self, read_at: &'static str) -> Self {
+        self.creates = Some(read_at);
+        self
+    }
+
+    #[must_use]
+    pub const fn query(mut self) -> Self {
+        self.takes_query = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn verdicts(mut self) -> Self {
+        self.gives_verdicts = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn probe(mut self) -> Self {
+        self.is_probe = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn of_sandbox(mut self) -> Self {
+        self.is_of_sandbox = true;
+        self
+    }
+
+    /// The methods that it takes.
+    pub fn methods(&self) -> &'static [Method] {
+        if self.method == Method::GET { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
+    }
+
+    /// Its method as the document and the tests write it.
+    pub fn verb(&self) -> &'static str {
+        if self.method == Method::GET { "get" } else { "post" }
+    }
+
+    /// Where what it has created is read; empty where that cannot be read.
+    pub fn location(&self, id: impl std::fmt::Display) -> String {
+        let Some((before, after)) = self.creates.and_then(|path| path.split_once('{')) else { return String::new() };
+        let after = after.split_once('}').map_or("", |(_, after)| after);
+        format!("{before}{id}{after}")
+    }
+
+    /// Whether a path, percent-decoded as the router does, is this one's.
+    fn matches(&self, path: &str) -> bool {
+        let (mut own, mut asked) = (self.path.split('/'), path.split('/'));
+        loop {
+            match (own.next(), asked.next()) {
+                (None, None) => return true,
+                (Some(own), Some(asked)) if own == asked || (own.starts_with('{') && !asked.is_empty()) => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// All routes of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    rows: &'static [Route],
+    /// How the paths of the API begin: what no row names is personal all the same.
+    roots: &'static [&'static str],
+}
+
+impl Table {
+    pub const fn new(rows: &'static [Route], roots: &'static [&'static str]) -> Self {
+        Self { rows, roots }
+    }
+
+    pub fn rows(&self) -> &'static [Route] {
+        self.rows
+    }
+
+    /// The row of a request; for a method that the path does not take, the first of its path. The path is the one that the router
+    /// matches: percent-decoded, so that no spelling of it gets past a rule.
+    pub fn find(&self, method: &Method, path: &str) -> Option<&'static Route> {
+        let first = self.rows.iter().find(|row| row.path == path);
+        let first = first.or_else(|| self.rows.iter().find(|row| row.path.contains('{') && row.matches(path)))?;
+        let mut of_path = self.rows.iter().filter(|row| std::ptr::eq(row.path, first.path) || row.path == first.path);
+        of_path.find(|row| row.methods().contains(method)).or(Some(first))
+    }
+
+    /// Whether a path lies below a root of the API, routed or not.
+    pub fn is_below_root(&self, path: &str) -> bool {
+        self.roots.iter().any(|root| path.starts_with(root))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ROWS: &[Route] = &[
+        Route::post("/a/search"),
+        Route::get("/a/{id}").query(),
+        Route::post("/a/{id}").creates("/a/{id}/part"),
+        Route::get("/"),
+    ];
+    const TABLE: Table = Table::new(ROWS, &["/a/"]);
+
+    #[test]
+    fn a_request_finds_the_row_of_its_path_and_method() {
+        let find = |method: &Method, path| TABLE.find(method, path).map(|row| (row.method.as_str(), row.path));
+        assert_eq!(find(&Method::POST, "/a/search"), Some(("POST", "/a/search")));
+        assert_eq!(find(&Method::GET, "/a/search"), Some(("POST", "/a/search")), "as the router: 405");
+        assert_eq!(find(&Method::HEAD, "/a/1"), Some(("GET", "/a/{id}")));
+        assert_eq!(find(&Method::POST, "/a/1"), Some(("POST", "/a/{id}")));
+        assert_eq!(find(&Method::DELETE, "/a/1"), Some(("GET", "/a/{id}")));
+        assert_eq!(find(&Method::GET, "/"), Some(("GET", "/")));
+        for unknown in ["", "/a", "/a/", "/a//", "/a/1/", "/a/1/2", "a/1", "//a/1"] {
+            assert_eq!(find(&Method::GET, unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_created_lies_where_its_row_says() {
+        let row = TABLE.find(&Method::POST, "/a/1").unwrap();
+        assert_eq!(row.location(7), "/a/7/part");
+        assert_eq!(ROWS[0].location(7), "");
+    }
+}
