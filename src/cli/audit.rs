@@ -9,8 +9,9 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::global::Global;
+use super::output;
 use super::receipt::read_keys;
-use super::{Global, output};
 use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::crypto::audit::Head;

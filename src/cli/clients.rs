@@ -8,7 +8,8 @@ use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::access::client_auth::hash_secret;
 use crate::access::jwks::{PublishedKey, read_set};
 use crate::access::tokens::fingerprint;

@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::clock::Clock;
 use crate::node;
 use crate::service::erasure::erase;

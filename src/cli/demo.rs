@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::clients::new_secret;
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::access::client_auth::hash_secret;
 use crate::clock::Clock;
 use crate::config::Config;

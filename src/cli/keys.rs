@@ -4,8 +4,9 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::global::Global;
 use super::pepper::PepperArgs;
-use super::{Global, output, pepper};
+use super::{output, pepper};
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 
 #[derive(Debug, Subcommand)]

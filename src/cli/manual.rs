@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, output};
+use super::output;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -29,17 +29,17 @@ pub(super) struct ManArgs {
 }
 
 /// `completions`
-pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+pub(super) fn completions(mut commands: Command, args: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lostcard", &mut script);
+    clap_complete::generate(args.shell, &mut commands, "lostcard", &mut script);
     output::line(String::from_utf8(script)?.trim_end());
     Ok(())
 }
 
 /// `man`: a page for each command, `lostcard-client-create.1` and its like.
-pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
+pub(super) fn man(commands: Command, args: &ManArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = commands.disable_help_subcommand(true);
     root.build();
     write_pages(&root, args)
 }

@@ -6,6 +6,7 @@ mod certificate;
 mod clients;
 mod contact;
 mod demo;
+mod global;
 mod import;
 mod keys;
 mod manual;
@@ -20,12 +21,10 @@ mod sandbox;
 mod serve;
 mod webhooks;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::config::{Config, Overrides};
+use global::Global;
 
 /// Tells organizations that must check identity cards whether a card has been reported lost, stolen or replaced.
 #[derive(Debug, Parser)]
@@ -47,42 +46,6 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-struct Global {
-    /// The sandbox instead of the production: its own data folder, keys and issuer
-    #[arg(long, global = true, help_heading = "Global options")]
-    sandbox: bool,
-    /// The data folder [default: ./lostcard-data; of a sandbox ./lostcard-sandbox]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
-    data: Option<PathBuf>,
-    /// A configuration file (TOML)
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
-    config: Option<PathBuf>,
-    /// The key folder [default: keys in the data folder]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
-    keys: Option<PathBuf>,
-    /// The store: sqlite:PATH, or the URL of a PostgreSQL database [default: lostcard.db in the data folder]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
-    database_url: Option<String>,
-}
-
-impl Global {
-    fn overrides(&self) -> Overrides {
-        Overrides {
-            sandbox: self.sandbox.then_some(true),
-            data: self.data.clone(),
-            keys: self.keys.clone(),
-            database_url: self.database_url.clone(),
-            ..Overrides::default()
-        }
-    }
-
-    fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.config.as_deref(), self.overrides())?)
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,8 +113,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
-        Command::Completions(args) => manual::completions(&args),
-        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => manual::completions(Cli::command(), &args),
+        Command::Man(args) => manual::man(Cli::command(), &args),
     }
 }
 

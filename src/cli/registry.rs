@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::node;
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::clock::Clock;
 use crate::node;
 use crate::service::retention::Retention;

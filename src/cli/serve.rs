@@ -7,7 +7,8 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, demo, output, sandbox};
+use super::global::Global;
+use super::{demo, output, sandbox};
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
 use crate::node::Application;

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::error::KeyError;
+use super::random;
 use super::signing::{KeyFormatError, PublicKey, SigningKey, base64url, from_base64url};
-use super::{KeyError, random};
 
 /// What a key is for; also the start of its file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::Script;
 use uuid::Uuid;
 
-use super::LimitName;
+use super::limit::LimitName;
 use crate::clock::Clock;
 use crate::domain::client::Rate;
 use crate::redis_link::RedisLink;

@@ -1,19 +1,8 @@
-//! What nodes tell each other of how far they are: each confirms the sequence of the snapshot that it answers from, and a writer
-//! waits until all others have confirmed its change. Both go through the store, the one thing that all agree on; a
-//! confirmation that is lost, late or refused costs waiting, never a wrong answer: the lease bounds the wait.
+//! Waiting until all other nodes have confirmed a change: the part of it that writers and the reading task share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-
-use super::Registry;
-
-/// How often the others' confirmations are read while somebody waits for them.
-const READ_EVERY: Duration = Duration::from_millis(5);
-/// How long a confirmation that failed is not tried again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// One reading of the others' confirmations.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +30,19 @@ impl Default for Confirmations {
 }
 
 impl Confirmations {
+    /// Waits for somebody who waits, then begins a reading: its number.
+    pub(super) async fn next_reading(&self) -> u64 {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            self.asked.notified().await;
+        }
+        self.begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// What a reading found that every other node has confirmed.
+    pub(super) fn read(&self, number: u64, least: u64) {
+        self.last.send_replace(Reading { number, least });
+    }
+
     /// Waits until every other node has confirmed the sequence. To be called after the change was committed: only a reading that
     /// begins after it counts, for an older one may not know of all the nodes that the change's transaction saw.
     pub(super) async fn wait_for(&self, sequence: u64) {
@@ -49,47 +51,6 @@ impl Confirmations {
         let _waiter = Waiter::of(&self.waiting);
         self.asked.notify_one();
         let _ = last.wait_for(|reading| reading.number > after && reading.least >= sequence).await;
-    }
-
-    /// Reads the others' confirmations as long as somebody waits for them, until the task is dropped.
-    pub(super) async fn read(registry: Arc<Registry>) {
-        let this = &registry.confirmations;
-        loop {
-            if this.waiting.load(Ordering::Acquire) == 0 {
-                this.asked.notified().await;
-            }
-            let number = this.begun.fetch_add(1, Ordering::AcqRel) + 1;
-            let read = tokio::time::timeout(registry.options.lease, registry.store.least_confirmed(registry.node));
-            match read.await {
-                Ok(Ok(least)) => {
-                    this.last.send_replace(Reading { number, least: least.unwrap_or(u64::MAX) });
-                }
-                Ok(Err(failure)) => tracing::debug!(error = %failure, "the others' confirmations cannot be read"),
-                Err(_) => tracing::debug!("the others' confirmations were not read in time"),
-            }
-            tokio::time::sleep(READ_EVERY).await;
-        }
-    }
-
-    /// Confirms whatever this node's snapshot has come to hold, if there is anybody to tell, until the task is dropped.
-    pub(super) async fn tell(registry: Arc<Registry>) {
-        let mut known = registry.known.subscribe();
-        while known.changed().await.is_ok() {
-            if registry.live_nodes() < 2 {
-                continue;
-            }
-            // After the swap: whoever asks from now on is answered from this snapshot or a later one.
-            let snapshot = registry.snapshot.load_full();
-            if snapshot.sequence == 0 {
-                continue;
-            }
-            let told = registry.store.confirm(registry.node, snapshot.sequence, &snapshot.epoch);
-            if !matches!(tokio::time::timeout(registry.options.lease, told).await, Ok(Ok(()))) {
-                tracing::debug!(sequence = snapshot.sequence, "this node's confirmation was not stored");
-                tokio::time::sleep(RETRY_AFTER).await;
-                known.mark_changed();
-            }
-        }
     }
 }
 

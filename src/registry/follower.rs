@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::cache::{SharedCache, prefix};
 use super::saving::{self, Saving};
 use super::snapshot::{Filter, Snapshot};
-use super::{Registry, RegistryError};
+use super::state::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;

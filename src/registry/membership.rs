@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{LEASE_DRIFT, Registry};
+use super::company::{Company, Seen};
+use super::state::{LEASE_DRIFT, Registry};
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
 
@@ -20,26 +21,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long a node may stand still before it is marked.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
-
-/// All nodes of the store, as one of them saw them at its last look.
-#[derive(Debug, Clone, Default)]
-pub struct Company {
-    /// When it looked, in boot time; 0: not yet.
-    pub looked_ns: u64,
-    pub nodes: Vec<Seen>,
-}
-
-/// A node, as another one or it itself sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    pub node: Uuid,
-    /// Since when (boot time) it has not been seen to move.
-    pub moved_ns: u64,
-    /// The last sequence that it told it knows.
-    pub confirmed: u64,
-    /// Whether it was taken for gone.
-    pub is_dropped: bool,
-}
 
 /// What a node knows of the others.
 #[derive(Debug, Default)]
@@ -106,11 +87,6 @@ impl Membership {
 impl Registry {
     fn seen_by_itself(&self, now_ns: u64) -> Seen {
         Seen { node: self.node, moved_ns: now_ns, confirmed: self.snapshot.load().sequence, is_dropped: false }
-    }
-
-    /// All nodes of the store at this node's last look, which is a second ago where the store answers.
-    pub fn company(&self) -> Arc<Company> {
-        self.company.load_full()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Registry, RegistryError};
+use super::state::{Registry, RegistryError};
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::keyfiles::Purpose;
 use crate::crypto::pepper::{KeyVersions, Peppers};

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::disk::{Refusal, Saved};
 use super::snapshot::Snapshot;
-use super::{Registry, RegistryError};
+use super::state::{Registry, RegistryError};
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use crate::store::StoreError;

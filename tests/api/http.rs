@@ -9,7 +9,7 @@ use crate::helpers::{Answer, TestApp, eventually};
 use crate::raw;
 
 /// A path of a pattern: every id is one that names nothing.
-pub fn target(pattern: &str) -> String {
+pub(crate) fn target(pattern: &str) -> String {
     let id = uuid::Uuid::nil().to_string();
     pattern.replace("{report_id}", &id).replace("{certificate_id}", &id).replace("{code}", "not_found")
 }

@@ -23,7 +23,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Global, output};
+use super::global::Global;
+use super::output;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::pepper::Fingerprints;

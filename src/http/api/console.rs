@@ -11,7 +11,7 @@ use crate::domain::sandbox::Environment;
 use crate::http::contract::answers::{instant, json};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
-use crate::registry::membership::Seen;
+use crate::registry::company::Seen;
 use crate::service::console::{Alert, Sample};
 
 /// The nodes' look at each other is out of date when it is older than this: the store does not answer.

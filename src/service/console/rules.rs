@@ -1,7 +1,7 @@
 //! The alert rules of deploy/prometheus/alerts.yaml, as far as one node can judge them by its own figures. The file is the one
 //! that counts: `tests/deploy.rs` compares names, thresholds, windows, times and severities.
 
-use super::Sample;
+use super::sample::Sample;
 use crate::telemetry::figures::Figures;
 
 /// A counter, or some of its series.

@@ -1,46 +1,20 @@
-//! What the console shows of this node: its figures now and through the last hour, and which alert rules hold. Kept in memory by
-//! a task, so that a reading asks nobody, works when the store is away, and begins with a past. No figure is about a person, a
-//! client or an organization.
-
-pub mod rules;
+//! The recent past of a node, kept in memory by a task, and what the alert rules say of it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::rules::{RULES, Rule};
+use super::sample::Sample;
 use crate::clock::Clock;
 use crate::domain::verdict::Verdict;
 use crate::telemetry::Metrics;
 use crate::telemetry::figures::Figures;
-use rules::{RULES, Rule};
 
 /// How often a sample is taken.
 const EVERY: Duration = Duration::from_secs(5);
 /// Samples kept: an hour, which is the longest window of a rule.
 const SAMPLES_MAX: usize = 721;
-
-/// The figures of one moment that charts and rules are made of. Counts are since the node's start.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    pub at_ms: i64,
-    /// The same moment in boot time, by which windows are measured.
-    boot_ns: u64,
-    /// In the order of the verdicts.
-    pub checks: [i64; 4],
-    /// Of [`Console::check_bounds`], each with those below; the last is all.
-    pub check_buckets: Vec<i64>,
-    created_buckets: Vec<i64>,
-    pub reports: i64,
-    pub limited: Vec<(String, i64)>,
-    pub problems: Vec<(String, i64)>,
-    pub sequence: i64,
-    pub numbers: i64,
-    pub recent_changes: i64,
-    /// How long ago the poll began that the registry's state is known from.
-    pub age_ms: i64,
-    /// What each rule needs of this moment.
-    measured: Vec<[f64; 2]>,
-}
 
 /// An alert rule, and since when it holds.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +160,7 @@ fn nanos(seconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::rules::quantile;
+    use super::super::rules::quantile;
     use super::*;
 
     fn console() -> (Console, Clock, Arc<Metrics>) {

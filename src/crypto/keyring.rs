@@ -1,0 +1,228 @@
+//! All keys of a node, as they lie in its key folder: read at start, looked at again when they change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
+
+use super::error::KeyError;
+use super::keyfiles::{KeyFolder, Purpose};
+use super::pepper::{Fingerprints, KeyVersions, Pepper, Peppers};
+use super::seal::Sealer;
+use super::signing::{PublicKey, SigningKey};
+
+/// All keys of a node.
+#[derive(Debug)]
+pub struct Keyring {
+    folder: KeyFolder,
+    /// Not read again once read: a file that was changed in place is not believed, one that was removed is kept until the end.
+    peppers: ArcSwap<BTreeMap<u32, CheckedPepper>>,
+    fingerprints: Fingerprints,
+    sealer: Sealer,
+    seal_check: KeyCheck,
+    signing: ArcSwap<SigningSet>,
+}
+
+#[derive(Debug, Clone)]
+struct CheckedPepper {
+    pepper: Arc<Pepper>,
+    check: KeyCheck,
+}
+
+/// The signing keys of the moment and all that are published, retired ones included.
+#[derive(Debug)]
+pub struct SigningSet {
+    pub token: SigningKey,
+    pub receipt: SigningKey,
+    pub certificate: SigningKey,
+    pub published_tokens: Vec<PublicKey>,
+    pub published_receipts: Vec<PublicKey>,
+    pub published_certificates: Vec<PublicKey>,
+}
+
+impl Keyring {
+    /// Reads every key of the folder.
+    pub fn open(folder: KeyFolder) -> Result<Self, KeyError> {
+        let peppers = read_peppers(&folder, &BTreeMap::new())?;
+        if peppers.is_empty() {
+            return Err(KeyError::Missing { purpose: Purpose::Pepper.as_str() });
+        }
+        let (seal_version, seal) = folder.seal_key()?;
+        Ok(Self {
+            peppers: ArcSwap::from_pointee(peppers),
+            fingerprints: Fingerprints::of_seal_key(&seal),
+            seal_check: KeyCheck::of(Purpose::Seal, seal_version, &seal, &[]),
+            sealer: Sealer::new(&seal)?,
+            signing: ArcSwap::from_pointee(SigningSet::read(&folder)?),
+            folder,
+        })
+    }
+
+    /// A pepper by its version.
+    pub fn pepper(&self, version: u32) -> Result<Arc<Pepper>, KeyError> {
+        let peppers = self.peppers.load();
+        let found = peppers.get(&version).map(|checked| Arc::clone(&checked.pepper));
+        found.ok_or(KeyError::MissingPepper { version })
+    }
+
+    /// The peppers that a store's rows are keyed by.
+    pub fn peppers(&self, versions: KeyVersions) -> Result<Peppers, KeyError> {
+        let previous = versions.previous.map(|version| self.pepper(version)).transpose()?;
+        Ok(Peppers { current: self.pepper(versions.current)?, previous })
+    }
+
+    /// The newest pepper, used or not.
+    pub fn newest_pepper(&self) -> Result<Arc<Pepper>, KeyError> {
+        let peppers = self.peppers.load();
+        let newest = peppers.last_key_value().map(|(_, checked)| Arc::clone(&checked.pepper));
+        newest.ok_or(KeyError::Missing { purpose: Purpose::Pepper.as_str() })
+    }
+
+    /// Every version in memory, oldest first.
+    pub fn pepper_versions(&self) -> Vec<u32> {
+        self.peppers.load().keys().copied().collect()
+    }
+
+    /// Makes a pepper, plain or nested in an older one, and takes it up.
+    pub fn create_pepper(&self, version: u32, nested_in: Option<u32>) -> Result<(), KeyError> {
+        self.folder.create_pepper(version, nested_in)?;
+        self.reload_peppers()
+    }
+
+    /// The check value of a pepper.
+    pub fn pepper_check(&self, version: u32) -> Result<KeyCheck, KeyError> {
+        let peppers = self.peppers.load();
+        let found = peppers.get(&version).map(|checked| checked.check.clone());
+        found.ok_or(KeyError::MissingPepper { version })
+    }
+
+    /// Forgets peppers from a version on, so that their files are read again: for one that turned out to be another store's.
+    pub fn forget_peppers_from(&self, version: u32) {
+        let mut kept = BTreeMap::clone(&self.peppers.load());
+        kept.split_off(&version);
+        self.peppers.store(Arc::new(kept));
+    }
+
+    /// Takes up peppers that were added to the folder.
+    pub fn reload_peppers(&self) -> Result<(), KeyError> {
+        let fresh = read_peppers(&self.folder, &self.peppers.load())?;
+        if fresh.len() > self.peppers.load().len() {
+            self.peppers.store(Arc::new(fresh));
+        }
+        Ok(())
+    }
+
+    /// Makes fingerprints that outlive every pepper.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// What seals digests and contacts.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// The signing keys of the moment.
+    pub fn signing(&self) -> Arc<SigningSet> {
+        self.signing.load_full()
+    }
+
+    /// Reads the signing keys again, after a rotation. True if the published set changed.
+    pub fn reload_signing(&self) -> Result<bool, KeyError> {
+        let fresh = SigningSet::read(&self.folder)?;
+        let old = self.signing.load();
+        let changed = fresh.published().ne(old.published());
+        if changed {
+            self.signing.store(Arc::new(fresh));
+        }
+        Ok(changed)
+    }
+
+    /// Values by which the store recognises signing keys, those of retired ones too. They come from the public halves.
+    pub fn signing_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
+        let mut checks = Vec::new();
+        for purpose in Purpose::SIGNING {
+            for (version, key) in self.folder.public_keys(purpose)? {
+                checks.push(KeyCheck { purpose, version, value: Sha256::digest(key.to_spki()).into() });
+            }
+        }
+        Ok(checks)
+    }
+
+    /// Values that the store keeps to recognise peppers (oldest first) and seal key (last) by, without learning them.
+    pub fn check_values(&self) -> Vec<KeyCheck> {
+        let peppers = self.peppers.load();
+        peppers.values().map(|checked| &checked.check).chain([&self.seal_check]).cloned().collect()
+    }
+}
+
+/// The peppers of a folder beside those that are known already.
+fn read_peppers(
+    folder: &KeyFolder,
+    known: &BTreeMap<u32, CheckedPepper>,
+) -> Result<BTreeMap<u32, CheckedPepper>, KeyError> {
+    let mut peppers = known.clone();
+    for file in folder.pepper_files()? {
+        if peppers.contains_key(&file.version) {
+            continue;
+        }
+        let checked = match file.nested_in {
+            None => CheckedPepper {
+                pepper: Arc::new(Pepper::new(file.version, &file.secret)),
+                check: KeyCheck::of(Purpose::Pepper, file.version, &file.secret, &[]),
+            },
+            Some(version) => {
+                let inner = peppers.get(&version).ok_or(KeyError::MissingPepper { version })?;
+                CheckedPepper {
+                    pepper: Arc::new(Pepper::nested(file.version, &file.secret, Arc::clone(&inner.pepper))),
+                    check: KeyCheck::of(Purpose::Pepper, file.version, &file.secret, &inner.check.value),
+                }
+            }
+        };
+        peppers.insert(file.version, checked);
+    }
+    Ok(peppers)
+}
+
+/// A value by which a store recognises a key: an HMAC under it, so that it tells nothing of the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCheck {
+    pub purpose: Purpose,
+    pub version: u32,
+    pub value: [u8; 32],
+}
+
+impl KeyCheck {
+    /// `inner`: the value of the pepper that this one is nested in, so that a wrong one is noticed too.
+    fn of(purpose: Purpose, version: u32, secret: &[u8; 32], inner: &[u8]) -> Self {
+        let value = Fingerprints::new(secret).of("key-check", &[purpose.as_str().as_bytes(), inner]);
+        Self { purpose, version, value }
+    }
+}
+
+impl SigningSet {
+    fn read(folder: &KeyFolder) -> Result<Self, KeyError> {
+        let read = |purpose| {
+            let key = folder.signing_key(purpose)?;
+            let mut published = vec![key.public().clone()];
+            published.extend(folder.retired(purpose)?);
+            Ok::<_, KeyError>((key, published))
+        };
+        let (token, published_tokens) = read(Purpose::Token)?;
+        let (receipt, published_receipts) = read(Purpose::Receipt)?;
+        let (certificate, published_certificates) = read(Purpose::Certificate)?;
+        Ok(Self { token, receipt, certificate, published_tokens, published_receipts, published_certificates })
+    }
+
+    /// Every published key.
+    pub fn published(&self) -> impl Iterator<Item = &PublicKey> {
+        self.published_tokens.iter().chain(&self.published_receipts).chain(&self.published_certificates)
+    }
+
+    /// The JWK Set document.
+    pub fn to_jwks(&self) -> serde_json::Value {
+        let keys: Vec<_> = self.published().map(PublicKey::to_jwk).collect();
+        serde_json::json!({ "keys": keys })
+    }
+}
