@@ -106,7 +106,7 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
     let job = Job {
         order: keyring.pepper(from.key_version).context("this import was begun with an older pepper")?,
         pepper,
-        keyring: Arc::new(keyring),
+        keyring,
         organization: args.organization,
         clock: clock.clone(),
         already_stored: Arc::clone(&already_stored),
@@ -142,7 +142,7 @@ fn starting_points(
 }
 
 async fn store_all(
-    (store, keyring): (&Store, &Keyring),
+    (store, keyring): (&Store, &Arc<Keyring>),
     fingerprint: [u8; 32],
     stored_as: ImportProgress,
     (batches, threads): (tokio::sync::mpsc::Receiver<runs::Batch>, [tokio::task::JoinHandle<anyhow::Result<()>>; 2]),
