@@ -61,4 +61,5 @@ mod snapshots;
 mod temporary_cards;
 mod tokens;
 mod usage;
+mod ways_in;
 mod webhooks;
