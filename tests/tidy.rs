@@ -60,6 +60,11 @@ const WORD_RULES: &str = "
         mod util|mod utils|mod common
     no unsafe code ; src/ tests/ load-tests/ !tests/tidy ; \
         unsafe {|unsafe fn|unsafe impl
+    a transaction that lists a number ends where it is published ; \
+        src/ !src/store/mod.rs !src/service/writing.rs ; commit(
+    a listing changes in src/service/listing.rs, with all that it entails ; \
+        src/ !src/store/ !src/service/listing.rs ; \
+        record_listing*|insert_reports|close_report|insert_replacement|remove_for_reset|delete_due
     only the command line prints, everything else logs ; src/ !src/cli.rs !src/cli/ ; \
         print!|println!|eprint!|eprintln!
 ";
@@ -348,6 +353,8 @@ src/http/api/ops.rs   ; clock_gettime(ClockId::Boottime)                      ; 
 src/store/mod.rs      ; let id = Uuid::now_v7();                              ; randomness
 src/crypto/seal.rs    ; aws_lc_rs::rand::fill(&mut nonce)                     ; randomness
 src/crypto/seal.rs    ; unsafe { f() }                                        ; no unsafe
+src/service/alerts.rs ; tx.commit().await?;                                   ; a transaction that
+src/cli/import/w.rs   ; tx.insert_reports(&reports, &change).await?;          ; a listing changes
 src/main.rs           ; eprintln!("no");                                      ; only the command
 "#;
 

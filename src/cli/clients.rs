@@ -133,7 +133,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
     record(&mut tx, Action::OrganizationCreated, Some(new.organization_id), now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     let lines = [format!("organization_id  {}", new.organization_id)];
     output::result(args.json, &json!({"organization_id": new.organization_id}), &lines);
@@ -178,7 +178,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
         tx.add_proof(new.client_id, random::uuid_v7(now_ms), proof, now_ms).await?;
     }
     record(&mut tx, Action::ClientCreated, Some(new.client_id), now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     let mut value = json!({"client_id": new.client_id});
     let mut lines = vec![format!("client_id      {}", new.client_id)];
@@ -228,7 +228,7 @@ async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result
         bail!("there is no such client");
     }
     record(&mut tx, Action::ClientDisabled, Some(client_id), now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
     Ok(())
@@ -245,7 +245,7 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
     let proof = Proof::SecretHash(hash_secret(&secret));
     tx.add_proof(client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
     record(&mut tx, Action::ClientSecretRotated, Some(client_id), now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     let lines =
         [format!("client_secret  {secret}"), "The secret before it stays valid until the next rotation.".to_owned()];
@@ -259,7 +259,7 @@ async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool)
     let mut tx = store.begin().await?;
     tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
     record(&mut tx, Action::TokenRevoked, None, now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
     Ok(())

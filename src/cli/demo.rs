@@ -25,10 +25,11 @@ use crate::domain::report::OfficeCode;
 use crate::node;
 use crate::sample::{SampleRecord, records};
 use crate::service::filing::Filing;
+use crate::service::listing;
+use crate::service::writing::{Writing, leave_to_followers};
+use crate::store::Store;
 use crate::store::clients::{Client, Organization, Proof};
-use crate::store::feed::ChangeKind;
 use crate::store::reports::NewReport;
-use crate::store::{Store, WriteTx};
 
 /// Synthetic reports of a demo.
 const REPORTS: usize = 3000;
@@ -102,11 +103,9 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         let pepper = keyring.pepper(store.key_versions().await?.current)?;
         let reports =
             sample.iter().map(|record| report(record, &keyring, &pepper, today)).collect::<anyhow::Result<Vec<_>>>()?;
-        let mut tx: WriteTx = store.begin().await?;
-        let subjects: Vec<_> = reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
-        let last = tx.record_changes(ChangeKind::Listing, &subjects).await?;
-        tx.insert_reports(&reports, last + 1 - reports.len() as u64).await?;
-        tx.commit().await?;
+        let mut writing = Writing::of_command(store.begin().await?, &keyring, Clock::System.now_ms()).await?;
+        listing::reported(&mut writing, &reports).await?;
+        leave_to_followers(writing.tx).await?;
     }
     store.close().await;
     Ok(Demo {
@@ -140,7 +139,7 @@ pub(super) async fn organization(
     };
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     client(store, new.organization_id, scope).await
 }
 
@@ -160,7 +159,7 @@ pub(super) async fn client(store: &Store, organization: Uuid, scope: Scope) -> a
     let mut tx = store.begin().await?;
     tx.insert_client(&client).await?;
     tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     Ok(Credentials { client_id: client.client_id, secret })
 }
 

@@ -110,7 +110,7 @@ async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     let sealed = secret.seal(keyring.sealer(), new.webhook_id.as_bytes())?;
     let mut tx = store.begin().await?;
     tx.insert_webhook(&new, &sealed).await?;
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     show_secret(new.webhook_id, &secret, "The secret is shown this once.", args.json);
     Ok(())
@@ -157,7 +157,7 @@ async fn change(
     if !change(&mut tx).await? {
         bail!("there is no such endpoint, or it is {state} already");
     }
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     output::result(args.json, &json!({"webhook_id": args.webhook_id, "state": state}), &[state.to_owned()]);
     Ok(())
@@ -172,7 +172,7 @@ async fn rotate_secret(global: &Global, args: &OneArgs) -> anyhow::Result<()> {
     if !tx.rotate_webhook_secret(args.webhook_id, &sealed, until_ms).await? {
         bail!("there is no such endpoint");
     }
-    tx.commit().await?;
+    tx.commit_unlisted().await?;
     store.close().await;
     show_secret(args.webhook_id, &secret, "For 24 hours the secret before it signs as well.", args.json);
     Ok(())

@@ -99,7 +99,6 @@ impl Application {
         let metrics_listener = bind_metrics(config)?;
         let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
         let (store, keyring) = open(config).await?;
-        let keyring = Arc::new(keyring);
         let metrics = Arc::new(Metrics::new()?);
         let link = config.redis_link(&metrics)?;
         let shared =

@@ -3,6 +3,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -16,7 +17,7 @@ use crate::store::Store;
 use crate::store::keys::KeyMatch;
 
 /// Keys and store of a data folder, made at the first start, compared at every later one.
-pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
+pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -47,7 +48,7 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
         // A folder of before there were certificates. Where another node has made the key already, it has to be copied from there.
         folder.create_signing_key(Purpose::Certificate).context("a first certificate key for the key folder")?;
     }
-    let keyring = Keyring::open(folder)?;
+    let keyring = Arc::new(Keyring::open(folder)?);
     let checks = keyring.check_values();
     if store.match_keys(&checks).await? == KeyMatch::Unknown {
         store.remember_keys(&checks).await?;
@@ -68,8 +69,7 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Keyring)> {
         }
     }
     if config.sandbox {
-        let pepper = keyring.pepper(store.key_versions().await?.current)?;
-        furnish(&store, &keyring, &pepper, &Clock::System).await.context("records of the sandbox")?;
+        furnish(&store, &keyring, &Clock::System).await.context("records of the sandbox")?;
     }
     Ok((store, keyring))
 }

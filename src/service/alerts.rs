@@ -7,17 +7,15 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::ServiceError;
-use super::writing::{Writer, Writing};
+use super::writing::{Writer, Writing, open_digest};
 use crate::clock::beijing_date;
+use crate::crypto::Keyring;
 use crate::crypto::digest::{IdDigest, LookupKey};
-use crate::crypto::{Keyring, random};
 use crate::domain::alert::{WatchHours, alert_of};
 use crate::domain::report::ReportState;
 use crate::domain::verdict::Record;
-use crate::store::WriteTx;
 use crate::store::alerts::{Alert, NewAlert, Watch};
 use crate::store::reports::NewReport;
 
@@ -55,7 +53,7 @@ impl Alerts {
         };
         let watches: Vec<_> = checks.iter().map(watch).collect();
         tx.insert_watches(&watches).await?;
-        Ok(tx.commit().await?)
+        Ok(tx.commit_unlisted().await?)
     }
 
     /// An organization's alerts after a sequence, in order, and whether there are more.
@@ -86,23 +84,17 @@ pub(super) async fn tell_of(writing: &mut Writing, digest: &IdDigest, record: Re
     Ok(())
 }
 
-/// The same for reports that come by the thousand, in the transaction that stores them: without watches it is one question for
-/// each pepper.
-pub async fn tell_of_reports(
-    tx: &mut WriteTx,
-    keyring: &Keyring,
-    reports: &[NewReport],
-    now_ms: i64,
-) -> Result<(), ServiceError> {
+/// The same for reports, one or thousands: without watches it is one question for each pepper.
+pub(super) async fn tell_of_reports(writing: &mut Writing, reports: &[NewReport]) -> Result<(), ServiceError> {
     let mut peppers = Vec::new();
-    for version in keyring.pepper_versions() {
-        if tx.has_watches(version).await? {
+    for version in writing.keyring.pepper_versions() {
+        if writing.tx.has_watches(version).await? {
             peppers.push(version);
         }
     }
     let mut by_key: HashMap<LookupKey, Vec<&NewReport>> = HashMap::new();
     for report in reports.iter().filter(|_| !peppers.is_empty()) {
-        for key in keys_of_report(keyring, report, &peppers)? {
+        for key in keys_of_report(&writing.keyring, report, &peppers)? {
             by_key.entry(key).or_default().push(report);
         }
     }
@@ -111,15 +103,15 @@ pub async fn tell_of_reports(
     }
     let keys: Vec<_> = by_key.keys().copied().collect();
     let mut alerts = Vec::new();
-    for watch in tx.watches_of(&keys, now_ms).await? {
+    for watch in writing.tx.watches_of(&keys, writing.now_ms).await? {
         let of_number = by_key.get(&watch.lookup_key).into_iter().flatten();
         // One alert a watch, of the record that says most: the order of the kinds.
         let found = of_number.filter_map(|report| alert_of(watch.card_valid_from, record_of(report))).min();
         if let Some((kind, listing)) = found {
-            alerts.push(NewAlert { alert_id: random::uuid_v7(now_ms), watch, kind, listing });
+            alerts.push(NewAlert { alert_id: writing.new_id(), watch, kind, listing });
         }
     }
-    if alerts.is_empty() { Ok(()) } else { Ok(tx.insert_alerts(&alerts, now_ms).await?) }
+    if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }
 }
 
 /// Every key under which a watch of this number may stand. Watches are not keyed anew when the pepper is rotated.
@@ -133,9 +125,7 @@ fn keys_of_report(keyring: &Keyring, report: &NewReport, peppers: &[u32]) -> Res
     if peppers.iter().all(|version| *version == report.number.key_version) {
         return Ok(vec![report.number.lookup_key]);
     }
-    let digest = Zeroizing::new(keyring.sealer().open(report.report_id.as_bytes(), &report.number.sealed_digest)?);
-    let digest = digest.as_slice().try_into().map_err(|_| crate::crypto::seal::SealError)?;
-    Ok(keys_of(keyring, &IdDigest::from_bytes(digest)))
+    Ok(keys_of(keyring, &open_digest(keyring, report.report_id, &report.number.sealed_digest)?))
 }
 
 fn record_of(report: &NewReport) -> Record {

@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::ServiceError;
 use super::acceptance::AcceptanceRules;
-use super::reports::{Replacing, record_replacement};
-use super::writing::{Begun, Writer, Writing, seal_number};
+use super::listing::{self, Replacing};
+use super::writing::{Begun, Writer, Writing, open_digest, seal_number};
 use crate::clock::beijing_date;
-use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
-use crate::crypto::seal::SealError;
 use crate::domain::acceptance::{Applicant, Place};
 use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, TemporaryCard};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
-use crate::domain::report::{LossReport, OfficeCode};
+use crate::domain::report::OfficeCode;
 use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
@@ -110,7 +107,7 @@ impl Applications {
             sealed_digest: new.number.sealed_digest,
         });
         let deed = Deed::of(actor, Action::ApplicationMade, application_id);
-        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
     }
 
@@ -136,19 +133,20 @@ impl Applications {
             return Ok(None);
         };
         stored.application = stored.application.issue(card_valid_from)?;
-        let digest = open_digest(&self.writer.keyring, &stored).map_err(|_| {
+        let digest = open_digest(&self.writer.keyring, application_id, &stored.sealed_digest).map_err(|_| {
             ServiceError::Conflict(
                 "the application's number cannot be opened any more: record the card as a replacement".into(),
             )
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
-        let replacement = record_replacement(&self.writer, &mut writing, actor.organization, &replacing).await?;
+        let replacement_id = writing.new_id();
+        let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
         stored.replacement_id = Some(replacement.replacement_id);
         close(&mut writing, &mut stored, &replacing.office).await?;
         let recorded = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
         writing.tx.record_deed(&recorded, writing.now_ms).await?;
         let deed = Deed::of(actor, Action::ApplicationIssued, application_id);
-        self.writer.finish(writing, &deed, None, Some(replacement.sequence)).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(IssuedApplication { stored, sequence: replacement.sequence }))
     }
 
@@ -166,7 +164,7 @@ impl Applications {
         stored.application = stored.application.cancel()?;
         close(&mut writing, &mut stored, office).await?;
         let deed = Deed::of(actor, Action::ApplicationCancelled, application_id);
-        self.writer.finish(writing, &deed, None, None).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(stored))
     }
 
@@ -194,7 +192,7 @@ impl Applications {
         writing.tx.insert_temporary_card(application_id, &card, office, writing.now_ms).await?;
         let answer = render(&card);
         let deed = Deed::of(actor, Action::TemporaryCardIssued, card.id);
-        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(Some(answer))
     }
 
@@ -211,34 +209,13 @@ impl Applications {
         let card = card.take_back()?;
         writing.tx.take_back_temporary_card(&card, office, writing.now_ms).await?;
         let deed = Deed::of(actor, Action::TemporaryCardReturned, card.id);
-        self.writer.finish(writing, &deed, None, None).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(card))
     }
-}
-
-/// Temporary cards that a report names are lost from now on, whoever issued them.
-pub async fn lose_temporary_cards(
-    writing: &mut Writing,
-    digest: &IdDigest,
-    report: &LossReport,
-) -> Result<(), ServiceError> {
-    let Some(card_valid_from) = report.card_valid_from else { return Ok(()) };
-    let keys = writing.lookup_keys(digest);
-    for card in writing.tx.temporary_cards_from(&keys, card_valid_from).await? {
-        if let Some(lost) = card.reported_lost(report.card_valid_from) {
-            writing.tx.lose_temporary_card(&lost, writing.now_ms).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn close(writing: &mut Writing, stored: &mut StoredApplication, office: &OfficeCode) -> Result<(), ServiceError> {
     stored.closed_at_ms = Some(writing.now_ms);
     let closing = ApplicationClosing { at_ms: writing.now_ms, office, replacement_id: stored.replacement_id };
     Ok(writing.tx.close_application(&stored.application, &closing).await?)
-}
-
-fn open_digest(keyring: &Keyring, stored: &StoredApplication) -> Result<IdDigest, SealError> {
-    let plain = Zeroizing::new(keyring.sealer().open(stored.application.id.as_bytes(), &stored.sealed_digest)?);
-    Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
 }

@@ -132,7 +132,7 @@ impl Certificates {
         let answer = render(&Issued { certificate, credential: &credential, qr_svg: &qr_svg });
         let kept = repeatable.as_ref().map(|request| self.seal_answer(request, &answer)).transpose()?;
         let deed = Deed::of(actor, Action::CertificateIssued, certificate.id);
-        self.writer.finish(writing, &deed, kept.as_ref(), None).await?;
+        self.writer.finish(writing, &deed, kept.as_ref()).await?;
         self.writer.metrics.certificates.inc();
         Ok(answer)
     }
@@ -159,7 +159,7 @@ impl Certificates {
         let revoked = revoked.map_err(|refusal| ServiceError::Conflict(refusal.to_string().into()))?;
         writing.tx.revoke_certificate(&revoked, office).await?;
         let deed = Deed::of(actor, Action::CertificateRevoked, certificate);
-        self.writer.finish(writing, &deed, None, None).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(StoredCertificate { certificate: revoked, ..stored }))
     }
 

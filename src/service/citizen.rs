@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ServiceError;
-use super::reports::withdraw_report;
+use super::listing;
 use super::writing::Writer;
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
@@ -56,9 +56,9 @@ impl Citizen {
             return Err(ServiceError::Conflict(detail.into()));
         }
         let Some(stored) = writing.tx.find_report(actor.organization, report_id).await? else { return Ok(None) };
-        let (stored, sequence) = withdraw_report(&mut writing, stored, &OfficeCode::online(), reason).await?;
+        let stored = listing::withdrawn(&mut writing, stored, &OfficeCode::online(), reason).await?;
         let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
-        self.writer.finish(writing, &deed, None, Some(sequence)).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(stored))
     }
 }

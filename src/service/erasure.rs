@@ -21,7 +21,7 @@ pub async fn erase(store: &Store, what: SealedText, record: Uuid, now_ms: i64) -
     let erased = tx.erase(what, record).await?;
     if erased == Erased::Done {
         tx.record_deed(&Deed { actor: None, action: Action::ContactErased, subject: Some(record) }, now_ms).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
     } else {
         drop(tx);
     }

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::ServiceError;
-use super::reports::withdraw_report;
+use super::listing;
 use super::writing::{Begun, Writer, Writing, seal_number};
-use crate::crypto::digest::{IdDigest, LookupKey};
-use crate::crypto::seal::SealError;
+use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{Actor, RegionCode};
 use crate::domain::found_card::{FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, find_match};
@@ -93,7 +91,7 @@ impl FoundCards {
         writing.tx.insert_found_card(&new).await?;
         let answer = render(&card);
         let deed = Deed::of(actor, Action::FoundCardRegistered, found_card_id);
-        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
     }
 
@@ -119,17 +117,15 @@ impl FoundCards {
         let Held { mut writing, stored, matched, is_superseded } = held;
         let card = stored.card.clone().hand_back(is_superseded)?;
         let active = matched.filter(|matched| matched.report.state == ReportState::Active);
-        let mut published = None;
         if let Some(matched) = active {
             let withdrawal = Deed::of(actor, Action::ReportWithdrawn, matched.report.id);
-            let (_, sequence) = withdraw_report(&mut writing, matched, &office, WithdrawalReason::Found).await?;
+            listing::withdrawn(&mut writing, matched, &office, WithdrawalReason::Found).await?;
             writing.tx.record_deed(&withdrawal, writing.now_ms).await?;
-            published = Some(sequence);
         }
         let holder_verified_by = Some(holder_verified_by);
         let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by, to_office: None };
         let deed = Deed::of(actor, Action::FoundCardReturned, found_card_id);
-        self.finish(writing, stored, card, leaving, &deed, published).await.map(Some)
+        self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
 
     /// The card was destroyed, for a newer one took its place.
@@ -144,7 +140,7 @@ impl FoundCards {
         let card = stored.card.clone().destroy(is_superseded)?;
         let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office: None };
         let deed = Deed::of(actor, Action::FoundCardDestroyed, found_card_id);
-        self.finish(writing, stored, card, leaving, &deed, None).await.map(Some)
+        self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
 
     /// The card was sent to another office, which registers it anew.
@@ -161,7 +157,7 @@ impl FoundCards {
         let to_office = Some(to_office);
         let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office };
         let deed = Deed::of(actor, Action::FoundCardTransferred, found_card_id);
-        self.finish(writing, stored, card, leaving, &deed, None).await.map(Some)
+        self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
 
     async fn begin(&self, actor: Actor, found_card_id: Uuid) -> Result<Option<Held>, ServiceError> {
@@ -173,23 +169,12 @@ impl FoundCards {
             Some(report_id) => writing.tx.find_any_report(report_id).await?,
             None => None,
         };
-        let lookup_keys = self.lookup_keys(&writing, &stored)?;
+        // Under these replacements of its number may stand.
+        let lookup_keys = writing.stored_keys(found_card_id, &stored.number)?;
         let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
         let is_superseded =
             stored.card.is_superseded(matched.as_ref().map(|matched| matched.report.state), &successions);
         Ok(Some(Held { writing, stored, matched, is_superseded }))
-    }
-
-    /// The keys under which replacements of a stored card's number may stand. While peppers rotate these are two, and only the
-    /// sealed digest tells the other one.
-    fn lookup_keys(&self, writing: &Writing, stored: &StoredFoundCard) -> Result<Vec<LookupKey>, ServiceError> {
-        if writing.peppers.previous.is_none() {
-            return Ok(vec![stored.number.lookup_key]);
-        }
-        let sealer = self.writer.keyring.sealer();
-        let digest = Zeroizing::new(sealer.open(stored.card.id.as_bytes(), &stored.number.sealed_digest)?);
-        let digest = IdDigest::from_bytes(digest.as_slice().try_into().map_err(|_| SealError)?);
-        Ok(writing.lookup_keys(&digest))
     }
 
     async fn finish(
@@ -199,10 +184,9 @@ impl FoundCards {
         card: FoundCard,
         leaving: Leaving,
         deed: &Deed,
-        published: Option<u64>,
     ) -> Result<StoredFoundCard, ServiceError> {
         writing.tx.close_found_card(&card, &leaving).await?;
-        self.writer.finish(writing, deed, None, published).await?;
+        self.writer.finish(writing, deed, None).await?;
         Ok(StoredFoundCard { card, leaving: Some(leaving), ..stored })
     }
 }

@@ -105,7 +105,7 @@ impl MisuseReports {
         writing.tx.insert_misuse_report(&new, &number).await?;
         let answer = render(&new.report);
         let deed = Deed::of(actor, Action::MisuseReported, id);
-        self.writer.finish(writing, &deed, Some(&answer), None).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         self.writer.metrics.misuse_reports.inc();
         self.writer.usage.count(actor.organization, Outcome::MisuseReports);
         Ok(answer)
@@ -148,7 +148,7 @@ impl MisuseReports {
         let report = resolved.map_err(|error| ServiceError::Conflict(error.to_string().into()))?;
         let note = resolving.note.as_ref().map(|text| self.seal(id, Part::Note, text)).transpose()?;
         writing.tx.resolve_misuse_report(id, &resolution, note.as_ref()).await?;
-        self.writer.finish(writing, &Deed::of(actor, Action::MisuseResolved, id), None, None).await?;
+        self.writer.finish(writing, &Deed::of(actor, Action::MisuseResolved, id), None).await?;
         Ok(Some(self.open(StoredMisuseReport { report, note, ..stored }, View::Registrar)?))
     }
 

@@ -4,38 +4,19 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use uuid::Uuid;
 
+use super::ServiceError;
 use super::filing::Filing;
-use super::writing::{Begun, Writer, Writing, seal_number};
-use super::{ServiceError, consequences};
+use super::listing::{self, Replacement, Replacing};
+use super::writing::{Begun, Writer};
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
 use crate::domain::usage::Outcome;
-use crate::store::feed::ChangeKind;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
-use crate::store::reports::{Closing, NewReplacement, StoredReport};
-
-/// A replacement as a registrar records it.
-#[derive(Debug)]
-pub struct Replacing {
-    pub digest: IdDigest,
-    pub card_valid_from: Date,
-    pub office: OfficeCode,
-}
-
-/// A recorded replacement.
-#[derive(Debug)]
-pub struct Replacement {
-    pub replacement_id: Uuid,
-    pub card_valid_from: Date,
-    pub reports_replaced: usize,
-    pub recorded_at_ms: i64,
-    pub sequence: u64,
-}
+use crate::store::reports::StoredReport;
 
 /// Writes to the registry and reads an organization's own reports.
 #[derive(Debug)]
@@ -62,7 +43,6 @@ impl Reports {
             Begun::Fresh(writing) => *writing,
         };
         let report_id = writing.new_id();
-        let digest = filing.digest.clone();
         let new = filing.seal(
             &self.writer.keyring,
             &writing.peppers.current,
@@ -70,9 +50,7 @@ impl Reports {
             Some(actor.organization),
             writing.now_ms,
         )?;
-        let lookup_key = new.number.lookup_key;
-        let sequence = writing.tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
-        writing.tx.insert_reports(std::slice::from_ref(&new), sequence).await?;
+        let change = listing::reported(&mut writing, std::slice::from_ref(&new)).await?;
         let stored = StoredReport {
             report: LossReport {
                 id: report_id,
@@ -81,13 +59,12 @@ impl Reports {
                 reported_at_ms: writing.now_ms,
                 reason: new.reason,
             },
-            lookup_key,
-            sequence,
+            lookup_key: new.number.lookup_key,
+            sequence: change.sequence(),
         };
-        consequences::of_report(&mut writing, &digest, &stored.report).await?;
         let answer = render(&stored);
         let deed = Deed::of(actor, Action::ReportFiled, report_id);
-        self.writer.finish(writing, &deed, Some(&answer), Some(sequence)).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         self.writer.metrics.reports.inc();
         self.writer.usage.count(actor.organization, Outcome::LossReports);
         Ok(answer)
@@ -103,9 +80,9 @@ impl Reports {
     ) -> Result<Option<StoredReport>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let Some(stored) = writing.tx.find_report(actor.organization, report_id).await? else { return Ok(None) };
-        let (stored, sequence) = withdraw_report(&mut writing, stored, office, reason).await?;
+        let stored = listing::withdrawn(&mut writing, stored, office, reason).await?;
         let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
-        self.writer.finish(writing, &deed, None, Some(sequence)).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(stored))
     }
 
@@ -121,10 +98,11 @@ impl Reports {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let replacement = record_replacement(&self.writer, &mut writing, actor.organization, &replacing).await?;
+        let replacement_id = writing.new_id();
+        let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
         let answer = render(&replacement);
         let deed = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
-        self.writer.finish(writing, &deed, Some(&answer), Some(replacement.sequence)).await?;
+        self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
     }
 
@@ -146,57 +124,4 @@ impl Reports {
         self.writer.note(&deed).await?;
         Ok(found)
     }
-}
-
-/// Withdraws a report, whoever filed it; returns it with the sequence of the change.
-pub async fn withdraw_report(
-    writing: &mut Writing,
-    stored: StoredReport,
-    office: &OfficeCode,
-    reason: WithdrawalReason,
-) -> Result<(StoredReport, u64), ServiceError> {
-    let report = stored.report.withdraw()?;
-    let sequence = writing.tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await?;
-    let closing = Closing { at_ms: writing.now_ms, office, withdrawal: Some(reason) };
-    writing.tx.close_report(&report, &closing, sequence).await?;
-    Ok((StoredReport { report, lookup_key: stored.lookup_key, sequence }, sequence))
-}
-
-/// Records a replacement and ends the reports of older cards.
-pub async fn record_replacement(
-    writer: &Writer,
-    writing: &mut Writing,
-    organization: Uuid,
-    replacing: &Replacing,
-) -> Result<Replacement, ServiceError> {
-    let replacement_id = writing.new_id();
-    let number = seal_number(&writer.keyring, &writing.peppers.current, &replacing.digest, replacement_id)?;
-    let lookup_keys = writing.lookup_keys(&replacing.digest);
-    let sequence = writing.tx.record_change(ChangeKind::Listing, number.lookup_key.as_bytes()).await?;
-    let closing = Closing { at_ms: writing.now_ms, office: &replacing.office, withdrawal: None };
-    let mut reports_replaced = 0;
-    for stored in writing.tx.active_reports(&lookup_keys).await? {
-        if stored.report.is_replaced_by(replacing.card_valid_from) {
-            let report = stored.report.replace(replacing.card_valid_from)?;
-            writing.tx.close_report(&report, &closing, sequence).await?;
-            reports_replaced += 1;
-        }
-    }
-    let new = NewReplacement {
-        replacement_id,
-        organization,
-        number,
-        card_valid_from: replacing.card_valid_from,
-        office: replacing.office.clone(),
-        recorded_at_ms: writing.now_ms,
-    };
-    writing.tx.insert_replacement(&new, sequence).await?;
-    consequences::of_replacement(writing, &replacing.digest, replacing.card_valid_from).await?;
-    Ok(Replacement {
-        replacement_id,
-        card_valid_from: replacing.card_valid_from,
-        reports_replaced,
-        recorded_at_ms: writing.now_ms,
-        sequence,
-    })
 }

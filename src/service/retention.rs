@@ -6,6 +6,8 @@ pub mod policy;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listing;
+use super::writing::leave_to_followers;
 use crate::clock::{Clock, beijing_date};
 use crate::crypto::random;
 use crate::domain::audit::{Action, Deed};
@@ -149,7 +151,7 @@ impl Retention {
 
     async fn try_piece(&self, class: Class, due: &Due, is_told: bool) -> Result<u64, StoreError> {
         let mut tx = self.store.begin().await?;
-        let deleted = tx.delete_due(class, due).await?;
+        let deleted = listing::expired(&mut tx, class, due).await?;
         if deleted == 0 {
             return Ok(0);
         }
@@ -157,7 +159,7 @@ impl Retention {
             let deed = Deed { actor: None, action: Action::RecordsExpired, subject: None };
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
-        tx.commit().await?;
+        leave_to_followers(tx).await?;
         Ok(deleted)
     }
 
@@ -168,7 +170,7 @@ impl Retention {
         } else {
             tx.finish_retention(now_ms).await?;
         }
-        tx.commit().await
+        tx.commit_unlisted().await
     }
 }
 

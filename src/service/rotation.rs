@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
+use super::writing::{leave_to_followers, open_digest};
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::{KeyError, Keyring};
@@ -156,7 +156,7 @@ impl<'a> Rotation<'a> {
     async fn try_page(&self, table: KeyedTable, rows: &[(Uuid, LookupKey)]) -> Result<u64, StoreError> {
         let mut tx = self.store.begin().await?;
         let rekeyed = tx.rekey(table, rows, self.peppers.versions()).await?;
-        tx.commit().await?;
+        leave_to_followers(tx).await?;
         Ok(rekeyed)
     }
 
@@ -174,8 +174,7 @@ impl<'a> Rotation<'a> {
     }
 
     fn open(&self, row: &KeyedRow) -> Option<IdDigest> {
-        let plain = Zeroizing::new(self.keyring.sealer().open(row.id.as_bytes(), &row.sealed_digest).ok()?);
-        Some(IdDigest::from_bytes(plain.as_slice().try_into().ok()?))
+        open_digest(self.keyring, row.id, &row.sealed_digest).ok()
     }
 }
 

@@ -8,21 +8,19 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use super::filing::Filing;
-use super::writing::{Writer, seal_number};
+use super::listing::{self, Replacing};
+use super::writing::{Writer, Writing, leave_to_followers};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
-use crate::crypto::pepper::Pepper;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::card::CardValidity;
 use crate::domain::client::{Actor, OrganizationKind, OrganizationName, RegionCode};
 use crate::domain::id_number::IdNumber;
 use crate::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use crate::domain::sandbox::{MAGIC_NUMBERS, MagicNumber, Seed};
+use crate::store::Store;
 use crate::store::clients::Organization;
-use crate::store::feed::ChangeKind;
-use crate::store::reports::NewReplacement;
-use crate::store::{Store, WriteTx};
 
 /// The registrar whose clients own the seeded reports: the same in every sandbox.
 pub const STATION: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
@@ -53,12 +51,11 @@ impl Sandbox {
         let mut writing = self.writer.begin_once().await?;
         let (now_ms, today) = (writing.now_ms, self.writer.clock.today());
         let keys: Vec<_> = magic_digests(today).flat_map(|(_, digest)| writing.lookup_keys(&digest)).collect();
-        writing.tx.remove_for_reset(actor.organization, &keys).await?;
-        let (keyring, pepper) = (&self.writer.keyring, &writing.peppers.current);
-        plant(&mut writing.tx, keyring, pepper, today, now_ms).await?;
+        listing::removed(&mut writing, actor.organization, &keys).await?;
+        plant(&mut writing, today).await?;
         let sequence = writing.tx.head().await?;
         let deed = Deed { actor: Some(actor), action: Action::SandboxReset, subject: None };
-        self.writer.finish(writing, &deed, None, Some(sequence)).await?;
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Reset { at_ms: now_ms, sequence })
     }
 }
@@ -71,14 +68,13 @@ pub fn magic_digests(today: Date) -> impl Iterator<Item = (&'static MagicNumber,
     })
 }
 
-/// Makes the station and the seeded records of a new sandbox. `pepper` is that of new rows.
-pub async fn furnish(store: &Store, keyring: &Keyring, pepper: &Pepper, clock: &Clock) -> Result<(), ServiceError> {
+/// Makes the station and the seeded records of a new sandbox.
+pub async fn furnish(store: &Store, keyring: &Arc<Keyring>, clock: &Clock) -> Result<(), ServiceError> {
     if store.find_organization(STATION).await?.is_some() {
         return Ok(());
     }
     let now_ms = clock.now_ms();
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut writing = Writing::of_command(store.begin().await?, keyring, now_ms).await?;
     // Another node may have been faster.
     if store.find_organization(STATION).await?.is_some() {
         return Ok(());
@@ -93,28 +89,20 @@ pub async fn furnish(store: &Store, keyring: &Keyring, pepper: &Pepper, clock: &
         rate: None,
         created_at_ms: now_ms,
     };
-    tx.insert_organization(&station).await?;
-    plant(&mut tx, keyring, pepper, clock.today(), now_ms).await?;
-    tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION)), now_ms).await?;
-    Ok(tx.commit().await?)
+    writing.tx.insert_organization(&station).await?;
+    plant(&mut writing, clock.today()).await?;
+    writing.tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION)), now_ms).await?;
+    Ok(leave_to_followers(writing.tx).await?)
 }
 
 const REGION: &str = "119999";
 const OFFICE: &str = "119999-01";
 
-async fn plant(
-    tx: &mut WriteTx,
-    keyring: &Keyring,
-    pepper: &Pepper,
-    today: Date,
-    now_ms: i64,
-) -> Result<(), ServiceError> {
+async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
     let Some(office) = OfficeCode::parse(OFFICE) else { return Ok(()) };
     for (magic, digest) in magic_digests(today) {
         let Some(seed) = magic.seed else { continue };
         let id = seeded_id(magic.number);
-        let lookup_key = pepper.lookup_key(&digest);
-        let sequence = tx.record_change(ChangeKind::Listing, lookup_key.as_bytes()).await?;
         match seed {
             Seed::Report { card_valid_from } => {
                 let Ok(validity) = CardValidity::new(card_valid_from, None, today) else { continue };
@@ -128,19 +116,13 @@ async fn plant(
                     channel: Channel::Station,
                     phone: None,
                 };
-                let new = filing.seal(keyring, pepper, id, Some(STATION), now_ms)?;
-                tx.insert_reports(std::slice::from_ref(&new), sequence).await?;
+                let (keyring, pepper) = (&writing.keyring, &writing.peppers.current);
+                let new = filing.seal(keyring, pepper, id, Some(STATION), writing.now_ms)?;
+                listing::reported(writing, std::slice::from_ref(&new)).await?;
             }
             Seed::Replacement { card_valid_from } => {
-                let new = NewReplacement {
-                    replacement_id: id,
-                    organization: STATION,
-                    number: seal_number(keyring, pepper, &digest, id)?,
-                    card_valid_from,
-                    office: office.clone(),
-                    recorded_at_ms: now_ms,
-                };
-                tx.insert_replacement(&new, sequence).await?;
+                let replacing = Replacing { digest, card_valid_from, office: office.clone() };
+                listing::replaced(writing, STATION, id, &replacing).await?;
             }
         }
     }

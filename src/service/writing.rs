@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::ServiceError;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
+use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::Deed;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
@@ -54,9 +56,23 @@ impl Writing {
         random::uuid_v7(self.now_ms)
     }
 
+    /// A write outside a node: of a command, or before a node serves.
+    pub async fn of_command(mut tx: WriteTx, keyring: &Arc<Keyring>, now_ms: i64) -> Result<Self, ServiceError> {
+        let peppers = keyring.peppers(tx.take_turn().await?).map_err(RegistryError::from)?;
+        Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
+    }
+
     /// The keys under which rows of a number may stand.
     pub fn lookup_keys(&self, digest: &IdDigest) -> Vec<LookupKey> {
         self.peppers.lookup_keys(digest).collect()
+    }
+
+    /// The same of a number that a record holds. While peppers rotate these are two, and only the sealed digest tells the other.
+    pub fn stored_keys(&self, record: Uuid, number: &SealedNumber) -> Result<Vec<LookupKey>, ServiceError> {
+        if self.peppers.previous.is_none() {
+            return Ok(vec![number.lookup_key]);
+        }
+        Ok(self.lookup_keys(&open_digest(&self.keyring, record, &number.sealed_digest)?))
     }
 }
 
@@ -90,14 +106,13 @@ impl Writer {
         Ok(Writing { tx, peppers, keyring, now_ms: self.clock.now_ms(), repeatable })
     }
 
-    /// Ends a write: its entry in the audit log, the answer that a repetition will get, the commit. `published`: the sequence
-    /// of its last change of the feed, if it made one; then this returns when no check that starts anywhere misses it.
+    /// Ends a write: its entry in the audit log, the answer that a repetition will get, the commit. If it changed a listing, this
+    /// returns when no check that starts anywhere misses that.
     pub async fn finish(
         &self,
         writing: Writing,
         deed: &Deed,
         answer: Option<&StoredAnswer>,
-        published: Option<u64>,
     ) -> Result<(), ServiceError> {
         let Writing { mut tx, now_ms, repeatable, .. } = writing;
         tx.record_deed(deed, now_ms).await?;
@@ -105,7 +120,7 @@ impl Writer {
         if let Some((request, answer)) = remembered {
             tx.remember(request, answer, now_ms).await?;
         }
-        let Some(sequence) = published else { return Ok(tx.commit().await?) };
+        let Some(sequence) = tx.listed() else { return Ok(tx.commit().await?) };
         let epoch = self.commit(tx, sequence).await?;
         if let (Some((request, answer)), Some(shared)) = (remembered, self.registry.shared()) {
             shared.remember(&epoch, request, answer);
@@ -170,6 +185,18 @@ fn remembered(remembered: Remembered) -> Result<Option<StoredAnswer>, ServiceErr
         Remembered::Answer(answer) => Ok(Some(answer)),
         Remembered::OtherRequest => Err(ServiceError::IdempotencyKeyReused),
     }
+}
+
+/// Ends a write that no node waits for: nodes follow the feed, and have it before their lease ends. A command whose user is to rely
+/// on it waits that long; what retention and rotation change may be seen a moment later.
+pub async fn leave_to_followers(tx: WriteTx) -> Result<(), StoreError> {
+    tx.commit().await
+}
+
+/// The digest that a record holds sealed.
+pub fn open_digest(keyring: &Keyring, record: Uuid, sealed: &[u8]) -> Result<IdDigest, SealError> {
+    let plain = Zeroizing::new(keyring.sealer().open(record.as_bytes(), sealed)?);
+    Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
 }
 
 /// How a number is stored with a record: keyed for looking up, sealed for the rotation of that key.

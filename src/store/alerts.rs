@@ -112,7 +112,7 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx.tx)
             .await?;
-            tx.commit().await?;
+            tx.commit_unlisted().await?;
             deleted += done.rows_affected();
         }
     }

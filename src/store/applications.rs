@@ -6,7 +6,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::reports::{SealedNumber, places};
+use super::reports::SealedNumber;
+use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
@@ -54,6 +55,9 @@ const COLUMNS: &str = "SELECT a.application_id AS application_id, a.state AS sta
      t.card_valid_until AS card_valid_until \
      FROM replacement_applications a LEFT JOIN temporary_cards t ON t.application_id = a.application_id \
      WHERE a.application_id = $1 AND a.organization_id = $2";
+
+/// Cards of one look-up, of two values each: few enough for one statement.
+const NAMED_MAX: usize = 4_000;
 
 impl Store {
     /// An organization's own application.
@@ -155,34 +159,45 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Every organization's temporary cards of a number that start on that day: a report concerns them all.
-    pub async fn temporary_cards_from(
-        &mut self,
-        keys: &[LookupKey],
-        card_valid_from: Date,
-    ) -> Result<Vec<TemporaryCard>, StoreError> {
-        let text = format!(
-            "SELECT t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, \
-             t.card_valid_from AS card_valid_from, t.card_valid_until AS card_valid_until \
-             FROM replacement_applications a JOIN temporary_cards t ON t.application_id = a.application_id \
-             WHERE t.card_valid_from = $1 AND a.lookup_key IN ({})",
-            places(2, keys.len())
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(card_valid_from.to_string());
-        for key in keys {
-            query = query.bind(key.as_bytes().as_slice());
+    /// Every organization's temporary cards of these numbers that start on the day beside each: a report concerns them all. Costs
+    /// one look where there is no temporary card.
+    pub async fn temporary_cards_of(&mut self, named: &[(LookupKey, Date)]) -> Result<Vec<TemporaryCard>, StoreError> {
+        let any = sqlx::query("SELECT 1 AS any_card FROM temporary_cards LIMIT 1");
+        if named.is_empty() || any.fetch_optional(&mut *self.tx).await?.is_none() {
+            return Ok(Vec::new());
         }
-        query.fetch_all(&mut *self.tx).await?.iter().map(read_card).collect()
+        let mut cards = Vec::new();
+        for named in named.chunks(NAMED_MAX) {
+            let place = |n| self.dialect.place(n);
+            let pairs: Vec<_> =
+                (0..named.len()).map(|n| format!("({},{})", place(2 * n + 1), place(2 * n + 2))).collect();
+            let text = format!(
+                "SELECT t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, \
+                 t.card_valid_from AS card_valid_from, t.card_valid_until AS card_valid_until FROM (VALUES {}) AS v \
+                 JOIN replacement_applications a ON a.lookup_key = v.column1 \
+                 JOIN temporary_cards t ON t.application_id = a.application_id AND t.card_valid_from = v.column2",
+                pairs.join(",")
+            );
+            let mut values = Values::default();
+            for (key, card_valid_from) in named {
+                values.push(key.as_bytes().as_slice()).push(card_valid_from.to_string());
+            }
+            let rows = values.query(text)?.fetch_all(&mut *self.tx).await?;
+            cards.extend(rows.iter().map(read_card).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(cards)
     }
 
-    /// Notes that a temporary card was reported lost.
-    pub async fn lose_temporary_card(&mut self, card: &TemporaryCard, at_ms: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE temporary_cards SET state = $1, lost_at = $2 WHERE temporary_card_id = $3")
-            .bind(card.state.as_str())
-            .bind(at_ms)
-            .bind(card.id.as_bytes().as_slice())
-            .execute(&mut *self.tx)
-            .await?;
+    /// Notes that temporary cards were reported lost.
+    pub async fn lose_temporary_cards(&mut self, cards: &[TemporaryCard], at_ms: i64) -> Result<(), StoreError> {
+        for card in cards {
+            sqlx::query("UPDATE temporary_cards SET state = $1, lost_at = $2 WHERE temporary_card_id = $3")
+                .bind(card.state.as_str())
+                .bind(at_ms)
+                .bind(card.id.as_bytes().as_slice())
+                .execute(&mut *self.tx)
+                .await?;
+        }
         Ok(())
     }
 

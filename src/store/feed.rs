@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 
@@ -45,6 +46,27 @@ impl ChangeKind {
     fn parse(word: &str) -> Option<Self> {
         let all = [Self::Listing, Self::Client, Self::Organization, Self::Token, Self::Node, Self::Pepper];
         all.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Proof that the feed tells of a change of listings, for it is made only where the feed's rows are written: a row that lists a
+/// number can be neither inserted nor closed without one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RecordedChange {
+    last: u64,
+    count: u64,
+}
+
+impl RecordedChange {
+    /// The sequence of the last number's change.
+    pub fn sequence(&self) -> u64 {
+        self.last
+    }
+
+    /// The sequence of the first one's, if the change is of so many numbers.
+    pub(super) fn first_of(&self, count: usize) -> Result<u64, StoreError> {
+        let is_of_all = self.count == count as u64;
+        is_of_all.then(|| self.last + 1 - self.count).ok_or(StoreError::Misused("the feed tells of other rows"))
     }
 }
 
@@ -135,7 +157,7 @@ impl Store {
         let epoch = hex::encode(random::bytes::<16>());
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE feed_head SET epoch = $1 WHERE id = 1").bind(epoch.as_str()).execute(&mut *tx.tx).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(epoch)
     }
 
@@ -143,7 +165,7 @@ impl Store {
     pub async fn put_mark(&self, id: Uuid) -> Result<Mark, StoreError> {
         let mut tx = self.begin().await?;
         let sequence = tx.record_change(ChangeKind::Node, id.as_bytes()).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(Mark { sequence, id })
     }
 
@@ -194,6 +216,18 @@ impl WriteTx {
         get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
     }
 
+    /// Records that the listing of a number changes.
+    pub async fn record_listing(&mut self, key: &LookupKey) -> Result<RecordedChange, StoreError> {
+        self.record_listings(std::slice::from_ref(key)).await
+    }
+
+    /// Records that the listings of numbers change, in this order.
+    pub async fn record_listings(&mut self, keys: &[LookupKey]) -> Result<RecordedChange, StoreError> {
+        let subjects: Vec<_> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
+        let last = self.record_changes(ChangeKind::Listing, &subjects).await?;
+        Ok(RecordedChange { last, count: keys.len() as u64 })
+    }
+
     /// Records one change; returns its sequence.
     pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<u64, StoreError> {
         self.record_changes(kind, &[subject]).await
@@ -217,6 +251,10 @@ impl WriteTx {
             values.push(sequence).push(kind.as_str()).push(*subject);
         };
         CHANGES.execute(&mut self.tx, self.dialect, subjects, bind).await?;
-        u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))
+        let last = u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))?;
+        if kind == ChangeKind::Listing {
+            self.listed = Some(last);
+        }
+        Ok(last)
     }
 }

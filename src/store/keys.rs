@@ -87,7 +87,7 @@ impl Store {
                 .execute(&mut *tx.tx)
                 .await?;
         }
-        tx.commit().await
+        tx.commit_unlisted().await
     }
 
     /// Makes a key known: a pepper before it is used, a signing key when a node starts with it. False if another one of its
@@ -96,7 +96,7 @@ impl Store {
         if self.key_check(check.purpose, check.version).await?.is_none() {
             let mut tx = self.begin().await?;
             tx.insert_key_check(check).await?;
-            tx.commit().await?;
+            tx.commit_unlisted().await?;
         }
         Ok(self.key_check(check.purpose, check.version).await?.is_some_and(|value| value == check.value))
     }

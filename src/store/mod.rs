@@ -89,6 +89,9 @@ pub enum StoreError {
     Unsound,
     #[error("a row does not hold what was written: {0}")]
     Corrupt(&'static str),
+    /// A fault of this program: nothing was committed.
+    #[error("the store was used in a way that would lose a change: {0}")]
+    Misused(&'static str),
     #[error("the store's runtime has stopped")]
     Stopped,
     #[error("the schema cannot be brought up to date")]
@@ -152,7 +155,7 @@ impl Store {
         }
         let tx = self.begin_with(self.dialect.begin_write()).await?;
         let (commit_timeout, sound) = (self.commit_timeout, Arc::clone(&self.sound));
-        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, commit_timeout, sound, turn })
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, listed: None, commit_timeout, sound, turn })
     }
 
     /// Whether what it confirms can be believed. If not, the process must be restarted: it then reads what is really there.
@@ -211,13 +214,29 @@ pub struct WriteTx {
     dialect: Dialect,
     /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
     key_versions: Option<KeyVersions>,
+    /// The sequence of its last change of a listing: by that it is published.
+    listed: Option<u64>,
     commit_timeout: Duration,
     sound: Arc<AtomicBool>,
     turn: OwnedSemaphorePermit,
 }
 
 impl WriteTx {
-    /// Makes it durable. A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
+    /// Makes durable what changed no listing. A transaction that did is refused here: it ends in `service::writing`, which knows
+    /// who must hear of it first.
+    pub async fn commit_unlisted(self) -> Result<(), StoreError> {
+        if self.listed.is_some() {
+            return Err(StoreError::Misused("a listing was changed and would not be published"));
+        }
+        self.commit().await
+    }
+
+    /// The sequence of its last change of a listing; none if it made none.
+    pub fn listed(&self) -> Option<u64> {
+        self.listed
+    }
+
+    /// Makes it durable. Only this file and `service::writing` call it (tests/tidy.rs). A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
     /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
     pub async fn commit(self) -> Result<(), StoreError> {
         let Self { mut tx, dialect, commit_timeout, sound, turn, .. } = self;

@@ -42,7 +42,7 @@ impl Store {
         .bind(as_i64(sequence))
         .execute(&mut *tx.tx)
         .await?;
-        tx.commit().await
+        tx.commit_unlisted().await
     }
 
     /// A node tells that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.

@@ -1,11 +1,12 @@
 //! Loss reports and replacements, and what a number's records are when its listing is asked for.
-//! A transition updates the row; nothing is deleted by it. Every writer here is followed by `WriteTx::record_change`.
+//! A transition updates the row; nothing is deleted by it. Every writer here takes the change that the feed tells of it.
 
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::feed::RecordedChange;
 use super::rotation::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
@@ -203,12 +204,12 @@ impl Store {
 }
 
 impl WriteTx {
-    /// Stores reports. `sequence` is the feed sequence of the first; the others follow it.
-    pub async fn insert_reports(&mut self, reports: &[NewReport], sequence: u64) -> Result<(), StoreError> {
+    /// Stores reports, in the order of their numbers in the change.
+    pub async fn insert_reports(&mut self, reports: &[NewReport], change: &RecordedChange) -> Result<(), StoreError> {
         for report in reports {
             self.check_key_version(report.number.key_version)?;
         }
-        let mut next = as_i64(sequence);
+        let mut next = as_i64(change.first_of(reports.len())?);
         let bind = |values: &mut Values, report: &NewReport| {
             let contact = report.contact.as_ref();
             values
@@ -272,7 +273,7 @@ impl WriteTx {
         &mut self,
         report: &LossReport,
         closing: &Closing<'_>,
-        sequence: u64,
+        change: &RecordedChange,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE loss_reports SET state = $1, closed_at = $2, closed_by_office = $3, withdrawal_reason = $4, sequence = $5 \
@@ -282,7 +283,7 @@ impl WriteTx {
         .bind(closing.at_ms)
         .bind(closing.office.as_str())
         .bind(closing.withdrawal.map(WithdrawalReason::as_str))
-        .bind(as_i64(sequence))
+        .bind(as_i64(change.sequence()))
         .bind(report.id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;
@@ -290,7 +291,11 @@ impl WriteTx {
     }
 
     /// Stores a replacement.
-    pub async fn insert_replacement(&mut self, new: &NewReplacement, sequence: u64) -> Result<(), StoreError> {
+    pub async fn insert_replacement(
+        &mut self,
+        new: &NewReplacement,
+        change: &RecordedChange,
+    ) -> Result<(), StoreError> {
         self.check_key_version(new.number.key_version)?;
         sqlx::query(
             "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
@@ -304,7 +309,7 @@ impl WriteTx {
         .bind(new.card_valid_from.to_string())
         .bind(new.office.as_str())
         .bind(new.recorded_at_ms)
-        .bind(as_i64(sequence))
+        .bind(as_i64(change.sequence()))
         .execute(&mut *self.tx)
         .await?;
         Ok(())

@@ -6,7 +6,6 @@ use jiff::civil::Date;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::feed::ChangeKind;
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_bytes, get_u64};
 use crate::crypto::digest::LookupKey;
@@ -200,7 +199,7 @@ impl Store {
             return Ok(Claim::Others);
         }
         tx.begin_retention(now_ms).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(Claim::Ours)
     }
 
@@ -262,8 +261,7 @@ impl WriteTx {
         if *is_listing {
             let key = |row| Ok(LookupKey::from_bytes(get_bytes(row, "lookup_key")?));
             let keys = rows.iter().map(key).collect::<Result<Vec<_>, StoreError>>()?;
-            let subjects: Vec<_> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
-            self.record_changes(ChangeKind::Listing, &subjects).await?;
+            self.record_listings(&keys).await?;
         }
         for elsewhere in selection.elsewhere {
             let (statement, by) = match elsewhere {

@@ -98,7 +98,7 @@ impl Store {
             return Ok(Switch::NodesLack(lack));
         }
         tx.set_key_versions(KeyVersions { current: to, previous: Some(from) }).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(Switch::Done)
     }
 
@@ -109,7 +109,7 @@ impl Store {
             return Ok(false);
         }
         tx.set_key_versions(KeyVersions { previous: None, ..versions }).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(true)
     }
 
@@ -193,8 +193,8 @@ impl WriteTx {
         }
         let rekeyed = values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
         if rekeyed > 0 && table.is_listing() {
-            let subjects: Vec<_> = rows.iter().map(|(_, key)| key.as_bytes().as_slice()).collect();
-            self.record_changes(ChangeKind::Listing, &subjects).await?;
+            let keys: Vec<_> = rows.iter().map(|(_, key)| *key).collect();
+            self.record_listings(&keys).await?;
         }
         if rekeyed > 0 && table == KeyedTable::FoundCards {
             // Reports that an import has stored meanwhile have the new key alone.

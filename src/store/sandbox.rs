@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::feed::ChangeKind;
 use super::reports::places;
 use super::{Store, StoreError, WriteTx, get_bytes, get_parsed};
 use crate::crypto::digest::LookupKey;
@@ -67,8 +66,8 @@ impl WriteTx {
         let rows = query.fetch_all(&mut *self.tx).await?;
         let listed = rows.iter().map(|row| get_bytes::<16>(row, "lookup_key")).collect::<Result<BTreeSet<_>, _>>()?;
         if !listed.is_empty() {
-            let subjects: Vec<_> = listed.iter().map(<[u8; 16]>::as_slice).collect();
-            self.record_changes(ChangeKind::Listing, &subjects).await?;
+            let keys: Vec<_> = listed.into_iter().map(LookupKey::from_bytes).collect();
+            self.record_listings(&keys).await?;
         }
         for removal in REMOVALS {
             let mut query = sqlx::query(AssertSqlSafe(removal.replace("{}", &condition)));

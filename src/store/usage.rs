@@ -103,7 +103,7 @@ impl Store {
                 }
             })
             .await?;
-        tx.commit().await
+        tx.commit_unlisted().await
     }
 
     /// What one organization did on some days.

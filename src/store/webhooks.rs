@@ -93,7 +93,7 @@ impl Store {
                 claimed.push(Delivery { next_at_ms: until_ms, ..delivery });
             }
         }
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(claimed)
     }
 
@@ -105,7 +105,7 @@ impl Store {
             .bind(delivery.webhook.webhook_id.as_bytes().as_slice())
             .execute(&mut *tx.tx)
             .await?;
-        tx.commit().await
+        tx.commit_unlisted().await
     }
 
     /// A delivery failed: it is tried again at an instant, or, without one, never. Returns since when its endpoint has failed;
@@ -142,7 +142,7 @@ impl Store {
         .bind(delivery.webhook.webhook_id.as_bytes().as_slice())
         .fetch_optional(&mut *tx.tx)
         .await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         row.map(|row| Ok(row.try_get("failing_since")?)).transpose()
     }
 
@@ -159,7 +159,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let text = format!("DELETE FROM deliveries WHERE {condition}");
         let deleted = sqlx::query(AssertSqlSafe(text)).execute(&mut *tx.tx).await?.rows_affected();
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         Ok(deleted)
     }
 }

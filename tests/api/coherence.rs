@@ -10,7 +10,6 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::id_number::IdNumber;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::service::writing::seal_number;
-use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::NewReport;
 
 use crate::bodies::{random_number, rate};
@@ -144,9 +143,9 @@ async fn what_another_process_stores_is_known_within_the_lease() {
         assert_eq!(app.verdict(number, Some(LOST)).await, "not_listed");
     }
     app.change_store(async |tx| {
-        let subjects: Vec<_> = reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
-        let sequence = tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap();
-        tx.insert_reports(&reports, sequence + 1 - subjects.len() as u64).await.unwrap();
+        let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+        let change = tx.record_listings(&keys).await.unwrap();
+        tx.insert_reports(&reports, &change).await.unwrap();
     })
     .await;
     let stored = Instant::now();

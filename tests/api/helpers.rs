@@ -98,7 +98,7 @@ impl TestApp {
         let (store, keyring) = node::open(&config).await.unwrap();
         let hotel = new_client(&store, &clock, "certifying", "checks", None).await;
         let police = new_client(&store, &clock, "registrar", "registry", None).await;
-        let mut node = Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await;
+        let mut node = Self::start(folder, config, clock, store, keyring, hotel, police).await;
         node.hotel.token = node.token_for(&node.hotel).await;
         node.police.token = node.token_for(&node.police).await;
         node
@@ -116,7 +116,7 @@ impl TestApp {
         let (store, keyring) = node::open(&config).await.unwrap();
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
-        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
+        Self::start(folder, config, clock, store, keyring, hotel, police).await
     }
 
     /// Stops the node, lets its folder be changed, and starts another on it.
@@ -127,7 +127,7 @@ impl TestApp {
         self.stop().await;
         change(&config).await;
         let (store, keyring) = node::open(&config).await.unwrap();
-        Self::start(folder, config, clock, store, Arc::new(keyring), hotel, police).await
+        Self::start(folder, config, clock, store, keyring, hotel, police).await
     }
 
     async fn start(

@@ -62,4 +62,5 @@ mod snapshots;
 mod temporary_cards;
 mod tokens;
 mod usage;
+mod ways_in;
 mod webhooks;

@@ -1,5 +1,5 @@
 //! Real servers for tests, as child processes on free loopback ports and in temporary folders: PostgreSQL, Redis, the node
-//! itself, and a proxy that spoils what passes through it. A test binary takes this folder in with
+//! itself, and a proxy that spoils what passes through it; and a look at a store's tables. A test binary takes this folder in with
 //! `#[path = "../servers/mod.rs"] mod servers;`. Every child ends with its value, every wait has an end, and no case or
 //! assertion about the service stands here.
 
@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod shared;
+pub(crate) mod tables;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};

@@ -57,7 +57,8 @@ async fn with_card(store: &Store, application: Application) -> TemporaryCard {
 async fn cards_from(store: &Store, keys: &[LookupKey], start: Date) -> Vec<TemporaryCard> {
     write(store, async |tx| {
         tx.take_turn().await.unwrap();
-        tx.temporary_cards_from(keys, start).await.unwrap()
+        let named: Vec<_> = keys.iter().map(|key| (*key, start)).collect();
+        tx.temporary_cards_of(&named).await.unwrap()
     })
     .await
 }
@@ -138,7 +139,7 @@ pub(crate) async fn temporary_cards_of_a_number_are_found_by_their_start(databas
     let returned = second_card.take_back().unwrap();
     write(&store, async |tx| {
         tx.take_turn().await.unwrap();
-        tx.lose_temporary_card(&lost, NOW_MS + 3).await.unwrap();
+        tx.lose_temporary_cards(&[lost], NOW_MS + 3).await.unwrap();
         tx.take_back_temporary_card(&returned, &office(), NOW_MS + 3).await.unwrap();
     })
     .await;

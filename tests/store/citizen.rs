@@ -8,7 +8,6 @@ use lostcard::domain::report::Channel;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, WaitingCard};
-use lostcard::store::feed::ChangeKind;
 use lostcard::store::found_cards::NewFoundCard;
 use lostcard::store::sightings::NewSighting;
 use uuid::Uuid;
@@ -26,8 +25,8 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     store_reports(&store, &reports).await;
     let replaced = replacement(two, own);
     write(&store, async |tx| {
-        let sequence = tx.record_change(ChangeKind::Listing, own.as_bytes()).await.unwrap();
-        tx.insert_replacement(&replaced, sequence).await.unwrap();
+        let change = tx.record_listing(&own).await.unwrap();
+        tx.insert_replacement(&replaced, &change).await.unwrap();
     })
     .await;
     let cards =

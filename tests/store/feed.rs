@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lostcard::crypto::random;
-use lostcard::store::Store;
 use lostcard::store::feed::{ChangeKind, Mark, PAGE_CHANGES_MAX};
+use lostcard::store::{Store, StoreError};
 
 use crate::backend::Database;
-use crate::records::{feed_after, key, write};
+use crate::records::{NOW_MS, feed_after, id, key, report, write};
 
 pub(crate) async fn sequences_count_from_one_without_gaps(database: &Database) {
     let store = database.open().await;
@@ -150,4 +150,31 @@ pub(crate) async fn what_is_committed_is_there_after_a_reopening(database: &Data
     let after = feed_after(&database.open().await, 0).await;
     assert_eq!((after.epoch, after.head), (before.epoch, 1), "the same epoch, or every node would load all anew");
     assert_eq!(after.changes[0].subject, before.changes[0].subject);
+}
+
+pub(crate) async fn a_listing_that_nobody_would_publish_is_not_committed(database: &Database) {
+    let store = database.open().await;
+    let new = report(None, key(), NOW_MS);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.listed(), None);
+    let change = tx.record_listing(&new.number.lookup_key).await.unwrap();
+    assert_eq!(tx.listed(), Some(change.sequence()));
+    tx.insert_reports(std::slice::from_ref(&new), &change).await.unwrap();
+    assert!(matches!(tx.commit_unlisted().await, Err(StoreError::Misused(_))));
+    assert_eq!(feed_after(&store, 0).await.head, 0, "nothing of it is there");
+    let mut tx = store.begin().await.unwrap();
+    tx.record_change(ChangeKind::Client, id().as_bytes()).await.unwrap();
+    assert_eq!(tx.listed(), None);
+    tx.commit_unlisted().await.unwrap();
+    assert_eq!(feed_after(&store, 0).await.head, 1);
+}
+
+pub(crate) async fn a_change_of_other_rows_lists_nothing(database: &Database) {
+    let store = database.open().await;
+    let reports = [report(None, key(), NOW_MS), report(None, key(), NOW_MS)];
+    let mut tx = store.begin().await.unwrap();
+    let of_one = tx.record_listing(&reports[0].number.lookup_key).await.unwrap();
+    assert!(matches!(tx.insert_reports(&reports, &of_one).await, Err(StoreError::Misused(_))));
+    let of_both = tx.record_listings(&reports.each_ref().map(|report| report.number.lookup_key)).await.unwrap();
+    tx.insert_reports(&reports, &of_both).await.unwrap();
 }

@@ -8,7 +8,6 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::RegionCode;
 use lostcard::domain::found_card::{FoundCardState, HolderVerification, Succession};
 use lostcard::domain::report::{OfficeCode, ReportState};
-use lostcard::store::feed::ChangeKind;
 use lostcard::store::found_cards::{Leaving, NewFoundCard};
 use lostcard::store::reports::{Closing, NewReport};
 use lostcard::store::rotation::{KeyedTable, Switch};
@@ -65,9 +64,9 @@ async fn end_report(store: &Store, report: Uuid, state: ReportState) {
     write(store, async |tx| {
         let mut stored = tx.find_any_report(report).await.unwrap().unwrap();
         stored.report.state = state;
-        let sequence = tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await.unwrap();
+        let change = tx.record_listing(&stored.lookup_key).await.unwrap();
         let closing = Closing { at_ms: NOW_MS, office: &office(), withdrawal: None };
-        tx.close_report(&stored.report, &closing, sequence).await.unwrap();
+        tx.close_report(&stored.report, &closing, &change).await.unwrap();
     })
     .await;
 }
@@ -234,9 +233,9 @@ pub(crate) async fn a_card_sees_which_replacements_came_after_it(database: &Data
     for key in [listed, key(), listed] {
         sequences.push(
             write(&store, async |tx| {
-                let sequence = tx.record_change(ChangeKind::Listing, key.as_bytes()).await.unwrap();
-                tx.insert_replacement(&replacement(own, key), sequence).await.unwrap();
-                sequence
+                let change = tx.record_listing(&key).await.unwrap();
+                tx.insert_replacement(&replacement(own, key), &change).await.unwrap();
+                change.sequence()
             })
             .await,
         );

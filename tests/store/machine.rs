@@ -16,7 +16,7 @@ use lostcard::domain::report::{ReportState, WithdrawalReason};
 use lostcard::registry::disk::FilterFolder;
 use lostcard::registry::follower::Follower;
 use lostcard::registry::{Copies, Finding, Registry, RegistryOptions};
-use lostcard::store::feed::{Change, ChangeKind, Listener};
+use lostcard::store::feed::{Change, Listener};
 use lostcard::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use lostcard::store::nodes::NodeRow;
 use lostcard::store::reports::Closing;
@@ -173,10 +173,6 @@ impl Machine {
         Ok(())
     }
 
-    async fn record(tx: &mut WriteTx, key: LookupKey) -> u64 {
-        tx.record_change(ChangeKind::Listing, key.as_bytes()).await.unwrap()
-    }
-
     async fn file(&mut self, by: usize, number: usize, card: usize) -> Checked {
         let (key, valid_from) = (self.keys[number], CARD_STARTS[card]);
         let mut new = report(Some(self.organization), key, self.now_ms);
@@ -184,12 +180,13 @@ impl Machine {
         let request = IdempotentRequest { key: random::bytes(), request: random::bytes() };
         let mut tx = self.stores[by].begin().await.unwrap();
         prop_assert_eq!(tx.recall(&request).await.unwrap(), Remembered::Nothing);
-        let sequence = Self::record(&mut tx, key).await;
-        tx.insert_reports(std::slice::from_ref(&new), sequence).await.unwrap();
-        let answer = StoredAnswer { status: 201, location: new.report_id.to_string(), body: sequence.to_string() };
+        let change = tx.record_listing(&key).await.unwrap();
+        tx.insert_reports(std::slice::from_ref(&new), &change).await.unwrap();
+        let answer =
+            StoredAnswer { status: 201, location: new.report_id.to_string(), body: change.sequence().to_string() };
         tx.remember(&request, &answer, self.now_ms).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.file(new.report_id, number, valid_from, beijing_date(self.now_ms), sequence);
+        self.oracle.file(new.report_id, number, valid_from, beijing_date(self.now_ms), change.sequence());
         self.last_request = Some((request, answer));
         Ok(())
     }
@@ -206,8 +203,8 @@ impl Machine {
     async fn give_up(&mut self, number: usize) {
         let key = self.keys[number];
         let mut tx = self.stores[1].begin().await.unwrap();
-        let sequence = Self::record(&mut tx, key).await;
-        tx.insert_reports(&[report(None, key, self.now_ms)], sequence).await.unwrap();
+        let change = tx.record_listing(&key).await.unwrap();
+        tx.insert_reports(&[report(None, key, self.now_ms)], &change).await.unwrap();
     }
 
     async fn withdraw(&mut self, by: usize, report: usize) -> Checked {
@@ -218,12 +215,12 @@ impl Machine {
         let withdrawn = stored.report.withdraw();
         prop_assert_eq!(withdrawn.is_ok(), filed.state == ReportState::Active);
         let Ok(withdrawn) = withdrawn else { return Ok(()) };
-        let sequence = Self::record(&mut tx, stored.lookup_key).await;
+        let change = tx.record_listing(&stored.lookup_key).await.unwrap();
         let office = office();
         let closing = Closing { at_ms: self.now_ms, office: &office, withdrawal: Some(WithdrawalReason::Found) };
-        tx.close_report(&withdrawn, &closing, sequence).await.unwrap();
+        tx.close_report(&withdrawn, &closing, &change).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.withdraw(report, sequence);
+        self.oracle.withdraw(report, change.sequence());
         Ok(())
     }
 
@@ -231,16 +228,16 @@ impl Machine {
         let mut new = replacement(self.organization, self.keys[number]);
         new.recorded_at_ms = self.now_ms;
         let (office, mut tx) = (office(), self.stores[by].begin().await.unwrap());
-        let sequence = Self::record(&mut tx, self.keys[number]).await;
+        let change = tx.record_listing(&self.keys[number]).await.unwrap();
         let closing = Closing { at_ms: self.now_ms, office: &office, withdrawal: None };
         for stored in tx.active_reports(&[self.keys[number]]).await.unwrap() {
             if let Ok(replaced) = stored.report.replace(new.card_valid_from) {
-                tx.close_report(&replaced, &closing, sequence).await.unwrap();
+                tx.close_report(&replaced, &closing, &change).await.unwrap();
             }
         }
-        tx.insert_replacement(&new, sequence).await.unwrap();
+        tx.insert_replacement(&new, &change).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.replace(number, new.card_valid_from, beijing_date(self.now_ms), sequence);
+        self.oracle.replace(number, new.card_valid_from, beijing_date(self.now_ms), change.sequence());
         Ok(())
     }
 

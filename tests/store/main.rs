@@ -55,6 +55,8 @@ macro_rules! contract {
             feed::a_long_feed_comes_in_pages
             feed::a_mark_is_found_where_it_was_put_and_nowhere_else
             feed::changes_keep_their_kind_and_subject
+            feed::a_listing_that_nobody_would_publish_is_not_committed
+            feed::a_change_of_other_rows_lists_nothing
             feed::what_is_committed_is_there_after_a_reopening
             reports::a_report_is_found_by_its_own_organization_alone
             reports::reports_of_a_number_are_listed_newest_first

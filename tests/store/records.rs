@@ -7,7 +7,7 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::store::clients::{Client, Organization};
-use lostcard::store::feed::{ChangeKind, FeedPage};
+use lostcard::store::feed::FeedPage;
 use lostcard::store::reports::{NewReplacement, NewReport, SealedNumber};
 use lostcard::store::{Store, WriteTx};
 use uuid::Uuid;
@@ -91,11 +91,11 @@ pub(crate) async fn stored_organization(store: &Store) -> Uuid {
 
 /// Stores reports with their changes; returns the sequence of the last.
 pub(crate) async fn store_reports(store: &Store, reports: &[NewReport]) -> u64 {
-    let subjects: Vec<_> = reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
+    let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
     write(store, async |tx| {
-        let last = tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap();
-        tx.insert_reports(reports, last + 1 - subjects.len() as u64).await.unwrap();
-        last
+        let change = tx.record_listings(&keys).await.unwrap();
+        tx.insert_reports(reports, &change).await.unwrap();
+        change.sequence()
     })
     .await
 }

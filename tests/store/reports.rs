@@ -4,7 +4,6 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
-use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
 use uuid::Uuid;
 
@@ -17,11 +16,11 @@ async fn withdraw(store: &Store, organization: Uuid, report_id: Uuid) -> u64 {
     let (mut tx, office) = (store.begin().await.unwrap(), office());
     let stored = tx.find_report(organization, report_id).await.unwrap().unwrap();
     let report = stored.report.withdraw().unwrap();
-    let sequence = tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await.unwrap();
+    let change = tx.record_listing(&stored.lookup_key).await.unwrap();
     let closing = Closing { at_ms: NOW_MS + 1, office: &office, withdrawal: Some(WithdrawalReason::Found) };
-    tx.close_report(&report, &closing, sequence).await.unwrap();
+    tx.close_report(&report, &closing, &change).await.unwrap();
     tx.commit().await.unwrap();
-    sequence
+    change.sequence()
 }
 
 pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &Database) {
@@ -85,8 +84,8 @@ pub(crate) async fn a_listing_is_read_with_the_head_of_the_same_moment(database:
     assert_eq!(records_of(&store, listed).await.1.len(), 1, "a withdrawal removes its own record only");
     let new = replacement(own, listed);
     write(&store, async |tx| {
-        let sequence = tx.record_change(ChangeKind::Listing, listed.as_bytes()).await.unwrap();
-        tx.insert_replacement(&new, sequence).await.unwrap();
+        let change = tx.record_listing(&listed).await.unwrap();
+        tx.insert_replacement(&new, &change).await.unwrap();
     })
     .await;
     let (head, records) = records_of(&store, listed).await;
@@ -102,8 +101,8 @@ pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Dat
     store_reports(&store, &[kept, withdrawn.clone()]).await;
     withdraw(&store, own, withdrawn.report_id).await;
     write(&store, async |tx| {
-        let sequence = tx.record_change(ChangeKind::Listing, replaced.as_bytes()).await.unwrap();
-        tx.insert_replacement(&replacement(own, replaced), sequence).await.unwrap();
+        let change = tx.record_listing(&replaced).await.unwrap();
+        tx.insert_replacement(&replacement(own, replaced), &change).await.unwrap();
     })
     .await;
     let ListedPrefixes { head, epoch, mut prefixes, .. } = store.listed_prefixes().await.unwrap();

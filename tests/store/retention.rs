@@ -79,8 +79,8 @@ pub(crate) async fn a_listing_without_an_end_is_kept_for_its_period(database: &D
         let mut new = replacement(own, key());
         (new.recorded_at_ms, new.card_valid_from) = (recorded_at_ms, card_valid_from);
         write(&store, async |tx| {
-            let sequence = tx.record_change(ChangeKind::Listing, new.number.lookup_key.as_bytes()).await.unwrap();
-            tx.insert_replacement(&new, sequence).await.unwrap();
+            let change = tx.record_listing(&new.number.lookup_key).await.unwrap();
+            tx.insert_replacement(&new, &change).await.unwrap();
         })
         .await;
     }
@@ -101,9 +101,9 @@ pub(crate) async fn a_withdrawn_report_goes_a_while_after_its_withdrawal(databas
     for (report, at_ms) in reports.iter().zip([due.until_ms, due.until_ms + 1]) {
         write(&store, async |tx| {
             let stored = tx.find_report(own, report.report_id).await.unwrap().unwrap();
-            let sequence = tx.record_change(ChangeKind::Listing, stored.lookup_key.as_bytes()).await.unwrap();
+            let change = tx.record_listing(&stored.lookup_key).await.unwrap();
             let closing = Closing { at_ms, office: &office, withdrawal: Some(WithdrawalReason::Found) };
-            tx.close_report(&stored.report.withdraw().unwrap(), &closing, sequence).await.unwrap();
+            tx.close_report(&stored.report.withdraw().unwrap(), &closing, &change).await.unwrap();
         })
         .await;
     }

@@ -75,8 +75,8 @@ pub(crate) async fn rows_are_rekeyed_once_each_with_its_change(database: &Databa
     store_reports(&store, &reports).await;
     let replaced = replacement(own, reports[0].number.lookup_key);
     write(&store, async |tx| {
-        let sequence = tx.record_change(ChangeKind::Listing, replaced.number.lookup_key.as_bytes()).await.unwrap();
-        tx.insert_replacement(&replaced, sequence).await.unwrap();
+        let change = tx.record_listing(&replaced.number.lookup_key).await.unwrap();
+        tx.insert_replacement(&replaced, &change).await.unwrap();
     })
     .await;
     let total = reports.len() as u64 + 1;
@@ -118,15 +118,15 @@ pub(crate) async fn a_row_under_another_pepper_is_refused(database: &Database) {
     for (report, is_taken) in [(&old, false), (&new, true)] {
         let mut tx = store.begin().await.unwrap();
         assert_eq!(tx.take_turn().await.unwrap(), DURING);
-        let sequence = tx.record_change(ChangeKind::Listing, report.number.lookup_key.as_bytes()).await.unwrap();
-        let inserted = tx.insert_reports(std::slice::from_ref(report), sequence).await;
+        let change = tx.record_listing(&report.number.lookup_key).await.unwrap();
+        let inserted = tx.insert_reports(std::slice::from_ref(report), &change).await;
         assert_eq!(inserted.is_ok(), is_taken);
         assert!(is_taken || matches!(inserted, Err(StoreError::OtherPepper)));
     }
     let replaced = replacement(own, key());
     let mut tx = store.begin().await.unwrap();
-    let sequence = tx.record_change(ChangeKind::Listing, replaced.number.lookup_key.as_bytes()).await.unwrap();
-    assert!(matches!(tx.insert_replacement(&replaced, sequence).await, Err(StoreError::OtherPepper)));
+    let change = tx.record_listing(&replaced.number.lookup_key).await.unwrap();
+    assert!(matches!(tx.insert_replacement(&replaced, &change).await, Err(StoreError::OtherPepper)));
 }
 
 pub(crate) async fn every_read_tells_the_peppers_of_its_moment(database: &Database) {

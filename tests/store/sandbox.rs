@@ -1,7 +1,6 @@
 //! What a store is for, and what the reset of a sandbox removes.
 
 use lostcard::domain::sandbox::Environment;
-use lostcard::store::feed::ChangeKind;
 use sqlx::{Connection, Executor};
 
 use crate::backend::Database;
@@ -43,8 +42,8 @@ pub(crate) async fn a_reset_removes_an_organizations_records_and_those_of_some_k
     store_reports(&store, &reports).await;
     write(&store, async |tx| {
         for (organization, key) in [(own, replaced), (other, others)] {
-            let sequence = tx.record_change(ChangeKind::Listing, key.as_bytes()).await.unwrap();
-            tx.insert_replacement(&replacement(organization, key), sequence).await.unwrap();
+            let change = tx.record_listing(&key).await.unwrap();
+            tx.insert_replacement(&replacement(organization, key), &change).await.unwrap();
         }
     })
     .await;

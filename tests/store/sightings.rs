@@ -4,7 +4,6 @@ use lostcard::domain::report::{Label, ReportState, WithdrawalReason};
 use lostcard::domain::sighting::Candidate;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::Store;
-use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::Closing;
 use lostcard::store::sightings::NewSighting;
 use uuid::Uuid;
@@ -63,12 +62,12 @@ pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Da
     let (new, office) = (replacement(own, number), office());
     let (withdrawn_at, replaced_at) = write(&store, async |tx| {
         let stored = tx.find_report(own, filed.report_id).await.unwrap().unwrap();
-        let withdrawn_at = tx.record_change(ChangeKind::Listing, number.as_bytes()).await.unwrap();
+        let withdrawn = tx.record_listing(&number).await.unwrap();
         let closing = Closing { at_ms: NOW_MS, office: &office, withdrawal: Some(WithdrawalReason::Found) };
-        tx.close_report(&stored.report.withdraw().unwrap(), &closing, withdrawn_at).await.unwrap();
-        let sequence = tx.record_change(ChangeKind::Listing, number.as_bytes()).await.unwrap();
-        tx.insert_replacement(&new, sequence).await.unwrap();
-        (withdrawn_at, sequence)
+        tx.close_report(&stored.report.withdraw().unwrap(), &closing, &withdrawn).await.unwrap();
+        let change = tx.record_listing(&number).await.unwrap();
+        tx.insert_replacement(&new, &change).await.unwrap();
+        (withdrawn.sequence(), change.sequence())
     })
     .await;
     assert_eq!(replaced_at, withdrawn_at + 1);

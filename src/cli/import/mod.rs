@@ -107,7 +107,7 @@ pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<
     let job = Job {
         order: keyring.pepper(from.key_version).context("this import was begun with an older pepper")?,
         pepper,
-        keyring: Arc::new(keyring),
+        keyring,
         organization: args.organization,
         clock: clock.clone(),
         already_stored: Arc::clone(&already_stored),
@@ -143,7 +143,7 @@ fn starting_points(
 }
 
 async fn store_all(
-    (store, keyring): (&Store, &Keyring),
+    (store, keyring): (&Store, &Arc<Keyring>),
     fingerprint: [u8; 32],
     stored_as: ImportProgress,
     (batches, threads): (tokio::sync::mpsc::Receiver<runs::Batch>, [tokio::task::JoinHandle<anyhow::Result<()>>; 2]),

@@ -1,6 +1,7 @@
 //! Batches into the store, in transactions that hold the write lock for a short while each: reports that a server files
 //! meanwhile pass between them. Every transaction notes how far it came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -12,8 +13,8 @@ use super::runs::Batch;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::domain::audit::{Action, Deed};
-use crate::service::alerts::tell_of_reports;
-use crate::store::feed::ChangeKind;
+use crate::service::listing;
+use crate::service::writing::{Writing, leave_to_followers};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 use crate::store::{Store, StoreError, WriteTx};
@@ -33,7 +34,7 @@ const TRIES_MAX: u32 = 12;
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     pub(super) store: &'a Store,
-    pub(super) keyring: &'a Keyring,
+    pub(super) keyring: &'a Arc<Keyring>,
     pub(super) fingerprint: [u8; 32],
     pub(super) clock: Clock,
     pub(super) progress: Progress,
@@ -80,17 +81,12 @@ impl Writer<'_> {
         to: &ImportProgress,
         is_first: bool,
     ) -> anyhow::Result<()> {
-        let mut tx = self.begin().await?;
+        let mut writing = Writing::of_command(self.begin().await?, self.keyring, self.clock.now_ms()).await?;
         if !reports.is_empty() {
-            let keys: Vec<&[u8]> =
-                reports.iter().map(|report| report.number.lookup_key.as_bytes().as_slice()).collect();
-            let last = tx.record_changes(ChangeKind::Listing, &keys).await?;
-            let inserted = tx.insert_reports(reports, last + 1 - keys.len() as u64).await;
-            inserted.context("the import stopped; the same command goes on where it did")?;
-            let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
-            tx.match_held_cards(&keys).await?;
-            tell_of_reports(&mut tx, self.keyring, reports, self.clock.now_ms()).await?;
+            let reported = listing::reported(&mut writing, reports).await;
+            reported.context("the import stopped; the same command goes on where it did")?;
         }
+        let mut tx = writing.tx;
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
         ensure!(noted, "another import of this file is at work");
         // In the audit log every run begins, and the one that comes to the end of the file finishes.
@@ -99,7 +95,7 @@ impl Writer<'_> {
             let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint)));
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
-        tx.commit().await.context("the import stopped; the same command goes on where it did")
+        leave_to_followers(tx).await.context("the import stopped; the same command goes on where it did")
     }
 
     async fn begin(&self) -> anyhow::Result<WriteTx> {

@@ -14,7 +14,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::reports::{Replacement, Replacing};
+use crate::service::listing::{Replacement, Replacing};
 use crate::store::idempotency::StoredAnswer;
 
 /// A new card was issued.

@@ -319,7 +319,7 @@ impl From<StoreError> for Problem {
             StoreError::Busy | StoreError::OtherPepper | StoreError::Unavailable(_) | StoreError::Stopped => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
             }
-            StoreError::Corrupt(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
+            StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
                 tracing::error!(error = %error, "the store holds or is told what it should not");
                 Self::new(INTERNAL, "the registry's data cannot be read")
             }

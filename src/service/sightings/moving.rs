@@ -161,7 +161,7 @@ impl Mover {
         }
         let mut tx = self.writer.store.begin().await?;
         tx.insert_sightings(&rows).await?;
-        tx.commit().await?;
+        tx.commit_unlisted().await?;
         self.writer.metrics.sightings_stored.inc_by(rows.len() as u64);
         Ok(())
     }

@@ -222,7 +222,7 @@ impl Deliverer {
         if outcome == Outcome::Gone || now_ms.saturating_sub(failing_since_ms) >= FAILING_MS_MAX {
             let mut tx = self.store.begin().await?;
             let is_news = tx.disable_webhook(webhook, now_ms).await?;
-            tx.commit().await?;
+            tx.commit_unlisted().await?;
             if is_news {
                 self.metrics.webhooks_disabled.inc();
                 tracing::warn!(%webhook, outcome = outcome.as_str(), "an endpoint was disabled: `webhook enable` after it is mended");

@@ -1,0 +1,138 @@
+//! The one way by which a listing changes, whoever changes it: API, portal, found card, application, file, sandbox, demo and
+//! retention. Each change is told to the feed, written, and followed by all that it entails, in one transaction. A further
+//! consequence is a further call here. How the transaction ends is `writing`'s.
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::writing::{Writing, seal_number};
+use super::{ServiceError, alerts};
+use crate::clock::beijing_date;
+use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::domain::report::{OfficeCode, WithdrawalReason};
+use crate::domain::retention::Class;
+use crate::domain::verdict::Record;
+use crate::store::feed::RecordedChange;
+use crate::store::reports::{Closing, NewReplacement, NewReport, StoredReport};
+use crate::store::retention::Due;
+use crate::store::{StoreError, WriteTx};
+
+/// A replacement as a registrar records it.
+#[derive(Debug)]
+pub struct Replacing {
+    pub digest: IdDigest,
+    pub card_valid_from: Date,
+    pub office: OfficeCode,
+}
+
+/// A recorded replacement.
+#[derive(Debug)]
+pub struct Replacement {
+    pub replacement_id: Uuid,
+    pub card_valid_from: Date,
+    pub reports_replaced: usize,
+    pub recorded_at_ms: i64,
+    pub sequence: u64,
+}
+
+/// Reports were filed, one or thousands: cards of their numbers are listed from now on.
+pub async fn reported(writing: &mut Writing, reports: &[NewReport]) -> Result<RecordedChange, ServiceError> {
+    let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+    let change = writing.tx.record_listings(&keys).await?;
+    writing.tx.insert_reports(reports, &change).await?;
+    match_found_cards(writing, reports, &keys).await?;
+    lose_temporary_cards(writing, reports).await?;
+    alerts::tell_of_reports(writing, reports).await?;
+    Ok(change)
+}
+
+/// The holder has the card again: the report lists no card from now on, whoever filed it.
+pub async fn withdrawn(
+    writing: &mut Writing,
+    stored: StoredReport,
+    office: &OfficeCode,
+    reason: WithdrawalReason,
+) -> Result<StoredReport, ServiceError> {
+    let report = stored.report.withdraw()?;
+    let change = writing.tx.record_listing(&stored.lookup_key).await?;
+    let closing = Closing { at_ms: writing.now_ms, office, withdrawal: Some(reason) };
+    writing.tx.close_report(&report, &closing, &change).await?;
+    Ok(StoredReport { report, lookup_key: stored.lookup_key, sequence: change.sequence() })
+}
+
+/// A new card was issued: cards of the number that start before it are listed from now on, and reports of such cards have ended.
+pub async fn replaced(
+    writing: &mut Writing,
+    organization: Uuid,
+    replacement_id: Uuid,
+    replacing: &Replacing,
+) -> Result<Replacement, ServiceError> {
+    let Replacing { digest, card_valid_from, office } = replacing;
+    let number = seal_number(&writing.keyring, &writing.peppers.current, digest, replacement_id)?;
+    let change = writing.tx.record_listing(&number.lookup_key).await?;
+    let closing = Closing { at_ms: writing.now_ms, office, withdrawal: None };
+    let mut reports_replaced = 0;
+    for stored in writing.tx.active_reports(&writing.lookup_keys(digest)).await? {
+        if stored.report.is_replaced_by(*card_valid_from) {
+            let report = stored.report.replace(*card_valid_from)?;
+            writing.tx.close_report(&report, &closing, &change).await?;
+            reports_replaced += 1;
+        }
+    }
+    let new = NewReplacement {
+        replacement_id,
+        organization,
+        number,
+        card_valid_from: *card_valid_from,
+        office: office.clone(),
+        recorded_at_ms: writing.now_ms,
+    };
+    writing.tx.insert_replacement(&new, &change).await?;
+    let record = Record::Replacement { card_valid_from: *card_valid_from, recorded_on: beijing_date(writing.now_ms) };
+    alerts::tell_of(writing, digest, record).await?;
+    let (card_valid_from, recorded_at_ms) = (*card_valid_from, writing.now_ms);
+    Ok(Replacement { replacement_id, card_valid_from, reports_replaced, recorded_at_ms, sequence: change.sequence() })
+}
+
+/// A piece of what is due of a class has outlived its time; returns how many rows went. A listing that ends so leaves its change
+/// in the feed, its sightings go with it, and a found card no longer names it.
+pub async fn expired(tx: &mut WriteTx, class: Class, due: &Due) -> Result<u64, StoreError> {
+    tx.delete_due(class, due).await
+}
+
+/// A sandbox begins again: what an organization wrote goes, and what anybody wrote of some numbers, with their listings.
+pub async fn removed(writing: &mut Writing, organization: Uuid, keys: &[LookupKey]) -> Result<(), ServiceError> {
+    Ok(writing.tx.remove_for_reset(organization, keys).await?)
+}
+
+/// Cards that were handed in before they were reported.
+async fn match_found_cards(
+    writing: &mut Writing,
+    reports: &[NewReport],
+    keys: &[LookupKey],
+) -> Result<(), ServiceError> {
+    // While peppers rotate a card may still stand under the old key. One report looks there too; for thousands that is left to the
+    // re-keying, which matches each card as it moves.
+    if let [report] = reports {
+        let keys = writing.stored_keys(report.report_id, &report.number)?;
+        writing.tx.match_to_report(report.report_id, report.validity.valid_from(), &keys).await?;
+    } else {
+        writing.tx.match_held_cards(keys).await?;
+    }
+    Ok(())
+}
+
+/// Temporary cards that a report names are lost from now on, whoever issued them.
+async fn lose_temporary_cards(writing: &mut Writing, reports: &[NewReport]) -> Result<(), ServiceError> {
+    let mut named = Vec::new();
+    for report in reports {
+        if let Some(card_valid_from) = report.validity.valid_from() {
+            let keys = writing.stored_keys(report.report_id, &report.number)?;
+            named.extend(keys.into_iter().map(|key| (key, card_valid_from)));
+        }
+    }
+    let cards = writing.tx.temporary_cards_of(&named).await?;
+    // The look-up asked for the start that the report names.
+    let lost: Vec<_> = cards.into_iter().filter_map(|card| card.reported_lost(Some(card.card_valid_from))).collect();
+    Ok(writing.tx.lose_temporary_cards(&lost, writing.now_ms).await?)
+}
