@@ -83,7 +83,7 @@ class Node:
 
 
 class Demo:
-    """`serve --demo`, and the line of its tour that sets the variables of the README's first check."""
+    """`serve --demo`, and the line of its output that sets the variables of the first check in the README."""
 
     def __init__(self, binary):
         self.process = subprocess.Popen(

@@ -1,4 +1,5 @@
-"""The README as its readers use it: its programs and its tour are taken out of the text, run, and must answer what they promise."""
+"""The texts that a newcomer follows: the first check of the README, the same in other languages in the guide for integrators, and the tour.
+Each program and line is taken out of the text, run, and must answer what the text promises."""
 
 import os
 import re
@@ -10,21 +11,36 @@ from pathlib import Path
 
 from node import Demo, free_port
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README, INTEGRATORS, TOUR = "README.md", "docs/guides/integrators.md", "docs/guides/tour.md"
+# The first check: page, section, languages. A page that loses a program fails.
+FIRST_CHECKS = [(README, "First check in two minutes", ["sh"]), (INTEGRATORS, "A first program", ["python", "javascript"])]
+# The section of the tour that needs servers of its own.
+NOT_TRIED = "Several nodes"
 # What a comment at the end of a line promises: its first word, where that is one of these.
 PROMISES = {"not_listed", "card_listed", "other_card_listed", "number_listed", "valid", "issued", "held", "returned", "opens"}
 SEPARATOR = "\x1e"
 
 
-def blocks(heading):
-    """Language and text of the fenced blocks of one section."""
-    section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
-    assert section, f"README.md has no section {heading!r}"
-    return re.findall(r"^```(\w*)\n(.*?)^```$", section.group(1), re.M | re.S)
+def sections(page):
+    """The heading of each section of a page, and its text."""
+    parts = re.split(r"^## (.+)\n", (ROOT / page).read_text(), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def blocks(text):
+    """Language and text of the fenced blocks."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+
+
+def section(page, heading):
+    found = sections(page)
+    assert heading in found, f"{page} has no section {heading!r}"
+    return found[heading]
 
 
 def replaced(text, old, new):
-    assert old in text, f"README.md does not say {old!r} any more"
+    assert old in text, f"{TOUR} does not say {old!r} any more"
     return text.replace(old, new)
 
 
@@ -51,7 +67,7 @@ def compare(answers, promises_min):
         if re.search(r"/problems/|command not found|^error", output, re.M):
             wrong.append(f"refused\n  {line}\n  {output}")
     assert not wrong, "\n".join(wrong)
-    assert kept >= promises_min, f"only {kept} promises were found: is the README's form another one now?"
+    assert kept >= promises_min, f"only {kept} promises were found: has the page another form now?"
     return kept
 
 
@@ -64,18 +80,16 @@ def clean_environment(binary):
 def first_check(binary):
     demo = Demo(binary)
     try:
-        done = []
-        for language, text in blocks("First check in two minutes"):
-            if language == "sh" and text.startswith("cargo "):
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                answer = run_program(language, text, demo.export, folder, clean_environment(binary))
-            assert "card_listed" in answer and "refuse_and_report" in answer, f"{language} answered: {answer}"
-            done.append(language)
-        assert done == ["sh", "python", "javascript"], f"the programs of the first check: {done}"
+        for page, heading, languages in FIRST_CHECKS:
+            programs = blocks(section(page, heading))
+            assert [language for language, _ in programs] == languages, f"{page}: the programs of {heading!r} are not {languages}"
+            for language, text in programs:
+                with tempfile.TemporaryDirectory() as folder:
+                    answer = run_program(language, text, demo.export, folder, clean_environment(binary))
+                assert "card_listed" in answer and "refuse_and_report" in answer, f"{page}: {language} answered: {answer}"
+                print(f"{page}, first check: {language}")
     finally:
         demo.stop()
-    print("README, first check: " + ", ".join(done))
 
 
 def run_program(language, text, export, folder, environment):
@@ -93,7 +107,9 @@ def run_program(language, text, export, folder, environment):
 
 
 def tour(binary):
-    script = "".join(text for language, text in blocks("Five-minute tour") if language == "sh")
+    section(TOUR, NOT_TRIED)
+    tried = [text for heading, text in sections(TOUR).items() if heading != NOT_TRIED]
+    script = "".join(text for part in tried for language, text in blocks(part) if language == "sh")
     script = replaced(script, "cargo build --release\n", "")
     script = replaced(script, 'export PATH="$PWD/target/release:$PATH"\n', "")
     port = free_port()
@@ -107,7 +123,7 @@ def tour(binary):
         kept = compare(run(script, folder, environment, 180), 8)
     finally:
         shutil.rmtree(folder)
-    print(f"README, tour: {kept} promises kept")
+    print(f"{TOUR}: {kept} promises kept")
 
 
 if __name__ == "__main__":
@@ -115,4 +131,4 @@ if __name__ == "__main__":
         first_check(sys.argv[1])
         tour(sys.argv[1])
     except AssertionError as wrong:
-        sys.exit(f"README.md: {wrong}")
+        sys.exit(f"{wrong}")
