@@ -13,13 +13,13 @@ COPY load-tests/Cargo.toml load-tests/
 RUN mkdir -p src load-tests/src \
     && touch src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs > load-tests/src/main.rs \
-    && cargo build --release --locked --package lostcard \
+    && cargo build --profile dist --locked --package lostcard \
     && rm -r src load-tests/src
 COPY . .
 # `touch`: cargo compares times, and the copied files may be older than the empty ones just built.
 RUN find src -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --package lostcard \
-    && install -D target/release/lostcard /out/usr/local/bin/lostcard \
+    && cargo build --profile dist --locked --package lostcard \
+    && install -D target/dist/lostcard /out/usr/local/bin/lostcard \
     && install -d -m 0700 /out/var/lib/lostcard /out/keys
 
 FROM gcr.io/distroless/cc-debian12:nonroot

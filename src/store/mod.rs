@@ -14,6 +14,7 @@ pub mod found_cards;
 pub mod idempotency;
 pub mod imports;
 pub mod keys;
+mod migrations;
 pub mod misuse_reports;
 pub mod nodes;
 pub mod reports;

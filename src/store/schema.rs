@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use sqlx::migrate::{Migration, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::migrate::Migrator;
 
-use super::StoreError;
+use super::{StoreError, migrations};
 
 /// Which database a URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,27 +136,20 @@ impl Dialect {
     }
 
     pub(super) fn migrator(self) -> Migrator {
-        let embedded = sqlx::migrate!("./migrations");
-        let migrations = embedded.iter().map(|migration| self.translate(migration)).collect();
+        let migrations = migrations::FILES.iter().map(|file| file.migration(|text| self.translate(text))).collect();
         // A newer version's migrations are no reason not to start: they leave what this version needs.
         Migrator { migrations: Cow::Owned(migrations), ignore_missing: true, ..Migrator::DEFAULT }
     }
 
-    fn translate(self, migration: &Migration) -> Migration {
+    fn translate(self, text: &str) -> String {
         let (bytes, sequence_key, no_time_limit) = match self {
             Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY", "SELECT 1"),
             Self::Postgres => ("BYTEA", "BIGINT PRIMARY KEY", "SET LOCAL statement_timeout = 0"),
         };
-        let sql = migration.sql.as_str().replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key);
-        let sql = sql.replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit());
-        let sql = sql.replace("NO_TIME_LIMIT", no_time_limit);
-        Migration::new(
-            migration.version,
-            migration.description.clone(),
-            migration.migration_type,
-            AssertSqlSafe(sql).into_sql_str(),
-            migration.no_tx,
-        )
+        text.replace("BYTES", bytes)
+            .replace("SEQUENCE_KEY", sequence_key)
+            .replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit())
+            .replace("NO_TIME_LIMIT", no_time_limit)
     }
 }
 

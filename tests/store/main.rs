@@ -93,6 +93,7 @@ macro_rules! contract {
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             migrations::a_store_of_the_first_version_is_brought_up_to_date
+            migrations::a_store_made_by_version_0_1_0_has_the_checksums_of_today
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
             misuse_reports::a_misuse_report_is_read_as_written
             misuse_reports::a_resolution_is_stored_with_its_note

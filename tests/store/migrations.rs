@@ -1,7 +1,7 @@
 //! A rolling deploy: for a while nodes of the version before and of this one serve from one schema, whichever of them started last.
 
 use lostcard::store::feed::ChangeKind;
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use crate::backend::Database;
 use crate::records::{id, key, write};
@@ -84,4 +84,22 @@ pub(crate) async fn a_store_that_a_newer_version_has_brought_on_is_still_opened(
     );
     sql(database, &[&insert]).await;
     assert!(database.open().await.list_nodes().await.unwrap().is_empty());
+}
+
+/// sqlx refuses a store in which a migration has another checksum than the binary's: the row is compared before it can.
+pub(crate) async fn a_store_made_by_version_0_1_0_has_the_checksums_of_today(database: &Database) {
+    database.open().await.close().await;
+    let name = if database.url().starts_with("sqlite") { "sqlite " } else { "postgres " };
+    let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
+    let rows = sqlx::query("SELECT version, checksum, description FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let today = rows.iter().map(|row| {
+        format!("{} {} {}", row.get::<i64, _>(0), hex::encode(row.get::<Vec<u8>, _>(1)), row.get::<String, _>(2))
+    });
+    let made: Vec<_> =
+        include_str!("migrations_of_0_1_0.txt").lines().filter_map(|line| line.strip_prefix(name)).collect();
+    assert_eq!(made.len(), 13);
+    assert_eq!(made, today.take(made.len()).collect::<Vec<_>>());
 }
