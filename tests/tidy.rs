@@ -5,10 +5,12 @@
 
 #[path = "tidy/graph.rs"]
 mod graph;
+#[path = "tidy/pages.rs"]
+mod pages;
 #[path = "tidy/sizes.rs"]
 mod sizes;
 
-use std::{collections::BTreeSet, fmt, fs, io, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 /// Every layer, then the layers it may name. A module of `src/` missing here is itself a violation.
 const LAYERS: &str = "
@@ -261,16 +263,6 @@ fn first_segments(code: &str, start: usize) -> Vec<(usize, &str)> {
     members
 }
 
-/// The modules that `page` does not name as `name/`, `name.rs` or code.
-fn undocumented<'a>(modules: &[&'a str], page: &str) -> Vec<&'a str> {
-    let is_named = |module: &str| {
-        let forms = ["/", ".rs", "`"].map(|end| format!("{module}{end}"));
-        forms.iter().any(|form| has_word(page, form))
-    };
-    let left_out = modules.iter().filter(|module| !is_named(module));
-    left_out.copied().collect()
-}
-
 /// Path (relative to the crate) and text of every Rust file that the rules cover.
 fn sources() -> io::Result<Vec<(String, String)>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -302,36 +294,6 @@ fn source_tree_keeps_the_house_rules() {
     assert!(files.iter().any(|(path, _)| path == "src/lib.rs"));
     let found = files.iter().flat_map(|(path, text)| violations(path, text));
     assert_none(&found.collect::<Vec<_>>());
-}
-
-#[test]
-fn architecture_page_names_every_module() {
-    let files = sources().unwrap();
-    let modules: BTreeSet<_> = files.iter().filter_map(|(path, _)| module_of(path)).collect();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md");
-    let page = fs::read_to_string(page).unwrap_or_default();
-    let missing = undocumented(&Vec::from_iter(modules), &page);
-    assert!(missing.is_empty(), "docs/ARCHITECTURE.md:1: every module of src: not {missing:?}");
-}
-
-#[test]
-fn security_page_names_every_table() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
-    let migrations: String = fs::read_dir(root.join("migrations"))
-        .unwrap()
-        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
-        .collect();
-    let tables: Vec<_> = migrations.split("CREATE TABLE ").skip(1).map(identifier).collect();
-    assert!(tables.len() > 20, "the migrations make {tables:?}");
-    let missing: Vec<_> = tables.iter().filter(|table| !page.contains(&format!("`{table}`"))).collect();
-    assert!(missing.is_empty(), "docs/SECURITY.md:1: what every table holds: not {missing:?}");
-}
-
-#[test]
-fn a_module_the_page_leaves_out_is_reported() {
-    let page = "`domain`, src/http/ and a clockwork";
-    assert_eq!(undocumented(&["domain", "http", "clock"], page), ["clock"]);
 }
 
 /// Path, code (`\n` divides its lines) and the beginning of the rule that the code breaks there.
