@@ -2,6 +2,8 @@
 //! (`WriteTx::record_changes`), so the feed has no gap; nothing here decides what a listing means, and nothing holds a number
 //! or an unsealed digest. The store is the truth: everything else is a copy that must prove that it is current.
 
+pub mod aggregate;
+pub mod aggregates;
 pub mod alerts;
 pub mod applications;
 pub mod audit;
@@ -13,6 +15,7 @@ pub mod feed;
 pub mod found_cards;
 pub mod idempotency;
 pub mod imports;
+mod key_versions;
 pub mod keys;
 mod migrations;
 pub mod misuse_reports;
