@@ -10,7 +10,8 @@ use super::output;
 use crate::clock::Clock;
 use crate::node;
 use crate::service::erasure::erase;
-use crate::store::erasure::{Erased, SealedText};
+use crate::store::aggregates::{FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
+use crate::store::erasure::Erased;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ContactCommand {
@@ -51,14 +52,14 @@ struct Record {
 /// `contact ...`
 pub(super) async fn contact(global: &Global, command: ContactCommand) -> anyhow::Result<()> {
     let ContactCommand::Erase(args) = command;
-    let (what, id) = match args.record {
-        Record { report: Some(id), .. } => (SealedText::ReportContact, id),
-        Record { found_card: Some(id), .. } => (SealedText::FinderContact, id),
-        Record { misuse_report: Some(id), .. } => (SealedText::Narrative, id),
+    let (of, id) = match args.record {
+        Record { report: Some(id), .. } => (&LOSS_REPORTS, id),
+        Record { found_card: Some(id), .. } => (&FOUND_CARDS, id),
+        Record { misuse_report: Some(id), .. } => (&MISUSE_REPORTS, id),
         Record { .. } => bail!("say which record: --report, --found-card or --misuse-report"),
     };
     let (store, _) = node::open(&global.config()?).await?;
-    let done = erase(&store, what, id, Clock::System.now_ms()).await?;
+    let done = erase(&store, of, id, Clock::System.now_ms()).await?;
     store.close().await;
     let state = match done.erased {
         Erased::NoRecord => bail!("there is no such record"),

@@ -4,7 +4,8 @@
 use uuid::Uuid;
 
 use crate::domain::audit::{Action, Deed};
-use crate::store::erasure::{Erased, SealedText};
+use crate::store::aggregate::Aggregate;
+use crate::store::erasure::Erased;
 use crate::store::{Store, StoreError};
 
 /// An erasure, as far as it came.
@@ -15,10 +16,10 @@ pub struct Erasure {
     pub is_off_disk: bool,
 }
 
-/// Erases a record's sealed text, with its entry in the audit log. Also works beside nodes: they keep no copy.
-pub async fn erase(store: &Store, what: SealedText, record: Uuid, now_ms: i64) -> Result<Erasure, StoreError> {
+/// Erases a record's sealed texts, with its entry in the audit log. Also works beside nodes: they keep no copy.
+pub async fn erase(store: &Store, of: &Aggregate, record: Uuid, now_ms: i64) -> Result<Erasure, StoreError> {
     let mut tx = store.begin().await?;
-    let erased = tx.erase(what, record).await?;
+    let erased = tx.erase(of, record).await?;
     if erased == Erased::Done {
         tx.record_deed(&Deed { actor: None, action: Action::ContactErased, subject: Some(record) }, now_ms).await?;
         tx.commit_unlisted().await?;

@@ -10,7 +10,9 @@ use super::writing::{leave_to_followers, open_digest};
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::{KeyError, Keyring};
-use crate::store::rotation::{KeyedRow, KeyedTable, Switch};
+use crate::store::aggregate::Aggregate;
+use crate::store::aggregates;
+use crate::store::rotation::{KeyedRow, Switch};
 use crate::store::{Store, StoreError};
 
 /// Between two transactions: writers of serving nodes pass. SQLite gives its lock to whoever asks at the right moment.
@@ -80,7 +82,7 @@ impl<'a> Rotation<'a> {
     /// Opens every sealed digest, so that no rotation is begun that cannot end. `progress` is told of rows looked at.
     pub async fn verify(&self, mut progress: impl FnMut(u64)) -> Result<(), RotationError> {
         let (mut seen, mut lost) = (0, 0);
-        for table in KeyedTable::ALL {
+        for table in aggregates::rekeyed() {
             let mut after = None;
             while let Some(page) = self.page(table, after).await? {
                 after = page.last().map(|row| row.id);
@@ -112,7 +114,7 @@ impl<'a> Rotation<'a> {
     pub async fn rekey(&self, mut progress: impl FnMut(u64)) -> Result<u64, RotationError> {
         let (mut seen, mut rekeyed) = (0, 0);
         // New rows have the new key: once all that were there are looked at, none is left with the old one.
-        for table in KeyedTable::ALL {
+        for table in aggregates::rekeyed() {
             let mut after = None;
             while let Some(page) = self.page(table, after).await? {
                 after = page.last().map(|row| row.id);
@@ -131,12 +133,12 @@ impl<'a> Rotation<'a> {
         Ok(rekeyed)
     }
 
-    async fn page(&self, table: KeyedTable, after: Option<Uuid>) -> Result<Option<Vec<KeyedRow>>, RotationError> {
+    async fn page(&self, table: &Aggregate, after: Option<Uuid>) -> Result<Option<Vec<KeyedRow>>, RotationError> {
         let page = self.store.list_keyed(table, after).await?;
         Ok((!page.is_empty()).then_some(page))
     }
 
-    async fn rekey_page(&self, table: KeyedTable, rows: &[(Uuid, LookupKey)]) -> Result<u64, RotationError> {
+    async fn rekey_page(&self, table: &Aggregate, rows: &[(Uuid, LookupKey)]) -> Result<u64, RotationError> {
         let mut tries = 1;
         loop {
             match self.try_page(table, rows).await {
@@ -153,7 +155,7 @@ impl<'a> Rotation<'a> {
         }
     }
 
-    async fn try_page(&self, table: KeyedTable, rows: &[(Uuid, LookupKey)]) -> Result<u64, StoreError> {
+    async fn try_page(&self, table: &Aggregate, rows: &[(Uuid, LookupKey)]) -> Result<u64, StoreError> {
         let mut tx = self.store.begin().await?;
         let rekeyed = tx.rekey(table, rows, self.peppers.versions()).await?;
         leave_to_followers(tx).await?;

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::aggregates;
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_u64};
 use crate::crypto::audit::{End, Entry};
 use crate::domain::audit::Deed;
@@ -30,6 +31,9 @@ impl Store {
 impl WriteTx {
     /// Adds an entry. It takes the lock that orders all writers, so that the chain has one end.
     pub async fn record_deed(&mut self, deed: &Deed, now_ms: i64) -> Result<(), StoreError> {
+        if deed.subject.is_none() && aggregates::subject_of(deed.action).is_some() {
+            return Err(StoreError::Misused("the audit log is not told which record"));
+        }
         self.take_turn().await?;
         let last =
             sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(&mut *self.tx).await?;

@@ -5,8 +5,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::key_versions::get_key_versions;
 use super::reports::{SealedNumber, places};
-use super::rotation::get_key_versions;
 use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;

@@ -5,8 +5,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::reports::{REPORT_COLUMNS, StoredReport, places, read_report};
-use super::rotation::get_key_versions;
+use super::aggregate::{Aggregate, CitizenList, Shown};
+use super::aggregates::{self, SIGHTINGS};
+use super::key_versions::get_key_versions;
+use super::reports::{StoredReport, places, read_report};
 use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
@@ -72,36 +74,32 @@ impl Store {
         let head = sqlx::query("SELECT key_version, key_version_from FROM feed_head").fetch_one(&mut *tx).await?;
         let keyed = places(1, keys.len());
         let mut records = PersonRecords::default();
-        let reports = format!(
-            "{REPORT_COLUMNS} WHERE lookup_key IN ({keyed}) ORDER BY reported_at DESC, report_id DESC LIMIT {RECORDS_MAX}"
-        );
+        for (of, shown) in aggregates::ALL.into_iter().filter_map(|of| of.citizen.as_ref().map(|shown| (of, shown))) {
+            let Shown { list, columns, newest } = shown;
+            let text = format!(
+                "SELECT {columns} FROM {} WHERE lookup_key IN ({keyed}) ORDER BY {newest} DESC, {} DESC LIMIT {RECORDS_MAX}",
+                of.table, of.id
+            );
+            for row in keyed_query(text, keys).fetch_all(&mut *tx).await? {
+                match list {
+                    CitizenList::Reports => records.reports.push(read_report(&row)?),
+                    CitizenList::FoundCards => records.found_cards.push(read_waiting_card(&row)?),
+                    CitizenList::Certificates => records.certificates.push(read_certificate(&row)?),
+                }
+            }
+        }
+        let listing = |of: &Aggregate| format!("SELECT {} FROM {} WHERE lookup_key IN ({keyed})", of.id, of.table);
+        let listings: Vec<_> = aggregates::listings().map(listing).collect();
         // A check is a sighting under every record that made the number listed: told once.
         let sightings = format!(
             "SELECT DISTINCT s.check_id AS check_id, s.seen_at AS seen_at, s.purpose AS purpose, o.kind AS kind, \
-             o.region AS region FROM sightings s JOIN organizations o ON o.organization_id = s.organization_id \
-             WHERE s.listing_id IN (SELECT report_id FROM loss_reports WHERE lookup_key IN ({keyed}) \
-             UNION ALL SELECT replacement_id FROM replacements WHERE lookup_key IN ({keyed})) \
-             ORDER BY seen_at DESC, check_id DESC LIMIT {RECORDS_MAX}"
+             o.region AS region FROM {} s JOIN organizations o ON o.organization_id = s.organization_id \
+             WHERE s.listing_id IN ({}) ORDER BY seen_at DESC, check_id DESC LIMIT {RECORDS_MAX}",
+            SIGHTINGS.table,
+            listings.join(" UNION ALL ")
         );
-        let found_cards = format!(
-            "SELECT found_card_id, state, office, found_on, registered_at FROM found_cards WHERE lookup_key IN ({keyed}) \
-             ORDER BY registered_at DESC, found_card_id DESC LIMIT {RECORDS_MAX}"
-        );
-        let certificates = format!(
-            "SELECT certificate_id, purpose, issued_at, expires_at, revoked_at FROM temporary_certificates \
-             WHERE lookup_key IN ({keyed}) ORDER BY issued_at DESC, certificate_id DESC LIMIT {RECORDS_MAX}"
-        );
-        for row in keyed_query(reports, keys).fetch_all(&mut *tx).await? {
-            records.reports.push(read_report(&row)?);
-        }
         for row in keyed_query(sightings, keys).fetch_all(&mut *tx).await? {
             records.sightings.push(read_sighting(&row)?);
-        }
-        for row in keyed_query(found_cards, keys).fetch_all(&mut *tx).await? {
-            records.found_cards.push(read_waiting_card(&row)?);
-        }
-        for row in keyed_query(certificates, keys).fetch_all(&mut *tx).await? {
-            records.certificates.push(read_certificate(&row)?);
         }
         tx.rollback().await?;
         Ok((get_key_versions(&head)?, records))

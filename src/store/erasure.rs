@@ -4,26 +4,8 @@
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
+use super::aggregate::Aggregate;
 use super::{Store, StoreError, WriteTx, get_u64};
-
-/// Where sealed text of persons stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SealedText {
-    ReportContact,
-    FinderContact,
-    Narrative,
-}
-
-impl SealedText {
-    /// Table, its id, and what begins the names of the two columns of each text.
-    fn names(self) -> (&'static str, &'static str, &'static [&'static str]) {
-        match self {
-            Self::ReportContact => ("loss_reports", "report_id", &["contact"]),
-            Self::FinderContact => ("found_cards", "found_card_id", &["contact"]),
-            Self::Narrative => ("misuse_reports", "misuse_report_id", &["narrative", "note"]),
-        }
-    }
-}
 
 /// What became of the wish to erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +17,13 @@ pub enum Erased {
 }
 
 impl WriteTx {
-    /// Erases the sealed text of a record, whoever's it is.
-    pub async fn erase(&mut self, what: SealedText, record: Uuid) -> Result<Erased, StoreError> {
+    /// Erases the sealed texts of a record, whoever's it is.
+    pub async fn erase(&mut self, of: &Aggregate, record: Uuid) -> Result<Erased, StoreError> {
         self.take_turn().await?;
-        let (table, id, texts) = what.names();
+        let Aggregate { table, id, sealed_texts: texts, .. } = of;
+        if texts.is_empty() {
+            return Err(StoreError::Misused("nothing is sealed there"));
+        }
         let is_there: Vec<_> = texts.iter().map(|text| format!("{text}_key IS NOT NULL")).collect();
         let find = format!(
             "SELECT CAST(CASE WHEN {} THEN 1 ELSE 0 END AS BIGINT) AS is_there FROM {table} WHERE {id} = $1",

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::feed::RecordedChange;
-use super::rotation::get_key_versions;
+use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
 use crate::clock::beijing_date;
@@ -92,7 +92,7 @@ pub struct ListedPrefixes {
     pub prefixes: Vec<u64>,
 }
 
-pub(super) const REPORT_COLUMNS: &str =
+const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
 /// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
 pub const KEYS_MAX: usize = 64;

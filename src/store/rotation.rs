@@ -5,7 +5,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
+use super::aggregate::Aggregate;
+use super::aggregates::{self, FOUND_CARDS};
 use super::feed::ChangeKind;
+use super::key_versions::{get_key_versions, get_version};
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_bytes, get_u64, get_uuid};
 use crate::crypto::digest::LookupKey;
@@ -13,44 +16,6 @@ use crate::crypto::pepper::KeyVersions;
 
 /// Rows of one page, and so of one transaction of a re-keying.
 pub const PAGE_ROWS_MAX: usize = 500;
-
-/// Where keyed rows stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyedTable {
-    Reports,
-    Replacements,
-    FoundCards,
-    Applications,
-    MisuseReports,
-    Certificates,
-}
-
-impl KeyedTable {
-    pub const ALL: [Self; 6] = [
-        Self::Reports,
-        Self::Replacements,
-        Self::FoundCards,
-        Self::Applications,
-        Self::MisuseReports,
-        Self::Certificates,
-    ];
-
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Reports => ("loss_reports", "report_id"),
-            Self::Replacements => ("replacements", "replacement_id"),
-            Self::FoundCards => ("found_cards", "found_card_id"),
-            Self::Applications => ("replacement_applications", "application_id"),
-            Self::MisuseReports => ("misuse_reports", "misuse_report_id"),
-            Self::Certificates => ("temporary_certificates", "certificate_id"),
-        }
-    }
-
-    /// Whether verdicts depend on it, so that those who follow the feed must hear of a change.
-    fn is_listing(self) -> bool {
-        matches!(self, Self::Reports | Self::Replacements)
-    }
-}
 
 /// A row with all that another key of it can be made from.
 #[derive(Debug)]
@@ -114,10 +79,10 @@ impl Store {
     }
 
     /// The rows after a point in the order of their ids, whatever they are keyed with: a page takes the same time everywhere.
-    pub async fn list_keyed(&self, table: KeyedTable, after: Option<Uuid>) -> Result<Vec<KeyedRow>, StoreError> {
-        let (name, id) = table.names();
+    pub async fn list_keyed(&self, of: &Aggregate, after: Option<Uuid>) -> Result<Vec<KeyedRow>, StoreError> {
+        let Aggregate { table, id, .. } = of;
         let text = format!(
-            "SELECT {id} AS id, lookup_key, key_version, sealed_digest FROM {name} WHERE {id} > $1 ORDER BY {id} \
+            "SELECT {id} AS id, lookup_key, key_version, sealed_digest FROM {table} WHERE {id} > $1 ORDER BY {id} \
              LIMIT {PAGE_ROWS_MAX}"
         );
         let after = after.map(Uuid::into_bytes);
@@ -136,8 +101,8 @@ impl Store {
 
     /// How many rows are keyed by a pepper. Reads every row.
     pub async fn count_keyed(&self, version: u32) -> Result<u64, StoreError> {
-        let counts =
-            KeyedTable::ALL.map(|table| format!("(SELECT COUNT(*) FROM {} WHERE key_version = $1)", table.names().0));
+        let count = |of: &Aggregate| format!("(SELECT COUNT(*) FROM {} WHERE key_version = $1)", of.table);
+        let counts: Vec<_> = aggregates::rekeyed().map(count).collect();
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {} AS total", counts.join(" + "))))
             .bind(i64::from(version))
             .fetch_one(&mut *self.connection().await?)
@@ -170,7 +135,7 @@ impl WriteTx {
     /// returns how many were not. `versions` is what the store must be keyed by.
     pub async fn rekey(
         &mut self,
-        table: KeyedTable,
+        of: &Aggregate,
         rows: &[(Uuid, LookupKey)],
         versions: KeyVersions,
     ) -> Result<u64, StoreError> {
@@ -178,12 +143,12 @@ impl WriteTx {
         if self.take_turn().await? != versions {
             return Err(StoreError::OtherPepper);
         }
-        let (name, id) = table.names();
+        let Aggregate { table, id, .. } = of;
         let place = |n| self.dialect.place(n);
         let places: Vec<_> = (0..rows.len()).map(|n| format!("({},{})", place(2 * n + 1), place(2 * n + 2))).collect();
         let text = format!(
-            "UPDATE {name} SET lookup_key = v.column2, key_version = {} FROM (VALUES {}) AS v \
-             WHERE {name}.{id} = v.column1 AND {name}.key_version = {from}",
+            "UPDATE {table} SET lookup_key = v.column2, key_version = {} FROM (VALUES {}) AS v \
+             WHERE {table}.{id} = v.column1 AND {table}.key_version = {from}",
             versions.current,
             places.join(","),
         );
@@ -192,11 +157,11 @@ impl WriteTx {
             values.push(id.as_bytes().as_slice()).push(key.as_bytes().as_slice());
         }
         let rekeyed = values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
-        if rekeyed > 0 && table.is_listing() {
+        if rekeyed > 0 && of.is_listing {
             let keys: Vec<_> = rows.iter().map(|(_, key)| *key).collect();
             self.record_listings(&keys).await?;
         }
-        if rekeyed > 0 && table == KeyedTable::FoundCards {
+        if rekeyed > 0 && *table == FOUND_CARDS.table {
             // Reports that an import has stored meanwhile have the new key alone.
             let keys: Vec<_> = rows.iter().map(|(_, key)| *key).collect();
             self.match_held_cards(&keys).await?;
@@ -220,14 +185,4 @@ impl WriteTx {
         let is_current = self.key_versions.is_some_and(|versions| versions.current == version);
         is_current.then_some(()).ok_or(StoreError::OtherPepper)
     }
-}
-
-/// The peppers in use, from columns of the feed's head.
-pub(super) fn get_key_versions(row: &AnyRow) -> Result<KeyVersions, StoreError> {
-    let previous = row.try_get::<Option<i64>, _>("key_version_from")?.map(get_version).transpose()?;
-    Ok(KeyVersions { current: get_version(row.try_get("key_version")?)?, previous })
-}
-
-fn get_version(stored: i64) -> Result<u32, StoreError> {
-    u32::try_from(stored).map_err(|_| StoreError::Corrupt("key_version"))
 }

@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::AssertSqlSafe;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe};
 use uuid::Uuid;
 
+use super::aggregate::{Aggregate, Number};
+use super::aggregates;
 use super::reports::places;
 use super::{Store, StoreError, WriteTx, get_bytes, get_parsed};
 use crate::crypto::digest::LookupKey;
@@ -28,58 +32,65 @@ impl Store {
     }
 }
 
-/// Statements on what the organization $1 wrote, and on what stands under the keys from $2 on (`{}` holds that condition). Rows
-/// that name others go before these.
-const REMOVALS: &[&str] = &[
-    "UPDATE found_cards SET matched_report_id = NULL \
-     WHERE matched_report_id IN (SELECT report_id FROM loss_reports WHERE {})",
-    "DELETE FROM sightings WHERE organization_id = $1 OR listing_id IN (SELECT report_id FROM loss_reports WHERE {}) \
-     OR listing_id IN (SELECT replacement_id FROM replacements WHERE {})",
-    "DELETE FROM temporary_cards WHERE application_id IN (SELECT application_id FROM replacement_applications WHERE {})",
-    "DELETE FROM replacement_applications WHERE {}",
-    "DELETE FROM temporary_certificates WHERE {}",
-    "DELETE FROM misuse_reports WHERE {}",
-    "DELETE FROM found_cards WHERE {}",
-    "DELETE FROM watches WHERE {}",
-    "DELETE FROM replacements WHERE {}",
-    "DELETE FROM loss_reports WHERE {}",
-];
-/// The same of an organization alone.
-const OWN_REMOVALS: [&str; 2] = [
-    "DELETE FROM deliveries WHERE alert_id IN (SELECT alert_id FROM alerts WHERE organization_id = $1)",
-    "DELETE FROM alerts WHERE organization_id = $1",
-];
-
 impl WriteTx {
     /// Removes what an organization wrote, and what anybody wrote about some numbers, given by all keys that their rows may stand
     /// under. What ends a listing leaves its change in the feed.
     pub async fn remove_for_reset(&mut self, organization: Uuid, keys: &[LookupKey]) -> Result<(), StoreError> {
         self.take_turn().await?;
-        let condition = format!("(organization_id = $1 OR lookup_key IN ({}))", places(2, keys.len()));
-        let listed = format!(
-            "SELECT lookup_key FROM loss_reports WHERE {condition} UNION ALL SELECT lookup_key FROM replacements WHERE {condition}"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(listed)).bind(organization.as_bytes().as_slice());
-        for key in keys {
-            query = query.bind(key.as_bytes().as_slice());
-        }
-        let rows = query.fetch_all(&mut *self.tx).await?;
+        let own = |of: &Aggregate| condition(of, keys.len());
+        let listed: Vec<_> =
+            aggregates::listings().map(|of| format!("SELECT lookup_key FROM {} WHERE {}", of.table, own(of))).collect();
+        let rows = bound(listed.join(" UNION ALL "), organization, keys).fetch_all(&mut *self.tx).await?;
         let listed = rows.iter().map(|row| get_bytes::<16>(row, "lookup_key")).collect::<Result<BTreeSet<_>, _>>()?;
         if !listed.is_empty() {
             let keys: Vec<_> = listed.into_iter().map(LookupKey::from_bytes).collect();
             self.record_listings(&keys).await?;
         }
-        for removal in REMOVALS {
-            let mut query = sqlx::query(AssertSqlSafe(removal.replace("{}", &condition)));
-            query = query.bind(organization.as_bytes().as_slice());
-            for key in keys {
-                query = query.bind(key.as_bytes().as_slice());
+        let reset = || aggregates::ALL.into_iter().filter(|of| of.is_reset);
+        // Rows that name others go before these.
+        for of in reset() {
+            for (other, reference) in aggregates::naming(of) {
+                let (statement, column) = (reference.statement(other.table), reference.column);
+                let text =
+                    format!("{statement} WHERE {column} IN (SELECT {} FROM {} WHERE {})", of.id, of.table, own(of));
+                self.execute_bound(of, text, organization, keys).await?;
             }
-            query.execute(&mut *self.tx).await?;
         }
-        for removal in OWN_REMOVALS {
-            sqlx::query(removal).bind(organization.as_bytes().as_slice()).execute(&mut *self.tx).await?;
+        for of in reset().filter(|of| of.is_owned) {
+            let text = format!("DELETE FROM {} WHERE {}", of.table, own(of));
+            self.execute_bound(of, text, organization, keys).await?;
         }
         Ok(())
     }
+
+    /// A statement with the condition of a table.
+    async fn execute_bound(
+        &mut self,
+        of: &Aggregate,
+        text: String,
+        organization: Uuid,
+        keys: &[LookupKey],
+    ) -> Result<(), StoreError> {
+        let keys = if of.number == Number::None { &[] } else { keys };
+        bound(text, organization, keys).execute(&mut *self.tx).await?;
+        Ok(())
+    }
+}
+
+/// What the organization $1 wrote, and what stands under the keys from $2 on where there is a number.
+fn condition(of: &Aggregate, keys: usize) -> String {
+    match of.number {
+        Number::None => "organization_id = $1".to_owned(),
+        Number::Keyed | Number::Rekeyed => {
+            format!("(organization_id = $1 OR lookup_key IN ({}))", places(2, keys))
+        }
+    }
+}
+
+fn bound(text: String, organization: Uuid, keys: &[LookupKey]) -> Query<'static, Any, AnyArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(text)).bind(organization.as_bytes().to_vec());
+    for key in keys {
+        query = query.bind(key.as_bytes().to_vec());
+    }
+    query
 }

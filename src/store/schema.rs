@@ -1,4 +1,4 @@
-//! What differs between the two databases, all of it: connecting, beginning, three words of the schema, error codes.
+//! What differs between the two databases, all of it: connecting, beginning, three words of the schema. Error codes are in `error`.
 //! Queries are the same for both and stand beside their aggregates.
 
 use std::borrow::Cow;
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use sqlx::migrate::Migrator;
 
-use super::{StoreError, migrations};
+use super::error::StoreError;
+use super::migrations;
 
 /// Which database a URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,33 +159,4 @@ pub(super) fn embedded_url(data: &Path) -> String {
     // The URL form needs the few characters that would end a path to be escaped (RFC 3986, 3.3).
     let path = data.join("lostcard.db").to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     format!("sqlite:{path}?mode=rwc")
-}
-
-/// What a failure of the driver means to a caller.
-pub(super) fn classify(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::PoolTimedOut => StoreError::Busy,
-        sqlx::Error::Database(database) => match database.code().as_deref() {
-            // PostgreSQL, appendix A: lock not available, query cancelled, deadlock, serialization, too many connections.
-            Some("55P03" | "57014" | "40P01" | "40001" | "53300") => StoreError::Busy,
-            Some("25006") => StoreError::ReadOnly,
-            Some("53100") => StoreError::Full,
-            // SQLite's primary result code is the low byte of the extended one, of at most four digits (sqlite.org/rescode.html).
-            Some(code) if code.len() < 5 => match code.parse::<u32>().map(|code| code & 0xff) {
-                Ok(5 | 6) => StoreError::Busy,
-                Ok(8) => StoreError::ReadOnly,
-                Ok(13) => StoreError::Full,
-                _ => StoreError::Unavailable(error),
-            },
-            _ => StoreError::Unavailable(error),
-        },
-        _ => StoreError::Unavailable(error),
-    }
-}
-
-/// Whether the disk refused to confirm what was written (SQLite's extended codes `SQLITE_IOERR_FSYNC` and `_DIR_FSYNC`).
-/// PostgreSQL ends all its processes by itself when that happens, and reads its log again.
-pub(super) fn is_failed_flush(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("1034" | "1290"))
 }

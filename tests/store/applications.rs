@@ -10,9 +10,10 @@ use lostcard::domain::application::{
     Application, ApplicationReason, ApplicationState, TemporaryCard, TemporaryCardState,
 };
 use lostcard::domain::report::OfficeCode;
+use lostcard::store::aggregates::APPLICATIONS;
 use lostcard::store::applications::{ApplicationClosing, NewApplication};
 use lostcard::store::reports::SealedNumber;
-use lostcard::store::rotation::{KeyedTable, Switch};
+use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -161,7 +162,7 @@ pub(crate) async fn an_application_is_rekeyed_with_the_rest(database: &Database)
     assert_eq!(store.begin_rotation(1, 2, false).await.unwrap(), Switch::Done);
     let during = KeyVersions { current: 2, previous: Some(1) };
     let row = [(application.application.id, new)];
-    let rekeyed = write(&store, async |tx| tx.rekey(KeyedTable::Applications, &row, during).await.unwrap()).await;
+    let rekeyed = write(&store, async |tx| tx.rekey(&APPLICATIONS, &row, during).await.unwrap()).await;
     assert_eq!(rekeyed, 1);
     assert_eq!(cards_from(&store, &[new], START).await, [card]);
     assert!(cards_from(&store, &[old], START).await.is_empty());

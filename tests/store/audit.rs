@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lostcard::crypto::audit::{End, Entry};
 use lostcard::domain::audit::{Action, Deed};
 use lostcard::domain::client::Actor;
-use lostcard::store::Store;
+use lostcard::store::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::backend::Database;
@@ -46,7 +46,11 @@ fn follow(entries: &[Entry]) -> u64 {
 pub(crate) async fn entries_are_read_as_they_were_written(database: &Database) {
     let store = database.open().await;
     assert_eq!(all(&store).await, []);
-    let deeds = [deed(), Deed::of_operator(Action::ImportBegun, None), Deed { subject: None, ..deed() }];
+    let deeds = [
+        deed(),
+        Deed::of_operator(Action::ImportBegun, None),
+        Deed { action: Action::ReportsSearched, subject: None, ..deed() },
+    ];
     record(&store, &deeds).await;
     let mut end = End::BEGINNING;
     let mut expected = Vec::new();
@@ -109,4 +113,12 @@ pub(crate) async fn the_database_refuses_to_change_or_remove_an_entry(database: 
         assert!(refused.contains("append-only"), "{statement}: {refused}");
     }
     assert_eq!(all(&store).await, before);
+}
+
+pub(crate) async fn an_entry_of_a_record_names_it(database: &Database) {
+    let store = database.open().await;
+    let mut tx = store.begin().await.unwrap();
+    let refused = tx.record_deed(&Deed { subject: None, ..deed() }, NOW_MS).await;
+    assert!(matches!(refused, Err(StoreError::Misused(_))));
+    tx.record_deed(&deed(), NOW_MS).await.unwrap();
 }

@@ -4,9 +4,10 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
 use lostcard::domain::certificate::{Certificate, CertificatePurpose, CertificateState, NotRevocable, Term};
+use lostcard::store::aggregates::CERTIFICATES;
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::reports::SealedNumber;
-use lostcard::store::rotation::{KeyedTable, Switch};
+use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -113,7 +114,7 @@ pub(crate) async fn a_certificate_moves_to_the_new_pepper(database: &Database) {
     let fresh = key();
     write(&store, async |tx| {
         let rows = [(new.certificate.id, fresh)];
-        assert_eq!(tx.rekey(KeyedTable::Certificates, &rows, versions).await.unwrap(), 1);
+        assert_eq!(tx.rekey(&CERTIFICATES, &rows, versions).await.unwrap(), 1);
     })
     .await;
     assert_eq!(store.certificate_to_verify(new.certificate.id).await.unwrap().1.unwrap().lookup_key, fresh);

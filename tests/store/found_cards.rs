@@ -8,9 +8,10 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::RegionCode;
 use lostcard::domain::found_card::{FoundCardState, HolderVerification, Succession};
 use lostcard::domain::report::{OfficeCode, ReportState};
+use lostcard::store::aggregates::FOUND_CARDS;
 use lostcard::store::found_cards::{Leaving, NewFoundCard};
 use lostcard::store::reports::{Closing, NewReport};
-use lostcard::store::rotation::{KeyedTable, Switch};
+use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -261,6 +262,6 @@ pub(crate) async fn a_rekeyed_card_meets_the_reports_of_its_new_key(database: &D
     store_reports(&store, std::slice::from_ref(&imported)).await;
     let count = write(&store, async |tx| tx.match_held_cards(&[new]).await.unwrap()).await;
     assert_eq!((count, matched(&store, own, found).await), (0, None));
-    write(&store, async |tx| tx.rekey(KeyedTable::FoundCards, &[(found, new)], during).await.unwrap()).await;
+    write(&store, async |tx| tx.rekey(&FOUND_CARDS, &[(found, new)], during).await.unwrap()).await;
     assert_eq!(matched(&store, own, found).await, Some(imported.report_id));
 }

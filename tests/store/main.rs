@@ -5,6 +5,7 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod aggregates;
 mod alerts;
 mod applications;
 mod audit;
@@ -49,6 +50,10 @@ macro_rules! contract {
     };
     ($backend:ident) => {
         contract! {@cases $backend:
+            aggregates::the_schema_has_no_column_of_persons_that_is_not_described
+            aggregates::a_rotation_moves_every_table_with_a_number
+            aggregates::a_reset_empties_every_table_of_the_sandbox
+            aggregates::every_sealed_text_can_be_erased
             feed::sequences_count_from_one_without_gaps
             feed::concurrent_writers_leave_no_gap
             feed::a_transaction_that_is_dropped_takes_no_sequence
@@ -103,6 +108,7 @@ macro_rules! contract {
             sandbox::a_store_of_before_there_were_sandboxes_is_a_productions
             sandbox::a_reset_removes_an_organizations_records_and_those_of_some_keys
             audit::entries_are_read_as_they_were_written
+            audit::an_entry_of_a_record_names_it
             audit::a_long_log_comes_in_pages
             audit::concurrent_writers_make_one_chain
             audit::a_transaction_that_is_dropped_leaves_no_entry

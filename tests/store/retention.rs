@@ -9,7 +9,8 @@ use lostcard::domain::report::WithdrawalReason;
 use lostcard::domain::retention::{Class, Period};
 use lostcard::service::erasure::erase;
 use lostcard::store::Store;
-use lostcard::store::erasure::{Erased, SealedText};
+use lostcard::store::aggregates::{FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
+use lostcard::store::erasure::Erased;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::{Closing, NewReport};
 use lostcard::store::retention::{Claim, Due, PIECE_ROWS_MAX, STEP_MS_MAX};
@@ -236,17 +237,17 @@ pub(crate) async fn an_erased_text_is_gone_and_its_record_stays(database: &Datab
     insert(database, "misuse_reports", own, &columns).await;
     let is_embedded = database.url().starts_with("sqlite");
     for report in &told {
-        let erasure = erase(&store, SealedText::ReportContact, report.report_id, NOW_MS).await.unwrap();
+        let erasure = erase(&store, &LOSS_REPORTS, report.report_id, NOW_MS).await.unwrap();
         assert_eq!((erasure.erased, erasure.is_off_disk), (Erased::Done, is_embedded));
     }
     let by_nobody = "audit WHERE action = 'contact_erased' AND organization_id IS NULL AND client_id IS NULL";
     assert_eq!(count(database, by_nobody).await, 12);
     for (what, record, expected) in [
-        (SealedText::ReportContact, told[0].report_id, Erased::Nothing),
-        (SealedText::ReportContact, silent.report_id, Erased::Nothing),
-        (SealedText::ReportContact, found, Erased::NoRecord),
-        (SealedText::FinderContact, found, Erased::Done),
-        (SealedText::Narrative, misuse, Erased::Done),
+        (&LOSS_REPORTS, told[0].report_id, Erased::Nothing),
+        (&LOSS_REPORTS, silent.report_id, Erased::Nothing),
+        (&LOSS_REPORTS, found, Erased::NoRecord),
+        (&FOUND_CARDS, found, Erased::Done),
+        (&MISUSE_REPORTS, misuse, Erased::Done),
     ] {
         assert_eq!(write(&store, async |tx| tx.erase(what, record).await.unwrap()).await, expected);
     }

@@ -4,9 +4,11 @@
 use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::domain::verdict::Record;
+use lostcard::store::aggregate::Aggregate;
+use lostcard::store::aggregates::{self, LOSS_REPORTS};
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::NewReport;
-use lostcard::store::rotation::{KeyedTable, PAGE_ROWS_MAX, Switch};
+use lostcard::store::rotation::{PAGE_ROWS_MAX, Switch};
 use lostcard::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -57,7 +59,7 @@ fn sorted(mut nodes: [Uuid; 2]) -> Vec<Uuid> {
 }
 
 /// Every row of a table, and the key that each is to get.
-async fn rows(store: &Store, table: KeyedTable) -> Vec<(Uuid, LookupKey)> {
+async fn rows(store: &Store, table: &Aggregate) -> Vec<(Uuid, LookupKey)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.list_keyed(table, after).await.unwrap();
@@ -83,7 +85,7 @@ pub(crate) async fn rows_are_rekeyed_once_each_with_its_change(database: &Databa
     assert_eq!(store.count_keyed(1).await.unwrap(), total);
     switch(&store).await;
     let mut head = feed_after(&store, 0).await.head;
-    for (table, count) in KeyedTable::ALL.into_iter().zip([total - 1, 1, 0, 0, 0, 0]) {
+    for (table, count) in aggregates::rekeyed().zip([total - 1, 1, 0, 0, 0, 0]) {
         let rows = rows(&store, table).await;
         assert_eq!(rows.len() as u64, count, "each row stands on one page");
         for page in rows.chunks(PAGE_ROWS_MAX) {
@@ -111,7 +113,7 @@ pub(crate) async fn a_row_under_another_pepper_is_refused(database: &Database) {
     store_reports(&store, std::slice::from_ref(&old)).await;
     let row = [(old.report_id, key())];
     let mut tx = store.begin().await.unwrap();
-    assert!(matches!(tx.rekey(KeyedTable::Reports, &row, DURING).await, Err(StoreError::OtherPepper)), "not begun");
+    assert!(matches!(tx.rekey(&LOSS_REPORTS, &row, DURING).await, Err(StoreError::OtherPepper)), "not begun");
     drop(tx);
     switch(&store).await;
     new.number.key_version = 2;
@@ -142,7 +144,7 @@ pub(crate) async fn every_read_tells_the_peppers_of_its_moment(database: &Databa
             switch(&store).await;
         } else if versions == DURING {
             let row = [(stored.report_id, new)];
-            write(&store, async |tx| tx.rekey(KeyedTable::Reports, &row, DURING).await.unwrap()).await;
+            write(&store, async |tx| tx.rekey(&LOSS_REPORTS, &row, DURING).await.unwrap()).await;
         } else if versions == AFTER {
             assert!(store.end_rotation(DURING).await.unwrap());
         }

@@ -1,0 +1,46 @@
+//! Values of a row's columns, each as the type that it was written from: what does not fit is a row that somebody else wrote.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+
+pub(super) fn get_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {
+    Uuid::from_slice(row.try_get::<&[u8], _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn get_bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+    row.try_get::<&[u8], _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn get_u64(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+/// A column that holds a word, a date or a code, by the parser of its type.
+pub(super) fn get_parsed<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    parse(row.try_get::<&str, _>(column)?).ok_or(StoreError::Corrupt(column))
+}
+
+/// The same for a column that may be null.
+pub(super) fn get_parsed_opt<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    row.try_get::<Option<&str>, _>(column)?.map(|text| parse(text).ok_or(StoreError::Corrupt(column))).transpose()
+}
+
+pub(super) fn parse_date(text: &str) -> Option<jiff::civil::Date> {
+    text.parse().ok()
+}
+
+/// A sequence as the databases hold it.
+pub(super) fn as_i64(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,165 @@
+//! The database that a process is connected to: connections, and the turn of its writers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::error::StoreError;
+use super::schema::{self, Dialect};
+use super::transaction::WriteTx;
+use crate::crypto::random;
+
+/// How the store is reached, and its bounds.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`; none means the embedded store of the data folder.
+    pub url: Option<String>,
+    pub connections_max: u32,
+    /// How long a caller waits for a connection before it is told that the store is busy.
+    pub acquire_timeout: Duration,
+    /// How long a writer waits for the word that its change is durable before it is told that this is not known.
+    pub commit_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            url: None,
+            connections_max: 8,
+            acquire_timeout: Duration::from_millis(250),
+            commit_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How long a writer waits for its turn before it is told that the store is busy.
+const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
+/// Connections of the node itself: follower, membership, confirming, waiting for others. No load on the others ends a lease.
+const OWN_CONNECTIONS: u32 = 4;
+/// How long a connection that was given back may take to answer before it is given up.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The registry's database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    /// For following the feed and for the list of nodes.
+    pub(super) own: AnyPool,
+    pub(super) dialect: Dialect,
+    writers: Arc<Semaphore>,
+    commit_timeout: Duration,
+    /// False once a flush failed: the system may have dropped what it could not write, and the next flush would succeed.
+    sound: Arc<AtomicBool>,
+    /// Where connections live.
+    runtime: Handle,
+}
+
+impl Store {
+    /// Connects, and brings the schema up to date.
+    pub async fn open(options: &StoreOptions, data: &Path) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data));
+        let dialect = Dialect::of(&url)?;
+        let pool = connect(&url, dialect, options.connections_max, options.acquire_timeout).await?;
+        let own = connect(&url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
+        let writers = Arc::new(Semaphore::new(dialect.writers_max()));
+        let commit_timeout = options.commit_timeout;
+        let sound = Arc::new(AtomicBool::new(true));
+        let store = Self { pool, own, dialect, writers, commit_timeout, sound, runtime: Handle::current() };
+        store.dialect.migrator().run(&store.pool).await?;
+        store.ensure_head().await?;
+        Ok(store)
+    }
+
+    /// Begins a transaction that writes. Writers of one process take turns here, fairly, rather than in the database's lock.
+    pub async fn begin(&self) -> Result<WriteTx, StoreError> {
+        let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
+        // After the turn: whoever waited while a flush failed is refused too.
+        if !self.is_sound() {
+            return Err(StoreError::Unsound);
+        }
+        let tx = self.begin_with(self.dialect.begin_write()).await?;
+        let (commit_timeout, sound) = (self.commit_timeout, Arc::clone(&self.sound));
+        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, listed: None, commit_timeout, sound, turn })
+    }
+
+    /// Whether what it confirms can be believed. If not, the process must be restarted: it then reads what is really there.
+    pub fn is_sound(&self) -> bool {
+        self.sound.load(Ordering::Acquire)
+    }
+
+    /// Where connections live. What takes several steps with one is done there, for whoever waits may be slow to take each.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Ends every connection, checkpointing what is embedded.
+    pub async fn close(&self) {
+        self.own.close().await;
+        self.pool.close().await;
+    }
+
+    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
+        let pool = self.pool.clone();
+        let begun = self.runtime.spawn(async move { pool.begin_with(statement).await });
+        Ok(begun.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// A connection for one statement. It is made where the store lives and not where it is asked for: the thread of a request may
+    /// be busy, or end, while its connection serves others.
+    pub(super) async fn connection(&self) -> Result<PoolConnection<Any>, StoreError> {
+        let pool = self.pool.clone();
+        let acquired = self.runtime.spawn(async move { pool.acquire().await });
+        Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
+    }
+
+    /// Begins a transaction that reads the store at one moment, with time to read all of it.
+    pub(super) async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.begin_with(self.dialect.begin_read()).await?;
+        if let Some(setting) = self.dialect.long_read_setting() {
+            tx.execute(setting).await?;
+        }
+        Ok(tx)
+    }
+
+    async fn ensure_head(&self) -> Result<(), StoreError> {
+        let epoch = hex::encode(random::bytes::<16>());
+        sqlx::query("INSERT INTO feed_head (id, seq, epoch) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING")
+            .bind(epoch)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn connect(url: &str, dialect: Dialect, connections: u32, acquire_timeout: Duration) -> sqlx::Result<AnyPool> {
+    let settings = dialect.connection_settings(connections);
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(acquire_timeout)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .after_connect(move |connection, _| {
+            let settings = AssertSqlSafe(settings.clone());
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever. Nor
+        // may one that is held to be in a transaction: where a COMMIT fails, SQLite has ended it and the driver does not know.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                timeout(RELEASE_TIMEOUT, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+        .connect(url)
+        .await
+}

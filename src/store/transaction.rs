@@ -1,0 +1,73 @@
+//! A transaction that writes, and its two ends: `commit_unlisted`, and `commit` for those who publish. What is written in one is
+//! beside each aggregate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::{Any, Executor, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::timeout;
+
+use super::error::{StoreError, is_failed_flush};
+use super::schema::Dialect;
+use crate::crypto::pepper::KeyVersions;
+
+/// How long a COMMIT that nobody waits for any more may keep its connection and its turn.
+const LATE_COMMIT_MAX: Duration = Duration::from_secs(30);
+
+/// A transaction that writes: dropped, it is rolled back.
+#[derive(Debug)]
+pub struct WriteTx {
+    pub(super) tx: Transaction<'static, Any>,
+    pub(super) dialect: Dialect,
+    /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
+    pub(super) key_versions: Option<KeyVersions>,
+    /// The sequence of its last change of a listing: by that it is published.
+    pub(super) listed: Option<u64>,
+    pub(super) commit_timeout: Duration,
+    pub(super) sound: Arc<AtomicBool>,
+    pub(super) turn: OwnedSemaphorePermit,
+}
+
+impl WriteTx {
+    /// Makes durable what changed no listing. A transaction that did is refused here: it ends in `service::writing`, which knows
+    /// who must hear of it first.
+    pub async fn commit_unlisted(self) -> Result<(), StoreError> {
+        if self.listed.is_some() {
+            return Err(StoreError::Misused("a listing was changed and would not be published"));
+        }
+        self.commit().await
+    }
+
+    /// The sequence of its last change of a listing; none if it made none.
+    pub fn listed(&self) -> Option<u64> {
+        self.listed
+    }
+
+    /// Makes it durable. Only this file and `service::writing` call it (tests/tidy.rs). A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
+    /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let Self { mut tx, dialect, commit_timeout, sound, turn, .. } = self;
+        if let Some(settings) = dialect.commit_settings() {
+            tx.execute(settings).await?;
+        }
+        let (tell, told) = oneshot::channel();
+        // A task of its own: dropped half-way, a COMMIT would leave its connection unusable, and whether it happens unknown.
+        tokio::spawn(async move {
+            let outcome = timeout(LATE_COMMIT_MAX, tx.commit()).await;
+            if matches!(&outcome, Ok(Err(error)) if is_failed_flush(error)) {
+                sound.store(false, Ordering::Release);
+                tracing::error!("{}", StoreError::Unsound);
+            }
+            let _ = tell.send(outcome);
+            drop(turn);
+        });
+        let outcome = timeout(commit_timeout, told).await;
+        let Ok(Ok(Ok(outcome))) = outcome else { return Err(StoreError::CommitUnanswered) };
+        outcome.map_err(|error| match StoreError::from(error) {
+            StoreError::Unavailable(error) => StoreError::OutcomeUnknown(error),
+            certain => certain,
+        })
+    }
+}
