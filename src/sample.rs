@@ -11,12 +11,13 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use crate::domain::id_number::check_character;
+use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, Reason, Reporter};
 
 /// One row of a registry file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleRecord {
-    pub id_number: String,
+    pub id_number: IdNumberText,
     pub card_valid_from: Date,
     /// `None` for a long-term card.
     pub card_valid_until: Option<Date>,
@@ -71,7 +72,7 @@ fn record(person: &Person, today: Date, random: &mut Xoshiro256PlusPlus) -> Samp
     let region =
         if random.random_ratio(3, 5) { person.county } else { COUNTIES[random.random_range(0..COUNTIES.len())] };
     SampleRecord {
-        id_number: person.id_number(),
+        id_number: person.id_number().into(),
         card_valid_from,
         card_valid_until,
         reason: if random.random_ratio(1, 6) { Reason::Stolen } else { Reason::Lost },
@@ -257,7 +258,6 @@ mod tests {
 
     use super::*;
     use crate::domain::card::CardValidity;
-    use crate::domain::id_number::IdNumber;
     use crate::domain::report::{OfficeCode, check_lost_on};
 
     const TODAY: Date = Date::constant(2026, 11, 23);
@@ -267,8 +267,8 @@ mod tests {
     }
 
     fn assert_plausible(record: &SampleRecord, today: Date) {
-        assert!(IdNumber::parse(&record.id_number, today).is_ok(), "{record:?}");
-        let born_on: Date = record.id_number[6..14].parse().unwrap();
+        assert!(record.id_number.parse(today).is_ok(), "{record:?}");
+        let born_on: Date = record.id_number.expose()[6..14].parse().unwrap();
         assert!((AGE_MIN..=AGE_MAX).contains(&age(born_on, today)), "{record:?}");
 
         let (from, until) = (record.card_valid_from, record.card_valid_until);
@@ -297,8 +297,8 @@ mod tests {
         let mut provinces = HashSet::new();
         for record in records(1, 20_000, TODAY) {
             assert_plausible(&record, TODAY);
-            provinces.insert(record.id_number[..2].to_owned());
-            assert!(seen.insert(record.id_number));
+            provinces.insert(record.id_number.expose()[..2].to_owned());
+            assert!(seen.insert(record.id_number.expose().to_owned()));
         }
         assert_eq!(seen.len(), 20_000);
         assert_eq!(provinces.len(), 35);

@@ -7,6 +7,8 @@
 mod graph;
 #[path = "tidy/pages.rs"]
 mod pages;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/sizes.rs"]
 mod sizes;
 

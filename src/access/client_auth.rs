@@ -10,19 +10,14 @@ use uuid::Uuid;
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
 use super::tokens::{TOKEN_BYTES_MAX, check_times, strict};
+use crate::domain::redacted::{SecretText, TokenText};
 use crate::store::clients::Proof;
 
 /// What a client offered as proof.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Credentials {
-    Secret { client_id: Uuid, secret: String },
-    Assertion { client_id: Uuid, jwt: String },
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(redacted)")
-    }
+    Secret { client_id: Uuid, secret: SecretText },
+    Assertion { client_id: Uuid, jwt: TokenText },
 }
 
 impl Credentials {
@@ -34,11 +29,11 @@ impl Credentials {
     }
 
     /// Credentials from an assertion alone: the client's id is read from it, unverified.
-    pub fn from_assertion(jwt: String) -> Option<Self> {
-        if jwt.len() > TOKEN_BYTES_MAX {
+    pub fn from_assertion(jwt: TokenText) -> Option<Self> {
+        if jwt.expose().len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let claims: AssertionClaims = jsonwebtoken::dangerous::insecure_decode_claims(&jwt).ok()?;
+        let claims: AssertionClaims = jsonwebtoken::dangerous::insecure_decode_claims(jwt.expose()).ok()?;
         Some(Self::Assertion { client_id: claims.sub, jwt })
     }
 }
@@ -87,7 +82,7 @@ impl ClientVerifier {
                 })
             }
             Credentials::Assertion { jwt, .. } => client.proofs.iter().any(|proof| match proof {
-                Proof::Key(jwk) => self.assertion_holds(client.client_id, jwk, jwt, issuer, now_s),
+                Proof::Key(jwk) => self.assertion_holds(client.client_id, jwk, jwt.expose(), issuer, now_s),
                 Proof::SecretHash(_) => false,
             }),
         }
@@ -118,6 +113,6 @@ impl ClientVerifier {
 }
 
 /// What the store keeps of a secret.
-pub fn hash_secret(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+pub fn hash_secret(secret: &SecretText) -> [u8; 32] {
+    Sha256::digest(secret.expose().as_bytes()).into()
 }

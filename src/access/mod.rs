@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
+use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
 use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
@@ -98,7 +99,7 @@ pub enum GrantError {
 /// An issued token.
 #[derive(Debug)]
 pub struct IssuedToken {
-    pub access_token: String,
+    pub access_token: TokenText,
     pub scopes: Scopes,
     pub expires_in_s: i64,
 }

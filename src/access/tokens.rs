@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::jwks::{IssuerKeys, PublishedKey};
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
+use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -62,13 +63,13 @@ pub struct NewToken<'a> {
 
 impl NewToken<'_> {
     /// The signed token, `typ` `at+jwt` (RFC 9068, 2.1).
-    pub fn sign(&self, key: &SigningKey) -> String {
+    pub fn sign(&self, key: &SigningKey) -> TokenText {
         let claims = serde_json::json!({
             "iss": self.issuer, "aud": self.issuer, "sub": self.client_id, "client_id": self.client_id,
             "org": self.organization, "scope": self.scopes.to_string(), "jti": self.token_id,
             "iat": self.now_s, "nbf": self.now_s, "exp": self.now_s + self.lifetime_s,
         });
-        key.sign_jws("at+jwt", claims.to_string().as_bytes())
+        key.sign_jws("at+jwt", claims.to_string().as_bytes()).into()
     }
 }
 

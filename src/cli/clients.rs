@@ -18,6 +18,7 @@ use crate::crypto::random;
 use crate::crypto::signing::base64url;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
+use crate::domain::redacted::SecretText;
 use crate::node;
 use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
 use crate::store::{StoreError, WriteTx};
@@ -183,8 +184,8 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
     let mut value = json!({"client_id": new.client_id});
     let mut lines = vec![format!("client_id      {}", new.client_id)];
     if let Some(secret) = secret {
-        value["client_secret"] = json!(secret);
-        lines.push(format!("client_secret  {secret}"));
+        value["client_secret"] = json!(secret.expose());
+        lines.push(format!("client_secret  {}", secret.expose()));
         lines.push("The secret is shown this once.".to_owned());
     }
     output::result(args.json, &value, &lines);
@@ -247,9 +248,11 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
     record(&mut tx, Action::ClientSecretRotated, Some(client_id), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
-    let lines =
-        [format!("client_secret  {secret}"), "The secret before it stays valid until the next rotation.".to_owned()];
-    output::result(json, &json!({"client_id": client_id, "client_secret": secret}), &lines);
+    let lines = [
+        format!("client_secret  {}", secret.expose()),
+        "The secret before it stays valid until the next rotation.".to_owned(),
+    ];
+    output::result(json, &json!({"client_id": client_id, "client_secret": secret.expose()}), &lines);
     Ok(())
 }
 
@@ -271,8 +274,8 @@ async fn record(tx: &mut WriteTx, action: Action, subject: Option<Uuid>, now_ms:
 }
 
 /// 256 random bits behind a prefix that secret scanners can be told of.
-pub(super) fn new_secret() -> anyhow::Result<String> {
-    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)))
+pub(super) fn new_secret() -> anyhow::Result<SecretText> {
+    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
 }
 
 fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {

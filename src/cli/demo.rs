@@ -1,8 +1,6 @@
 //! `serve --demo`: a registry of synthetic reports, two organizations, and lines to paste into a terminal.
 //! Safe by default: loopback only, in a temporary folder that goes when the server stops, and it says that it is a demo.
 
-use std::fmt;
-
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
@@ -20,7 +18,7 @@ use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
 use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
-use crate::domain::id_number::IdNumber;
+use crate::domain::redacted::{IdNumberText, SecretText};
 use crate::domain::report::OfficeCode;
 use crate::node;
 use crate::sample::{SampleRecord, records};
@@ -44,10 +42,10 @@ pub(super) struct Demo {
     portal: Credentials,
     operator: Credentials,
     /// Reported, with its card.
-    listed: (String, Date),
+    listed: (IdNumberText, Date),
     /// Nobody reported these.
-    unlisted: String,
-    to_report: String,
+    unlisted: IdNumberText,
+    to_report: IdNumberText,
     today: Date,
 }
 
@@ -55,12 +53,13 @@ pub(super) struct Demo {
 #[derive(Debug)]
 pub(super) struct Credentials {
     client_id: Uuid,
-    secret: String,
+    secret: SecretText,
 }
 
-impl fmt::Display for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.client_id, self.secret)
+impl Credentials {
+    /// As programs take them, for the screen of a demo or of a sandbox.
+    pub(super) fn to_pair(&self) -> String {
+        format!("{}:{}", self.client_id, self.secret.expose())
     }
 }
 
@@ -165,7 +164,7 @@ pub(super) async fn client(store: &Store, organization: Uuid, scope: Scope) -> a
 
 fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date) -> anyhow::Result<NewReport> {
     let report_id = random::uuid_v7(record.reported_at.as_millisecond());
-    let digest = IdDigest::of(&IdNumber::parse(&record.id_number, today)?);
+    let digest = IdDigest::of(&record.id_number.parse(today)?);
     let filing = Filing {
         digest,
         validity: CardValidity::new(Some(record.card_valid_from), record.card_valid_until, today)?,
@@ -268,17 +267,17 @@ impl Demo {
         let filled = [
             ("{reports}", REPORTS.to_string()),
             ("{url}", url.to_owned()),
-            ("{hotel}", self.hotel.to_string()),
-            ("{registrar}", self.registrar.to_string()),
-            ("{portal}", self.portal.to_string()),
+            ("{hotel}", self.hotel.to_pair()),
+            ("{registrar}", self.registrar.to_pair()),
+            ("{portal}", self.portal.to_pair()),
             ("{operator_id}", self.operator.client_id.to_string()),
-            ("{operator_secret}", self.operator.secret.clone()),
+            ("{operator_secret}", self.operator.secret.expose().to_owned()),
             ("{hotel_id}", self.hotel.client_id.to_string()),
-            ("{hotel_secret}", self.hotel.secret.clone()),
-            ("{unlisted}", self.unlisted.clone()),
-            ("{listed}", self.listed.0.clone()),
+            ("{hotel_secret}", self.hotel.secret.expose().to_owned()),
+            ("{unlisted}", self.unlisted.expose().to_owned()),
+            ("{listed}", self.listed.0.expose().to_owned()),
             ("{listed_start}", self.listed.1.to_string()),
-            ("{to_report}", self.to_report.clone()),
+            ("{to_report}", self.to_report.expose().to_owned()),
             ("{today}", self.today.to_string()),
         ];
         let fill = |text: String, (place, value): (&str, String)| text.replace(place, &value);

@@ -7,12 +7,14 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::signing::{PublicKey, from_base64url};
 use crate::domain::id_number::IdNumber;
+use crate::domain::redacted::SaltText;
 use crate::service::receipts::{Opening, verify};
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +40,7 @@ pub(super) struct VerifyArgs {
     /// The `receipt_salt` of the answer
     // A salt may begin with a hyphen: it is base64url.
     #[arg(long, requires = "id_number_file", allow_hyphen_values = true)]
-    salt: Option<String>,
+    salt: Option<SaltText>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,7 +64,8 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     let text = read_text(&args.receipt)?;
     let opening = match (&args.id_number_file, &args.salt) {
         (Some(file), Some(salt)) => {
-            let number = IdNumber::parse(read_text(file)?.trim(), Clock::System.today())?;
+            let number = Zeroizing::new(read_text(file)?);
+            let number = IdNumber::parse(number.trim(), Clock::System.today())?;
             Some(Opening { digest: IdDigest::of(&number), salt: salt.clone(), card_valid_from: None })
         }
         _ => None,

@@ -42,7 +42,7 @@ pub(super) fn sample(args: &SampleArgs, clock: &Clock) -> anyhow::Result<()> {
         writeln!(
             out,
             "{},{},{until},{},{},{},{},{},{:.3}",
-            record.id_number,
+            record.id_number.expose(),
             record.card_valid_from,
             record.reason.as_str(),
             record.lost_on,

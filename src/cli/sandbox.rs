@@ -41,7 +41,7 @@ pub(super) fn print(url: &str, issuer: &str, clients: &[(Scope, Credentials)]) {
             "Clients made at this first start, as scope and client_id:client_secret. The secrets are shown once:\n",
         );
         for (scope, credentials) in clients {
-            output::line(&format!("  {:<9} {credentials}", scope.as_str()));
+            output::line(&format!("  {:<9} {}", scope.as_str(), credentials.to_pair()));
         }
     }
     output::line("\nMagic numbers, and what a check of them answers:\n");

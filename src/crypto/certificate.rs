@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::digest::IdDigest;
-use super::random;
+use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
+use crate::domain::redacted::{CredentialText, SaltText};
 
 /// The `typ` of the JWS header.
 pub const TYP: &str = "lostcard-certificate+jwt";
@@ -43,40 +44,46 @@ pub struct Claims {
     /// The commitment to the number, base64url.
     pub cm: String,
     /// Its salt, base64url.
-    pub salt: String,
+    pub salt: SaltText,
 }
 
 /// A commitment to a number and its salt, each base64url.
 #[derive(Debug)]
 pub struct Commitment {
     pub cm: String,
-    pub salt: String,
+    pub salt: SaltText,
 }
 
 impl Commitment {
     /// Binds a credential to a number. Takes about 0.06 s: never on a thread that serves requests.
     pub fn to(digest: &IdDigest) -> Self {
-        let salt = random::bytes::<SALT_BYTES>();
-        Self { cm: base64url(&derive(&salt, digest)), salt: base64url(&salt) }
+        let salt = Salt::<SALT_BYTES>::draw();
+        Self { cm: base64url(&derive(&salt, digest)), salt: salt.to_text() }
     }
 }
 
 /// PBKDF2-HMAC-SHA-256 (RFC 8018, 5.2) of the digest with the label and the salt.
-fn derive(salt: &[u8], digest: &IdDigest) -> [u8; 32] {
+fn derive(salt: &Salt<SALT_BYTES>, digest: &IdDigest) -> [u8; 32] {
     let mut cm = [0; 32];
-    pbkdf2::derive(PBKDF2_HMAC_SHA256, ITERATIONS, &[COMMITMENT_LABEL, salt].concat(), digest.expose(), &mut cm);
+    pbkdf2::derive(
+        PBKDF2_HMAC_SHA256,
+        ITERATIONS,
+        &[COMMITMENT_LABEL, salt.expose()].concat(),
+        digest.expose(),
+        &mut cm,
+    );
     cm
 }
 
 impl Claims {
     /// The credential.
-    pub fn sign(&self, key: &SigningKey) -> Result<String, serde_json::Error> {
-        Ok(key.sign_jws(TYP, &serde_json::to_vec(self)?))
+    pub fn sign(&self, key: &SigningKey) -> Result<CredentialText, serde_json::Error> {
+        Ok(key.sign_jws(TYP, &serde_json::to_vec(self)?).into())
     }
 
     /// Whether it is about this number. Takes about 0.06 s.
     pub fn is_about(&self, digest: &IdDigest) -> bool {
-        let salt = from_base64url(&self.salt).filter(|salt| salt.len() == SALT_BYTES);
+        let salt = Salt::parse(&self.salt);
         salt.is_some_and(|salt| base64url(&derive(&salt, digest)) == self.cm)
     }
 }
@@ -139,7 +146,7 @@ mod tests {
             office: "110105-03".to_owned(),
             journey_on: None,
             cm: String::new(),
-            salt: String::new(),
+            salt: String::new().into(),
         }
     }
 
@@ -149,9 +156,9 @@ mod tests {
         let journey = Claims { journey_on: Some("2026-11-24".to_owned()), ..claims() };
         for claims in [claims(), journey] {
             let credential = claims.sign(&key).unwrap();
-            assert_eq!(verify(&credential, &[key.public().clone()]), Ok(claims));
+            assert_eq!(verify(credential.expose(), &[key.public().clone()]), Ok(claims));
             let stranger = SigningKey::generate().unwrap();
-            assert_eq!(verify(&credential, &[stranger.public().clone()]), Err(CredentialError::UnknownKey));
+            assert_eq!(verify(credential.expose(), &[stranger.public().clone()]), Err(CredentialError::UnknownKey));
         }
     }
 
@@ -160,6 +167,7 @@ mod tests {
     fn whatever_else_is_not_authentic() {
         let key = SigningKey::generate().unwrap();
         let good = claims().sign(&key).unwrap();
+        let good = good.expose();
         let parts: Vec<&str> = good.split('.').collect();
         let payload = serde_json::to_vec(&claims()).unwrap();
         let later = Claims { exp: 1_895_443_600, ..claims() }.sign(&SigningKey::generate().unwrap()).unwrap();
@@ -176,7 +184,7 @@ mod tests {
             key.sign_jws("at+jwt", &payload),
             key.sign_jws(TYP, b"[]"),
             key.sign_jws(TYP, b"{}"),
-            format!("{}.{}.{}", parts[0], later.split('.').nth(1).unwrap(), parts[2]),
+            format!("{}.{}.{}", parts[0], later.expose().split('.').nth(1).unwrap(), parts[2]),
             format!("{}.{}.", parts[0], parts[1]),
             format!("{crit}.{}.{}", parts[1], parts[2]),
             format!("{good}="),
@@ -193,10 +201,10 @@ mod tests {
         let bound = Claims { cm, salt, ..claims() };
         assert!(bound.is_about(&own));
         assert!(!bound.is_about(&other));
-        assert!(!Claims { salt: base64url(&[0; SALT_BYTES]), ..bound.clone() }.is_about(&own));
-        assert!(!Claims { salt: String::new(), ..bound.clone() }.is_about(&own), "a shortened salt is none");
+        assert!(!Claims { salt: base64url(&[0; SALT_BYTES]).into(), ..bound.clone() }.is_about(&own));
+        assert!(!Claims { salt: String::new().into(), ..bound.clone() }.is_about(&own), "a shortened salt is none");
         assert_ne!(Commitment::to(&own).cm, bound.cm, "two certificates of a person do not show that they are");
         // Known from another implementation: Python's hashlib.pbkdf2_hmac("sha256", digest, label + salt, 600_000).
-        assert_eq!(base64url(&derive(&[7; 16], &own)), "9vzMuabuGYY5R1tcLvkCLVQaAK5q2Pc2Iy3PpfzXN3E");
+        assert_eq!(base64url(&derive(&[7; 16].into(), &own)), "9vzMuabuGYY5R1tcLvkCLVQaAK5q2Pc2Iy3PpfzXN3E");
     }
 }

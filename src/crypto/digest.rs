@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use crate::domain::id_number::IdNumber;
+use crate::domain::redacted::DigestText;
 
 const DIGEST_LABEL: &[u8] = b"lostcard:v1:";
 
@@ -39,6 +40,13 @@ impl IdDigest {
     /// A digest that was sealed and is open again.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+}
+
+impl DigestText {
+    /// The digest, if it is one.
+    pub fn parse(&self) -> Option<IdDigest> {
+        IdDigest::parse(self.expose())
     }
 }
 

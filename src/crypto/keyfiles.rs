@@ -1,6 +1,7 @@
 //! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`, readable by its owner alone (or root's, see `is_private`).
 //! Reads, makes and rotates files; what the keys do is in the sibling modules. Never prints what a file holds.
 
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -50,11 +51,16 @@ const NESTED: &str = "nested in pepper ";
 const SANDBOX_MARK: &str = "sandbox";
 
 /// A pepper as its file holds it.
-#[derive(Debug)]
 pub struct PepperFile {
     pub version: u32,
     pub nested_in: Option<u32>,
     pub secret: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for PepperFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PepperFile({}, redacted)", self.version)
+    }
 }
 
 /// The folder with the service's keys.

@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod pepper;
 pub mod random;
 pub mod receipt;
+pub mod salt;
 pub mod seal;
 pub mod signing;
 pub mod webhook;

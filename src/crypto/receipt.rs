@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::digest::IdDigest;
+use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::verdict::Verdict;
 
@@ -87,14 +88,14 @@ pub const fn longest_verdict() -> usize {
 }
 
 /// Binds a receipt to a number and a card without telling either: only who knows number and salt can open it.
-pub fn commitment(salt: &[u8; 32], digest: &IdDigest, card_valid_from: Option<Date>) -> Hash {
+pub fn commitment(salt: &Salt<32>, digest: &IdDigest, card_valid_from: Option<Date>) -> Hash {
     let date = card_valid_from.map_or_else(
         || "00000000".to_owned(),
         |date| format!("{:04}{:02}{:02}", date.year(), date.month(), date.day()),
     );
     let mut hash = Sha256::new();
     hash.update(COMMITMENT_LABEL);
-    hash.update(salt);
+    hash.update(salt.expose());
     hash.update(digest.expose());
     hash.update(date.as_bytes());
     hash.finalize().into()
@@ -339,11 +340,14 @@ mod tests {
     #[test]
     fn the_commitment_depends_on_salt_number_and_card() {
         let digest = IdDigest::from_bytes([1; 32]);
-        let base = commitment(&[0; 32], &digest, None);
-        assert_ne!(base, commitment(&[1; 32], &digest, None));
-        assert_ne!(base, commitment(&[0; 32], &IdDigest::from_bytes([2; 32]), None));
-        assert_ne!(base, commitment(&[0; 32], &digest, Some(jiff::civil::date(2016, 5, 1))));
+        let base = commitment(&[0; 32].into(), &digest, None);
+        assert_ne!(base, commitment(&[1; 32].into(), &digest, None));
+        assert_ne!(base, commitment(&[0; 32].into(), &IdDigest::from_bytes([2; 32]), None));
+        assert_ne!(base, commitment(&[0; 32].into(), &digest, Some(jiff::civil::date(2016, 5, 1))));
         let by_hand = Sha256::digest([COMMITMENT_LABEL, &[0; 32], &[1; 32], b"20160501"].concat());
-        assert_eq!(commitment(&[0; 32], &digest, Some(jiff::civil::date(2016, 5, 1))).as_slice(), by_hand.as_slice());
+        assert_eq!(
+            commitment(&[0; 32].into(), &digest, Some(jiff::civil::date(2016, 5, 1))).as_slice(),
+            by_hand.as_slice()
+        );
     }
 }

@@ -9,6 +9,8 @@ use std::fmt;
 use jiff::civil::Date;
 use zeroize::Zeroize;
 
+use super::redacted::IdNumberText;
+
 /// Six digits of region, eight of birth date, three of sequence, one check character (GB
 /// 11643-1999).
 const LENGTH: usize = 18;
@@ -68,6 +70,13 @@ impl IdNumber {
     /// The canonical form, for the digest and for nothing else.
     pub fn as_bytes(&self) -> &[u8; LENGTH] {
         &self.0
+    }
+}
+
+impl IdNumberText {
+    /// The number, or why it is none. `today` as for [`IdNumber::parse`].
+    pub fn parse(&self, today: Date) -> Result<IdNumber, IdNumberError> {
+        IdNumber::parse(self.expose(), today)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use uuid::Uuid;
 use zeroize::Zeroize;
 
+use super::redacted::NarrativeText;
 use super::report::{Label, OfficeCode};
 
 words!(
@@ -130,6 +131,13 @@ impl Narrative {
     /// The text itself, for sealing.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl NarrativeText {
+    /// The narrative, if it can be one.
+    pub fn parse(&self) -> Option<Narrative> {
+        Narrative::parse(self.expose())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules of the field, and nothing else: identity numbers, cards, loss reports, verdicts,
 //! clients.
 //!
-//! Invariant: no I/O, no async, no clock, no serialization. Whatever depends on the day takes
+//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted`. Whatever depends on the day takes
 //! `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
 //! nothing else.
 
@@ -40,6 +40,7 @@ pub mod client;
 pub mod found_card;
 pub mod id_number;
 pub mod misuse;
+pub mod redacted;
 pub mod report;
 pub mod retention;
 pub mod sandbox;

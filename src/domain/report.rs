@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 
 use super::card::FIRST_CARDS_ON;
 use super::is_code;
+use super::redacted::PhoneText;
 
 words!(
     /// How the card went missing.
@@ -189,6 +190,13 @@ impl Phone {
     /// The number itself, for sealing.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PhoneText {
+    /// The phone number, if it is one.
+    pub fn parse(&self) -> Option<Phone> {
+        Phone::parse(self.expose())
     }
 }
 

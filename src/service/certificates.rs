@@ -18,6 +18,7 @@ use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::client::Actor;
+use crate::domain::redacted::CredentialText;
 use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
@@ -42,16 +43,16 @@ pub struct Issuing {
 pub struct Prepared {
     issuing: Issuing,
     certificate: Certificate,
-    credential: String,
-    qr_svg: String,
+    credential: CredentialText,
+    qr_svg: CredentialText,
 }
 
 /// What whoever asked for a certificate gets.
 #[derive(Debug)]
 pub struct Issued<'a> {
     pub certificate: &'a Certificate,
-    pub credential: &'a str,
-    pub qr_svg: &'a str,
+    pub credential: &'a CredentialText,
+    pub qr_svg: &'a CredentialText,
 }
 
 /// What a verification found.
@@ -104,7 +105,7 @@ impl Certificates {
                 salt,
             };
             let credential = claims.sign(&keys.certificate).map_err(|_| ServiceError::NotSigned)?;
-            let qr_svg = qr::to_svg(&credential).map_err(|_| ServiceError::NotSigned)?;
+            let qr_svg = qr::to_svg(credential.expose()).map_err(|_| ServiceError::NotSigned)?.into();
             drop(turn);
             Ok(Prepared { issuing, certificate, credential, qr_svg })
         };
@@ -164,8 +165,8 @@ impl Certificates {
     }
 
     /// The claims of a credential that this service has signed.
-    pub fn read(&self, credential: &str) -> Result<Claims, CredentialError> {
-        certificate::verify(credential, &self.writer.keyring.signing().published_certificates)
+    pub fn read(&self, credential: &CredentialText) -> Result<Claims, CredentialError> {
+        certificate::verify(credential.expose(), &self.writer.keyring.signing().published_certificates)
     }
 
     /// Verifies a credential that this service has signed, by its row: never from memory, for it may have been revoked a moment

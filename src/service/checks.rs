@@ -17,6 +17,7 @@ use super::usage::counter::UsageCounter;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{NewClaims, commitment};
+use crate::crypto::salt::Salt;
 use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
 use crate::domain::report::Label;
@@ -62,13 +63,13 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Receipt {
     pub text: String,
-    pub salt: [u8; 32],
+    pub salt: Salt<32>,
 }
 
 /// A check that is decided and waits for its signature.
 struct Decided {
     answer: Answer,
-    claims: Option<(String, [u8; 32])>,
+    claims: Option<(String, Salt<32>)>,
     /// Apart, so that a check that finds nothing carries none of it.
     sighting: Option<Box<Sighting>>,
 }
@@ -224,7 +225,7 @@ impl Checks {
             receipt: None,
         };
         let claims = check.wants_receipt.then(|| {
-            let salt = random::bytes::<32>();
+            let salt = Salt::draw();
             let claims = NewClaims {
                 iss_json: &self.issuer_json,
                 organization,

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::crypto::digest::IdDigest;
 use crate::domain::card::check_start;
-use crate::domain::id_number::{IdNumber, IdNumberError};
+use crate::domain::id_number::IdNumberError;
+use crate::domain::redacted::{DigestText, IdNumberText};
 use crate::domain::report::OfficeCode;
 
 /// A member with a wrong value. Never holds the value.
@@ -123,8 +124,8 @@ impl Fields {
     }
 
     /// A number, or what is wrong with it.
-    pub fn id_number(&mut self, text: &str, today: Date) -> Option<IdDigest> {
-        match IdNumber::parse(text, today) {
+    pub fn id_number(&mut self, text: &IdNumberText, today: Date) -> Option<IdDigest> {
+        match text.parse(today) {
             Ok(number) => Some(IdDigest::of(&number)),
             Err(error) => {
                 self.guessed |= IdNumberError::is_guess(&error);
@@ -135,12 +136,17 @@ impl Fields {
     }
 
     /// Exactly one of number and digest.
-    pub fn number_or_digest(&mut self, number: Option<&str>, digest: Option<&str>, today: Date) -> Option<IdDigest> {
+    pub fn number_or_digest(
+        &mut self,
+        number: Option<&IdNumberText>,
+        digest: Option<&DigestText>,
+        today: Date,
+    ) -> Option<IdDigest> {
         match (number, digest) {
             (Some(number), None) => self.id_number(number, today),
             (None, Some(digest)) => self.take(
                 "/id_digest",
-                IdDigest::parse(digest),
+                digest.parse(),
                 "malformed_digest",
                 "a digest is 64 hexadecimal characters: SHA-256 of lostcard:v1: and the number",
             ),

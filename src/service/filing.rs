@@ -11,13 +11,14 @@ use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::domain::card::CardValidity;
+use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::{Channel, OfficeCode, Phone, Reason, Reporter, check_lost_on};
 use crate::store::reports::NewReport;
 
 /// The members of a loss report, as they came.
 #[derive(Debug, Clone, Copy)]
 pub struct FilingText<'a> {
-    pub id_number: &'a str,
+    pub id_number: &'a IdNumberText,
     pub card_valid_from: Option<&'a str>,
     pub card_valid_until: Option<&'a str>,
     pub reason: &'a str,
@@ -32,7 +33,7 @@ pub struct FilingText<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum ContactText<'a> {
     Absent,
-    Phone(&'a str),
+    Phone(&'a PhoneText),
     NotAnObject,
 }
 
@@ -42,7 +43,7 @@ impl ContactText<'_> {
         let detail = "a phone number is 5 to 24 digits, spaces and hyphens, with or without a leading +";
         match self {
             Self::Absent => None,
-            Self::Phone(text) => fields.take(phone, Phone::parse(text), "malformed_phone", detail),
+            Self::Phone(text) => fields.take(phone, text.parse(), "malformed_phone", detail),
             Self::NotAnObject => {
                 fields.refuse(contact, "not_a_contact", "a contact is an object with a phone");
                 None

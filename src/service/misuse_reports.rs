@@ -12,6 +12,7 @@ use crate::crypto::seal::{Envelope, SealError};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
+use crate::domain::redacted::NarrativeText;
 use crate::domain::report::{Label, OfficeCode};
 use crate::domain::usage::Outcome;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
@@ -52,8 +53,8 @@ pub enum View {
 #[derive(Debug)]
 pub struct Opened {
     pub report: MisuseReport,
-    pub narrative: Option<String>,
-    pub note: Option<String>,
+    pub narrative: Option<NarrativeText>,
+    pub note: Option<NarrativeText>,
 }
 
 /// A part of the list.
@@ -160,7 +161,7 @@ impl MisuseReports {
         let id = stored.report.id;
         let open = |part: Part, envelope: Option<&Envelope>| {
             let text = envelope.map(|envelope| self.writer.keyring.sealer().open_envelope(&part.context(id), envelope));
-            text.map(|text| String::from_utf8(text?).map_err(|_| SealError)).transpose()
+            text.map(|text| String::from_utf8(text?).map(NarrativeText::from).map_err(|_| SealError)).transpose()
         };
         let narrative = open(Part::Narrative, stored.narrative.as_ref())?;
         let note = open(Part::Note, stored.note.as_ref().filter(|_| view == View::Registrar))?;

@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{self, Claims, ReceiptError, commitment, sign_batch};
+use crate::crypto::salt::Salt;
 use crate::crypto::signing::from_base64url;
+use crate::domain::redacted::SaltText;
 use crate::telemetry::Metrics;
 
 /// Beyond this a longer path costs every waiter more than another signature.
@@ -100,8 +102,7 @@ pub struct Verification {
 #[derive(Debug)]
 pub struct Opening {
     pub digest: IdDigest,
-    /// Base64url.
-    pub salt: String,
+    pub salt: SaltText,
     /// The card of the check, if known; otherwise every day that a card can have started on is tried.
     pub card_valid_from: Option<Date>,
 }
@@ -122,7 +123,7 @@ const STARTS: (Date, Date) = (date(1984, 4, 6), date(2100, 1, 1));
 
 /// Whether number and salt open a receipt, and with which start of validity: none, where the check named none.
 fn open(claims: &Claims, opening: &Opening) -> (bool, Option<Date>) {
-    let salt = from_base64url(&opening.salt).and_then(|salt| <[u8; 32]>::try_from(salt).ok());
+    let salt = Salt::parse(&opening.salt);
     let (Some(salt), Some(cm)) = (salt, from_base64url(&claims.cm)) else { return (false, None) };
     let fits = |start: &Option<Date>| commitment(&salt, &opening.digest, *start).as_slice() == cm;
     let found = if opening.card_valid_from.is_some() {

@@ -345,7 +345,7 @@ async fn insert_client(
         created_at_ms: now_ms,
         disabled_at_ms: None,
     };
-    let proof = Proof::SecretHash(hash_secret(&secret));
+    let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));
     let mut tx = store.begin().await.unwrap();
     tx.insert_client(&client).await.unwrap();
     tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await.unwrap();

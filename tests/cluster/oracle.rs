@@ -113,7 +113,7 @@ impl Oracle {
     pub(crate) fn somebody(&self) -> (usize, SampleRecord) {
         let record = lock(&self.unused).next().unwrap();
         let person = Person {
-            id_number: record.id_number.clone(),
+            id_number: record.id_number.expose().to_owned(),
             card_valid_from: record.card_valid_from,
             history: Vec::new(),
         };
@@ -192,7 +192,7 @@ impl Oracle {
 
     pub(crate) fn card_of(&self, who: Who) -> (String, Date) {
         match who {
-            Who::Stranger(at) => (self.strangers[at].id_number.clone(), self.strangers[at].card_valid_from),
+            Who::Stranger(at) => (self.strangers[at].id_number.expose().to_owned(), self.strangers[at].card_valid_from),
             Who::Known(at) => {
                 let people = self.people.read().unwrap();
                 (people[at].id_number.clone(), people[at].card_valid_from)

@@ -22,10 +22,10 @@ fn a_repeated_report_is_listed_everywhere_when_its_201_comes() {
     let (_, record) = Oracle::new(settings.seed).somebody();
     let body = format!(
         r#"{{"id_number":"{}","reason":"lost","reporter":"holder","office":"110105-03","channel":"station"}}"#,
-        record.id_number
+        record.id_number.expose()
     );
     let report = post("/v1/loss-reports", &cluster.tokens.registry, Some("one-report"), &body);
-    let check = format!(r#"{{"id_number":"{}","purpose":"lodging","receipt":false}}"#, record.id_number);
+    let check = format!(r#"{{"id_number":"{}","purpose":"lodging","receipt":false}}"#, record.id_number.expose());
     let check = post("/v1/checks", &cluster.tokens.checks, None, &check);
     let [first, second, cut_off] = [0, 1, 2].map(|node| cluster.nodes[node].address().unwrap());
     // It must know the caller before it is cut off.

@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
     ) -> Option<String> {
         let card = card_valid_from.map_or_else(String::new, |date| format!(r#""card_valid_from":"{date}","#));
         let (reason, reporter, channel) = (record.reason.as_str(), record.reporter.as_str(), record.channel.as_str());
-        let (id_number, office) = (&record.id_number, &record.office);
+        let (id_number, office) = (record.id_number.expose(), &record.office);
         let body = format!(
             r#"{{"id_number":"{id_number}",{card}"reason":"{reason}","reporter":"{reporter}","office":"{office}","channel":"{channel}"}}"#
         );
@@ -116,8 +116,10 @@ impl<'a> Writer<'a> {
 
     fn replace(&mut self, known: usize, record: &SampleRecord, addresses: &impl Fn() -> Vec<SocketAddr>) -> Option<()> {
         let starts_on = self.oracle.today;
-        let body =
-            format!(r#"{{"id_number":"{}","card_valid_from":"{starts_on}","office":"110105-03"}}"#, record.id_number);
+        let body = format!(
+            r#"{{"id_number":"{}","card_valid_from":"{starts_on}","office":"110105-03"}}"#,
+            record.id_number.expose()
+        );
         let change = Change::Replacement { starts_on };
         let id = self.make(&Request { known, path: "/v1/replacements", body: &body, change }, addresses)?;
         self.oracle.stores(&id, "replacement");

@@ -55,7 +55,7 @@ impl Client {
     /// Files a report; the status, or none if the node is gone.
     pub(crate) async fn file(&self, record: &SampleRecord) -> Option<u16> {
         let body = json!({
-            "id_number": record.id_number, "card_valid_from": record.card_valid_from.to_string(),
+            "id_number": record.id_number.expose(), "card_valid_from": record.card_valid_from.to_string(),
             "reason": record.reason.as_str(), "reporter": record.reporter.as_str(), "office": record.office,
             "channel": record.channel.as_str(),
         });
@@ -65,7 +65,7 @@ impl Client {
 
     /// Checks lost cards; the checks' ids, or none if the node is gone.
     pub(crate) async fn see(&self, cards: &[SampleRecord]) -> Option<Vec<String>> {
-        let check = |card: &SampleRecord| json!({"id_number": card.id_number, "card_valid_from": card.card_valid_from.to_string(), "purpose": "lodging"});
+        let check = |card: &SampleRecord| json!({"id_number": card.id_number.expose(), "card_valid_from": card.card_valid_from.to_string(), "purpose": "lodging"});
         let id = |check: &Value| {
             assert_eq!(check["verdict"], "card_listed", "{check}");
             check["check_id"].as_str().unwrap().replace('-', "")
@@ -83,7 +83,7 @@ impl Client {
     pub(crate) async fn assert_listed(&self, cards: &[SampleRecord]) {
         for cards in cards.chunks(1000) {
             let check = |card: &SampleRecord| {
-                json!({"id_number": card.id_number, "card_valid_from": card.card_valid_from.to_string(),
+                json!({"id_number": card.id_number.expose(), "card_valid_from": card.card_valid_from.to_string(),
                     "purpose": "lodging", "receipt": false})
             };
             let body = json!({"checks": cards.iter().map(check).collect::<Vec<_>>()});

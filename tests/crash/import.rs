@@ -30,7 +30,7 @@ fn write_input(folder: &Folder, seed: u64) -> Input {
     let mut text = "id_number,card_valid_from,reason,reporter,office,channel,reported_at\n".to_owned();
     let (mut valid, mut bad_lines) = (Vec::new(), BTreeSet::new());
     for (index, record) in sample(seed, RECORDS).into_iter().enumerate() {
-        let mut number = record.id_number.clone();
+        let mut number = record.id_number.expose().to_owned();
         let is_bad = index % BAD_EVERY == 0;
         if is_bad {
             let check = if number.ends_with('1') { "2" } else { "1" };

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use anyhow::{bail, ensure};
 
+use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::service::fields::Fields;
 use crate::service::filing::{ContactText, FilingText};
 
@@ -20,6 +21,10 @@ const COLUMNS: [&str; 10] = [
     "reported_at",
     "contact_phone",
 ];
+/// Places in `COLUMNS`.
+const NUMBER: usize = 0;
+const REPORTED_AT: usize = 8;
+const PHONE: usize = 9;
 const REQUIRED: [&str; 5] = ["id_number", "reason", "reporter", "office", "channel"];
 
 /// In which cell each column stands, in the order of `COLUMNS`.
@@ -68,7 +73,12 @@ impl Header {
         if rest.is_some() {
             return refuse_count(fields);
         }
-        Some(Row { header: self, cells })
+        // Empty where the column or its text is absent.
+        let mut take = |column: usize| {
+            self.places[column].map(|at| std::mem::take(&mut cells[at]).into_owned()).unwrap_or_default()
+        };
+        let (id_number, phone) = (take(NUMBER).into(), take(PHONE).into());
+        Some(Row { header: self, id_number, phone, cells })
     }
 }
 
@@ -98,20 +108,22 @@ fn take_cell(text: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     }
 }
 
-/// A line in cells.
-#[derive(Debug)]
+/// A line in cells. What stands in a wrong cell may be a number: no `Debug`.
 pub(super) struct Row<'h, 'a> {
     header: &'h Header,
+    id_number: IdNumberText,
+    phone: PhoneText,
+    /// All others; these two are empty in it.
     cells: [Cow<'a, str>; COLUMNS.len()],
 }
 
 impl Row<'_, '_> {
     /// The members of the report. An empty cell is an absent member.
     pub(super) fn text(&self) -> FilingText<'_> {
-        let [number, from, until, reason, lost_on, reporter, office, channel, _, phone] =
+        let [_, from, until, reason, lost_on, reporter, office, channel, ..] =
             self.header.places.map(|place| place.map(|at| &*self.cells[at]).filter(|cell| !cell.is_empty()));
         FilingText {
-            id_number: number.unwrap_or_default(),
+            id_number: &self.id_number,
             card_valid_from: from,
             card_valid_until: until,
             reason: reason.unwrap_or_default(),
@@ -119,12 +131,15 @@ impl Row<'_, '_> {
             reporter: reporter.unwrap_or_default(),
             office: office.unwrap_or_default(),
             channel: channel.unwrap_or_default(),
-            contact: phone.map_or(ContactText::Absent, ContactText::Phone),
+            contact: match self.phone.expose() {
+                "" => ContactText::Absent,
+                _ => ContactText::Phone(&self.phone),
+            },
         }
     }
 
     pub(super) fn reported_at(&self) -> Option<&str> {
-        self.header.places[8].map(|at| &*self.cells[at]).filter(|cell| !cell.is_empty())
+        self.header.places[REPORTED_AT].map(|at| &*self.cells[at]).filter(|cell| !cell.is_empty())
     }
 }
 
@@ -165,7 +180,7 @@ mod tests {
             header.cut("hall,110105-03,holder,2026-11-01T00:00:00Z,lost,11010519491231002X", &mut fields).unwrap();
         let text = row.text();
         assert_eq!(
-            [text.id_number, text.reason, text.reporter, text.office, text.channel],
+            [text.id_number.expose(), text.reason, text.reporter, text.office, text.channel],
             ["11010519491231002X", "lost", "holder", "110105-03", "hall"]
         );
         assert_eq!((text.card_valid_from, row.reported_at()), (None, Some("2026-11-01T00:00:00Z")));

@@ -29,8 +29,7 @@ impl LineError {
     }
 }
 
-/// Reads line after line into one buffer.
-#[derive(Debug)]
+/// Reads line after line into one buffer, which holds numbers: no `Debug`.
 pub(super) struct Lines<R> {
     source: R,
     buffer: Vec<u8>,

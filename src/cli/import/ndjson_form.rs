@@ -3,13 +3,14 @@
 
 use serde::Deserialize;
 
+use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::service::fields::{Fields, Object, ObjectMember, describe_json, present};
 use crate::service::filing::{ContactText, FilingText};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportLine {
-    id_number: String,
+    id_number: IdNumberText,
     #[serde(default, deserialize_with = "present")]
     card_valid_from: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -29,7 +30,7 @@ pub(super) struct ReportLine {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ContactMember {
-    phone: String,
+    phone: PhoneText,
 }
 
 impl ReportLine {
@@ -80,7 +81,7 @@ mod tests {
     fn members_are_those_of_the_api_and_the_time() {
         let line = format!(r#"{{{GOOD},"contact":{{"phone":"13800138000"}},"reported_at":"2026-11-01T00:00:00Z"}}"#);
         let parsed = ReportLine::parse(&line, &mut Fields::default()).unwrap();
-        assert!(matches!(parsed.text().contact, ContactText::Phone("13800138000")));
+        assert!(matches!(parsed.text().contact, ContactText::Phone(phone) if phone.expose() == "13800138000"));
         assert_eq!(parsed.reported_at(), Some("2026-11-01T00:00:00Z"));
         let parsed = ReportLine::parse(&format!(r#"{{{GOOD},"contact":"x"}}"#), &mut Fields::default()).unwrap();
         assert!(matches!(parsed.text().contact, ContactText::NotAnObject));

@@ -35,7 +35,6 @@ enum Form {
 }
 
 /// Reads records.
-#[derive(Debug)]
 pub(super) struct Records<R> {
     lines: Lines<R>,
     form: Form,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::offices::{read_office, read_office_at};
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
+use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
@@ -30,8 +31,8 @@ use crate::store::idempotency::StoredAnswer;
 #[schema(example = json!({"id_number": "11010519491231002X", "applied_at_office": "310104-01", "household_office": "110105-03",
     "reason": "lost", "fingerprint_on_file": true, "appearance_changed": false, "credit_flag": false}))]
 pub struct ReplacementApplicationRequest {
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     /// The office that takes the application. Its code begins with the six digits of its place.
     #[schema(example = "310104-01", max_length = 32)]
     applied_at_office: String,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::clock::{Rfc3339, beijing_day};
 use crate::crypto::certificate::CredentialError;
 use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term};
+use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{json, path_id, respond, to_json};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
@@ -30,8 +31,8 @@ use crate::store::idempotency::StoredAnswer;
 #[schema(example = json!({"id_number": "11010519491231002X", "purpose": "lodging", "office": "110105-03", "valid_hours": 24}))]
 pub struct CertificateRequest {
     /// The 18 characters of GB 11643.
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     #[schema(value_type = CertificatePurposeName)]
     purpose: String,
     /// The office that established who the holder is: 1 to 32 letters, digits and hyphens.
@@ -51,10 +52,10 @@ pub struct CertificateIssuedAnswer<'a> {
     certificate_id: Uuid,
     /// The credential: a compact JWS, see docs/CERTIFICATES.md. The number stands in it as a commitment only.
     #[schema(value_type = String)]
-    certificate: &'a str,
+    certificate: &'a CredentialText,
     /// The credential as a QR code (SVG), for the holder's phone or for paper.
     #[schema(value_type = String)]
-    qr_svg: &'a str,
+    qr_svg: &'a CredentialText,
     #[schema(value_type = CertificatePurposeCode)]
     purpose: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,15 +105,16 @@ pub struct RevocationRequest {
 #[serde(deny_unknown_fields)]
 pub struct CertificateVerificationRequest {
     /// The text of the QR code.
-    certificate: String,
+    #[schema(value_type = String)]
+    certificate: CredentialText,
     /// The holder's number. Exactly one of this and `id_digest`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, example = "11010519491231002X")]
-    id_number: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>, example = "11010519491231002X")]
+    id_number: Option<IdNumberText>,
     /// SHA-256 of `lostcard:v1:` and the number, 64 hexadecimal characters. As sensitive as the number.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    id_digest: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    id_digest: Option<DigestText>,
     /// What it is shown for. Without it the answer leaves to you whether its purpose is yours.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = PresentedForName)]
@@ -267,8 +269,7 @@ pub async fn verify(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let digest =
-        fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), state.clock.today());
+    let digest = fields.number_or_digest(request.id_number.as_ref(), request.id_digest.as_ref(), state.clock.today());
     let words = "lodging, banking, transport, telecom, other, air, rail";
     let shown_for =
         request.purpose.as_deref().and_then(|word| fields.word("/purpose", word, PresentedFor::parse, words));

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
 use crate::domain::alert::WatchHours;
+use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::report::Label;
 use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Advice, Purpose};
@@ -37,12 +38,12 @@ use crate::service::checks::{Answer, Check};
 pub struct CheckRequest {
     /// The 18 characters of GB 11643. Exactly one of this and `id_digest`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, example = "11010519491231002X")]
-    id_number: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>, example = "11010519491231002X")]
+    id_number: Option<IdNumberText>,
     /// SHA-256 of `lostcard:v1:` and the number, 64 hexadecimal characters. As sensitive as the number.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    id_digest: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    id_digest: Option<DigestText>,
     /// The start of validity of the card that is presented, from 1984-04-06 to 90 days from today. Without it a listed number can only be
     /// answered `number_listed`.
     #[serde(default, deserialize_with = "present")]
@@ -71,12 +72,19 @@ pub struct CheckRequest {
 }
 
 /// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
     /// At least one, at most 1,000; 1 MiB in all.
     #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
     checks: Vec<Box<RawValue>>,
+}
+
+/// Its checks are JSON still, and hold the numbers as they came.
+impl std::fmt::Debug for BatchRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BatchRequest({} checks)", self.checks.len())
+    }
 }
 
 /// A `CheckRequest`; what is wrong with it is answered in its place.
@@ -123,8 +131,8 @@ pub struct CheckAnswer {
     receipt: Option<String>,
     /// Opens the receipt, together with the number. Given once, kept nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    receipt_salt: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    receipt_salt: Option<SaltText>,
 }
 
 /// What is listed.
@@ -264,7 +272,7 @@ pub async fn create_batch(
 
 fn read_check(request: &CheckRequest, caller: &Caller, today: Date) -> Result<Check, Problem> {
     let mut fields = Fields::default();
-    let digest = fields.number_or_digest(request.id_number.as_deref(), request.id_digest.as_deref(), today);
+    let digest = fields.number_or_digest(request.id_number.as_ref(), request.id_digest.as_ref(), today);
     let card_valid_from = fields.start(request.card_valid_from.as_deref(), today);
     let purpose =
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
@@ -325,7 +333,7 @@ fn write_answer(text: &mut String, answer: &Answer) {
     }
     let _ = write!(text, r#","as_of":"{}","registry_sequence":{}"#, answer.as_of.as_str(), answer.sequence);
     if let Some(receipt) = &answer.receipt {
-        let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(&receipt.salt));
+        let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(receipt.salt.expose()));
     }
     text.push_str(&PADDING[written.min(PADDING.len())..]);
     text.push('}');
@@ -349,7 +357,7 @@ mod tests {
             listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
             as_of: Rfc3339::of(0),
             sequence: 7,
-            receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32] }),
+            receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32].into() }),
         }
     }
 
@@ -366,7 +374,7 @@ mod tests {
             as_of: "1970-01-01T00:00:00.000Z".to_owned(),
             registry_sequence: 7,
             receipt: Some("a~b~c".to_owned()),
-            receipt_salt: Some(base64url(&[1; 32])),
+            receipt_salt: Some(base64url(&[1; 32]).into()),
         };
         let written: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(written, serde_json::to_value(&documented).unwrap());

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reports::{Contact, LossReportAnswer, contact_text};
+use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
@@ -29,8 +30,8 @@ use crate::store::reports::StoredReport;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CitizenRecordsRequest {
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
 }
 
 /// What the service holds on the person, over all organizations. Each list newest first, at most 100.
@@ -90,8 +91,8 @@ pub struct CitizenCertificate {
     "lost_on": "2026-11-01"}))]
 pub struct CitizenLossReportRequest {
     /// The 18 characters of GB 11643.
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     /// The start of validity of the lost card. Without it the registry cannot tell the lost card from a later one.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
@@ -115,8 +116,8 @@ pub struct CitizenLossReportRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CitizenWithdrawalRequest {
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     #[schema(value_type = WithdrawalReasonName)]
     reason: String,
 }

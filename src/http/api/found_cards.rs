@@ -12,6 +12,7 @@ use super::reports::{Contact, contact_text};
 use crate::domain::card::CardValidity;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
+use crate::domain::redacted::IdNumberText;
 use crate::domain::report::OfficeCode;
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
@@ -32,8 +33,8 @@ use crate::store::idempotency::StoredAnswer;
     "found_at_region": "310104", "office": "310104-01"}))]
 pub struct FoundCardRequest {
     /// The 18 characters of GB 11643.
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     /// The start of validity printed on the card. Without it the card is matched to any active report of the number.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]

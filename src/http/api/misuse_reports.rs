@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::client::Scope;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
+use crate::domain::redacted::{DigestText, IdNumberText, NarrativeText};
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
@@ -34,12 +35,12 @@ pub struct MisuseReportRequest {
     #[schema(nullable = false, format = Uuid)]
     check_id: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, example = "11010519491231002X")]
-    id_number: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>, example = "11010519491231002X")]
+    id_number: Option<IdNumberText>,
     /// SHA-256 of `lostcard:v1:` and the number, in hexadecimal.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    id_digest: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    id_digest: Option<DigestText>,
     #[schema(value_type = MisuseKindName)]
     kind: String,
     /// When it was noticed: within the last two years.
@@ -51,8 +52,8 @@ pub struct MisuseReportRequest {
     site: Option<String>,
     /// What happened. Stored sealed under a key of its own; read by this organization and by registrars.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, max_length = 2000)]
-    narrative: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>, max_length = 2000)]
+    narrative: Option<NarrativeText>,
 }
 
 /// A misuse report. Texts are there only where one report is read.
@@ -76,8 +77,8 @@ pub struct MisuseReportAnswer {
     #[schema(nullable = false)]
     site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    narrative: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    narrative: Option<NarrativeText>,
     #[schema(format = DateTime)]
     reported_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,8 +96,8 @@ pub struct ResolutionAnswer {
     resolved_at: String,
     /// The registrar's own note; for registrars.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    note: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    note: Option<NarrativeText>,
 }
 
 /// A page of misuse reports, oldest first, at most 100, without their texts.
@@ -133,8 +134,8 @@ pub struct MisuseResolutionRequest {
     outcome: String,
     /// For registrars. Stored sealed under a key of its own.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, max_length = 2000)]
-    note: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>, max_length = 2000)]
+    note: Option<NarrativeText>,
 }
 
 /// Report the misuse of a card
@@ -252,7 +253,7 @@ pub async fn resolve(
     let mut fields = Fields::default();
     let office = fields.office(&asked.office);
     let outcome = fields.word("/outcome", &asked.outcome, MisuseOutcome::parse, "confirmed, unfounded, handed_over");
-    let note = narrative(&mut fields, "/note", asked.note.as_deref());
+    let note = narrative(&mut fields, "/note", asked.note.as_ref());
     let resolving = office.zip(outcome).map(|(office, outcome)| Resolving { office, outcome, note });
     let resolving = fields.finish(resolving)?;
     let resolved = state.write_in_time(state.misuse_reports.resolve(caller.actor(), id, resolving)).await??;
@@ -261,7 +262,7 @@ pub async fn resolve(
 
 fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -> Result<Telling, Problem> {
     let mut fields = Fields::default();
-    let digest = fields.number_or_digest(told.id_number.as_deref(), told.id_digest.as_deref(), state.clock.today());
+    let digest = fields.number_or_digest(told.id_number.as_ref(), told.id_digest.as_ref(), state.clock.today());
     let check_id = fields.id("/check_id", told.check_id.as_deref());
     let kinds = "impersonation, altered_card, forged_card, refused_to_show";
     let kind = fields.word("/kind", &told.kind, MisuseKind::parse, kinds);
@@ -270,7 +271,7 @@ fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -
         checked.map_err(|error| fields.refuse("/observed_at", error.code(), error.to_string())).is_ok()
     });
     let site = fields.label("/site", told.site.as_deref());
-    let narrative = narrative(&mut fields, "/narrative", told.narrative.as_deref());
+    let narrative = narrative(&mut fields, "/narrative", told.narrative.as_ref());
     let telling = digest.zip(kind).zip(observed_at_ms).map(|((digest, kind), observed_at_ms)| Telling {
         digest,
         kind,
@@ -282,9 +283,9 @@ fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -
     caller.finish(fields, telling)
 }
 
-fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&str>) -> Option<Narrative> {
+fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&NarrativeText>) -> Option<Narrative> {
     let detail = "1 to 2,000 characters, none of them a control character but line breaks and tabs";
-    fields.take(pointer, Narrative::parse(text?), "malformed_text", detail)
+    fields.take(pointer, text?.parse(), "malformed_text", detail)
 }
 
 /// State and cursor of the query; whatever else stands in it is refused, and not repeated.

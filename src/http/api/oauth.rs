@@ -9,10 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::access::GrantError;
 use crate::access::client_auth::Credentials;
 use crate::domain::client::Scope;
+use crate::domain::redacted::{SecretText, TokenText};
 use crate::domain::sandbox::Environment;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
@@ -33,21 +35,22 @@ pub struct TokenRequest {
     scope: Option<String>,
     #[schema(nullable = false)]
     client_id: Option<String>,
-    #[schema(nullable = false)]
-    client_secret: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    client_secret: Option<SecretText>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
     #[schema(nullable = false)]
     client_assertion_type: Option<String>,
     /// A JWT signed by the client; its `aud` is the issuer alone.
-    #[schema(nullable = false)]
-    client_assertion: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    client_assertion: Option<TokenText>,
 }
 
 /// An access token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenAnswer {
     /// Opaque to clients: send it as it is.
-    access_token: String,
+    #[schema(value_type = String)]
+    access_token: TokenText,
     #[schema(example = "Bearer")]
     token_type: &'static str,
     /// Seconds.
@@ -217,10 +220,10 @@ fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials,
 /// RFC 7617, with RFC 6749's form encoding, which leaves our ids and secrets as they are.
 fn basic_credentials(value: &str) -> Option<Credentials> {
     let (scheme, encoded) = value.split_once(' ')?;
-    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
+    let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     let client_id = Uuid::try_parse(id).ok()?;
-    scheme.eq_ignore_ascii_case("basic").then(|| Credentials::Secret { client_id, secret: secret.to_owned() })
+    scheme.eq_ignore_ascii_case("basic").then(|| Credentials::Secret { client_id, secret: secret.to_owned().into() })
 }
 
 /// Published keys

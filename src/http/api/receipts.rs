@@ -10,6 +10,7 @@ use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Scope;
+use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::sandbox::Environment;
 use crate::domain::usage::Outcome;
 use crate::http::contract::fields::{Fields, present};
@@ -26,14 +27,14 @@ pub struct VerificationRequest {
     /// `<head>~<claims>~<path>`, see docs/RECEIPTS.md.
     receipt: String,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    id_number: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    id_number: Option<IdNumberText>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    id_digest: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    id_digest: Option<DigestText>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    receipt_salt: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    receipt_salt: Option<SaltText>,
     /// The start of validity that was checked, if known: spares the service trying every day.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
@@ -96,7 +97,7 @@ pub async fn verify_receipt(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let digest = match (request.id_number.as_deref(), request.id_digest.as_deref()) {
+    let digest = match (request.id_number.as_ref(), request.id_digest.as_ref()) {
         (None, None) => None,
         (number, digest) => fields.number_or_digest(number, digest, state.clock.today()),
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{instant, respond, to_json};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
@@ -22,8 +23,8 @@ use crate::store::idempotency::StoredAnswer;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"id_number": "11010519491231002X", "card_valid_from": "2026-11-20", "office": "110105-03"}))]
 pub struct ReplacementRequest {
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     /// The start of validity of the new card: every card of the number that starts before it is listed from now on.
     #[schema(format = Date)]
     card_valid_from: String,

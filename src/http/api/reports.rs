@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::WithdrawalReason;
 use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
@@ -29,8 +30,8 @@ use crate::store::reports::StoredReport;
     "reason": "lost", "lost_on": "2026-11-01", "reporter": "holder", "office": "110105-03", "channel": "station"}))]
 pub struct LossReportRequest {
     /// The 18 characters of GB 11643.
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
     /// The start of validity of the lost card. Without it the registry cannot tell the lost card from a later one.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
@@ -62,8 +63,8 @@ pub struct LossReportRequest {
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// 5 to 24 digits, spaces and hyphens, with or without a leading +.
-    #[schema(example = "+86 138 0013 8000")]
-    phone: String,
+    #[schema(value_type = String, example = "+86 138 0013 8000")]
+    phone: PhoneText,
 }
 
 /// A report in the registry.
@@ -89,8 +90,8 @@ pub struct LossReportAnswer {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LossReportSearch {
-    #[schema(example = "11010519491231002X")]
-    id_number: String,
+    #[schema(value_type = String, example = "11010519491231002X")]
+    id_number: IdNumberText,
 }
 
 /// The reports of a number that this organization filed, newest first, at most 100.
