@@ -18,12 +18,20 @@ use crate::raw;
 use crate::recipes::{TokenContext, expand};
 
 /// Row, status by the contract, and why.
-const CONTRACT_WINS: &[(&str, u16, &str)] = &[(
-    "HEA-006",
-    415,
-    "a lone LF ends a line (RFC 9112, 2.2), so that the blank line behind it ends the head before its Content-Type: refused \
-     as a request without a type, and what is left of it as one that cannot be read",
-)];
+const CONTRACT_WINS: &[(&str, u16, &str)] = &[
+    (
+        "HEA-006",
+        415,
+        "a lone LF ends a line (RFC 9112, 2.2), so that the blank line behind it ends the head before its Content-Type: refused \
+         as a request without a type, and what is left of it as one that cannot be read",
+    ),
+    (
+        "RAW-019",
+        200,
+        "a lone LF ends a line (RFC 9112, 2.2); what stands behind the empty one is another request to all who read it",
+    ),
+    ("RAW-024", 200, "a head is bounded at 128 KiB, and no more of it is kept than a body may have"),
+];
 
 /// Words of inputs that answers may hold, since the documents of the contract hold them too.
 const DOCUMENTED: &[&str] =
@@ -33,24 +41,24 @@ const ISSUER: &str = "http://lostcard.test";
 const NUMBER: &str = "11010519491231002";
 
 #[derive(Debug, Deserialize)]
-struct Row {
-    id: String,
+pub(crate) struct Row {
+    pub(crate) id: String,
     target: String,
-    input: String,
+    pub(crate) input: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     expect_status: Value,
 }
 
 impl Row {
-    fn of(target: &str) -> Vec<Self> {
+    pub(crate) fn of(target: &str) -> Vec<Self> {
         let all: Vec<Self> = serde_json::from_str(include_str!("../bad-inputs.json")).unwrap();
         let rows: Vec<_> = all.into_iter().filter(|row| row.target == target).collect();
         assert!(!rows.is_empty(), "no rows for {target}");
         rows
     }
 
-    fn expects(&self, status: u16) -> bool {
+    pub(crate) fn expects(&self, status: u16) -> bool {
         if let Some((_, by_contract, _)) = CONTRACT_WINS.iter().find(|(id, ..)| *id == self.id) {
             return status == *by_contract;
         }
@@ -69,22 +77,22 @@ impl Row {
 const CHECK_MEMBERS: &str = r#""purpose":"lodging""#;
 const REPORT_MEMBERS: &str = r#""reason":"lost","reporter":"holder","office":"110105-03","channel":"station""#;
 
-struct Caller {
+pub(crate) struct Caller {
     client_id: Uuid,
-    organization: Uuid,
-    token: String,
+    pub(crate) organization: Uuid,
+    pub(crate) token: String,
 }
 
 /// The binary with two clients of two organizations that may check and report.
-struct Suite {
-    server: Server,
-    folder: TempDir,
-    one: Caller,
+pub(crate) struct Suite {
+    pub(crate) server: Server,
+    pub(crate) folder: TempDir,
+    pub(crate) one: Caller,
     two: Caller,
 }
 
 impl Suite {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let register = || {
@@ -149,19 +157,29 @@ impl Suite {
         let request = raw::request(method, target, headers, body);
         let answer = raw::exchange(self.server.address, &request).await;
         let answer = answer.unwrap_or_else(|| panic!("{}: no answer", row.id));
-        assert!(row.expects(answer.status), "{} {method} {target}: {} {}", row.id, answer.status, answer.text);
+        self.judge(row, headers, &answer);
+        self.assert_serves(row).await;
+        answer
+    }
+
+    /// The status, the form of a refusal, no echo, one line in the log.
+    pub(crate) fn judge(&self, row: &Row, headers: &[(String, String)], answer: &Answer) {
+        assert!(row.expects(answer.status), "{}: {} {}", row.id, answer.status, answer.text);
         if answer.status >= 400 {
             let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
             answer.problem(answer.status, &code);
         }
-        self.assert_no_echo(row, headers, &answer);
+        self.assert_no_echo(row, headers, answer);
         let request_id = answer.header("x-request-id");
         let lines = self.server.log().lines().filter(|line| line.contains(request_id)).count();
         assert_eq!(lines, usize::from(answer.status >= 400), "{}: log lines of the request", row.id);
+    }
+
+    /// The process lives, and the next request on a new connection is served.
+    pub(crate) async fn assert_serves(&mut self, row: &Row) {
         assert!(self.server.is_alive(), "{}: the process has ended", row.id);
         let next = raw::exchange(self.server.address, &raw::request("GET", "/health/live", &[], b"")).await.unwrap();
         assert_eq!(next.status, 200, "{}: the next request", row.id);
-        answer
     }
 
     fn assert_no_echo(&self, row: &Row, headers: &[(String, String)], answer: &Answer) {
@@ -180,7 +198,7 @@ impl Suite {
     }
 
     /// After all rows: nothing that was sent, and nothing that could be a number, is in the log.
-    fn assert_log_is_clean(&self, rows: &[Row]) {
+    pub(crate) fn assert_log_is_clean(&self, rows: &[Row]) {
         let log = self.server.log();
         assert!(log.contains("registry loaded"), "the log is written where it is read");
         let longest_run = log.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap();
@@ -346,6 +364,19 @@ async fn bad_reports_are_refused() {
     }
     let bodies: Vec<_> = rows.into_iter().filter(|row| row.input.starts_with('{')).collect();
     suite.assert_log_is_clean(&bodies);
+}
+
+/// The files whose tests take rows, by `Row::of`.
+const READERS: &[&str] =
+    &[include_str!("bad_inputs.rs"), include_str!("bad_connections.rs"), include_str!("bad_endpoints.rs")];
+
+#[test]
+fn every_row_is_read_by_a_test() {
+    let all: Vec<Row> = serde_json::from_str(include_str!("../bad-inputs.json")).unwrap();
+    for row in all {
+        let reading = format!("Row::of({:?})", row.target);
+        assert!(READERS.iter().any(|reader| reader.contains(&reading)), "{}: nothing reads {}", row.id, row.target);
+    }
 }
 
 impl Row {

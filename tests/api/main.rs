@@ -13,6 +13,8 @@ mod applications;
 mod assertions;
 mod audit;
 mod backend;
+mod bad_connections;
+mod bad_endpoints;
 mod bad_inputs;
 mod batch;
 mod bodies;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, interval, timeout};
 
 use crate::helpers::Answer;
 
@@ -35,8 +35,38 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(String, String)], 
     [text.as_bytes(), body].concat()
 }
 
+/// Sends the bytes, then, if there is a drip, that once a second until an answer comes. The answer; None where the connection ends
+/// without one. Nothing may follow it, and the server must end the connection once the client has said that it sends no more.
+pub(crate) async fn exchange_all(address: SocketAddr, request: &[u8], drip: Option<&[u8]>) -> Option<Answer> {
+    let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+    let _ = writer.write_all(request).await;
+    let dripping = async {
+        let mut second = interval(Duration::from_secs(1));
+        while let Some(drip) = drip {
+            second.tick().await;
+            let _ = writer.write_all(drip).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let read = tokio::select! {
+        read = timeout(PATIENCE, read_one(&mut reader)) => read.expect("an answer in time"),
+        () = dripping => None,
+    };
+    let (answer, mut rest) = read?;
+    let _ = writer.shutdown().await;
+    // A connection that the server has cut is at its end, too.
+    let _ = timeout(PATIENCE, reader.read_to_end(&mut rest)).await.expect("the connection ends");
+    assert!(rest.is_empty(), "a second answer: {}", String::from_utf8_lossy(&rest));
+    Some(answer)
+}
+
 /// Reads one response; what follows it is lost.
 pub(crate) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+    read_one(stream).await.map(|(answer, _)| answer)
+}
+
+/// Reads one response, and perhaps bytes that follow it.
+async fn read_one(stream: &mut (impl AsyncRead + Unpin)) -> Option<(Answer, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -62,7 +92,7 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
         }
     }
     // What follows the body is another response.
-    bytes.truncate(head_end + 4 + length);
+    let rest = bytes.split_off(bytes.len().min(head_end + 4 + length));
     let text = String::from_utf8(bytes.split_off(head_end + 4)).unwrap();
-    Some(Answer { status, headers, text })
+    Some((Answer { status, headers, text }, rest))
 }

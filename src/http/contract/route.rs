@@ -18,6 +18,7 @@ pub enum Class {
 
 /// One operation of one path. Built by `get` or `post` and what follows; every fact stands in its row and nowhere else.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked for by its name")]
 pub struct Route {
     pub method: Method,
     /// As the router and the document write it: `{name}` is one segment.
