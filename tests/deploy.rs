@@ -277,7 +277,7 @@ fn each_figure_of_the_console_has_its_panel() {
         assert!(metrics.contains(*metric) && named(&dashboard).any(|name| name == *metric), "{figure}: {metric}");
     }
     // What the console reads by name.
-    for text in ["src/service/console.rs", "src/http/api/console.rs"].map(read) {
+    for text in ["src/service/console/past.rs", "src/http/api/console.rs"].map(read) {
         let code = text.split("mod tests").next().unwrap_or_default();
         for name in named(code).filter(|name| name.len() > "lostcard_".len()) {
             let name = name.trim_end_matches("_bucket");
