@@ -6,24 +6,16 @@ pub mod figures;
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::config::LogLevel;
 use crate::domain::verdict::Verdict;
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
 
 /// Starts the log on standard error. Other crates never log below `warn`: what they trace (request heads, statements) is not
 /// ours to vouch for.
@@ -51,6 +43,7 @@ pub struct Metrics {
     pub check_seconds: Histogram,
     pub created_seconds: Histogram,
     pub in_flight: IntGauge,
+    pub tasks_running: IntGaugeVec,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
     pub lookups_redis: IntCounter,
@@ -128,6 +121,13 @@ impl Metrics {
             ],
             check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
             created_seconds: register(&registry, Histogram::with_opts(created)?)?,
+            tasks_running: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("task_running", "Background tasks, by name: 1 while it runs, 0 when it has ended."),
+                    &["task"],
+                )?,
+            )?,
             in_flight: gauge("in_flight", "Requests that wait for more than memory.")?,
             lookups_filter: lookups.with_label_values(&["filter"]),
             lookups_local: lookups.with_label_values(&["local"]),

@@ -8,21 +8,17 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::Deserialize;
 
 /// An outside issuer whose tokens are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutsideIssuer {
     /// The `iss` of its tokens.
     pub issuer: String,
     /// The `aud` that its tokens carry for this service.
     pub audience: String,
     /// Its JWK Set, as a file; or:
-    #[serde(default)]
     pub jwks_file: Option<PathBuf>,
     /// where to fetch it: HTTPS, or plain HTTP from this machine itself.
-    #[serde(default)]
     pub jwks_url: Option<String>,
 }
 

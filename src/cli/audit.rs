@@ -100,7 +100,8 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
     // Also what comes before a fault is written: whoever looks into it needs it.
     let exported = exported.inspect_err(|_| drop(out.flush()))?;
     store.close().await;
-    let head = Head { issuer: config.issuer(config.listen), issued_at_s: Clock::System.now_s(), end: exported.end };
+    let head =
+        Head { issuer: config.issuer(config.listen.first()), issued_at_s: Clock::System.now_s(), end: exported.end };
     writeln!(out, "{}", head_line(head.sign(&keyring.signing().receipt)))?;
     out.flush()?;
     drop(out);

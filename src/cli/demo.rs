@@ -65,14 +65,14 @@ impl Credentials {
 
 /// Makes the demo's data and points the configuration to it.
 pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Result<Demo> {
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.is_loopback() {
         bail!("a demo listens on loopback only: its secrets are on the screen");
     }
     // Never into a real registry: neither a database nor keys from elsewhere, and a folder only if it is a demo's own.
     (config.database_url, config.keys) = (None, None);
     // Nobody balances load over a demo.
     config.drain_seconds = 0;
-    let folder = if global.data.is_some() {
+    let folder = if global.settings.overrides().has("data") {
         let mark = config.data.join(".demo");
         let is_new = std::fs::read_dir(&config.data).map_or(true, |mut entries| entries.next().is_none());
         if !is_new && !mark.is_file() {

@@ -6,6 +6,7 @@ mod certificate;
 mod clients;
 mod contact;
 mod demo;
+mod flags;
 mod global;
 mod import;
 mod keys;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::global::Global;
 use super::output;
 use crate::clock::Clock;
-use crate::node;
+use crate::node::{self, options};
 use crate::service::retention::Retention;
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,7 @@ pub(super) async fn retention(global: &Global, command: RetentionCommand) -> any
     let RetentionCommand::Run(args) = command;
     let config = global.config()?;
     let (store, _) = node::open(&config).await?;
-    let retention = Retention { clock: Clock::System, store, policies: config.retention_policies()? };
+    let retention = Retention { clock: Clock::System, store, policies: options::retention_policies(&config)? };
     let found = if args.dry_run { retention.preview().await? } else { retention.run_by_hand().await? };
     retention.store.close().await;
     let count = if args.dry_run { "due" } else { "deleted" };

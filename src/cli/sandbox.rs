@@ -13,7 +13,7 @@ use crate::service::sandbox::STATION;
 pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Credentials)>> {
     let (store, _) = node::open(config).await?;
     let mut made = Vec::new();
-    if config.listen.ip().is_loopback() && store.list_clients().await?.is_empty() {
+    if config.listen.is_loopback() && store.list_clients().await?.is_empty() {
         let hotel = organization(&store, "Sandbox hotel", OrganizationKind::Certifying, Scope::Checks).await?;
         let portal = organization(&store, "Sandbox portal", OrganizationKind::Portal, Scope::Citizen).await?;
         let auditor = organization(&store, "Sandbox auditor", OrganizationKind::Auditor, Scope::Audit).await?;

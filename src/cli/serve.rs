@@ -1,17 +1,15 @@
 //! `serve`: one node until a signal ends it, or a second one ends it at once. `--demo` fills a folder of its own first and prints what to try,
 //! `--sandbox` makes its first clients and prints the magic numbers.
 
-use std::net::SocketAddr;
-
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::flags::ServeSettings;
 use super::global::Global;
 use super::{demo, output, sandbox};
 use crate::clock::Clock;
-use crate::config::{Config, Overrides};
-use crate::node::Application;
+use crate::node::{Application, options};
 use crate::telemetry::init_log;
 
 #[derive(Debug, Args)]
@@ -23,34 +21,14 @@ pub(super) struct ServeArgs {
     /// Serve synthetic data from a temporary folder, on loopback only, and print curl lines to try
     #[arg(long)]
     pub demo: bool,
-    /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
-    /// Where to serve metrics [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDRESS")]
-    pub metrics_listen: Option<SocketAddr>,
-    /// The URL by which clients know the service [default: http:// and the listener's address]
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
-    /// Redis or Valkey that all nodes share; with a password, set the variable instead
-    #[arg(long, value_name = "URL")]
-    pub redis_url: Option<String>,
-    /// Threads that serve requests [default: one a core]
-    #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    #[command(flatten)]
+    settings: ServeSettings,
 }
 
 /// `serve`
 pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
-    let overrides = Overrides {
-        listen: args.listen,
-        metrics_listen: args.metrics_listen,
-        public_url: args.public_url.clone(),
-        redis_url: args.redis_url.clone(),
-        workers: args.workers,
-        ..global.overrides()
-    };
-    let mut config = Config::load(global.config.as_deref(), overrides)?;
+    let overrides = args.settings.overrides(&global.settings);
+    let mut config = options::load(global.config.as_deref(), overrides)?;
     init_log(config.log, config.log_json);
     raise_descriptor_limit();
     // The folder of a demo lives as long as this value.

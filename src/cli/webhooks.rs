@@ -11,7 +11,7 @@ use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
-use crate::node;
+use crate::node::{self, options};
 use crate::service::webhooks::OLD_SECRET_MS;
 use crate::store::WriteTx;
 use crate::store::webhooks::Webhook;
@@ -92,7 +92,7 @@ pub(super) async fn webhook(global: &Global, command: WebhookCommand) -> anyhow:
 
 async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let url = config.webhook_options().reach.parse(&args.url)?;
+    let url = options::webhook_options(&config).reach.parse(&args.url)?;
     let (store, keyring) = node::open(&config).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");

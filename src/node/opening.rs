@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use super::options;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
@@ -30,7 +31,7 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
     if !folder.is_empty() && folder.is_sandbox() != config.sandbox {
         bail!("the key folder {}", of_other_environment(environment));
     }
-    let store = Store::open(&config.store_options(), &config.data).await.context("store")?;
+    let store = Store::open(&options::store_options(config), &config.data).await.context("store")?;
     if store.environment(environment).await? != environment {
         bail!("the store {}", of_other_environment(environment));
     }

@@ -1,8 +1,6 @@
 //! The rules of off-site acceptance in force: those of `acceptance.toml`, which is part of the binary, and the places that the
 //! operator adds. Both are read strictly: a rule without a date or a source, or of a region that is none, stops the start.
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
 use jiff::civil::Date;
 use serde::Deserialize;
 
@@ -13,15 +11,13 @@ const RULES: &str = include_str!("acceptance.toml");
 pub const PLACES_MAX: usize = 4000;
 
 /// Cities and counties that take applications away from home beside those of the rules.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct AcceptanceOptions {
     pub places: Vec<ListedPlace>,
 }
 
 /// A province, prefecture or county by two, four or six digits, and the first day.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ListedPlace {
     pub region: String,
     pub since: String,
@@ -31,7 +27,7 @@ pub struct ListedPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     #[error("the rules of off-site acceptance cannot be read")]
-    Unreadable(#[source] Box<figment::Error>),
+    Unreadable(#[from] toml_edit::de::Error),
     #[error("{0}")]
     Wrong(&'static str),
 }
@@ -92,8 +88,7 @@ impl AcceptanceRules {
     }
 
     fn read(text: &str, options: &AcceptanceOptions) -> Result<Self, RulesError> {
-        let file = Figment::from(Toml::string(text)).extract::<RulesFile>();
-        let file = file.map_err(|error| RulesError::Unreadable(Box::new(error)))?;
+        let file: RulesFile = toml_edit::de::from_str(text)?;
         let mut rules = Vec::new();
         for Pair { provinces, since, source } in &file.pairs {
             let [one, other] = provinces.as_slice() else {

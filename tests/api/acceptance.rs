@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lostcard::service::acceptance::ListedPlace;
+use lostcard::config::Place;
 use serde_json::{Value, json};
 
 use crate::bodies::{rate, with};
@@ -133,7 +133,7 @@ async fn public_questions_and_token_requests_do_not_lock_each_other_out() {
 
 #[tokio::test]
 async fn the_operator_adds_places() {
-    let place = |region: &str, since: &str| ListedPlace { region: region.to_owned(), since: since.to_owned() };
+    let place = |region: &str, since: &str| Place { region: region.to_owned(), since: since.to_owned() };
     let app = TestApp::spawn_with(|config| config.acceptance.places = vec![place("1402", "2016-09-01")]).await;
     for (applying, on, ground) in [
         ("140221", "2016-08-31", "not_yet"),

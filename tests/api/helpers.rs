@@ -57,16 +57,15 @@ pub(crate) struct TestApp {
 /// The settings of a test node in a folder.
 pub(crate) fn config_in(folder: &TempDir) -> Config {
     let data = folder.path().join("data");
-    let overrides = Overrides {
-        database_url: backend::database_url(&data),
-        redis_url: backend::redis_url(),
-        data: Some(data),
-        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-        metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-        public_url: Some(ISSUER.to_owned()),
-        workers: Some(2),
-        ..Overrides::default()
-    };
+    let mut overrides = Overrides::default()
+        .set_path("data", &data)
+        .set("listen", "127.0.0.1:0")
+        .set("metrics_listen", "127.0.0.1:0")
+        .set("public_url", ISSUER)
+        .set("workers", "2");
+    for (key, url) in [("database_url", backend::database_url(&data)), ("redis_url", backend::redis_url())] {
+        overrides = url.into_iter().fold(overrides, |overrides, url| overrides.set(key, url));
+    }
     let mut config = Config::load(None, overrides).unwrap();
     config.drain_seconds = 0;
     config.registry.poll_ms = 25;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lostcard::access::jwks::OutsideIssuer;
 use lostcard::access::tokens::TokenError;
 use lostcard::access::{Access, AccessError, AccessOptions};
+use lostcard::config::Issuer;
 use lostcard::crypto::signing::SigningKey;
+use lostcard::node::options;
 use lostcard::telemetry::Metrics;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ impl Outside {
         let app = TestApp::spawn_with(|config| {
             let jwks_file = config.data.with_extension("jwks.json");
             std::fs::write(&jwks_file, set).unwrap();
-            config.issuers = vec![OutsideIssuer {
+            config.issuers = vec![Issuer {
                 issuer: OUTSIDE.to_owned(),
                 audience: AUDIENCE.to_owned(),
                 jwks_file: Some(jwks_file),
@@ -68,7 +69,7 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
     let url = format!("http://{}/.well-known/jwks.json", login.address);
     let app = TestApp::spawn_with(|config| {
         let (issuer, audience) = (OUTSIDE.to_owned(), AUDIENCE.to_owned());
-        config.issuers = vec![OutsideIssuer { issuer, audience, jwks_file: None, jwks_url: Some(url) }];
+        config.issuers = vec![Issuer { issuer, audience, jwks_file: None, jwks_url: Some(url) }];
     })
     .await;
     let keyring = std::sync::Arc::clone(&login.keyring);
@@ -91,13 +92,13 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let options = AccessOptions {
         issuer: ISSUER.to_owned(),
         token_lifetime_s: 600,
-        rates: app.config.default_rates(),
+        rates: options::default_rates(&app.config),
         cluster: None,
         tokens_max: 10,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
     let metrics = Arc::new(Metrics::new().unwrap());
-    let access = Access::new(options, &app.config.issuers, clock, store, keyring, metrics);
+    let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);
     // A new token each time, by the clock of that time: none is remembered.
     let verify = async |id: &str| {
         let claims = with(outside.claims(), "jti", id);

@@ -32,7 +32,7 @@ async fn pass(app: &mut TestApp, days: u32) {
 
 /// The same deletion as the operator's, at the node's time.
 async fn run_by_hand(app: &TestApp) {
-    let policies = app.config.retention_policies().unwrap();
+    let policies = lostcard::node::options::retention_policies(&app.config).unwrap();
     Retention { clock: app.clock.clone(), store: app.store.clone(), policies }.run_by_hand().await.unwrap();
 }
 

@@ -112,13 +112,20 @@ fn a_setting_out_of_its_bounds_stops_the_start_and_names_its_key() {
         ("LOSTCARD_TOKENS__LIFETIME_SECONDS", "5", "tokens.lifetime_seconds"),
         ("LOSTCARD_LOG", "loud", "log"),
         ("LOSTCARD_LIMITS__CLIENT", "600", "limits.client"),
-        ("LOSTCARD_RETENTION__KEEP__SIGHTINGS", "3 years", "retention of sightings"),
-        ("LOSTCARD_RETENTION__KEEP__AUDIT", "30 days", "is no class"),
+        ("LOSTCARD_RETENTION__KEEP__SIGHTINGS", "3 years", "retention.keep.sightings"),
+        ("LOSTCARD_REDIS_URL", "cache.example:6379", "redis_url"),
+        ("LOSTCARD_REDIS_URL", "rediss://cache.example/#insecure", "redis_url"),
+        ("LOSTCARD_ISSUERS", "[{issuer='x',audience='y',jwks_url='http://login.example/jwks'}]", "issuers[0].jwks_url"),
+        ("LOSTCARD_ISSUERS", "[{issuer='x',audience='y',jwks_url='https://a:pw@b.example/'}]", "issuers[0].jwks_url"),
+        ("LOSTCARD_ISSUERS", "[{issuer='x',audience='y',jwks_url='file:///etc/passwd'}]", "issuers[0].jwks_url"),
+        ("LOSTCARD_ACCEPTANCE__PLACES", "[{region='4419',since='2016-06-30'}]", "acceptance.places"),
+        ("LOSTCARD_RETENTION__KEEP__AUDIT", "30 days", "retention.keep.audit"),
         ("LOSTCARD_NO_SUCH_SETTING", "1", "no_such_setting"),
     ] {
         let output = folder.run_with(&["serve", "--listen", "127.0.0.1:0"], &[(variable, value)]).code(1);
         let said = stderr(&output);
-        assert!(said.to_lowercase().contains(key), "{variable}: {said}");
+        assert!(said.contains(key) && said.contains(variable), "{variable}: {said}");
+        assert!(!said.contains("pw@") && said.lines().count() == 1, "{variable}: {said}");
     }
     assert!(!folder.path().join("lostcard-data").exists());
 }

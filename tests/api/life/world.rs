@@ -112,7 +112,7 @@ impl World {
         self.made.last_created = None;
         let app = &self.app;
         app.clock.advance(Duration::from_hours(24) * days.into());
-        let policies = app.config.retention_policies().unwrap();
+        let policies = lostcard::node::options::retention_policies(&app.config).unwrap();
         let retention = Retention { clock: app.clock.clone(), store: app.store.clone(), policies };
         retention.run_by_hand().await.unwrap();
         let (head, ..) = app.store.feed_totals().await.unwrap();

@@ -1,0 +1,21 @@
+//! `[overload]`: how much work is taken on at a time.
+
+use super::setting::section;
+
+section! {
+    /// Bounds of the work that is taken on at a time.
+    Overload in "overload." {
+        /// Requests of the node that may wait for more than memory.
+        requests_max: i64 = 512, unit("requests"), within(1..=100_000);
+        /// The part of them that checks may take: the rest is for reports.
+        checks_percent: i64 = 80, unit("percent"), within(1..=100);
+        /// A worker that is further behind refuses checks.
+        delay_ms: u64 = 250, unit("ms"), within(10..=60_000);
+        /// Work on one request, without the time its body takes.
+        deadline_ms: u64 = 5000, unit("ms"), within(100..=60_000);
+        /// What a reader may take for a large answer.
+        answer_ms: u64 = 30_000, unit("ms"), within(1000..=600_000);
+        /// Open connections of one worker.
+        connections_max: usize = 8192, unit("connections"), within(1..=1_000_000);
+    }
+}

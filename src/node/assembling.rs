@@ -1,0 +1,160 @@
+//! Puts the layers of a node together, from the store up: what each is made of, and in which order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::options;
+use super::tasks::Parts;
+use crate::access::jwks::{IssuerKeys, OutsideIssuer};
+use crate::access::{Access, AccessOptions};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::Keyring;
+use crate::http::pipeline::admission::Admission;
+use crate::http::pipeline::hosts::Hosts;
+use crate::http::pipeline::sandbox_node::SandboxNode;
+use crate::http::pipeline::state::Shared;
+use crate::http::routes::TABLE;
+use crate::limits::cluster::Cluster;
+use crate::limits::{AddressLimits, LimitName};
+use crate::redis_link::RedisLink;
+use crate::registry::cache::SharedCache;
+use crate::registry::disk::FilterFolder;
+use crate::registry::follower::Follower;
+use crate::registry::{Copies, Registry};
+use crate::service::alerts::Alerts;
+use crate::service::applications::Applications;
+use crate::service::certificates::Certificates;
+use crate::service::citizen::Citizen;
+use crate::service::console::Console;
+use crate::service::found_cards::FoundCards;
+use crate::service::misuse_reports::MisuseReports;
+use crate::service::reports::Reports;
+use crate::service::sightings::Sightings;
+use crate::service::sightings::journal::Journal;
+use crate::service::sightings::moving::Mover;
+use crate::service::usage::Usage;
+use crate::service::webhooks::Deliverer;
+use crate::service::writing::Writer;
+use crate::store::Store;
+use crate::store::feed::Listener;
+use crate::telemetry::Metrics;
+
+/// Loads the registry and makes all that handlers and tasks work with. `address` is where the node listens.
+pub(super) async fn assemble(
+    config: &Config,
+    clock: Clock,
+    address: SocketAddr,
+    store: Store,
+    keyring: Arc<Keyring>,
+) -> anyhow::Result<Parts> {
+    let metrics = Arc::new(Metrics::new()?);
+    let link = options::redis_link(config, &metrics)?;
+    let registry = make_registry(config, &clock, &store, &keyring, link.as_ref(), &metrics).await?;
+    let issuer = config.issuer(address);
+    let hosts = Hosts::new(config.host_names(&issuer));
+    let cluster = link.as_ref().map(|link| Cluster::new(Arc::clone(link), registry.live_nodes_counter()));
+    let options = AccessOptions {
+        issuer,
+        token_lifetime_s: config.tokens.lifetime_seconds,
+        rates: options::default_rates(config),
+        cluster,
+        tokens_max: config.tokens.remembered_max,
+    };
+    let outside = options::outside_issuers(config)?;
+    let access =
+        Access::new(options, &outside, clock.clone(), store.clone(), Arc::clone(&keyring), Arc::clone(&metrics));
+    let access = Arc::new(access);
+    load_outside(&outside, &access).await?;
+    let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
+    follower.load().await?;
+    let usage = Usage::new(options::usage_options(config), clock.clone(), store.clone(), Arc::clone(&metrics));
+    let writer = Arc::new(Writer { clock, keyring, store: store.clone(), registry, metrics, usage: Arc::new(usage) });
+    let folder = config.data.join("sightings");
+    let (keyring, metrics) = (Arc::clone(&writer.keyring), Arc::clone(&writer.metrics));
+    let journal = options::journal_options(config);
+    let journal = Arc::new(Journal::start(folder, writer.registry.node(), journal, keyring, metrics)?);
+    Ok(Parts {
+        mover: Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer))),
+        deliverer: Deliverer::new(options::webhook_options(config), &writer),
+        policies: options::retention_policies(config)?,
+        retention_every: Duration::from_secs(config.retention.every_seconds),
+        shared: share(config, writer, access, journal, hosts)?,
+        follower: Some(follower),
+        store,
+        link,
+    })
+}
+
+async fn make_registry(
+    config: &Config,
+    clock: &Clock,
+    store: &Store,
+    keyring: &Arc<Keyring>,
+    link: Option<&Arc<RedisLink>>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Arc<Registry>> {
+    let shared = link.map(|link| SharedCache::new(Arc::clone(link), Arc::clone(keyring), Arc::clone(metrics)));
+    let folder = FilterFolder::new(config.data.join("snapshot"), keyring.fingerprints().clone());
+    let peppers = keyring.peppers(store.key_versions().await?)?;
+    Ok(Arc::new(Registry::new(
+        options::registry_options(config),
+        clock.clone(),
+        store.clone(),
+        Arc::clone(keyring),
+        peppers,
+        Copies { shared, folder },
+        Arc::clone(metrics),
+    )))
+}
+
+/// What all workers share.
+fn share(
+    config: &Config,
+    writer: Arc<Writer>,
+    access: Arc<Access>,
+    journal: Arc<Journal>,
+    hosts: Hosts,
+) -> anyhow::Result<Shared> {
+    let (clock, metrics) = (writer.clock.clone(), Arc::clone(&writer.metrics));
+    let acceptance = Arc::new(options::acceptance_rules(config)?);
+    Ok(Shared {
+        routes: TABLE,
+        console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
+        admission: Arc::new(Admission::new(options::admission_options(config), Arc::clone(&metrics))),
+        addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
+        public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
+        reports: Arc::new(Reports::new(Arc::clone(&writer))),
+        sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
+        found_cards: Arc::new(FoundCards::new(Arc::clone(&writer))),
+        citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
+        applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
+        misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
+        certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
+        alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
+        sandbox: config.sandbox.then(|| Arc::new(SandboxNode::new(&writer))),
+        security: Arc::new(config.security.clone()),
+        draining: Arc::new(AtomicBool::new(false)),
+        keyring: Arc::clone(&writer.keyring),
+        registry: Arc::clone(&writer.registry),
+        usage: Arc::clone(&writer.usage),
+        acceptance,
+        journal,
+        clock,
+        access,
+        metrics,
+        writer,
+        hosts,
+    })
+}
+
+/// The keys of the outside issuers. A file that cannot be read is a wrong setting; a server that cannot be reached is asked again.
+async fn load_outside(outside: &[OutsideIssuer], access: &Access) -> anyhow::Result<()> {
+    for issuer in outside.iter().filter(|issuer| issuer.jwks_file.is_some()) {
+        IssuerKeys::load(issuer).await?;
+    }
+    access.refresh_outside().await;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The listeners and the servers behind them: where a node can be reached, by how many workers, with which bounds of connections.
+
+use std::io::{Error, ErrorKind, Result};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::rt::net::TcpSocket;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, middleware::from_fn};
+use anyhow::Context;
+
+use crate::config::{Address, Config};
+use crate::http::pipeline::boundary::boundary;
+use crate::http::pipeline::connection::{self, KEEP_ALIVE};
+use crate::http::pipeline::state::{AppState, Shared};
+use crate::http::routes::{configure, configure_metrics};
+use crate::telemetry::Metrics;
+
+/// How long requests in flight may take to finish when the node stops, in seconds.
+const FINISH_S_MAX: u64 = 10;
+/// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
+const BACKLOG: u32 = 4096;
+/// How long the head of a request may take (RFC 9110, 15.5.9).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Both listeners. After it, connections are accepted by the kernel.
+pub(super) fn bind(config: &Config) -> anyhow::Result<(TcpListener, TcpListener)> {
+    let listener = first_of(&config.listen, listen).with_context(|| format!("listener on {}", config.listen))?;
+    Ok((listener, bind_metrics(&config.metrics_listen)?))
+}
+
+/// The operator's listener. Where nobody chose its port and another node has it, any other will do.
+fn bind_metrics(wanted: &Address) -> anyhow::Result<TcpListener> {
+    match first_of(wanted, TcpListener::bind) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && wanted.is_default() => {
+            TcpListener::bind((wanted.first().ip(), 0)).context("metrics listener")
+        }
+        bound => bound.with_context(|| format!("metrics listener on {wanted}")),
+    }
+}
+
+/// The first address that this machine has. One that somebody else listens on is an error: a client of `localhost` would
+/// reach the other.
+fn first_of(address: &Address, bind: impl Fn(SocketAddr) -> Result<TcpListener>) -> Result<TcpListener> {
+    let mut last = Error::from(ErrorKind::AddrNotAvailable);
+    for candidate in address.candidates() {
+        match bind(*candidate) {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => last = error,
+            decided => return decided,
+        }
+    }
+    Err(last)
+}
+
+/// The public listener, with room for clients that all connect at once: the standard library's has 128 places.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> Result<Server> {
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        chosen => chosen,
+    };
+    let server = HttpServer::new(move || {
+        // Made inside each worker: the receipt signer belongs to its event loop.
+        let state = Data::new(AppState::new(shared.clone()));
+        App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state))
+    });
+    let server = server
+        .workers(workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(config.overload.connections_max)
+        .on_connect(connection::watch(Duration::from_millis(config.overload.answer_ms)))
+        .shutdown_timeout(FINISH_S_MAX)
+        .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {
+    let metrics = Data::from(metrics);
+    let server = HttpServer::new(move || App::new().configure(|config| configure_metrics(config, metrics.clone())));
+    Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn config(key: &'static str, text: &str) -> Config {
+        Config::load(None, Overrides::default().set(key, text)).unwrap()
+    }
+
+    #[test]
+    fn localhost_is_ipv4_loopback_and_ipv6_where_there_is_no_other() {
+        let address = config("listen", "localhost:0").listen;
+        let bound = first_of(&address, TcpListener::bind).unwrap().local_addr().unwrap();
+        assert_eq!(bound.ip().to_string(), "127.0.0.1");
+        let only_v6 = |candidate: SocketAddr| {
+            if candidate.is_ipv4() { Err(ErrorKind::AddrNotAvailable.into()) } else { TcpListener::bind("127.0.0.1:0") }
+        };
+        assert!(first_of(&address, only_v6).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_somebody_chose_is_never_left_for_another() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        for host in ["127.0.0.1", "localhost"] {
+            let wanted = format!("{host}:{}", other.local_addr().unwrap().port());
+            let address = config("metrics_listen", &wanted).metrics_listen;
+            let error = bind_metrics(&address).unwrap_err().to_string();
+            assert!(error.contains(&wanted), "{error}");
+        }
+        assert!(!config("metrics_listen", "127.0.0.1:9464").metrics_listen.is_default());
+        assert!(config("listen", "127.0.0.1:0").metrics_listen.is_default());
+    }
+}

@@ -1,0 +1,136 @@
+//! What each layer makes of the settings. Rules that only a layer can judge (its URLs, its policies) are judged here, before
+//! anything starts, and refused as settings: by key and place.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::directory::DefaultRates;
+use crate::access::jwks::{OutsideIssuer, is_fetchable};
+use crate::config::{Config, ConfigError, Issuer, Overrides};
+use crate::domain::retention::Policies;
+use crate::http::pipeline::admission::AdmissionOptions;
+use crate::redis_link::{RedisLink, is_redis_url};
+use crate::registry::RegistryOptions;
+use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, ListedPlace};
+use crate::service::retention::policy::{self, PoliciesError};
+use crate::service::sightings::journal::JournalOptions;
+use crate::service::usage::UsageOptions;
+use crate::service::webhooks::WebhookOptions;
+use crate::service::webhooks::address::Reach;
+use crate::store::StoreOptions;
+use crate::telemetry::Metrics;
+
+const NOT_SHOWN: &str = "has a value that is not shown here";
+
+/// Reads the settings and has every layer look at what is its own.
+pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Config, ConfigError> {
+    let config = Config::load(file, overrides)?;
+    check(&config)?;
+    Ok(config)
+}
+
+/// Every rule that the settings themselves do not keep.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    if !config.redis_url.as_deref().is_none_or(is_redis_url) {
+        return Err(config.wrong("redis_url", NOT_SHOWN));
+    }
+    acceptance_rules(config)?;
+    retention_policies(config)?;
+    outside_issuers(config).map(drop)
+}
+
+pub(super) fn registry_options(config: &Config) -> RegistryOptions {
+    let registry = &config.registry;
+    RegistryOptions {
+        lease: Duration::from_millis(registry.lease_ms),
+        poll: Duration::from_millis(registry.poll_ms),
+        listings_max: registry.listings_max,
+        rebuild_after: registry.rebuild_after,
+        store_timeout: Duration::from_millis(registry.store_timeout_ms),
+    }
+}
+
+pub(super) fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        url: config.database_url.clone(),
+        connections_max: config.store.connections_max,
+        acquire_timeout: Duration::from_millis(config.store.acquire_timeout_ms),
+        commit_timeout: Duration::from_millis(config.store.commit_timeout_ms),
+    }
+}
+
+pub(super) fn admission_options(config: &Config) -> AdmissionOptions {
+    let overload = &config.overload;
+    AdmissionOptions {
+        requests_max: overload.requests_max,
+        checks_max: (overload.requests_max * overload.checks_percent / 100).max(1),
+        delay: Duration::from_millis(overload.delay_ms),
+        deadline: Duration::from_millis(overload.deadline_ms),
+    }
+}
+
+pub(super) fn journal_options(config: &Config) -> JournalOptions {
+    JournalOptions {
+        queue_max: config.sightings.queue_max,
+        wait: Duration::from_millis(config.sightings.wait_ms),
+        bytes_max: config.sightings.journal_mib_max << 20,
+    }
+}
+
+pub(super) fn usage_options(config: &Config) -> UsageOptions {
+    UsageOptions { every: Duration::from_secs(config.usage.flush_seconds), sites_max: config.usage.sites_max }
+}
+
+/// How webhooks are sent, and to which addresses.
+pub fn webhook_options(config: &Config) -> WebhookOptions {
+    WebhookOptions {
+        poll: Duration::from_millis(config.webhooks.poll_ms),
+        timeout: Duration::from_millis(config.webhooks.timeout_ms),
+        reach: if config.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
+    }
+}
+
+/// The limits of those that have none of their own.
+pub fn default_rates(config: &Config) -> DefaultRates {
+    DefaultRates { client: config.limits.client, organization: config.limits.organization }
+}
+
+/// The link to Redis, if one is wanted.
+pub(super) fn redis_link(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<RedisLink>>, ConfigError> {
+    let timeout = Duration::from_millis(config.redis.timeout_ms);
+    let link = config.redis_url.as_deref().map(|url| RedisLink::new(url, timeout, Arc::clone(metrics))).transpose();
+    link.map_err(|_| config.wrong("redis_url", NOT_SHOWN))
+}
+
+/// The rules of off-site acceptance, with the operator's places.
+pub(super) fn acceptance_rules(config: &Config) -> Result<AcceptanceRules, ConfigError> {
+    let place = |place: &crate::config::Place| ListedPlace { region: place.region.clone(), since: place.since.clone() };
+    let options = AcceptanceOptions { places: config.acceptance.places.iter().map(place).collect() };
+    AcceptanceRules::new(&options)
+        .map_err(|error| config.wrong_by("acceptance.places", "cannot be taken", &error.to_string()))
+}
+
+/// How long what is kept.
+pub fn retention_policies(config: &Config) -> Result<Policies, ConfigError> {
+    policy::policies(&config.retention.keep).map_err(|error| match error {
+        PoliciesError::Refused { class, error } => {
+            let key = format!("retention.keep.{}", class.as_str());
+            let keep = config.retention.keep.get(&class).map(ToString::to_string).unwrap_or_default();
+            config.wrong_by(&key, &format!("is \"{keep}\""), &error.to_string())
+        }
+        other => config.wrong_by("retention.keep", "cannot be taken", &other.to_string()),
+    })
+}
+
+/// The outside issuers. A URL that keys may not be fetched from is refused.
+pub fn outside_issuers(config: &Config) -> Result<Vec<OutsideIssuer>, ConfigError> {
+    let issuer = |(at, of): (usize, &Issuer)| {
+        if !of.jwks_url.as_deref().is_none_or(is_fetchable) {
+            return Err(config.wrong_by(&format!("issuers[{at}].jwks_url"), NOT_SHOWN, Issuer::RIGHT_URL));
+        }
+        let (issuer, audience) = (of.issuer.clone(), of.audience.clone());
+        Ok(OutsideIssuer { issuer, audience, jwks_file: of.jwks_file.clone(), jwks_url: of.jwks_url.clone() })
+    };
+    config.issuers.iter().enumerate().map(issuer).collect()
+}
