@@ -33,7 +33,7 @@ const BARE_EVERYWHERE: &str = "RawValue";
 
 /// Members that are called so and may be shown, with the reason.
 const ALLOWED: &str = "
-    Security.contact            ; the operator's own address, published in security.txt
+    Fact.note                   ; a sentence of the table of settings
     StoredApplication.sealed_digest ; sealed: ciphertext
     SealedNumber.sealed_digest  ; sealed: ciphertext
     KeyedRow.sealed_digest      ; sealed: ciphertext
