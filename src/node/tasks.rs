@@ -135,7 +135,7 @@ impl Tasks {
         let metrics = Arc::clone(&parts.shared.metrics);
         let tasks = TASKS.iter().filter_map(|task| {
             let work = (task.start)(&mut parts)?;
-            tracing::debug!(task = task.name, period = task.period, does = task.does, "background task starts");
+            tracing::trace!(task = task.name, period = task.period, does = task.does, "background task starts");
             let running = Running::new(metrics.tasks_running.with_label_values(&[task.name]));
             let run = async move {
                 work.await;
