@@ -187,8 +187,15 @@ fn line(text: &str, span: Option<Range<usize>>) -> usize {
 }
 
 /// What flags set, by key. The command line checks the types where it can.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides(pub(super) Vec<(&'static str, String)>);
+
+/// The keys alone: a URL may hold a password.
+impl std::fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}
 
 impl Overrides {
     /// One more setting.

@@ -7,14 +7,14 @@ use toml_edit::{ImDocument, Item};
 use super::error::Origin;
 
 /// A value as it was found.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Raw {
     Text(String),
     Item(Item),
 }
 
 /// A value and its place.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) at: Origin,
     pub(super) raw: Raw,

@@ -134,6 +134,8 @@ fn what_may_hold_a_password_is_not_in_the_debug_text() {
     let config = with("database_url = \"postgres://a:pw@b/c\"\nredis_url = \"redis://a:pw@b\"").unwrap();
     let text = format!("{config:?}");
     assert!(text.contains("lease_ms: 1000") && !text.contains("pw"), "{text}");
+    let flags = Overrides::default().set("database_url", "postgres://a:pw@b/c");
+    assert_eq!(format!("{flags:?}"), "{\"database_url\"}");
 }
 
 #[test]

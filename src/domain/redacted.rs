@@ -64,6 +64,8 @@ redacted_texts! {
     /// The credential of a temporary certificate, as text or as the picture of it: who has it can try numbers.
     #[derive(serde::Serialize)]
     CredentialText;
+    /// The URL of a database, which may hold a password.
+    DatabaseUrl;
     /// How to reach a person.
     PhoneText;
     /// What somebody wrote about a person.
@@ -95,6 +97,7 @@ mod tests {
         assert_redacted("TokenText", TokenText::expose);
         assert_redacted("SaltText", SaltText::expose);
         assert_redacted("CredentialText", CredentialText::expose);
+        assert_redacted("DatabaseUrl", DatabaseUrl::expose);
         assert_redacted("PhoneText", PhoneText::expose);
         assert_redacted("NarrativeText", NarrativeText::expose);
     }
@@ -121,6 +124,7 @@ mod tests {
         TokenText,
         SaltText,
         CredentialText,
+        DatabaseUrl,
         PhoneText,
         NarrativeText,
         crate::domain::id_number::IdNumber,

@@ -53,7 +53,7 @@ pub(super) fn registry_options(config: &Config) -> RegistryOptions {
 
 pub(super) fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
-        url: config.database_url.clone(),
+        url: config.database_url.clone().map(Into::into),
         connections_max: config.store.connections_max,
         acquire_timeout: Duration::from_millis(config.store.acquire_timeout_ms),
         commit_timeout: Duration::from_millis(config.store.commit_timeout_ms),

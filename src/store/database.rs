@@ -16,12 +16,13 @@ use super::error::StoreError;
 use super::schema::{self, Dialect};
 use super::transaction::WriteTx;
 use crate::crypto::random;
+use crate::domain::redacted::DatabaseUrl;
 
 /// How the store is reached, and its bounds.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`; none means the embedded store of the data folder.
-    pub url: Option<String>,
+    pub url: Option<DatabaseUrl>,
     pub connections_max: u32,
     /// How long a caller waits for a connection before it is told that the store is busy.
     pub acquire_timeout: Duration,
@@ -65,10 +66,11 @@ impl Store {
     /// Connects, and brings the schema up to date.
     pub async fn open(options: &StoreOptions, data: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data));
-        let dialect = Dialect::of(&url)?;
-        let pool = connect(&url, dialect, options.connections_max, options.acquire_timeout).await?;
-        let own = connect(&url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
+        let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data).into());
+        let url = url.expose();
+        let dialect = Dialect::of(url)?;
+        let pool = connect(url, dialect, options.connections_max, options.acquire_timeout).await?;
+        let own = connect(url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
         let writers = Arc::new(Semaphore::new(dialect.writers_max()));
         let commit_timeout = options.commit_timeout;
         let sound = Arc::new(AtomicBool::new(true));

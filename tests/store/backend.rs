@@ -14,7 +14,7 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn url(&self) -> String {
         let embedded = || format!("sqlite:{}", self.data.path().join("lostcard.db").display());
-        self.options.url.clone().unwrap_or_else(embedded)
+        self.options.url.as_ref().map_or_else(embedded, |url| url.expose().to_owned())
     }
 
     pub(crate) async fn open(&self) -> Store {
@@ -29,6 +29,6 @@ pub(crate) fn sqlite() -> Database {
 
 /// A database of its own in a PostgreSQL server that the cases share.
 pub(crate) fn postgres() -> Database {
-    let options = StoreOptions { url: Some(shared::postgres().create_database()), ..StoreOptions::default() };
+    let options = StoreOptions { url: Some(shared::postgres().create_database().into()), ..StoreOptions::default() };
     Database { data: tempfile::tempdir().unwrap(), options }
 }

@@ -33,7 +33,7 @@ async fn postgres_is_reached_by_tls_under_the_authority_that_the_url_names() {
     let url = server.create_database();
     let data = TempDir::new().unwrap();
     let open = async |authority: &str| {
-        let url = Some(format!("{url}?sslmode=verify-full&sslrootcert={authority}"));
+        let url = Some(format!("{url}?sslmode=verify-full&sslrootcert={authority}").into());
         Store::open(&StoreOptions { url, ..StoreOptions::default() }, data.path()).await
     };
     let store = open(&right).await.unwrap();

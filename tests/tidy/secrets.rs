@@ -18,6 +18,8 @@ const NAMES: &[&str] = &[
     "jwt",
     "pepper",
     "credential",
+    "database_url",
+    "redis_url",
     "certificate",
     "phone",
     "contact",
