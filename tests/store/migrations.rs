@@ -1,10 +1,10 @@
 //! A rolling deploy: for a while nodes of the version before and of this one serve from one schema, whichever of them started last.
 
-use lostcard::store::feed::ChangeKind;
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
 
 use crate::backend::Database;
-use crate::records::{id, key, write};
+use crate::records::{id, key};
 
 async fn sql(database: &Database, statements: &[&str]) {
     sqlx::any::install_default_drivers();
@@ -15,58 +15,40 @@ async fn sql(database: &Database, statements: &[&str]) {
     connection.close().await.unwrap();
 }
 
+/// What the first version made: its one migration, run as it ran then, and the head of the feed.
+async fn make_first_version(database: &Database) {
+    sqlx::any::install_default_drivers();
+    let (bytes, sequence_key) =
+        if is_embedded(database) { ("BLOB", "INTEGER PRIMARY KEY") } else { ("BYTEA", "BIGINT PRIMARY KEY") };
+    let text = include_str!("../../migrations/0001_initial.sql");
+    let text = AssertSqlSafe(text.replace("BYTES", bytes).replace("SEQUENCE_KEY", sequence_key)).into_sql_str();
+    let first = Migration::new(1, "initial".into(), MigrationType::Simple, text, false);
+    let migrator = Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT };
+    let url = if is_embedded(database) { format!("{}?mode=rwc", database.url()) } else { database.url() };
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    migrator.run(&mut connection).await.unwrap();
+    connection.execute("INSERT INTO feed_head (id, seq, epoch) VALUES (1, 0, 'first')").await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Bytes in a statement.
+fn literal(database: &Database, hex: &str) -> String {
+    if is_embedded(database) { format!("x'{hex}'") } else { format!("'\\x{hex}'") }
+}
+
+fn is_embedded(database: &Database) -> bool {
+    database.url().starts_with("sqlite")
+}
+
 pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database: &Database) {
-    let store = database.open().await;
+    make_first_version(database).await;
     let node = id();
-    write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
-    store.close().await;
-    // Back to what version 0.1.0 left: its schema, a change, and a node that was killed.
-    let hex = node.simple();
-    let insert = if database.url().starts_with("sqlite") {
-        format!("INSERT INTO nodes (node_id, beat) VALUES (x'{hex}', 7)")
-    } else {
-        format!("INSERT INTO nodes (node_id, beat) VALUES ('\\x{hex}', 7)")
-    };
-    let later = [
-        "audit",
-        "found_cards",
-        "temporary_cards",
-        "replacement_applications",
-        "sightings",
-        "misuse_reports",
-        "temporary_certificates",
-        "watches",
-        "deliveries",
-        "alerts",
-        "alert_heads",
-        "webhooks",
-        "retention",
-        "usage_counts",
-        "usage_flushes",
-        "environment",
-    ];
-    let later: Vec<_> = later.iter().map(|table| format!("DROP TABLE {table}")).collect();
-    sql(database, &later.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let indexes = [
-        "loss_reports_by_end",
-        "loss_reports_without_end",
-        "loss_reports_withdrawn",
-        "replacements_by_time",
-        "idempotency_by_time",
-        "revoked_tokens_by_time",
-    ];
-    let indexes: Vec<_> = indexes.iter().map(|index| format!("DROP INDEX {index}")).collect();
-    sql(database, &indexes.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let statements = [
-        "ALTER TABLE nodes DROP COLUMN confirmed",
-        "ALTER TABLE nodes DROP COLUMN pepper_version",
-        "ALTER TABLE feed_head DROP COLUMN key_version",
-        "ALTER TABLE feed_head DROP COLUMN key_version_from",
-        "ALTER TABLE imports DROP COLUMN key_version",
-        "DELETE FROM _sqlx_migrations WHERE version > 1",
-        &insert,
-    ];
-    sql(database, &statements).await;
+    // A change, and a node that was killed.
+    let (node_id, subject) =
+        (literal(database, &node.simple().to_string()), literal(database, &hex::encode(key().as_bytes())));
+    let insert = format!("INSERT INTO nodes (node_id, beat) VALUES ({node_id}, 7)");
+    let change = format!("INSERT INTO feed (seq, kind, subject) VALUES (1, 'listing', {subject})");
+    sql(database, &[&change, "UPDATE feed_head SET seq = 1", &insert]).await;
     let store = database.open().await;
     assert_eq!(store.least_confirmed(id()).await.unwrap(), Some(0), "one of before confirms nothing: it is waited for");
     assert_eq!(store.feed_after(0, node).await.unwrap().changes.len(), 1, "what was there still is");
@@ -77,7 +59,7 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
 
 pub(crate) async fn a_store_that_a_newer_version_has_brought_on_is_still_opened(database: &Database) {
     database.open().await.close().await;
-    let checksum = if database.url().starts_with("sqlite") { "x'00'" } else { "'\\x00'" };
+    let checksum = literal(database, "00");
     let insert = format!(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
          VALUES (9999, 'of a later version', TRUE, {checksum}, 1)"
