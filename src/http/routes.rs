@@ -250,8 +250,8 @@ mod tests {
         for row in ROUTES {
             assert_eq!(disagreements(row, &document), Vec::<&str>::new(), "{} {}", row.verb(), row.path);
         }
-        static WRONG: Route = Route::get("/v1/checks").query();
-        assert!(!disagreements(&WRONG, &document).is_empty(), "the test can fail");
+        let wrong = Route::get("/v1/checks").query();
+        assert!(!disagreements(&wrong, &document).is_empty(), "the test can fail");
     }
 
     #[test]
