@@ -31,7 +31,7 @@ pub struct FixedClock {
 }
 
 impl Clock {
-    /// A clock that stands at the present moment.
+    /// A clock that always shows the present moment.
     pub fn fixed_now() -> Self {
         let fixed = FixedClock::default();
         fixed.wall_ns.store(wall_ns(), Ordering::SeqCst);
@@ -39,7 +39,7 @@ impl Clock {
         Self::Fixed(Arc::new(fixed))
     }
 
-    /// A clock that stands at a moment of the wall, in milliseconds since the Unix epoch.
+    /// A clock that always shows one moment of the wall, in milliseconds since the Unix epoch.
     pub fn fixed_at(wall_ms: i64) -> Self {
         let clock = Self::fixed_now();
         if let Self::Fixed(fixed) = &clock {

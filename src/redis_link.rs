@@ -1,6 +1,6 @@
 //! The way to Redis or Valkey: which servers, one connection for each runtime that calls, a deadline for every call and a circuit
 //! breaker. Invariants: no call waits longer than the deadline; while the breaker is open none waits at all; a node starts
-//! and serves without Redis; no URL reaches a log. Holds no command but the probe's: the others stand with what they are for.
+//! and serves without Redis; no URL reaches a log. Holds no command but the probe's: the others are next to their use.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,12 +19,12 @@ use tokio::time::timeout;
 use crate::crypto::random;
 use crate::telemetry::Metrics;
 
-/// How long connecting may take. It goes on without the call that asked for it.
+/// How long connecting may take. It continues without the call that asked for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before the first try after a failure, doubled up to [`PAUSE_MAX`].
 pub const PAUSE_FIRST: Duration = Duration::from_millis(500);
 pub const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Whoever fails again sooner than this after it answered is asked more and more rarely.
+/// A Redis that fails again sooner than this after it answered is asked more and more rarely.
 const STEADY: Duration = Duration::from_secs(10);
 
 /// The URL names no servers that can be asked. Says nothing of the URL: it may hold a password.
@@ -155,7 +155,7 @@ impl RedisLink {
         if self.is_open.swap(true, Ordering::Relaxed) {
             return;
         }
-        tracing::warn!(why, "Redis does not answer as it should; going on without it");
+        tracing::warn!(why, "Redis does not answer as it should; continuing without it");
         self.metrics.redis_breaker_open.set(1);
         // Those that are being made stay: a call does not wait for them, the next ones find them.
         self.slots().retain(|_, slot| !slot.initialized());

@@ -161,7 +161,7 @@ impl Metrics {
             nodes: gauge("nodes", "Nodes that serve from this store, as this one knows.")?,
             publications_by_lease: counter(
                 "publications_by_lease_total",
-                "Changes published only when the leases had run out: a node was not heard of.",
+                "Changes published only when the leases had run out: a node was silent.",
             )?,
             redis_answered: redis.with_label_values(&["answered"]),
             redis_failed: redis.with_label_values(&["failed"]),
@@ -186,7 +186,7 @@ impl Metrics {
             )?,
             retention_deleted: family(
                 "retention_deleted_total",
-                "Records deleted by this node because they had outlived their time, by class.",
+                "Records deleted by this node because their period was over, by class.",
                 "class",
             )?,
             retention_finished_ms: gauge(
@@ -256,7 +256,7 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> R
     Ok(metric)
 }
 
-/// What Linux tells of this process (proc(5), `VmRSS` in kB); 0 where it does not.
+/// What Linux says about this process (proc(5), `VmRSS` in kB); 0 where it does not.
 fn resident_bytes() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -198,7 +198,7 @@ fn the_debian_package_holds_what_the_unit_needs() {
     assert!(read("deploy/systemd/lostcard.sysusers").contains("\nu lostcard "));
 }
 
-/// What stands between an alert's name and the next one.
+/// What is between an alert's name and the next one.
 fn rule_of<'a>(alerts: &'a str, name: &str) -> &'a str {
     let (_, rest) = alerts.split_once(&format!("- alert: {name}\n")).unwrap_or_else(|| panic!("no alert {name}"));
     rest.split("- alert:").next().unwrap_or_default()
@@ -247,7 +247,7 @@ fn console_judges_by_the_rules_of_prometheus() {
     }
 }
 
-/// The metrics behind each figure of the console, by where it stands there.
+/// The metrics behind each figure of the console, by its place there.
 const CONSOLE_FIGURES: &[(&str, &str)] = &[
     ("Checks/s, shares of verdicts", "lostcard_checks_total"),
     ("Time to answer a check", "lostcard_check_seconds_bucket"),

@@ -7,6 +7,8 @@
 mod graph;
 #[path = "tidy/pages.rs"]
 mod pages;
+#[path = "tidy/prose.rs"]
+mod prose;
 #[path = "tidy/secrets.rs"]
 mod secrets;
 #[path = "tidy/sizes.rs"]
@@ -38,7 +40,7 @@ const LAYER_ORDER: &str = "layers point down only";
 const UNKNOWN_MODULE: &str = "a module of src needs its place in the layer table of tests/tidy.rs";
 const HEADER: &str = "a file opens with `//!`: what lives here and what must not";
 const TOO_LONG: &str = "at most 400 lines outside the test module";
-const PATH_OUTSIDE: &str = "paths of operations stand in the route table: ask it";
+const PATH_OUTSIDE: &str = "paths of operations are in the route table: ask it";
 const VAGUE_NAME: &str = "no file is called utils or common";
 
 const LINES_MAX: usize = 400;

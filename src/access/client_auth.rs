@@ -42,7 +42,7 @@ impl Credentials {
 struct AssertionClaims {
     iss: Uuid,
     sub: Uuid,
-    /// One string: in a list, the issuer would not stand alone.
+    /// One string: in a list, the issuer would not be alone.
     #[serde(rename = "aud")]
     _audience: String,
     exp: i64,

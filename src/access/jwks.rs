@@ -1,5 +1,5 @@
 //! Outside issuers' keys: JWK Sets (RFC 7517) from files, and the public keys of clients that sign assertions.
-//! Only asymmetric keys with a known algorithm are taken: a symmetric one would let whoever verifies also sign.
+//! Only asymmetric keys with a known algorithm are taken: a symmetric one would let a verifier also sign.
 
 use std::collections::HashMap;
 use std::fmt;

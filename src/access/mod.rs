@@ -73,7 +73,7 @@ impl OutsideKeys {
     }
 }
 
-/// How long keys serve that cannot be had anew, in seconds.
+/// How long keys serve that cannot be fetched again, in seconds.
 const OUTSIDE_KEYS_S_MAX: i64 = 3600;
 
 /// No principal: refused, or not to be decided now.
@@ -181,7 +181,7 @@ impl Access {
         has_changed
     }
 
-    /// Reads or fetches the outside issuers' keys again. One that cannot be had keeps its keys for an hour; after that its tokens
+    /// Reads or fetches the outside issuers' keys again. An issuer whose fetch fails keeps its keys for an hour; after that its tokens
     /// are refused.
     pub async fn refresh_outside(&self) {
         let mut fresh = Vec::new();
@@ -189,7 +189,7 @@ impl Access {
             let mut known = known.clone();
             match IssuerKeys::load(&known.issuer).await {
                 Ok(keys) => (known.keys, known.loaded_s) = (Some(keys), self.clock.now_s()),
-                Err(error) => tracing::error!(error = %error, "an outside issuer's keys cannot be had"),
+                Err(error) => tracing::error!(error = %error, "an outside issuer's keys could not be fetched"),
             }
             fresh.push(known);
         }
@@ -299,7 +299,7 @@ impl Listener for Access {
         }
     }
 
-    /// Everything remembered may have changed; the revoked tokens are read anew before the node takes a lease.
+    /// Everything remembered may have changed; the revoked tokens are read again before the node takes a lease.
     fn on_reload(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let since = self.clock.now_ms() - REVOKED_MS_MAX;

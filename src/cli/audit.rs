@@ -1,5 +1,5 @@
 //! `audit export` and `audit verify`: the log out of the store, with a signed head, and its verification, offline from files or
-//! where it stands. Exit status 1 and one line that says what is wrong where it is not in order.
+//! where it is. Exit status 1 and one line that says what is wrong where it is not in order.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -43,7 +43,7 @@ pub(super) struct ExportArgs {
     /// A new file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only the entries behind this one: the last of the export before
+    /// Only the entries after this one: the last entry of the previous export
     #[arg(long, value_name = "SEQ", default_value_t = 0, hide_default_value = true)]
     after: u64,
 }
@@ -97,7 +97,7 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
         Some(path) => Box::new(BufWriter::new(new_file(path)?)),
     };
     let exported = export(&store, args.after, |line| writeln!(out, "{line}")).await;
-    // Also what comes before a fault is written: whoever looks into it needs it.
+    // What comes before a fault is written too: it is needed to look into the fault.
     let exported = exported.inspect_err(|_| drop(out.flush()))?;
     store.close().await;
     let head =

@@ -20,7 +20,7 @@ use crate::domain::id_number::IdNumber;
 pub(super) enum CertificateCommand {
     /// Verify a temporary identification certificate offline
     #[command(after_help = "\
-Whether it was revoked shows online only: POST /v1/temporary-certificates/verify.
+Only online can you see whether it was revoked: POST /v1/temporary-certificates/verify.
 Exit code 0 if and only if the status is `valid`.
 
 Examples:

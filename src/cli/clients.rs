@@ -65,7 +65,7 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Disable a client for good; its tokens end within a second
+    /// Disable a client permanently; its tokens end within a second
     #[command(after_help = "Example:
   lostcard client disable 01993c5e-0000-7000-8000-000000000000")]
     Disable {
@@ -74,7 +74,7 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Give a client a new secret; the one before it stays valid until the next rotation
+    /// Give a client a new secret; the previous one stays valid until the next rotation
     #[command(after_help = "Example:
   lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
     RotateSecret {
@@ -268,12 +268,12 @@ async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool)
     Ok(())
 }
 
-/// Who is let in decides who reads: the audit log tells of it too.
+/// Who gets access decides who reads: the audit log records it too.
 async fn record(tx: &mut WriteTx, action: Action, subject: Option<Uuid>, now_ms: i64) -> Result<(), StoreError> {
     tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
 }
 
-/// 256 random bits behind a prefix that secret scanners can be told of.
+/// 256 random bits behind a prefix that secret scanners can learn.
 pub(super) fn new_secret() -> anyhow::Result<SecretText> {
     Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
 }

@@ -17,8 +17,8 @@ use crate::store::erasure::Erased;
 pub(super) enum ContactCommand {
     /// Erase what a person told with a record: nobody can read it again. The record stays
     #[command(after_help = "\
-The key that the text was sealed with is destroyed. Back-ups from before still have it: docs/SECURITY.md says what
-remains where, and until when. Nodes may be running.
+Destroys the key that sealed the text. Earlier back-ups still have it: docs/SECURITY.md says what remains where, and until
+when. Nodes may be running.
 
 Examples:
   lostcard contact erase --report 01993c5e-0000-7000-8000-000000000000

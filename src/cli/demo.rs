@@ -178,13 +178,13 @@ fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date
     Ok(filing.seal(keyring, pepper, report_id, None, record.reported_at.as_millisecond())?)
 }
 
-/// What is printed: `{...}` are filled in, and each comment that ends in `-> word` stands before a line that gives it
+/// What is printed: `{...}` are filled in, and each comment that ends in `-> word` comes before a line that gives it
 /// (tests/demo pastes them).
 const TOUR: &str = r#"
 This is a DEMO: {reports} synthetic reports, loopback only. Numbers are made up; secrets below are worth nothing.
 Paste into another terminal:
 
-# where, who and a card that was reported: what the programs in README.md read
+# where, who and a card that was reported: what the programs in README.md and docs/guides read
 export URL={url} CLIENT_ID={hotel_id} CLIENT_SECRET={hotel_secret} ID_NUMBER={listed} CARD_VALID_FROM={listed_start}
 
 # two helpers, and tokens for a hotel, a police station and the citizens' portal, good for ten minutes
@@ -247,7 +247,7 @@ post $STATION /v1/replacement-applications/$(field application_id <<< "$NEW")/is
 # the old one is refused from now on -> card_listed
 post $HOTEL /v1/checks '{"id_number":"{to_report}","card_valid_from":"2016-05-01","purpose":"lodging"}'
 
-# A bank opens an account and wants to hear of a report in the next two days -> not_listed
+# A bank opens an account and wants an alert about a report in the next two days -> not_listed
 post $HOTEL /v1/checks '{"id_number":"{unlisted}","card_valid_from":"2016-05-01","purpose":"banking","watch_hours":48}'
 
 # the report comes -> active

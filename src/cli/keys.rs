@@ -14,8 +14,8 @@ pub(super) enum KeysCommand {
     /// Replace keys while servers run: of tokens, of receipts, of certificates, or the pepper
     #[command(after_help = "\
 Signing keys: the public halves of old ones stay published.
-Pepper: rows are keyed anew beside running servers, and no answer changes meanwhile. Each node needs a copy of the new file first.
-Stopped at any moment, the same command goes on.
+Pepper: rows are re-keyed while servers run, and no answer changes. Each node needs a copy of the new file first.
+If it stops at any moment, the same command continues.
 
 Examples:
   lostcard keys rotate --receipts

@@ -61,7 +61,7 @@ fn write_pages(command: &Command, args: &ManArgs) -> anyhow::Result<()> {
     std::fs::write(&path, with_examples(&String::from_utf8(text)?)).with_context(|| path.display().to_string())
 }
 
-/// The examples stand under a heading of their own, with their lines as they are.
+/// The examples get a heading of their own, with their lines as they are.
 fn with_examples(page: &str) -> String {
     let Some((before, rest)) = page.split_once(".SH EXTRA\n") else {
         return page.to_owned();

@@ -61,7 +61,7 @@ enum Command {
     /// Clients of organizations
     #[command(subcommand)]
     Client(clients::ClientCommand),
-    /// Endpoints that are told of alerts
+    /// Endpoints that receive alerts
     #[command(subcommand)]
     Webhook(webhooks::WebhookCommand),
     /// Keys
@@ -70,7 +70,7 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
-    /// What has outlived its time
+    /// Records whose period is over
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
     /// Contacts that persons gave
@@ -123,7 +123,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
 }
 
-/// Tells of a failure, with its causes.
+/// Reports a failure, with its causes.
 pub fn complain(error: &anyhow::Error) {
     output::error(&format!("error: {error:#}"));
 }

@@ -1,4 +1,4 @@
-//! `keys rotate --pepper`: the order of the steps, and what the operator is told of them. The steps are in `service::rotation`.
+//! `keys rotate --pepper`: the order of the steps, and what the operator reads about them. The steps are in `service::rotation`.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct PepperArgs {
     /// Make the new pepper's file and stop
     #[arg(long, requires = "pepper")]
     prepare: bool,
-    /// Key rows by their old keys, not by their sealed digests: for when those are lost. The old pepper stays needed
+    /// Key rows by their old keys, not by their sealed digests, when those are lost. You still need the old pepper
     #[arg(long, requires = "pepper")]
     nested: bool,
     /// How long to wait for nodes that do not hold the new pepper yet
@@ -40,7 +40,7 @@ pub(super) struct PepperArgs {
     force: bool,
 }
 
-/// Rotates, or goes on with a rotation; the result as JSON and as lines.
+/// Rotates, or continues a rotation; the result as JSON and as lines.
 pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result<(Value, Vec<String>)> {
     let (store, keyring) = node::open(config).await?;
     let rotation = Rotation::prepare(&store, &keyring, args.nested).await?;
@@ -53,7 +53,7 @@ pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result
         return Ok((json!({"purpose": "pepper", "version": to, "state": state}), vec![line]));
     }
     if rotation.is_under_way {
-        output::error(&format!("the rotation from pepper {from} to pepper {to} goes on"));
+        output::error(&format!("the rotation from pepper {from} to pepper {to} continues"));
     } else {
         if !rotation.is_nested() {
             let mut progress = Progress::new("digests opened", &store, from).await;
@@ -68,14 +68,14 @@ pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result
     progress.finish();
     store.close().await;
     let retired: Vec<_> = rotation.retired().iter().map(|version| format!("pepper-{version}.key")).collect();
-    let mut lines = vec![format!("pepper {to}: {rows} rows were keyed anew")];
+    let mut lines = vec![format!("pepper {to}: {rows} rows were re-keyed")];
     if rotation.is_nested() {
         lines.push(format!("pepper-{from}.key stays needed: pepper {to} is nested in it"));
     }
     if !retired.is_empty() {
         lines.push(format!(
-            "no row needs {} any more: in seven days, when the watches of before now have ended, remove from every key folder. Backups of \
-             the database from before now need it for ever",
+            "no row needs {} any more: in seven days, when earlier watches have ended, remove from every key folder. Earlier backups of \
+             the database always need it",
             retired.join(", ")
         ));
     }

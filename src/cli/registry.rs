@@ -1,4 +1,4 @@
-//! `registry new-epoch`: the step after a restore from a back-up. What nodes remember of the history before is void from then on.
+//! `registry new-epoch`: the step after a restore from a back-up. After it, what nodes remember of the earlier history is void.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -9,10 +9,10 @@ use crate::node;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
-    /// After a restore: make every node forget what it remembers, and read the store anew
+    /// After a restore: make every node forget what it remembers, and read the store again
     #[command(after_help = "\
-Sequences of before and after a restore mean different changes. A new epoch keeps them apart: saved filters,
-copies in memory and in Redis are not used any more. Nodes that run load everything; it harms nothing to repeat.
+Sequences from before and after a restore mean different changes. A new epoch keeps them apart: nodes no longer use saved
+filters or copies in memory and in Redis. Running nodes load everything; a repetition does no harm.
 
 Example:
   lostcard registry new-epoch")]

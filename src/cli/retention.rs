@@ -11,9 +11,9 @@ use crate::service::retention::Retention;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RetentionCommand {
-    /// Delete what has outlived its time, as the nodes do every hour; or only count it
+    /// Delete records whose period is over, as the nodes do every hour; or only count them
     #[command(after_help = "\
-Nodes may be running: they hear of each listing that ends. Stopped anywhere, the next run goes on.
+Nodes may be running: they learn about each listing that ends. If a run stops, the next one continues.
 
 Examples:
   lostcard retention run --dry-run

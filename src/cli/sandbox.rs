@@ -1,5 +1,5 @@
 //! `serve --sandbox`: the first clients of a sandbox, one for each scope, and what is printed at its start.
-//! What a sandbox is and does stands in docs/guides/sandbox.md.
+//! docs/guides/sandbox.md says what a sandbox is and does.
 
 use super::demo::{Credentials, client, organization};
 use super::output;

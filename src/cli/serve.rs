@@ -39,7 +39,7 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     let demo = if args.demo { Some(demo::prepare(global, &mut config).await?) } else { None };
     let application = Application::build(&config, Clock::System).await?;
     let address = application.address();
-    // Before anybody is told where it listens: who knows may end it.
+    // Before anybody learns where it listens: who knows may end it.
     let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
     output::line(&format!("lostcard {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));

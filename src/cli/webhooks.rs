@@ -1,4 +1,4 @@
-//! `webhook add|list|disable|enable|remove|rotate-secret`: where organizations are told of alerts. Only the operator says where:
+//! `webhook add|list|disable|enable|remove|rotate-secret`: where alerts of organizations go. Only the operator says where:
 //! no caller can make the service connect to an address.
 
 use anyhow::bail;
@@ -34,7 +34,7 @@ pub(super) enum WebhookCommand {
     #[command(after_help = "Example:
   lostcard webhook disable 01993c5e-0000-7000-8000-000000000000")]
     Disable(OneArgs),
-    /// Send to an endpoint again, alerts from now on
+    /// Send to an endpoint again, only alerts from now on
     #[command(after_help = "Example:
   lostcard webhook enable 01993c5e-0000-7000-8000-000000000000")]
     Enable(OneArgs),
@@ -42,7 +42,7 @@ pub(super) enum WebhookCommand {
     #[command(after_help = "Example:
   lostcard webhook remove 01993c5e-0000-7000-8000-000000000000")]
     Remove(OneArgs),
-    /// Give an endpoint a new secret; for 24 hours the one before it signs as well
+    /// Give an endpoint a new secret; for 24 hours the previous one also signs
     #[command(after_help = "Example:
   lostcard webhook rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
     RotateSecret(OneArgs),
@@ -50,7 +50,7 @@ pub(super) enum WebhookCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// The organization that is told
+    /// The organization whose alerts it gets
     #[arg(long, value_name = "ID")]
     organization: Uuid,
     /// Where: https, a public address

@@ -1,11 +1,11 @@
-//! `[security]`: whom to tell of a vulnerability.
+//! `[security]`: where to report a vulnerability.
 
 use super::setting::section;
 
 section! {
-    /// Whom to tell of a vulnerability, as `/.well-known/security.txt` says it.
+    /// Where to report a vulnerability, as `/.well-known/security.txt` says it.
     Security in "security." {
-        /// Whom to tell of a vulnerability; without it `security.txt` is not served.
+        /// Where to report a vulnerability; without it `security.txt` is not served.
         contact: Option<String> = None, unit("URI"),
             must(|contact| contact.as_deref().is_none_or(|contact| is_uri(contact, &["mailto:", "tel:", "https://"])), "`mailto:`, `tel:` or `https://`, without spaces");
         /// The page with the rules of disclosure.

@@ -1,4 +1,4 @@
-//! What settings are taken, what is told of those that are not, and that the page has the same table.
+//! What settings are taken, what errors say about those that are not, and that the page has the same table.
 
 use super::*;
 

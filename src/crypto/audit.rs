@@ -1,6 +1,6 @@
 //! The chain of the audit log: each entry's hash covers the one before, so that no entry can be changed, taken out or put in
 //! without every later one being wrong. What hides the end of the chain is noticed by the signed head of an export: see
-//! docs/AUDIT.md. Where entries stand is `store::audit`'s.
+//! docs/AUDIT.md. Where entries are is `store::audit`'s.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,7 +29,7 @@ pub struct Entry {
     pub hash: Hash,
 }
 
-/// Where a chain stands: the last entry's sequence and hash.
+/// The end of a chain: the last entry's sequence and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
     pub sequence: u64,
@@ -49,7 +49,7 @@ impl End {
     /// Before the first entry.
     pub const BEGINNING: Self = Self { sequence: 0, hash: [0; 32] };
 
-    /// The entry that tells of a deed, behind this one.
+    /// The entry that records a deed, behind this one.
     pub fn next(&self, at_ms: i64, deed: &Deed) -> Entry {
         let mut entry = Entry {
             sequence: self.sequence + 1,
@@ -64,7 +64,7 @@ impl End {
         entry
     }
 
-    /// Goes on to the next entry, if that is what it is.
+    /// Moves to the next entry, if that is what it is.
     pub fn follow(&mut self, entry: &Entry) -> Result<(), BrokenChain> {
         if entry.sequence != self.sequence.saturating_add(1) {
             return Err(BrokenChain::Gap { after: self.sequence, found: entry.sequence });
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(follow(&entries), Err(BrokenChain::Changed { sequence: 3 }));
         }
         let mut forged = chain();
-        // Whoever changes an entry and mends its hash leaves the next one wrong.
+        // A forger who changes an entry and corrects its hash leaves the next one wrong.
         forged[1].at_ms += 1;
         forged[1].hash = link(&forged[0].hash, &forged[1]);
         assert_eq!(follow(&forged), Err(BrokenChain::Changed { sequence: 3 }));

@@ -1,7 +1,7 @@
 //! The credential of a temporary identification certificate: a compact JWS whose claims hold the number only as a commitment.
 //!
-//! Number and credential are all that an offline verifier has, so the salt travels in the credential. Whoever has the
-//! credential alone can try numbers (about 1.3e11 are plausible): the commitment is slow on purpose, so that each try costs
+//! Number and credential are all that an offline verifier has, so the salt travels in the credential. Anybody who has the
+//! credential can try numbers (about 1.3e11 are plausible): the commitment is slow on purpose, so that each try costs
 //! [`ITERATIONS`] of PBKDF2. See docs/decisions/021-certificates.md for what that buys and what not.
 
 use std::num::NonZeroU32;

@@ -198,7 +198,7 @@ impl KeyFolder {
         let old = self.signing_key(purpose)?;
         let public = pem::encode(&pem::Pem::new("PUBLIC KEY", old.public().to_spki()));
         let name = format!("{}-{version}.pub.pem", purpose.as_str());
-        // A rotation that was stopped here before goes on.
+        // A rotation that stopped here before continues.
         if fs::read(self.0.join(&name)).map_or(true, |there| there != public.as_bytes()) {
             self.write_new(&name, public.as_bytes())?;
         }

@@ -185,7 +185,7 @@ fn read_peppers(
     Ok(peppers)
 }
 
-/// A value by which a store recognises a key: an HMAC under it, so that it tells nothing of the key.
+/// A value by which a store recognises a key: an HMAC under it, so that it says nothing about the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCheck {
     pub purpose: Purpose,

@@ -1,5 +1,5 @@
 //! The peppers: secrets that turn digests into lookup keys, by version. A nested pepper takes the lookup key of an older one
-//! instead of the digest: rows can be re-keyed by it without opening a digest, and it needs the older pepper for ever.
+//! instead of the digest: rows can be re-keyed by it without opening a digest, and it always needs the older pepper.
 //! Also the stable secret of fingerprints that must outlive a rotation. Which versions are in use is the store's word.
 
 use std::fmt;
@@ -175,7 +175,7 @@ impl Fingerprints {
         fingerprint
     }
 
-    /// Whether the first bytes of a fingerprint are these, 16 at least, in a time that tells nothing of where they differ.
+    /// Whether the first bytes of a fingerprint are these, 16 at least, in a time that says nothing about where they differ.
     pub fn is_of(&self, label: &str, parts: &[&[u8]], first: &[u8]) -> bool {
         let mut fingerprint = self.begin(label);
         for part in parts {

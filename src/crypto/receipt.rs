@@ -1,5 +1,5 @@
 //! The signed verdict: claims, their Merkle tree (RFC 9162, 2.1, SHA-256) and the head that one signature covers.
-//! The form is `<head>~<claims>~<path>`: see docs/RECEIPTS.md. Leaves are the `claims` strings as they stand in the receipt
+//! The form is `<head>~<claims>~<path>`: see docs/RECEIPTS.md. Leaves are the `claims` strings exactly as in the receipt
 //! (base64url), so that no verifier has to re-serialize JSON. Who waits for a signature is the service's affair, not ours.
 
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ pub struct NewClaims<'a> {
 }
 
 impl NewClaims<'_> {
-    /// The `claims` string. Padded with white space, so that its length tells nothing of the verdict.
+    /// The `claims` string. Padded with white space, so that its length says nothing about the verdict.
     pub fn encode(&self) -> String {
         let verdict = self.verdict.as_str();
         let padding = longest_verdict() - verdict.len();
@@ -174,7 +174,7 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
     hash.finalize().into()
 }
 
-/// The text is not a receipt, or not one of this service's: which of the two is all that is told.
+/// The text is not a receipt, or not one of this service's: the error says no more than which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
     #[error("the text is not a receipt of the form <head>~<claims>~<path>")]

@@ -1,6 +1,6 @@
 //! Authenticated encryption (AES-256-GCM, NIST SP 800-38D) of what is stored but must not be readable without the key folder.
 //! Digests are sealed under the seal key itself, contacts under a data key of their own, which is sealed in turn: destroying
-//! the wrapped data key erases the contact, backups of the other columns notwithstanding.
+//! the wrapped data key erases the contact, in spite of backups of the other columns.
 
 use std::fmt;
 

@@ -96,7 +96,7 @@ pub enum Reach {
     Between(Division, Division),
     /// Inside the province, between its places.
     Within(Division),
-    /// Whoever applies there.
+    /// Anybody who applies there.
     At(Division),
     Everywhere,
 }
@@ -139,7 +139,7 @@ pub struct Applicant {
     pub applying: Place,
     pub on: Date,
     pub fingerprint_on_file: bool,
-    /// So much that the photograph on file no longer tells who it is.
+    /// So much that the photograph on file no longer shows who it is.
     pub appearance_changed: bool,
     /// A record of forged, bought, borrowed or fraudulently used documents.
     pub credit_flag: bool,

@@ -1,11 +1,11 @@
-//! Watches of an organization on a card that it checked, and what an alert tells when the card is listed after all.
+//! Watches of an organization on a card that it checked, and what an alert says when the card is listed later.
 
 use jiff::civil::Date;
 
 use super::verdict::{Listing, ListingKind, Record, Verdict, decide};
 
 words!(
-    /// What an alert tells, in the words of the verdict that the check would get now.
+    /// What an alert says, in the words of the verdict that the check would get now.
     AlertKind {
         /// This very card was listed.
         CardListed = "card_listed",

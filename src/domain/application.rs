@@ -1,4 +1,4 @@
-//! Applications for a new card, and the temporary card that stands in for it meanwhile. A transition consumes the application and
+//! Applications for a new card, and the temporary card that replaces it until then. A transition consumes the application and
 //! says what it becomes, or why it cannot. Where one may apply is the matter of `acceptance`, what is listed that of `verdict`.
 
 use jiff::ToSpan;

@@ -1,5 +1,5 @@
-//! What the audit log tells of: who did what to which record of a person, and when; also who was let in, and what was imported.
-//! How entries are chained is `crypto::audit`'s, where they stand `store::audit`'s. An entry never holds a number, a digest or a
+//! What the audit log records: who did what to which record of a person, and when; also who was let in, and what was imported.
+//! How entries are chained is `crypto::audit`'s, where they are `store::audit`'s. An entry never holds a number, a digest or a
 //! lookup key.
 
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::client::Actor;
 
 words!(
-    /// What was done. A read is told by what was read.
+    /// What was done. A read is named by what was read.
     Action {
         ReportFiled = "report_filed",
         ReportRead = "report_read",
@@ -49,7 +49,7 @@ words!(
     }
 );
 
-/// Something that is to be remembered: who (none: the operator, by the command line), what, and the record it was done to.
+/// Something to remember: who (none: the operator, by the command line), what, and the record it was done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deed {
     pub actor: Option<Actor>,

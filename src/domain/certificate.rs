@@ -152,7 +152,7 @@ impl Certificate {
         }
     }
 
-    /// Nobody shall accept it any more. One that nobody accepts anyway is not revoked: that would only hide when it ended.
+    /// Nobody may accept it any longer. One that nobody accepts anyway is not revoked: that would only hide when it ended.
     pub fn revoke(self, now_ms: i64) -> Result<Self, NotRevocable> {
         match self.state(now_ms.div_euclid(1000)) {
             CertificateState::Active => Ok(Self { revoked_at_ms: Some(now_ms), ..self }),
@@ -161,7 +161,7 @@ impl Certificate {
         }
     }
 
-    /// What a verification finds. Whose it is comes first: whoever holds another's certificate learns nothing of its life.
+    /// What a verification finds. Whose it is comes first: a person who holds another's certificate learns nothing about its life.
     pub fn status(&self, showing: Showing) -> CertificateStatus {
         if !showing.is_holder {
             return CertificateStatus::AnotherPerson;

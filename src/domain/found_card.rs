@@ -11,8 +11,8 @@ use super::card::FIRST_CARDS_ON;
 use super::report::{LossReport, ReportState};
 
 words!(
-    /// Where a found card is in its life. All but `Held` are final for this record: the office that a card is transferred to
-    /// registers it anew.
+    /// Where a found card is in its life. All but `Held` are final for this record: the office that receives a transferred card
+    /// registers it again.
     FoundCardState { Held = "held", Returned = "returned", Destroyed = "destroyed", Transferred = "transferred" }
 );
 words!(

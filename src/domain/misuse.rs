@@ -1,4 +1,4 @@
-//! Misuse of cards as organizations report it: its words, what may be told of it, and the life of one report.
+//! Misuse of cards as organizations report it: its words, what others may read about it, and the life of one report.
 //!
 //! A report is open until a registrar resolves it, once. Whose card it was is not known here: the
 //! number is the store's, keyed and sealed.
@@ -25,7 +25,7 @@ words!(
     MisuseState { Open = "open", Resolved = "resolved" }
 );
 words!(
-    /// What a registrar found: it was so; it was not; another authority goes on with it.
+    /// What a registrar found: it was so; it was not; another authority continues with it.
     MisuseOutcome { Confirmed = "confirmed", Unfounded = "unfounded", HandedOver = "handed_over" }
 );
 

@@ -17,7 +17,7 @@ macro_rules! words {
             /// Every word, in the order of the contract.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word as it stands in the contract and in the store.
+            /// The word as in the contract and in the store.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -49,7 +49,7 @@ pub mod usage;
 pub mod verdict;
 
 /// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so
-/// free-form codes, which are stored and logged in the plain, may not contain one.
+/// free-form codes, which are stored and logged in plain text, may not contain one.
 const DIGIT_RUN_MAX: usize = 14;
 
 /// `text` is 1 to `length_max` bytes, all of them `allowed`, and cannot carry an identity number.

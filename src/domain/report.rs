@@ -46,7 +46,7 @@ pub struct LossReport {
 }
 
 impl LossReport {
-    /// The holder has the card again. Only while no replacement has been issued: from then on the
+    /// The holder has the card again. Only while no replacement has been issued: after that the
     /// old card must never come back to life.
     pub fn withdraw(self) -> Result<Self, InvalidTransition> {
         match self.state {

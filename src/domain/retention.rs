@@ -1,4 +1,4 @@
-//! How long what is kept: classes of records, periods, and the policy in force on a day. Which rows a class means is told in
+//! How long records are kept: classes of records, periods, and the policy in force on a day. Which rows a class means is in
 //! `store::retention`, what the periods are in the policy file of `service::retention`.
 
 use std::fmt;
@@ -47,7 +47,7 @@ impl Period {
         }
     }
 
-    /// The instant of so long ago, in milliseconds since the Unix epoch: what is of then has just outlived its time. Years are
+    /// The instant of so long ago, in milliseconds since the Unix epoch: the period of a record of that moment is just over. Years are
     /// the calendar's; the 29th of February ends with the 28th.
     pub fn before(self, now_ms: i64) -> i64 {
         let hours_ms = |hours: i64| now_ms.saturating_sub(hours * 3_600_000);

@@ -45,7 +45,7 @@ pub enum Seed {
 }
 
 /// What a check of a magic number meets before it is answered. `Once`: the same client is answered when it asks again within a
-/// minute, and has waited as it was told.
+/// minute, and has waited as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trouble {
     Slow,
@@ -97,7 +97,7 @@ pub const MAGIC_NUMBERS: &[MagicNumber] = &[
     seeded(
         "119999199001011031",
         Seed::Replacement { card_valid_from: date(2020, 5, 1) },
-        "`card_listed` (kind `superseded`) for a card before 2020-05-01, `other_card_listed` from then on, `number_listed` without a date",
+        "`card_listed` (kind `superseded`) for a card before 2020-05-01, `other_card_listed` from that day, `number_listed` without a date",
     ),
     troubled("119999199001010055", Trouble::Slow, "`not_listed`, after five seconds"),
     troubled(

@@ -9,8 +9,8 @@ use super::report::ReportState;
 use super::verdict::Verdict;
 
 impl Verdict {
-    /// Whether a check that ends so is recorded: the card, or perhaps the card, that was presented is listed. What tells of a
-    /// person's other card is no matter of the listing.
+    /// Whether a check that ends so is recorded: the card, or perhaps the card, that was presented is listed. A
+    /// person's other card has nothing to do with the listing.
     pub const fn is_sighting(self) -> bool {
         matches!(self, Self::CardListed | Self::NumberListed)
     }
@@ -37,7 +37,7 @@ pub enum Candidate {
 /// withdrawn later was in force.
 ///
 /// Where nothing of that is left, the report withdrawn last: a node may answer for as long as its lease from before a withdrawal
-/// that it has not heard of, by a copy that is newer than its sequence.
+/// that it does not know yet, by a copy that is newer than its sequence.
 pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candidate]) -> Vec<Uuid> {
     let may_be = |start: Option<Date>| match (presented, start) {
         (Some(presented), Some(start)) => Threshold::of_lost_card(start).covers(presented),

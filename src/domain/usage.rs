@@ -1,5 +1,5 @@
 //! Usage: what is counted of an organization's calls, by which days it is asked for, and under which sites. Whole calendar days in
-//! Beijing and sums, nothing finer: who was checked cannot be told from them.
+//! Beijing and sums, nothing finer: they do not show who was checked.
 
 use jiff::Span;
 use jiff::civil::Date;
@@ -37,7 +37,7 @@ words!(
 pub const OUTCOMES: usize = Outcome::ALL.len();
 /// How many days may be asked for at a time.
 pub const DAYS_MAX: i32 = 400;
-/// How many are told where no first day was named, the last one included.
+/// How many are given where no first day was named, the last one included.
 pub const DAYS: i32 = 30;
 /// The site of what named none. No label holds brackets.
 pub const NO_SITE: &str = "(none)";

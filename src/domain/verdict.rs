@@ -2,7 +2,7 @@
 //! to the verdict.
 //!
 //! Pure functions over dates. They never see the number, and they cannot say "valid": `NotListed`
-//! means that nobody reported the card, no more.
+//! only means that nobody reported the card.
 
 use jiff::civil::Date;
 
@@ -55,7 +55,7 @@ impl Verdict {
 }
 
 impl Advice {
-    /// The advice in words, for whoever stands at the desk. Nothing where there is nothing to do.
+    /// The advice in words, for the clerk at the desk. Nothing where there is nothing to do.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Proceed => "",

@@ -1,4 +1,4 @@
-//! The route table: every fact of every route stands in its row. The router and the document are made of it here; boundary, caller
+//! The route table: every fact of every route is in its row. The router and the document are made of it here; boundary, caller
 //! and repetition ask the row that travels with the request ([`super::contract::route`]).
 
 use std::future::ready;

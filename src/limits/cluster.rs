@@ -1,6 +1,6 @@
 //! Limits that hold for all nodes together: one GCRA script spends a client's and its organization's units at once, by the time of
 //! Redis. A node reserves ahead for a client that asks often: its grant is units that are spent in Redis already, so that no
-//! unit passes twice. Invariant: what is not granted here within the link's deadline is told to be unknown, never passed.
+//! unit passes twice. Invariant: what is not granted here within the link's deadline is called unknown, never passed.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +106,7 @@ pub struct ClusterCell {
 
 impl ClusterCell {
     pub fn new(cluster: Arc<Cluster>, clock: Clock, client: (Uuid, Rate), organization: (Uuid, Rate)) -> Arc<Self> {
-        // The braces are Redis Cluster's: what stands in them decides the slot, so that one script may touch both keys.
+        // The braces are Redis Cluster's: the text in them decides the slot, so that one script may touch both keys.
         let of = format!("lostcard:limit:{{{}}}", organization.0.as_simple());
         let keys = [format!("{of}:client:{}", client.0.as_simple()), format!("{of}:organization")];
         let rate = client.1;

@@ -1,4 +1,4 @@
-//! One limit of one caller: a GCRA cell (the `governor` crate), and what it tells of itself. Invariant: no refusal is without a
+//! One limit of one caller: a GCRA cell (the `governor` crate), and what it says about itself. Invariant: no refusal is without a
 //! limit's name and a time to wait.
 
 use std::num::NonZeroU32;
@@ -38,7 +38,7 @@ impl LimitName {
     }
 }
 
-/// Where a caller stands with a limit after it was asked.
+/// What a caller has left of a limit after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub limit: LimitName,
@@ -104,7 +104,7 @@ pub(super) fn standing(limit: LimitName, rate: Rate, remaining: u32) -> Standing
     Standing { limit, rate, remaining, reset_s }
 }
 
-/// What a wait tells of a limit: the units that it brings are those that were missing.
+/// What a wait says about a limit: the units that it brings are those that were missing.
 pub(super) fn refused(limit: LimitName, rate: Rate, cost: NonZeroU32, nodes: NonZeroU32, wait: Duration) -> Refused {
     let window_ns = u128::from(rate.per_seconds.get()) * 1_000_000_000;
     let missing = (wait.as_nanos() * u128::from(rate.requests.get())).div_ceil(window_ns);

@@ -26,9 +26,9 @@ use tasks::Tasks;
 
 pub use opening::open;
 
-/// How long a stopping node waits for its store to be told and closed.
+/// How long a stopping node waits to leave and close its store.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The part of it that moving the last sightings may take: the others must be told.
+/// The part of it that moving the last sightings may take: the other nodes must learn that it leaves.
 const LAST_MOVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The part that the last counts of usage may take.
 const LAST_COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ impl Application {
                 tracing::warn!("the last counts of usage are lost: the store did not take them in time");
             }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
-                tracing::warn!(error = %error, "the other nodes could not be told that this one stops");
+                tracing::warn!(error = %error, "could not tell the other nodes that this one stops");
             }
             self.store.close().await;
         };

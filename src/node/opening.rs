@@ -64,9 +64,7 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
     for check in keyring.signing_checks()? {
         if !store.remember_key(&check).await? {
             let (purpose, version) = (check.purpose.as_str(), check.version);
-            bail!(
-                "{purpose} key {version} is another one than this service's: what one node signs, another would refuse"
-            );
+            bail!("{purpose} key {version} differs from this service's: what one node signs, another would refuse");
         }
     }
     if config.sandbox {

@@ -192,7 +192,7 @@ async fn tend_keys(shared: Shared) {
         let tended = timeout(KEYS_EVERY, shared.registry.tend_peppers()).await;
         match tended.unwrap_or(Err(RegistryError::TooSlow)) {
             Ok(()) => is_complaining = false,
-            // The follower tells of a store that does not answer.
+            // The follower reports a store that does not answer.
             Err(RegistryError::Store(_) | RegistryError::TooSlow) => {}
             Err(error) if !std::mem::replace(&mut is_complaining, true) => {
                 tracing::error!(error = %error, "a pepper cannot be taken up; those in memory stay in use");

@@ -136,8 +136,8 @@ impl SharedCache {
         }
     }
 
-    /// Keeps an answer for repetitions, in the background. Only once its change is committed and known everywhere: whoever finds
-    /// the answer here is told so.
+    /// Keeps an answer for repetitions, in the background. Only once its change is committed and known everywhere: a caller
+    /// who gets the answer from here relies on that.
     pub fn remember(self: &Arc<Self>, epoch: &str, request: &IdempotentRequest, answer: &StoredAnswer) {
         let StoredAnswer { status, location, body } = answer;
         let text = serde_json::json!([hex::encode(request.request), status, location, body]).to_string();

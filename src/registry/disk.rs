@@ -41,7 +41,7 @@ pub enum Refusal {
     Damaged,
     #[error("it is of another store, or from before the store's epoch")]
     Epoch,
-    #[error("the store was restored since and went on differently")]
+    #[error("the store was restored since and has a different history")]
     History,
     #[error("too much has changed since")]
     Old,

@@ -1,7 +1,7 @@
 //! Keeps a node's snapshot current: applies the change feed, renews the lease, rebuilds the filter in the background.
 //! The only writer of the snapshot. Wakes the other nodes' followers, and is woken by them. Invariants: the lease counts from
-//! *before* the question was asked; within an epoch the sequence never falls and has no gap, else everything is loaded anew;
-//! nothing is waited for without an end, for a network may swallow a question for ever.
+//! *before* the question was asked; within an epoch the sequence never falls and has no gap, else everything is loaded again;
+//! every wait has an end, because a network may swallow a question.
 
 use std::fmt;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Follower {
                 warn!(
                     known = snapshot.sequence,
                     head = page.head,
-                    "the feed went back, has a gap or is another one: loading everything anew"
+                    "the feed went back, has a gap or is another one: loading everything again"
                 );
                 registry.metrics.epoch_changes.inc();
                 // From rows: a gap that the feed has behind a saved filter would lead here again and again.
@@ -148,7 +148,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Listings for the snapshot; everything else to whoever remembers it.
+    /// Listings for the snapshot; everything else to the listener that remembers it.
     fn sort_out(&self, changes: &[Change]) -> Vec<(u64, u64)> {
         let mut listings = Vec::with_capacity(changes.len());
         for change in changes {

@@ -1,6 +1,6 @@
 //! Which nodes may hold a lease. A node's poll reads its own row in the statement that reads the feed: present and unmarked, it
 //! may renew its lease; so no node has to write in order to answer, and a full disk stops no check.
-//! A node that stands still is dropped in two steps: marked (from then on it gets no lease), and removed when every lease it
+//! A node that stands still is dropped in two steps: marked (after that it gets no lease), and removed when every lease it
 //! may have had has run out. Writers wait as long as a row of another node is there.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(3);
 /// What a node knows of the others.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    /// The beat of each other node, and since when (boot time) it stands at it.
+    /// The beat of each other node, and since when (boot time) it has not changed.
     others: HashMap<Uuid, (i64, u64)>,
 }
 

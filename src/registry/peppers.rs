@@ -44,7 +44,7 @@ impl Registry {
         Ok(Arc::new(self.keyring.peppers(versions)?))
     }
 
-    /// Takes up peppers that were added to the folder, and tells whoever rotates that this node holds them.
+    /// Takes up peppers that were added to the folder, and tells the rotating command that this node holds them.
     pub async fn tend_peppers(&self) -> Result<(), RegistryError> {
         self.keyring.reload_peppers()?;
         let Some(noted) = self.store.noted_pepper(self.node).await? else { return Ok(()) };

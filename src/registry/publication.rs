@@ -10,7 +10,7 @@ use super::state::{LEASE_DRIFT, Registry, RegistryError};
 use crate::store::nodes::Audience;
 
 impl Registry {
-    /// What a node does beside answering and following: it looks at the others, tells how far it is, waits for them, wakes them
+    /// What a node does beside answering and following: it looks at the others, says how far it is, waits for them, wakes them
     /// and is woken by them. Until the task is dropped.
     pub async fn keep_company(self: Arc<Self>) {
         let membership = Membership::default().run(Arc::clone(&self));
@@ -19,7 +19,7 @@ impl Registry {
     }
 
     /// Waits until every check that starts from now on knows the change: the step between commit and 201. That is when this
-    /// node's snapshot holds it and every other node has confirmed as much; or, whoever cannot be heard of, when every lease
+    /// node's snapshot holds it and every other node has confirmed as much; or, if a node is silent, when every lease
     /// that does not know the change has run out: such a lease counts from before the commit.
     ///
     /// A sequence counts in the epoch of its transaction alone: after a failover that lost commits, a snapshot or a confirmation

@@ -36,7 +36,7 @@ pub(super) async fn tell(registry: Arc<Registry>) {
         if registry.live_nodes() < 2 {
             continue;
         }
-        // After the swap: whoever asks from now on is answered from this snapshot or a later one.
+        // After the swap: a question from now on is answered from this snapshot or a later one.
         let snapshot = registry.snapshot.load_full();
         if snapshot.sequence == 0 {
             continue;

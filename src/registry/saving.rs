@@ -1,6 +1,6 @@
 //! When the filter is saved to local disk, and whether a saved one may be started from. What is in doubt is refused and built
 //! from rows: a filter that lacks a listed number would answer `not_listed` for it.
-//! Saving costs no answer: it runs beside the follower, and a disk that takes nothing is told of, not fatal.
+//! Saving costs no answer: it runs beside the follower, and a disk that takes nothing is reported, not fatal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) async fn restore(registry: &Registry) -> Result<Option<(Saved, KeyVer
     Ok(judged.inspect_err(|why| info!(%why, "the saved filter is refused; it is built from all rows")).ok())
 }
 
-/// The mark was put after the filter was built, so where it stands, everything up to the filter's sequence is what it was.
+/// The mark was put after the filter was built, so while it is there, everything up to the filter's sequence is unchanged.
 fn judge(saved: &Saved, now: &Marked, key_version: u32) -> Result<(), Refusal> {
     let built_at = saved.filter.built_at;
     if saved.epoch != now.epoch {

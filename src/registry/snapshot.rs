@@ -12,7 +12,7 @@ use crate::clock::Rfc3339;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::Peppers;
 
-/// Prefixes are the output of an HMAC, hence uniform: hashing them again would only cost time.
+/// Prefixes are the output of an HMAC, so they are uniform: hashing them again would only cost time.
 #[derive(Debug, Default)]
 pub struct Uniform(u64);
 
@@ -105,7 +105,7 @@ pub struct Snapshot {
     pub recent: Arc<RecentChanges>,
     /// Every change up to this sequence is in filter or recent changes.
     pub sequence: u64,
-    /// In boot time; the snapshot proves nothing from then on.
+    /// In boot time; after it the snapshot proves nothing.
     pub lease_until_ns: u64,
     /// The wall time of the moment the lease counts from.
     pub as_of: Rfc3339,
@@ -124,7 +124,7 @@ pub enum Presence {
 }
 
 impl Presence {
-    /// Of a number that may stand under either of two keys.
+    /// Of a number that may be under either of two keys.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Absent, known) | (known, Self::Absent) => known,

@@ -1,5 +1,5 @@
 //! `Registry`: what look-ups, follower and company share of a node's knowledge. Here is only what it holds; what is done with it
-//! stands in the files beside.
+//! is in the files next to this one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ pub enum RegistryError {
     TooSlow,
     #[error("the filter cannot be built")]
     Filter(#[from] FilterError),
-    #[error("the store went on without what it had confirmed, perhaps: its history is another one")]
+    #[error("the store may have lost what it had confirmed: its history is another one")]
     OtherHistory,
     #[error("the follower has stopped")]
     Stopped,

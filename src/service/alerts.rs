@@ -39,7 +39,7 @@ impl Alerts {
         Self { writer }
     }
 
-    /// Stores watches. What is looked up after this returns, and from the store, is all that they will not tell of.
+    /// Stores watches. A look-up in the store after this returns finds everything for which they will cause no alert.
     pub async fn watch(&self, organization: Uuid, checks: &[Watching<'_>]) -> Result<(), ServiceError> {
         let Writing { mut tx, peppers, now_ms, .. } = self.writer.begin_once().await?;
         let pepper = &peppers.current;
@@ -114,7 +114,7 @@ pub(super) async fn tell_of_reports(writing: &mut Writing, reports: &[NewReport]
     if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }
 }
 
-/// Every key under which a watch of this number may stand. Watches are not keyed anew when the pepper is rotated.
+/// Every key under which there may be a watch of this number. A rotation of the pepper does not re-key watches.
 fn keys_of(keyring: &Keyring, digest: &IdDigest) -> Vec<LookupKey> {
     let peppers = keyring.pepper_versions().into_iter().filter_map(|version| keyring.pepper(version).ok());
     peppers.map(|pepper| pepper.lookup_key(digest)).collect()

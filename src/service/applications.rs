@@ -168,7 +168,7 @@ impl Applications {
         Ok(Some(stored))
     }
 
-    /// A temporary card was handed out. It starts today where no start is told.
+    /// A temporary card was handed out. It starts today where no start is given.
     pub async fn issue_temporary_card(
         &self,
         actor: Actor,

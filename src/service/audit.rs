@@ -29,7 +29,7 @@ pub enum AuditError {
     OtherEnd { of: u64, last: u64 },
     #[error("the signed head has another hash than the last entry: entries were changed")]
     OtherHash,
-    #[error("at entry {sequence} the log is not the one of the earlier export: it was written anew")]
+    #[error("at entry {sequence} the log is not the one of the earlier export: it was rewritten")]
     Rewritten { sequence: u64 },
     #[error("the earlier export ends at entry {earlier} and this log at {last}: its end was cut off")]
     Shorter { earlier: u64, last: u64 },
@@ -170,7 +170,7 @@ pub fn head_line(jws: String) -> String {
     serde_json::to_string(&HeadLine { head: jws }).unwrap_or_default()
 }
 
-/// Verifies the log where it stands, and against the end of an earlier export.
+/// Verifies the log in the store, and against the end of an earlier export.
 pub async fn verify_store(store: &Store, earlier: Option<End>) -> Result<Verified, AuditError> {
     let mut follower = Follower::new(End::BEGINNING, earlier)?;
     walk(store, &mut follower, |_| Ok(())).await?;
@@ -210,7 +210,7 @@ pub struct Earlier {
 }
 
 /// Verifies an export by itself. `join`: the entry whose place in the chain is asked for. Where the export does not begin with
-/// the first entry, its first hash is taken as it stands: it was verified when that export was new.
+/// the first entry, its first hash is taken as it is: it was verified when that export was new.
 pub fn verify_earlier(
     lines: impl Iterator<Item = io::Result<String>>,
     keys: &[PublicKey],
@@ -235,7 +235,7 @@ pub fn verify_earlier(
         Ok(())
     })?;
     let head = Head::verify(&head, keys)?;
-    // Without an entry the head alone tells of the end.
+    // Without an entry only the head shows the end.
     let end = follower.map_or(head.end, |follower| follower.end);
     compare_head(&head, end)?;
     let join = joined.or_else(|| Some(end).filter(|end| end.sequence == join));
@@ -434,14 +434,14 @@ mod tests {
         let cut = log.lines(0, 5);
         assert!(log.verify(&cut, None).is_ok());
         log.assert_refused(&cut, Some(&earlier), "ends at entry 6 and this log at 5");
-        let mut anew =
+        let mut grown =
             Log { key: SigningKey::from_pkcs8(log.key.pkcs8()).unwrap(), entries: log.entries[..3].to_vec() };
-        anew.grow(6, Action::ReportFiled);
-        let rewritten = anew.lines(0, 9);
-        assert!(anew.verify(&rewritten, None).is_ok());
+        grown.grow(6, Action::ReportFiled);
+        let rewritten = grown.lines(0, 9);
+        assert!(grown.verify(&rewritten, None).is_ok());
         log.assert_refused(&rewritten, Some(&earlier), "at entry 6 the log is not the one");
-        log.assert_refused(&anew.lines(6, 9), Some(&earlier), "entry 7 does not have");
-        log.assert_refused(&anew.lines(6, 6), Some(&earlier), "another hash");
+        log.assert_refused(&grown.lines(6, 9), Some(&earlier), "entry 7 does not have");
+        log.assert_refused(&grown.lines(6, 6), Some(&earlier), "another hash");
         // An earlier export that was tampered with proves nothing.
         let mut tampered = earlier.clone();
         tampered[1] = tampered[1].replace("report_read", "report_filed");

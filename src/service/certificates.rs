@@ -1,5 +1,5 @@
-//! Temporary identification certificates: issuing, showing, revoking, verifying. The credential goes to whoever asked for it and
-//! is kept nowhere but, sealed, in the answer to a repetition. A verification leaves no trace: it would be a record of where
+//! Temporary identification certificates: issuing, showing, revoking, verifying. The credential goes to the caller who asked for it
+//! and is kept only, sealed, in the answer to a repetition. A verification leaves no trace: it would be a record of where
 //! somebody travels.
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct Prepared {
     qr_svg: CredentialText,
 }
 
-/// What whoever asked for a certificate gets.
+/// What the caller who asked for a certificate gets.
 #[derive(Debug)]
 pub struct Issued<'a> {
     pub certificate: &'a Certificate,
@@ -147,7 +147,7 @@ impl Certificates {
         Ok(found)
     }
 
-    /// Nobody shall accept it any more: from the answer on no node does.
+    /// Nobody may accept it any longer: after the answer no node does.
     pub async fn revoke(
         &self,
         actor: Actor,

@@ -1,5 +1,5 @@
 //! Erasure of a contact or a narrative before its record's time is over, because a person asked for it or a court did. The
-//! record stays: a report goes on listing its card.
+//! record stays: a report still lists its card.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! A loss report on its way in: from members of text, whether they stand in a request or in an import file, to what is stored.
+//! A loss report on its way in: from members of text, of a request or of an import file, to what is stored.
 //! The one place of these rules, so that no report comes in by one way in a form that a check would not find.
 
 use jiff::civil::Date;

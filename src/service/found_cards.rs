@@ -1,5 +1,5 @@
 //! Found cards: registered and matched, then returned, destroyed or transferred, each in one transaction. A held card changes no
-//! verdict by itself; a return withdraws the matched report, whoever filed it, and is told only when every node knows.
+//! verdict by itself; a return withdraws the matched report, no matter who filed it, and is acknowledged only when every node knows.
 
 use std::sync::Arc;
 
@@ -143,7 +143,7 @@ impl FoundCards {
         self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
 
-    /// The card was sent to another office, which registers it anew.
+    /// The card was sent to another office, which registers it again.
     pub async fn transfer(
         &self,
         actor: Actor,
@@ -169,7 +169,7 @@ impl FoundCards {
             Some(report_id) => writing.tx.find_any_report(report_id).await?,
             None => None,
         };
-        // Under these replacements of its number may stand.
+        // Replacements of its number may be under these.
         let lookup_keys = writing.stored_keys(found_card_id, &stored.number)?;
         let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
         let is_superseded =

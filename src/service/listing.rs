@@ -1,4 +1,4 @@
-//! The one way by which a listing changes, whoever changes it: API, portal, found card, application, file, sandbox, demo and
+//! The one way by which a listing changes, no matter who changes it: API, portal, found card, application, file, sandbox, demo and
 //! retention. Each change is told to the feed, written, and followed by all that it entails, in one transaction. A further
 //! consequence is a further call here. How the transaction ends is `writing`'s.
 
@@ -46,7 +46,7 @@ pub async fn reported(writing: &mut Writing, reports: &[NewReport]) -> Result<Re
     Ok(change)
 }
 
-/// The holder has the card again: the report lists no card from now on, whoever filed it.
+/// The holder has the card again: the report lists no card from now on, no matter who filed it.
 pub async fn withdrawn(
     writing: &mut Writing,
     stored: StoredReport,
@@ -94,7 +94,7 @@ pub async fn replaced(
     Ok(Replacement { replacement_id, card_valid_from, reports_replaced, recorded_at_ms, sequence: change.sequence() })
 }
 
-/// A piece of what is due of a class has outlived its time; returns how many rows went. A listing that ends so leaves its change
+/// Deletes a piece of what is due of a class; returns how many rows went. A listing that ends so leaves its change
 /// in the feed, its sightings go with it, and a found card no longer names it.
 pub async fn expired(tx: &mut WriteTx, class: Class, due: &Due) -> Result<u64, StoreError> {
     tx.delete_due(class, due).await
@@ -122,7 +122,7 @@ async fn match_found_cards(
     Ok(())
 }
 
-/// Temporary cards that a report names are lost from now on, whoever issued them.
+/// Temporary cards that a report names are lost from now on, no matter who issued them.
 async fn lose_temporary_cards(writing: &mut Writing, reports: &[NewReport]) -> Result<(), ServiceError> {
     let mut named = Vec::new();
     for report in reports {

@@ -1,4 +1,4 @@
-//! Misuse reports: told by whoever checks cards, read by them and by registrars, resolved by registrars. The number arrives as a
+//! Misuse reports: those who check cards file them, they and registrars read them, registrars resolve them. The number arrives as a
 //! digest and leaves as lookup key and sealed digest; narrative and note leave sealed. Who may see what is decided here.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::misuse_reports::StoredMisuseReport;
 /// Reports of a page.
 pub const PAGE_REPORTS_MAX: usize = 100;
 
-/// Misuse as an organization tells of it.
+/// Misuse as an organization reports it.
 #[derive(Debug)]
 pub struct Telling {
     pub digest: IdDigest,
@@ -123,7 +123,7 @@ impl MisuseReports {
     }
 
     /// A page of every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
-    /// report, and the audit log tells so.
+    /// report, and the audit log says so.
     pub async fn list(&self, actor: Actor, state: MisuseState, after: Option<Uuid>) -> Result<Page, ServiceError> {
         let rows_max = PAGE_REPORTS_MAX + 1;
         let found = self.writer.store.list_misuse_reports(state, after, rows_max).await?;
@@ -135,7 +135,7 @@ impl MisuseReports {
         Ok(Page { reports, next })
     }
 
-    /// A registrar ends a report, whoever made it.
+    /// A registrar ends a report, no matter who made it.
     pub async fn resolve(&self, actor: Actor, id: Uuid, resolving: Resolving) -> Result<Option<Opened>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let Some(stored) = writing.tx.find_misuse_report(id).await? else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! The use cases: what a check, a report, a replacement, a verification *do*, in order. One-way: calls registry, store, crypto
 //! and domain; never sees HTTP, never decides a status code. Invariants: a verdict is only ever decided on a `Finding`;
-//! whoever is told 201 is told so after commit and publication.
+//! a 201 goes out after commit and publication.
 
 pub mod acceptance;
 pub mod alerts;

@@ -27,7 +27,7 @@ pub(super) fn to_svg(text: &str) -> Result<String, QrError> {
     let width = code.width();
     let size = width + 2 * QUIET_MODULES;
     let pixels = size * MODULE_PIXELS;
-    // Single quotes, for it is to stand in JSON. A stroke for each run of dark modules: a tenth of a square for each module.
+    // Single quotes, because it goes into JSON. A stroke for each run of dark modules: a tenth of a square for each module.
     let mut svg = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' width='{pixels}' height='{pixels}' viewBox='0 0 {size} {size}' \
          shape-rendering='crispEdges'><path fill='#fff' d='M0 0h{size}v{size}H0z'/><path stroke='#000' d='"

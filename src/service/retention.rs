@@ -1,5 +1,5 @@
-//! Deletion of what has outlived its time: by the node's task, one node for all in each interval, or by the command line. In small
-//! pieces with pauses, so that writers pass; every piece can be repeated, so a run that was stopped is gone on with by the next.
+//! Deletion of records whose period is over: by the node's task, one node for all in each interval, or by the command line. In small
+//! pieces with pauses, so that writers pass; every piece can be repeated, so the next run continues one that was stopped.
 
 pub mod policy;
 
@@ -89,14 +89,14 @@ impl Retention {
                     if !std::mem::replace(&mut is_complaining, true) {
                         tracing::error!(
                             "the clock is more than a month from the last run of retention: nothing is deleted. If it is \
-                             right, `lostcard retention run` goes on"
+                             right, `lostcard retention run` continues"
                         );
                     }
                 }
                 Ok(_) => is_complaining = false,
                 Err(error) => {
                     metrics.retention_failures.inc();
-                    tracing::warn!(error = %error, "what has outlived its time was not deleted; tried again later");
+                    tracing::warn!(error = %error, "records whose period is over were not deleted; tried again later");
                 }
             }
         }
@@ -115,7 +115,7 @@ impl Retention {
         }
         let rows: u64 = found.iter().map(|expired| expired.rows).sum();
         if rows > 0 {
-            tracing::info!(rows, "deleted what has outlived its time");
+            tracing::info!(rows, "deleted records whose period is over");
         }
         Ok(claim)
     }

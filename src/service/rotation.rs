@@ -15,12 +15,12 @@ use crate::store::aggregates;
 use crate::store::rotation::{KeyedRow, Switch};
 use crate::store::{Store, StoreError};
 
-/// Between two transactions: writers of serving nodes pass. SQLite gives its lock to whoever asks at the right moment.
+/// Between two transactions: writers of serving nodes pass. SQLite gives its lock to the connection that asks at the right moment.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How often a page is tried again that a busy store refused, or whose commit it did not confirm.
 const TRIES_MAX: u32 = 12;
 
-/// A rotation cannot be begun, or not go on.
+/// A rotation cannot begin, or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
     #[error(transparent)]
@@ -66,7 +66,7 @@ impl<'a> Rotation<'a> {
         Ok(Self { store, keyring, from, to, is_under_way: versions.previous.is_some(), peppers })
     }
 
-    /// Whether the new pepper goes on needing the old one.
+    /// Whether the new pepper still needs the old one.
     pub fn is_nested(&self) -> bool {
         self.peppers.current.nested_in().is_some()
     }
@@ -79,7 +79,7 @@ impl<'a> Rotation<'a> {
         Err(KeyError::ForeignPepper { version: self.to }.into())
     }
 
-    /// Opens every sealed digest, so that no rotation is begun that cannot end. `progress` is told of rows looked at.
+    /// Opens every sealed digest, so that no rotation begins that cannot end. `progress` gets the rows looked at.
     pub async fn verify(&self, mut progress: impl FnMut(u64)) -> Result<(), RotationError> {
         let (mut seen, mut lost) = (0, 0);
         for table in aggregates::rekeyed() {
@@ -109,7 +109,7 @@ impl<'a> Rotation<'a> {
         }
     }
 
-    /// Re-keys every row that is left, then ends the rotation. `progress` is told of rows looked at. Returns how many rows this
+    /// Re-keys every row that is left, then ends the rotation. `progress` gets the rows looked at. Returns how many rows this
     /// start re-keyed.
     pub async fn rekey(&self, mut progress: impl FnMut(u64)) -> Result<u64, RotationError> {
         let (mut seen, mut rekeyed) = (0, 0);

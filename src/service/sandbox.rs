@@ -45,7 +45,7 @@ impl Sandbox {
         Self { writer }
     }
 
-    /// Removes what the caller's organization wrote, and puts the magic numbers back as they were, whoever changed them. Once this
+    /// Removes what the caller's organization wrote, and puts the magic numbers back as they were, no matter who changed them. Once this
     /// returns no check that starts anywhere sees anything from before.
     pub async fn reset(&self, actor: Actor) -> Result<Reset, ServiceError> {
         let mut writing = self.writer.begin_once().await?;

@@ -1,6 +1,6 @@
 //! How every write of the API goes, whatever it writes: a repetition gets the first answer; else the transaction takes its turn
 //! (until then a rotation may change the pepper), does its work, leaves its entry in the audit log, is committed, and, where it
-//! changed a listing, published before anybody is told.
+//! changed a listing, published before anybody gets an answer.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Writing {
         Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
     }
 
-    /// The keys under which rows of a number may stand.
+    /// The keys under which there may be rows of a number.
     pub fn lookup_keys(&self, digest: &IdDigest) -> Vec<LookupKey> {
         self.peppers.lookup_keys(digest).collect()
     }

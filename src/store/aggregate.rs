@@ -1,5 +1,5 @@
-//! What a description of a table says: its id, how numbers and sealed texts stand in it, what it names, when it has outlived its
-//! time, and who may read of it. The descriptions themselves are in `aggregates`.
+//! What a description of a table says: its id, how numbers and sealed texts are in it, what it names, when its period
+//! is over, and who may read it. The descriptions themselves are in `aggregates`.
 
 use crate::domain::audit::Action;
 use crate::domain::retention::Class;
@@ -11,13 +11,13 @@ pub struct Aggregate {
     /// One column, or several divided by commas.
     pub id: &'static str,
     pub number: Number,
-    /// Verdicts depend on it: who follows the feed hears of each change.
+    /// Verdicts depend on it: who follows the feed learns about each change.
     pub is_listing: bool,
     /// What persons told. Each begins the names of two columns: `_key`, a wrapped key, and `_sealed`, what was sealed with it.
     pub sealed_texts: &'static [&'static str],
     /// Which records of other tables it names.
     pub references: &'static [Reference],
-    /// When what has outlived its time. None: it goes with the record that it names.
+    /// When what is due for deletion. None: it goes with the record that it names.
     pub expiries: &'static [Expiry],
     /// It has an `organization_id`: whose it is.
     pub is_owned: bool,
@@ -25,13 +25,13 @@ pub struct Aggregate {
     pub is_reset: bool,
     /// What its person may read of it.
     pub citizen: Option<Shown>,
-    /// What the audit log tells of one record, by its id.
+    /// What the audit log says about one record, by its id.
     pub actions: &'static [Action],
     /// Other columns that say something of a person or a card.
     pub personal: &'static [&'static str],
 }
 
-/// How a number stands in a row.
+/// The form of a number in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Number {
     /// Not at all.
@@ -58,7 +58,7 @@ pub enum WhenGone {
     Forget,
 }
 
-/// Which rows have outlived their time.
+/// Which rows are due for deletion.
 #[derive(Debug)]
 pub struct Expiry {
     pub class: Class,

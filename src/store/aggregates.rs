@@ -216,7 +216,7 @@ pub static REVOKED_TOKENS: Aggregate = Aggregate {
 pub static USAGE: Aggregate = Aggregate {
     table: "usage_counts",
     id: "organization_id, on_day, site",
-    // A day has outlived its time when its end has.
+    // A day is due for deletion when its end is.
     expiries: &[Expiry { compared: Compared::Day, ..at(Class::Usage, "on_day < $1", "on_day") }],
     ..PLAIN
 };
@@ -255,7 +255,7 @@ pub fn expiring(class: Class) -> impl Iterator<Item = (&'static Aggregate, &'sta
     ALL.into_iter().flat_map(of).filter(move |(_, expiry)| expiry.class == class)
 }
 
-/// The table whose records an action is told of; none where it is told of something else, or of several at once.
+/// The table whose records an action is about; none where it is about something else, or about several at once.
 pub fn subject_of(action: Action) -> Option<&'static Aggregate> {
     ALL.into_iter().find(|aggregate| aggregate.actions.contains(&action))
 }

@@ -26,7 +26,7 @@ pub struct Watch {
     pub ends_at_ms: i64,
 }
 
-/// A watch as it stands under a key.
+/// A watch under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredWatch {
     pub watch_id: Uuid,
@@ -119,7 +119,7 @@ impl Store {
 }
 
 impl WriteTx {
-    /// Stores watches. Whoever lists a number after this is committed sees them.
+    /// Stores watches. A writer that lists a number after this is committed sees them.
     pub async fn insert_watches(&mut self, watches: &[Watch]) -> Result<(), StoreError> {
         self.take_turn().await?;
         for watch in watches {

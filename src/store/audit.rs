@@ -1,5 +1,5 @@
 //! The audit log: rows are added, never changed (triggers in `schema.rs` see to it). Each is written in the transaction of what
-//! it tells, or, for a read, before the answer goes out. What a chain must look like is `crypto::audit`'s.
+//! it records, or, for a read, before the answer goes out. What a chain must look like is `crypto::audit`'s.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -14,7 +14,7 @@ use crate::domain::audit::Deed;
 const PAGE_ENTRIES_MAX: i64 = 1000;
 
 impl Store {
-    /// The entries behind a sequence, in order; none at the end of the log. They are read as they stand: whether they follow
+    /// The entries behind a sequence, in order; none at the end of the log. They are read as they are: whether they follow
     /// from one another is for the caller to see.
     pub async fn list_audit(&self, after: u64) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query(

@@ -1,4 +1,4 @@
-//! Organizations, their clients and the clients' credentials; revoked tokens. Always reached by id; secrets stand as hashes.
+//! Organizations, their clients and the clients' credentials; revoked tokens. Always reached by id; secrets are hashes.
 //! Each change is in the feed, so that a running node drops what it remembered.
 
 use sqlx::Row;

@@ -24,9 +24,9 @@ pub struct StoreOptions {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`; none means the embedded store of the data folder.
     pub url: Option<DatabaseUrl>,
     pub connections_max: u32,
-    /// How long a caller waits for a connection before it is told that the store is busy.
+    /// How long a caller waits for a connection before it learns that the store is busy.
     pub acquire_timeout: Duration,
-    /// How long a writer waits for the word that its change is durable before it is told that this is not known.
+    /// How long a writer waits for the confirmation of its change before it learns that the outcome is not known.
     pub commit_timeout: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// How long a writer waits for its turn before it is told that the store is busy.
+/// How long a writer waits for its turn before it learns that the store is busy.
 const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
 /// Connections of the node itself: follower, membership, confirming, waiting for others. No load on the others ends a lease.
 const OWN_CONNECTIONS: u32 = 4;
@@ -84,7 +84,7 @@ impl Store {
     pub async fn begin(&self) -> Result<WriteTx, StoreError> {
         let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
-        // After the turn: whoever waited while a flush failed is refused too.
+        // After the turn: a writer that waited while a flush failed is refused too.
         if !self.is_sound() {
             return Err(StoreError::Unsound);
         }
@@ -98,7 +98,7 @@ impl Store {
         self.sound.load(Ordering::Acquire)
     }
 
-    /// Where connections live. What takes several steps with one is done there, for whoever waits may be slow to take each.
+    /// Where connections live. What takes several steps with one is done there, because a waiting task may be slow to take each.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
@@ -154,7 +154,7 @@ async fn connect(url: &str, dialect: Dialect, connections: u32, acquire_timeout:
             let settings = AssertSqlSafe(settings.clone());
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
         })
-        // Whoever gave up waiting left a question without an answer: such a connection must not keep its place for ever. Nor
+        // A caller that gave up waiting left a question without an answer: such a connection must not keep its place. Nor
         // may one that is held to be in a transaction: where a COMMIT fails, SQLite has ended it and the driver does not know.
         .after_release(|connection, _| {
             Box::pin(async move {

@@ -1,6 +1,6 @@
 //! Why the store did not do what it was asked, from the driver's errors and the two databases' codes.
 
-/// The store did not do what it was asked. What a client is told of it is decided in `http`.
+/// The store did not do what it was asked. `http` decides what a client learns about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database URL names no supported database: sqlite:PATH or postgres://USER@HOST/NAME")]

@@ -49,7 +49,7 @@ impl ChangeKind {
     }
 }
 
-/// Proof that the feed tells of a change of listings, for it is made only where the feed's rows are written: a row that lists a
+/// Proof that the feed has a change of listings, because it is made only where the feed's rows are written: a row that lists a
 /// number can be neither inserted nor closed without one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RecordedChange {
@@ -66,7 +66,7 @@ impl RecordedChange {
     /// The sequence of the first one's, if the change is of so many numbers.
     pub(super) fn first_of(&self, count: usize) -> Result<u64, StoreError> {
         let is_of_all = self.count == count as u64;
-        is_of_all.then(|| self.last + 1 - self.count).ok_or(StoreError::Misused("the feed tells of other rows"))
+        is_of_all.then(|| self.last + 1 - self.count).ok_or(StoreError::Misused("the feed has changes of other rows"))
     }
 }
 
@@ -90,8 +90,8 @@ pub struct FeedPage {
     pub changes: Vec<Change>,
 }
 
-/// A row of the feed with an id drawn for it, which no other history of a store has: where it stands, all before it is what it
-/// was. A store that was restored and went on differently has the same epoch, but not the marks put since.
+/// A row of the feed with an id drawn for it, which no other history of a store has: where it is, all before it
+/// is unchanged. A store that was restored and then changed differently has the same epoch, but not the marks put since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub sequence: u64,
@@ -103,11 +103,11 @@ pub struct Mark {
 pub struct Marked {
     pub epoch: String,
     pub head: u64,
-    /// Whether the mark stands where it was put.
+    /// Whether the mark is where it was put.
     pub has_mark: bool,
 }
 
-/// Whoever remembers things that change through the feed beside listings.
+/// Something that remembers things that change through the feed, besides listings.
 pub trait Listener: Send + Sync {
     /// One thing changed.
     fn on_change(&self, change: &Change);
@@ -211,7 +211,7 @@ impl WriteTx {
         Ok(versions)
     }
 
-    /// The sequence of the last change, of whoever. Once this transaction has its turn, nobody adds one before it ends.
+    /// The sequence of the last change of any writer. Once this transaction has its turn, nobody adds one before it ends.
     pub async fn head(&mut self) -> Result<u64, StoreError> {
         get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
     }

@@ -59,7 +59,7 @@ pub struct Leaving {
 const COLUMNS: &str = "SELECT found_card_id, lookup_key, key_version, sealed_digest, state, card_valid_from, found_on, \
      found_at_region, office, matched_report_id, registered_at, registered_sequence, closed_at, closed_by_office, \
      holder_verified_by, transferred_to FROM found_cards WHERE found_card_id = $1 AND organization_id = $2";
-/// A held card that no report in force is matched to. Not one whose report was replaced: that one tells what must become of it.
+/// A held card that no report in force is matched to. Not one whose report was replaced: that one says what must become of it.
 const UNMATCHED: &str = "found_cards.state = 'held' AND NOT EXISTS (SELECT 1 FROM loss_reports m \
      WHERE m.report_id = found_cards.matched_report_id AND m.state <> 'withdrawn')";
 /// The reports that a card may belong to.

@@ -21,14 +21,14 @@ pub struct ImportProgress {
 }
 
 impl ImportProgress {
-    /// Where an import that begins on that day, under that pepper, stands.
+    /// How far an import is that begins on that day, under that pepper.
     pub fn beginning(judged_on: Date, key_version: u32) -> Self {
         Self { lines_done: 0, records_done: 0, judged_on, key_version, finished: false }
     }
 }
 
 impl Store {
-    /// Where the import of a file stands; none if it never stored anything.
+    /// How far the import of a file is; none if it never stored anything.
     pub async fn import_progress(&self, file: &[u8; 32]) -> Result<Option<ImportProgress>, StoreError> {
         let row = sqlx::query(
             "SELECT lines_done, records_done, judged_on, key_version, finished_at FROM imports WHERE file_fingerprint = $1",

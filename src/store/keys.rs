@@ -68,7 +68,7 @@ impl Store {
         u32::try_from(row.try_get::<i64, _>("newest")?).map_err(|_| StoreError::Corrupt("key_checks.version"))
     }
 
-    /// Remembers the keys of a first start; rows are keyed by the newest pepper from then on. Where two nodes start at once the
+    /// Remembers the keys of a first start; after it rows are keyed by the newest pepper. Where two nodes start at once the
     /// first wins, and the second must compare again.
     pub async fn remember_keys(&self, checks: &[KeyCheck]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;

@@ -1,5 +1,5 @@
 //! Misuse reports. Found by id, whoever's they are: who may see one is decided by the service, which knows who asks. Narrative
-//! and note stand here sealed alone.
+//! and note are only here, and only sealed.
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::feed::ChangeKind;
 use super::{Store, StoreError, WriteTx, as_i64, get_uuid};
 
-/// Where a change stands, and who must know of it.
+/// Where a change is, and who must know about it.
 #[derive(Debug)]
 pub struct Audience {
     /// The history that the change's sequence belongs to.
@@ -45,7 +45,7 @@ impl Store {
         tx.commit_unlisted().await
     }
 
-    /// A node tells that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.
+    /// A node says that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.
     pub async fn confirm(&self, node: Uuid, sequence: u64, epoch: &str) -> Result<(), StoreError> {
         let statement = format!(
             "UPDATE nodes SET confirmed = $2 WHERE node_id = $1 AND confirmed < $2 \
@@ -81,14 +81,14 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Marks a node that still stands at this beat: it renews no lease from now on, unless it joins again. A mark is a negative
+    /// Marks a node that still has this beat: it renews no lease from now on, unless it joins again. A mark is a negative
     /// beat and never comes twice: who saw an earlier one must not count its age for this one.
     pub async fn mark_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
         let statement = "UPDATE nodes SET beat = -1 - beat WHERE node_id = $1 AND beat = $2 AND beat >= 0";
         self.write(statement, node, beat).await
     }
 
-    /// Removes a node that still stands at this beat.
+    /// Removes a node that still has this beat.
     pub async fn remove_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
         self.write("DELETE FROM nodes WHERE node_id = $1 AND beat = $2", node, beat).await
     }

@@ -1,5 +1,5 @@
 //! Loss reports and replacements, and what a number's records are when its listing is asked for.
-//! A transition updates the row; nothing is deleted by it. Every writer here takes the change that the feed tells of it.
+//! A transition updates the row; nothing is deleted by it. Every writer here takes its change of the feed.
 
 use jiff::civil::Date;
 use sqlx::Row;
@@ -18,7 +18,7 @@ use crate::domain::card::CardValidity;
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::Record;
 
-/// How a number stands in a row.
+/// The form of a number in a row.
 #[derive(Debug, Clone)]
 pub struct SealedNumber {
     pub lookup_key: LookupKey,
@@ -72,7 +72,7 @@ pub struct Closing<'a> {
     pub withdrawal: Option<WithdrawalReason>,
 }
 
-/// What is behind some numbers' listings, and of which moment that is.
+/// What is behind some numbers' listings, and the moment of it.
 #[derive(Debug)]
 pub struct RecordsRead {
     /// The head of the feed.
@@ -83,7 +83,7 @@ pub struct RecordsRead {
     pub records: Vec<Vec<Record>>,
 }
 
-/// The filter's 64 bits of every listed number, and of which moment they are. Not sorted, with repeats.
+/// The filter's 64 bits of every listed number, and the moment of them. Not sorted, with repeats.
 #[derive(Debug)]
 pub struct ListedPrefixes {
     pub head: u64,
@@ -164,7 +164,7 @@ impl Store {
         for row in &rows {
             if let Some(record) = read_record(row)? {
                 let key = LookupKey::from_bytes(get_bytes(row, "lookup_key")?);
-                // The same number may stand twice in a batch.
+                // The same number may be in a batch twice.
                 for (_, of_key) in keys.iter().zip(&mut records).filter(|(asked, _)| **asked == key) {
                     of_key.push(record);
                 }
@@ -247,7 +247,7 @@ impl WriteTx {
         row.as_ref().map(read_report).transpose()
     }
 
-    /// A report, whoever filed it.
+    /// A report, no matter who filed it.
     pub async fn find_any_report(&mut self, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1")))

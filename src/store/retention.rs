@@ -1,5 +1,5 @@
-//! What has outlived its time: how many rows there are, and their deletion in pieces that hold the writers' lock shortly. What ends
-//! a listing leaves its change in the feed. Which rows a class means is told by `aggregates`, how long what is kept by the callers.
+//! Records whose period is over: how many rows there are, and their deletion in pieces that hold the writers' lock shortly. What ends
+//! a listing leaves its change in the feed. `aggregates` says which rows a class means, the callers how long they are kept.
 //! Every condition has an index (migration 0011).
 
 use jiff::civil::Date;

@@ -53,7 +53,7 @@ impl Store {
         if versions != (KeyVersions { current: from, previous: None }) {
             return Ok(Switch::Otherwise(versions));
         }
-        // Whoever joins later sees the switch: joining takes the same turn.
+        // A node that joins later sees the switch: joining takes the same turn.
         let rows = sqlx::query("SELECT node_id FROM nodes WHERE pepper_version < $1 ORDER BY node_id")
             .bind(i64::from(to))
             .fetch_all(&mut *tx.tx)

@@ -33,7 +33,7 @@ impl Store {
 }
 
 impl WriteTx {
-    /// Removes what an organization wrote, and what anybody wrote about some numbers, given by all keys that their rows may stand
+    /// Removes what an organization wrote, and what anybody wrote about some numbers, given by all keys that their rows may be
     /// under. What ends a listing leaves its change in the feed.
     pub async fn remove_for_reset(&mut self, organization: Uuid, keys: &[LookupKey]) -> Result<(), StoreError> {
         self.take_turn().await?;

@@ -1,5 +1,5 @@
 //! What differs between the two databases, all of it: connecting, beginning, three words of the schema. Error codes are in `error`.
-//! Queries are the same for both and stand beside their aggregates.
+//! Queries are the same for both and are in the files of their aggregates.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -43,7 +43,7 @@ impl Dialect {
         }
     }
 
-    /// What a transaction that reads every row is told: 10^8 rows take minutes, and PostgreSQL would end the statement after the
+    /// What a transaction that reads every row gets as settings: 10^8 rows take minutes, and PostgreSQL would end the statement after the
     /// 5 s that every other one has.
     pub(super) fn long_read_setting(self) -> Option<&'static str> {
         match self {
@@ -61,7 +61,7 @@ impl Dialect {
         }
     }
 
-    /// What each of so many connections is told. FULL: with NORMAL a power cut loses acknowledged rows. All connections
+    /// The settings of each of so many connections. FULL: with NORMAL a power cut loses acknowledged rows. All connections
     /// together cache at most 64 MiB of pages. What is deleted is overwritten with zeros.
     pub(super) fn connection_settings(self, connections: u32) -> String {
         match self {
@@ -117,8 +117,8 @@ impl Dialect {
         }
     }
 
-    /// Triggers that refuse every statement which would change or remove an entry of the audit log. Whoever may drop them may
-    /// do anything: against that helps the chain, and an export that is kept elsewhere.
+    /// Triggers that refuse every statement which would change or remove an entry of the audit log. A user who may drop them may
+    /// do anything: only the chain, and an export that is kept elsewhere, help against that.
     fn append_only_audit(self) -> &'static str {
         match self {
             Self::Sqlite => {

@@ -1,4 +1,4 @@
-//! Sightings: rows under the records that made a number listed, and what is asked to find those. No number stands with them.
+//! Sightings: rows under the records that made a number listed, and what is asked to find those. No number is with them.
 
 use jiff::civil::Date;
 use sqlx::Row;

@@ -32,7 +32,7 @@ pub struct WriteTx {
 
 impl WriteTx {
     /// Makes durable what changed no listing. A transaction that did is refused here: it ends in `service::writing`, which knows
-    /// who must hear of it first.
+    /// who must learn about it first.
     pub async fn commit_unlisted(self) -> Result<(), StoreError> {
         if self.listed.is_some() {
             return Err(StoreError::Misused("a listing was changed and would not be published"));
@@ -46,7 +46,7 @@ impl WriteTx {
     }
 
     /// Makes it durable. Only this file and `service::writing` call it (tests/tidy.rs). A failure that leaves the outcome open says so: the caller must not guess. The wait for a standby has no
-    /// end on the server's side, for a wait that PostgreSQL cancels is told as success.
+    /// end on the server's side, because PostgreSQL reports a wait that it cancels as success.
     pub async fn commit(self) -> Result<(), StoreError> {
         let Self { mut tx, dialect, commit_timeout, sound, turn, .. } = self;
         if let Some(settings) = dialect.commit_settings() {

@@ -48,9 +48,9 @@ pub struct Report {
 
 /// Sites of one answer; the rest is summed.
 const GROUPS_MAX: usize = 10_000;
-/// Sites that an organization is told to have.
+/// Sites in an organization's answer.
 const SITES_MAX: i64 = 1000;
-/// How long it is remembered how far a process has come: far longer than any goes on without a store.
+/// How long it is remembered how far a process has come: far longer than any runs without a store.
 const PROCESS_MS_MAX: i64 = 31 * 24 * 3_600_000;
 
 const COLUMNS: &str = "organization_id, on_day, site, not_listed, card_listed, other_card_listed, number_listed, invalid, \

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::alerts::{Alert, read_alert};
 use super::{Store, StoreError, WriteTx, get_uuid};
 
-/// Where an organization wants to be told.
+/// Where an organization wants its alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
     pub webhook_id: Uuid,
@@ -28,7 +28,7 @@ pub struct SealedSecrets {
     pub old: Option<(Vec<u8>, i64)>,
 }
 
-/// An alert that an endpoint is to be told of.
+/// An alert that goes to an endpoint.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub alert: Alert,
@@ -180,7 +180,7 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Disables an endpoint and drops what it was still to be told: the alerts can be read. False if there is none, or it is
+    /// Disables an endpoint and drops its remaining deliveries: the alerts can be read. False if there is none, or it is
     /// disabled already.
     pub async fn disable_webhook(&mut self, webhook: Uuid, now_ms: i64) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE webhooks SET disabled_at = $1 WHERE webhook_id = $2 AND disabled_at IS NULL")
@@ -208,7 +208,7 @@ impl WriteTx {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes an endpoint with what it was still to be told. False if there is none.
+    /// Removes an endpoint with its remaining deliveries. False if there is none.
     pub async fn remove_webhook(&mut self, webhook: Uuid) -> Result<bool, StoreError> {
         // Takes the turn: no alert is made for it meanwhile.
         self.take_turn().await?;

@@ -10,7 +10,7 @@ use super::Metrics;
 pub struct Figures(Vec<MetricFamily>);
 
 impl Metrics {
-    /// Every figure as it stands now.
+    /// Every figure as it is now.
     pub fn figures(&self) -> Figures {
         self.resident_memory.set(super::resident_bytes());
         Figures(self.registry.gather())
@@ -46,7 +46,7 @@ impl Figures {
         let buckets = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
         let (bounds, mut counts): (Vec<_>, Vec<_>) =
             buckets.map(|bucket| (bucket.upper_bound(), count(bucket.cumulative_count()))).unzip();
-        // Buckets and count are read one after the other while checks go on: the last is never below the one before.
+        // Buckets and count are read one after the other while checks continue: the last is never below the one before.
         let all = count(histogram.get_sample_count());
         counts.push(all.max(counts.last().copied().unwrap_or_default()));
         (bounds, counts)

@@ -1,4 +1,4 @@
-//! Look-back alerts: what a watch is told of and what not, by whichever way a listing came in, and that none falls between the
+//! Look-back alerts: what causes an alert and what does not, no matter how a listing came in, and that none falls between the
 //! check and its watch.
 
 use std::time::Duration;

@@ -71,7 +71,7 @@ async fn an_assertion_is_good_for_one_use() {
     for answer in many.iter().filter(|answer| answer.status != 200) {
         assert_refused(answer, 401, "invalid_client");
     }
-    // Signed anew, but with the same id: still the same assertion.
+    // Signed again, but with the same id: still the same assertion.
     let claims = with(client.claims(&app), "jti", "once");
     assert_eq!(present(&app, &client.sign(&claims)).await.status, 200);
     let replay = with(claims, "exp", app.clock.now_s() + 90);

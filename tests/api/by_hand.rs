@@ -1,4 +1,4 @@
-//! The lines of docs/guides/auditors.md, run as they stand there: a receipt verified by bash and openssl, without this program.
+//! The lines of docs/guides/auditors.md, run exactly as there: a receipt verified by bash and openssl, without this program.
 
 use std::process::{Command, Output};
 

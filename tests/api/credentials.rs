@@ -151,7 +151,7 @@ async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     assert!(refusal.contains("certificate key 1 is another one"), "{refusal}");
     std::fs::write(&path, &first).unwrap();
     assert!(Application::build(&config, Clock::System).await.is_ok());
-    // The store of before knows of none: it is made, and known from then on.
+    // The earlier store knows none: it is made, and known after that.
     std::fs::remove_file(&path).unwrap();
     forget_certificate_key(&config).await;
     node::open(&config).await.unwrap().0.close().await;

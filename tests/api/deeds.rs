@@ -102,7 +102,7 @@ pub(crate) struct There {
     pub(crate) operator: TestClient,
     pub(crate) online_number: String,
     pub(crate) certificate: String,
-    /// How a path ends, what stands in it, and which record that is to be.
+    /// How a path ends, what is in it, and which record that must be.
     pub(crate) targets: Vec<(&'static str, &'static str, String)>,
 }
 

@@ -31,7 +31,7 @@ async fn clients_that_heed_close_lose_no_request_when_a_node_stops() {
         let (mut at, mut answered) = (0, 0_u32);
         let mut stream = TcpStream::connect(addresses[at]).await.unwrap();
         while !done.load(Ordering::Relaxed) {
-            stream.write_all(&check_request(&many)).await.expect("the connection stands");
+            stream.write_all(&check_request(&many)).await.expect("the connection is open");
             let answer = raw::read_answer(&mut stream).await.expect("no request is lost");
             assert_eq!(answer.status, 200, "{}", answer.text);
             answered += 1;

@@ -1,4 +1,4 @@
-//! The OpenAPI document as whoever integrates reads it: each operation says what it needs, costs and refuses, and its examples
+//! The OpenAPI document as an integrator reads it: each operation says what it needs, costs and refuses, and its examples
 //! are true of a running node. That they validate against their schemas is the linters' matter (`tests/openapi/run`).
 
 use std::collections::BTreeSet;
@@ -182,7 +182,7 @@ fn the_verdicts_are_all_shown_with_their_advice() {
     assert_eq!(shown.len(), Verdict::ALL.len());
 }
 
-/// Whoever builds a verifier has a receipt and keys that belong together.
+/// The author of a verifier has a receipt and keys that belong together.
 #[test]
 fn the_receipt_of_the_examples_is_signed_by_their_keys() {
     let all = operations();

@@ -1,5 +1,5 @@
 //! `TestApp`: a node of its own for each test, with its folder, its port and its clock, and client methods named by
-//! intention. Holds no assertion about an area; those stand beside the cases.
+//! intention. Holds no assertion about an area; those are next to the cases.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl TestApp {
         let (started, start) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let (node_config, node_clock) = (config.clone(), clock.clone());
-        // A runtime of its own: the node must go on while a test blocks its thread, and end when the test does.
+        // A runtime of its own: the node must continue while a test blocks its thread, and end when the test does.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

@@ -101,7 +101,7 @@ async fn clients_of_one_organization_share_its_limit() {
         assert_eq!(refused.header("ratelimit-policy"), r#""organization";q=4;w=60"#);
         assert_eq!((refused.header("ratelimit"), retry_after(&refused)), (r#""organization";r=0;t=60"#, 15));
     }
-    assert_eq!(app.read_report("x").await.status, 404, "other organizations go on");
+    assert_eq!(app.read_report("x").await.status, 404, "other organizations continue");
     app.clock.advance(Duration::from_secs(15));
     assert_eq!(check_as(&app, &app.hotel).await.status, 200);
 }
@@ -122,7 +122,7 @@ async fn an_address_is_spent_by_token_requests_and_failures_and_not_by_good_traf
     assert_eq!(refused.header("ratelimit-policy"), r#""address";q=6;w=60"#);
     let refused = app.ask_token(&[("grant_type", "client_credentials")]).await;
     refused.problem(429, "address_limit_spent");
-    assert_eq!(check_as(&app, &app.hotel).await.status, 200, "whoever has a good token is not locked out");
+    assert_eq!(check_as(&app, &app.hotel).await.status, 200, "a caller with a good token is not locked out");
     app.clock.advance(Duration::from_secs(retry_after(&refused)));
     with_bad_token(&app).await.problem(401, "invalid_token");
 }
@@ -161,7 +161,7 @@ async fn many_wrong_check_characters_are_abnormal_use() {
     let refused = app.check(&wrong()).await;
     refused.problem(429, "abnormal_use");
     assert_eq!(refused.header("ratelimit-policy"), r#""abnormal_use";q=10;w=60"#);
-    assert_eq!(check_as(&app, &app.hotel).await.status, 200, "right numbers go on");
+    assert_eq!(check_as(&app, &app.hotel).await.status, 200, "right numbers continue");
     app.clock.advance(Duration::from_secs(retry_after(&refused)));
     assert_eq!(app.check(&wrong()).await.status, 422);
 }

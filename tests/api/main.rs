@@ -56,7 +56,7 @@ mod sandbox;
 mod scenarios;
 mod secrecy;
 #[path = "../servers/mod.rs"]
-#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod shared_limits;
 mod sightings;

@@ -13,7 +13,7 @@ use crate::helpers::{Answer, TestApp, TestClient};
 const PATH: &str = "/v1/misuse-reports";
 const STORY: &str = "The guest was far younger than the holder.\nHe left when asked.";
 
-/// Misuse as a hotel tells of it, noticed at this moment.
+/// Misuse as a hotel reports it, noticed at this moment.
 fn misuse_of(app: &TestApp, number: &str) -> Value {
     let observed_at = Rfc3339::of(app.clock.now_ms());
     json!({"id_number": number, "kind": "impersonation", "observed_at": observed_at.as_str(), "narrative": STORY})
@@ -23,7 +23,7 @@ async fn tell(app: &TestApp, body: &Value) -> Answer {
     app.post(&app.hotel.token, PATH, body).await
 }
 
-/// Tells of a misuse of somebody's card; the report's id.
+/// Reports a misuse of somebody's card; the report's id.
 async fn told(app: &TestApp) -> String {
     let answer = tell(app, &misuse_of(app, &random_number())).await;
     assert_eq!(answer.status, 201, "{}", answer.text);

@@ -1,11 +1,11 @@
-//! A number as it may stand in a file, a log or an answer: in every form in which whoever finds it has the number.
+//! A number as it may be in a file, a log or an answer: in every form that gives the number to its finder.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::bodies::{digest_bytes, digest_of, random_number};
 
-/// Every form in which a number could stand somewhere.
+/// Every form in which a number could be somewhere.
 pub(crate) fn forms(number: &str) -> Vec<Vec<u8>> {
     let digest = digest_bytes(number);
     // The first 17 characters, for the last may be folded.
@@ -17,7 +17,7 @@ pub(crate) fn forms(number: &str) -> Vec<Vec<u8>> {
         digest.to_vec(),
     ];
     for secret in [&number.as_bytes()[..17], &digest] {
-        // As a part of something longer, base64 shows it in one of three alignments, its edges mixed with what stands beside.
+        // As a part of something longer, base64 shows it in one of three alignments, its edges mixed with what is next to it.
         for shift in 0..3 {
             let padded = [&[0; 2][..shift.min(2)], secret].concat();
             for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {

@@ -1,4 +1,4 @@
-//! Tokens of configured outside issuers, whose keys stand in a JWK Set file or are fetched.
+//! Tokens of configured outside issuers, whose keys are in a JWK Set file or are fetched.
 
 use std::sync::Arc;
 use std::time::Duration;

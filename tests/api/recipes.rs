@@ -76,7 +76,7 @@ impl Bits {
         }
     }
 
-    /// Huffman codes stand with their most significant bit first.
+    /// Huffman codes have their most significant bit first.
     fn push_code(&mut self, code: u32, bits: u32) {
         self.push(code.reverse_bits() >> (32 - bits), bits);
     }

@@ -1,4 +1,4 @@
-//! What has outlived its time is gone, by the node's own hourly task and by the command line; contacts are erased on demand.
+//! Records whose period is over are deleted, by the node's own hourly task and by the command line; contacts are erased on demand.
 //! The clock is moved, never waited for. Which row is due when is told by `tests/store`.
 
 use std::time::Duration;

@@ -45,7 +45,7 @@ async fn node_on(database_url: Option<String>) -> TestApp {
 
 fn start(app: &TestApp, args: &[&str]) -> Child {
     let mut command = child::command(&app.config.data);
-    // It may be another one than that of the suite's choice.
+    // It may differ from the suite's choice.
     if let Some(url) = &app.config.database_url {
         command.env("LOSTCARD_DATABASE_URL", url);
     }
@@ -346,7 +346,7 @@ async fn a_node_that_lacks_the_pepper_in_use_answers_nothing_until_it_has_it() {
         two.report(&report_of(&to_report(), Some(LOST))).await.problem(503, "registry_unavailable");
     };
     refuses().await;
-    // Another pepper under the right name is not believed, and does not stand in the way of the right one.
+    // Another pepper under the right name is not believed, and does not block the right one.
     std::fs::copy(keys.join("pepper-1.key"), keys.join("pepper-2.key")).unwrap();
     refuses().await;
     std::fs::copy(one.config.key_folder().join("pepper-2.key"), keys.join("pepper-2.key")).unwrap();

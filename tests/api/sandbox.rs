@@ -353,6 +353,6 @@ async fn neither_environment_opens_the_others_store_or_keys() {
         let told = refused(&Config { database_url, keys, data: fresh.clone(), ..other }).await;
         assert!(told.contains("the key folder") && told.contains(theirs), "{told}");
         assert!(!fresh.join("own.db").exists(), "nothing is made");
-        assert_eq!(app.verdict(&random_number(), None).await, "not_listed", "it goes on");
+        assert_eq!(app.verdict(&random_number(), None).await, "not_listed", "it continues");
     }
 }

@@ -28,7 +28,7 @@ struct Scenario {
     token: String,
     client_id: Uuid,
     numbers: Vec<String>,
-    /// Of certificates: whoever has one can try numbers against it.
+    /// Of certificates: anybody who has one can try numbers against it.
     credentials: Vec<String>,
     errors: Vec<Answer>,
     data: PathBuf,
@@ -133,7 +133,7 @@ impl Scenario {
         }
         let alerts = self.send(200, "GET", "/v1/alerts", &[], "").await;
         assert_eq!(alerts.json()["alerts"].as_array().unwrap().len(), 5);
-        // What is told is told to whoever may read it, and names nobody.
+        // What is said is said to those who may read it, and names nobody.
         self.errors.push(alerts);
         let watched = with(check_of(&self.number(), None), "watch_hours", 168);
         self.post(200, "/v1/checks", &watched).await;
@@ -144,7 +144,7 @@ impl Scenario {
         }
     }
 
-    /// Misuse told, read, listed and resolved. Whoever writes in their own words writes down the number.
+    /// Misuse reported, read, listed and resolved. A person who writes in their own words writes the number.
     async fn misuse(&mut self) {
         for _ in 0..3 {
             let number = self.number();
@@ -372,7 +372,7 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     );
     assert!(
         holds(&database, SITE.as_bytes()) && !holds(&journal, SITE.as_bytes()),
-        "kept in the plain, sealed on the way"
+        "kept in plain text, sealed on the way"
     );
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&exported, b"misuse_resolved") && holds(&exported, client_id.to_string().as_bytes()));

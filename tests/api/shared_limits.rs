@@ -43,7 +43,7 @@ async fn two_nodes_let_pass_together_what_one_would() {
         assert_eq!(refused.header("ratelimit"), r#""client";r=0;t=600"#);
         assert!((90..=100).contains(&retry_after(&refused)), "{}", retry_after(&refused));
     }
-    assert_eq!(one.read_report("x").await.status, 404, "other clients go on");
+    assert_eq!(one.read_report("x").await.status, 404, "other clients continue");
 }
 
 #[tokio::test]

@@ -291,7 +291,7 @@ async fn a_damaged_segment_is_told_of_and_does_not_hold_up_the_others() {
 async fn a_read_of_sightings_is_told_to_the_audit_log() {
     let app = TestApp::spawn().await;
     let report = app.report_lost(&random_number(), Some(LOST)).await;
-    // Whoever holds the writers keeps the entry from being made, and so the answer from being given.
+    // The lock on the writers keeps the entry from being made, and so the answer from being given.
     let held = app.hold_writers().await;
     let path = format!("/v1/loss-reports/{}/sightings", report["report_id"].as_str().unwrap());
     let mut reading = Box::pin(app.get(&app.police.token, &path));

@@ -184,10 +184,9 @@ async fn a_disk_that_takes_no_file_stops_no_node() {
     .await;
     let numbers = report_all(&app, 2).await;
     let node = &app;
-    eventually(
-        "told of",
-        || async move { node.metric("lostcard_filter_file_writes_total{outcome=\"failed\"}").await == 1 },
-    )
+    eventually("reported", || async move {
+        node.metric("lostcard_filter_file_writes_total{outcome=\"failed\"}").await == 1
+    })
     .await;
     assert_verdicts(&app, &numbers, "card_listed").await;
     let app = app.restart(async |_| {}).await;

@@ -103,7 +103,7 @@ async fn what_a_limit_refuses_is_counted_as_limited() {
     let app = spawn().await;
     let client = app.add_client("checks", Some("3/3600s")).await;
     let check = async || app.post(&client.token, "/v1/checks", &check_of(&random_number(), None)).await;
-    // A client that was just made is read again when the node hears of it, and its limit is whole then.
+    // A client that was just made is read again when the node learns about it, and its limit is whole then.
     let (mut answered, mut limited) = (0, 0);
     while limited < 2 {
         match check().await.status {

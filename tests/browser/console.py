@@ -85,7 +85,7 @@ def node_goes_away_and_comes_back(desk):
         expect(page.locator("#state-text")).to_have_text("Live", timeout=20_000)
         assert page.inner_text("#facts dd >> nth=0") != first, "a start is another node: its counts are kept apart"
         page.wait_for_timeout(5000)
-        assert number_of(page, "#tile_checks") < 10_000, "a counter that begins anew draws nothing"
+        assert number_of(page, "#tile_checks") < 10_000, "a counter that begins again draws nothing"
 
 
 class Own:

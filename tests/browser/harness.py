@@ -89,7 +89,7 @@ class Desk:
             assert self.page.input_value(field) == "", f"{field} is not cleared"
         whole = self.page.content()
         for number in self.typed:
-            assert number not in whole and digest(number) not in whole, "the number or its digest stands in the document"
+            assert number not in whole and digest(number) not in whole, "the number or its digest is in the document"
 
     def settle(self):
         """What holds after every case."""
@@ -98,7 +98,7 @@ class Desk:
             for number in self.typed:
                 assert number.upper() not in (url + data).upper(), f"a number left the page: {method} {url}"
             assert not NUMBER.search(url + data), f"something like a number left the page: {method} {url}"
-            assert not re.search(r"[0-9a-f]{64}", url), "a digest stands in a URL"
+            assert not re.search(r"[0-9a-f]{64}", url), "a digest is in a URL"
         if not self.page.is_closed() and self.page.url.startswith("http"):
             assert self.page.evaluate("window.violations") == [], "the policy was violated"
         wrong = [text for text in self.console if "Failed to load resource" not in text]

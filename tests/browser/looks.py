@@ -82,7 +82,7 @@ def both_languages_are_whole(desk):
     html = (FOLDER / "index.html").read_text()
     used = set(re.findall(r'data-t="(\w+)"', html)) | set(re.findall(r'\bt\("(\w+)"', source))
     assert used <= en.keys(), used - en.keys()
-    # Keys that are made of a verdict or stand in a table; the rest must be named.
+    # Keys that are made of a verdict or are in a table; the rest must be named.
     made = set(re.findall(r'"(\w+)"', source)) | {
         f"{verdict}_{part}" for verdict in ("not_listed", "card_listed", "other_card_listed", "number_listed", "failure")
         for part in ("title", "lead", "do", "dont")}

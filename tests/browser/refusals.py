@@ -63,7 +63,7 @@ def each_failure_is_told_plainly(desk):
         (200, {}, {"check_id": "0", "verdict": "fine", "as_of": "2026-11-23T09:00:00.123Z"}, "could not be read"),
         (200, {}, {"verdict": "not_listed"}, "could not be read"),
     ]:
-        # A verdict stands on the screen before each failure.
+        # A verdict is on the screen before each failure.
         desk.ask(*node.unlisted)
         assert desk.look() == "not_listed"
         text = "<html>" if body is None else json.dumps(body)
@@ -139,7 +139,7 @@ def old_answer_goes_when_the_next_number_begins(desk):
     held = hold(desk)
     desk.ask(*node.listed, wait=False)
     expect(page.locator("#status")).to_contain_text("Asking")
-    assert page.query_selector("#answer-title") is None, "nothing stands there while the service is asked"
+    assert page.query_selector("#answer-title") is None, "nothing is there while the service is asked"
     held[0].continue_()
     page.wait_for_selector("#answer .verdict.card_listed")
 

@@ -1,4 +1,4 @@
-//! `--help` of every command, found by walking the commands that help itself lists. `SNAPSHOTS=overwrite` writes them anew.
+//! `--help` of every command, found by walking the commands that help itself lists. `SNAPSHOTS=overwrite` writes them again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

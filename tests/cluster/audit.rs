@@ -1,4 +1,4 @@
-//! The last word: once all faults are healed, every acknowledged change must stand in the database once, the feed must have no
+//! The last word: once all faults are healed, every acknowledged change must be in the database once, the feed must have no
 //! gap, and every node must know all of it.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 
 /// Checks of one request.
 const BATCH: usize = 500;
-/// How long a healed node may go on refusing.
+/// How long a healed node may still refuse.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Asserts that nothing is lost, nothing is there twice and nobody is behind.
@@ -31,7 +31,7 @@ fn audit_database(cluster: &Cluster, oracle: &Oracle) {
     );
     let rows: Vec<_> = rows.lines().filter_map(|row| row.split_once('|')).collect();
     let stored: HashMap<_, _> = rows.iter().map(|(id, state)| ((*id).to_owned(), *state)).collect();
-    assert_eq!(rows.len(), stored.len(), "an id stands twice");
+    assert_eq!(rows.len(), stored.len(), "an id appears twice");
     let acknowledged = oracle.stored();
     let lost: Vec<_> = acknowledged.iter().filter(|(id, state)| stored.get(*id) != Some(*state)).collect();
     assert!(lost.is_empty(), "acknowledged, and lost or in another state: {lost:?}");

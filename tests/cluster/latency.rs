@@ -1,5 +1,5 @@
-//! How long a report takes until its 201 in a healthy cluster of three, PostgreSQL flushing every commit to disk, with checks going
-//! on beside. The bound here is for a debug build on a busy machine; docs/RELIABILITY.md has the goal.
+//! How long a report takes until its 201 in a healthy cluster of three, PostgreSQL flushing every commit to disk, with checks running
+//! at the same time. The bound here is for a debug build on a busy machine; docs/RELIABILITY.md has the goal.
 
 use std::sync::atomic::AtomicBool;
 

@@ -20,7 +20,7 @@ mod redis_faults;
 mod repetition;
 mod restarts;
 #[path = "../servers/mod.rs"]
-#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod settings;
 mod stop;

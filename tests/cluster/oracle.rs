@@ -1,5 +1,5 @@
 //! What may be answered. For each number the history of its changes, with the instants between which each took effect; an answer
-//! is right if one of the states that the asker can have met explains it. The rules of verdicts stand here a second time, in
+//! is right if one of the states that the asker can have met explains it. The rules of verdicts are here a second time, in
 //! the words of the product, on purpose: nothing of `lostcard::domain::verdict` is used.
 
 use std::collections::{HashMap, VecDeque};

@@ -116,11 +116,11 @@ def is_no_failure(check, operation, response):
     if check == "EnsureResourceAvailability":
         # The application is there; a temporary card, which this takes back, was not handed out.
         return operation.endswith("/temporary-card/return")
-    # In production it is not there, whoever asks and however.
+    # In production it is not there, no matter who asks and how.
     if check in ("MissingHeaderNotRejected", "UnsupportedMethodResponse") and operation == "POST /v1/sandbox/reset":
         return response.status_code == 404
     if check == "UnsupportedMethodResponse":
-        # Whatever the method, a query is refused first: nothing about a person may stand in a URL.
+        # Whatever the method, a query is refused first: nothing about a person may be in a URL.
         return response.status_code == 400 and "takes no query" in body.get("detail", "")
     return False
 

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-# Whoever tries every operation many times is not to be stopped by a limit.
+# A limit must not stop a test that tries every operation many times.
 WIDE = "4000000/60s"
 SCOPES = ("checks", "registry", "citizen", "audit", "admin")
 

@@ -27,7 +27,7 @@ def main(binary, tool):
             inputs = {"id_number": id_number()}
             for who, client in (("hotel", node.hotel), ("station", node.station)):
                 inputs |= {f"{who}_{name}": client[name] for name in ("client_id", "client_secret")}
-            # By the environment: an argument would stand in the list of processes.
+            # By the environment: an argument would be in the list of processes.
             given = ",".join(f"{name}={value}" for name, value in inputs.items())
             failed, out = redocly(tool, "respect", str(ARAZZO), "-w", workflow, "-v", "-S", f"lostcard={node.url}",
                                   REDOCLY_CLI_RESPECT_INPUT=given)

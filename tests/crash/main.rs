@@ -1,4 +1,4 @@
-//! Kills real processes with SIGKILL and looks whether anything was lost or stored twice. The moment of each kill comes from a
+//! Kills real processes with SIGKILL and checks whether anything was lost or stored twice. The moment of each kill comes from a
 //! seed that is printed. `LOSTCARD_TEST_ROUNDS=50 cargo test --release --test crash -- --nocapture` for a long run.
 #![expect(
     clippy::unwrap_used,

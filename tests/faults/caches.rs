@@ -9,7 +9,7 @@ use crate::servers::redis::Redis;
 use crate::servers::shared;
 use crate::service::Service;
 
-/// What a busy machine may take for an answer; a hung Redis would take for ever.
+/// What a busy machine may take for an answer; a hung Redis would never answer.
 const SOON: Duration = Duration::from_secs(2);
 
 struct Numbers {
@@ -18,7 +18,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// That every node tells of every number what it told before, and takes a report as before.
+    /// That every node says about every number what it said before, and takes a report as before.
     async fn assert_answers(&mut self, service: &Service, nodes: &[Node; 2], fault: &str) {
         self.listed.push(service.report_lost(&nodes[0]).await);
         for node in nodes {

@@ -37,7 +37,7 @@ impl Gate {
         Self { url: url.to_owned(), holder }
     }
 
-    /// Waits until a COMMIT stands before the gate; returns the id of the server's process.
+    /// Waits until a COMMIT waits at the gate; returns the id of the server's process.
     async fn wait_for_a_commit(&self) -> String {
         let waiting = "SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'advisory'";
         until("a COMMIT waits", || !query(&self.url, waiting).is_empty()).await;
@@ -130,7 +130,7 @@ async fn without_its_synchronous_standby_the_store_confirms_nothing_and_neither_
         assert_eq!(refused.status, 503, "{refused:?}");
     }
     Service::assert_listed(&service.check(&node, &before).await);
-    assert_eq!(service.check(&node, &random_number()).await.word(), "not_listed", "checks go on");
+    assert_eq!(service.check(&node, &random_number()).await.word(), "not_listed", "checks continue");
     postgres.set("synchronous_standby_names", "");
     let again = || service.report_once(&node, "once", &number);
     eventually("the repetition is acknowledged", again, |answer| answer.status == 201).await;

@@ -81,7 +81,7 @@ async fn a_full_disk_of_the_database_server_refuses_reports_and_no_check() {
     let refused = eventually("refused for lack of space", ask, |answer| answer.status != 503).await;
     assert_eq!((refused.status, refused.word()), (507, "storage_full"), "{refused:?}");
     let ask = || service.check(&node, &number);
-    let checked = eventually("checks go on", ask, |answer| answer.status == 200).await;
+    let checked = eventually("checks continue", ask, |answer| answer.status == 200).await;
     assert_eq!(checked.word(), "not_listed", "nothing was stored");
     full.end();
     eventually("there is space again", || service.report(&node, &number), |answer| answer.status == 201).await;

@@ -35,6 +35,6 @@ mod disks;
 mod nodes;
 mod outages;
 #[path = "../servers/mod.rs"]
-#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod service;

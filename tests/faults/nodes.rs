@@ -71,7 +71,7 @@ async fn a_node_cut_off_loses_its_own_lease_only_and_reports_go_on_elsewhere() {
     }
 }
 
-/// Requests that came while a node stood still are answered first when it goes on, by a snapshot that is long out of date.
+/// Requests that came while a node stood still are answered first when it continues, by a snapshot that is long out of date.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stood_still_for_longer_than_its_lease_gives_no_stale_negative() {
     let Pair { service, nodes: [still, other], proxies: _proxies } = Pair::start().await;

@@ -30,7 +30,7 @@ async fn check_until_refused(service: &Service, node: &Node) -> (usize, Duration
         }
         assert_eq!(answer.word(), "not_listed");
         answered += 1;
-        assert!(asked < HANG, "a node without its store answers for ever");
+        assert!(asked < HANG, "a node without its store never stops answering");
     }
 }
 
@@ -115,7 +115,7 @@ async fn a_store_that_hangs_holds_nobody_up() {
     for fault in [Fault::Hang, Fault::HangReplies, Fault::Refuse, Fault::Cut] {
         proxy.set(fault);
         if fault == Fault::Refuse {
-            // Open connections go on: nothing is to be noticed yet.
+            // Open connections continue: nothing should be noticed yet.
             assert_eq!(service.check(&node, &random_number()).await.word(), "not_listed", "{fault:?}");
         } else {
             let (_, last_at, _) = check_until_refused(&service, &node).await;

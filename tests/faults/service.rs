@@ -133,7 +133,7 @@ impl Service {
         answer.body["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
 
-    /// Lets a node meet the clients: from then on it knows their tokens without the store.
+    /// Lets a node meet the clients: after that it knows their tokens without the store.
     pub(crate) async fn introduce(&self, node: &Node) {
         assert_eq!(self.check(node, &random_number()).await.word(), "not_listed");
         assert_eq!(self.get(node, &self.police.token, "/v1/loss-reports/x").await.status, 404);
@@ -222,7 +222,7 @@ pub(crate) async fn eventually<F: Future<Output = Answer>>(
     }
 }
 
-/// Waits for a condition while the test's other requests go on, for [`HANG`] at most.
+/// Waits for a condition while the test's other requests continue, for [`HANG`] at most.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + HANG;
     while !holds() {

@@ -110,11 +110,11 @@ impl World {
         state.failovers_left -= 1;
         state.store = Store { epoch: state.store.epoch + 1, ..state.standby };
         state.standby = state.store;
-        // Fencing: whoever promotes waits until the old primary is gone, and that takes longer than a lease.
+        // Fencing: the operator who promotes waits until the old primary is gone, and that takes longer than a lease.
         state.down =
             if self.has(May::ReplicateInStep) || self.is(Variant::FailoverFasterThanTheLease) { 0 } else { self.lease };
         for writer in &mut state.writers {
-            // What was lost is tried again by whoever wants it.
+            // The writer tries what was lost again.
             match *writer {
                 Writer::Committed { sequence, .. } | Writer::Acknowledged { sequence, .. }
                     if sequence <= state.store.head => {}

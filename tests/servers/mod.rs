@@ -1,7 +1,7 @@
 //! Real servers for tests, as child processes on free loopback ports and in temporary folders: PostgreSQL, Redis, the node
 //! itself, and a proxy that spoils what passes through it; and a look at a store's tables. A test binary takes this folder in with
 //! `#[path = "../servers/mod.rs"] mod servers;`. Every child ends with its value, every wait has an end, and no case or
-//! assertion about the service stands here.
+//! assertion about the service is here.
 
 pub(crate) mod node;
 pub(crate) mod postgres;

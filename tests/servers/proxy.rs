@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) enum Fault {
     /// Everything passes.
     None,
-    /// New connections are closed as they come; open ones go on.
+    /// New connections are closed as they come; open ones continue.
     Refuse,
     /// Open connections are closed, new ones too.
     Cut,

@@ -1,4 +1,4 @@
-//! The tables of a store as its database tells of them, whichever it is: their names, columns and rows.
+//! The tables of a store as its database, of either kind, describes them: their names, columns and rows.
 
 use std::collections::BTreeMap;
 

@@ -43,12 +43,12 @@ const OTHER_COLUMNS: &str = "
     not_listed card_listed other_card_listed number_listed invalid limited unavailable batches receipts_verified loss_reports
     misuse_reports
 ";
-/// Actions that are told of something else than one record of a described table.
+/// Actions that are about something other than one record of a described table.
 const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ReportsSearched, "several records"),
     (Action::MisuseReportsListed, "several records"),
     (Action::CitizenRecordsRead, "several records"),
-    (Action::ReceiptVerified, "a check, of which nothing is kept"),
+    (Action::ReceiptVerified, "a check; nothing of it is kept"),
     (Action::ContactErased, "a record of any table with a sealed text"),
     (Action::OrganizationCreated, "an organization"),
     (Action::ClientCreated, "a client"),

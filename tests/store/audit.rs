@@ -1,4 +1,4 @@
-//! The audit log: a chain without gaps whoever writes, read in pages, which the database itself refuses to change.
+//! The audit log: a chain without gaps no matter who writes, read in pages, which the database itself refuses to change.
 
 use std::sync::Arc;
 

@@ -148,7 +148,7 @@ pub(crate) async fn what_is_committed_is_there_after_a_reopening(database: &Data
     let before = feed_after(&store, 0).await;
     store.close().await;
     let after = feed_after(&database.open().await, 0).await;
-    assert_eq!((after.epoch, after.head), (before.epoch, 1), "the same epoch, or every node would load all anew");
+    assert_eq!((after.epoch, after.head), (before.epoch, 1), "the same epoch, or every node would load all again");
     assert_eq!(after.changes[0].subject, before.changes[0].subject);
 }
 

@@ -152,7 +152,7 @@ impl Machine {
             running.follower.turn().await.unwrap();
             running.slow.ms.store(0, Ordering::SeqCst);
             running.floor = floor;
-            // One that has to join asks anew.
+            // One that has to join asks again.
             let asked_ns = if std::mem::take(&mut running.is_marked) { self.clock.boot_ns() } else { asked_ns };
             running.lease_until_ns = asked_ns + 1_000_000_000;
             let beats = self.stores[on].list_nodes().await.unwrap();

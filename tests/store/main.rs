@@ -32,7 +32,7 @@ mod rotation;
 mod rows;
 mod sandbox;
 #[path = "../servers/mod.rs"]
-#[expect(dead_code, reason = "shared by test binaries, of which none needs everything")]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod sightings;
 mod tls;

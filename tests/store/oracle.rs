@@ -24,7 +24,7 @@ pub(crate) struct Oracle {
     pub(crate) filed: Vec<Filed>,
     /// The number, the new card's start, and the day of each replacement.
     replaced: Vec<(usize, Date, Date)>,
-    /// By the sequence from which on they stand: the listings of all numbers.
+    /// By the sequence from which they hold: the listings of all numbers.
     history: BTreeMap<u64, Vec<Option<Listing>>>,
     numbers: usize,
 }

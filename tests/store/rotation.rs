@@ -87,7 +87,7 @@ pub(crate) async fn rows_are_rekeyed_once_each_with_its_change(database: &Databa
     let mut head = feed_after(&store, 0).await.head;
     for (table, count) in aggregates::rekeyed().zip([total - 1, 1, 0, 0, 0, 0]) {
         let rows = rows(&store, table).await;
-        assert_eq!(rows.len() as u64, count, "each row stands on one page");
+        assert_eq!(rows.len() as u64, count, "each row is on one page");
         for page in rows.chunks(PAGE_ROWS_MAX) {
             let rekeyed = write(&store, async |tx| tx.rekey(table, page, DURING).await.unwrap()).await;
             assert_eq!(rekeyed, page.len() as u64);

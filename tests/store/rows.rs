@@ -1,4 +1,4 @@
-//! Rows as they stand in the tables, for cases about what the store's own functions do not make: every column has a value that
+//! Rows as they are in the tables, for cases about what the store's own functions do not make: every column has a value that
 //! will do, unless the case gives one.
 
 use std::sync::atomic::{AtomicI64, Ordering};

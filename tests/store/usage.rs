@@ -15,7 +15,7 @@ use crate::records::{NOW_MS, id, stored_organization};
 const MONDAY: Date = date(2026, 11, 23);
 const TUESDAY: Date = date(2026, 11, 24);
 
-/// Counts of which each outcome's is told apart.
+/// Counts that differ for each outcome.
 fn counts(times: u64) -> Counts {
     let mut counts = Counts::default();
     for (at, &outcome) in Outcome::ALL.iter().enumerate() {

@@ -19,6 +19,8 @@ const RULES: &str = "
     from then on ; after that ; from then on a 201 is on two disks
     hear of|hears of|heard of|hearing of ; learn about ; one node hears of a change
     stand in|stands in|stood in|stand at|stands at|stand beside|stands beside ; is in, is next to ; keys stand in the folder
+    where it stands|where they stand|as it stands|as they stand ; where it is, exactly as ; the text as it stands there
+    tells nothing of|tell nothing of ; says nothing about ; its length tells nothing of the verdict
     is to be|are to be|was to be|were to be ; must be, should be ; the clock is to be read once
     for ever ; always, permanently ; the row is kept for ever
     one's own|an own ; its own, a ... of its own ; a list of one's own reports
@@ -169,7 +171,9 @@ fn anchors(page: &str) -> BTreeSet<String> {
 /// The links of a page to other files, and to headings, that lead nowhere.
 fn dead_links(page: &str, text: &str) -> Vec<String> {
     let prose = prose_of(text);
-    let links = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+    let after =
+        |mark, end| prose.split(mark).skip(1).filter_map(move |rest| rest.split_once(end)).map(|(link, _)| link);
+    let links = after("](", ')').chain(after("src=\"", '"'));
     let is_dead = |link: &&str| {
         let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
         let folder = Path::new(page).parent().unwrap_or(Path::new(""));
@@ -230,7 +234,7 @@ fn links_of_pages_lead_somewhere() {
 
 #[test]
 fn a_dead_link_is_found() {
-    for link in ["[a](docs/NOWHERE.md)", "[a](#nowhere)", "[a](README.md#nowhere)", "![a](docs/images/none.png)"] {
+    for link in ["[a](docs/NOWHERE.md)", "[a](#nowhere)", "[a](README.md#nowhere)", "<img src=\"docs/none.png\">"] {
         assert_eq!(dead_links("README.md", link).len(), 1, "{link}");
     }
     for link in

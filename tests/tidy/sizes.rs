@@ -1,4 +1,4 @@
-//! How long files are: most are read in one sitting. The bound of a single file stands in the rules beside.
+//! How long files are: most are read in one sitting. The bound of a single file is one of the rules in `tests/tidy.rs`.
 
 use super::{code_of, sources};
 

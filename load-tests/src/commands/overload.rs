@@ -1,6 +1,6 @@
 //! `lostcard-load overload`: what a server does when it is offered many times
 //! what it can do. Its peak is found in a closed loop, then a multiple of it is
-//! offered in the open model, on so many connections that the queue stands at
+//! offered in the open model, on so many connections that the queue forms at
 //! the server. Goodput is 200 within a second of the intended start. Batches,
 //! because one core cannot send ten times what another answers of single
 //! checks.

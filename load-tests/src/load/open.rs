@@ -124,7 +124,7 @@ impl Run<'_> {
     }
 
     /// Sends a request on a connection that is free; whether that worked.
-    /// A server that is gone is counted, not followed: the schedule goes on.
+    /// A server that is gone is counted, not followed: the schedule continues.
     fn start(&mut self, index: usize, number: usize, intended_ns: u64) -> anyhow::Result<bool> {
         let sent_ns = self.clock.now_ns();
         if self.links[index].is_none() {

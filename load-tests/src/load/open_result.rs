@@ -1,4 +1,4 @@
-//! What an open-model run counts, while it goes on and as it is reported.
+//! What an open-model run counts, while it runs and as it is reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

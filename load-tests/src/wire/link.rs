@@ -54,7 +54,7 @@ impl Link {
         self.flush(bytes)
     }
 
-    /// Goes on sending the request in flight.
+    /// Continues to send the request in flight.
     pub(crate) fn flush(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         while self.written < bytes.len() {
             match self.stream.write(&bytes[self.written..]) {

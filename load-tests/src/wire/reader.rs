@@ -33,7 +33,7 @@ impl Reader {
         self.body.clear();
     }
 
-    /// The last body, if it was to be kept.
+    /// The last body, if the caller asked to keep it.
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
     }

@@ -27,7 +27,7 @@ const REPORTED_AT: usize = 8;
 const PHONE: usize = 9;
 const REQUIRED: [&str; 5] = ["id_number", "reason", "reporter", "office", "channel"];
 
-/// In which cell each column stands, in the order of `COLUMNS`.
+/// The cell of each column, in the order of `COLUMNS`.
 #[derive(Debug)]
 pub(super) struct Header {
     places: [Option<usize>; COLUMNS.len()],
@@ -108,7 +108,7 @@ fn take_cell(text: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     }
 }
 
-/// A line in cells. What stands in a wrong cell may be a number: no `Debug`.
+/// A line in cells. The text of a wrong cell may be a number: no `Debug`.
 pub(super) struct Row<'h, 'a> {
     header: &'h Header,
     id_number: IdNumberText,

@@ -1,5 +1,5 @@
-//! `import`: loss reports from a CSV or NDJSON file into the store, by the rules of the API. Fast, and killed at any moment it
-//! goes on where it stopped: every transaction notes how far it came (`store::imports`). This file puts the parts together:
+//! `import`: loss reports from a CSV or NDJSON file into the store, by the rules of the API. Fast, and after a kill at any moment it
+//! continues where it stopped: every transaction notes how far it came (`store::imports`). This file puts the parts together:
 //! `records` reads and judges, `runs` sorts and seals, `writer` stores.
 
 mod csv_form;
@@ -41,7 +41,7 @@ use writer::Writer;
 CSV: a first line that names the columns, in any order: id_number, reason, reporter, office, channel and, where known,
 card_valid_from, card_valid_until, lost_on, reported_at, contact_phone.
 NDJSON: one object a line, as POST /v1/loss-reports takes it, with reported_at where known.
-Killed at any moment, the same command goes on where it stopped; each valid record is stored once.
+If it is killed, the same command continues where it stopped; each valid record is stored once.
 
 Examples:
   lostcard import reports.csv

@@ -1,4 +1,4 @@
-//! What whoever watches an import sees: a bar at a terminal, else a line every few seconds. Standard error only.
+//! What a person who watches an import sees: a bar at a terminal, else a line every few seconds. Standard error only.
 
 use std::io::IsTerminal;
 use std::sync::Arc;

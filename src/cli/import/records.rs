@@ -126,7 +126,7 @@ fn read_reported_at(fields: &mut Fields, text: Option<&str>, judged_on: Date) ->
     Some(at_ms)
 }
 
-/// The file of rejects. Written anew by every start, since every start reads the whole file: it is complete and without
+/// The file of rejects. Every start writes it again, because every start reads the whole file: it is complete and without
 /// repeats however often an import was killed.
 #[derive(Debug)]
 pub(super) struct Rejects {

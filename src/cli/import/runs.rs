@@ -1,5 +1,5 @@
 //! From valid records to batches for the store, on two threads: one reads, judges and sorts runs of records by lookup key (the
-//! index is then written in its order), the other seals them. Also the arithmetic of going on: a run and its order depend on
+//! index is then written in its order), the other seals them. Also the arithmetic of a continued import: a run and its order depend on
 //! the file, the day and the pepper alone, so what was stored of it is a prefix.
 
 use std::fs::File;

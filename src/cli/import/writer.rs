@@ -24,7 +24,7 @@ const ROWS_MIN: usize = 2_000;
 const ROWS_MAX: usize = 20_000;
 /// A transaction that took longer is followed by smaller ones; one that took half of it, by larger ones.
 const HOLD_NS_MAX: u64 = 80_000_000;
-/// Between two transactions while a server runs on the same store: SQLite gives its lock to whoever asks at the right moment,
+/// Between two transactions while a server runs on the same store: SQLite gives its lock to the process that asks at the right moment,
 /// and a waiting server asks only every tenth of a second at worst.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How often a store that is kept busy by others is asked again; each time takes up to five seconds.
@@ -84,7 +84,7 @@ impl Writer<'_> {
         let mut writing = Writing::of_command(self.begin().await?, self.keyring, self.clock.now_ms()).await?;
         if !reports.is_empty() {
             let reported = listing::reported(&mut writing, reports).await;
-            reported.context("the import stopped; the same command goes on where it did")?;
+            reported.context("the import stopped; the same command continues there")?;
         }
         let mut tx = writing.tx;
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
@@ -95,7 +95,7 @@ impl Writer<'_> {
             let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint)));
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
-        leave_to_followers(tx).await.context("the import stopped; the same command goes on where it did")
+        leave_to_followers(tx).await.context("the import stopped; the same command continues there")
     }
 
     async fn begin(&self) -> anyhow::Result<WriteTx> {
@@ -105,7 +105,7 @@ impl Writer<'_> {
                 begun => return Ok(begun?),
             }
         }
-        bail!("the store is busy; the same command goes on where this one stopped")
+        bail!("the store is busy; the same command continues where this one stopped")
     }
 }
 

@@ -15,7 +15,7 @@ use crate::http::pipeline::body::JsonBody;
 use crate::http::pipeline::caller::Anyone;
 use crate::http::pipeline::state::AppState;
 
-/// Whoever has no token gets no buffer for a large body.
+/// A caller without a token gets no buffer for a large body.
 const QUESTION_BYTES_MAX: usize = 4 * 1024;
 /// What is wrong with a place.
 pub const PLACE_DETAIL: &str = "six digits of GB/T 2260, of a county or city in a province of the mainland";
@@ -37,7 +37,7 @@ pub struct EligibilityRequest {
     #[schema(format = Date)]
     on: String,
     fingerprint_on_file: bool,
-    /// So much that the photograph on file no longer tells who it is.
+    /// So much that the photograph on file no longer shows who it is.
     appearance_changed: bool,
     /// A record of forged, bought, borrowed or fraudulently used documents.
     credit_flag: bool,

@@ -1,4 +1,4 @@
-//! Look-back alerts: `/v1/alerts`. The query holds a sequence and a limit, which tell nothing of a person.
+//! Look-back alerts: `/v1/alerts`. The query holds a sequence and a limit, which say nothing about a person.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
@@ -57,10 +57,10 @@ pub struct AlertList {
 const PAGE_ALERTS_MAX: i64 = 1000;
 const PAGE_ALERTS: i64 = 100;
 
-/// Read one's own alerts
+/// Read your organization's alerts
 ///
-/// Scope `checks`; costs one unit. The alerts after a sequence, oldest first: who keeps the last `sequence` that it has seen and
-/// asks for those after it misses none and sees none twice. Kept for 90 days.
+/// Scope `checks`; costs one unit. The alerts after a sequence, oldest first: a client that keeps the last
+/// `sequence` that it has seen and asks for those after it misses none and sees none twice. Kept for 90 days.
 #[utoipa::path(
     get, path = "/v1/alerts", operation_id = "listAlerts", tag = "checks", security(("bearer" = [])),
     params(

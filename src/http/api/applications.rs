@@ -42,7 +42,7 @@ pub struct ReplacementApplicationRequest {
     #[schema(value_type = ApplicationReasonName)]
     reason: String,
     fingerprint_on_file: bool,
-    /// So much that the photograph on file no longer tells who it is.
+    /// So much that the photograph on file no longer shows who it is.
     appearance_changed: bool,
     /// A record of forged, bought, borrowed or fraudulently used documents.
     credit_flag: bool,
@@ -103,8 +103,8 @@ pub struct ReplacementApplicationAnswer {
 
 /// Apply for a new card
 ///
-/// The rules of off-site acceptance decide by the places that the offices' codes begin with. A refused application is stored and
-/// answered 201 too: `state` is `refused` for good, `ground` says why. No card is listed by it. Scope `registry`; costs one unit.
+/// The rules of off-site acceptance decide by the places that the offices' codes begin with. A refused application is also stored and
+/// gets 201: `state` stays `refused`, `ground` says why. It lists no card. Scope `registry`; costs one unit.
 /// `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/replacement-applications", operation_id = "createReplacementApplication", tag = "registry",
@@ -138,8 +138,8 @@ pub async fn create(
 
 /// Read an application
 ///
-/// With its temporary card, if it has one. Scope `registry`; costs one unit. Only one's own organization's applications: others
-/// are answered 404.
+/// With its temporary card, if it has one. Scope `registry`; costs one unit. Only your own organization's applications: others are
+/// 404.
 #[utoipa::path(
     get, path = "/v1/replacement-applications/{application_id}", operation_id = "getReplacementApplication", tag = "registry",
     security(("bearer" = [])),
@@ -160,8 +160,8 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 /// Issue the new card
 ///
 /// Ends an accepted application and records the replacement: every card of the number that starts before the new one is listed on
-/// every node once 200 is sent, the temporary card too, and active reports become `replaced`. The temporary card is to be returned
-/// when the new one is collected. 409 unless the application is accepted, and where the new card does not start after the temporary
+/// every node once 200 is sent, the temporary card too, and active reports become `replaced`. The holder returns the temporary
+/// card to collect the new one. 409 unless the application is accepted, and if the new card does not start after the temporary
 /// one. Scope `registry`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/replacement-applications/{application_id}/issue", operation_id = "issueReplacementApplication",
@@ -197,7 +197,7 @@ pub async fn issue(
 
 /// Cancel an application
 ///
-/// The holder does without a new card; a temporary card is to be returned. 409 unless the application is accepted. Scope
+/// The holder gets no new card and returns a temporary one. 409 unless the application is accepted. Scope
 /// `registry`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/replacement-applications/{application_id}/cancellation", operation_id = "cancelReplacementApplication",

@@ -46,11 +46,11 @@ pub struct CertificateRequest {
     valid_hours: i64,
 }
 
-/// An issued certificate. The credential is given once, and kept nowhere.
+/// An issued certificate. The service returns the credential once and does not keep it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CertificateIssuedAnswer<'a> {
     certificate_id: Uuid,
-    /// The credential: a compact JWS, see docs/CERTIFICATES.md. The number stands in it as a commitment only.
+    /// The credential: a compact JWS, see docs/CERTIFICATES.md. The number is in it as a commitment only.
     #[schema(value_type = String)]
     certificate: &'a CredentialText,
     /// The credential as a QR code (SVG), for the holder's phone or for paper.
@@ -92,7 +92,7 @@ pub struct CertificateAnswer {
     revoked_at: Option<String>,
 }
 
-/// Nobody shall accept the certificate any more.
+/// Nobody may accept the certificate any longer.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevocationRequest {
@@ -121,7 +121,7 @@ pub struct CertificateVerificationRequest {
     purpose: Option<String>,
 }
 
-/// What was found. Nothing but `authentic` where the certificate is not this service's. Accept `valid` and nothing else.
+/// What was found. Only `authentic` if the certificate is not this service's. Accept `valid` and nothing else.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct CertificateVerificationAnswer {
     /// Issued by this service and unchanged.
@@ -193,7 +193,7 @@ pub async fn create(
 
 /// Read a temporary identification certificate
 ///
-/// Its state, without the credential. Scope `registry`; costs one unit. Only one's own organization's: others are answered 404.
+/// Its state, without the credential. Scope `registry`; costs one unit. Only your own organization's: others are 404.
 #[utoipa::path(
     get, path = "/v1/temporary-certificates/{certificate_id}", operation_id = "getTemporaryCertificate", tag = "certificates",
     security(("bearer" = [])),
@@ -214,7 +214,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// Revoke a temporary identification certificate
 ///
-/// From the answer on no node accepts it. Scope `registry`, the organization that issued it; costs one unit. 409 where it is
+/// After the answer no node accepts it. Scope `registry`, the organization that issued it; costs one unit. 409 if it is
 /// revoked or has expired already.
 #[utoipa::path(
     post, path = "/v1/temporary-certificates/{certificate_id}/revocation", operation_id = "revokeTemporaryCertificate",
@@ -249,9 +249,8 @@ pub async fn revoke(
 
 /// Verify a temporary identification certificate
 ///
-/// Is it authentic and in force, is it this person's, and for this purpose? Scope `checks`; costs one unit. The first that holds
-/// is the `status`: `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose`, `valid`. Where the registry
-/// cannot be asked there is no answer (503). Leaves nothing behind. Offline: `lostcard certificate verify`.
+/// Is it authentic and in force, is it this person's, and for this purpose? Scope `checks`; costs one unit. The `status` is the
+/// first of these that applies: `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose`, `valid`. If the service cannot ask the registry, there is no answer (503). Leaves nothing behind. Offline: `lostcard certificate verify`.
 #[utoipa::path(
     post, path = "/v1/temporary-certificates/verify", operation_id = "verifyTemporaryCertificate", tag = "certificates",
     security(("bearer" = [])),

@@ -1,5 +1,5 @@
-//! `POST /v1/checks` and `POST /v1/checks/batch`: bodies to domain types and answers to text, no more.
-//! Answers are written by hand into one buffer, padded so that their length tells nothing of the verdict.
+//! `POST /v1/checks` and `POST /v1/checks/batch`: only bodies to domain types and answers to text.
+//! Answers are written by hand into one buffer, padded so that their length says nothing about the verdict.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -64,8 +64,8 @@ pub struct CheckRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     receipt: Option<bool>,
-    /// For so many hours the organization is told, by an alert, if this card or number is listed after the check. Until then the
-    /// service keeps the keyed number and the card's start; nothing without it.
+    /// For this many hours the organization gets an alert if this card or number is listed after the check. Until then the
+    /// service keeps the keyed number and the card's start. Without it the service keeps nothing.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = i32, minimum = 1, maximum = 168, example = 24)]
     watch_hours: Option<i64>,
@@ -87,7 +87,7 @@ impl std::fmt::Debug for BatchRequest {
     }
 }
 
-/// A `CheckRequest`; what is wrong with it is answered in its place.
+/// A `CheckRequest`; the answer in its place says what is wrong with it.
 #[derive(Debug)]
 pub struct BatchItem;
 
@@ -95,7 +95,7 @@ impl ToSchema for BatchItem {}
 
 impl PartialSchema for BatchItem {
     fn schema() -> RefOr<Schema> {
-        let description = "A `CheckRequest`; what is wrong with it is answered in its place.";
+        let description = "A `CheckRequest`; the answer in its place says what is wrong with it.";
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .additional_properties(Some(AdditionalProperties::FreeForm(true)))
@@ -104,7 +104,7 @@ impl PartialSchema for BatchItem {
     }
 }
 
-/// The answer to a check. `not_listed` never means "valid": nobody reported the card, no more.
+/// The answer to a check. `not_listed` never means "valid": it only says that nobody reported the card.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckAnswer {
     /// Names the check in sightings, alerts and misuse reports; the receipt's `jti`.
@@ -129,7 +129,7 @@ pub struct CheckAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     receipt: Option<String>,
-    /// Opens the receipt, together with the number. Given once, kept nowhere.
+    /// Opens the receipt, together with the number. The service returns it once and does not keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>)]
     receipt_salt: Option<SaltText>,
@@ -170,8 +170,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 /// Check a card
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
-/// A hit and a miss are both 200, in like time and size; a hit is recorded for whoever reported the card before it is answered,
-/// which takes one flush of a disk. May be repeated at will. With `watch_hours` the watch is stored before the answer goes out:
+/// A hit and a miss are both 200, in about the same time and size. Before it answers a hit, the service records it for the reporter of the card,
+/// which takes one flush of a disk. You may repeat a check freely. With `watch_hours` the watch is stored before the answer goes out:
 /// 503 `outcome_unknown` means that it may have been. Never cache an answer. At most 256 KiB.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
@@ -209,7 +209,7 @@ pub async fn create(
 /// Check many cards
 ///
 /// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
-/// client's limit as it has items, at most the whole limit. May be repeated at will. At most 1 MiB.
+/// client's limit as it has items, at most the whole limit. You may repeat it freely. At most 1 MiB.
 #[utoipa::path(
     post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
     request_body = BatchRequest,

@@ -34,7 +34,7 @@ pub struct CitizenRecordsRequest {
     id_number: IdNumberText,
 }
 
-/// What the service holds on the person, over all organizations. Each list newest first, at most 100.
+/// What the service holds about the person, over all organizations. Each list newest first, at most 100.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenRecords {
     reports: Vec<LossReportAnswer>,
@@ -43,7 +43,7 @@ pub struct CitizenRecords {
     certificates: Vec<CitizenCertificate>,
 }
 
-/// Where a card of the person was shown while it was listed. Which organization it was is not told.
+/// Where a card of the person was shown while it was listed. It does not say which organization it was.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenSighting {
     #[schema(value_type = OrganizationKindCode)]
@@ -122,10 +122,10 @@ pub struct CitizenWithdrawalRequest {
     reason: String,
 }
 
-/// Read one's own records
+/// Read a person's own records
 ///
-/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations. Of a sighting the kind
-/// and the region of the organization are told, not which it was. Scope `citizen`; costs one unit.
+/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations. A sighting shows the
+/// kind and the region of the organization, not which one it was. Scope `citizen`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/citizen/records", operation_id = "readCitizenRecords", tag = "citizen", security(("bearer" = [])),
     request_body = CitizenRecordsRequest,
@@ -149,7 +149,7 @@ pub async fn records(
     Ok(json(&CitizenRecords::of(&records)))
 }
 
-/// Report one's own card lost or stolen
+/// Report a person's own card lost or stolen
 ///
 /// The report has channel `online`, reporter `holder` and office `online`. Scope `citizen`; costs one unit. Once 201 is sent, no
 /// check that starts anywhere answers `not_listed` for the number. `Idempotency-Key` as for loss reports.
@@ -197,10 +197,10 @@ pub async fn create(
     Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
 }
 
-/// Take back one's own online report
+/// Withdraw a person's own online report
 ///
-/// Scope `citizen`; costs one unit. Only a report of this number: another's is answered 404. Only one that was made online through
-/// the same organization and is active: 409 otherwise; a report made at an office is withdrawn there.
+/// Scope `citizen`; costs one unit. Only a report of this number: another's is 404. Only one that was made online through
+/// the same organization and is active: 409 otherwise. An office withdraws a report that was made there.
 #[utoipa::path(
     post, path = "/v1/citizen/loss-reports/{report_id}/withdrawal", operation_id = "withdrawCitizenLossReport", tag = "citizen",
     security(("bearer" = [])),

@@ -1,4 +1,4 @@
-//! `/console`: the page for whoever runs the service, and the figures it shows: a snapshot of the node that answers, and its last hour.
+//! `/console`: the operator's page, and the figures it shows: a snapshot of the node that answers, and its last hour.
 //! Nothing about a person, a client or an organization.
 
 use actix_web::HttpResponse;
@@ -162,7 +162,7 @@ pub struct ConsoleHistory {
 /// Read the state of a node
 ///
 /// Scope `admin`; costs one unit. The figures of the node that answers, the nodes that it knows, and the alert rules that hold.
-/// Answered from memory, also where the store is away. Behind a balancer each call may reach another node: `node_id` tells which.
+/// The node answers from memory, even if the store is away. Behind a balancer each call may reach another node: `node_id` says which.
 #[utoipa::path(
     get, path = "/v1/console", operation_id = "getConsole", tag = "operations", security(("bearer" = [])),
     responses((status = 200, description = "The node.", body = ConsoleSnapshot), crate::http::contract::openapi::CallRefusals)
@@ -213,7 +213,7 @@ pub async fn read(_caller: Caller, state: Data<AppState>) -> HttpResponse {
 
 /// Read the last hour of a node
 ///
-/// Scope `admin`; costs one unit. What charts begin with; from then on each `GET /v1/console` adds a sample.
+/// Scope `admin`; costs one unit. Charts begin with it; after that each `GET /v1/console` adds a sample.
 #[utoipa::path(
     get, path = "/v1/console/history", operation_id = "getConsoleHistory", tag = "operations", security(("bearer" = [])),
     responses((status = 200, description = "The samples.", body = ConsoleHistory), crate::http::contract::openapi::CallRefusals)

@@ -126,8 +126,8 @@ pub struct TransferRequest {
 
 /// Register a card that was handed in
 ///
-/// It is matched to an active loss report of its number, of any organization, now or when one is filed later. Nobody's verdict
-/// changes by it. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
+/// The service matches it to an active loss report of its number, of any organization, now or when somebody files one later. It changes
+/// no verdict. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/found-cards", operation_id = "createFoundCard", tag = "registry", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new card.")),
@@ -164,7 +164,7 @@ pub async fn create(
 
 /// Read a found card
 ///
-/// Scope `registry`; costs one unit. Only one's own organization's cards: others are answered 404.
+/// Scope `registry`; costs one unit. Only your own organization's cards: others are 404.
 #[utoipa::path(
     get, path = "/v1/found-cards/{found_card_id}", operation_id = "getFoundCard", tag = "registry", security(("bearer" = [])),
     params(("found_card_id" = Uuid, Path, description = "The found card's id.")),
@@ -182,8 +182,8 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// Return a card to its holder
 ///
-/// The matched report is withdrawn with it, whoever filed it; once 200 is sent, no check that starts anywhere finds that report.
-/// Scope `registry`; costs one unit. Only while the card is held, and only where the number has no newer card: 409 otherwise.
+/// This also withdraws the matched report, no matter who filed it; once 200 is sent, no check that starts anywhere finds that report.
+/// Scope `registry`; costs one unit. Only while the card is held, and only if the number has no newer card: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/return", operation_id = "returnFoundCard", tag = "registry",
     security(("bearer" = [])),
@@ -215,9 +215,9 @@ pub async fn hand_back(
     answer(state.write_in_time(hand_back).await??)
 }
 
-/// Note that a card was destroyed
+/// Record that a card was destroyed
 ///
-/// Scope `registry`; costs one unit. Only while the card is held, and only where the number has a newer card: 409 otherwise.
+/// Scope `registry`; costs one unit. Only while the card is held, and only if the number has a newer card: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/destruction", operation_id = "destroyFoundCard", tag = "registry",
     security(("bearer" = [])),
@@ -247,8 +247,7 @@ pub async fn destroy(
 }
 
 /// Transfer a card to another office
-///
-/// The receiving office registers the card anew. Scope `registry`; costs one unit. Only while the card is held: 409 otherwise.
+/// The receiving office registers the card again. Scope `registry`; costs one unit. Only while the card is held: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/transfer", operation_id = "transferFoundCard", tag = "registry",
     security(("bearer" = [])),

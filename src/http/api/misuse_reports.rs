@@ -24,7 +24,7 @@ use crate::http::pipeline::state::AppState;
 use crate::service::misuse_reports::{Opened, Page, Resolving, Telling, View};
 use crate::store::idempotency::StoredAnswer;
 
-/// Misuse of a card, as whoever checked it tells of it. Exactly one of `id_number` and `id_digest`.
+/// Misuse of a card, as reported by the organization that checked it. Exactly one of `id_number` and `id_digest`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"id_number": "11010519491231002X", "kind": "impersonation", "observed_at": "2026-11-23T08:55:00Z",
@@ -140,7 +140,7 @@ pub struct MisuseResolutionRequest {
 
 /// Report the misuse of a card
 ///
-/// Somebody showed another person's card, a changed or a forged one, or would not show it. Scope `checks`; costs one unit. The
+/// Somebody showed another person's card, a changed or a forged one, or refused to show it. Scope `checks`; costs one unit. The
 /// narrative is stored sealed and is not in the answer. With an `Idempotency-Key` a repetition gets the first answer and stores
 /// nothing.
 #[utoipa::path(
@@ -175,7 +175,7 @@ pub async fn create(
 
 /// Read a misuse report
 ///
-/// With its narrative. Scope `checks`: one's own organization's reports, others are answered 404. Scope `registry`, for
+/// With its narrative. Scope `checks`: your own organization's reports, others are 404. Scope `registry`, for
 /// organizations of the kind `registrar`: every organization's. Costs one unit.
 #[utoipa::path(
     get, path = "/v1/misuse-reports/{misuse_report_id}", operation_id = "getMisuseReport", tag = "checks",
@@ -202,7 +202,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 /// List misuse reports
 ///
 /// Every organization's, oldest first, a hundred at a time, without narratives. Scope `registry`, for organizations of the kind
-/// `registrar`; costs one unit. The query takes nothing that tells of a person.
+/// `registrar`; costs one unit. The query takes nothing about a person.
 #[utoipa::path(
     get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
     params(MisuseReportQuery),
@@ -223,8 +223,8 @@ pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -
 
 /// Resolve a misuse report
 ///
-/// A registrar says what it found, once: 409 afterwards. Scope `registry`, for organizations of the kind `registrar`; costs one
-/// unit. The organization that reported it reads the outcome, and not the note.
+/// A registrar says once what it found: 409 afterwards. Scope `registry`, for organizations of the kind `registrar`; costs one
+/// unit. The organization that reported it reads the outcome, but not the note.
 #[utoipa::path(
     post, path = "/v1/misuse-reports/{misuse_report_id}/resolution", operation_id = "resolveMisuseReport", tag = "registry",
     security(("bearer" = [])),
@@ -288,7 +288,7 @@ fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&Narrative
     fields.take(pointer, text?.parse(), "malformed_text", detail)
 }
 
-/// State and cursor of the query; whatever else stands in it is refused, and not repeated.
+/// State and cursor of the query; anything else in it is refused, and not repeated.
 fn read_query(query: &str) -> Result<(MisuseState, Option<Uuid>), Problem> {
     let refuse = |detail: &'static str| Problem::new(problem::MALFORMED_REQUEST, detail);
     let asked = Query::<MisuseReportQuery>::from_query(query)

@@ -23,7 +23,7 @@ use crate::http::pipeline::caller::peer;
 use crate::http::pipeline::exchange::OwnErrorForm;
 use crate::http::pipeline::state::AppState;
 
-/// A token request. Client authentication stands in the Authorization header (`client_secret_basic`), here
+/// A token request. Client authentication is in the Authorization header (`client_secret_basic`), here
 /// (`client_secret_post`), or is a signed assertion (`private_key_jwt`).
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
@@ -229,7 +229,7 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
 /// Published keys
 ///
 /// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years. No token,
-/// no limit; may be cached for five minutes.
+/// no limit; you may cache it for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
@@ -244,7 +244,7 @@ pub async fn jwks(state: Data<AppState>) -> HttpResponse {
 
 /// Server metadata
 ///
-/// RFC 8414: where tokens are got and how. No token, no limit; may be cached for five minutes.
+/// RFC 8414: where and how to get tokens. No token, no limit; you may cache it for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/oauth-authorization-server", operation_id = "getServerMetadata", tag = "access",
     responses((status = 200, description = "The metadata.", body = ServerMetadata))

@@ -63,10 +63,10 @@ pub struct LimitAnswer {
     remaining: Option<u32>,
 }
 
-/// Read one's own organization
+/// Read your organization
 ///
 /// Name, kind and region, the client of the token with its scopes, the limits, and the sites its checks named. Any scope; costs one
-/// unit. No secret and nothing of other organizations.
+/// unit. No secret and nothing about other organizations.
 #[utoipa::path(
     get, path = "/v1/organization", operation_id = "getOrganization", tag = "usage", security(("bearer" = [])),
     responses(

@@ -41,7 +41,7 @@ pub struct VerificationRequest {
     card_valid_from: Option<String>,
 }
 
-/// What a receipt says. Nothing but `authentic` where it is not this service's.
+/// What a receipt says. Only `authentic` if it is not this service's.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct VerificationAnswer {
     /// Signed by this service and unchanged.
@@ -77,8 +77,8 @@ pub struct VerificationAnswer {
 
 /// Verify a receipt
 ///
-/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit. An
-/// auditor's verification is told of in the audit log.
+/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit. An auditor's
+/// verification leaves an entry in the audit log.
 /// Anybody can do the same offline with the published keys: `lostcard receipt verify`.
 #[utoipa::path(
     post, path = "/v1/receipts/verify", operation_id = "verifyReceipt", tag = "receipts", security(("bearer" = [])),

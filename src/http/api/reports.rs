@@ -70,7 +70,7 @@ pub struct Contact {
 /// A report in the registry.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LossReportAnswer {
-    /// Stands in the path of all that is done with the report.
+    /// Part of the path of every operation on the report.
     report_id: Uuid,
     #[schema(value_type = ReportStateCode)]
     state: &'static str,
@@ -86,7 +86,7 @@ pub struct LossReportAnswer {
     registry_sequence: u64,
 }
 
-/// A search in one's own reports. The number stands in a body, never in a URL.
+/// A search in your own reports. The number is in the body, never in a URL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LossReportSearch {
@@ -145,7 +145,7 @@ pub async fn create(
 
 /// Read a report
 ///
-/// Scope `registry`; costs one unit. Only one's own organization's reports: others are answered 404.
+/// Scope `registry`; costs one unit. Only your own organization's reports: others are 404.
 #[utoipa::path(
     get, path = "/v1/loss-reports/{report_id}", operation_id = "getLossReport", tag = "registry", security(("bearer" = [])),
     params(("report_id" = Uuid, Path, description = "The report's id.")),
@@ -162,9 +162,9 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
-/// Find one's own reports of a number
+/// Find your own reports of a number
 ///
-/// Scope `registry`; costs one unit. The number stands in the body, so that it is in no URL and no log.
+/// Scope `registry`; costs one unit. The number is in the body, so that no URL and no log has it.
 #[utoipa::path(
     post, path = "/v1/loss-reports/search", operation_id = "searchLossReports", tag = "registry", security(("bearer" = [])),
     request_body = LossReportSearch,

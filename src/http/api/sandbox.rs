@@ -29,7 +29,7 @@ const RESET_COST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// Reset the sandbox
 ///
 /// Only in a sandbox; a production answers 404. Removes everything that the caller's organization wrote, and puts the magic numbers
-/// back as they were, whoever changed them. Records of other organizations about other numbers stay. Clients, their limits, the
+/// back as they were, no matter who changed them. Records of other organizations about other numbers stay. Clients, their limits, the
 /// audit log, webhooks' endpoints and `Idempotency-Key`s stay, too. Any scope; costs ten units.
 #[utoipa::path(
     post, path = "/v1/sandbox/reset", operation_id = "resetSandbox", tag = "sandbox", security(("bearer" = [])),

@@ -48,8 +48,8 @@ pub struct SightingList {
 
 /// Where the reported card was shown
 ///
-/// Every check, by whichever organization, that was answered `card_listed` or `number_listed` because of this report: newest
-/// first, at most 1,000. Scope `registry`; costs one unit. Only for one's own organization's reports: others are answered 404. A
+/// Every check, by any organization, that was answered `card_listed` or `number_listed` because of this report: newest
+/// first, at most 1,000. Scope `registry`; costs one unit. Only for your own organization's reports: others are 404. A
 /// check is here a few seconds after its answer.
 #[utoipa::path(
     get, path = "/v1/loss-reports/{report_id}/sightings", operation_id = "listSightings", tag = "registry",

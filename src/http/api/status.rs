@@ -44,7 +44,7 @@ const CACHED: &str = "public, max-age=5";
 /// Is the service well?
 ///
 /// For status pages and monitors: poll it every minute or so. No token; spends one unit of the source address's limit for public questions
-/// (`limits.public`). 200 as long as anything answers: look at `status`. May be cached for five seconds.
+/// (`limits.public`). 200 as long as anything answers: look at `status`. You may cache it for five seconds.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "getStatus", tag = "operations",
     responses(

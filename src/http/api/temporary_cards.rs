@@ -1,4 +1,4 @@
-//! Temporary cards, of which an application for a new card has at most one: `/v1/replacement-applications/{id}/temporary-card...`.
+//! Temporary cards; an application for a new card has at most one: `/v1/replacement-applications/{id}/temporary-card...`.
 //! Bodies to domain types, domain types to answers.
 
 use actix_web::http::StatusCode;
@@ -68,7 +68,7 @@ pub struct TemporaryCardAnswer {
     request_body = TemporaryCardRequest,
     responses(
         (status = 201, description = "The temporary card.", body = TemporaryCardAnswer,
-            headers(("Location" = String, description = "The application's path: its temporary card stands there."))),
+            headers(("Location" = String, description = "The application's path: its temporary card is there."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -103,8 +103,8 @@ pub async fn issue(
 
 /// Take a temporary card back
 ///
-/// When the new card is collected, or without one. Whatever the application's state is; also a card that was reported lost and is
-/// there again. 404 where none was issued, 409 where it was returned already. Scope `registry`; costs one unit.
+/// When the holder collects the new card, or without one. In any state of the application; also for a card that was reported lost and is
+/// there again. 404 if none was issued, 409 if it was returned already. Scope `registry`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/replacement-applications/{application_id}/temporary-card/return", operation_id = "returnTemporaryCard",
     tag = "registry", security(("bearer" = [])),

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: an organization's own counts, as JSON or CSV. The query holds days and a word, which tell nothing of a person.
+//! `GET /v1/usage`: an organization's own counts, as JSON or CSV. The query holds days and a word, which say nothing about a person.
 
 use std::fmt::Write as _;
 
@@ -80,13 +80,13 @@ pub struct UsageCounts {
     misuse_reports: u64,
 }
 
-/// Read one's own usage
+/// Read your organization's usage
 ///
-/// How many checks the organization of the token made and how they ended, by day or by site; nothing that tells of a person, and
-/// nothing of other organizations. Any scope; costs one unit. Days are calendar days in Beijing, at most 400 at a time; without
+/// How many checks the organization of the token made and how they ended, by day or by site; nothing about a person, and
+/// nothing about other organizations. Any scope; costs one unit. Days are calendar days in Beijing, at most 400 at a time; without
 /// `from` and `to` the last thirty. Counts are added every few seconds (`usage.flush_seconds`, 5 by default), today's too, and
 /// kept for two years unless the operator says otherwise. A node that is killed may lose its last seconds: counts may be too low, never
-/// too high. With `Accept: text/csv` the entries come as CSV, a header and a line each.
+/// too high. With `Accept: text/csv` the entries come as CSV: a header and one line for each entry.
 #[utoipa::path(
     get, path = "/v1/usage", operation_id = "getUsage", tag = "usage", security(("bearer" = [])),
     params(

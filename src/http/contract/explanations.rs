@@ -1,5 +1,5 @@
-//! What each problem means, for people: what happened and why, in English and in Chinese. What to do about it stands in English in
-//! `problem`, where it belongs to the code; here are the Chinese words for it, and what a clerk needs to know at the desk.
+//! What each problem means, for people: what happened and why, in English and in Chinese. What to do about it is in English in
+//! `problem`, next to the code; here are the Chinese words for it, and what a clerk needs to know at the desk.
 
 use super::problem;
 
@@ -45,11 +45,11 @@ macro_rules! explanations {
 
 explanations! {
     "malformed_json": "The body of the request could not be read, so nothing was done.",
-        "It is no JSON, or JSON with a member that the operation does not know, that stands twice, is missing, is null or has another type.";
+        "It is not JSON, or it is JSON with a member that the operation does not know, that appears twice, is missing, is null or has another type.";
         "请求正文不是规定格式的 JSON", "请求正文无法读取，服务未做任何处理。", "正文不是 JSON，或其中有未知、重复、缺少、为空或类型不符的成员。",
         "请发送一个 JSON 对象，只含文档中的成员，每个一次，不得为 null。detail 说明读到哪里停止。";
-    "malformed_request": "The request was refused before its body was looked at.",
-        "A header, the path or the query is not as HTTP or this API has it. Query strings are refused where a number could stand in them: URLs end up in logs.";
+    "malformed_request": "The service refused the request before it looked at its body.",
+        "A header, the path or the query does not follow HTTP or this API. Query strings are refused where they could hold a number: URLs end up in logs.";
         "请求格式有误", "服务在读取正文之前就拒绝了请求。", "请求头、路径或查询参数不符合 HTTP 或本接口的规定。网址会进入日志，因此一般不接受查询参数。",
         "请看 detail。只有列表接口接受文档列出的查询参数，任何号码都不得出现在网址里。";
     "invalid_token": "The caller could not be recognised, so the operation was not carried out.",
@@ -61,11 +61,11 @@ explanations! {
         "令牌缺少此操作所需的权限范围", "令牌有效，但不适用于此操作，操作未执行。", "客户端只能做其权限范围允许的事，这样密钥泄露时影响最小。",
         "请运营方为客户端增加该操作所需的权限范围，然后重新获取令牌。";
     "registrars_only": "The operation was not carried out, though the token carries a scope for it.",
-        "It shows or changes what other organizations have told, which is for police stations and registration halls alone.";
+        "It shows or changes what other organizations have reported. Only police stations and registration halls may do that.";
         "只有登记机关可以这样做", "令牌虽有权限范围，操作仍未执行。", "此操作涉及其他单位提交的内容，只限公安派出所和户籍大厅使用。",
         "此操作只限类型为 registrar 且有 registry 权限范围的单位。请向运营方确认本单位的登记类型。";
     "not_found": "Nothing is there that this caller may see.",
-        "The path or the id is wrong, or the object belongs to another organization. The service tells these apart to nobody.";
+        "The path or the id is wrong, or the object belongs to another organization. The service does not say which.";
         "没有这个对象，或无权查看", "没有此调用方可以查看的内容。", "路径或编号有误，或对象属于别的单位。服务对任何人都不区分这两种情况。",
         "请检查路径和编号。其他单位的对象一律按不存在答复。";
     "method_not_allowed": "The path exists, but not with this method, so nothing was done.",
@@ -81,7 +81,7 @@ explanations! {
         "挂失报告的状态不允许此操作", "挂失报告未作改动。", "该报告此前已撤销或已换领，也可能刚由别人处理。报告只能从有效变为一种终结状态。",
         "请读取该报告：已撤销或已换领的不再改变。换领后找到的旧证应当上交。";
     "wrong_state": "The object was left as it is.",
-        "It is in another state than the operation starts from, perhaps because somebody else was first.";
+        "Its state is not the one from which the operation starts, perhaps because somebody else was first.";
         "对象的状态不允许此操作", "对象保持原状，未作任何改动。", "对象的状态不是此操作的起始状态，也可能别人已先处理。",
         "detail 说明当前状态或阻碍的原因。请读取该对象，每种状态变化只发生一次。";
     "body_too_large": "The request was refused without reading all of it.",
@@ -89,7 +89,7 @@ explanations! {
         "请求正文太大", "服务没有读完请求就拒绝了。", "正文大小有限制，以免一个调用方占满别人需要的内存。",
         "请拆分批量请求：最多 1000 项，1 MiB。";
     "target_too_long": "The request was refused without looking at what it asks for.",
-        "The path and query are longer than any of this API.";
+        "The path and query are longer than any that this API has.";
         "请求网址太长", "服务没有查看内容就拒绝了请求。", "路径和查询参数比本接口的任何网址都长。",
         "请使用文档中的路径，请求内容应放在正文里。";
     "unsupported_media_type": "The body was not read.",
@@ -101,7 +101,7 @@ explanations! {
         "无法满足 Expect 的要求", "请求因 Expect 请求头被拒绝。", "HTTP 只定义了 100-continue 这一种要求。",
         "请不要发送 Expect 请求头，或只发送 Expect: 100-continue。";
     "wrong_host": "The request was not handled, because it names another server.",
-        "The Host header is none of the names that the operator has set. This stops web pages that lead a browser to the node by a foreign name.";
+        "The Host header is none of the names that the operator has set. This stops web pages that lead a browser to the node under a foreign name.";
         "本服务器不代表该主机名", "请求指向别的主机名，未被处理。", "Host 请求头不是运营方设置的名称。这样可以阻止网页借别的名称把浏览器引到本节点。",
         "请使用服务自己的主机名。运营方：把所有可用的名称写入 hosts。";
     "invalid_value": "The request could be read, but one or more values cannot be right, so nothing was looked up or stored.",
@@ -109,15 +109,15 @@ explanations! {
         "某个值有误", "请求可以读取，但至少一个值不正确，服务没有查询也没有保存。", "某个值违反规则，例如校验码不符、日期不存在或词不在列表中。答复从不重复所发送的值。",
         "errors 的每一项指明成员和错误。校验码不符几乎都是读错证件：请重新读取。";
     "idempotency_key_reused": "Nothing was stored: the key belongs to another request.",
-        "Within 24 hours the same Idempotency-Key came with a different body. Answering with the first result would be wrong for this one.";
+        "Within 24 hours the same Idempotency-Key came with a different body. The first result would be wrong for this one.";
         "Idempotency-Key 已用于别的请求", "没有保存任何内容：该键属于另一个请求。", "24 小时内同一个 Idempotency-Key 带来了不同的正文，返回第一次的结果是错误的。",
         "每个新请求使用新的键，只有重复完全相同的正文时才用同一个键。";
     "limit_spent": "The request was not carried out; nothing is wrong with it.",
-        "This client has asked more in the last minute than its rate allows. Rates keep one client from guessing its way through all numbers.";
+        "This client asked more in the last minute than its rate allows. Rates keep one client from guessing its way through all numbers.";
         "客户端的限额已用完", "请求未执行，请求本身没有问题。", "该客户端在最近一分钟内超过了限速。限速是为了防止有人逐个试探号码。",
         "请按 Retry-After 的秒数等待后继续。批量请求按条数计入限额。如果这是正常用量，请向运营方申请更高的限速。";
     "organization_limit_spent": "The request was not carried out; nothing is wrong with it.",
-        "All clients of the organization together have asked more than its rate allows.";
+        "All clients of the organization together asked more than its rate allows.";
         "单位的限额已用完", "请求未执行，请求本身没有问题。", "本单位所有客户端合计超过了限速。",
         "本单位所有客户端共用此限额。请按 Retry-After 的秒数等待。";
     "address_limit_spent": "The request was refused before its token or secret was verified.",
@@ -128,28 +128,28 @@ explanations! {
         "Too many questions without a token came from this network address.";
         "此地址的无令牌查询过多", "问题没有得到答复，问题本身没有错误。", "此网络地址发来的无令牌查询太多。",
         "请按 Retry-After 的秒数等待。令牌请求另有限额。";
-    "abnormal_use": "The client is stopped for a while, also for right numbers.",
-        "Many of its numbers had a wrong check character. Misreading cards gives a few; many look like somebody who tries numbers.";
+    "abnormal_use": "The service stopped the client for a while, for right numbers too.",
+        "Many of its numbers had a wrong check character. A few come from misread cards; many look like somebody who tries numbers.";
         "校验码错误的号码过多", "该客户端被暂停，正确的号码也暂不受理。", "该客户端发来的许多号码校验码有误。误读只会产生少量错误，大量错误像是在试探号码。",
         "请在发送号码之前核对校验码，并联系运营方。";
-    "internal": "The service failed, and told its operator.",
-        "Something happened that its makers did not foresee. The request id leads the operator to the line in the log.";
+    "internal": "The service failed, and wrote it to the operator's log.",
+        "Something happened that its developers did not foresee. With the request id the operator finds the line in the log.";
         "服务出错", "服务发生故障，并已告知运营方。", "发生了设计时没有预料的情况。运营方可凭 request_id 找到日志。",
         "没有给出核查结果。请重试；如仍出错，请把 request_id 告诉运营方。";
     "registry_unavailable": "The question was not answered, because the answer might be wrong.",
         "The node cannot prove how current its memory is, and the database does not answer it. An old \"not listed\" would let a thief pass.";
         "目前无法查询登记库", "问题没有得到答复，因为答复可能有误。", "节点无法证明内存中的数据是最新的，数据库也没有应答。过时的“未挂失”会让冒用者通过。",
         "没有核查结果：故障不是答案。请按 Retry-After 重试；在此之前按本行业无法核查时的规定办理。";
-    "reduced_capacity": "The request was turned away before any work was done on it.",
-        "More requests are waiting than the node can answer in time. It answers some well instead of all too late.";
+    "reduced_capacity": "The service refused the request before it did any work on it.",
+        "More requests are waiting than the node can answer in time. It answers some in time instead of all too late.";
         "节点目前的工作超出其能力", "请求在处理之前就被退回。", "等待的请求多于节点能及时答复的数量。宁可及时答复一部分，也不全部延误。",
         "没有查询也没有保存，原因也不是您的限额。请按 Retry-After 等待后重发，如有其他节点可发往其他节点。";
     "not_ready": "This node takes no requests now; others may.",
-        "It is starting or stopping, has lost touch with the database, or its disk failed to confirm a write.";
+        "It is starting or stopping, does not reach the database, or its disk failed to confirm a write.";
         "此节点尚未就绪", "此节点目前不接受请求，其他节点可能可以。", "节点正在启动或停止、与数据库失去联系，或磁盘没有确认写入。",
         "请把请求发往其他节点。它会自行恢复；磁盘故障之后须由运营方重启。";
     "store_read_only": "The change was not stored.",
-        "The database takes no writes: it is a replica, or is being moved to another machine.";
+        "The database takes no writes: it is a replica, or somebody is moving it to another machine.";
         "登记库目前不接受变更", "所请求的变更没有保存。", "数据库目前只读：它是副本，或正在切换到另一台机器。",
         "没有保存任何内容。请按 Retry-After 用同一个 Idempotency-Key 重试。其间核查照常。";
     "outcome_unknown": "The change was sent to the database, which did not confirm it in time. It may be stored or not.",
@@ -157,7 +157,7 @@ explanations! {
         "不知道变更是否已保存", "变更已发往数据库，但没有按时得到确认，可能已保存，也可能没有。", "在变更与确认之间连接中断，或备用数据库没有应答。服务不作猜测。",
         "请用同一个 Idempotency-Key 重复完全相同的请求：只会保存一次。";
     "storage_full": "The change was not stored.",
-        "The database has no room left on its disk.";
+        "The database has no space left on its disk.";
         "登记库的磁盘已满", "所请求的变更没有保存。", "数据库所在的磁盘没有剩余空间。",
         "没有保存任何内容。请告知运营方，并用同一个 Idempotency-Key 重复请求。其间核查照常。";
 }

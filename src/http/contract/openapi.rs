@@ -58,23 +58,23 @@ fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 
 /// What holds for every operation, so that none repeats it.
 const DESCRIPTION: &str = "\
-Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": nobody reported the card, no more.
+Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": it only says that nobody reported the card.
 
 **Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope.
 
 **Limits.** Every answer to a limited call carries `RateLimit-Policy` and `RateLimit`; 429 and 503 carry `Retry-After`. Wait for it, then repeat.
 
-**Repetition.** Checks and reads may be repeated at will. Writes that take an `Idempotency-Key` are stored once, however often the very same \
-request is sent with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
+**Repetition.** You may repeat checks and reads freely. Writes that take an `Idempotency-Key` are stored once, however often you send exactly the same \
+request with the same key: use it whenever an answer is lost or is 503 `outcome_unknown`.
 
-**Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs go by `code`. Beside what the \
-operations list, any path may answer 405 (with `Allow`) and 417, and one that is unknown 404.
+**Refusals** are problem documents (RFC 9457), except at the token endpoint, whose own are RFC 6749's. Programs decide by `code`. Besides what the \
+operations list, any path may answer 405 (with `Allow`) and 417, and an unknown path 404.
 
 **Form.** Members without a value are absent, never null; unknown members of a request are refused. Ignore unknown members of an answer. \
 Lists with `x-extensible-enum` may grow: take a word that you do not know for the most careful one. Dates are days in Beijing, instants UTC. \
-A number, a digest or a token never stands in a URL.";
+A number, a digest or a token is never in a URL.";
 
-/// What a member of a request holds, wherever it stands: pattern, fewest and most characters. No run of 15 digits or more: it could
+/// What a member of a request holds, in every body: pattern, fewest and most characters. No run of 15 digits or more: it could
 /// be an identity number. Numbers themselves have a format instead, since no pattern tells their check character.
 const TEXTS: &[(&[&str], &str, usize, usize)] = &[
     (&["office", "to_office", "applied_at_office", "household_office"], "^[0-9]{0,14}([A-Za-z-][0-9]{0,14})*$", 1, 32),
@@ -112,11 +112,11 @@ fn describe_text(name: &str, text: &mut Object) {
     modifiers(&Shared),
     tags(
         (name = "checks", description = "For organizations that must check cards."),
-        (name = "receipts", description = "For whoever must prove, or audit, that a card was checked."),
+        (name = "receipts", description = "For those who must prove, or audit, that a card was checked."),
         (name = "registry", description = "For police stations and registration halls."),
         (name = "citizen", description = "For portals that authenticated the person."),
-        (name = "acceptance", description = "For whoever wants to know where a card can be applied for. No token."),
-        (name = "certificates", description = "For travellers without a card: whoever issues temporary identification certificates, and whoever is shown one."),
+        (name = "acceptance", description = "For anybody who wants to know where a person can apply for a card. No token."),
+        (name = "certificates", description = "For travellers without a card: for those who issue temporary identification certificates, and those who verify one."),
         (name = "usage", description = "For every organization: what the service knows and counts of it."),
         (name = "access", description = "Tokens and keys."),
         (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
@@ -167,7 +167,7 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
             {
                 describe_text(name, text);
             }
-            // In 3.0 nothing may stand beside a `$ref`: what it refers to describes itself.
+            // In 3.0 nothing may be next to a `$ref`: what it refers to describes itself.
             if let RefOr::Ref(reference) = member {
                 reference.description.clear();
             }

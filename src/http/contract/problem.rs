@@ -38,7 +38,7 @@ kinds! {
     MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not JSON of the documented shape",
         "Send one JSON object with the documented members and no others, each once, none of them null. The detail says where reading stopped.";
     MALFORMED_REQUEST = "malformed_request", BAD_REQUEST, "The request is malformed",
-        "Look at the detail: a header, the path or the query is not as HTTP or this API has it. Query strings are taken by lists alone, with the documented members: no number may stand in a URL.";
+        "Look at the detail: a header, the path or the query does not follow HTTP or this API. Only lists take query strings, with the documented members: no number may be in a URL.";
     INVALID_TOKEN = "invalid_token", UNAUTHORIZED, "There is no valid access token",
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
@@ -52,13 +52,13 @@ kinds! {
     TOO_SLOW = "too_slow", REQUEST_TIMEOUT, "The request did not arrive in time",
         "Send the whole request without pauses; look for a slow or broken connection.";
     REPORT_NOT_ACTIVE = "report_not_active", CONFLICT, "The report is not in a state that allows this",
-        "Read the report: one that was withdrawn or replaced stays so. A card found again after a replacement was issued is to be handed in.";
+        "Read the report: one that was withdrawn or replaced stays so. Hand in a card that was found again after a replacement was issued.";
     WRONG_STATE = "wrong_state", CONFLICT, "The object is not in a state that allows this",
-        "The detail says which state it is in, or what stands in the way. Read the object; transitions happen once.";
+        "The detail says which state it is in, or what prevents the request. Read the object; transitions happen once.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split a batch: at most 1,000 checks and 1 MiB.";
     TARGET_TOO_LONG = "target_too_long", URI_TOO_LONG, "The request target is too long",
-        "Use the documented paths; what belongs to a request stands in its body.";
+        "Use the documented paths; the data of a request belongs in its body.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not taken",
         "Send `Content-Type: application/json` in UTF-8, without Content-Encoding (the token endpoint: `application/x-www-form-urlencoded`).";
     EXPECTATION_FAILED = "expectation_failed", EXPECTATION_FAILED, "The expectation cannot be met",
@@ -68,9 +68,9 @@ kinds! {
     INVALID_VALUE = "invalid_value", UNPROCESSABLE_ENTITY, "A value is wrong",
         "Each entry of `errors` points to a member and says what is wrong with it. A wrong check character is nearly always a misread card: read it again.";
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request",
-        "Use a new key for every new request, and the same key only to repeat the very same body.";
+        "Use a new key for every new request, and the same key only to repeat exactly the same body.";
     LIMIT_SPENT = "limit_spent", TOO_MANY_REQUESTS, "The client's limit is spent",
-        "Wait for the seconds in Retry-After, then go on. A batch costs a unit for each of its items. Ask the operator for a higher rate if this is your normal load.";
+        "Wait for the seconds in Retry-After, then continue. A batch costs a unit for each of its items. Ask the operator for a higher rate if this is your normal load.";
     ORGANIZATION_LIMIT_SPENT = "organization_limit_spent", TOO_MANY_REQUESTS, "The organization's limit is spent",
         "All clients of your organization share this limit. Wait for the seconds in Retry-After.";
     ADDRESS_LIMIT_SPENT = "address_limit_spent", TOO_MANY_REQUESTS, "Too many token requests or failed authentications from this address",
@@ -80,7 +80,7 @@ kinds! {
     ABNORMAL_USE = "abnormal_use", TOO_MANY_REQUESTS, "Too many numbers with a wrong check character",
         "This looks like guessing. Verify the check character before you send a number, and talk to the operator.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "The service failed",
-        "No verdict was given. Try again; if it goes on, tell the operator the request id.";
+        "No verdict was given. Try again; if it fails again, tell the operator the request id.";
     REGISTRY_UNAVAILABLE = "registry_unavailable", SERVICE_UNAVAILABLE, "The registry cannot be asked now",
         "There is no verdict: an outage is never an answer. Try again after Retry-After; until then follow your sector's rule for checks that cannot be made.";
     REDUCED_CAPACITY = "reduced_capacity", SERVICE_UNAVAILABLE, "The node has more work than it can do now",
@@ -88,11 +88,11 @@ kinds! {
     NOT_READY = "not_ready", SERVICE_UNAVAILABLE, "This node is not ready",
         "It is starting, draining, does not know how current it is, or its disk has failed. Send requests to another node. It comes back by itself, but after a failure of the disk only when the operator restarts it.";
     STORE_READ_ONLY = "store_read_only", SERVICE_UNAVAILABLE, "The registry takes no changes now",
-        "Nothing was stored. Try again after Retry-After with the same Idempotency-Key. Checks are answered meanwhile.";
+        "Nothing was stored. Try again after Retry-After with the same Idempotency-Key. Checks still get answers.";
     OUTCOME_UNKNOWN = "outcome_unknown", SERVICE_UNAVAILABLE, "It is not known whether the change was stored",
-        "Repeat the very same request with the same Idempotency-Key: it will be stored once.";
+        "Repeat exactly the same request with the same Idempotency-Key: it will be stored once.";
     STORAGE_FULL = "storage_full", INSUFFICIENT_STORAGE, "The registry's disk is full",
-        "Nothing was stored. Tell the operator; repeat the request with the same Idempotency-Key. Checks are answered meanwhile.";
+        "Nothing was stored. Tell the operator; repeat the request with the same Idempotency-Key. Checks still get answers.";
 }
 
 /// What is wrong with one member. Never holds what was sent.
@@ -320,7 +320,7 @@ impl From<StoreError> for Problem {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
             }
             StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
-                tracing::error!(error = %error, "the store holds or is told what it should not");
+                tracing::error!(error = %error, "the store holds or was sent what it should not");
                 Self::new(INTERNAL, "the registry's data cannot be read")
             }
         }
@@ -332,7 +332,7 @@ impl From<RegistryError> for Problem {
         match error {
             RegistryError::Store(error) => error.into(),
             RegistryError::OtherHistory => Self::unavailable(OUTCOME_UNKNOWN, "the store has changed since the commit"),
-            // The follower has told of missing keys already, once.
+            // The follower has already logged missing keys, once.
             RegistryError::Keys(_) => Self::unavailable(REGISTRY_UNAVAILABLE, "this node lacks a key"),
             RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {
                 Self::unavailable(REGISTRY_UNAVAILABLE, "the registry did not answer in time")

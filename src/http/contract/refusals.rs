@@ -26,12 +26,7 @@ const REFUSALS: &[(u16, &str, &str, &[&str])] = &[
     ),
     (404, "NotFound", "There is no such thing, or it is another organization's.", &[]),
     (408, "RequestTimeout", "The body did not arrive within ten seconds.", &[]),
-    (
-        409,
-        "Conflict",
-        "The object is in a state that does not allow this: the detail says what stands in the way.",
-        &[],
-    ),
+    (409, "Conflict", "The object is in a state that does not allow this: the detail says why.", &[]),
     (413, "ContentTooLarge", "The body is larger than this operation takes.", &[]),
     (414, "UriTooLong", "The target is longer than any path of this service.", &[]),
     (415, "UnsupportedMediaType", "The body is of another type, encoded, or not in UTF-8.", &[]),
@@ -48,19 +43,14 @@ const REFUSALS: &[(u16, &str, &str, &[&str])] = &[
         "A limit is spent, by its `code`: wait for the seconds of `Retry-After`, then repeat the request.",
         &["Retry-After", "RateLimit", "RateLimit-Policy"],
     ),
-    (500, "InternalServerError", "The service failed; tell the operator the request id if it goes on.", &[]),
+    (500, "InternalServerError", "The service failed; if it fails again, tell the operator the request id.", &[]),
     (
         503,
         "ServiceUnavailable",
-        "No answer now, and no verdict: an outage is never an answer. Wait for the seconds of `Retry-After`. After `outcome_unknown` repeat the very same request with the same `Idempotency-Key`.",
+        "No answer now, and no verdict: an outage is never an answer. Wait for the seconds of `Retry-After`. After `outcome_unknown` repeat exactly the same request with the same `Idempotency-Key`.",
         &["Retry-After"],
     ),
-    (
-        507,
-        "InsufficientStorage",
-        "The registry's disk is full and nothing was stored. Checks are answered meanwhile.",
-        &[],
-    ),
+    (507, "InsufficientStorage", "The registry's disk is full and nothing was stored. Checks still get answers.", &[]),
 ];
 
 /// Puts in the place of `Refused` what each status has, and the shared headers on what succeeds.
@@ -156,7 +146,7 @@ fn headers() -> [(&'static str, Header); 5] {
 fn example(kind: &'static Kind) -> Problem {
     let detail = match kind.code {
         "malformed_json" => "unknown member (line 1, column 58)",
-        "malformed_request" => "this path takes no query: nothing about a person may stand in a URL",
+        "malformed_request" => "this path takes no query: nothing about a person may be in a URL",
         "invalid_token" => "the token has expired",
         "insufficient_scope" => "the token lacks the scope of this operation: registry",
         "registrars_only" => "the organization of this client is no registrar",

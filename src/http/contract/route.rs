@@ -16,7 +16,7 @@ pub enum Class {
     Reports,
 }
 
-/// One operation of one path. Built by `get` or `post` and what follows; every fact stands in its row and nowhere else.
+/// One operation of one path. Built by `get` or `post` and what follows; every fact is in its row and nowhere else.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked for by its name")]
 pub struct Route {
@@ -33,7 +33,7 @@ pub struct Route {
     pub creates: Option<&'static str>,
     /// Whether it is about a person: never stored by anybody, and no query in its URL.
     pub is_personal: bool,
-    /// Whether its URL may have a query: words and ids that tell nothing of a person.
+    /// Whether its URL may have a query: words and ids that say nothing about a person.
     pub takes_query: bool,
     /// Whether it answers with verdicts, so that its refusals are counted as refused checks.
     pub gives_verdicts: bool,

@@ -62,7 +62,7 @@ word_schemas! {
     closed MisuseOutcomeName(MisuseOutcome), "What a registrar found.";
     open MisuseKindCode(MisuseKind), "What was done with the card.";
     open MisuseStateCode(MisuseState), "Whether a registrar has resolved the report.";
-    open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority goes on with it.";
+    open MisuseOutcomeCode(MisuseOutcome), "What a registrar found: it was so; it was not; another authority continues with it.";
     open AdviceCode(Advice), "What to do: `proceed`; `refuse_and_report` (do not serve on this card, do not keep it, file a misuse report); `confirm_card` (read the card's start date and check again, or establish identity another way). The way out for a holder whose card is turned down: a temporary identification certificate from the police, verified by `POST /v1/temporary-certificates/verify`.";
     closed CertificatePurposeName(CertificatePurpose), "What a temporary identification certificate is issued for.";
     closed PresentedForName(PresentedFor), "What a certificate is shown for. `lodging` is served by certificates for lodging, `air` and `rail` by their own, `transport` by both; the others by none.";
@@ -70,7 +70,7 @@ word_schemas! {
     open CertificateStatusCode(CertificateStatus), "What the verification found: the first of `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose` that holds, else `valid`. Accept `valid` and nothing else.";
     open CertificateStateCode(CertificateState), "Where the certificate is in its life.";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
-    open AlertKindCode(AlertKind), "What the check would be answered now: `card_listed` (this very card) or `number_listed` (the number, and perhaps this card).";
+    open AlertKindCode(AlertKind), "What the check would answer now: `card_listed` (exactly this card) or `number_listed` (the number, and perhaps this card).";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
     closed HolderVerificationName(HolderVerification), "How the holder's identity was established.";

@@ -20,7 +20,7 @@ const SECURITY_TXT_VALID_S: i64 = 31 * DAY_S;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1a1a1a}\
 code{background:#f2f2f2;padding:.1em .3em}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}code{background:#222}a{color:#8bf}}";
-/// Nothing but the style that stands in the page itself.
+/// Nothing but the style in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A problem's page for programs, which may show it to their users.
@@ -41,7 +41,7 @@ pub struct ProblemWords {
     title: &'static str,
     happened: &'static str,
     why: &'static str,
-    /// What whoever runs the calling program does about it.
+    /// What the people who run the calling program do about it.
     remedy: &'static str,
     /// What a clerk does meanwhile, where the problem keeps a verdict from the desk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ impl ProblemPage {
     fn of(kind: &'static Kind) -> Option<Self> {
         let words = explanations::of(kind)?;
         let status = kind.status;
-        // Those that repeating or another program cures within the hour: whoever stands at the desk has to bridge it.
+        // Those that repeating or another program cures within the hour: the clerk at the desk has to bridge it.
         let lacks_verdict = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
         let [en, zh] = explanations::AT_THE_DESK.map(|text| lacks_verdict.then_some(text));
         Some(Self {
@@ -101,7 +101,7 @@ impl ProblemPage {
 /// accept it and no HTML.
 /// What a problem means
 ///
-/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON where that is asked for.
+/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON on request.
 /// No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
@@ -124,7 +124,7 @@ pub async fn problem_page(request: HttpRequest, code: Path<String>) -> Result<Ht
     Ok(answer)
 }
 
-/// Whom to tell of a vulnerability (RFC 9116). Only whoever runs the service can name that, so it is nowhere until they do.
+/// Where to report a vulnerability (RFC 9116). Only the operator can name that, so it is absent until they do.
 pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let contact = state.security.contact.as_ref().ok_or_else(Problem::not_found)?;
     let expires_s = state.clock.now_s() + SECURITY_TXT_VALID_S;

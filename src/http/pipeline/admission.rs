@@ -1,5 +1,5 @@
-//! What a node takes on at a time: a bound on the requests that wait for more than memory, of which checks may take a part
-//! only, and a look at how far a worker's event loop is behind. What is refused here is refused before its token and its body
+//! What a node takes on at a time: a bound on the requests that wait for more than memory (checks may take only a
+//! part of it), and a look at how far a worker's event loop is behind. What is refused here is refused before its token and its body
 //! are looked at. Also the deadline of the work itself. No limits of callers: those are `crate::limits`.
 
 use std::cell::Cell;
@@ -32,7 +32,7 @@ pub struct Admission {
     options: AdmissionOptions,
     /// Its gauge of places taken is the count itself.
     metrics: Arc<Metrics>,
-    /// Refusals that no log line tells of yet, and when the last line was written (boot time).
+    /// Refusals that are not in a log line yet, and when the last line was written (boot time).
     untold: AtomicU64,
     told_ns: AtomicU64,
 }

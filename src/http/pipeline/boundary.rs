@@ -92,7 +92,7 @@ pub async fn boundary(
         write_standing(headers, standing);
     }
     if state.is_draining() {
-        // The client is told with its answer, so that it sends nothing more on a connection that is about to end.
+        // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(hand_over(response, place))
@@ -164,7 +164,7 @@ fn screen(request: &ServiceRequest, state: &AppState, target: Target) -> Result<
         && !target.route.is_some_and(takes_query)
         && request.uri().query().is_some_and(|query| !query.is_empty())
     {
-        return malformed("this path takes no query: nothing about a person may stand in a URL");
+        return malformed("this path takes no query: nothing about a person may be in a URL");
     }
     if let Some(expect) = request.headers().get(header::EXPECT)
         && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")

@@ -107,7 +107,7 @@ impl Caller {
         }
     }
 
-    /// Where the caller stands with its limit.
+    /// What the caller has left of its limit.
     pub fn standing(&self) -> Option<Standing> {
         self.request.extensions().get::<Exchange>().and_then(|exchange| exchange.standing)
     }
@@ -177,7 +177,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
 }
 
-/// Whoever asks without a token: its address's limit of public questions has been spent by one unit. Token requests and failed
+/// A caller without a token: its address's limit of public questions has been spent by one unit. Token requests and failed
 /// authentications have one of their own, so that neither locks the other out.
 #[derive(Debug)]
 pub struct Anyone;

@@ -15,7 +15,7 @@ pub struct Exchange {
     pub route: Option<&'static Route>,
     /// For problems and logs.
     pub request_id: String,
-    /// Where the caller stands with its limit.
+    /// What the caller has left of its limit.
     pub standing: Option<Standing>,
     /// Whose client it is, once that is known.
     pub organization: Option<Uuid>,

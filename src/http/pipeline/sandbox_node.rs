@@ -20,7 +20,7 @@ use crate::service::checks::Check;
 use crate::service::sandbox::{Reset, Sandbox, magic_digests};
 use crate::service::writing::Writer;
 
-/// What a refusal for a magic number tells to wait, in seconds.
+/// How long a refusal for a magic number asks to wait, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 const RETRY_AFTER_MS: i64 = 2000;
 /// For how long after that the same client is answered, in milliseconds.
@@ -46,7 +46,7 @@ impl SandboxNode {
         Self { sandbox: Sandbox::new(Arc::clone(writer)), clock, troubles, waiting: Cache::new(WAITING_MAX) }
     }
 
-    /// What stands before the answer to a check.
+    /// What comes before the answer to a check.
     pub async fn meet(&self, principal: &Principal, digest: &IdDigest) -> Result<(), Problem> {
         match self.trouble(principal, digest) {
             None => Ok(()),
@@ -74,7 +74,7 @@ impl SandboxNode {
         }
     }
 
-    /// Puts back what a caller's organization changed; what its clients were told to wait for is forgotten.
+    /// Puts back what a caller's organization changed; what its clients had to wait for is forgotten.
     pub async fn reset(&self, actor: Actor) -> Result<Reset, ServiceError> {
         let done = self.sandbox.reset(actor).await?;
         self.waiting.retain(|(client, _), _| *client != actor.client);
@@ -87,14 +87,14 @@ impl SandboxNode {
         (!is_over).then_some(trouble)
     }
 
-    /// Whether a client has waited as it was told. If not, it has to from now on.
+    /// Whether a client has waited as asked. If not, it has to from now on.
     fn is_over(&self, of: (Uuid, Trouble)) -> bool {
         let now_ms = self.clock.now_ms();
         if self.waiting.get(&of).is_some_and(|until_ms| (until_ms..until_ms + ANSWERED_MS).contains(&now_ms)) {
             self.waiting.remove(&of);
             return true;
         }
-        // A new token is to be had at once.
+        // The client can get a new token at once.
         let wait_ms = if of.1 == Trouble::TokenExpiredOnce { 0 } else { RETRY_AFTER_MS };
         self.waiting.insert(of, now_ms + wait_ms);
         false

@@ -19,7 +19,7 @@ pub struct Counter {
 pub enum Measure {
     /// A gauge.
     Gauge(&'static str),
-    /// Seconds since the wall time that a gauge tells in milliseconds.
+    /// Seconds since the wall time that a gauge gives in milliseconds.
     Age(&'static str),
     /// How much a counter grew within a window, in seconds.
     Increase(Counter, u64),
@@ -38,7 +38,7 @@ pub enum Histogram {
     Created,
 }
 
-/// When somebody must be told.
+/// When somebody must know.
 #[derive(Debug)]
 pub struct Rule {
     pub alert: &'static str,
@@ -122,7 +122,7 @@ rules! {
     LostcardWatchPepperMissing ticket for 300: Gauge("lostcard_watch_peppers_missing"), > 0.0;
 }
 
-/// The alerts that only somebody who hears of several nodes can judge, and what the console shows in their place.
+/// The alerts that only somebody who sees several nodes can judge, and what the console shows instead.
 pub const NOT_HERE: &[(&str, &str)] = &[
     ("LostcardDown", "the page gets no answer and says so"),
     ("LostcardNodeDown", "the list of nodes"),

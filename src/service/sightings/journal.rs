@@ -33,7 +33,7 @@ pub struct JournalOptions {
     pub bytes_max: u64,
 }
 
-/// Where sightings stand until they are in the store.
+/// Where sightings are until they are in the store.
 #[derive(Debug)]
 pub struct Journal {
     orders: mpsc::Sender<Order>,
@@ -194,7 +194,7 @@ impl SegmentWriter {
 
     fn record(&mut self, groups: Vec<Group>) {
         let written = self.write(&groups).or_else(|error| {
-            // What was confirmed before stands in the segment; nothing more can be added to it safely.
+            // What was confirmed before is in the segment; nothing more can be added to it safely.
             self.current = None;
             if matches!(error, WriteError::Full) { Err(error) } else { self.write(&groups) }
         });
@@ -210,7 +210,7 @@ impl SegmentWriter {
                     self.metrics.sightings_recorded.inc_by(group.sightings.len() as u64);
                     let _ = group.durable.send(());
                 }
-                // Whoever waits is told by the end of the channel; who waits no more has counted it.
+                // The end of the channel tells those who wait; those who no longer wait have counted it.
                 Some(loss) if !group.durable.is_closed() => loss.count(&self.metrics, group.sightings.len()),
                 Some(_) => {}
             }

@@ -1,6 +1,6 @@
 //! Sightings: checks that found a listing. A hit is written to this node's journal before its check is answered (`journal`, its
 //! files in `segment`), and moved to the store under its listing in the background (`moving`). A check that finds nothing never
-//! comes here. What is kept holds no number: its digest stands sealed in the journal and nowhere in the store.
+//! comes here. What is kept holds no number: its digest is sealed in the journal and nowhere in the store.
 
 pub mod journal;
 pub mod moving;

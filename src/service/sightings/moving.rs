@@ -1,5 +1,5 @@
 //! Moves sightings from the journal to the store: opens each digest, finds the listings of its number under the peppers of the
-//! moment, stores the sightings, deletes the segment. Each step can be repeated: a sighting is stored once, whoever moves it.
+//! moment, stores the sightings, deletes the segment. Each step can be repeated: a sighting is stored once, no matter who moves it.
 //! Segments of a node that was killed are moved by the next one on its data folder.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! A segment of the journal: a file to which sightings are added until it is finished, and which is read once and deleted. Each
-//! record is sealed under the segment's own key, bound to its place, so that a torn end and a changed byte are both told from what
-//! was written. Whoever has a segment in hand, to add or to move, holds its lock.
+//! record is sealed under the segment's own key, bound to its place, so that a torn end and a changed byte both differ from what
+//! was written. The process that works on a segment, to add or to move, holds its lock.
 //! Form: magic, wrapped key; then records: length (little-endian), sealed digest and facts.
 
 use std::fs::{DirBuilder, File};
@@ -140,7 +140,7 @@ pub(super) enum End {
     Whole,
     /// A crash, or a disk that took no more, cut it off: what is missing was never confirmed.
     Torn,
-    /// It goes on with what does not open: the disk did not keep what it had confirmed, or somebody else wrote there.
+    /// It continues with what does not open: the disk did not keep what it had confirmed, or somebody else wrote there.
     Damaged,
 }
 

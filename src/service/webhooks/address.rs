@@ -112,7 +112,7 @@ impl Resolve for Reach {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = *self;
         Box::pin(async move {
-            // The port is that of the URL, whatever stands here.
+            // The port is that of the URL, whatever is here.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let judged = reach.judge(found)?;
             Ok(Box::new(judged.into_iter()) as Addrs)

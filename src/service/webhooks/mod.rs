@@ -225,7 +225,7 @@ impl Deliverer {
             tx.commit_unlisted().await?;
             if is_news {
                 self.metrics.webhooks_disabled.inc();
-                tracing::warn!(%webhook, outcome = outcome.as_str(), "an endpoint was disabled: `webhook enable` after it is mended");
+                tracing::warn!(%webhook, outcome = outcome.as_str(), "an endpoint was disabled: `webhook enable` after it works again");
             }
         }
         Ok(())
@@ -290,7 +290,7 @@ impl Deliverer {
         self.client.get_or_try_init(build).await
     }
 
-    /// Deletes watches that have ended, and looks whether those that have not can be matched.
+    /// Deletes watches that have ended, and checks whether those that have not can be matched.
     async fn tidy(&self) -> Result<(), StoreError> {
         self.store.delete_ended_watches(self.clock.now_ms()).await?;
         self.store.delete_stranded_deliveries().await?;
@@ -305,7 +305,7 @@ impl Deliverer {
     }
 }
 
-/// The payload: of an alert, what `GET /v1/alerts` tells of it.
+/// The payload: what `GET /v1/alerts` says about the alert.
 fn body_of(alert: &Alert) -> String {
     let listed_at = Rfc3339::of(alert.listed_at_ms);
     let data = json!({
@@ -335,7 +335,7 @@ fn is_not_public(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The follower tells of a store that does not answer.
+/// The follower reports a store that does not answer.
 fn note(done: Result<(), StoreError>) {
     if let Err(error) = done {
         tracing::debug!(error = %error, "a delivery waits for the store");

@@ -97,7 +97,7 @@ export class Chart {
     this.#renderTable();
   }
 
-  /** Makes the plot anew: other lines, another language, other colours. */
+  /** Makes the plot again: other lines, another language, other colours. */
   restyle(data = this.#plot?.data) {
     if (!data) return;
     this.#plot?.destroy();

@@ -1,4 +1,4 @@
-// English. The same keys stand in zh.js; tests/browser compares them. Alerts go by their names.
+// English. zh.js has the same keys; tests/browser compares them. Alerts go by their names.
 
 export default {
   language: "en",
@@ -59,7 +59,7 @@ export default {
   alert_pending: "Pending",
   alert_since: "since {time}",
   what_to_do: "What to do",
-  runbook_away: "The text cannot be had now: see {name} in docs/OPERATIONS.md.",
+  runbook_away: "The text is not available now: see {name} in docs/OPERATIONS.md.",
   chart_empty: "No figures in this time",
   limits_empty: "No limit was hit",
   problems_empty: "No problem was sent",
@@ -69,7 +69,7 @@ export default {
   no_answer_cell: "no figure",
   line_told: "{name}: now {now}, at most {most}.",
   checks_title: "Checks a second",
-  checks_about: "By verdict, all nodes heard of.",
+  checks_about: "By verdict, all nodes that answer.",
   latency_title: "Time to answer a check",
   latency_about: "Half of the checks stay below p50, 99 of 100 below p99.",
   lag_title: "Age of the registry",
@@ -146,7 +146,7 @@ export default {
   LostcardOutcomeUnknown: "The store did not confirm a commit",
   LostcardDiskFull: "The store’s disk is full",
   LostcardStoreReadOnly: "The store takes no changes",
-  LostcardRetentionStopped: "Nothing is deleted that has outlived its time",
+  LostcardRetentionStopped: "Records whose period is over are not deleted",
   LostcardSightingsLost: "Sightings were lost",
   LostcardSightingsNotMoved: "Sightings cannot be stored",
   LostcardUsageNotCounted: "Usage is not counted",

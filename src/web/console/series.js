@@ -9,7 +9,7 @@ export const stepMs = 5_000;
 
 const flat = (events) => Object.fromEntries(events.map(({ name, count }) => [name, count]));
 
-/** A sample as the service tells it, in numbers. */
+/** A sample as the service gives it, in numbers. */
 export function read(sample) {
   return {
     t: Date.parse(sample.at),
@@ -61,7 +61,7 @@ export class Series {
     this.outages = this.outages.filter(([, to]) => to > at - keptMs);
   }
 
-  /** The newest moment up to which every node that is heard of has told. */
+  /** The newest moment up to which every node that answers has reported. */
   edge() {
     const last = [...this.nodes.values()].map((samples) => samples.at(-1)?.t ?? 0);
     const newest = Math.max(0, ...last);
@@ -79,7 +79,7 @@ export class Series {
     return this.outages.some(([begin, end]) => from < end && to > begin);
   }
 
-  /** Sums what `of(at, before)` says of each node that tells of both ends of a cell; null where none does. */
+  /** Sums what `of(at, before)` says about each node that reports both ends of a cell; null where none does. */
   #cells(grid, spanMs, of) {
     const sources = [...this.nodes.values()].map((samples) => ({ samples, to: 1, from: 1 }));
     return grid.map((t) => {
@@ -122,7 +122,7 @@ export class Series {
     return parts.map((part) => grown.map((counts) => (counts ? quantile(this.bounds, counts, part) : null)));
   }
 
-  /** The last sample of each node that is heard of. */
+  /** The last sample of each node that answers. */
   latest() {
     const newest = Math.max(0, ...[...this.nodes.values()].map((samples) => samples.at(-1)?.t ?? 0));
     const last = [...this.nodes].map(([node, samples]) => ({ node, ...samples.at(-1) }));
@@ -141,7 +141,7 @@ export class Series {
   }
 }
 
-/** The first sample at or after a moment, going on from where the last search ended. */
+/** The first sample at or after a moment, from where the last search ended. */
 function seek(samples, at, t) {
   while (at < samples.length - 1 && samples[at].t < t) at++;
   return at;

@@ -1,5 +1,5 @@
 // The start of validity as a clerk types or pastes it from the card: 2016.05.01, 20160501, 2016-5-1, or the whole
-// printed range, of which the start counts. Pure.
+// printed range, whose start counts. Pure.
 
 import { isDate, todayInChina } from "./id_number.js";
 

@@ -1,4 +1,4 @@
-// English. The same keys stand in zh.js; tests/browser compares them.
+// English. zh.js has the same keys; tests/browser compares them.
 
 export default {
   language: "en",
@@ -113,7 +113,7 @@ export default {
   print: "Print receipt",
   save: "Save receipt",
   no_receipt: "The service gave no receipt with this answer.",
-  receipt_gone: "Print or save the receipt before the next check: it cannot be had again.",
+  receipt_gone: "Print or save the receipt before the next check: you cannot get it again.",
 
   report: "Report misuse",
   report_title: "Report misuse of a card",

@@ -23,7 +23,7 @@ export const language = () => words.language;
 export const browserLanguage = () => (/^zh/i.test(navigator.language) ? "zh-CN" : "en");
 export const otherLanguage = () => (words.language === "en" ? "zh-CN" : "en");
 
-/** Takes a language up; throws where its file cannot be had. */
+/** Loads a language; throws where its file cannot be fetched. */
 export async function setLanguage(code) {
   words = (await files[code]()).default;
   document.documentElement.lang = code;

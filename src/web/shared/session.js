@@ -28,7 +28,7 @@ export class Session {
     this.#lost = lost;
   }
 
-  /** Gets a token, and goes on doing so before each one's end. */
+  /** Gets a token, and a new one before the end of each. */
   async renew() {
     clearTimeout(this.#timer);
     const form = new URLSearchParams({

@@ -1,5 +1,5 @@
 //! What the product says, written down once more as simply as it can be: lists of what happened, and verdicts worked out from
-//! them anew each time. Reports and replacements are here, other records in `cards` and `desks`. Names nothing of the service.
+//! them again each time. Reports and replacements are here, other records in `cards` and `desks`. Names nothing of the service.
 
 use super::cards::{Application, FoundCard};
 use super::desks::{Certificate, Misuse, Watch};
@@ -11,7 +11,7 @@ pub(super) enum State {
     Active,
     Withdrawn,
     Replaced,
-    /// It has outlived its time.
+    /// Its period is over.
     Gone,
 }
 
@@ -167,7 +167,7 @@ impl Model {
         }
     }
 
-    /// A new card ends the reports of cards before it, whoever filed them; returns how many.
+    /// A new card ends the reports of cards before it, no matter who filed them; returns how many.
     pub(super) fn replace(&mut self, person: usize, day: usize) -> usize {
         self.replacements.push(Replacement { person, day });
         let mut replaced = 0;

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Found,
     Application,
     Certificate,
-    /// As the organization that told of it.
+    /// As the organization that reported it.
     Misuse,
 }
 
@@ -137,7 +137,7 @@ pub(super) enum Op {
     Alerts,
     /// The last request that created something, once more under its `Idempotency-Key`.
     Repeat,
-    /// So many days pass, and what has outlived its time is deleted. In no sequence so many that what is kept for two years goes.
+    /// So many days pass, and records whose period is over are deleted. In no sequence so many that what is kept for two years goes.
     Pass {
         days: u16,
     },

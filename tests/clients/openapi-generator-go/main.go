@@ -191,7 +191,7 @@ func verdicts(hotel client, checks []check) error {
 			return fmt.Errorf("%s %s in place of %s %s", answer.Verdict, answer.Advice, each.Verdict, each.Advice)
 		}
 		if answer.HasListing() != (answer.Verdict != lostcard.VERDICTNAME_NOT_LISTED) {
-			return errors.New("a listing stands where one is listed")
+			return errors.New("a listing is there where one is listed")
 		}
 	}
 	return nil

@@ -37,7 +37,7 @@ pub fn verify(receipt: &str, keys: &JwkSet, issuer: &str) -> Outcome<Claims> {
     }
     let key = keys.keys.iter().find(|key| header.kid.as_ref() == Some(&key.kid)).ok_or("the key is not published")?;
     let mut validation = Validation::new(Algorithm::EdDSA);
-    // A receipt does not expire, and the organization that it is for stands in the claims.
+    // A receipt does not expire, and its organization is in the claims.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;
