@@ -134,7 +134,7 @@ fn share(
         misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
         certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
         alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
-        sandbox: config.sandbox.then(|| Arc::new(SandboxNode::new(&writer))),
+        sandbox: config.sandbox.then(|| SandboxNode::new(&writer)).transpose()?.map(Arc::new),
         security: Arc::new(config.security.clone()),
         draining: Arc::new(AtomicBool::new(false)),
         keyring: Arc::clone(&writer.keyring),

@@ -41,19 +41,26 @@ impl Registry {
         }
     }
 
-    /// The same for many numbers, in their order: those that memory does not know are asked for together. None for
-    /// those that could not be asked; the others stand.
-    pub async fn lookup_all(self: &Arc<Self>, digests: &[&IdDigest]) -> Vec<Option<Finding>> {
-        let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest)).collect();
+    /// The same for many numbers, in their order: those that memory does not know are asked for together. Those that could not be
+    /// asked have the cause, as `cause` tells it; the others stand.
+    pub async fn lookup_all<E: Clone>(
+        self: &Arc<Self>,
+        digests: &[&IdDigest],
+        cause: impl Fn(RegistryError) -> E,
+    ) -> Vec<Result<Finding, E>> {
+        let mut findings: Vec<_> = digests.iter().map(|digest| self.lookup_in_memory(digest).map(Ok)).collect();
         let unknown: Vec<_> = (0..digests.len()).filter(|index| findings[*index].is_none()).collect();
         for some in unknown.chunks(KEYS_MAX) {
             let asked: Vec<_> = some.iter().map(|index| digests[*index]).collect();
             match self.lookup_outside(&asked).await {
-                Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(found)),
-                Err(failure) => tracing::debug!(error = %failure, "part of a batch could not be looked up"),
+                Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(Ok(found))),
+                Err(error) => {
+                    let error = cause(error);
+                    some.iter().for_each(|index| findings[*index] = Some(Err(error.clone())));
+                }
             }
         }
-        findings
+        findings.into_iter().map(|found| found.unwrap_or_else(|| Err(cause(RegistryError::Stopped)))).collect()
     }
 
     /// Asks Redis, then the store for those that Redis has no good copy of.

@@ -89,13 +89,17 @@ impl Filter {
     }
 
     pub(super) fn may_hold(&self, prefix: u64) -> bool {
-        self.parts.get(part_of(prefix, self.parts.len())).is_some_and(|part| part.contains(&prefix))
+        match self.parts.get(part_of(prefix, self.parts.len())) {
+            Some(part) => part.contains(&prefix),
+            // A part that is not there proves no absence, unless nothing is listed at all.
+            None => self.keys > 0,
+        }
     }
 }
 
 /// Which of so many equal ranges a prefix falls into. Prefixes are uniform, so the parts are of one size.
 fn part_of(prefix: u64, parts: usize) -> usize {
-    usize::try_from((u128::from(prefix) * parts as u128) >> 64).unwrap_or(0)
+    usize::try_from((u128::from(prefix) * parts as u128) >> 64).unwrap_or(usize::MAX)
 }
 
 /// The whole of a node's knowledge.
@@ -220,6 +224,16 @@ mod tests {
     fn nothing_listed_is_absent() {
         assert_eq!(unknown().presence(&key(1)), Presence::Absent);
         assert!(!unknown().is_leased(0));
+    }
+
+    #[test]
+    fn a_filter_that_lacks_its_parts_proves_no_absence() {
+        let whole = Filter::build(vec![1, 2, 3], 9).unwrap();
+        assert_eq!(whole.keys(), 3);
+        let lacking = Filter::from_parts(Vec::new(), whole.keys(), whole.built_at);
+        let snapshot = unknown().with_filter(Arc::new(lacking));
+        assert_eq!(snapshot.presence(&key(1)), Presence::Maybe { fresh_from: 9 });
+        assert!(!Filter::build(Vec::new(), 9).unwrap().may_hold(1), "nothing is listed");
     }
 
     #[test]

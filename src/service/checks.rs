@@ -152,7 +152,8 @@ impl Checks {
         let watched = self.watch_all(organization, &checks).await;
         let asked = checks.iter().filter_map(|check| check.as_ref().ok());
         let digests: Vec<_> = asked.filter(|check| check.watch.is_none()).map(|check| &check.digest).collect();
-        let mut findings = self.registry.lookup_all(&digests).await.into_iter();
+        let cause = |error| E::from(ServiceError::from(error));
+        let mut findings = self.registry.lookup_all(&digests, cause).await.into_iter();
         let mut watched = match watched {
             Ok(watched) => Ok(watched.into_iter()),
             Err(error) => Err(E::from(error)),
@@ -162,11 +163,11 @@ impl Checks {
         for check in checks {
             let answer = check.and_then(|check| {
                 let (finding, check_id) = if check.watch.is_none() {
-                    (findings.next().flatten(), None)
+                    (findings.next().transpose()?, None)
                 } else {
                     watched.as_mut().map_err(|error| error.clone())?.next().unzip()
                 };
-                let finding = finding.ok_or(ServiceError::from(RegistryError::TooSlow))?;
+                let finding = finding.ok_or(ServiceError::from(RegistryError::Stopped))?;
                 let decided = self.decide(organization, &check, &finding, check_id);
                 if let Some((text, salt)) = decided.claims {
                     claims.push(text);

@@ -52,4 +52,7 @@ pub enum ServiceError {
     Conflict(Cow<'static, str>),
     #[error("the receipt could not be signed")]
     NotSigned,
+    /// A fault of this program, or of the day that the clock tells.
+    #[error("a constant of this program is not what it should be: {0}")]
+    WrongConstant(&'static str),
 }

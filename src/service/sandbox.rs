@@ -50,7 +50,7 @@ impl Sandbox {
     pub async fn reset(&self, actor: Actor) -> Result<Reset, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let (now_ms, today) = (writing.now_ms, self.writer.clock.today());
-        let keys: Vec<_> = magic_digests(today).flat_map(|(_, digest)| writing.lookup_keys(&digest)).collect();
+        let keys: Vec<_> = magic_digests(today)?.iter().flat_map(|(_, digest)| writing.lookup_keys(digest)).collect();
         listing::removed(&mut writing, actor.organization, &keys).await?;
         plant(&mut writing, today).await?;
         let sequence = writing.tx.head().await?;
@@ -61,11 +61,13 @@ impl Sandbox {
 }
 
 /// Every magic number with its digest.
-pub fn magic_digests(today: Date) -> impl Iterator<Item = (&'static MagicNumber, IdDigest)> {
-    MAGIC_NUMBERS.iter().filter_map(move |magic| {
-        let number = IdNumber::parse(magic.number, today).ok()?;
-        Some((magic, IdDigest::of(&number)))
-    })
+pub fn magic_digests(today: Date) -> Result<Vec<(&'static MagicNumber, IdDigest)>, ServiceError> {
+    let digest = |magic: &'static MagicNumber| {
+        let number = IdNumber::parse(magic.number, today);
+        let number = number.map_err(|_| ServiceError::WrongConstant("a magic number is none on this day"))?;
+        Ok((magic, IdDigest::of(&number)))
+    };
+    MAGIC_NUMBERS.iter().map(digest).collect()
 }
 
 /// Makes the station and the seeded records of a new sandbox.
@@ -80,7 +82,7 @@ pub async fn furnish(store: &Store, keyring: &Arc<Keyring>, clock: &Clock) -> Re
         return Ok(());
     }
     let words = OrganizationName::parse("Sandbox station").zip(RegionCode::parse(REGION));
-    let Some((name, region)) = words else { return Ok(()) };
+    let (name, region) = words.ok_or(ServiceError::WrongConstant("the station of the sandbox"))?;
     let station = Organization {
         organization_id: STATION,
         name,
@@ -99,13 +101,14 @@ const REGION: &str = "119999";
 const OFFICE: &str = "119999-01";
 
 async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
-    let Some(office) = OfficeCode::parse(OFFICE) else { return Ok(()) };
-    for (magic, digest) in magic_digests(today) {
+    let office = OfficeCode::parse(OFFICE).ok_or(ServiceError::WrongConstant("the office of the sandbox"))?;
+    for (magic, digest) in magic_digests(today)? {
         let Some(seed) = magic.seed else { continue };
         let id = seeded_id(magic.number);
         match seed {
             Seed::Report { card_valid_from } => {
-                let Ok(validity) = CardValidity::new(card_valid_from, None, today) else { continue };
+                let validity = CardValidity::new(card_valid_from, None, today)
+                    .map_err(|_| ServiceError::WrongConstant("a magic card is none on this day"))?;
                 let filing = Filing {
                     digest,
                     validity,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, rate, with};
 use crate::helpers::TestApp;
+use crate::servers::tables::Tables;
 
 const LOST: &str = "2016-05-01";
 
@@ -103,6 +104,21 @@ async fn a_batch_is_one_object_with_one_member() {
     app.post(&app.police.token, "/v1/checks/batch", &json!({"checks": [check]}))
         .await
         .problem(403, "insufficient_scope");
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_looked_up_has_the_cause_of_a_single_check() {
+    let app = TestApp::spawn().await;
+    let (broken, good) = (random_number(), random_number());
+    app.report_lost(&broken, Some(LOST)).await;
+    let mut tables = Tables::of(&app.store_url()).await;
+    tables.execute("UPDATE loss_reports SET state = 'nonsense'").await;
+    let single = app.check(&check_of(&broken, Some(LOST))).await.json();
+    assert_eq!(single["code"], "internal");
+    let batch = app.check_batch(&[check_of(&good, None), check_of(&broken, Some(LOST))]).await.json();
+    assert_eq!(batch["results"][0]["check"]["verdict"], "not_listed");
+    let item = &batch["results"][1]["problem"];
+    assert_eq!((&item["code"], &item["detail"]), (&single["code"], &single["detail"]));
 }
 
 /// The fastest of several tells, whatever else the machine does: with a wait for an acknowledgement none takes less than 40 ms.

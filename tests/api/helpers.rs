@@ -304,6 +304,12 @@ impl TestApp {
         tx
     }
 
+    /// The URL of the node's database.
+    pub(crate) fn store_url(&self) -> String {
+        backend::database_url(&self.config.data)
+            .unwrap_or_else(|| format!("sqlite:{}", self.config.data.join("lostcard.db").display()))
+    }
+
     /// A change of the store, made as another process would make it.
     pub(crate) async fn change_store(&self, change: impl AsyncFnOnce(&mut lostcard::store::WriteTx)) {
         let mut tx = self.store.begin().await.unwrap();

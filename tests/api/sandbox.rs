@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lostcard::clock::Clock;
 use lostcard::config::Config;
 use lostcard::domain::client::Scope;
 use lostcard::domain::sandbox::MAGIC_NUMBERS;
 use lostcard::node;
-use lostcard::service::sandbox::{STATION, seeded_id};
+use lostcard::service::ServiceError;
+use lostcard::service::sandbox::{STATION, furnish, seeded_id};
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, digest_of, random_number, report_of, with};
@@ -65,6 +67,16 @@ impl TestApp {
             assert_eq!(self.verdict(number, *card).await, *verdict, "{number} {card:?}");
         }
     }
+}
+
+/// On that day no magic number was born yet: nothing may be told to be furnished.
+#[tokio::test]
+async fn a_sandbox_that_cannot_be_furnished_says_so_and_stores_nothing() {
+    let app = TestApp::spawn().await;
+    let in_1980 = Clock::fixed_at(315_532_800_000);
+    let refused = furnish(&app.store, &app.keyring, &in_1980).await;
+    assert!(matches!(refused, Err(ServiceError::WrongConstant(_))), "{refused:?}");
+    assert!(app.store.find_organization(STATION).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -70,7 +70,8 @@ const OTHER_COLUMNS: &[&str] = &[
 /// What is in the store before the report: a held card, a temporary card and a watch, all of the card that will be reported.
 async fn prepare(app: &TestApp) {
     let pepper = app.keyring.pepper(1).unwrap();
-    let (_, digest) = magic_digests(app.clock.today()).find(|(magic, _)| magic.number == NUMBER).unwrap();
+    let (_, digest) =
+        magic_digests(app.clock.today()).unwrap().into_iter().find(|(magic, _)| magic.number == NUMBER).unwrap();
     let (application_id, now_ms) = (random::uuid_v7(app.clock.now_ms()), app.clock.now_ms());
     let start = LOST.parse().unwrap();
     let application = Application::new(application_id, Ground::Nationwide, ApplicationReason::Damaged, start);
@@ -113,12 +114,12 @@ fn import(app: &TestApp, numbers: &[&str]) {
 /// What every table holds of the number.
 async fn rows_of_number(app: &TestApp) -> BTreeMap<String, Vec<Columns>> {
     let key: LookupKey = {
-        let (_, digest) = magic_digests(app.clock.today()).find(|(magic, _)| magic.number == NUMBER).unwrap();
+        let (_, digest) =
+            magic_digests(app.clock.today()).unwrap().into_iter().find(|(magic, _)| magic.number == NUMBER).unwrap();
         app.keyring.pepper(1).unwrap().lookup_key(&digest)
     };
     let key = hex::encode(key.as_bytes());
-    let embedded = || format!("sqlite:{}", app.config.data.join("lostcard.db").display());
-    let mut tables = Tables::of(&app.config.database_url.clone().unwrap_or_else(embedded)).await;
+    let mut tables = Tables::of(&app.store_url()).await;
     let mut found = BTreeMap::new();
     let report_id = {
         let reports = tables.rows("loss_reports").await;
@@ -223,8 +224,7 @@ async fn a_report_leaves_the_same_rows_by_every_way_in() {
 #[tokio::test]
 async fn every_exception_is_a_table_or_a_column_that_there_is() {
     let app = TestApp::spawn().await;
-    let embedded = || format!("sqlite:{}", app.config.data.join("lostcard.db").display());
-    let mut tables = Tables::of(&app.config.database_url.clone().unwrap_or_else(embedded)).await;
+    let mut tables = Tables::of(&app.store_url()).await;
     let names = tables.names().await;
     let mut columns = Vec::new();
     for name in &names {

@@ -54,6 +54,11 @@ impl Tables {
         rows.iter().map(|row| row.columns().iter().map(|column| cell(row, column.name())).collect()).collect()
     }
 
+    /// A change by hand.
+    pub(crate) async fn execute(&mut self, statement: &'static str) {
+        sqlx::query(statement).execute(&mut self.connection).await.unwrap();
+    }
+
     async fn texts(&mut self, statement: String) -> Vec<String> {
         let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut self.connection).await.unwrap();
         rows.iter().map(|row| row.get("name")).collect()

@@ -268,7 +268,10 @@ impl Machine {
         let questions: Vec<_> = questions.iter().collect();
         let findings = match questions.as_slice() {
             [digest] => vec![running.registry.lookup(digest).await.unwrap()],
-            digests => running.registry.lookup_all(digests).await.into_iter().map(Option::unwrap).collect(),
+            digests => {
+                let found = running.registry.lookup_all(digests, |error| error.to_string()).await;
+                found.into_iter().map(Result::unwrap).collect()
+            }
         };
         prop_assert_eq!(findings.len(), numbers.len());
         let is_leased = self.clock.boot_ns() < running.lease_until_ns;

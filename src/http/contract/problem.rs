@@ -352,6 +352,10 @@ impl From<ServiceError> for Problem {
                 Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")
             }
             ServiceError::Seal(_) | ServiceError::NotSigned => Self::new(INTERNAL, "a key could not be used"),
+            ServiceError::WrongConstant(_) => {
+                tracing::error!(error = %error, "a fault of this program");
+                Self::new(INTERNAL, "a fault of this program")
+            }
         }
     }
 }

@@ -39,11 +39,12 @@ pub struct SandboxNode {
 }
 
 impl SandboxNode {
-    pub fn new(writer: &Arc<Writer>) -> Self {
+    pub fn new(writer: &Arc<Writer>) -> Result<Self, ServiceError> {
         let clock = writer.clock.clone();
-        let magic = magic_digests(clock.today());
-        let troubles = magic.filter_map(|(magic, digest)| Some((*digest.expose(), magic.trouble?))).collect();
-        Self { sandbox: Sandbox::new(Arc::clone(writer)), clock, troubles, waiting: Cache::new(WAITING_MAX) }
+        let magic = magic_digests(clock.today())?;
+        let troubles =
+            magic.into_iter().filter_map(|(magic, digest)| Some((*digest.expose(), magic.trouble?))).collect();
+        Ok(Self { sandbox: Sandbox::new(Arc::clone(writer)), clock, troubles, waiting: Cache::new(WAITING_MAX) })
     }
 
     /// What comes before the answer to a check.
