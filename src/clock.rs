@@ -102,19 +102,22 @@ pub fn beijing_date(at_ms: i64) -> Date {
 
 /// The seconds since the Unix epoch at which a calendar day begins and ends in Beijing.
 pub fn beijing_day(day: Date) -> std::ops::Range<i64> {
-    let midnight = |day: Date| BEIJING.to_timestamp(day.at(0, 0, 0, 0)).map_or(0, jiff::Timestamp::as_second);
-    midnight(day)..midnight(day).saturating_add(24 * 3600)
+    // The calendar's very first and last days end outside what a timestamp can say.
+    let beyond = if day.year() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    let midnight = BEIJING.to_timestamp(day.at(0, 0, 0, 0)).unwrap_or(beyond).as_second();
+    midnight..midnight.saturating_add(24 * 3600)
 }
 
-/// An instant as every answer writes it: RFC 3339, UTC, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An instant as every answer writes it: RFC 3339, UTC, milliseconds. The text has the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rfc3339([u8; 24]);
 
 impl Rfc3339 {
-    /// Of milliseconds since the Unix epoch, in the years 1970 to 9999.
+    /// Of milliseconds since the Unix epoch; outside the years 0 to 9999 the end of them that is nearer.
     pub fn of(at_ms: i64) -> Self {
         let text = format!("{:.3}", timestamp(at_ms));
-        Self(text.as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000Z"))
+        // Only years before 0 are written longer.
+        Self(text.as_bytes().try_into().unwrap_or(*b"0000-01-01T00:00:00.000Z"))
     }
 
     pub fn as_str(&self) -> &str {
@@ -123,13 +126,19 @@ impl Rfc3339 {
 }
 
 fn timestamp(at_ms: i64) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    let beyond = if at_ms < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(beyond)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
 fn wall_ns() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+    ns_since_epoch(SystemTime::now())
+}
+
+/// Nanoseconds since the Unix epoch, negative before it: a clock that stands in 1969 must not seem to stand still at the epoch.
+fn ns_since_epoch(at: SystemTime) -> i64 {
+    let ns = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or_else(|before| -ns(before.duration()), ns)
 }
 
 fn read(clock: ClockId) -> i64 {
@@ -154,6 +163,24 @@ mod tests {
     fn instants_are_utc_with_milliseconds() {
         assert_eq!(Rfc3339::of(0).as_str(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Rfc3339::of(1_763_888_400_123).as_str(), "2025-11-23T09:00:00.123Z");
+    }
+
+    #[test]
+    fn no_time_is_taken_for_the_epoch() {
+        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_millis(1500);
+        assert_eq!(ns_since_epoch(before), -1_500_000_000);
+        for (at_ms, text) in [
+            (-1500, "1969-12-31T23:59:58.500Z"),
+            (253_402_207_200_000, "9999-12-30T22:00:00.000Z"),
+            (i64::MAX, "9999-12-30T22:00:00.999Z"),
+            (i64::MIN, "0000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Rfc3339::of(at_ms).as_str(), text);
+        }
+        assert!(Rfc3339::of(-1) < Rfc3339::of(0) && Rfc3339::of(i64::MIN) < Rfc3339::of(-1));
+        assert_eq!(beijing_date(i64::MAX), Date::MAX);
+        assert_eq!(beijing_date(i64::MIN).year(), Date::MIN.year());
+        assert!(beijing_day(Date::MIN).start < -300_000_000_000);
     }
 
     #[test]

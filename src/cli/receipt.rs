@@ -71,7 +71,7 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
         _ => None,
     };
     let found = verify(text.trim(), &keys, opening.as_ref())?;
-    let checked_at = Rfc3339::of(found.claims.iat.saturating_mul(1000));
+    let checked_at = Rfc3339::of(found.claims.checked_at_ms());
     let mut value = json!({
         "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "check_id": found.claims.jti,
         "checked_at": checked_at.as_str(), "verdict": found.claims.verdict, "as_of": found.claims.as_of,

@@ -45,6 +45,16 @@ pub struct Claims {
     pub cm: String,
 }
 
+impl Claims {
+    /// When the check was decided, in milliseconds since the Unix epoch. `iat` counts whole seconds (RFC 7519, 2): within its second
+    /// the check is not before the instant that its answer is of.
+    pub fn checked_at_ms(&self) -> i64 {
+        let iat_ms = self.iat.saturating_mul(1000);
+        let as_of_ms = self.as_of.parse().map_or(iat_ms, jiff::Timestamp::as_millisecond);
+        if (iat_ms..iat_ms.saturating_add(1000)).contains(&as_of_ms) { as_of_ms } else { iat_ms }
+    }
+}
+
 /// The claims of one check, before they are text.
 #[derive(Debug)]
 pub struct NewClaims<'a> {
@@ -277,6 +287,26 @@ mod tests {
             commitment: [3; 32],
         }
         .encode()
+    }
+
+    #[test]
+    fn a_check_is_not_before_what_it_is_of() {
+        let of = |iat: i64, as_of: &str| Claims {
+            iss: String::new(),
+            aud: Uuid::nil(),
+            iat,
+            jti: Uuid::nil(),
+            verdict: String::new(),
+            as_of: as_of.to_owned(),
+            seq: 1,
+            cm: String::new(),
+        };
+        let of = |iat, as_of| of(iat, as_of).checked_at_ms();
+        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:00.123Z"), 1_763_888_400_123);
+        assert_eq!(of(1_763_888_400, "2025-11-23T08:59:59.999Z"), 1_763_888_400_000);
+        // What is a contradiction is not put right.
+        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:01.000Z"), 1_763_888_400_000);
+        assert_eq!(of(1_763_888_400, "no instant"), 1_763_888_400_000);
     }
 
     /// RFC 9162, 2.1.1, written as it reads there: the split is at the largest power of two below the size.

@@ -6,7 +6,6 @@ use super::cache::Copy;
 use super::peppers::RecordsRead;
 use super::snapshot::Presence;
 use super::state::{Finding, Registry, RegistryError};
-use crate::clock::Rfc3339;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::verdict::Listing;
 use crate::store::reports::KEYS_MAX;
@@ -15,7 +14,7 @@ impl Registry {
     /// What memory alone can say: the way of nearly every check, without lock, allocation or I/O. None: ask [`Self::lookup`].
     pub fn lookup_in_memory(&self, digest: &IdDigest) -> Option<Finding> {
         let snapshot = self.snapshot.load();
-        if !snapshot.is_leased(self.clock.boot_ns()) {
+        if !self.may_answer(&snapshot) {
             return None;
         }
         let finding = |listing| Finding { listing, sequence: snapshot.sequence, as_of: snapshot.as_of };
@@ -79,8 +78,8 @@ impl Registry {
         // One snapshot says how new a copy must be and until when that is known: a change that it does not hold was not
         // acknowledged when it was taken.
         let snapshot = self.snapshot.load_full();
-        let is_leased = snapshot.is_leased(self.clock.boot_ns());
-        let Some(shared) = self.shared.as_ref().filter(|shared| is_leased && !shared.link().is_open()) else {
+        let may_answer = self.may_answer(&snapshot);
+        let Some(shared) = self.shared.as_ref().filter(|shared| may_answer && !shared.link().is_open()) else {
             return vec![None; digests.len()];
         };
         let (keys, presences): (Vec<_>, Vec<_>) = digests.iter().map(|digest| snapshot.presence_of(digest)).unzip();
@@ -98,8 +97,9 @@ impl Registry {
     /// What is listed of some numbers (at most [`KEYS_MAX`]) by the store, whatever memory knows. No copy is kept: most of those that
     /// are asked for like this are not listed.
     pub async fn ask_store(self: &Arc<Self>, digests: &[&IdDigest]) -> Result<Vec<Finding>, RegistryError> {
-        let as_of = Rfc3339::of(self.clock.now_ms());
+        let asked_ms = self.clock.now_ms();
         let RecordsRead { head: sequence, numbers, .. } = self.read_in_time(digests).await?;
+        let as_of = self.date(sequence, asked_ms).await;
         let finding = |(_, records)| Finding { listing: Listing::from_records(records), sequence, as_of };
         Ok(numbers.into_iter().map(finding).collect())
     }
@@ -120,8 +120,9 @@ impl Registry {
         // Taken before the read: what is kept under this epoch was not read in an earlier one.
         let epoch = self.epoch();
         // Taken before the read: the answer is at least as new as this.
-        let as_of = Rfc3339::of(self.clock.now_ms());
+        let asked_ms = self.clock.now_ms();
         let RecordsRead { head: sequence, key_version, numbers } = self.read_in_time(digests).await?;
+        let as_of = self.date(sequence, asked_ms).await;
         let finding = |(key, records)| {
             let listing = Listing::from_records(records);
             self.local.keep(key, Copy { listing, sequence });

@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod company;
 mod confirmations;
+mod dating;
 pub mod disk;
 pub mod follower;
 mod lookup;
@@ -12,6 +13,7 @@ pub mod membership;
 pub mod peppers;
 mod publication;
 mod reporting;
+mod said;
 mod saving;
 pub mod snapshot;
 mod state;

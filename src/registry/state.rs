@@ -13,6 +13,7 @@ use super::cache::{LocalCache, SharedCache};
 use super::company::Company;
 use super::confirmations::Confirmations;
 use super::disk::FilterFolder;
+use super::said::Said;
 use super::snapshot::{FilterError, Snapshot};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::pepper::Peppers;
@@ -105,6 +106,8 @@ pub struct Registry {
     /// The sequence of the snapshot in place.
     pub(super) known: watch::Sender<u64>,
     pub(super) confirmations: Confirmations,
+    /// What was said while memory could say nothing: what it says later must not be older.
+    pub(super) said: Said,
     /// A node joined.
     pub(super) joined: Notify,
     /// Nodes that serve from this store, this one included, as far as this one knows.
@@ -135,6 +138,7 @@ impl Registry {
             wake: Notify::new(),
             known: watch::Sender::new(0),
             confirmations: Confirmations::default(),
+            said: Said::default(),
             joined: Notify::new(),
             live_nodes: Arc::new(AtomicUsize::new(1)),
             company: ArcSwap::default(),

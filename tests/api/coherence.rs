@@ -12,7 +12,7 @@ use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::service::writing::seal_number;
 use lostcard::store::reports::NewReport;
 
-use crate::bodies::{random_number, rate};
+use crate::bodies::{check_of, random_number, rate};
 use crate::child;
 use crate::helpers::{TestApp, eventually};
 
@@ -112,42 +112,71 @@ async fn a_restarted_node_knows_everything_that_was_acknowledged() {
     assert_eq!(second.verdict(&another, None).await, "number_listed");
 }
 
-#[tokio::test]
-async fn what_another_process_stores_is_known_within_the_lease() {
-    let app = TestApp::spawn().await;
+/// A report of nobody's.
+fn new_report(app: &TestApp, number: &str) -> NewReport {
     let today = app.clock.today();
-    let numbers: Vec<_> = (0..50).map(|_| random_number()).collect();
-    let lost = Some(LOST.parse().unwrap());
-    let pepper = app.keyring.pepper(1).unwrap();
-    let reports: Vec<_> = numbers
-        .iter()
-        .map(|number| {
-            let report_id = random::uuid_v7(app.clock.now_ms());
-            let digest = IdDigest::of(&IdNumber::parse(number, today).unwrap());
-            NewReport {
-                report_id,
-                organization: None,
-                number: seal_number(&app.keyring, &pepper, &digest, report_id).unwrap(),
-                validity: CardValidity::new(lost, None, today).unwrap(),
-                reason: Reason::Lost,
-                lost_on: None,
-                reporter: Reporter::Holder,
-                office: OfficeCode::parse("110105-03").unwrap(),
-                channel: Channel::Hall,
-                contact: None,
-                reported_at_ms: app.clock.now_ms(),
-            }
-        })
-        .collect();
-    for number in &numbers {
-        assert_eq!(app.verdict(number, Some(LOST)).await, "not_listed");
+    let report_id = random::uuid_v7(app.clock.now_ms());
+    let digest = IdDigest::of(&IdNumber::parse(number, today).unwrap());
+    NewReport {
+        report_id,
+        organization: None,
+        number: seal_number(&app.keyring, &app.keyring.pepper(1).unwrap(), &digest, report_id).unwrap(),
+        validity: CardValidity::new(Some(LOST.parse().unwrap()), None, today).unwrap(),
+        reason: Reason::Lost,
+        lost_on: None,
+        reporter: Reporter::Holder,
+        office: OfficeCode::parse("110105-03").unwrap(),
+        channel: Channel::Hall,
+        contact: None,
+        reported_at_ms: app.clock.now_ms(),
     }
+}
+
+/// Past any server: nobody is told.
+async fn store(app: &TestApp, reports: &[NewReport]) {
     app.change_store(async |tx| {
         let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
         let change = tx.record_listings(&keys).await.unwrap();
-        tx.insert_reports(&reports, &change).await.unwrap();
+        tx.insert_reports(reports, &change).await.unwrap();
     })
     .await;
+}
+
+/// A watched check asks the store, which is ahead of memory: by the next check, which memory answers, memory is as far.
+#[tokio::test]
+async fn sequence_and_as_of_of_one_clients_checks_never_go_back() {
+    let app = TestApp::spawn_at(Clock::System, |config| {
+        (config.registry.lease_ms, config.registry.poll_ms) = (60_000, 30_000);
+    })
+    .await;
+    let mut last = (0, String::new());
+    for _ in 0..5 {
+        store(&app, &[new_report(&app, &random_number())]).await;
+        for watch_hours in [None, Some(1), None] {
+            let mut check = check_of(&random_number(), None);
+            if let Some(hours) = watch_hours {
+                check["watch_hours"] = hours.into();
+            }
+            let answer = app.check(&check).await.json();
+            assert_eq!(answer["verdict"], "not_listed");
+            let sequence = answer["registry_sequence"].as_u64().unwrap();
+            let dated = (sequence, answer["as_of"].as_str().unwrap().to_owned());
+            assert!(dated.0 >= last.0 && dated.1 >= last.1, "{dated:?} after {last:?}");
+            last = dated;
+        }
+    }
+    assert!(last.0 >= 5, "the watched checks have asked the store");
+}
+
+#[tokio::test]
+async fn what_another_process_stores_is_known_within_the_lease() {
+    let app = TestApp::spawn().await;
+    let numbers: Vec<_> = (0..50).map(|_| random_number()).collect();
+    let reports: Vec<_> = numbers.iter().map(|number| new_report(&app, number)).collect();
+    for number in &numbers {
+        assert_eq!(app.verdict(number, Some(LOST)).await, "not_listed");
+    }
+    store(&app, &reports).await;
     let stored = Instant::now();
     let (app, number) = (&app, &numbers[0]);
     eventually("listed", || async move { app.verdict(number, Some(LOST)).await == "card_listed" }).await;

@@ -22,6 +22,8 @@ async fn a_receipt_says_what_the_check_said() {
     assert_eq!(answer.status, 200);
     let checked_at: jiff::Timestamp = answer.json()["checked_at"].as_str().unwrap().parse().unwrap();
     assert_eq!(checked_at.as_second(), app.clock.now_s());
+    let as_of: jiff::Timestamp = answer.json()["as_of"].as_str().unwrap().parse().unwrap();
+    assert!(checked_at >= as_of, "checked at {checked_at} what is of {as_of}");
     let mut verified = answer.json();
     verified.as_object_mut().unwrap().remove("checked_at");
     assert_eq!(

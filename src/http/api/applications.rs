@@ -1,7 +1,6 @@
 //! Applications for a new card: `/v1/replacement-applications...`. Bodies to domain types, domain types to answers. Their temporary
 //! cards are in `temporary_cards`.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
@@ -13,7 +12,7 @@ use super::offices::{read_office, read_office_at};
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
 use crate::domain::redacted::IdNumberText;
-use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{ApplicationReasonCode, ApplicationReasonName, ApplicationStateCode, GroundCode};
@@ -23,7 +22,6 @@ use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::applications::Applying;
 use crate::store::applications::StoredApplication;
-use crate::store::idempotency::StoredAnswer;
 
 /// A holder applies for a new card.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -128,10 +126,8 @@ pub async fn create(
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let applying = read_application(&asked, &caller, state.clock.today())?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |stored: &StoredApplication| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(stored.application.id),
-        body: to_json(&ReplacementApplicationAnswer::of(stored, None)),
+    let render = |stored: &StoredApplication| {
+        created(caller.route().location(stored.application.id), &ReplacementApplicationAnswer::of(stored, None))
     };
     Ok(respond(state.write_in_time(state.applications.apply(caller.actor(), applying, repeatable, render)).await??))
 }

@@ -1,6 +1,5 @@
 //! Temporary identification certificates: `/v1/temporary-certificates...`. Bodies to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use crate::clock::{Rfc3339, beijing_day};
 use crate::crypto::certificate::CredentialError;
 use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term};
 use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
-use crate::http::contract::answers::{json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{
@@ -23,7 +22,6 @@ use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::certificates::{Issued, Issuing, Verified};
 use crate::store::certificates::StoredCertificate;
-use crate::store::idempotency::StoredAnswer;
 
 /// A certificate for somebody whose identity the office has established.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -180,10 +178,8 @@ pub async fn create(
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let issuing = read_issuing(&asked, &caller, &state)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |issued: &Issued<'_>| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(issued.certificate.id),
-        body: to_json(&CertificateIssuedAnswer::of(issued)),
+    let render = |issued: &Issued<'_>| {
+        created(caller.route().location(issued.certificate.id), &CertificateIssuedAnswer::of(issued))
     };
     // Without a deadline: it waits for no store, and no more can wait than there are places.
     let prepared = state.certificates.prepare(state.access.issuer(), issuing).await?;

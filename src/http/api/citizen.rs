@@ -1,7 +1,6 @@
 //! Citizen portals: `/v1/citizen/...`. The portal has authenticated the person and sends the number in the body, each time. Bodies
 //! to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use uuid::Uuid;
 use super::reports::{Contact, LossReportAnswer, contact_text};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
-use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{
@@ -23,7 +22,6 @@ use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{Filing, FilingText};
 use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, WaitingCard};
-use crate::store::idempotency::StoredAnswer;
 use crate::store::reports::StoredReport;
 
 /// Whose records are asked for: the person that the portal authenticated.
@@ -189,11 +187,8 @@ pub async fn create(
     let filing = Filing::read(&mut fields, &text, state.clock.today());
     let filing = caller.finish(fields, filing)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |stored: &StoredReport| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(stored.report.id),
-        body: to_json(&LossReportAnswer::of(stored)),
-    };
+    let render =
+        |stored: &StoredReport| created(caller.route().location(stored.report.id), &LossReportAnswer::of(stored));
     Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
 }
 

@@ -1,6 +1,5 @@
 //! Found cards: `/v1/found-cards...`. Bodies to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
@@ -14,7 +13,7 @@ use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::OfficeCode;
-use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{FoundCardStateCode, HolderVerificationCode, HolderVerificationName};
@@ -24,7 +23,6 @@ use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::found_cards::Registering;
 use crate::store::found_cards::StoredFoundCard;
-use crate::store::idempotency::StoredAnswer;
 
 /// A card that somebody found and handed in.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -149,14 +147,15 @@ pub async fn create(
     let (found, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let registering = read_registering(&found, &caller, state.clock.today())?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |card: &FoundCard| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(card.id),
-        body: to_json(&FoundCardRegistered {
-            found_card_id: card.id,
-            state: card.state.as_str(),
-            matched_report_id: card.matched_report,
-        }),
+    let render = |card: &FoundCard| {
+        created(
+            caller.route().location(card.id),
+            &FoundCardRegistered {
+                found_card_id: card.id,
+                state: card.state.as_str(),
+                matched_report_id: card.matched_report,
+            },
+        )
     };
     let register = state.found_cards.register(caller.actor(), registering, repeatable, render);
     Ok(respond(state.write_in_time(register).await??))

@@ -1,6 +1,5 @@
 //! Misuse reports: `/v1/misuse-reports...`. Bodies and queries to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::client::Scope;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
 use crate::domain::redacted::{DigestText, IdNumberText, NarrativeText};
-use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{
@@ -22,7 +21,6 @@ use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::misuse_reports::{Opened, Page, Resolving, Telling, View};
-use crate::store::idempotency::StoredAnswer;
 
 /// Misuse of a card, as reported by the organization that checked it. Exactly one of `id_number` and `id_digest`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -164,11 +162,8 @@ pub async fn create(
     let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let telling = read_telling(&told, &caller, &state)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |report: &MisuseReport| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(report.id),
-        body: to_json(&MisuseReportAnswer::of(report, View::Own)),
-    };
+    let render =
+        |report: &MisuseReport| created(caller.route().location(report.id), &MisuseReportAnswer::of(report, View::Own));
     let told = state.misuse_reports.tell(caller.actor(), telling, repeatable, render);
     Ok(respond(state.write_in_time(told).await??))
 }

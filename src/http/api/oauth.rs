@@ -228,13 +228,16 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
 
 /// Published keys
 ///
-/// Every key that signs or once signed tokens and receipts. Retired ones stay: a receipt is verifiable for years. No token,
-/// no limit; you may cache it for five minutes.
+/// Every key that signs or once signed tokens, receipts or certificates. Retired ones stay: a receipt is verifiable for years.
+/// No token, no limit; you may cache it for five minutes.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
 )]
 pub async fn jwks(state: Data<AppState>) -> HttpResponse {
+    // Another process may have rotated, and another node may sign by the new key already: whoever keeps this set for five
+    // minutes would know neither.
+    state.access.seek_keys();
     let set = state.keyring.signing().to_jwks();
     HttpResponse::Ok()
         .content_type(ContentType::json())

@@ -127,7 +127,7 @@ pub async fn verify_receipt(
             card_valid_from: found.card_valid_from.map(|start| start.to_string()),
             organization: Some(found.claims.aud),
             check_id: Some(found.claims.jti),
-            checked_at: Some(Rfc3339::of(found.claims.iat.saturating_mul(1000)).as_str().to_owned()),
+            checked_at: Some(Rfc3339::of(found.claims.checked_at_ms()).as_str().to_owned()),
             verdict: Some(found.claims.verdict),
             as_of: Some(found.claims.as_of),
             registry_sequence: Some(found.claims.seq),

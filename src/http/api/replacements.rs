@@ -1,6 +1,5 @@
 //! Replacements: `/v1/replacements`. Bodies to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::redacted::IdNumberText;
-use crate::http::contract::answers::{instant, respond, to_json};
+use crate::http::contract::answers::{created, instant, respond};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
@@ -16,7 +15,6 @@ use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::listing::{Replacement, Replacing};
-use crate::store::idempotency::StoredAnswer;
 
 /// A new card was issued.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -76,16 +74,17 @@ pub async fn create(
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });
     let replacing = caller.finish(fields, replacing)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |replacement: &Replacement| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: String::new(),
-        body: to_json(&ReplacementAnswer {
-            replacement_id: replacement.replacement_id,
-            card_valid_from: replacement.card_valid_from.to_string(),
-            reports_replaced: replacement.reports_replaced,
-            recorded_at: instant(replacement.recorded_at_ms),
-            registry_sequence: replacement.sequence,
-        }),
+    let render = |replacement: &Replacement| {
+        created(
+            String::new(),
+            &ReplacementAnswer {
+                replacement_id: replacement.replacement_id,
+                card_valid_from: replacement.card_valid_from.to_string(),
+                reports_replaced: replacement.reports_replaced,
+                recorded_at: instant(replacement.recorded_at_ms),
+                registry_sequence: replacement.sequence,
+            },
+        )
     };
     Ok(respond(state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??))
 }

@@ -1,6 +1,5 @@
 //! Loss reports: `/v1/loss-reports...`. Bodies to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::WithdrawalReason;
-use crate::http::contract::answers::{instant, json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{
@@ -20,7 +19,6 @@ use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{ContactText, Filing, FilingText};
-use crate::store::idempotency::StoredAnswer;
 use crate::store::reports::StoredReport;
 
 /// A loss report as a police station or registration hall files it.
@@ -135,11 +133,8 @@ pub async fn create(
     let (filed, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let filing = read_filing(&filed, &caller, state.clock.today())?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |stored: &StoredReport| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(stored.report.id),
-        body: to_json(&LossReportAnswer::of(stored)),
-    };
+    let render =
+        |stored: &StoredReport| created(caller.route().location(stored.report.id), &LossReportAnswer::of(stored));
     Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
 }
 

@@ -1,7 +1,6 @@
 //! Temporary cards; an application for a new card has at most one: `/v1/replacement-applications/{id}/temporary-card...`.
 //! Bodies to domain types, domain types to answers.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::offices::read_office;
 use crate::domain::application::TemporaryCard;
 use crate::domain::card::{CardValidity, CardValidityError};
-use crate::http::contract::answers::{json, path_id, respond, to_json};
+use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::TemporaryCardStateCode;
@@ -20,7 +19,6 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::store::idempotency::StoredAnswer;
 
 /// A temporary card was handed out.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -92,11 +90,7 @@ pub async fn issue(
     // The same body for another application is another request.
     let of_application = [id.as_bytes().as_slice(), &bytes].concat();
     let repeatable = repeatable(&caller, &state, &request, &of_application)?;
-    let render = |card: &TemporaryCard| StoredAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        location: caller.route().location(id),
-        body: to_json(&TemporaryCardAnswer::of(card)),
-    };
+    let render = |card: &TemporaryCard| created(caller.route().location(id), &TemporaryCardAnswer::of(card));
     let issuing = state.applications.issue_temporary_card(caller.actor(), id, start, &office, repeatable, render);
     state.write_in_time(issuing).await??.map(respond).ok_or_else(Problem::not_found)
 }

@@ -1,19 +1,22 @@
 //! What answers have in common: JSON, instants, ids in paths, and answers that are remembered as text.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::web::Path;
+use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use crate::clock::Rfc3339;
 use crate::store::idempotency::StoredAnswer;
 
-/// The answer to a write, the first or a repeated one.
+/// The answer to a write, the first or a repeated one. One that could not be written down has no status of success.
 pub fn respond(answer: StoredAnswer) -> HttpResponse {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::CREATED);
+    let status = StatusCode::from_u16(answer.status).ok().filter(StatusCode::is_success);
+    let Some(status) = status.filter(|_| !answer.body.is_empty()) else {
+        return unwritten();
+    };
     let mut response = HttpResponse::build(status);
     if !answer.location.is_empty() {
         response.insert_header((LOCATION, answer.location));
@@ -21,14 +24,34 @@ pub fn respond(answer: StoredAnswer) -> HttpResponse {
     response.content_type(ContentType::json()).body(answer.body)
 }
 
-/// 200 with an object.
-pub fn json(value: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(to_json(value))
+/// 201 with an object, as it is kept for repetitions.
+pub fn created(location: String, value: &impl Serialize) -> StoredAnswer {
+    match to_json(value) {
+        Some(body) => StoredAnswer { status: StatusCode::CREATED.as_u16(), location, body },
+        None => StoredAnswer {
+            status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            location: String::new(),
+            body: String::new(),
+        },
+    }
 }
 
-/// An object as text.
-pub fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// 200 with an object.
+pub fn json(value: &impl Serialize) -> HttpResponse {
+    match to_json(value) {
+        Some(body) => HttpResponse::Ok().content_type(ContentType::json()).body(body),
+        None => unwritten(),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Option<String> {
+    let text = serde_json::to_string(value);
+    // The error names the type's fault, never what was to be written.
+    text.inspect_err(|error| tracing::error!(error = %error, "an answer cannot be written as JSON")).ok()
+}
+
+fn unwritten() -> HttpResponse {
+    Problem::new(problem::INTERNAL, "the answer could not be written").error_response()
 }
 
 /// The id in a path. What is no UUID names nothing.
@@ -39,4 +62,23 @@ pub fn path_id(path: &Path<String>) -> Result<Uuid, Problem> {
 /// An instant as answers write it.
 pub fn instant(at_ms: i64) -> String {
     Rfc3339::of(at_ms).as_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_a_500_and_never_a_success_without_a_body() {
+        // JSON has texts as keys.
+        let impossible = BTreeMap::from([([1_u8], 1)]);
+        assert_eq!(json(&impossible).status(), 500);
+        assert_eq!(respond(created("/v1/reports/1".to_owned(), &impossible)).status(), 500);
+        let possible = BTreeMap::from([("one", 1)]);
+        assert_eq!(json(&possible).status(), 200);
+        let answer = respond(created("/v1/reports/1".to_owned(), &possible));
+        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("location")), (201, true));
+    }
 }
