@@ -1,5 +1,5 @@
 //! tests/bad-inputs.json against the real binary, its log at the finest level: the status, the form of the refusal, no echo,
-//! one log line, no number in the log, and a process that goes on. Where the contract says otherwise than a row, the
+//! one log line, no number in the log, and a process that lives. Where the contract says otherwise than a row, the
 //! contract wins: `CONTRACT_WINS` lists those rows.
 
 use std::collections::BTreeMap;
