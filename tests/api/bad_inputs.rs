@@ -1,5 +1,5 @@
 //! tests/bad-inputs.json against the real binary, its log at the finest level: the status, the form of the refusal, no echo,
-//! one log line, no number in the log, and a process that continues. Where the contract says otherwise than a row, the
+//! one log line, no number in the log, and a process that lives. Where the contract says otherwise than a row, the
 //! contract wins: `CONTRACT_WINS` lists those rows.
 
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ const CONTRACT_WINS: &[(&str, u16, &str)] = &[
 /// Words of inputs that answers may hold, since the documents of the contract hold them too.
 const DOCUMENTED: &[&str] =
     &["id_number", "lost_on", "contact", "other", "Bearer", "bytes", "reports", "checks", "limit"];
+
+/// The lines by which a node says what runs in it: of no request, and in words that inputs have too.
+const OF_THE_NODE: &str = "background task starts";
 
 const ISSUER: &str = "http://lostcard.test";
 const NUMBER: &str = "11010519491231002";
@@ -205,7 +208,7 @@ impl Suite {
         assert!(longest_run < 15, "a run of {longest_run} digits in the log");
         for row in rows {
             for word in words(&row.input) {
-                let line = log.lines().find(|line| line.contains(word));
+                let line = log.lines().find(|line| line.contains(word) && !line.contains(OF_THE_NODE));
                 assert!(line.is_none(), "{}: {word:.40} in the log: {line:?}", row.id);
             }
         }
