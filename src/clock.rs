@@ -135,7 +135,7 @@ fn wall_ns() -> i64 {
     ns_since_epoch(SystemTime::now())
 }
 
-/// Nanoseconds since the Unix epoch, negative before it: a clock that stands in 1969 must not seem to stand still at the epoch.
+/// Nanoseconds since the Unix epoch, negative before it: a clock that shows 1969 must not seem to stand still at the epoch.
 fn ns_since_epoch(at: SystemTime) -> i64 {
     let ns = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
     at.duration_since(SystemTime::UNIX_EPOCH).map_or_else(|before| -ns(before.duration()), ns)

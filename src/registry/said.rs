@@ -1,4 +1,4 @@
-//! What a node has said while its memory could say nothing. What is done with it stands in `dating.rs`.
+//! What a node has said while its memory could say nothing. What is done with it is in `dating.rs`.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 

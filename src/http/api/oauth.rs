@@ -235,8 +235,8 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
 )]
 pub async fn jwks(state: Data<AppState>) -> HttpResponse {
-    // Another process may have rotated, and another node may sign by the new key already: whoever keeps this set for five
-    // minutes would know neither.
+    // Another process may have rotated, and another node may sign by the new key already: a client that keeps this set for
+    // five minutes would know neither.
     state.access.seek_keys();
     let set = state.keyring.signing().to_jwks();
     HttpResponse::Ok()
