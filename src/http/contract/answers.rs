@@ -46,7 +46,7 @@ pub fn json(value: &impl Serialize) -> HttpResponse {
 
 fn to_json(value: &impl Serialize) -> Option<String> {
     let text = serde_json::to_string(value);
-    // The error names the type's fault, never what it holds.
+    // The error names the type's fault, never the value itself.
     text.inspect_err(|error| tracing::error!(error = %error, "an answer cannot be written as JSON")).ok()
 }
 
