@@ -97,7 +97,7 @@ section! {
         /// After SIGTERM: not ready but serving for so long, then what is in flight is finished.
         drain_seconds: u64 = 5, unit("s"), within(0..=600);
         /// Outside issuers whose tokens are accepted.
-        issuers: Vec<Issuer> = Vec::new(), unit("list"), note("see below");
+        issuers: Vec<Issuer> = Vec::new(), secret(), unit("list"), note("see below");
     }
     with {
         limits: Limits,

@@ -131,7 +131,7 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn what_may_hold_a_password_is_not_in_the_debug_text() {
-    let config = with("database_url = \"postgres://a:s3same@b/c\"\nredis_url = \"redis://a:s3same@b\"").unwrap();
+    let config = with("database_url = \"postgres://a:s3same@b/c\"\nredis_url = \"redis://a:s3same@b\"\n[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"https://a:s3same@b\"").unwrap();
     let text = format!("{config:?}");
     assert!(text.contains("lease_ms: 1000") && !text.contains("s3same"), "{text}");
     let flags = Overrides::default().set("database_url", "postgres://a:s3same@b/c");

@@ -204,9 +204,14 @@ impl KeyCheck {
 impl SigningSet {
     fn read(folder: &KeyFolder) -> Result<Self, KeyError> {
         let read = |purpose| {
-            let key = folder.signing_key(purpose)?;
-            let mut published = vec![key.public().clone()];
-            published.extend(folder.retired(purpose)?);
+            let mut key = folder.signing_key(purpose)?;
+            let retired = folder.retired(purpose)?;
+            if retired.contains(key.public()) {
+                // Retired between the two looks, so that another one signs now; or its rotation was stopped half-way.
+                key = folder.signing_key(purpose)?;
+            }
+            let others = retired.into_iter().filter(|retired| retired != key.public());
+            let published = std::iter::once(key.public().clone()).chain(others).collect();
             Ok::<_, KeyError>((key, published))
         };
         let (token, published_tokens) = read(Purpose::Token)?;
@@ -224,5 +229,48 @@ impl SigningSet {
     pub fn to_jwks(&self) -> serde_json::Value {
         let keys: Vec<_> = self.published().map(PublicKey::to_jwk).collect();
         serde_json::json!({ "keys": keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_published_key_is_published_once_wherever_a_rotation_was_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = KeyFolder::new(dir.path().join("keys"));
+        folder.create_all().unwrap();
+        let keyring = Keyring::open(folder.clone()).unwrap();
+        for purpose in Purpose::SIGNING {
+            let path = |end: &str| dir.path().join("keys").join(format!("{}-1{end}", purpose.as_str()));
+            let old = std::fs::read(path(".pem")).unwrap();
+            folder.rotate_signing_key(purpose).unwrap();
+            let count = |keyring: &Keyring| {
+                let kids: Vec<_> = keyring.signing().published().map(|key| key.kid().to_owned()).collect();
+                let once: std::collections::BTreeSet<_> = kids.iter().collect();
+                assert_eq!(once.len(), kids.len(), "{purpose:?}");
+                kids.len()
+            };
+            assert!(keyring.reload_signing().unwrap());
+            let whole = count(&keyring);
+            // Before the new key was made, and before the old one was removed.
+            let new = dir.path().join("keys").join(format!("{}-2.pem", purpose.as_str()));
+            let kept = std::fs::read(&new).unwrap();
+            let write = |path: &std::path::Path, bytes: &[u8]| {
+                std::fs::write(path, bytes).unwrap();
+                std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            };
+            write(&path(".pem"), &old);
+            keyring.reload_signing().unwrap();
+            assert_eq!(count(&keyring), whole);
+            std::fs::remove_file(&new).unwrap();
+            keyring.reload_signing().unwrap();
+            assert_eq!(count(&keyring), whole - 1);
+            write(&new, &kept);
+            std::fs::remove_file(path(".pem")).unwrap();
+            keyring.reload_signing().unwrap();
+            assert_eq!(count(&keyring), whole);
+        }
     }
 }
