@@ -246,6 +246,7 @@ pub async fn destroy(
 }
 
 /// Transfer a card to another office
+///
 /// The receiving office registers the card again. Scope `registry`; costs one unit. Only while the card is held: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/transfer", operation_id = "transferFoundCard", tag = "registry",
