@@ -134,11 +134,7 @@ impl Retention {
         let mut tries = 1;
         loop {
             match self.try_piece(class, due, *is_told).await {
-                Err(StoreError::Busy | StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered)
-                    if tries < TRIES_MAX =>
-                {
-                    tries += 1;
-                }
+                Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
                 done => {
                     let deleted = done?;
                     *is_told |= deleted > 0;

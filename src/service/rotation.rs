@@ -142,11 +142,7 @@ impl<'a> Rotation<'a> {
         let mut tries = 1;
         loop {
             match self.try_page(table, rows).await {
-                Err(StoreError::Busy | StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered)
-                    if tries < TRIES_MAX =>
-                {
-                    tries += 1;
-                }
+                Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
                 // Another start of this command came to the end first.
                 Err(StoreError::OtherPepper) if self.is_ended().await? => return Ok(0),
                 done => return Ok(done?),

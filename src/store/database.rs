@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::StoreError;
+use super::reach::Reach;
 use super::schema::{self, Dialect};
 use super::transaction::WriteTx;
 use crate::crypto::random;
@@ -47,12 +48,14 @@ const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
 const OWN_CONNECTIONS: u32 = 4;
 /// How long a connection that was given back may take to answer before it is given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The registry's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
     /// For following the feed and for the list of nodes.
-    pub(super) own: AnyPool,
+    own: AnyPool,
+    reach: Reach,
     pub(super) dialect: Dialect,
     writers: Arc<Semaphore>,
     commit_timeout: Duration,
@@ -67,14 +70,30 @@ impl Store {
     pub async fn open(options: &StoreOptions, data: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data).into());
-        let url = url.expose();
-        let dialect = Dialect::of(url)?;
-        let pool = connect(url, dialect, options.connections_max, options.acquire_timeout).await?;
-        let own = connect(url, dialect, OWN_CONNECTIONS, options.acquire_timeout).await?;
+        let dialect = Dialect::of(url.expose())?;
+        let reach = Reach::of(url.clone(), dialect);
+        let connect = async |connections| {
+            let connected = connect(url.expose(), dialect, connections, options.acquire_timeout).await;
+            match connected {
+                Ok(pool) => Ok(pool),
+                Err(error) => Err(reach.why(error).await),
+            }
+        };
+        let pool = connect(options.connections_max).await?;
+        let own = connect(OWN_CONNECTIONS).await?;
         let writers = Arc::new(Semaphore::new(dialect.writers_max()));
         let commit_timeout = options.commit_timeout;
         let sound = Arc::new(AtomicBool::new(true));
-        let store = Self { pool, own, dialect, writers, commit_timeout, sound, runtime: Handle::current() };
+        let store = Self {
+            pool,
+            own,
+            reach: reach.clone(),
+            dialect,
+            writers,
+            commit_timeout,
+            sound,
+            runtime: Handle::current(),
+        };
         store.dialect.migrator().run(&store.pool).await?;
         store.ensure_head().await?;
         Ok(store)
@@ -110,17 +129,27 @@ impl Store {
     }
 
     pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
-        let pool = self.pool.clone();
-        let begun = self.runtime.spawn(async move { pool.begin_with(statement).await });
-        Ok(begun.await.map_err(|_| StoreError::Stopped)??)
+        let (pool, reach) = (self.pool.clone(), self.reach.clone());
+        let begun = self.runtime.spawn(async move {
+            match pool.begin_with(statement).await {
+                Ok(tx) => Ok(tx),
+                Err(error) => Err(reach.why(error).await),
+            }
+        });
+        begun.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// A connection for one statement. It is made where the store lives and not where it is asked for: the thread of a request may
     /// be busy, or end, while its connection serves others.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Any>, StoreError> {
-        let pool = self.pool.clone();
-        let acquired = self.runtime.spawn(async move { pool.acquire().await });
-        Ok(acquired.await.map_err(|_| StoreError::Stopped)??)
+        let (pool, reach) = (self.pool.clone(), self.reach.clone());
+        let acquired = self.runtime.spawn(async move { acquire(&pool, &reach).await });
+        acquired.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// One of the node's own connections, which no load on the others can take away.
+    pub(super) async fn own_connection(&self) -> Result<PoolConnection<Any>, StoreError> {
+        acquire(&self.own, &self.reach).await
     }
 
     /// Begins a transaction that reads the store at one moment, with time to read all of it.
@@ -139,6 +168,13 @@ impl Store {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+}
+
+async fn acquire(pool: &AnyPool, reach: &Reach) -> Result<PoolConnection<Any>, StoreError> {
+    match pool.acquire().await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(reach.why(error).await),
     }
 }
 

@@ -1,12 +1,42 @@
 //! Why the store did not do what it was asked, from the driver's errors and the two databases' codes.
 
+use std::fmt;
+
+/// How a server does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody listens there.
+    Refused,
+    /// No way leads there.
+    Unreachable,
+    /// Somebody listens, and says nothing.
+    Hung,
+    /// Somebody listens, and hangs up.
+    Closed,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the connection was refused",
+            Self::Unreachable => "it cannot be reached",
+            Self::Hung => "it does not answer",
+            Self::Closed => "it closes every connection",
+        })
+    }
+}
+
 /// The store did not do what it was asked. `http` decides what a client learns about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database URL names no supported database: sqlite:PATH or postgres://USER@HOST/NAME")]
     UnknownUrl,
-    #[error("the store is busy")]
+    /// Others hold its lock or its connections.
+    #[error("the store is busy: others are writing to it, or hold its connections")]
     Busy,
+    /// Nobody is there to be busy.
+    #[error("the store at {address} is down: {how}")]
+    Dead { address: String, how: Silence },
     #[error("the store's disk is full")]
     Full,
     #[error("the store is read-only")]
@@ -30,6 +60,13 @@ pub enum StoreError {
     Stopped,
     #[error("the schema cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+impl StoreError {
+    /// Whether the same once more may well be done: nothing is wrong with what was asked.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Dead { .. } | Self::OutcomeUnknown(_) | Self::CommitUnanswered)
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -133,7 +133,7 @@ impl Store {
         .bind(as_i64(after))
         .bind(as_i64(PAGE_CHANGES_MAX as u64))
         .bind(node.as_bytes().as_slice())
-        .fetch_all(&self.own)
+        .fetch_all(&mut *self.own_connection().await?)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
         let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);

@@ -23,6 +23,7 @@ pub mod keys;
 mod migrations;
 pub mod misuse_reports;
 pub mod nodes;
+mod reach;
 pub mod reports;
 pub mod retention;
 pub mod rotation;
@@ -35,7 +36,7 @@ pub mod usage;
 pub mod webhooks;
 
 pub use database::{Store, StoreOptions};
-pub use error::StoreError;
+pub use error::{Silence, StoreError};
 pub use transaction::WriteTx;
 
 use columns::{as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};

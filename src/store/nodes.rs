@@ -53,14 +53,19 @@ impl Store {
             self.dialect.epoch()
         );
         let query = sqlx::query(AssertSqlSafe(statement));
-        query.bind(node.as_bytes().as_slice()).bind(as_i64(sequence)).bind(epoch).execute(&self.own).await?;
+        query
+            .bind(node.as_bytes().as_slice())
+            .bind(as_i64(sequence))
+            .bind(epoch)
+            .execute(&mut *self.own_connection().await?)
+            .await?;
         Ok(())
     }
 
     /// The sequence that every other node has confirmed; None where there is no other.
     pub async fn least_confirmed(&self, own: Uuid) -> Result<Option<u64>, StoreError> {
         let query = sqlx::query("SELECT MIN(confirmed) AS least FROM nodes WHERE node_id <> $1");
-        let row = query.bind(own.as_bytes().as_slice()).fetch_one(&self.own).await?;
+        let row = query.bind(own.as_bytes().as_slice()).fetch_one(&mut *self.own_connection().await?).await?;
         let least: Option<i64> = row.try_get("least")?;
         least.map(|least| u64::try_from(least).map_err(|_| StoreError::Corrupt("nodes.confirmed"))).transpose()
     }
@@ -72,7 +77,9 @@ impl Store {
 
     /// Every node.
     pub async fn list_nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
-        let rows = sqlx::query("SELECT node_id, beat, confirmed FROM nodes").fetch_all(&self.own).await?;
+        let rows = sqlx::query("SELECT node_id, beat, confirmed FROM nodes")
+            .fetch_all(&mut *self.own_connection().await?)
+            .await?;
         let read = |row: &sqlx::any::AnyRow| {
             let confirmed = u64::try_from(row.try_get::<i64, _>("confirmed")?);
             let confirmed = confirmed.map_err(|_| StoreError::Corrupt("nodes.confirmed"))?;
@@ -99,7 +106,11 @@ impl Store {
     }
 
     async fn write(&self, statement: &'static str, node: Uuid, beat: i64) -> Result<(), StoreError> {
-        sqlx::query(statement).bind(node.as_bytes().as_slice()).bind(beat).execute(&self.own).await?;
+        sqlx::query(statement)
+            .bind(node.as_bytes().as_slice())
+            .bind(beat)
+            .execute(&mut *self.own_connection().await?)
+            .await?;
         Ok(())
     }
 }

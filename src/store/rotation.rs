@@ -114,7 +114,7 @@ impl Store {
     pub async fn noted_pepper(&self, node: Uuid) -> Result<Option<u32>, StoreError> {
         let row = sqlx::query("SELECT pepper_version FROM nodes WHERE node_id = $1")
             .bind(node.as_bytes().as_slice())
-            .fetch_optional(&self.own)
+            .fetch_optional(&mut *self.own_connection().await?)
             .await?;
         row.map(|row| get_version(row.try_get("pepper_version")?)).transpose()
     }
@@ -124,7 +124,7 @@ impl Store {
         sqlx::query("UPDATE nodes SET pepper_version = $1 WHERE node_id = $2")
             .bind(i64::from(version))
             .bind(node.as_bytes().as_slice())
-            .execute(&self.own)
+            .execute(&mut *self.own_connection().await?)
             .await?;
         Ok(())
     }

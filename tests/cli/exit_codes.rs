@@ -158,3 +158,15 @@ fn flags_win_over_variables_and_variables_over_the_file() {
     folder.run_with(&with_flag, &[("LOSTCARD_DATA", "of-nobody")]).success();
     assert!(folder.path().join("of-the-flag").is_dir() && !folder.path().join("of-nobody").exists());
 }
+
+#[test]
+fn a_store_that_is_down_is_told_with_its_address_and_not_as_busy() {
+    let folder = Folder::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("postgres://lostcard:secret@{address}/lostcard");
+    let said = stderr(&folder.run_with(&["client", "list"], &[("LOSTCARD_DATABASE_URL", &url)]).code(1));
+    assert!(said.contains(&format!("the store at {address} is down: the connection was refused")), "{said}");
+    assert!(!said.contains("secret") && !said.contains("busy"), "{said}");
+}

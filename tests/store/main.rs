@@ -25,6 +25,7 @@ mod misuse_reports;
 mod nodes;
 mod operations;
 mod oracle;
+mod reach;
 mod records;
 mod reports;
 mod retention;
@@ -86,6 +87,7 @@ macro_rules! contract {
             keys::the_first_of_two_starts_wins
             keys::every_pepper_in_use_is_needed_and_no_other
             keys::the_newest_pepper_of_a_first_start_is_in_use
+            reach::a_store_whose_connections_are_taken_is_busy
             rotation::a_switch_waits_for_every_node
             rotation::rows_are_rekeyed_once_each_with_its_change
             rotation::a_row_under_another_pepper_is_refused

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::service::listing;
 use crate::service::writing::{Writing, leave_to_followers};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
-use crate::store::{Store, StoreError, WriteTx};
+use crate::store::{Store, WriteTx};
 
 /// Rows of the first transaction; further ones are as large as their time allows.
 const ROWS_MIN: usize = 2_000;
@@ -99,13 +99,14 @@ impl Writer<'_> {
     }
 
     async fn begin(&self) -> anyhow::Result<WriteTx> {
-        for _ in 0..TRIES_MAX {
+        let mut tries = 1;
+        loop {
             match self.store.begin().await {
-                Err(StoreError::Busy) => tokio::time::sleep(Duration::from_millis(10)).await,
-                begun => return Ok(begun?),
+                Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
+                begun => return begun.context("the import stopped; the same command continues where it did"),
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        bail!("the store is busy; the same command continues where this one stopped")
     }
 }
 

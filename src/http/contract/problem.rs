@@ -316,9 +316,11 @@ impl From<StoreError> for Problem {
             StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
                 Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")
             }
-            StoreError::Busy | StoreError::OtherPepper | StoreError::Unavailable(_) | StoreError::Stopped => {
-                Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer")
-            }
+            StoreError::Busy
+            | StoreError::Dead { .. }
+            | StoreError::OtherPepper
+            | StoreError::Unavailable(_)
+            | StoreError::Stopped => Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer"),
             StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
                 tracing::error!(error = %error, "the store holds or was sent what it should not");
                 Self::new(INTERNAL, "the registry's data cannot be read")
