@@ -55,7 +55,9 @@ impl Registry {
                 Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(Ok(found))),
                 Err(error) => {
                     let error = cause(error);
-                    some.iter().for_each(|index| findings[*index] = Some(Err(error.clone())));
+                    for index in some {
+                        findings[*index] = Some(Err(error.clone()));
+                    }
                 }
             }
         }

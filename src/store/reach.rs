@@ -1,4 +1,4 @@
-//! Why no connection was to be had in time. The pool says the same of connections that others hold and of a server that is gone:
+//! Why the pool gave no connection in time. The pool says the same of connections that others hold and of a server that is gone:
 //! here the server is asked once more, so that an operator is not sent to look for a lock where a server is dead.
 
 use std::io::ErrorKind;
@@ -46,7 +46,7 @@ impl Reach {
         let dead = |how| StoreError::Dead { address: address.clone(), how };
         match &error {
             sqlx::Error::PoolTimedOut => {}
-            other => return silence_of(other).map(dead).unwrap_or_else(|| error.into()),
+            other => return silence_of(other).map_or_else(|| error.into(), dead),
         }
         let silence = match self.0.asking.try_lock() {
             Ok(_asking) => match ask(&self.0.url).await {

@@ -103,7 +103,7 @@ impl Writer<'_> {
         loop {
             match self.store.begin().await {
                 Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
-                begun => return begun.context("the import stopped; the same command continues where it did"),
+                begun => return begun.context("the import stopped; the same command continues there"),
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
