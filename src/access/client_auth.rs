@@ -5,24 +5,24 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
 use super::tokens::{TOKEN_BYTES_MAX, check_times, strict};
+use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::store::clients::Proof;
 
 /// What a client offered as proof.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    Secret { client_id: Uuid, secret: SecretText },
-    Assertion { client_id: Uuid, jwt: TokenText },
+    Secret { client_id: ClientId, secret: SecretText },
+    Assertion { client_id: ClientId, jwt: TokenText },
 }
 
 impl Credentials {
     /// Who the client says it is. For an assertion that is its `sub`, not yet believed.
-    pub fn client_id(&self) -> Uuid {
+    pub fn client_id(&self) -> ClientId {
         match self {
             Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } => *client_id,
         }
@@ -40,8 +40,8 @@ impl Credentials {
 
 #[derive(Deserialize)]
 struct AssertionClaims {
-    iss: Uuid,
-    sub: Uuid,
+    iss: ClientId,
+    sub: ClientId,
     /// One string: in a list, the issuer would not be alone.
     #[serde(rename = "aud")]
     _audience: String,
@@ -88,7 +88,7 @@ impl ClientVerifier {
         }
     }
 
-    fn assertion_holds(&self, client: Uuid, jwk: &str, jwt: &str, issuer: &str, now_s: i64) -> bool {
+    fn assertion_holds(&self, client: ClientId, jwk: &str, jwt: &str, issuer: &str, now_s: i64) -> bool {
         let Ok(key) = PublishedKey::parse(jwk) else { return false };
         // The audience is the issuer alone: an assertion made for another server must not work here.
         let validation = strict(key.algorithm, &client.to_string(), issuer);
@@ -100,7 +100,7 @@ impl ClientVerifier {
         timely && claims.iss == client && claims.sub == client && self.first_use(client, &claims.jti, claims.exp, now_s)
     }
 
-    fn first_use(&self, client: Uuid, token_id: &str, expires_s: i64, now_s: i64) -> bool {
+    fn first_use(&self, client: ClientId, token_id: &str, expires_s: i64, now_s: i64) -> bool {
         let id: [u8; 32] = Sha256::new().chain_update(client.as_bytes()).chain_update(token_id).finalize().into();
         let mut first = false;
         let made: Result<i64, std::convert::Infallible> = self.used.get_or_insert_with(&id, || {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::client::{OrganizationKind, Rate, Scopes};
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::limits::cluster::{Cluster, ClusterCell};
 use crate::limits::{CallerLimits, Limit, LimitName};
 use crate::store::clients::Proof;
@@ -18,8 +18,8 @@ use crate::store::{Store, StoreError};
 /// A client as requests see it.
 #[derive(Debug)]
 pub struct ClientEntry {
-    pub client_id: Uuid,
-    pub organization_id: Uuid,
+    pub client_id: ClientId,
+    pub organization_id: OrganizationId,
     pub organization_kind: OrganizationKind,
     pub scopes: Scopes,
     pub proofs: Vec<Proof>,
@@ -44,8 +44,8 @@ pub struct Directory {
     defaults: DefaultRates,
     /// What all nodes count together; None without Redis.
     cluster: Option<Arc<Cluster>>,
-    clients: Cache<Uuid, Arc<ClientEntry>>,
-    organization_limits: Cache<Uuid, Arc<Limit>>,
+    clients: Cache<ClientId, Arc<ClientEntry>>,
+    organization_limits: Cache<OrganizationId, Arc<Limit>>,
     /// Grows with every change, so that a read which began before one is not kept.
     changes: AtomicU64,
 }
@@ -64,7 +64,7 @@ impl Directory {
     }
 
     /// A client that exists and is not disabled.
-    pub async fn find(&self, client_id: Uuid) -> Result<Option<Arc<ClientEntry>>, StoreError> {
+    pub async fn find(&self, client_id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {
         if let Some(entry) = self.clients.get(&client_id) {
             return Ok(Some(entry));
         }
@@ -79,7 +79,7 @@ impl Directory {
         Ok(Some(entry))
     }
 
-    async fn read(&self, client_id: Uuid) -> Result<Option<ClientEntry>, StoreError> {
+    async fn read(&self, client_id: ClientId) -> Result<Option<ClientEntry>, StoreError> {
         let Some(client) = self.store.find_client(client_id).await? else { return Ok(None) };
         if client.disabled_at_ms.is_some() {
             return Ok(None);
@@ -105,7 +105,7 @@ impl Directory {
         }))
     }
 
-    fn organization_limit(&self, organization: Uuid, rate: Option<Rate>) -> Arc<Limit> {
+    fn organization_limit(&self, organization: OrganizationId, rate: Option<Rate>) -> Arc<Limit> {
         let rate = rate.unwrap_or(self.defaults.organization);
         let make = || Ok(Arc::new(Limit::new(LimitName::Organization, rate, self.clock.clone())));
         let limit: Result<_, std::convert::Infallible> =
@@ -116,13 +116,13 @@ impl Directory {
     }
 
     /// The feed says that a client changed.
-    pub fn forget_client(&self, client_id: Uuid) {
+    pub fn forget_client(&self, client_id: ClientId) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.clients.remove(&client_id);
     }
 
     /// The feed says that an organization changed: its clients are read again.
-    pub fn forget_organization(&self, organization: Uuid) {
+    pub fn forget_organization(&self, organization: OrganizationId) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.organization_limits.remove(&organization);
         self.clients.retain(|_, entry| entry.organization_id != organization);

@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
 use crate::store::clients::Organization;
@@ -237,7 +237,7 @@ impl Access {
     }
 
     /// An organization as it is stored.
-    pub async fn organization(&self, id: Uuid) -> Result<Option<Organization>, StoreError> {
+    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         self.store.find_organization(id).await
     }
 
@@ -262,7 +262,7 @@ impl Access {
             scopes,
             now_s,
             lifetime_s: self.options.token_lifetime_s,
-            token_id: random::uuid_v7(self.clock.now_ms()),
+            token_id: random::id(self.clock.now_ms()),
         };
         self.metrics.tokens_issued.inc();
         let access_token = token.sign(&self.keyring.signing().token);
@@ -278,13 +278,14 @@ impl Access {
 
 impl Listener for Access {
     fn on_change(&self, change: &Change) {
-        match (change.kind, Uuid::from_slice(&change.subject), <[u8; 32]>::try_from(change.subject.as_slice())) {
+        let (id, token) = (change.subject.as_slice().try_into(), change.subject.as_slice().try_into());
+        match (change.kind, id, token) {
             (ChangeKind::Client, Ok(client), _) => {
-                self.directory.forget_client(client);
+                self.directory.forget_client(ClientId::from_bytes(client));
                 self.forget_tokens();
             }
             (ChangeKind::Organization, Ok(organization), _) => {
-                self.directory.forget_organization(organization);
+                self.directory.forget_organization(OrganizationId::from_bytes(organization));
                 self.forget_tokens();
             }
             (ChangeKind::Token, _, Ok(token)) => {

@@ -9,11 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::jwks::{IssuerKeys, PublishedKey};
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
+use crate::domain::ids::{ClientId, OrganizationId, TokenId};
 use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
@@ -41,8 +41,8 @@ pub enum TokenError {
 /// What a verified token says.
 #[derive(Debug, Clone)]
 pub struct TokenClaims {
-    pub client_id: Uuid,
-    pub organization: Option<Uuid>,
+    pub client_id: ClientId,
+    pub organization: Option<OrganizationId>,
     pub scopes: Scopes,
     pub expires_s: i64,
     /// Known to the list of revoked tokens.
@@ -53,12 +53,12 @@ pub struct TokenClaims {
 #[derive(Debug)]
 pub struct NewToken<'a> {
     pub issuer: &'a str,
-    pub client_id: Uuid,
-    pub organization: Uuid,
+    pub client_id: ClientId,
+    pub organization: OrganizationId,
     pub scopes: Scopes,
     pub now_s: i64,
     pub lifetime_s: i64,
-    pub token_id: Uuid,
+    pub token_id: TokenId,
 }
 
 impl NewToken<'_> {
@@ -91,8 +91,8 @@ struct Claims {
     nbf: Option<i64>,
     iat: i64,
     jti: String,
-    client_id: Uuid,
-    org: Option<Uuid>,
+    client_id: ClientId,
+    org: Option<OrganizationId>,
     scope: String,
 }
 

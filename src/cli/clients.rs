@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::global::Global;
 use super::output;
@@ -18,6 +17,7 @@ use crate::crypto::random;
 use crate::crypto::signing::base64url;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
+use crate::domain::ids::{ClientId, OrganizationId, RecordId};
 use crate::domain::redacted::SecretText;
 use crate::node;
 use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
@@ -69,7 +69,7 @@ pub(super) enum ClientCommand {
     #[command(after_help = "Example:
   lostcard client disable 01993c5e-0000-7000-8000-000000000000")]
     Disable {
-        client_id: Uuid,
+        client_id: ClientId,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -78,7 +78,7 @@ pub(super) enum ClientCommand {
     #[command(after_help = "Example:
   lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
     RotateSecret {
-        client_id: Uuid,
+        client_id: ClientId,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -102,7 +102,7 @@ pub(super) enum ClientCommand {
 pub(super) struct ClientArgs {
     /// The organization that owns it
     #[arg(long)]
-    organization: Uuid,
+    organization: OrganizationId,
     /// What it may do; repeat for several
     #[arg(long, required = true, value_parser = PossibleValuesParser::new(["checks", "registry", "citizen", "audit", "admin"]))]
     scope: Vec<String>,
@@ -122,7 +122,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
     let OrganizationCommand::Create(args) = command;
     let now_ms = Clock::System.now_ms();
     let new = Organization {
-        organization_id: random::uuid_v7(now_ms),
+        organization_id: random::id(now_ms),
         name: OrganizationName::parse(&args.name)
             .context("a name is 1 to 100 characters without control characters")?,
         kind: OrganizationKind::parse(&args.kind).context("unknown kind")?,
@@ -133,7 +133,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
     let (store, _) = node::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
-    record(&mut tx, Action::OrganizationCreated, Some(new.organization_id), now_ms).await?;
+    record(&mut tx, Action::OrganizationCreated, Some(new.organization_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let lines = [format!("organization_id  {}", new.organization_id)];
@@ -156,7 +156,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
     let now_ms = Clock::System.now_ms();
     let scopes: Scopes = args.scope.iter().filter_map(|word| Scope::parse(word)).collect();
     let new = Client {
-        client_id: random::uuid_v7(now_ms),
+        client_id: random::id(now_ms),
         organization_id: args.organization,
         scopes,
         rate: args.rate,
@@ -176,9 +176,9 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
     let mut tx = store.begin().await?;
     tx.insert_client(&new).await?;
     for proof in &proofs {
-        tx.add_proof(new.client_id, random::uuid_v7(now_ms), proof, now_ms).await?;
+        tx.add_proof(new.client_id, random::id(now_ms), proof, now_ms).await?;
     }
-    record(&mut tx, Action::ClientCreated, Some(new.client_id), now_ms).await?;
+    record(&mut tx, Action::ClientCreated, Some(new.client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let mut value = json!({"client_id": new.client_id});
@@ -221,21 +221,21 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn disable(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
+async fn disable(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
     let (store, _) = node::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     if !tx.disable_client(client_id, now_ms).await? {
         bail!("there is no such client");
     }
-    record(&mut tx, Action::ClientDisabled, Some(client_id), now_ms).await?;
+    record(&mut tx, Action::ClientDisabled, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
     Ok(())
 }
 
-async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::Result<()> {
+async fn rotate_secret(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
     let (store, _) = node::open(&global.config()?).await?;
     if store.find_client(client_id).await?.is_none() {
         bail!("there is no such client");
@@ -244,8 +244,8 @@ async fn rotate_secret(global: &Global, client_id: Uuid, json: bool) -> anyhow::
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     let proof = Proof::SecretHash(hash_secret(&secret));
-    tx.add_proof(client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
-    record(&mut tx, Action::ClientSecretRotated, Some(client_id), now_ms).await?;
+    tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
+    record(&mut tx, Action::ClientSecretRotated, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let lines = [
@@ -269,7 +269,7 @@ async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool)
 }
 
 /// Who gets access decides who reads: the audit log records it too.
-async fn record(tx: &mut WriteTx, action: Action, subject: Option<Uuid>, now_ms: i64) -> Result<(), StoreError> {
+async fn record(tx: &mut WriteTx, action: Action, subject: Option<RecordId>, now_ms: i64) -> Result<(), StoreError> {
     tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
 }
 

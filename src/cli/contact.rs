@@ -3,11 +3,11 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::global::Global;
 use super::output;
 use crate::clock::Clock;
+use crate::domain::ids::{FoundCardId, MisuseReportId, RecordId, ReportId};
 use crate::node;
 use crate::service::erasure::erase;
 use crate::store::aggregates::{FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
@@ -40,22 +40,22 @@ pub(super) struct EraseArgs {
 struct Record {
     /// The contact of a loss report
     #[arg(long, value_name = "ID")]
-    report: Option<Uuid>,
+    report: Option<ReportId>,
     /// The finder's contact of a found card
     #[arg(long, value_name = "ID")]
-    found_card: Option<Uuid>,
+    found_card: Option<FoundCardId>,
     /// The narrative of a misuse report
     #[arg(long, value_name = "ID")]
-    misuse_report: Option<Uuid>,
+    misuse_report: Option<MisuseReportId>,
 }
 
 /// `contact ...`
 pub(super) async fn contact(global: &Global, command: ContactCommand) -> anyhow::Result<()> {
     let ContactCommand::Erase(args) = command;
     let (of, id) = match args.record {
-        Record { report: Some(id), .. } => (&LOSS_REPORTS, id),
-        Record { found_card: Some(id), .. } => (&FOUND_CARDS, id),
-        Record { misuse_report: Some(id), .. } => (&MISUSE_REPORTS, id),
+        Record { report: Some(id), .. } => (&LOSS_REPORTS, RecordId::from(id)),
+        Record { found_card: Some(id), .. } => (&FOUND_CARDS, id.into()),
+        Record { misuse_report: Some(id), .. } => (&MISUSE_REPORTS, id.into()),
         Record { .. } => bail!("say which record: --report, --found-card or --misuse-report"),
     };
     let (store, _) = node::open(&global.config()?).await?;

@@ -4,7 +4,6 @@
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use super::clients::new_secret;
 use super::global::Global;
@@ -18,6 +17,7 @@ use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
 use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::redacted::{IdNumberText, SecretText};
 use crate::domain::report::OfficeCode;
 use crate::node;
@@ -52,7 +52,7 @@ pub(super) struct Demo {
 /// What a client signs in with.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    client_id: Uuid,
+    client_id: ClientId,
     secret: SecretText,
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn organization(
 ) -> anyhow::Result<Credentials> {
     let now_ms = Clock::System.now_ms();
     let new = Organization {
-        organization_id: random::uuid_v7(now_ms),
+        organization_id: random::id(now_ms),
         name: OrganizationName::parse(name).context("name")?,
         kind,
         region: RegionCode::parse("110105").context("region")?,
@@ -143,10 +143,10 @@ pub(super) async fn organization(
 }
 
 /// Makes a client of an organization.
-pub(super) async fn client(store: &Store, organization: Uuid, scope: Scope) -> anyhow::Result<Credentials> {
+pub(super) async fn client(store: &Store, organization: OrganizationId, scope: Scope) -> anyhow::Result<Credentials> {
     let now_ms = Clock::System.now_ms();
     let client = Client {
-        client_id: random::uuid_v7(now_ms),
+        client_id: random::id(now_ms),
         organization_id: organization,
         scopes: Scopes::from_iter([scope]),
         rate: None,
@@ -157,13 +157,13 @@ pub(super) async fn client(store: &Store, organization: Uuid, scope: Scope) -> a
     let proof = Proof::SecretHash(hash_secret(&secret));
     let mut tx = store.begin().await?;
     tx.insert_client(&client).await?;
-    tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await?;
+    tx.add_proof(client.client_id, random::id(now_ms), &proof, now_ms).await?;
     tx.commit_unlisted().await?;
     Ok(Credentials { client_id: client.client_id, secret })
 }
 
 fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date) -> anyhow::Result<NewReport> {
-    let report_id = random::uuid_v7(record.reported_at.as_millisecond());
+    let report_id = random::id(record.reported_at.as_millisecond());
     let digest = IdDigest::of(&record.id_number.parse(today)?);
     let filing = Filing {
         digest,

@@ -4,13 +4,13 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::global::Global;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
+use crate::domain::ids::{OrganizationId, WebhookId};
 use crate::node::{self, options};
 use crate::service::webhooks::OLD_SECRET_MS;
 use crate::store::WriteTx;
@@ -52,7 +52,7 @@ pub(super) enum WebhookCommand {
 pub(super) struct AddArgs {
     /// The organization whose alerts it gets
     #[arg(long, value_name = "ID")]
-    organization: Uuid,
+    organization: OrganizationId,
     /// Where: https, a public address
     #[arg(long)]
     url: String,
@@ -63,7 +63,7 @@ pub(super) struct AddArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct OneArgs {
-    webhook_id: Uuid,
+    webhook_id: WebhookId,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -99,7 +99,7 @@ async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     }
     let now_ms = Clock::System.now_ms();
     let new = Webhook {
-        webhook_id: random::uuid_v7(now_ms),
+        webhook_id: random::id(now_ms),
         organization: args.organization,
         url: url.to_string(),
         created_at_ms: now_ms,
@@ -178,7 +178,7 @@ async fn rotate_secret(global: &Global, args: &OneArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_secret(webhook_id: Uuid, secret: &WebhookSecret, remark: &str, json: bool) {
+fn show_secret(webhook_id: WebhookId, secret: &WebhookSecret, remark: &str, json: bool) {
     let lines = [format!("webhook_id  {webhook_id}"), format!("secret      {}", secret.reveal()), remark.to_owned()];
     output::result(json, &json!({"webhook_id": webhook_id, "secret": secret.reveal()}), &lines);
 }

@@ -4,10 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::audit::Deed;
+use crate::domain::ids::{ClientId, OrganizationId, RecordId};
 
 const LABEL: &[u8] = b"lostcard:audit:v1:";
 /// The `typ` of a head's JWS header.
@@ -22,10 +22,10 @@ pub struct Entry {
     pub sequence: u64,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    pub organization: Option<Uuid>,
-    pub client: Option<Uuid>,
+    pub organization: Option<OrganizationId>,
+    pub client: Option<ClientId>,
     pub action: String,
-    pub subject: Option<Uuid>,
+    pub subject: Option<RecordId>,
     pub hash: Hash,
 }
 
@@ -70,7 +70,7 @@ impl End {
             return Err(BrokenChain::Gap { after: self.sequence, found: entry.sequence });
         }
         // The hash has zeros for an absent id: one of zeros is no id.
-        let has_nil = [entry.organization, entry.client, entry.subject].contains(&Some(Uuid::nil()));
+        let has_nil = entry.ids().contains(&Some(RecordId::nil()));
         if has_nil || link(&self.hash, entry) != entry.hash {
             return Err(BrokenChain::Changed { sequence: entry.sequence });
         }
@@ -80,6 +80,10 @@ impl End {
 }
 
 impl Entry {
+    fn ids(&self) -> [Option<RecordId>; 3] {
+        [self.organization.map(RecordId::from), self.client.map(RecordId::from), self.subject]
+    }
+
     /// The chain's end at this entry.
     pub fn end(&self) -> End {
         End { sequence: self.sequence, hash: self.hash }
@@ -94,8 +98,8 @@ fn link(previous: &Hash, entry: &Entry) -> Hash {
     hash.update(previous);
     hash.update(entry.sequence.to_be_bytes());
     hash.update(entry.at_ms.to_be_bytes());
-    for id in [entry.organization, entry.client, entry.subject] {
-        hash.update(id.unwrap_or(Uuid::nil()).as_bytes());
+    for id in entry.ids() {
+        hash.update(id.unwrap_or(RecordId::nil()).as_bytes());
     }
     hash.update(entry.action.as_bytes());
     hash.finalize().into()
@@ -183,16 +187,17 @@ mod tests {
     use super::*;
     use crate::domain::audit::Action;
     use crate::domain::client::Actor;
+    use crate::domain::ids::ReportId;
 
     /// Entries of every kind of content.
     fn chain() -> Vec<Entry> {
-        let actor = Actor { organization: Uuid::from_u128(1), client: Uuid::from_u128(2) };
+        let actor = Actor { organization: OrganizationId::from_u128(1), client: ClientId::from_u128(2) };
         let mut end = End::BEGINNING;
         let deeds = [
             Deed { actor: None, action: Action::ReportFiled, subject: None },
-            Deed::of(actor, Action::ReportRead, Uuid::from_u128(3)),
+            Deed::of(actor, Action::ReportRead, ReportId::from_u128(3)),
             Deed { actor: Some(actor), action: Action::ReportsSearched, subject: None },
-            Deed { actor: None, action: Action::ContactErased, subject: Some(Uuid::from_u128(4)) },
+            Deed { actor: None, action: Action::ContactErased, subject: Some(RecordId::from_u128(4)) },
         ];
         let mut next = |(at_ms, deed): (i64, &Deed)| {
             let entry = end.next(at_ms, deed);
@@ -233,13 +238,17 @@ mod tests {
     fn every_change_of_an_entry_breaks_the_chain_there() {
         let changes: [fn(&mut Entry); 8] = [
             |entry| entry.at_ms += 1,
-            |entry| entry.organization = Some(Uuid::from_u128(9)),
+            |entry| entry.organization = Some(OrganizationId::from_u128(9)),
             |entry| entry.client = None,
-            |entry| entry.subject = Some(Uuid::from_u128(9)),
+            |entry| entry.subject = Some(RecordId::from_u128(9)),
             |entry| entry.action = "report_filed".to_owned(),
             |entry| entry.hash[31] ^= 1,
-            |entry| entry.subject = Some(Uuid::nil()),
-            |entry| std::mem::swap(&mut entry.organization, &mut entry.client),
+            |entry| entry.subject = Some(RecordId::nil()),
+            |entry| {
+                let [organization, client, _] = entry.ids().map(|id| id.map(|id| *id.as_bytes()));
+                entry.organization = client.map(OrganizationId::from_bytes);
+                entry.client = organization.map(ClientId::from_bytes);
+            },
         ];
         for change in changes {
             let mut entries = chain();

@@ -8,11 +8,11 @@ use std::num::NonZeroU32;
 
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::digest::IdDigest;
 use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
+use crate::domain::ids::CertificateId;
 use crate::domain::redacted::{CredentialText, SaltText};
 
 /// The `typ` of the JWS header.
@@ -30,7 +30,7 @@ pub struct Claims {
     /// The service that issued it.
     pub iss: String,
     /// The certificate.
-    pub jti: Uuid,
+    pub jti: CertificateId,
     pub iat: i64,
     pub nbf: i64,
     pub exp: i64,
@@ -138,7 +138,7 @@ mod tests {
     fn claims() -> Claims {
         Claims {
             iss: "https://lostcard.example".to_owned(),
-            jti: Uuid::nil(),
+            jti: CertificateId::nil(),
             iat: 1_795_440_000,
             nbf: 1_795_440_000,
             exp: 1_795_443_600,

@@ -2,6 +2,7 @@
 //! Long-lived keys come straight from the operating system; salts and ids from the thread's ChaCha generator,
 //! which the operating system seeds and reseeds, without a system call per check.
 
+use crate::domain::ids::Id;
 use rand::rngs::SysRng;
 use rand::{Rng, TryRng};
 use uuid::Uuid;
@@ -23,6 +24,11 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);
     bytes
+}
+
+/// A new id: a `UUIDv7` of the given instant.
+pub fn id<T: Id>(now_ms: i64) -> T {
+    T::from_uuid(uuid_v7(now_ms))
 }
 
 /// A `UUIDv7` (RFC 9562, 5.7) of the given instant.

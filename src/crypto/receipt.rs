@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::digest::IdDigest;
 use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
+use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::verdict::Verdict;
 
 /// The `typ` of a head's JWS header.
@@ -30,11 +30,11 @@ pub struct Claims {
     /// The service that answered.
     pub iss: String,
     /// The organization that asked.
-    pub aud: Uuid,
+    pub aud: OrganizationId,
     /// When, in seconds since the Unix epoch.
     pub iat: i64,
     /// The check.
-    pub jti: Uuid,
+    pub jti: CheckId,
     /// The answer.
     pub verdict: String,
     /// The instant up to which the registry was known when the answer was made.
@@ -60,9 +60,9 @@ impl Claims {
 pub struct NewClaims<'a> {
     /// The issuer, already escaped for JSON.
     pub iss_json: &'a str,
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub now_s: i64,
-    pub check_id: Uuid,
+    pub check_id: CheckId,
     pub verdict: Verdict,
     pub as_of: &'a str,
     pub sequence: u64,
@@ -278,9 +278,9 @@ mod tests {
     fn claims(check: u128, verdict: Verdict) -> String {
         NewClaims {
             iss_json: r#""https://lostcard.example""#,
-            organization: Uuid::nil(),
+            organization: OrganizationId::nil(),
             now_s: 1_700_000_000,
-            check_id: Uuid::from_u128(check),
+            check_id: CheckId::from_u128(check),
             verdict,
             as_of: "2026-11-23T09:00:00.123Z",
             sequence: 7,
@@ -293,9 +293,9 @@ mod tests {
     fn a_check_is_not_before_what_it_is_of() {
         let of = |iat: i64, as_of: &str| Claims {
             iss: String::new(),
-            aud: Uuid::nil(),
+            aud: OrganizationId::nil(),
             iat,
-            jti: Uuid::nil(),
+            jti: CheckId::nil(),
             verdict: String::new(),
             as_of: as_of.to_owned(),
             seq: 1,
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(Tree::over(&all).root(), naive_root(&all), "size {size}");
             for (n, receipt) in sign_batch(&key, r#""https://lostcard.example""#, 1, &all).iter().enumerate() {
                 let read = verify(receipt, &[key.public().clone()]).unwrap();
-                assert_eq!(read.jti.as_u128(), n as u128);
+                assert_eq!(read.jti, CheckId::from_u128(n as u128));
             }
         }
     }

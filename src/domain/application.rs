@@ -3,9 +3,9 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::acceptance::Ground;
+use crate::domain::ids::{ApplicationId, TemporaryCardId};
 
 words!(
     /// Why a new card is needed.
@@ -40,7 +40,7 @@ pub const TEMPORARY_CARD_MONTHS: i32 = 3;
 /// The part of an application that its transitions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    pub id: Uuid,
+    pub id: ApplicationId,
     pub state: ApplicationState,
     /// Why it was accepted or refused.
     pub ground: Ground,
@@ -54,7 +54,7 @@ pub struct Application {
 /// A card that is valid while the new one is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TemporaryCard {
-    pub id: Uuid,
+    pub id: TemporaryCardId,
     pub state: TemporaryCardState,
     pub card_valid_from: Date,
     pub card_valid_until: Date,
@@ -62,7 +62,7 @@ pub struct TemporaryCard {
 
 impl Application {
     /// A new application: the ground decides.
-    pub fn new(id: Uuid, ground: Ground, reason: ApplicationReason, applied_on: Date) -> Self {
+    pub fn new(id: ApplicationId, ground: Ground, reason: ApplicationReason, applied_on: Date) -> Self {
         let state = if ground.is_eligible() { ApplicationState::Accepted } else { ApplicationState::Refused };
         Self { id, state, ground, reason, applied_on, temporary_card: None }
     }
@@ -86,7 +86,7 @@ impl Application {
     /// A temporary card that starts on `card_valid_from`, today at the latest, is handed out.
     pub fn issue_temporary_card(
         self,
-        id: Uuid,
+        id: TemporaryCardId,
         card_valid_from: Date,
         today: Date,
     ) -> Result<Self, ApplicationRefusal> {
@@ -170,17 +170,22 @@ mod tests {
     fn application(state: ApplicationState, temporary_card: Option<TemporaryCard>) -> Application {
         let ground = Ground::Nationwide;
         let reason = ApplicationReason::Lost;
-        Application { id: Uuid::nil(), state, ground, reason, applied_on: APPLIED, temporary_card }
+        Application { id: ApplicationId::nil(), state, ground, reason, applied_on: APPLIED, temporary_card }
     }
 
     fn card(state: TemporaryCardState) -> TemporaryCard {
-        TemporaryCard { id: Uuid::max(), state, card_valid_from: APPLIED, card_valid_until: date(2027, 2, 23) }
+        TemporaryCard {
+            id: TemporaryCardId::nil(),
+            state,
+            card_valid_from: APPLIED,
+            card_valid_until: date(2027, 2, 23),
+        }
     }
 
     #[test]
     fn the_ground_decides_the_first_state() {
         for &ground in Ground::ALL {
-            let new = Application::new(Uuid::nil(), ground, ApplicationReason::Damaged, APPLIED);
+            let new = Application::new(ApplicationId::nil(), ground, ApplicationReason::Damaged, APPLIED);
             let accepted = new.state == ApplicationState::Accepted;
             assert_eq!((accepted, new.ground, new.temporary_card), (ground.is_eligible(), ground, None));
             assert!(accepted || new.state == ApplicationState::Refused);
@@ -203,7 +208,7 @@ mod tests {
                 assert_eq!(before.clone().issue(start), to(Issued), "{from:?}");
                 assert_eq!(before.cancel(), to(Cancelled), "{from:?}");
             }
-            let issued = application(from, None).issue_temporary_card(Uuid::max(), APPLIED, APPLIED);
+            let issued = application(from, None).issue_temporary_card(TemporaryCardId::nil(), APPLIED, APPLIED);
             let expected = application(from, Some(card(TemporaryCardState::Outstanding)));
             assert_eq!(issued, refusal.map_or(Ok(expected), Err), "{from:?}");
         }
@@ -242,7 +247,7 @@ mod tests {
             (APPLIED, APPLIED, Some(TemporaryCardState::Lost), Some(SecondTemporaryCard)),
         ] {
             let before = application(ApplicationState::Accepted, existing.map(card));
-            let issued = before.issue_temporary_card(Uuid::max(), start, today);
+            let issued = before.issue_temporary_card(TemporaryCardId::nil(), start, today);
             assert_eq!(issued.as_ref().err().copied(), refusal, "{today} {start}");
             if let Ok(Application { state, temporary_card: Some(card), .. }) = issued {
                 assert_eq!((state, card.state), (ApplicationState::Accepted, TemporaryCardState::Outstanding));
@@ -260,7 +265,7 @@ mod tests {
             (date(2026, 12, 31), date(2027, 3, 31)),
         ] {
             let before = Application { applied_on, ..application(ApplicationState::Accepted, None) };
-            let issued = before.issue_temporary_card(Uuid::max(), applied_on, applied_on).unwrap();
+            let issued = before.issue_temporary_card(TemporaryCardId::nil(), applied_on, applied_on).unwrap();
             assert_eq!(issued.temporary_card.unwrap().card_valid_until, until);
         }
     }
@@ -313,7 +318,9 @@ mod tests {
         match (step, application.temporary_card) {
             (Step::Issue(start), _) => application.issue(start),
             (Step::Cancel, _) => application.cancel(),
-            (Step::Temporary(start, today), _) => application.issue_temporary_card(Uuid::max(), start, today),
+            (Step::Temporary(start, today), _) => {
+                application.issue_temporary_card(TemporaryCardId::nil(), start, today)
+            }
             (Step::Return, Some(card)) => card.take_back().map(|card| with_card(application, card)),
             (Step::Lose(start), Some(card)) => {
                 Ok(with_card(application.clone(), card.reported_lost(start).unwrap_or(card)))
@@ -327,7 +334,7 @@ mod tests {
         fn what_is_final_stays_and_the_new_card_always_follows_the_temporary_one(
             ground in prop::sample::select(Ground::ALL), steps in prop::collection::vec(step(), 0..12),
         ) {
-            let mut current = Application::new(Uuid::nil(), ground, ApplicationReason::Lost, APPLIED);
+            let mut current = Application::new(ApplicationId::nil(), ground, ApplicationReason::Lost, APPLIED);
             for step in steps {
                 let before = current.clone();
                 let Ok(after) = take(current, step) else { current = before; continue };

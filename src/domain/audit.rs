@@ -2,9 +2,8 @@
 //! How entries are chained is `crypto::audit`'s, where they are `store::audit`'s. An entry never holds a number, a digest or a
 //! lookup key.
 
-use uuid::Uuid;
-
 use super::client::Actor;
+use crate::domain::ids::RecordId;
 
 words!(
     /// What was done. A read is named by what was read.
@@ -54,16 +53,16 @@ words!(
 pub struct Deed {
     pub actor: Option<Actor>,
     pub action: Action,
-    pub subject: Option<Uuid>,
+    pub subject: Option<RecordId>,
 }
 
 impl Deed {
-    pub fn of(actor: Actor, action: Action, subject: Uuid) -> Self {
-        Self { actor: Some(actor), action, subject: Some(subject) }
+    pub fn of(actor: Actor, action: Action, subject: impl Into<RecordId>) -> Self {
+        Self { actor: Some(actor), action, subject: Some(subject.into()) }
     }
 
     /// What the operator did by the command line.
-    pub fn of_operator(action: Action, subject: Option<Uuid>) -> Self {
+    pub fn of_operator(action: Action, subject: Option<RecordId>) -> Self {
         Self { actor: None, action, subject }
     }
 }

@@ -3,10 +3,10 @@
 //! A certificate says that a police office has established who somebody is, for one purpose and a
 //! few hours. It never says anything about a card. How it is signed is `crypto`'s matter.
 
+use crate::domain::ids::CertificateId;
 use std::ops::Range;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 words!(
     /// What a certificate is issued for.
@@ -121,7 +121,7 @@ impl TermError {
 /// A certificate, without whom it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    pub id: Uuid,
+    pub id: CertificateId,
     pub purpose: CertificatePurpose,
     pub journey_on: Option<Date>,
     /// Seconds since the Unix epoch, as in its claims.
@@ -196,7 +196,7 @@ mod tests {
 
     fn certificate(purpose: CertificatePurpose, revoked_at_ms: Option<i64>) -> Certificate {
         let term = Term { starts_s: NOW, ends_s: NOW + HOUR };
-        Certificate { id: Uuid::nil(), purpose, journey_on: None, issued_s: NOW, term, revoked_at_ms }
+        Certificate { id: CertificateId::nil(), purpose, journey_on: None, issued_s: NOW, term, revoked_at_ms }
     }
 
     #[test]

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use uuid::Uuid;
-
 use super::id_number::is_known_province;
+use crate::domain::ids::{ClientId, OrganizationId};
 
 words!(
     /// What an organization is to the service.
@@ -92,8 +91,8 @@ impl fmt::Debug for Scopes {
 /// Who does something: an organization, by one of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor {
-    pub organization: Uuid,
-    pub client: Uuid,
+    pub organization: OrganizationId,
+    pub client: ClientId,
 }
 
 /// The administrative division (GB/T 2260) that an organization works in.

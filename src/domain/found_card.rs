@@ -5,10 +5,10 @@
 use std::fmt;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::card::FIRST_CARDS_ON;
 use super::report::{LossReport, ReportState};
+use crate::domain::ids::{FoundCardId, ReportId};
 
 words!(
     /// Where a found card is in its life. All but `Held` are final for this record: the office that receives a transferred card
@@ -23,11 +23,11 @@ words!(
 /// The part of a found card that its transitions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundCard {
-    pub id: Uuid,
+    pub id: FoundCardId,
     pub state: FoundCardState,
     pub card_valid_from: Option<Date>,
     /// The loss report that it belongs to, whichever organization filed that.
-    pub matched_report: Option<Uuid>,
+    pub matched_report: Option<ReportId>,
 }
 
 /// A replacement of the number, as a found card sees it.
@@ -160,11 +160,11 @@ mod tests {
     const TODAY: Date = Date::constant(2026, 11, 23);
 
     fn card(state: FoundCardState, card_valid_from: Option<Date>) -> FoundCard {
-        FoundCard { id: Uuid::nil(), state, card_valid_from, matched_report: None }
+        FoundCard { id: FoundCardId::nil(), state, card_valid_from, matched_report: None }
     }
 
     fn report(n: u128, state: ReportState, card_valid_from: Option<Date>, reported_at_ms: i64) -> LossReport {
-        LossReport { id: Uuid::from_u128(n), state, card_valid_from, reported_at_ms, reason: Reason::Lost }
+        LossReport { id: ReportId::from_u128(n), state, card_valid_from, reported_at_ms, reason: Reason::Lost }
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
             (None, vec![report(1, Active, None, 9), report(2, Active, other, 5)], Some(1)),
         ] {
             let found = find_match(card_valid_from, &reports).map(|report| report.id);
-            assert_eq!(found, matched.map(Uuid::from_u128), "{card_valid_from:?} {reports:?}");
+            assert_eq!(found, matched.map(ReportId::from_u128), "{card_valid_from:?} {reports:?}");
         }
     }
 

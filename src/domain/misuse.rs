@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use uuid::Uuid;
 use zeroize::Zeroize;
 
 use super::redacted::NarrativeText;
 use super::report::{Label, OfficeCode};
+use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 
 words!(
     /// What was done with the card.
@@ -32,12 +32,12 @@ words!(
 /// What an organization reported, without the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MisuseReport {
-    pub id: Uuid,
+    pub id: MisuseReportId,
     /// Who reported it.
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub kind: MisuseKind,
     /// The check at which it was noticed. Checks are not kept: it is what the organization says.
-    pub check_id: Option<Uuid>,
+    pub check_id: Option<CheckId>,
     /// Milliseconds since the Unix epoch, as all instants here.
     pub observed_at_ms: i64,
     pub site: Option<Label>,
@@ -52,7 +52,7 @@ pub struct Resolution {
     pub outcome: MisuseOutcome,
     pub office: OfficeCode,
     /// The registrar's organization.
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub at_ms: i64,
 }
 
@@ -163,8 +163,8 @@ mod tests {
 
     fn open() -> MisuseReport {
         MisuseReport {
-            id: Uuid::nil(),
-            organization: Uuid::nil(),
+            id: MisuseReportId::nil(),
+            organization: OrganizationId::nil(),
             kind: MisuseKind::Impersonation,
             check_id: None,
             observed_at_ms: NOW_MS,
@@ -176,7 +176,7 @@ mod tests {
 
     fn resolution(outcome: MisuseOutcome) -> Resolution {
         let office = OfficeCode::parse("110105-03").unwrap();
-        Resolution { outcome, office, organization: Uuid::max(), at_ms: NOW_MS + 1 }
+        Resolution { outcome, office, organization: OrganizationId::from_u128(u128::MAX), at_ms: NOW_MS + 1 }
     }
 
     #[test]

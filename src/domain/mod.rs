@@ -1,8 +1,8 @@
 //! The rules of the field, and nothing else: identity numbers, cards, loss reports, verdicts,
 //! clients.
 //!
-//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted`. Whatever depends on the day takes
-//! `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
+//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted` and of ids.
+//! Whatever depends on the day takes `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
 //! nothing else.
 
 /// A closed list of words that travel as text: declared once, so that `parse`, `as_str` and `ALL`
@@ -29,6 +29,10 @@ macro_rules! words {
         }
     };
 }
+
+// First: its macros are for the modules after it.
+#[macro_use]
+pub mod ids;
 
 pub mod acceptance;
 pub mod alert;

@@ -6,12 +6,12 @@
 use std::fmt;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 use zeroize::Zeroize;
 
 use super::card::FIRST_CARDS_ON;
 use super::is_code;
 use super::redacted::PhoneText;
+use crate::domain::ids::ReportId;
 
 words!(
     /// How the card went missing.
@@ -37,7 +37,7 @@ words!(
 /// The part of a loss report that its transitions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossReport {
-    pub id: Uuid,
+    pub id: ReportId,
     pub state: ReportState,
     pub card_valid_from: Option<Date>,
     /// Milliseconds since the Unix epoch.
@@ -223,7 +223,7 @@ mod tests {
     const L: Date = Date::constant(2016, 5, 1);
 
     fn report(state: ReportState, card_valid_from: Option<Date>) -> LossReport {
-        LossReport { id: Uuid::nil(), state, card_valid_from, reported_at_ms: 0, reason: Reason::Lost }
+        LossReport { id: ReportId::nil(), state, card_valid_from, reported_at_ms: 0, reason: Reason::Lost }
     }
 
     #[test]

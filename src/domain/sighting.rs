@@ -2,11 +2,11 @@
 //! sightings are kept until they are stored is the service's.
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::card::Threshold;
 use super::report::ReportState;
 use super::verdict::Verdict;
+use crate::domain::ids::{ListingId, ReplacementId, ReportId};
 
 impl Verdict {
     /// Whether a check that ends so is recorded: the card, or perhaps the card, that was presented is listed. A
@@ -20,14 +20,14 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Candidate {
     Report {
-        id: Uuid,
+        id: ReportId,
         state: ReportState,
         card_valid_from: Option<Date>,
         /// Of its last change.
         sequence: u64,
     },
     Replacement {
-        id: Uuid,
+        id: ReplacementId,
         card_valid_from: Date,
     },
 }
@@ -38,7 +38,7 @@ pub enum Candidate {
 ///
 /// Where nothing of that is left, the report withdrawn last: a node may answer for as long as its lease from before a withdrawal
 /// that it does not know yet, by a copy that is newer than its sequence.
-pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candidate]) -> Vec<Uuid> {
+pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candidate]) -> Vec<ListingId> {
     let may_be = |start: Option<Date>| match (presented, start) {
         (Some(presented), Some(start)) => Threshold::of_lost_card(start).covers(presented),
         _ => true,
@@ -48,7 +48,7 @@ pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candida
         match *record {
             Candidate::Report { id, state, card_valid_from, sequence } if may_be(card_valid_from) => {
                 if state != ReportState::Withdrawn || sequence > known_up_to {
-                    reports.push(id);
+                    reports.push(id.into());
                 } else {
                     withdrawn = withdrawn.max(Some((sequence, id)));
                 }
@@ -57,7 +57,7 @@ pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candida
             Candidate::Replacement { id, card_valid_from } => {
                 let threshold = Threshold::before_replacement(card_valid_from);
                 if presented.is_none_or(|presented| threshold.covers(presented)) {
-                    replacements.push(id);
+                    replacements.push(id.into());
                 }
             }
         }
@@ -67,7 +67,7 @@ pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candida
     } else if !replacements.is_empty() {
         replacements
     } else {
-        withdrawn.map(|(_, id)| id).into_iter().collect()
+        withdrawn.map(|(_, id)| id.into()).into_iter().collect()
     }
 }
 
@@ -85,11 +85,11 @@ mod tests {
     type Case<'a> = (&'a str, Option<Date>, &'a [Candidate], &'a [u128]);
 
     fn report(id: u128, state: ReportState, card_valid_from: Option<Date>, sequence: u64) -> Candidate {
-        Candidate::Report { id: Uuid::from_u128(id), state, card_valid_from, sequence }
+        Candidate::Report { id: ReportId::from_u128(id), state, card_valid_from, sequence }
     }
 
     fn replacement(id: u128, card_valid_from: Date) -> Candidate {
-        Candidate::Replacement { id: Uuid::from_u128(id), card_valid_from }
+        Candidate::Replacement { id: ReplacementId::from_u128(id), card_valid_from }
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
             ("nothing of the number", Some(L), &[], &[]),
         ];
         for (case, presented, records, expected) in cases {
-            let expected: Vec<_> = expected.iter().map(|id| Uuid::from_u128(*id)).collect();
+            let expected: Vec<_> = expected.iter().map(|id| ListingId::from_u128(*id)).collect();
             assert_eq!(listings_of(presented, 10, records), expected, "{case}");
         }
     }
@@ -149,9 +149,13 @@ mod tests {
     #[test]
     fn a_report_withdrawn_after_the_verdict_was_in_force() {
         let withdrawn_at = |sequence| [report(1, Withdrawn, Some(L), sequence), replacement(3, R)];
-        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(11)), [Uuid::from_u128(1)]);
-        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(10)), [Uuid::from_u128(3)]);
+        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(11)), [ListingId::from_u128(1)]);
+        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(10)), [ListingId::from_u128(3)]);
         let all_withdrawn = [report(1, Withdrawn, Some(L), 9), report(2, Withdrawn, Some(L), 10)];
-        assert_eq!(listings_of(Some(L), 10, &all_withdrawn), [Uuid::from_u128(2)], "nothing else can have listed it");
+        assert_eq!(
+            listings_of(Some(L), 10, &all_withdrawn),
+            [ListingId::from_u128(2)],
+            "nothing else can have listed it"
+        );
     }
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Script;
-use uuid::Uuid;
 
 use super::limit::LimitName;
 use crate::clock::Clock;
 use crate::domain::client::Rate;
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::redis_link::RedisLink;
 
 /// A node reserves what a client's rate gives in this time...
@@ -105,7 +105,12 @@ pub struct ClusterCell {
 }
 
 impl ClusterCell {
-    pub fn new(cluster: Arc<Cluster>, clock: Clock, client: (Uuid, Rate), organization: (Uuid, Rate)) -> Arc<Self> {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        clock: Clock,
+        client: (ClientId, Rate),
+        organization: (OrganizationId, Rate),
+    ) -> Arc<Self> {
         // The braces are Redis Cluster's: the text in them decides the slot, so that one script may touch both keys.
         let of = format!("lostcard:limit:{{{}}}", organization.0.as_simple());
         let keys = [format!("{of}:client:{}", client.0.as_simple()), format!("{of}:organization")];

@@ -1,6 +1,6 @@
 //! The nodes of one store, as one of them sees them.
 
-use uuid::Uuid;
+use crate::domain::ids::NodeId;
 
 /// All nodes of the store, as one of them saw them at its last look.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,7 @@ pub struct Company {
 /// A node, as another one or it itself sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
-    pub node: Uuid,
+    pub node: NodeId,
     /// Since when (boot time) it has not been seen to move.
     pub moved_ns: u64,
     /// The last sequence that it told it knows.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use xorf::{BinaryFuse16, Descriptor};
 
 use super::snapshot::Filter;
+
 use crate::crypto::pepper::{Fingerprint, Fingerprints};
 use crate::store::feed::Mark;
 
@@ -287,14 +288,14 @@ mod tests {
 
     use proptest::prelude::*;
     use tempfile::TempDir;
-    use uuid::Uuid;
 
     use super::*;
+    use crate::domain::ids::MarkId;
 
     const EPOCH: &str = "00112233445566778899aabbccddeeff";
 
     fn mark() -> Mark {
-        Mark { sequence: 43, id: Uuid::from_u128(7) }
+        Mark { sequence: 43, id: MarkId::from_u128(7) }
     }
 
     fn prefixes(count: u64) -> Vec<u64> {

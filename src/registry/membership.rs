@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::company::{Company, Seen};
 use super::state::{LEASE_DRIFT, Registry};
+use crate::domain::ids::NodeId;
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
 
@@ -26,7 +25,7 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(3);
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     /// The beat of each other node, and since when (boot time) it has not changed.
-    others: HashMap<Uuid, (i64, u64)>,
+    others: HashMap<NodeId, (i64, u64)>,
 }
 
 impl Membership {

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::disk::{Refusal, Saved};
 use super::snapshot::Snapshot;
 use super::state::{Registry, RegistryError};
+
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use crate::store::StoreError;
@@ -120,7 +121,7 @@ async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identi
 }
 
 async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), SaveError> {
-    let mark = registry.store.put_mark(random::uuid_v7(registry.clock.now_ms())).await?;
+    let mark = registry.store.put_mark(random::id(registry.clock.now_ms())).await?;
     let (folder, snapshot) = (Arc::clone(&registry.folder), Arc::clone(snapshot));
     spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, snapshot.peppers.current.version(), mark))
         .await
@@ -130,16 +131,15 @@ async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), Save
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
+    use crate::domain::ids::MarkId;
     use crate::registry::snapshot::Filter;
     use crate::store::feed::Mark;
 
     #[test]
     fn only_a_filter_that_the_feed_leads_on_from_is_started_from() {
         let judged_by = |key_version, epoch: &str, mark_at: u64, head: u64, has_mark: bool| {
-            let mark = Mark { sequence: mark_at, id: Uuid::nil() };
+            let mark = Mark { sequence: mark_at, id: MarkId::nil() };
             let filter = Filter::build(vec![1], 100).unwrap();
             let saved = Saved { filter, epoch: "this".to_owned(), key_version: 1, mark };
             let now = Marked { epoch: epoch.to_owned(), head, has_mark };

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
-use uuid::Uuid;
 
 use super::cache::{LocalCache, SharedCache};
 use super::company::Company;
@@ -18,6 +17,7 @@ use super::snapshot::{FilterError, Snapshot};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::pepper::Peppers;
 use crate::crypto::{KeyError, Keyring, random};
+use crate::domain::ids::NodeId;
 use crate::domain::verdict::Listing;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -100,7 +100,7 @@ pub struct Registry {
     /// Where the filter is saved.
     pub(super) folder: Arc<FilterFolder>,
     /// This node, among those that may hold a lease.
-    pub(super) node: Uuid,
+    pub(super) node: NodeId,
     /// Wakes the follower before its next turn.
     pub(super) wake: Notify,
     /// The sequence of the snapshot in place.
@@ -134,7 +134,7 @@ impl Registry {
             shared: copies.shared,
             local: LocalCache::new(options.listings_max),
             snapshot: ArcSwap::from_pointee(Snapshot::unknown(Arc::new(peppers))),
-            node: random::uuid_v7(clock.now_ms()),
+            node: random::id(clock.now_ms()),
             wake: Notify::new(),
             known: watch::Sender::new(0),
             confirmations: Confirmations::default(),
@@ -184,7 +184,7 @@ impl Registry {
     }
 
     /// This node's id in the store.
-    pub fn node(&self) -> Uuid {
+    pub fn node(&self) -> NodeId {
         self.node
     }
 

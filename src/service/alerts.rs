@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::writing::{Writer, Writing, open_digest};
@@ -14,6 +13,7 @@ use crate::clock::beijing_date;
 use crate::crypto::Keyring;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::alert::{WatchHours, alert_of};
+use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::ReportState;
 use crate::domain::verdict::Record;
 use crate::store::alerts::{Alert, NewAlert, Watch};
@@ -22,7 +22,7 @@ use crate::store::reports::NewReport;
 /// A check that asks to be watched.
 #[derive(Debug)]
 pub struct Watching<'a> {
-    pub check_id: Uuid,
+    pub check_id: CheckId,
     pub digest: &'a IdDigest,
     pub card_valid_from: Option<Date>,
     pub hours: WatchHours,
@@ -40,7 +40,7 @@ impl Alerts {
     }
 
     /// Stores watches. A look-up in the store after this returns finds everything for which they will cause no alert.
-    pub async fn watch(&self, organization: Uuid, checks: &[Watching<'_>]) -> Result<(), ServiceError> {
+    pub async fn watch(&self, organization: OrganizationId, checks: &[Watching<'_>]) -> Result<(), ServiceError> {
         let Writing { mut tx, peppers, now_ms, .. } = self.writer.begin_once().await?;
         let pepper = &peppers.current;
         let watch = |check: &Watching<'_>| Watch {
@@ -57,7 +57,12 @@ impl Alerts {
     }
 
     /// An organization's alerts after a sequence, in order, and whether there are more.
-    pub async fn list(&self, organization: Uuid, after: i64, limit: i64) -> Result<(Vec<Alert>, bool), ServiceError> {
+    pub async fn list(
+        &self,
+        organization: OrganizationId,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<Alert>, bool), ServiceError> {
         let mut alerts = self.writer.store.list_alerts(organization, after, limit + 1).await?;
         let has_more = i64::try_from(alerts.len()).is_ok_and(|count| count > limit);
         if has_more {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::acceptance::AcceptanceRules;
@@ -16,6 +15,7 @@ use crate::domain::acceptance::{Applicant, Place};
 use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, TemporaryCard};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
+use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::report::OfficeCode;
 use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
@@ -77,7 +77,7 @@ impl Applications {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let (application_id, applied_on) = (writing.new_id(), beijing_date(writing.now_ms));
+        let (application_id, applied_on): (ApplicationId, _) = (writing.new_id(), beijing_date(writing.now_ms));
         let accepted = self.rules.decide(&Applicant {
             household: applying.household.place,
             applying: applying.applied_at.place,
@@ -112,7 +112,11 @@ impl Applications {
     }
 
     /// An organization's own application.
-    pub async fn find(&self, actor: Actor, application_id: Uuid) -> Result<Option<StoredApplication>, ServiceError> {
+    pub async fn find(
+        &self,
+        actor: Actor,
+        application_id: ApplicationId,
+    ) -> Result<Option<StoredApplication>, ServiceError> {
         let found = self.writer.store.find_application(actor.organization, application_id).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ApplicationRead, application_id)).await?;
@@ -124,7 +128,7 @@ impl Applications {
     pub async fn issue(
         &self,
         actor: Actor,
-        application_id: Uuid,
+        application_id: ApplicationId,
         card_valid_from: Date,
         office: OfficeCode,
     ) -> Result<Option<IssuedApplication>, ServiceError> {
@@ -139,7 +143,7 @@ impl Applications {
             )
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
-        let replacement_id = writing.new_id();
+        let replacement_id: ReplacementId = writing.new_id();
         let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
         stored.replacement_id = Some(replacement.replacement_id);
         close(&mut writing, &mut stored, &replacing.office).await?;
@@ -154,7 +158,7 @@ impl Applications {
     pub async fn cancel(
         &self,
         actor: Actor,
-        application_id: Uuid,
+        application_id: ApplicationId,
         office: &OfficeCode,
     ) -> Result<Option<StoredApplication>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
@@ -172,7 +176,7 @@ impl Applications {
     pub async fn issue_temporary_card(
         &self,
         actor: Actor,
-        application_id: Uuid,
+        application_id: ApplicationId,
         card_valid_from: Option<Date>,
         office: &OfficeCode,
         repeatable: Option<IdempotentRequest>,
@@ -200,7 +204,7 @@ impl Applications {
     pub async fn take_back_temporary_card(
         &self,
         actor: Actor,
-        application_id: Uuid,
+        application_id: ApplicationId,
         office: &OfficeCode,
     ) -> Result<Option<TemporaryCard>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;

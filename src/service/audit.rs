@@ -5,11 +5,11 @@ use std::io;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::clock::Rfc3339;
 use crate::crypto::audit::{BrokenChain, End, Entry, Head, HeadError, hash_of};
 use crate::crypto::signing::{PublicKey, base64url};
+use crate::domain::ids::{ClientId, OrganizationId, RecordId};
 use crate::store::{Store, StoreError};
 
 /// What is wrong with a log or with an export of it.
@@ -64,12 +64,12 @@ struct EntryLine {
     seq: u64,
     at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    organization: Option<Uuid>,
+    organization: Option<OrganizationId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    client: Option<Uuid>,
+    client: Option<ClientId>,
     action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<Uuid>,
+    subject: Option<RecordId>,
     hash: String,
 }
 
@@ -322,7 +322,7 @@ mod tests {
         fn grow(&mut self, by: usize, action: Action) {
             for _ in 0..by {
                 let end = self.entries.last().map_or(End::BEGINNING, Entry::end);
-                let deed = Deed::of_operator(action, Some(Uuid::from_u128(u128::from(end.sequence) + 1)));
+                let deed = Deed::of_operator(action, Some(RecordId::from_u128(u128::from(end.sequence) + 1)));
                 self.entries.push(end.next(1000 + i64::try_from(end.sequence).unwrap(), &deed));
             }
         }

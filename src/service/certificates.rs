@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use super::writing::{Begun, Writer, seal_number};
 use super::{ServiceError, qr};
@@ -18,6 +17,7 @@ use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::client::Actor;
+use crate::domain::ids::CertificateId;
 use crate::domain::redacted::CredentialText;
 use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
@@ -84,7 +84,7 @@ impl Certificates {
         let (issuer, keys) = (issuer.to_owned(), self.writer.keyring.signing());
         let prepare = move || {
             let certificate = Certificate {
-                id: random::uuid_v7(issuing.now_s.saturating_mul(1000)),
+                id: random::id(issuing.now_s.saturating_mul(1000)),
                 purpose: issuing.purpose,
                 journey_on: issuing.journey_on,
                 issued_s: issuing.now_s,
@@ -139,7 +139,11 @@ impl Certificates {
     }
 
     /// An organization's own certificate.
-    pub async fn find(&self, actor: Actor, certificate: Uuid) -> Result<Option<StoredCertificate>, ServiceError> {
+    pub async fn find(
+        &self,
+        actor: Actor,
+        certificate: CertificateId,
+    ) -> Result<Option<StoredCertificate>, ServiceError> {
         let found = self.writer.store.find_certificate(actor.organization, certificate).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::CertificateRead, certificate)).await?;
@@ -151,7 +155,7 @@ impl Certificates {
     pub async fn revoke(
         &self,
         actor: Actor,
-        certificate: Uuid,
+        certificate: CertificateId,
         office: &OfficeCode,
     ) -> Result<Option<StoredCertificate>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;

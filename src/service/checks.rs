@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::alerts::{Alerts, Watching};
@@ -20,6 +19,7 @@ use crate::crypto::receipt::{NewClaims, commitment};
 use crate::crypto::salt::Salt;
 use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
+use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::Label;
 use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Listing, Purpose, Verdict, decide};
@@ -41,7 +41,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn watching(&self, check_id: Uuid) -> Option<Watching<'_>> {
+    fn watching(&self, check_id: CheckId) -> Option<Watching<'_>> {
         let watching =
             |hours| Watching { check_id, digest: &self.digest, card_valid_from: self.card_valid_from, hours };
         self.watch.map(watching)
@@ -51,7 +51,7 @@ impl Check {
 /// The answer.
 #[derive(Debug)]
 pub struct Answer {
-    pub check_id: Uuid,
+    pub check_id: CheckId,
     pub verdict: Verdict,
     pub listing: Option<Listing>,
     pub as_of: Rfc3339,
@@ -107,7 +107,7 @@ impl Checks {
     /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.
     pub async fn check<P, E: From<ServiceError>>(
         &self,
-        organization: Uuid,
+        organization: OrganizationId,
         check: &Check,
         enter: impl FnOnce() -> Result<P, E>,
     ) -> Result<Answer, E> {
@@ -122,8 +122,8 @@ impl Checks {
 
     /// Answers a check whose watch must be durable first. Only what the store holds by then will not be told by an alert, so that
     /// memory, which may be a moment behind, is not asked. It waits for the store: it must have its place.
-    pub async fn check_watched(&self, organization: Uuid, check: &Check) -> Result<Answer, ServiceError> {
-        let check_id = random::uuid_v7(self.clock.now_ms());
+    pub async fn check_watched(&self, organization: OrganizationId, check: &Check) -> Result<Answer, ServiceError> {
+        let check_id = random::id(self.clock.now_ms());
         self.alerts.watch(organization, &check.watching(check_id).into_iter().collect::<Vec<_>>()).await?;
         let finding = self.registry.ask_store(&[&check.digest]).await?.pop().ok_or(RegistryError::Stopped)?;
         self.sign(self.decide(organization, check, &finding, Some(check_id))).await
@@ -146,7 +146,7 @@ impl Checks {
     /// Answers a batch, each item for itself; one signature covers all their receipts.
     pub async fn check_all<E: From<ServiceError> + Clone>(
         &self,
-        organization: Uuid,
+        organization: OrganizationId,
         checks: Vec<Result<Check, E>>,
     ) -> Vec<Result<Answer, E>> {
         let watched = self.watch_all(organization, &checks).await;
@@ -193,12 +193,12 @@ impl Checks {
     /// Stores the watches of a batch together, then looks their numbers up, in their order.
     async fn watch_all<E>(
         &self,
-        organization: Uuid,
+        organization: OrganizationId,
         checks: &[Result<Check, E>],
-    ) -> Result<Vec<(Finding, Uuid)>, ServiceError> {
+    ) -> Result<Vec<(Finding, CheckId)>, ServiceError> {
         let now_ms = self.clock.now_ms();
         let asked = checks.iter().filter_map(|check| check.as_ref().ok());
-        let watching: Vec<_> = asked.filter_map(|check| check.watching(random::uuid_v7(now_ms))).collect();
+        let watching: Vec<_> = asked.filter_map(|check| check.watching(random::id(now_ms))).collect();
         if watching.is_empty() {
             return Ok(Vec::new());
         }
@@ -212,13 +212,19 @@ impl Checks {
         Ok(findings)
     }
 
-    fn decide(&self, organization: Uuid, check: &Check, finding: &Finding, check_id: Option<Uuid>) -> Decided {
+    fn decide(
+        &self,
+        organization: OrganizationId,
+        check: &Check,
+        finding: &Finding,
+        check_id: Option<CheckId>,
+    ) -> Decided {
         let now_ms = self.clock.now_ms();
         let verdict = decide(check.card_valid_from, finding.listing.as_ref());
         self.metrics.verdict(verdict).inc();
         self.usage.count_at(organization, check.site.as_ref(), Outcome::of(verdict), now_ms);
         let answer = Answer {
-            check_id: check_id.unwrap_or_else(|| random::uuid_v7(now_ms)),
+            check_id: check_id.unwrap_or_else(|| random::id(now_ms)),
             verdict,
             listing: finding.listing,
             as_of: finding.as_of,

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::ServiceError;
 use super::listing;
 use super::writing::Writer;
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
+use crate::domain::ids::ReportId;
 use crate::domain::report::{Channel, OfficeCode, WithdrawalReason};
 use crate::store::citizen::PersonRecords;
 use crate::store::reports::StoredReport;
@@ -41,7 +40,7 @@ impl Citizen {
     pub async fn withdraw(
         &self,
         actor: Actor,
-        report_id: Uuid,
+        report_id: ReportId,
         digest: &IdDigest,
         reason: WithdrawalReason,
     ) -> Result<Option<StoredReport>, ServiceError> {

@@ -1,9 +1,8 @@
 //! Erasure of a contact or a narrative before its record's time is over, because a person asked for it or a court did. The
 //! record stays: a report still lists its card.
 
-use uuid::Uuid;
-
 use crate::domain::audit::{Action, Deed};
+use crate::domain::ids::RecordId;
 use crate::store::aggregate::Aggregate;
 use crate::store::erasure::Erased;
 use crate::store::{Store, StoreError};
@@ -17,7 +16,7 @@ pub struct Erasure {
 }
 
 /// Erases a record's sealed texts, with its entry in the audit log. Also works beside nodes: they keep no copy.
-pub async fn erase(store: &Store, of: &Aggregate, record: Uuid, now_ms: i64) -> Result<Erasure, StoreError> {
+pub async fn erase(store: &Store, of: &Aggregate, record: RecordId, now_ms: i64) -> Result<Erasure, StoreError> {
     let mut tx = store.begin().await?;
     let erased = tx.erase(of, record).await?;
     if erased == Erased::Done {

@@ -9,11 +9,11 @@ use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use uuid::Uuid;
 
 use crate::crypto::digest::IdDigest;
 use crate::domain::card::check_start;
 use crate::domain::id_number::IdNumberError;
+use crate::domain::ids::Id;
 use crate::domain::redacted::{DigestText, IdNumberText};
 use crate::domain::report::OfficeCode;
 
@@ -102,9 +102,9 @@ impl Fields {
     }
 
     /// An id as it is given out: the 36 characters of RFC 9562 (4).
-    pub fn id(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Uuid> {
+    pub fn id<T: Id>(&mut self, pointer: &'static str, text: Option<&str>) -> Option<T> {
         let text = text?;
-        let id = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
+        let id = if text.len() == 36 { text.parse().ok() } else { None };
         self.take(pointer, id, "malformed_id", "an id is written as it was given: 36 characters with hyphens")
     }
 
@@ -238,6 +238,7 @@ pub fn describe_json(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ReportId;
 
     #[test]
     fn instants_are_rfc_3339() {
@@ -264,9 +265,9 @@ mod tests {
     fn ids_are_written_in_one_way() {
         let id = "01993c5e-0000-7000-8000-000000000000";
         let mut fields = Fields::default();
-        assert_eq!(fields.id("/id", Some(id)).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(fields.id("/id", Some(id)).map(|id: ReportId| id.to_string()).as_deref(), Some(id));
         for bad in ["", "01993c5e000070008000000000000000", &format!("{{{id}}}"), &format!("urn:uuid:{id}"), &id[1..]] {
-            assert_eq!(fields.id("/id", Some(bad)), None, "{bad}");
+            assert_eq!(fields.id::<ReportId>("/id", Some(bad)), None, "{bad}");
         }
         assert_eq!(fields.errors.len(), 5);
     }

@@ -2,7 +2,6 @@
 //! The one place of these rules, so that no report comes in by one way in a form that a check would not find.
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::fields::Fields;
@@ -11,6 +10,7 @@ use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::domain::card::CardValidity;
+use crate::domain::ids::{OrganizationId, ReportId};
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::{Channel, OfficeCode, Phone, Reason, Reporter, check_lost_on};
 use crate::store::reports::NewReport;
@@ -101,8 +101,8 @@ impl Filing {
         self,
         keyring: &Keyring,
         pepper: &Pepper,
-        report_id: Uuid,
-        organization: Option<Uuid>,
+        report_id: ReportId,
+        organization: Option<OrganizationId>,
         reported_at_ms: i64,
     ) -> Result<NewReport, ServiceError> {
         let sealer = keyring.sealer();

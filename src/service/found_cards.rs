@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::listing;
@@ -13,6 +12,7 @@ use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{Actor, RegionCode};
 use crate::domain::found_card::{FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, find_match};
+use crate::domain::ids::FoundCardId;
 use crate::domain::report::{OfficeCode, Phone, ReportState, WithdrawalReason};
 use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
@@ -61,7 +61,7 @@ impl FoundCards {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let found_card_id = writing.new_id();
+        let found_card_id: FoundCardId = writing.new_id();
         let keyring = &self.writer.keyring;
         let number = seal_number(keyring, &writing.peppers.current, &registering.digest, found_card_id)?;
         let seal = |phone: &Phone| keyring.sealer().seal_envelope(found_card_id.as_bytes(), phone.expose().as_bytes());
@@ -96,7 +96,11 @@ impl FoundCards {
     }
 
     /// An organization's own found card.
-    pub async fn find(&self, actor: Actor, found_card_id: Uuid) -> Result<Option<StoredFoundCard>, ServiceError> {
+    pub async fn find(
+        &self,
+        actor: Actor,
+        found_card_id: FoundCardId,
+    ) -> Result<Option<StoredFoundCard>, ServiceError> {
         let found = self.writer.store.find_found_card(actor.organization, found_card_id).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::FoundCardRead, found_card_id)).await?;
@@ -109,7 +113,7 @@ impl FoundCards {
     pub async fn hand_back(
         &self,
         actor: Actor,
-        found_card_id: Uuid,
+        found_card_id: FoundCardId,
         office: OfficeCode,
         holder_verified_by: HolderVerification,
     ) -> Result<Option<StoredFoundCard>, ServiceError> {
@@ -132,7 +136,7 @@ impl FoundCards {
     pub async fn destroy(
         &self,
         actor: Actor,
-        found_card_id: Uuid,
+        found_card_id: FoundCardId,
         office: OfficeCode,
     ) -> Result<Option<StoredFoundCard>, ServiceError> {
         let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
@@ -147,7 +151,7 @@ impl FoundCards {
     pub async fn transfer(
         &self,
         actor: Actor,
-        found_card_id: Uuid,
+        found_card_id: FoundCardId,
         office: OfficeCode,
         to_office: OfficeCode,
     ) -> Result<Option<StoredFoundCard>, ServiceError> {
@@ -160,7 +164,7 @@ impl FoundCards {
         self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
 
-    async fn begin(&self, actor: Actor, found_card_id: Uuid) -> Result<Option<Held>, ServiceError> {
+    async fn begin(&self, actor: Actor, found_card_id: FoundCardId) -> Result<Option<Held>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let Some(stored) = writing.tx.find_found_card(actor.organization, found_card_id).await? else {
             return Ok(None);

@@ -3,12 +3,12 @@
 //! consequence is a further call here. How the transaction ends is `writing`'s.
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::writing::{Writing, seal_number};
 use super::{ServiceError, alerts};
 use crate::clock::beijing_date;
 use crate::crypto::digest::{IdDigest, LookupKey};
+use crate::domain::ids::{OrganizationId, ReplacementId};
 use crate::domain::report::{OfficeCode, WithdrawalReason};
 use crate::domain::retention::Class;
 use crate::domain::verdict::Record;
@@ -28,7 +28,7 @@ pub struct Replacing {
 /// A recorded replacement.
 #[derive(Debug)]
 pub struct Replacement {
-    pub replacement_id: Uuid,
+    pub replacement_id: ReplacementId,
     pub card_valid_from: Date,
     pub reports_replaced: usize,
     pub recorded_at_ms: i64,
@@ -63,8 +63,8 @@ pub async fn withdrawn(
 /// A new card was issued: cards of the number that start before it are listed from now on, and reports of such cards have ended.
 pub async fn replaced(
     writing: &mut Writing,
-    organization: Uuid,
-    replacement_id: Uuid,
+    organization: OrganizationId,
+    replacement_id: ReplacementId,
     replacing: &Replacing,
 ) -> Result<Replacement, ServiceError> {
     let Replacing { digest, card_valid_from, office } = replacing;
@@ -101,7 +101,11 @@ pub async fn expired(tx: &mut WriteTx, class: Class, due: &Due) -> Result<u64, S
 }
 
 /// A sandbox begins again: what an organization wrote goes, and what anybody wrote of some numbers, with their listings.
-pub async fn removed(writing: &mut Writing, organization: Uuid, keys: &[LookupKey]) -> Result<(), ServiceError> {
+pub async fn removed(
+    writing: &mut Writing,
+    organization: OrganizationId,
+    keys: &[LookupKey],
+) -> Result<(), ServiceError> {
     Ok(writing.tx.remove_for_reset(organization, keys).await?)
 }
 

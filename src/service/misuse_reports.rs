@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::ServiceError;
 use super::writing::{Begun, Writer, seal_number};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::seal::{Envelope, SealError};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
+use crate::domain::ids::{CheckId, MisuseReportId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
 use crate::domain::redacted::NarrativeText;
 use crate::domain::report::{Label, OfficeCode};
@@ -26,7 +25,7 @@ pub const PAGE_REPORTS_MAX: usize = 100;
 pub struct Telling {
     pub digest: IdDigest,
     pub kind: MisuseKind,
-    pub check_id: Option<Uuid>,
+    pub check_id: Option<CheckId>,
     pub observed_at_ms: i64,
     pub site: Option<Label>,
     pub narrative: Option<Narrative>,
@@ -62,7 +61,7 @@ pub struct Opened {
 pub struct Page {
     pub reports: Vec<MisuseReport>,
     /// The last of them, if there are more behind it.
-    pub next: Option<Uuid>,
+    pub next: Option<MisuseReportId>,
 }
 
 /// Stores, reads and resolves misuse reports.
@@ -89,7 +88,7 @@ impl MisuseReports {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let id = writing.new_id();
+        let id: MisuseReportId = writing.new_id();
         let number = seal_number(&self.writer.keyring, &writing.peppers.current, &telling.digest, id)?;
         let narrative = telling.narrative.as_ref().map(|text| self.seal(id, Part::Narrative, text)).transpose()?;
         let report = MisuseReport {
@@ -113,7 +112,7 @@ impl MisuseReports {
     }
 
     /// A report, if the caller may see it.
-    pub async fn find(&self, actor: Actor, view: View, id: Uuid) -> Result<Option<Opened>, ServiceError> {
+    pub async fn find(&self, actor: Actor, view: View, id: MisuseReportId) -> Result<Option<Opened>, ServiceError> {
         let found = self.writer.store.find_misuse_report(id).await?;
         let is_visible =
             |stored: &StoredMisuseReport| view == View::Registrar || stored.report.organization == actor.organization;
@@ -124,7 +123,12 @@ impl MisuseReports {
 
     /// A page of every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
     /// report, and the audit log says so.
-    pub async fn list(&self, actor: Actor, state: MisuseState, after: Option<Uuid>) -> Result<Page, ServiceError> {
+    pub async fn list(
+        &self,
+        actor: Actor,
+        state: MisuseState,
+        after: Option<MisuseReportId>,
+    ) -> Result<Page, ServiceError> {
         let rows_max = PAGE_REPORTS_MAX + 1;
         let found = self.writer.store.list_misuse_reports(state, after, rows_max).await?;
         let deed = Deed { actor: Some(actor), action: Action::MisuseReportsListed, subject: None };
@@ -136,7 +140,12 @@ impl MisuseReports {
     }
 
     /// A registrar ends a report, no matter who made it.
-    pub async fn resolve(&self, actor: Actor, id: Uuid, resolving: Resolving) -> Result<Option<Opened>, ServiceError> {
+    pub async fn resolve(
+        &self,
+        actor: Actor,
+        id: MisuseReportId,
+        resolving: Resolving,
+    ) -> Result<Option<Opened>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let Some(stored) = writing.tx.find_misuse_report(id).await? else { return Ok(None) };
         let resolution = Resolution {
@@ -153,7 +162,7 @@ impl MisuseReports {
         Ok(Some(self.open(StoredMisuseReport { report, note, ..stored }, View::Registrar)?))
     }
 
-    fn seal(&self, id: Uuid, part: Part, text: &Narrative) -> Result<Envelope, SealError> {
+    fn seal(&self, id: MisuseReportId, part: Part, text: &Narrative) -> Result<Envelope, SealError> {
         self.writer.keyring.sealer().seal_envelope(&part.context(id), text.expose().as_bytes())
     }
 
@@ -178,11 +187,11 @@ enum Part {
 
 impl Part {
     /// What the seal is bound to: neither text can be moved to another report, or to the other's place.
-    fn context(self, id: Uuid) -> Vec<u8> {
+    fn context(self, id: MisuseReportId) -> Vec<u8> {
         let part: &[u8] = match self {
             Self::Narrative => b"narrative",
             Self::Note => b"note",
         };
-        [id.as_bytes(), part].concat()
+        [id.as_bytes().as_slice(), part].concat()
     }
 }

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::ServiceError;
 use super::filing::Filing;
 use super::listing::{self, Replacement, Replacing};
@@ -13,6 +11,7 @@ use super::writing::{Begun, Writer};
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
+use crate::domain::ids::{ReplacementId, ReportId};
 use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
 use crate::domain::usage::Outcome;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
@@ -42,7 +41,7 @@ impl Reports {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let report_id = writing.new_id();
+        let report_id: ReportId = writing.new_id();
         let new = filing.seal(
             &self.writer.keyring,
             &writing.peppers.current,
@@ -74,7 +73,7 @@ impl Reports {
     pub async fn withdraw(
         &self,
         actor: Actor,
-        report_id: Uuid,
+        report_id: ReportId,
         office: &OfficeCode,
         reason: WithdrawalReason,
     ) -> Result<Option<StoredReport>, ServiceError> {
@@ -98,7 +97,7 @@ impl Reports {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
-        let replacement_id = writing.new_id();
+        let replacement_id: ReplacementId = writing.new_id();
         let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
         let answer = render(&replacement);
         let deed = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
@@ -107,7 +106,7 @@ impl Reports {
     }
 
     /// An organization's own report.
-    pub async fn find(&self, actor: Actor, report_id: Uuid) -> Result<Option<StoredReport>, ServiceError> {
+    pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredReport>, ServiceError> {
         let found = self.writer.store.find_report(actor.organization, report_id).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::writing::{leave_to_followers, open_digest};
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::{KeyError, Keyring};
+use crate::domain::ids::{NodeId, RecordId};
 use crate::store::aggregate::Aggregate;
 use crate::store::aggregates;
 use crate::store::rotation::{KeyedRow, Switch};
@@ -100,7 +99,7 @@ impl<'a> Rotation<'a> {
     }
 
     /// Switches the store, unless nodes lack the new pepper: those are returned.
-    pub async fn switch(&self, is_forced: bool) -> Result<Vec<Uuid>, RotationError> {
+    pub async fn switch(&self, is_forced: bool) -> Result<Vec<NodeId>, RotationError> {
         match self.store.begin_rotation(self.from, self.to, is_forced).await? {
             Switch::Done => Ok(Vec::new()),
             Switch::NodesLack(nodes) => Ok(nodes),
@@ -133,12 +132,12 @@ impl<'a> Rotation<'a> {
         Ok(rekeyed)
     }
 
-    async fn page(&self, table: &Aggregate, after: Option<Uuid>) -> Result<Option<Vec<KeyedRow>>, RotationError> {
+    async fn page(&self, table: &Aggregate, after: Option<RecordId>) -> Result<Option<Vec<KeyedRow>>, RotationError> {
         let page = self.store.list_keyed(table, after).await?;
         Ok((!page.is_empty()).then_some(page))
     }
 
-    async fn rekey_page(&self, table: &Aggregate, rows: &[(Uuid, LookupKey)]) -> Result<u64, RotationError> {
+    async fn rekey_page(&self, table: &Aggregate, rows: &[(RecordId, LookupKey)]) -> Result<u64, RotationError> {
         let mut tries = 1;
         loop {
             match self.try_page(table, rows).await {
@@ -151,7 +150,7 @@ impl<'a> Rotation<'a> {
         }
     }
 
-    async fn try_page(&self, table: &Aggregate, rows: &[(Uuid, LookupKey)]) -> Result<u64, StoreError> {
+    async fn try_page(&self, table: &Aggregate, rows: &[(RecordId, LookupKey)]) -> Result<u64, StoreError> {
         let mut tx = self.store.begin().await?;
         let rekeyed = tx.rekey(table, rows, self.peppers.versions()).await?;
         leave_to_followers(tx).await?;

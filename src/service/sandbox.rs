@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::filing::Filing;
 use super::listing::{self, Replacing};
 use super::writing::{Writer, Writing, leave_to_followers};
+use uuid::Uuid;
+
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
@@ -17,13 +18,14 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::card::CardValidity;
 use crate::domain::client::{Actor, OrganizationKind, OrganizationName, RegionCode};
 use crate::domain::id_number::IdNumber;
+use crate::domain::ids::{Id, OrganizationId};
 use crate::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use crate::domain::sandbox::{MAGIC_NUMBERS, MagicNumber, Seed};
 use crate::store::Store;
 use crate::store::clients::Organization;
 
 /// The registrar whose clients own the seeded reports: the same in every sandbox.
-pub const STATION: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
+pub const STATION: OrganizationId = OrganizationId::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
 /// The ids of seeded records: this, and the number's sequence code as its last digits.
 const SEEDED: u128 = 0x0000_0000_0000_7000_8000_0000_0000_0000;
 
@@ -93,7 +95,7 @@ pub async fn furnish(store: &Store, keyring: &Arc<Keyring>, clock: &Clock) -> Re
     };
     writing.tx.insert_organization(&station).await?;
     plant(&mut writing, clock.today()).await?;
-    writing.tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION)), now_ms).await?;
+    writing.tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION.into())), now_ms).await?;
     Ok(leave_to_followers(writing.tx).await?)
 }
 
@@ -104,7 +106,6 @@ async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
     let office = OfficeCode::parse(OFFICE).ok_or(ServiceError::WrongConstant("the office of the sandbox"))?;
     for (magic, digest) in magic_digests(today)? {
         let Some(seed) = magic.seed else { continue };
-        let id = seeded_id(magic.number);
         match seed {
             Seed::Report { card_valid_from } => {
                 let validity = CardValidity::new(card_valid_from, None, today)
@@ -120,12 +121,12 @@ async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
                     phone: None,
                 };
                 let (keyring, pepper) = (&writing.keyring, &writing.peppers.current);
-                let new = filing.seal(keyring, pepper, id, Some(STATION), writing.now_ms)?;
+                let new = filing.seal(keyring, pepper, seeded_id(magic.number), Some(STATION), writing.now_ms)?;
                 listing::reported(writing, std::slice::from_ref(&new)).await?;
             }
             Seed::Replacement { card_valid_from } => {
                 let replacing = Replacing { digest, card_valid_from, office: office.clone() };
-                listing::replaced(writing, STATION, id, &replacing).await?;
+                listing::replaced(writing, STATION, seeded_id(magic.number), &replacing).await?;
             }
         }
     }
@@ -133,7 +134,7 @@ async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
 }
 
 /// The id of a magic number's seeded record.
-pub fn seeded_id(number: &str) -> Uuid {
+pub fn seeded_id<T: Id>(number: &str) -> T {
     let code = number.get(14..17).and_then(|code| u128::from_str_radix(code, 16).ok());
-    Uuid::from_u128(SEEDED | code.unwrap_or_default())
+    T::from_uuid(Uuid::from_u128(SEEDED | code.unwrap_or_default()))
 }

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::ServiceError;
@@ -15,6 +14,7 @@ use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::Deed;
+use crate::domain::ids::{ClientId, Id, RecordId};
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
@@ -52,8 +52,8 @@ pub struct Writing {
 
 impl Writing {
     /// An id for a new record.
-    pub fn new_id(&self) -> Uuid {
-        random::uuid_v7(self.now_ms)
+    pub fn new_id<T: Id>(&self) -> T {
+        random::id(self.now_ms)
     }
 
     /// A write outside a node: of a command, or before a node serves.
@@ -68,7 +68,11 @@ impl Writing {
     }
 
     /// The same of a number that a record holds. While peppers rotate these are two, and only the sealed digest tells the other.
-    pub fn stored_keys(&self, record: Uuid, number: &SealedNumber) -> Result<Vec<LookupKey>, ServiceError> {
+    pub fn stored_keys(
+        &self,
+        record: impl Into<RecordId>,
+        number: &SealedNumber,
+    ) -> Result<Vec<LookupKey>, ServiceError> {
         if self.peppers.previous.is_none() {
             return Ok(vec![number.lookup_key]);
         }
@@ -154,7 +158,7 @@ impl Writer {
     }
 
     /// The fingerprints by which a repetition of a request is known: keyed, for both key and body may hold a number.
-    pub fn repeatable(&self, client: Uuid, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
+    pub fn repeatable(&self, client: ClientId, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
         let fingerprints = self.keyring.fingerprints();
         IdempotentRequest {
             key: fingerprints.of("idempotency-key", &[client.as_bytes(), operation.as_bytes(), &[0], key]),
@@ -194,8 +198,8 @@ pub async fn leave_to_followers(tx: WriteTx) -> Result<(), StoreError> {
 }
 
 /// The digest that a record holds sealed.
-pub fn open_digest(keyring: &Keyring, record: Uuid, sealed: &[u8]) -> Result<IdDigest, SealError> {
-    let plain = Zeroizing::new(keyring.sealer().open(record.as_bytes(), sealed)?);
+pub fn open_digest(keyring: &Keyring, record: impl Into<RecordId>, sealed: &[u8]) -> Result<IdDigest, SealError> {
+    let plain = Zeroizing::new(keyring.sealer().open(record.into().as_bytes(), sealed)?);
     Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
 }
 
@@ -204,11 +208,11 @@ pub fn seal_number(
     keyring: &Keyring,
     pepper: &Pepper,
     digest: &IdDigest,
-    record: Uuid,
+    record: impl Into<RecordId>,
 ) -> Result<SealedNumber, ServiceError> {
     Ok(SealedNumber {
         lookup_key: pepper.lookup_key(digest),
         key_version: pepper.version(),
-        sealed_digest: keyring.sealer().seal(record.as_bytes(), digest.expose())?,
+        sealed_digest: keyring.sealer().seal(record.into().as_bytes(), digest.expose())?,
     })
 }

@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
+use crate::domain::ids::{AlertId, CheckId, OrganizationId};
 use crate::domain::verdict::ListingKind;
 
 /// A check that is watched. Nothing else of it is kept.
 #[derive(Debug, Clone)]
 pub struct Watch {
     /// The check's id.
-    pub watch_id: Uuid,
-    pub organization: Uuid,
+    pub watch_id: CheckId,
+    pub organization: OrganizationId,
     pub lookup_key: LookupKey,
     pub key_version: u32,
     pub card_valid_from: Option<Date>,
@@ -29,8 +29,8 @@ pub struct Watch {
 /// A watch under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredWatch {
-    pub watch_id: Uuid,
-    pub organization: Uuid,
+    pub watch_id: CheckId,
+    pub organization: OrganizationId,
     pub lookup_key: LookupKey,
     pub card_valid_from: Option<Date>,
 }
@@ -38,7 +38,7 @@ pub struct StoredWatch {
 /// An alert to be stored.
 #[derive(Debug, Clone, Copy)]
 pub struct NewAlert {
-    pub alert_id: Uuid,
+    pub alert_id: AlertId,
     /// The watch that it ends.
     pub watch: StoredWatch,
     pub kind: AlertKind,
@@ -48,8 +48,8 @@ pub struct NewAlert {
 /// A stored alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alert {
-    pub alert_id: Uuid,
-    pub check_id: Uuid,
+    pub alert_id: AlertId,
+    pub check_id: CheckId,
     pub kind: AlertKind,
     pub listing: ListingKind,
     pub listed_at_ms: i64,
@@ -69,7 +69,12 @@ static ALERTS: RowsInsert =
 
 impl Store {
     /// An organization's alerts after a sequence, in order.
-    pub async fn list_alerts(&self, organization: Uuid, after: i64, limit: i64) -> Result<Vec<Alert>, StoreError> {
+    pub async fn list_alerts(
+        &self,
+        organization: OrganizationId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Alert>, StoreError> {
         let rows = sqlx::query(
             "SELECT alert_id, check_id, kind, listing_kind, listed_at, seq FROM alerts \
              WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
@@ -166,8 +171,8 @@ impl WriteTx {
             let rows = values.query(text)?.fetch_all(&mut *self.tx).await?;
             for row in &rows {
                 watches.push(StoredWatch {
-                    watch_id: get_uuid(row, "watch_id")?,
-                    organization: get_uuid(row, "organization_id")?,
+                    watch_id: get_id(row, "watch_id")?,
+                    organization: get_id(row, "organization_id")?,
                     lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
                     card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
                 });
@@ -222,8 +227,8 @@ impl WriteTx {
 /// An alert from its columns.
 pub(super) fn read_alert(row: &AnyRow) -> Result<Alert, StoreError> {
     Ok(Alert {
-        alert_id: get_uuid(row, "alert_id")?,
-        check_id: get_uuid(row, "check_id")?,
+        alert_id: get_id(row, "alert_id")?,
+        check_id: get_id(row, "check_id")?,
         kind: get_parsed(row, "kind", AlertKind::parse)?,
         listing: get_parsed(row, "listing_kind", ListingKind::parse)?,
         listed_at_ms: row.try_get("listed_at")?,

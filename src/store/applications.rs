@@ -4,22 +4,22 @@
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::reports::SealedNumber;
 use super::rows::Values;
-use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
 use crate::domain::acceptance::Ground;
 use crate::domain::application::{Application, ApplicationReason, ApplicationState, TemporaryCard, TemporaryCardState};
+use crate::domain::ids::{ApplicationId, OrganizationId, ReplacementId};
 use crate::domain::report::OfficeCode;
 
 /// An application to be stored.
 #[derive(Debug, Clone)]
 pub struct NewApplication {
     pub application: Application,
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub number: SealedNumber,
     pub applied_at_office: OfficeCode,
     pub household_office: OfficeCode,
@@ -35,7 +35,7 @@ pub struct StoredApplication {
     pub applied_at_ms: i64,
     pub closed_at_ms: Option<i64>,
     /// Of the issued card.
-    pub replacement_id: Option<Uuid>,
+    pub replacement_id: Option<ReplacementId>,
     /// The number's digest, sealed for the application's id.
     pub sealed_digest: Vec<u8>,
 }
@@ -45,7 +45,7 @@ pub struct StoredApplication {
 pub struct ApplicationClosing<'a> {
     pub at_ms: i64,
     pub office: &'a OfficeCode,
-    pub replacement_id: Option<Uuid>,
+    pub replacement_id: Option<ReplacementId>,
 }
 
 const COLUMNS: &str = "SELECT a.application_id AS application_id, a.state AS state, a.ground AS ground, a.reason AS reason, \
@@ -63,8 +63,8 @@ impl Store {
     /// An organization's own application.
     pub async fn find_application(
         &self,
-        organization: Uuid,
-        application: Uuid,
+        organization: OrganizationId,
+        application: ApplicationId,
     ) -> Result<Option<StoredApplication>, StoreError> {
         let row = sqlx::query(COLUMNS)
             .bind(application.as_bytes().as_slice())
@@ -79,8 +79,8 @@ impl WriteTx {
     /// An organization's own application, inside a transaction that may change it.
     pub async fn find_application(
         &mut self,
-        organization: Uuid,
-        application: Uuid,
+        organization: OrganizationId,
+        application: ApplicationId,
     ) -> Result<Option<StoredApplication>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(COLUMNS)
@@ -138,7 +138,7 @@ impl WriteTx {
     /// Stores the temporary card of an application.
     pub async fn insert_temporary_card(
         &mut self,
-        application: Uuid,
+        application: ApplicationId,
         card: &TemporaryCard,
         office: &OfficeCode,
         issued_at_ms: i64,
@@ -224,10 +224,9 @@ impl WriteTx {
 fn read_application(row: &AnyRow) -> Result<StoredApplication, StoreError> {
     let applied_at_ms = row.try_get("applied_at")?;
     let has_card = row.try_get::<Option<&[u8]>, _>("temporary_card_id")?.is_some();
-    let replacement_id = row.try_get::<Option<&[u8]>, _>("replacement_id")?.map(Uuid::from_slice).transpose();
     Ok(StoredApplication {
         application: Application {
-            id: get_uuid(row, "application_id")?,
+            id: get_id(row, "application_id")?,
             state: get_parsed(row, "state", ApplicationState::parse)?,
             ground: get_parsed(row, "ground", Ground::parse)?,
             reason: get_parsed(row, "reason", ApplicationReason::parse)?,
@@ -238,14 +237,14 @@ fn read_application(row: &AnyRow) -> Result<StoredApplication, StoreError> {
         household_office: get_parsed(row, "household_office", OfficeCode::parse)?,
         applied_at_ms,
         closed_at_ms: row.try_get("closed_at")?,
-        replacement_id: replacement_id.map_err(|_| StoreError::Corrupt("replacement_id"))?,
+        replacement_id: get_id_opt(row, "replacement_id")?,
         sealed_digest: row.try_get("sealed_digest")?,
     })
 }
 
 fn read_card(row: &AnyRow) -> Result<TemporaryCard, StoreError> {
     Ok(TemporaryCard {
-        id: get_uuid(row, "temporary_card_id")?,
+        id: get_id(row, "temporary_card_id")?,
         state: get_parsed(row, "temporary_state", TemporaryCardState::parse)?,
         card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
         card_valid_until: get_parsed(row, "card_valid_until", parse_date)?,

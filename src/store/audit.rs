@@ -3,10 +3,9 @@
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::aggregates;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_u64};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id_opt, get_u64};
 use crate::crypto::audit::{End, Entry};
 use crate::domain::audit::Deed;
 
@@ -62,15 +61,10 @@ fn read_entry(row: &AnyRow) -> Result<Entry, StoreError> {
     Ok(Entry {
         sequence: get_u64(row, "seq")?,
         at_ms: row.try_get("at")?,
-        organization: get_id(row, "organization_id")?,
-        client: get_id(row, "client_id")?,
+        organization: get_id_opt(row, "organization_id")?,
+        client: get_id_opt(row, "client_id")?,
         action: row.try_get("action")?,
-        subject: get_id(row, "subject")?,
+        subject: get_id_opt(row, "subject")?,
         hash: get_bytes(row, "hash")?,
     })
-}
-
-fn get_id(row: &AnyRow, column: &'static str) -> Result<Option<Uuid>, StoreError> {
-    let bytes = row.try_get::<Option<&[u8]>, _>(column)?;
-    bytes.map(Uuid::from_slice).transpose().map_err(|_| StoreError::Corrupt(column))
 }

@@ -3,21 +3,21 @@
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::key_versions::get_key_versions;
 use super::reports::{SealedNumber, places};
-use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::certificate::{Certificate, CertificatePurpose, Term};
+use crate::domain::ids::{CertificateId, OrganizationId};
 use crate::domain::report::OfficeCode;
 
 /// A certificate to be stored.
 #[derive(Debug, Clone)]
 pub struct NewCertificate {
     pub certificate: Certificate,
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub number: SealedNumber,
     pub office: OfficeCode,
 }
@@ -60,8 +60,8 @@ impl Store {
     /// An organization's own certificate.
     pub async fn find_certificate(
         &self,
-        organization: Uuid,
-        certificate: Uuid,
+        organization: OrganizationId,
+        certificate: CertificateId,
     ) -> Result<Option<StoredCertificate>, StoreError> {
         let row = sqlx::query(OWN)
             .bind(certificate.as_bytes().as_slice())
@@ -75,7 +75,7 @@ impl Store {
     /// a number's.
     pub async fn certificate_to_verify(
         &self,
-        certificate: Uuid,
+        certificate: CertificateId,
     ) -> Result<(KeyVersions, Option<StoredCertificate>), StoreError> {
         let row = sqlx::query(ANYBODYS)
             .bind(certificate.as_bytes().as_slice())
@@ -135,8 +135,8 @@ impl WriteTx {
     /// An organization's own certificate, inside a transaction that may change it.
     pub async fn find_certificate(
         &mut self,
-        organization: Uuid,
-        certificate: Uuid,
+        organization: OrganizationId,
+        certificate: CertificateId,
     ) -> Result<Option<StoredCertificate>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(OWN)
@@ -176,7 +176,7 @@ fn get_seconds(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
 fn read_certificate(row: &AnyRow) -> Result<StoredCertificate, StoreError> {
     Ok(StoredCertificate {
         certificate: Certificate {
-            id: get_uuid(row, "certificate_id")?,
+            id: get_id(row, "certificate_id")?,
             purpose: get_parsed(row, "purpose", CertificatePurpose::parse)?,
             journey_on: get_parsed_opt(row, "journey_on", parse_date)?,
             issued_s: get_seconds(row, "issued_at")?,

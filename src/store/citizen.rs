@@ -3,18 +3,18 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::aggregate::{Aggregate, CitizenList, Shown};
 use super::aggregates::{self, SIGHTINGS};
 use super::key_versions::get_key_versions;
 use super::reports::{StoredReport, places, read_report};
-use super::{Store, StoreError, WriteTx, get_parsed, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::certificate::CertificatePurpose;
 use crate::domain::client::{OrganizationKind, RegionCode};
 use crate::domain::found_card::FoundCardState;
+use crate::domain::ids::{CertificateId, FoundCardId, OrganizationId, ReportId};
 use crate::domain::report::{Channel, OfficeCode};
 use crate::domain::verdict::Purpose;
 
@@ -39,7 +39,7 @@ pub struct AnonymousSighting {
 /// A found card, as its holder sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingCard {
-    pub found_card_id: Uuid,
+    pub found_card_id: FoundCardId,
     pub state: FoundCardState,
     pub office: OfficeCode,
     pub found_on: jiff::civil::Date,
@@ -49,7 +49,7 @@ pub struct WaitingCard {
 /// A temporary certificate, as its holder sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonCertificate {
-    pub certificate_id: Uuid,
+    pub certificate_id: CertificateId,
     pub purpose: CertificatePurpose,
     pub issued_at_ms: i64,
     pub expires_at_ms: i64,
@@ -59,7 +59,7 @@ pub struct PersonCertificate {
 /// By whom and how a report was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportOrigin {
-    pub organization: Option<Uuid>,
+    pub organization: Option<OrganizationId>,
     pub channel: Channel,
 }
 
@@ -110,7 +110,7 @@ impl WriteTx {
     /// By whom and how a report of this very number was made.
     pub async fn find_report_origin(
         &mut self,
-        report: Uuid,
+        report: ReportId,
         keys: &[LookupKey],
     ) -> Result<Option<ReportOrigin>, StoreError> {
         self.take_turn().await?;
@@ -121,10 +121,8 @@ impl WriteTx {
         );
         let query = keyed_query(text, keys).bind(report.as_bytes().to_vec());
         let Some(row) = query.fetch_optional(&mut *self.tx).await? else { return Ok(None) };
-        let organization: Option<&[u8]> = row.try_get("organization_id")?;
-        let organization = organization.map(Uuid::from_slice).transpose();
         Ok(Some(ReportOrigin {
-            organization: organization.map_err(|_| StoreError::Corrupt("organization_id"))?,
+            organization: get_id_opt(&row, "organization_id")?,
             channel: get_parsed(&row, "channel", Channel::parse)?,
         }))
     }
@@ -149,7 +147,7 @@ fn read_sighting(row: &AnyRow) -> Result<AnonymousSighting, StoreError> {
 
 fn read_waiting_card(row: &AnyRow) -> Result<WaitingCard, StoreError> {
     Ok(WaitingCard {
-        found_card_id: get_uuid(row, "found_card_id")?,
+        found_card_id: get_id(row, "found_card_id")?,
         state: get_parsed(row, "state", FoundCardState::parse)?,
         office: get_parsed(row, "office", OfficeCode::parse)?,
         found_on: get_parsed(row, "found_on", parse_date)?,
@@ -159,7 +157,7 @@ fn read_waiting_card(row: &AnyRow) -> Result<WaitingCard, StoreError> {
 
 fn read_certificate(row: &AnyRow) -> Result<PersonCertificate, StoreError> {
     Ok(PersonCertificate {
-        certificate_id: get_uuid(row, "certificate_id")?,
+        certificate_id: get_id(row, "certificate_id")?,
         purpose: get_parsed(row, "purpose", CertificatePurpose::parse)?,
         issued_at_ms: row.try_get("issued_at")?,
         expires_at_ms: row.try_get("expires_at")?,

@@ -3,16 +3,16 @@
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_uuid};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use crate::domain::ids::{ClientId, CredentialId, OrganizationId};
 
 /// An organization as it is stored.
 #[derive(Debug, Clone)]
 pub struct Organization {
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     pub name: OrganizationName,
     pub kind: OrganizationKind,
     pub region: RegionCode,
@@ -24,8 +24,8 @@ pub struct Organization {
 /// A client as it is stored.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub client_id: Uuid,
-    pub organization_id: Uuid,
+    pub client_id: ClientId,
+    pub organization_id: OrganizationId,
     pub scopes: Scopes,
     pub rate: Option<Rate>,
     pub created_at_ms: i64,
@@ -45,7 +45,7 @@ pub enum Proof {
 pub const CREDENTIALS_MAX: usize = 2;
 
 impl Store {
-    pub async fn find_organization(&self, id: Uuid) -> Result<Option<Organization>, StoreError> {
+    pub async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         let row = sqlx::query(
             "SELECT organization_id, name, kind, region, rate, created_at FROM organizations WHERE organization_id = $1",
         )
@@ -55,7 +55,7 @@ impl Store {
         row.as_ref().map(read_organization).transpose()
     }
 
-    pub async fn find_client(&self, id: Uuid) -> Result<Option<Client>, StoreError> {
+    pub async fn find_client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
         let row = sqlx::query(
             "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients WHERE client_id = $1",
         )
@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// A client's live credentials, newest first.
-    pub async fn list_proofs(&self, client: Uuid) -> Result<Vec<Proof>, StoreError> {
+    pub async fn list_proofs(&self, client: ClientId) -> Result<Vec<Proof>, StoreError> {
         let rows = sqlx::query(
             "SELECT kind, secret_hash, jwk FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
         )
@@ -136,8 +136,8 @@ impl WriteTx {
     /// Adds a credential and drops those beyond the newest two.
     pub async fn add_proof(
         &mut self,
-        client: Uuid,
-        credential: Uuid,
+        client: ClientId,
+        credential: CredentialId,
         proof: &Proof,
         now_ms: i64,
     ) -> Result<(), StoreError> {
@@ -169,7 +169,7 @@ impl WriteTx {
     }
 
     /// Disables a client for good; false if there is none.
-    pub async fn disable_client(&mut self, client: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+    pub async fn disable_client(&mut self, client: ClientId, now_ms: i64) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE clients SET disabled_at = COALESCE(disabled_at, $1) WHERE client_id = $2")
             .bind(now_ms)
             .bind(client.as_bytes().as_slice())
@@ -195,7 +195,7 @@ impl WriteTx {
 
 fn read_organization(row: &AnyRow) -> Result<Organization, StoreError> {
     Ok(Organization {
-        organization_id: get_uuid(row, "organization_id")?,
+        organization_id: get_id(row, "organization_id")?,
         name: get_parsed(row, "name", OrganizationName::parse)?,
         kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
@@ -206,8 +206,8 @@ fn read_organization(row: &AnyRow) -> Result<Organization, StoreError> {
 
 fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
     Ok(Client {
-        client_id: get_uuid(row, "client_id")?,
-        organization_id: get_uuid(row, "organization_id")?,
+        client_id: get_id(row, "client_id")?,
+        organization_id: get_id(row, "organization_id")?,
         scopes: get_parsed(row, "scopes", Scopes::parse)?,
         rate: get_parsed_opt(row, "rate", Rate::parse)?,
         created_at_ms: row.try_get("created_at")?,

@@ -5,9 +5,16 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use crate::domain::ids::Id;
 
-pub(super) fn get_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {
-    Uuid::from_slice(row.try_get::<&[u8], _>(column)?).map_err(|_| StoreError::Corrupt(column))
+pub(super) fn get_id<T: Id>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
+    let bytes = row.try_get::<&[u8], _>(column)?;
+    Ok(T::from_uuid(Uuid::from_slice(bytes).map_err(|_| StoreError::Corrupt(column))?))
+}
+
+/// The same for a column that may be null.
+pub(super) fn get_id_opt<T: Id>(row: &AnyRow, column: &'static str) -> Result<Option<T>, StoreError> {
+    row.try_get::<Option<&[u8]>, _>(column)?.map(|_| get_id(row, column)).transpose()
 }
 
 pub(super) fn get_bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {

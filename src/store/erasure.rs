@@ -2,10 +2,10 @@
 //! sealed, here and in every copy of the sealed bytes that has no copy of that key.
 
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::{Store, StoreError, WriteTx, get_u64};
+use crate::domain::ids::RecordId;
 
 /// What became of the wish to erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Erased {
 
 impl WriteTx {
     /// Erases the sealed texts of a record, whoever's it is.
-    pub async fn erase(&mut self, of: &Aggregate, record: Uuid) -> Result<Erased, StoreError> {
+    pub async fn erase(&mut self, of: &Aggregate, record: RecordId) -> Result<Erased, StoreError> {
         self.take_turn().await?;
         let Aggregate { table, id, sealed_texts: texts, .. } = of;
         if texts.is_empty() {

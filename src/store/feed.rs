@@ -5,7 +5,6 @@
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
@@ -13,6 +12,7 @@ use super::{Store, StoreError, WriteTx, as_i64, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
+use crate::domain::ids::{MarkId, NodeId};
 
 /// What kind of thing changed, and so who must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct FeedPage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub sequence: u64,
-    pub id: Uuid,
+    pub id: MarkId,
 }
 
 /// The feed as it is asked about a mark.
@@ -122,7 +122,7 @@ static CHANGES: RowsInsert = RowsInsert::new("feed", "seq, kind, subject");
 
 impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
-    pub async fn feed_after(&self, after: u64, node: Uuid) -> Result<FeedPage, StoreError> {
+    pub async fn feed_after(&self, after: u64, node: NodeId) -> Result<FeedPage, StoreError> {
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT h.seq AS head, {} AS epoch, h.key_version AS key_version, \
              h.key_version_from AS key_version_from, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
@@ -162,7 +162,7 @@ impl Store {
     }
 
     /// Puts a mark. It is of the kind that nodes of every version read and ignore.
-    pub async fn put_mark(&self, id: Uuid) -> Result<Mark, StoreError> {
+    pub async fn put_mark(&self, id: MarkId) -> Result<Mark, StoreError> {
         let mut tx = self.begin().await?;
         let sequence = tx.record_change(ChangeKind::Node, id.as_bytes()).await?;
         tx.commit_unlisted().await?;

@@ -4,29 +4,31 @@
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::reports::{SealedNumber, places};
 use super::rows::Values;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
+use super::{
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_parsed, get_parsed_opt, get_u64, parse_date,
+};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::seal::Envelope;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, FoundCardState, HolderVerification, Succession};
+use crate::domain::ids::{FoundCardId, OrganizationId, ReportId};
 use crate::domain::report::OfficeCode;
 
 /// A found card to be stored.
 #[derive(Debug, Clone)]
 pub struct NewFoundCard {
-    pub found_card_id: Uuid,
-    pub organization: Uuid,
+    pub found_card_id: FoundCardId,
+    pub organization: OrganizationId,
     pub number: SealedNumber,
     pub card_valid_from: Option<Date>,
     pub found_on: Date,
     pub found_at_region: RegionCode,
     pub office: OfficeCode,
     pub contact: Option<Envelope>,
-    pub matched_report: Option<Uuid>,
+    pub matched_report: Option<ReportId>,
     pub registered_at_ms: i64,
     /// The head of the feed at that moment.
     pub registered_sequence: u64,
@@ -72,8 +74,8 @@ impl Store {
     /// An organization's own found card.
     pub async fn find_found_card(
         &self,
-        organization: Uuid,
-        found_card: Uuid,
+        organization: OrganizationId,
+        found_card: FoundCardId,
     ) -> Result<Option<StoredFoundCard>, StoreError> {
         let row = sqlx::query(COLUMNS)
             .bind(found_card.as_bytes().as_slice())
@@ -117,8 +119,8 @@ impl WriteTx {
     /// An organization's own found card, inside a transaction that may change it.
     pub async fn find_found_card(
         &mut self,
-        organization: Uuid,
-        found_card: Uuid,
+        organization: OrganizationId,
+        found_card: FoundCardId,
     ) -> Result<Option<StoredFoundCard>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(COLUMNS)
@@ -173,7 +175,7 @@ impl WriteTx {
     /// Matches the held cards of a number to a report that was just filed, unless they have one; returns how many.
     pub async fn match_to_report(
         &mut self,
-        report: Uuid,
+        report: ReportId,
         card_valid_from: Option<Date>,
         keys: &[LookupKey],
     ) -> Result<u64, StoreError> {
@@ -224,8 +226,6 @@ impl WriteTx {
 }
 
 fn read_found_card(row: &AnyRow) -> Result<StoredFoundCard, StoreError> {
-    let matched: Option<&[u8]> = row.try_get("matched_report_id")?;
-    let matched = matched.map(Uuid::from_slice).transpose().map_err(|_| StoreError::Corrupt("matched_report_id"))?;
     let closed_at: Option<i64> = row.try_get("closed_at")?;
     let leaving = closed_at.map(|at_ms| {
         Ok::<_, StoreError>(Leaving {
@@ -237,10 +237,10 @@ fn read_found_card(row: &AnyRow) -> Result<StoredFoundCard, StoreError> {
     });
     Ok(StoredFoundCard {
         card: FoundCard {
-            id: get_uuid(row, "found_card_id")?,
+            id: get_id(row, "found_card_id")?,
             state: get_parsed(row, "state", FoundCardState::parse)?,
             card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
-            matched_report: matched,
+            matched_report: get_id_opt(row, "matched_report_id")?,
         },
         number: SealedNumber {
             lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),

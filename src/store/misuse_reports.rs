@@ -3,11 +3,11 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::reports::SealedNumber;
-use super::{Store, StoreError, WriteTx, get_parsed, get_parsed_opt, get_uuid};
+use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, get_parsed_opt};
 use crate::crypto::seal::Envelope;
+use crate::domain::ids::MisuseReportId;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
 use crate::domain::report::{Label, OfficeCode};
 
@@ -26,7 +26,7 @@ const COLUMNS: &str = "SELECT misuse_report_id, organization_id, state, kind, ch
      FROM misuse_reports";
 
 impl Store {
-    pub async fn find_misuse_report(&self, id: Uuid) -> Result<Option<StoredMisuseReport>, StoreError> {
+    pub async fn find_misuse_report(&self, id: MisuseReportId) -> Result<Option<StoredMisuseReport>, StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE misuse_report_id = $1")))
             .bind(id.as_bytes().as_slice())
             .fetch_optional(&mut *self.connection().await?)
@@ -38,14 +38,14 @@ impl Store {
     pub async fn list_misuse_reports(
         &self,
         state: MisuseState,
-        after: Option<Uuid>,
+        after: Option<MisuseReportId>,
         rows_max: usize,
     ) -> Result<Vec<StoredMisuseReport>, StoreError> {
         let text =
             format!("{COLUMNS} WHERE state = $1 AND misuse_report_id > $2 ORDER BY misuse_report_id LIMIT {rows_max}");
         let rows = sqlx::query(AssertSqlSafe(text))
             .bind(state.as_str())
-            .bind(after.unwrap_or(Uuid::nil()).as_bytes().as_slice())
+            .bind(after.unwrap_or(MisuseReportId::nil()).as_bytes().as_slice())
             .fetch_all(&mut *self.connection().await?)
             .await?;
         rows.iter().map(read).collect()
@@ -85,7 +85,7 @@ impl WriteTx {
     }
 
     /// A report, inside a transaction that may change it.
-    pub async fn find_misuse_report(&mut self, id: Uuid) -> Result<Option<StoredMisuseReport>, StoreError> {
+    pub async fn find_misuse_report(&mut self, id: MisuseReportId) -> Result<Option<StoredMisuseReport>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} WHERE misuse_report_id = $1")))
             .bind(id.as_bytes().as_slice())
@@ -97,7 +97,7 @@ impl WriteTx {
     /// Writes how a report was resolved.
     pub async fn resolve_misuse_report(
         &mut self,
-        id: Uuid,
+        id: MisuseReportId,
         resolution: &Resolution,
         note: Option<&Envelope>,
     ) -> Result<(), StoreError> {
@@ -125,17 +125,16 @@ fn read(row: &AnyRow) -> Result<StoredMisuseReport, StoreError> {
         MisuseState::Resolved => Some(Resolution {
             outcome: get_parsed(row, "outcome", MisuseOutcome::parse)?,
             office: get_parsed(row, "resolved_by_office", OfficeCode::parse)?,
-            organization: get_uuid(row, "resolved_by")?,
+            organization: get_id(row, "resolved_by")?,
             at_ms: row.try_get("resolved_at")?,
         }),
     };
-    let check_id = row.try_get::<Option<&[u8]>, _>("check_id")?;
     Ok(StoredMisuseReport {
         report: MisuseReport {
-            id: get_uuid(row, "misuse_report_id")?,
-            organization: get_uuid(row, "organization_id")?,
+            id: get_id(row, "misuse_report_id")?,
+            organization: get_id(row, "organization_id")?,
             kind: get_parsed(row, "kind", MisuseKind::parse)?,
-            check_id: check_id.map(Uuid::from_slice).transpose().map_err(|_| StoreError::Corrupt("check_id"))?,
+            check_id: get_id_opt(row, "check_id")?,
             observed_at_ms: row.try_get("observed_at")?,
             site: get_parsed_opt(row, "site", Label::parse)?,
             reported_at_ms: row.try_get("reported_at")?,

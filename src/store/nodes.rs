@@ -3,10 +3,10 @@
 //! the write. When a node counts as gone is decided in `registry::membership`.
 
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, as_i64, get_uuid};
+use super::{Store, StoreError, WriteTx, as_i64, get_id};
+use crate::domain::ids::NodeId;
 
 /// Where a change is, and who must know about it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Audience {
 /// A node's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeRow {
-    pub node: Uuid,
+    pub node: NodeId,
     /// Counted up while it lives; negative: marked.
     pub beat: i64,
     /// The last sequence that it told it knows.
@@ -31,7 +31,7 @@ impl Store {
     /// Registers a node, or unmarks it, before it reads anything that it will answer from. A new one holds no lease yet and will
     /// read what came before it: it has confirmed its own joining. A marked one may still hold a lease from before: what it has
     /// confirmed stays.
-    pub async fn join(&self, node: Uuid) -> Result<(), StoreError> {
+    pub async fn join(&self, node: NodeId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let sequence = tx.record_change(ChangeKind::Node, node.as_bytes()).await?;
         sqlx::query(
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// A node says that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.
-    pub async fn confirm(&self, node: Uuid, sequence: u64, epoch: &str) -> Result<(), StoreError> {
+    pub async fn confirm(&self, node: NodeId, sequence: u64, epoch: &str) -> Result<(), StoreError> {
         let statement = format!(
             "UPDATE nodes SET confirmed = $2 WHERE node_id = $1 AND confirmed < $2 \
              AND EXISTS (SELECT 1 FROM feed_head h WHERE {} = $3 AND h.seq >= $2)",
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// The sequence that every other node has confirmed; None where there is no other.
-    pub async fn least_confirmed(&self, own: Uuid) -> Result<Option<u64>, StoreError> {
+    pub async fn least_confirmed(&self, own: NodeId) -> Result<Option<u64>, StoreError> {
         let query = sqlx::query("SELECT MIN(confirmed) AS least FROM nodes WHERE node_id <> $1");
         let row = query.bind(own.as_bytes().as_slice()).fetch_one(&mut *self.own_connection().await?).await?;
         let least: Option<i64> = row.try_get("least")?;
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Counts a node's beat up, unless it is marked.
-    pub async fn beat(&self, node: Uuid) -> Result<(), StoreError> {
+    pub async fn beat(&self, node: NodeId) -> Result<(), StoreError> {
         self.write("UPDATE nodes SET beat = beat + 1 WHERE node_id = $1 AND beat > $2", node, -1).await
     }
 
@@ -83,29 +83,29 @@ impl Store {
         let read = |row: &sqlx::any::AnyRow| {
             let confirmed = u64::try_from(row.try_get::<i64, _>("confirmed")?);
             let confirmed = confirmed.map_err(|_| StoreError::Corrupt("nodes.confirmed"))?;
-            Ok(NodeRow { node: get_uuid(row, "node_id")?, beat: row.try_get("beat")?, confirmed })
+            Ok(NodeRow { node: get_id(row, "node_id")?, beat: row.try_get("beat")?, confirmed })
         };
         rows.iter().map(read).collect()
     }
 
     /// Marks a node that still has this beat: it renews no lease from now on, unless it joins again. A mark is a negative
     /// beat and never comes twice: who saw an earlier one must not count its age for this one.
-    pub async fn mark_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
+    pub async fn mark_node(&self, node: NodeId, beat: i64) -> Result<(), StoreError> {
         let statement = "UPDATE nodes SET beat = -1 - beat WHERE node_id = $1 AND beat = $2 AND beat >= 0";
         self.write(statement, node, beat).await
     }
 
     /// Removes a node that still has this beat.
-    pub async fn remove_node(&self, node: Uuid, beat: i64) -> Result<(), StoreError> {
+    pub async fn remove_node(&self, node: NodeId, beat: i64) -> Result<(), StoreError> {
         self.write("DELETE FROM nodes WHERE node_id = $1 AND beat = $2", node, beat).await
     }
 
     /// A node's own farewell: it answers nothing any more.
-    pub async fn leave(&self, node: Uuid) -> Result<(), StoreError> {
+    pub async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
         self.write("DELETE FROM nodes WHERE node_id = $1 AND beat >= $2", node, i64::MIN).await
     }
 
-    async fn write(&self, statement: &'static str, node: Uuid, beat: i64) -> Result<(), StoreError> {
+    async fn write(&self, statement: &'static str, node: NodeId, beat: i64) -> Result<(), StoreError> {
         sqlx::query(statement)
             .bind(node.as_bytes().as_slice())
             .bind(beat)
@@ -117,7 +117,7 @@ impl Store {
 
 impl WriteTx {
     /// Who must know of this change. Ask after `record_change`: from there on nobody joins before the commit.
-    pub async fn audience(&mut self, own: Uuid) -> Result<Audience, StoreError> {
+    pub async fn audience(&mut self, own: NodeId) -> Result<Audience, StoreError> {
         let statement = format!(
             "SELECT {} AS epoch, (SELECT COUNT(*) FROM nodes WHERE node_id <> $1) AS others FROM feed_head h",
             self.dialect.epoch()

@@ -4,17 +4,17 @@
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
+use crate::domain::ids::{OrganizationId, ReplacementId, ReportId};
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::Record;
 
@@ -30,9 +30,9 @@ pub struct SealedNumber {
 /// A loss report to be stored.
 #[derive(Debug, Clone)]
 pub struct NewReport {
-    pub report_id: Uuid,
+    pub report_id: ReportId,
     /// None: imported, owned by no organization.
-    pub organization: Option<Uuid>,
+    pub organization: Option<OrganizationId>,
     pub number: SealedNumber,
     pub validity: CardValidity,
     pub reason: Reason,
@@ -56,8 +56,8 @@ pub struct StoredReport {
 /// A replacement to be stored.
 #[derive(Debug, Clone)]
 pub struct NewReplacement {
-    pub replacement_id: Uuid,
-    pub organization: Uuid,
+    pub replacement_id: ReplacementId,
+    pub organization: OrganizationId,
     pub number: SealedNumber,
     pub card_valid_from: Date,
     pub office: OfficeCode,
@@ -104,7 +104,11 @@ static REPORTS: RowsInsert = RowsInsert::new(
 
 impl Store {
     /// An organization's own report.
-    pub async fn find_report(&self, organization: Uuid, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+    pub async fn find_report(
+        &self,
+        organization: OrganizationId,
+        report: ReportId,
+    ) -> Result<Option<StoredReport>, StoreError> {
         let row =
             sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
                 .bind(report.as_bytes().as_slice())
@@ -118,7 +122,7 @@ impl Store {
     /// do not cover these, reports may be missing.
     pub async fn list_reports(
         &self,
-        organization: Uuid,
+        organization: OrganizationId,
         keys: &[LookupKey],
     ) -> Result<(KeyVersions, Vec<StoredReport>), StoreError> {
         let text = format!(
@@ -236,7 +240,11 @@ impl WriteTx {
     }
 
     /// An organization's own report, inside a transaction that may change it.
-    pub async fn find_report(&mut self, organization: Uuid, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+    pub async fn find_report(
+        &mut self,
+        organization: OrganizationId,
+        report: ReportId,
+    ) -> Result<Option<StoredReport>, StoreError> {
         self.take_turn().await?;
         let row =
             sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1 AND organization_id = $2")))
@@ -248,7 +256,7 @@ impl WriteTx {
     }
 
     /// A report, no matter who filed it.
-    pub async fn find_any_report(&mut self, report: Uuid) -> Result<Option<StoredReport>, StoreError> {
+    pub async fn find_any_report(&mut self, report: ReportId) -> Result<Option<StoredReport>, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{REPORT_COLUMNS} WHERE report_id = $1")))
             .bind(report.as_bytes().as_slice())
@@ -325,7 +333,7 @@ pub(super) fn places(first: usize, count: usize) -> String {
 pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     Ok(StoredReport {
         report: LossReport {
-            id: get_uuid(row, "report_id")?,
+            id: get_id(row, "report_id")?,
             state: get_parsed(row, "state", ReportState::parse)?,
             card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
             reported_at_ms: row.try_get("reported_at")?,

@@ -3,16 +3,16 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::aggregates::{self, FOUND_CARDS};
 use super::feed::ChangeKind;
 use super::key_versions::{get_key_versions, get_version};
 use super::rows::Values;
-use super::{Store, StoreError, WriteTx, get_bytes, get_u64, get_uuid};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
+use crate::domain::ids::{NodeId, RecordId};
 
 /// Rows of one page, and so of one transaction of a re-keying.
 pub const PAGE_ROWS_MAX: usize = 500;
@@ -20,7 +20,7 @@ pub const PAGE_ROWS_MAX: usize = 500;
 /// A row with all that another key of it can be made from.
 #[derive(Debug)]
 pub struct KeyedRow {
-    pub id: Uuid,
+    pub id: RecordId,
     pub lookup_key: LookupKey,
     pub key_version: u32,
     pub sealed_digest: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct KeyedRow {
 pub enum Switch {
     Done,
     /// These nodes do not hold the new pepper yet: nothing was changed.
-    NodesLack(Vec<Uuid>),
+    NodesLack(Vec<NodeId>),
     /// The store is not keyed as the caller thought: nothing was changed.
     Otherwise(KeyVersions),
 }
@@ -59,7 +59,7 @@ impl Store {
             .fetch_all(&mut *tx.tx)
             .await?;
         if !rows.is_empty() && !is_forced {
-            let lack = rows.iter().map(|row| get_uuid(row, "node_id")).collect::<Result<_, _>>()?;
+            let lack = rows.iter().map(|row| get_id(row, "node_id")).collect::<Result<_, _>>()?;
             return Ok(Switch::NodesLack(lack));
         }
         tx.set_key_versions(KeyVersions { current: to, previous: Some(from) }).await?;
@@ -79,18 +79,18 @@ impl Store {
     }
 
     /// The rows after a point in the order of their ids, whatever they are keyed with: a page takes the same time everywhere.
-    pub async fn list_keyed(&self, of: &Aggregate, after: Option<Uuid>) -> Result<Vec<KeyedRow>, StoreError> {
+    pub async fn list_keyed(&self, of: &Aggregate, after: Option<RecordId>) -> Result<Vec<KeyedRow>, StoreError> {
         let Aggregate { table, id, .. } = of;
         let text = format!(
             "SELECT {id} AS id, lookup_key, key_version, sealed_digest FROM {table} WHERE {id} > $1 ORDER BY {id} \
              LIMIT {PAGE_ROWS_MAX}"
         );
-        let after = after.map(Uuid::into_bytes);
+        let after = after.map(|id| *id.as_bytes());
         let after = after.as_ref().map_or(&[] as &[u8], <[u8; 16]>::as_slice);
         let rows = sqlx::query(AssertSqlSafe(text)).bind(after).fetch_all(&mut *self.connection().await?).await?;
         let read = |row: &AnyRow| {
             Ok(KeyedRow {
-                id: get_uuid(row, "id")?,
+                id: get_id(row, "id")?,
                 lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
                 key_version: get_version(row.try_get("key_version")?)?,
                 sealed_digest: row.try_get("sealed_digest")?,
@@ -111,7 +111,7 @@ impl Store {
     }
 
     /// The newest pepper that a node is known to hold; none if it is not registered.
-    pub async fn noted_pepper(&self, node: Uuid) -> Result<Option<u32>, StoreError> {
+    pub async fn noted_pepper(&self, node: NodeId) -> Result<Option<u32>, StoreError> {
         let row = sqlx::query("SELECT pepper_version FROM nodes WHERE node_id = $1")
             .bind(node.as_bytes().as_slice())
             .fetch_optional(&mut *self.own_connection().await?)
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// Notes that a node holds this pepper and all that are needed before it.
-    pub async fn note_pepper(&self, node: Uuid, version: u32) -> Result<(), StoreError> {
+    pub async fn note_pepper(&self, node: NodeId, version: u32) -> Result<(), StoreError> {
         sqlx::query("UPDATE nodes SET pepper_version = $1 WHERE node_id = $2")
             .bind(i64::from(version))
             .bind(node.as_bytes().as_slice())
@@ -136,7 +136,7 @@ impl WriteTx {
     pub async fn rekey(
         &mut self,
         of: &Aggregate,
-        rows: &[(Uuid, LookupKey)],
+        rows: &[(RecordId, LookupKey)],
         versions: KeyVersions,
     ) -> Result<u64, StoreError> {
         let Some(from) = versions.previous.filter(|_| !rows.is_empty()) else { return Ok(0) };

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
-use uuid::Uuid;
 
 use super::aggregate::{Aggregate, Number};
 use super::aggregates;
 use super::reports::places;
 use super::{Store, StoreError, WriteTx, get_bytes, get_parsed};
 use crate::crypto::digest::LookupKey;
+use crate::domain::ids::OrganizationId;
 use crate::domain::sandbox::Environment;
 
 impl Store {
@@ -35,7 +35,11 @@ impl Store {
 impl WriteTx {
     /// Removes what an organization wrote, and what anybody wrote about some numbers, given by all keys that their rows may be
     /// under. What ends a listing leaves its change in the feed.
-    pub async fn remove_for_reset(&mut self, organization: Uuid, keys: &[LookupKey]) -> Result<(), StoreError> {
+    pub async fn remove_for_reset(
+        &mut self,
+        organization: OrganizationId,
+        keys: &[LookupKey],
+    ) -> Result<(), StoreError> {
         self.take_turn().await?;
         let own = |of: &Aggregate| condition(of, keys.len());
         let listed: Vec<_> =
@@ -68,7 +72,7 @@ impl WriteTx {
         &mut self,
         of: &Aggregate,
         text: String,
-        organization: Uuid,
+        organization: OrganizationId,
         keys: &[LookupKey],
     ) -> Result<(), StoreError> {
         let keys = if of.number == Number::None { &[] } else { keys };
@@ -87,7 +91,7 @@ fn condition(of: &Aggregate, keys: usize) -> String {
     }
 }
 
-fn bound(text: String, organization: Uuid, keys: &[LookupKey]) -> Query<'static, Any, AnyArguments> {
+fn bound(text: String, organization: OrganizationId, keys: &[LookupKey]) -> Query<'static, Any, AnyArguments> {
     let mut query = sqlx::query(AssertSqlSafe(text)).bind(organization.as_bytes().to_vec());
     for key in keys {
         query = query.bind(key.as_bytes().to_vec());

@@ -3,15 +3,15 @@
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use super::key_versions::get_key_versions;
 use super::reports::places;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, get_bytes, get_parsed, get_parsed_opt, get_u64, get_uuid, parse_date};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode};
+use crate::domain::ids::{CheckId, ListingId, OrganizationId};
 use crate::domain::report::{Label, ReportState};
 use crate::domain::sighting::Candidate;
 use crate::domain::verdict::{Purpose, Verdict};
@@ -20,9 +20,9 @@ use crate::domain::verdict::{Purpose, Verdict};
 #[derive(Debug, Clone)]
 pub struct NewSighting {
     /// The report or replacement that made the card listed.
-    pub listing: Uuid,
-    pub check_id: Uuid,
-    pub organization: Uuid,
+    pub listing: ListingId,
+    pub check_id: CheckId,
+    pub organization: OrganizationId,
     pub site: Option<Label>,
     pub purpose: Purpose,
     pub verdict: Verdict,
@@ -32,8 +32,8 @@ pub struct NewSighting {
 /// A stored sighting, with the organization that saw the card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSighting {
-    pub listing: Uuid,
-    pub check_id: Uuid,
+    pub listing: ListingId,
+    pub check_id: CheckId,
     pub organization_name: OrganizationName,
     pub organization_kind: OrganizationKind,
     pub region: RegionCode,
@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// The newest sightings of some listings, newest first.
-    pub async fn list_sightings(&self, listings: &[Uuid], limit: u32) -> Result<Vec<StoredSighting>, StoreError> {
+    pub async fn list_sightings(&self, listings: &[ListingId], limit: u32) -> Result<Vec<StoredSighting>, StoreError> {
         if listings.is_empty() {
             return Ok(Vec::new());
         }
@@ -115,16 +115,15 @@ impl WriteTx {
 
 fn read_candidate(row: &AnyRow) -> Result<Option<(LookupKey, Candidate)>, StoreError> {
     let Some(kind) = row.try_get::<Option<&str>, _>("kind")? else { return Ok(None) };
-    let id = get_uuid(row, "id")?;
     let card_valid_from: Option<Date> = get_parsed_opt(row, "card_valid_from", parse_date)?;
     let candidate = match (kind, card_valid_from) {
         ("report", card_valid_from) => Candidate::Report {
-            id,
+            id: get_id(row, "id")?,
             state: get_parsed(row, "state", ReportState::parse)?,
             card_valid_from,
             sequence: get_u64(row, "sequence")?,
         },
-        ("replacement", Some(card_valid_from)) => Candidate::Replacement { id, card_valid_from },
+        ("replacement", Some(card_valid_from)) => Candidate::Replacement { id: get_id(row, "id")?, card_valid_from },
         _ => return Err(StoreError::Corrupt("card_valid_from")),
     };
     Ok(Some((LookupKey::from_bytes(get_bytes(row, "lookup_key")?), candidate)))
@@ -132,8 +131,8 @@ fn read_candidate(row: &AnyRow) -> Result<Option<(LookupKey, Candidate)>, StoreE
 
 fn read_sighting(row: &AnyRow) -> Result<StoredSighting, StoreError> {
     Ok(StoredSighting {
-        listing: get_uuid(row, "listing_id")?,
-        check_id: get_uuid(row, "check_id")?,
+        listing: get_id(row, "listing_id")?,
+        check_id: get_id(row, "check_id")?,
         organization_name: get_parsed(row, "name", OrganizationName::parse)?,
         organization_kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,

@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::rows::RowsInsert;
 use super::{Store, StoreError, as_i64, get_u64};
+use crate::domain::ids::{OrganizationId, ProcessId};
 use crate::domain::usage::{Counts, Days, Grouping, NO_SITE, OTHER_SITES, Outcome};
 
 /// What one organization did at one site on one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteDay {
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub day: Date,
     /// A label, or one of the two names that no label has.
     pub site: String,
@@ -24,7 +24,7 @@ pub struct SiteDay {
 /// Which time it is that a process adds up.
 #[derive(Debug, Clone, Copy)]
 pub struct Flush {
-    pub process: Uuid,
+    pub process: ProcessId,
     /// From one; the same again for the same counts.
     pub sequence: u64,
     pub now_ms: i64,
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// What one organization did on some days.
-    pub async fn usage(&self, organization: Uuid, days: Days, by: Grouping) -> Result<Report, StoreError> {
+    pub async fn usage(&self, organization: OrganizationId, days: Days, by: Grouping) -> Result<Report, StoreError> {
         let column = match by {
             Grouping::Day => "on_day",
             Grouping::Site => "site",
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// The sites that an organization named since a day.
-    pub async fn list_sites(&self, organization: Uuid, since: Date) -> Result<Vec<String>, StoreError> {
+    pub async fn list_sites(&self, organization: OrganizationId, since: Date) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(
             "SELECT DISTINCT site FROM usage_counts WHERE organization_id = $1 AND on_day >= $2 AND site <> $3 \
              AND site <> $4 ORDER BY site LIMIT $5",

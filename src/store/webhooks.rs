@@ -3,16 +3,16 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::alerts::{Alert, read_alert};
-use super::{Store, StoreError, WriteTx, get_uuid};
+use super::{Store, StoreError, WriteTx, get_id};
+use crate::domain::ids::{AlertId, OrganizationId, WebhookId};
 
 /// Where an organization wants its alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    pub webhook_id: Uuid,
-    pub organization: Uuid,
+    pub webhook_id: WebhookId,
+    pub organization: OrganizationId,
     pub url: String,
     pub created_at_ms: i64,
     /// Of the first failure since the last delivery.
@@ -182,7 +182,7 @@ impl WriteTx {
 
     /// Disables an endpoint and drops its remaining deliveries: the alerts can be read. False if there is none, or it is
     /// disabled already.
-    pub async fn disable_webhook(&mut self, webhook: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+    pub async fn disable_webhook(&mut self, webhook: WebhookId, now_ms: i64) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE webhooks SET disabled_at = $1 WHERE webhook_id = $2 AND disabled_at IS NULL")
             .bind(now_ms)
             .bind(webhook.as_bytes().as_slice())
@@ -193,7 +193,7 @@ impl WriteTx {
     }
 
     /// Enables an endpoint again, for alerts from now on. False if there is none.
-    pub async fn enable_webhook(&mut self, webhook: Uuid) -> Result<bool, StoreError> {
+    pub async fn enable_webhook(&mut self, webhook: WebhookId) -> Result<bool, StoreError> {
         // What was made while it was disabled is not told after all.
         sqlx::query(
             "DELETE FROM deliveries WHERE webhook_id IN (SELECT webhook_id FROM webhooks WHERE webhook_id = $1 AND disabled_at IS NOT NULL)",
@@ -209,7 +209,7 @@ impl WriteTx {
     }
 
     /// Removes an endpoint with its remaining deliveries. False if there is none.
-    pub async fn remove_webhook(&mut self, webhook: Uuid) -> Result<bool, StoreError> {
+    pub async fn remove_webhook(&mut self, webhook: WebhookId) -> Result<bool, StoreError> {
         // Takes the turn: no alert is made for it meanwhile.
         self.take_turn().await?;
         self.delete_deliveries_to(webhook).await?;
@@ -223,7 +223,7 @@ impl WriteTx {
     /// Gives an endpoint a new secret; the one before it signs as well until an instant. False if there is none.
     pub async fn rotate_webhook_secret(
         &mut self,
-        webhook: Uuid,
+        webhook: WebhookId,
         sealed_secret: &[u8],
         old_until_ms: i64,
     ) -> Result<bool, StoreError> {
@@ -239,7 +239,7 @@ impl WriteTx {
     }
 
     /// A delivery of an alert to every enabled endpoint of its organization.
-    pub(super) async fn insert_deliveries(&mut self, alert: Uuid) -> Result<(), StoreError> {
+    pub(super) async fn insert_deliveries(&mut self, alert: AlertId) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO deliveries (alert_id, webhook_id, attempts, next_at) \
              SELECT a.alert_id, w.webhook_id, 0, a.listed_at FROM alerts a JOIN webhooks w ON w.organization_id = a.organization_id \
@@ -251,7 +251,7 @@ impl WriteTx {
         Ok(())
     }
 
-    async fn delete_deliveries_to(&mut self, webhook: Uuid) -> Result<(), StoreError> {
+    async fn delete_deliveries_to(&mut self, webhook: WebhookId) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM deliveries WHERE webhook_id = $1")
             .bind(webhook.as_bytes().as_slice())
             .execute(&mut *self.tx)
@@ -273,8 +273,8 @@ impl WriteTx {
 
 fn read_webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
     Ok(Webhook {
-        webhook_id: get_uuid(row, "webhook_id")?,
-        organization: get_uuid(row, "organization_id")?,
+        webhook_id: get_id(row, "webhook_id")?,
+        organization: get_id(row, "organization_id")?,
         url: row.try_get("url")?,
         created_at_ms: row.try_get("created_at")?,
         failing_since_ms: row.try_get("failing_since")?,

@@ -302,7 +302,7 @@ async fn a_new_pepper_changes_nothing() {
 async fn an_application_whose_number_does_not_open_can_be_cancelled_and_not_issued() {
     let app = TestApp::spawn().await;
     let on = app.clock.today();
-    let application = Application::new(random::uuid_v7(0), Ground::Nationwide, ApplicationReason::Damaged, on);
+    let application = Application::new(random::id(0), Ground::Nationwide, ApplicationReason::Damaged, on);
     let path = format!("{PATH}/{}", application.id);
     let office = OfficeCode::parse(OFFICE).unwrap();
     let sealed_digest = random::bytes::<60>().to_vec();

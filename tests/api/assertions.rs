@@ -2,8 +2,8 @@
 
 use lostcard::crypto::random;
 use lostcard::crypto::signing::SigningKey;
+use lostcard::domain::ids::{ClientId, TokenId};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::bodies::{check_of, random_number, with};
 use crate::child;
@@ -13,7 +13,7 @@ use crate::tokens::assert_refused;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 struct KeyClient {
-    client_id: Uuid,
+    client_id: ClientId,
     key: SigningKey,
 }
 
@@ -33,7 +33,7 @@ impl KeyClient {
 
     fn claims(&self, app: &TestApp) -> Value {
         let now_s = app.clock.now_s();
-        let jti = random::uuid_v7(app.clock.now_ms());
+        let jti: TokenId = random::id(app.clock.now_ms());
         json!({"iss": self.client_id, "sub": self.client_id, "aud": ISSUER, "iat": now_s, "exp": now_s + 60, "jti": jti})
     }
 

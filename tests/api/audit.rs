@@ -3,6 +3,7 @@
 
 use lostcard::crypto::audit::{End, Entry};
 use lostcard::domain::audit::Action;
+use lostcard::domain::ids::RecordId;
 use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -144,8 +145,8 @@ async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
                 assert!(left.is_empty(), "{method} {path} ({why}): {left:?}");
                 continue;
             }
-            Of(action, member) => (action, Some(answer.json()[member].as_str().unwrap().parse::<Uuid>().unwrap())),
-            EntryOfReport(action) => (action, Some(there.report.parse::<Uuid>().unwrap())),
+            Of(action, member) => (action, Some(answer.json()[member].as_str().unwrap().parse::<RecordId>().unwrap())),
+            EntryOfReport(action) => (action, Some(there.report.parse::<RecordId>().unwrap())),
             EntryOfNone(action) => (action, None),
             Two(one, other) => {
                 let actions: Vec<_> = left.iter().map(|entry| entry.action.as_str()).collect();

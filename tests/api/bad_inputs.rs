@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use lostcard::clock::Clock;
 use lostcard::crypto::keyfiles::{KeyFolder, Purpose};
+use lostcard::domain::ids::{ClientId, OrganizationId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use crate::bodies::{check_of, random_number, report_of};
 use crate::child::{Server, run, run_json, serve};
@@ -81,8 +81,8 @@ const CHECK_MEMBERS: &str = r#""purpose":"lodging""#;
 const REPORT_MEMBERS: &str = r#""reason":"lost","reporter":"holder","office":"110105-03","channel":"station""#;
 
 pub(crate) struct Caller {
-    client_id: Uuid,
-    pub(crate) organization: Uuid,
+    client_id: ClientId,
+    pub(crate) organization: OrganizationId,
     pub(crate) token: String,
 }
 
@@ -105,13 +105,13 @@ impl Suite {
             let scopes = ["--scope", "checks", "--scope", "registry", "--json"];
             let client =
                 run_json(&data, &[["client", "create", "--organization", &organization].as_slice(), &scopes].concat());
-            (organization.parse::<Uuid>().unwrap(), client)
+            (organization.parse::<OrganizationId>().unwrap(), client)
         };
         let registered = [register(), register()];
         let server = serve(&data, ISSUER);
         let mut callers = Vec::new();
         for (organization, client) in registered {
-            let client_id: Uuid = client["client_id"].as_str().unwrap().parse().unwrap();
+            let client_id: ClientId = client["client_id"].as_str().unwrap().parse().unwrap();
             let secret = client["client_secret"].as_str().unwrap();
             let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={secret}");
             let headers = [("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];

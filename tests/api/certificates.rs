@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use lostcard::clock::{Clock, beijing_day};
 use lostcard::crypto::certificate::Claims;
+use lostcard::domain::ids::CertificateId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -209,7 +210,7 @@ async fn whatever_this_service_did_not_issue_is_not_authentic() {
     // Signed by the right key, but never issued: the key was stolen, or the store was set back.
     let keys = app.keyring.signing();
     let now_s = app.clock.now_s();
-    let claims = |jti: Uuid, exp| Claims {
+    let claims = |jti: CertificateId, exp| Claims {
         iss: crate::helpers::ISSUER.to_owned(),
         jti,
         iat: now_s,
@@ -221,7 +222,7 @@ async fn whatever_this_service_did_not_issue_is_not_authentic() {
         cm: String::new(),
         salt: String::new().into(),
     };
-    let invented = claims(lostcard::crypto::random::uuid_v7(app.clock.now_ms()), now_s + 60);
+    let invented = claims(lostcard::crypto::random::id(app.clock.now_ms()), now_s + 60);
     for text in [
         "",
         "WIFI:S:guest;;",

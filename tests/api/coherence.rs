@@ -8,6 +8,7 @@ use lostcard::crypto::digest::IdDigest;
 use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::id_number::IdNumber;
+use lostcard::domain::ids::ReportId;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::service::writing::seal_number;
 use lostcard::store::reports::NewReport;
@@ -115,7 +116,7 @@ async fn a_restarted_node_knows_everything_that_was_acknowledged() {
 /// A report of nobody's.
 fn new_report(app: &TestApp, number: &str) -> NewReport {
     let today = app.clock.today();
-    let report_id = random::uuid_v7(app.clock.now_ms());
+    let report_id: ReportId = random::id(app.clock.now_ms());
     let digest = IdDigest::of(&IdNumber::parse(number, today).unwrap());
     NewReport {
         report_id,

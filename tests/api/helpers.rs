@@ -10,6 +10,7 @@ use lostcard::config::{Config, Overrides};
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::domain::ids::{ClientId, OrganizationId};
 use lostcard::node::{self, Application};
 use lostcard::store::clients::{Client, Organization, Proof};
 use lostcard::store::feed::ChangeKind;
@@ -18,7 +19,6 @@ use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 pub(crate) use crate::answer::Answer;
 use crate::backend;
@@ -30,8 +30,8 @@ pub(crate) const ISSUER: &str = "http://lostcard.test";
 /// A client with its secret and a token of all its scopes.
 #[derive(Debug, Clone)]
 pub(crate) struct TestClient {
-    pub(crate) organization: Uuid,
-    pub(crate) client_id: Uuid,
+    pub(crate) organization: OrganizationId,
+    pub(crate) client_id: ClientId,
     pub(crate) secret: String,
     pub(crate) token: String,
 }
@@ -193,7 +193,7 @@ impl TestApp {
     }
 
     /// Another client of an organization that exists.
-    pub(crate) async fn add_client_of(&self, organization: Uuid, scopes: &str) -> TestClient {
+    pub(crate) async fn add_client_of(&self, organization: OrganizationId, scopes: &str) -> TestClient {
         let mut client = insert_client(&self.store, &self.clock, organization, scopes, None).await;
         client.token = self.token_for(&client).await;
         client
@@ -321,7 +321,7 @@ impl TestApp {
 /// An organization with one client and its secret, stored the way the command line does; its token is still to be got.
 async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate: Option<&str>) -> TestClient {
     let organization = Organization {
-        organization_id: random::uuid_v7(clock.now_ms()),
+        organization_id: random::id(clock.now_ms()),
         name: OrganizationName::parse("Harbour Office").unwrap(),
         kind: OrganizationKind::parse(kind).unwrap(),
         region: RegionCode::parse("110105").unwrap(),
@@ -337,13 +337,13 @@ async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate
 async fn insert_client(
     store: &Store,
     clock: &Clock,
-    organization: Uuid,
+    organization: OrganizationId,
     scopes: &str,
     rate: Option<&str>,
 ) -> TestClient {
     let (now_ms, secret) = (clock.now_ms(), base64url(&random::bytes::<32>()));
     let client = Client {
-        client_id: random::uuid_v7(now_ms),
+        client_id: random::id(now_ms),
         organization_id: organization,
         scopes: Scopes::parse(scopes).unwrap(),
         rate: rate.map(|rate| Rate::parse(rate).unwrap()),
@@ -353,7 +353,7 @@ async fn insert_client(
     let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));
     let mut tx = store.begin().await.unwrap();
     tx.insert_client(&client).await.unwrap();
-    tx.add_proof(client.client_id, random::uuid_v7(now_ms), &proof, now_ms).await.unwrap();
+    tx.add_proof(client.client_id, random::id(now_ms), &proof, now_ms).await.unwrap();
     tx.commit().await.unwrap();
     TestClient { organization, client_id: client.client_id, secret, token: String::new() }
 }

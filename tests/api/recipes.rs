@@ -4,9 +4,9 @@
 use aws_lc_rs::signature::Ed25519KeyPair;
 use hmac::{Hmac, KeyInit, Mac};
 use lostcard::crypto::signing::{SigningKey, base64url};
+use lostcard::domain::ids::{ClientId, OrganizationId};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use uuid::Uuid;
 
 /// The bytes that an input stands for.
 pub(crate) fn expand(input: &str) -> Vec<u8> {
@@ -89,7 +89,7 @@ pub(crate) struct TokenContext {
     pub(crate) issuer: String,
     pub(crate) now_s: i64,
     /// Client and organization of `c1` and of `c2`.
-    pub(crate) clients: [(Uuid, Uuid); 2],
+    pub(crate) clients: [(ClientId, OrganizationId); 2],
     pub(crate) revoked_jti: String,
 }
 

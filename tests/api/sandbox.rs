@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lostcard::clock::Clock;
 use lostcard::config::Config;
 use lostcard::domain::client::Scope;
+use lostcard::domain::ids::ReportId;
 use lostcard::domain::sandbox::MAGIC_NUMBERS;
 use lostcard::node;
 use lostcard::service::ServiceError;
@@ -199,7 +200,7 @@ async fn everything_is_stateful_until_the_reset() {
     let changed = async || {
         let report = app.report_lost(UNLISTED, Some("2016-05-01")).await;
         assert_eq!(app.verdict(UNLISTED, Some("2016-05-01")).await, "card_listed");
-        let path = format!("/v1/loss-reports/{}/withdrawal", seeded_id(REPORTED));
+        let path = format!("/v1/loss-reports/{}/withdrawal", seeded_id::<ReportId>(REPORTED));
         let body = json!({"office": "119999-01", "reason": "found"});
         assert_eq!(app.post(&station.token, &path, &body).await.status, 200);
         assert_eq!(app.verdict(REPORTED, Some("2016-05-01")).await, "not_listed");

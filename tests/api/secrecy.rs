@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use lostcard::clock::{Clock, Rfc3339};
+use lostcard::domain::ids::ClientId;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::backend::{database_files, is_postgres, redis_contents};
 use crate::bodies::{check_of, digest_of, random_number, report_of, with};
@@ -26,7 +26,7 @@ const STORY: &str = "younger than the holder";
 struct Scenario {
     server: Server,
     token: String,
-    client_id: Uuid,
+    client_id: ClientId,
     numbers: Vec<String>,
     /// Of certificates: anybody who has one can try numbers against it.
     credentials: Vec<String>,
@@ -54,7 +54,7 @@ impl Scenario {
         let client = run_json(data, &[&["client", "create", "--organization", &organization], &scopes[..]].concat());
         import(data, imported);
         let server = child::serve(data, ISSUER);
-        let client_id: Uuid = client["client_id"].as_str().unwrap().parse().unwrap();
+        let client_id: ClientId = client["client_id"].as_str().unwrap().parse().unwrap();
         let secret = client["client_secret"].as_str().unwrap();
         let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={secret}");
         let headers = [("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use lostcard::clock::Clock;
 use lostcard::crypto::random;
 use lostcard::domain::client::Rate;
+use lostcard::domain::ids::{ClientId, OrganizationId};
 use lostcard::limits::cluster::{Cluster, ClusterCell};
 use lostcard::limits::{CallerLimits, Limit, LimitName};
 use lostcard::redis_link::RedisLink;
@@ -146,7 +147,7 @@ async fn a_client_with_a_high_limit_seldom_asks_redis() {
 }
 
 /// One client on a node of its own.
-fn limits_on(redis: &Redis, client: (uuid::Uuid, Rate), organization: (uuid::Uuid, Rate)) -> CallerLimits {
+fn limits_on(redis: &Redis, client: (ClientId, Rate), organization: (OrganizationId, Rate)) -> CallerLimits {
     let metrics = Arc::new(Metrics::new().unwrap());
     let link = RedisLink::new(&redis.url(), Duration::from_secs(2), metrics).unwrap();
     let cluster = Cluster::new(link, Arc::new(AtomicUsize::new(2)));
@@ -159,7 +160,7 @@ fn limits_on(redis: &Redis, client: (uuid::Uuid, Rate), organization: (uuid::Uui
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_reserve_ahead_never_exceed_the_rate() {
     let redis = Redis::start();
-    let (client, organization) = (random::uuid_v7(1), random::uuid_v7(2));
+    let (client, organization) = (random::id(1), random::id(2));
     for text in ["400/1s", "2000/1s", "30/60s"] {
         redis.command(&["FLUSHALL"]);
         let limit = Rate::parse(text).unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use lostcard::domain::client::OrganizationKind;
+use lostcard::domain::ids::ListingId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -138,7 +139,7 @@ async fn a_sighting_goes_under_every_report_of_the_card_else_under_its_replaceme
     assert_eq!(app.sighted(&second, 1).await, [hit.as_str()]);
     assert_eq!(app.sightings(&older).await, Vec::<Value>::new(), "another card's");
     let replacement = app.replace(&replaced, "2026-01-01").await.json();
-    let id: Uuid = replacement["replacement_id"].as_str().unwrap().parse().unwrap();
+    let id: ListingId = replacement["replacement_id"].as_str().unwrap().parse().unwrap();
     let hit = app.see(&replaced, Some(LOST), "card_listed").await;
     let store = &app.store;
     eventually("it is stored", || async move { !store.list_sightings(&[id], 10).await.unwrap().is_empty() }).await;

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use lostcard::access::tokens::fingerprint;
 use lostcard::clock::Clock;
 use lostcard::crypto::signing::from_base64url;
+use lostcard::domain::ids::ClientId;
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, rate};
@@ -97,7 +98,7 @@ async fn a_token_is_what_rfc_9068_says() {
 #[tokio::test]
 async fn a_wrong_proof_is_an_invalid_client() {
     let app = TestApp::spawn().await;
-    let stranger = TestClient { client_id: uuid::Uuid::nil(), ..app.hotel.clone() };
+    let stranger = TestClient { client_id: ClientId::nil(), ..app.hotel.clone() };
     for answer in [
         with_post(&app, &app.hotel, "wrong").await,
         with_post(&app, &app.hotel, &app.police.secret).await,

@@ -7,6 +7,7 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
 use lostcard::domain::acceptance::Ground;
 use lostcard::domain::application::{Application, ApplicationReason, TemporaryCard, TemporaryCardState};
+use lostcard::domain::ids::ApplicationId;
 use lostcard::domain::report::OfficeCode;
 use lostcard::service::sandbox::{furnish, magic_digests};
 use lostcard::service::writing::seal_number;
@@ -72,15 +73,12 @@ async fn prepare(app: &TestApp) {
     let pepper = app.keyring.pepper(1).unwrap();
     let (_, digest) =
         magic_digests(app.clock.today()).unwrap().into_iter().find(|(magic, _)| magic.number == NUMBER).unwrap();
-    let (application_id, now_ms) = (random::uuid_v7(app.clock.now_ms()), app.clock.now_ms());
+    let now_ms = app.clock.now_ms();
+    let application_id: ApplicationId = random::id(now_ms);
     let start = LOST.parse().unwrap();
     let application = Application::new(application_id, Ground::Nationwide, ApplicationReason::Damaged, start);
-    let card: TemporaryCard = application
-        .clone()
-        .issue_temporary_card(random::uuid_v7(now_ms), start, start)
-        .unwrap()
-        .temporary_card
-        .unwrap();
+    let card: TemporaryCard =
+        application.clone().issue_temporary_card(random::id(now_ms), start, start).unwrap().temporary_card.unwrap();
     let office = OfficeCode::parse("110105-03").unwrap();
     let new = NewApplication {
         application,

@@ -7,9 +7,9 @@ use lostcard::clock::{Clock, Rfc3339};
 use lostcard::config::Config;
 use lostcard::crypto::random;
 use lostcard::crypto::webhook::WebhookSecret;
+use lostcard::domain::ids::WebhookId;
 use lostcard::store::webhooks::Webhook;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::bodies::{check_of, random_number, report_of, with};
 use crate::child;
@@ -29,8 +29,8 @@ impl TestApp {
     }
 
     /// An endpoint of the hotel, with its secret.
-    async fn add_webhook(&self, url: &str) -> (Uuid, String) {
-        let webhook_id = random::uuid_v7(self.clock.now_ms());
+    async fn add_webhook(&self, url: &str) -> (WebhookId, String) {
+        let webhook_id: WebhookId = random::id(self.clock.now_ms());
         let secret = WebhookSecret::generate().unwrap();
         let new = Webhook {
             webhook_id,
@@ -57,7 +57,7 @@ impl TestApp {
         check.json()["check_id"].as_str().unwrap().to_owned()
     }
 
-    async fn webhook(&self, webhook: Uuid) -> Webhook {
+    async fn webhook(&self, webhook: WebhookId) -> Webhook {
         let all = self.store.list_webhooks().await.unwrap();
         all.into_iter().find(|one| one.webhook_id == webhook).unwrap()
     }

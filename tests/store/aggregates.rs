@@ -4,6 +4,7 @@
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
 use lostcard::domain::audit::Action;
+use lostcard::domain::ids::{OrganizationId, RecordId, WebhookId};
 use lostcard::domain::retention::Class;
 use lostcard::store::aggregate::{Aggregate, Number, WhenGone};
 use lostcard::store::aggregates;
@@ -140,14 +141,14 @@ pub(crate) async fn a_reset_empties_every_table_of_the_sandbox(database: &Databa
     let store = database.open().await;
     let (own, other) = (stored_organization(&store).await, stored_organization(&store).await);
     let magic = key();
-    let webhook = id();
+    let webhook: WebhookId = id();
     insert(database, "webhooks", own, &[("webhook_id", Cell::id(webhook))]).await;
     let reset = || aggregates::ALL.into_iter().filter(|of| of.is_reset);
     for of in reset().filter(|of| of.is_owned) {
         // A row of the organization's own, which others name, and one of another's.
-        let named = id();
+        let named: RecordId = id();
         let of_id = of.id.split(", ").next().unwrap();
-        let whose = |organization| ("organization_id", Cell::id(organization));
+        let whose = |organization: OrganizationId| ("organization_id", Cell::id(organization));
         insert(database, of.table, own, &[(of_id, Cell::id(named)), whose(own)]).await;
         insert(database, of.table, other, &[whose(other)]).await;
         for (naming, reference) in aggregates::naming(of) {
@@ -180,7 +181,7 @@ pub(crate) async fn every_sealed_text_can_be_erased(database: &Database) {
     let own = stored_organization(&store).await;
     for of in aggregates::ALL.into_iter().filter(|of| !of.sealed_texts.is_empty()) {
         for text in of.sealed_texts {
-            let record = id();
+            let record: RecordId = id();
             let names = ["key", "sealed"].map(|part| format!("{text}_{part}"));
             let cells = names.each_ref().map(|name| (name.as_str(), Cell::Bytes(random::bytes::<60>().to_vec())));
             insert(database, of.table, own, &[vec![(of.id, Cell::id(record))], cells.to_vec()].concat()).await;

@@ -2,19 +2,19 @@
 
 use futures_util::future::join_all;
 use lostcard::domain::alert::AlertKind;
+use lostcard::domain::ids::{OrganizationId, WebhookId};
 use lostcard::domain::verdict::ListingKind;
 use lostcard::store::alerts::{NewAlert, StoredWatch, Watch};
 use lostcard::store::webhooks::{CLAIMED_OF_ONE_MAX, Delivery, Webhook};
 use lostcard::store::{Store, StoreError};
 use sqlx::{Connection, Executor};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{LOST, NOW_MS, id, key, stored_organization, write};
 
 const END_MS: i64 = NOW_MS + 3_600_000;
 
-fn watch(organization: Uuid) -> Watch {
+fn watch(organization: OrganizationId) -> Watch {
     Watch {
         watch_id: id(),
         organization,
@@ -25,7 +25,7 @@ fn watch(organization: Uuid) -> Watch {
     }
 }
 
-fn alert(organization: Uuid) -> NewAlert {
+fn alert(organization: OrganizationId) -> NewAlert {
     let watch = StoredWatch { watch_id: id(), organization, lookup_key: key(), card_valid_from: None };
     NewAlert { alert_id: id(), watch, kind: AlertKind::NumberListed, listing: ListingKind::Superseded }
 }
@@ -34,7 +34,7 @@ async fn store_alerts(store: &Store, alerts: &[NewAlert]) {
     write(store, async |tx| tx.insert_alerts(alerts, NOW_MS).await.unwrap()).await;
 }
 
-async fn stored_webhook(store: &Store, organization: Uuid) -> Uuid {
+async fn stored_webhook(store: &Store, organization: OrganizationId) -> WebhookId {
     let new = Webhook {
         webhook_id: id(),
         organization,
@@ -59,7 +59,7 @@ async fn due(store: &Store) -> Vec<Delivery> {
     store.due_deliveries(NOW_MS, 100).await.unwrap()
 }
 
-async fn sequences(store: &Store, organization: Uuid) -> Vec<i64> {
+async fn sequences(store: &Store, organization: OrganizationId) -> Vec<i64> {
     let alerts = store.list_alerts(organization, 0, 1000).await.unwrap();
     alerts.iter().map(|alert| alert.sequence).collect()
 }

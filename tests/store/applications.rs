@@ -9,20 +9,20 @@ use lostcard::domain::acceptance::Ground;
 use lostcard::domain::application::{
     Application, ApplicationReason, ApplicationState, TemporaryCard, TemporaryCardState,
 };
+use lostcard::domain::ids::OrganizationId;
 use lostcard::domain::report::OfficeCode;
 use lostcard::store::aggregates::APPLICATIONS;
 use lostcard::store::applications::{ApplicationClosing, NewApplication};
 use lostcard::store::reports::SealedNumber;
 use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, TODAY, id, key, office, stored_organization, write};
 
 const START: Date = Date::constant(2026, 11, 24);
 
-fn application(organization: Uuid, lookup_key: LookupKey) -> NewApplication {
+fn application(organization: OrganizationId, lookup_key: LookupKey) -> NewApplication {
     NewApplication {
         application: Application::new(id(), Ground::Nationwide, ApplicationReason::Damaged, TODAY),
         organization,
@@ -33,7 +33,7 @@ fn application(organization: Uuid, lookup_key: LookupKey) -> NewApplication {
     }
 }
 
-async fn stored(store: &Store, organization: Uuid, lookup_key: LookupKey) -> NewApplication {
+async fn stored(store: &Store, organization: OrganizationId, lookup_key: LookupKey) -> NewApplication {
     let new = application(organization, lookup_key);
     write(store, async |tx| {
         tx.take_turn().await.unwrap();
@@ -161,7 +161,7 @@ pub(crate) async fn an_application_is_rekeyed_with_the_rest(database: &Database)
     let card = with_card(&store, application.application.clone()).await;
     assert_eq!(store.begin_rotation(1, 2, false).await.unwrap(), Switch::Done);
     let during = KeyVersions { current: 2, previous: Some(1) };
-    let row = [(application.application.id, new)];
+    let row = [(application.application.id.into(), new)];
     let rekeyed = write(&store, async |tx| tx.rekey(&APPLICATIONS, &row, during).await.unwrap()).await;
     assert_eq!(rekeyed, 1);
     assert_eq!(cards_from(&store, &[new], START).await, [card]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lostcard::crypto::audit::{End, Entry};
 use lostcard::domain::audit::{Action, Deed};
 use lostcard::domain::client::Actor;
+use lostcard::domain::ids::ReportId;
 use lostcard::store::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -12,7 +13,7 @@ use crate::backend::Database;
 use crate::records::{NOW_MS, id, write};
 
 fn deed() -> Deed {
-    Deed::of(Actor { organization: id(), client: id() }, Action::ReportRead, id())
+    Deed::of(Actor { organization: id(), client: id() }, Action::ReportRead, id::<ReportId>())
 }
 
 async fn record(store: &Store, deeds: &[Deed]) {

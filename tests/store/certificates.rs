@@ -4,22 +4,22 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
 use lostcard::domain::certificate::{Certificate, CertificatePurpose, CertificateState, NotRevocable, Term};
+use lostcard::domain::ids::OrganizationId;
 use lostcard::store::aggregates::CERTIFICATES;
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::reports::SealedNumber;
 use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, TODAY, id, key, office, stored_organization, write};
 
 const NOW_S: i64 = NOW_MS / 1000;
 
-pub(crate) fn certificate(organization: Uuid, lookup_key: LookupKey, issued_s: i64) -> NewCertificate {
+pub(crate) fn certificate(organization: OrganizationId, lookup_key: LookupKey, issued_s: i64) -> NewCertificate {
     NewCertificate {
         certificate: Certificate {
-            id: random::uuid_v7(issued_s * 1000),
+            id: random::id(issued_s * 1000),
             purpose: CertificatePurpose::Rail,
             journey_on: Some(TODAY),
             issued_s,
@@ -113,7 +113,7 @@ pub(crate) async fn a_certificate_moves_to_the_new_pepper(database: &Database) {
     assert_eq!((told, found.unwrap().lookup_key), (versions, new.number.lookup_key));
     let fresh = key();
     write(&store, async |tx| {
-        let rows = [(new.certificate.id, fresh)];
+        let rows = [(new.certificate.id.into(), fresh)];
         assert_eq!(tx.rekey(&CERTIFICATES, &rows, versions).await.unwrap(), 1);
     })
     .await;

@@ -4,13 +4,13 @@ use lostcard::crypto::pepper::KeyVersions;
 use lostcard::domain::certificate::CertificatePurpose;
 use lostcard::domain::client::{OrganizationKind, RegionCode};
 use lostcard::domain::found_card::FoundCardState;
+use lostcard::domain::ids::{CheckId, ListingId};
 use lostcard::domain::report::Channel;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, WaitingCard};
 use lostcard::store::found_cards::NewFoundCard;
 use lostcard::store::sightings::NewSighting;
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::certificates::{certificate, store_certificate};
@@ -35,7 +35,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         store_found(&store, card).await;
     }
     let (twice, single, foreign) = (id(), id(), id());
-    let sighting = |listing: Uuid, check_id: Uuid, purpose, seen_at_ms| NewSighting {
+    let sighting = |listing: ListingId, check_id: CheckId, purpose, seen_at_ms| NewSighting {
         listing,
         check_id,
         organization: two,
@@ -45,10 +45,10 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         seen_at_ms,
     };
     let sightings = [
-        sighting(reports[0].report_id, twice, Purpose::Banking, NOW_MS + 2),
-        sighting(replaced.replacement_id, twice, Purpose::Banking, NOW_MS + 2),
-        sighting(reports[1].report_id, single, Purpose::Lodging, NOW_MS + 3),
-        sighting(reports[2].report_id, foreign, Purpose::Lodging, NOW_MS + 4),
+        sighting(reports[0].report_id.into(), twice, Purpose::Banking, NOW_MS + 2),
+        sighting(replaced.replacement_id.into(), twice, Purpose::Banking, NOW_MS + 2),
+        sighting(reports[1].report_id.into(), single, Purpose::Lodging, NOW_MS + 3),
+        sighting(reports[2].report_id.into(), foreign, Purpose::Lodging, NOW_MS + 4),
     ];
     write(&store, async |tx| tx.insert_sightings(&sightings).await.unwrap()).await;
     let now_s = NOW_MS / 1000;

@@ -2,6 +2,7 @@
 
 use lostcard::crypto::random;
 use lostcard::domain::client::Rate;
+use lostcard::domain::ids::ClientId;
 use lostcard::store::clients::Proof;
 use lostcard::store::feed::ChangeKind;
 
@@ -24,7 +25,7 @@ pub(crate) async fn organizations_and_clients_are_read_as_written(database: &Dat
     clients.sort_by_key(|client| client.client_id);
     assert_eq!(format!("{:?}", store.list_clients().await.unwrap()), format!("{clients:?}"));
     assert!(store.find_organization(id()).await.unwrap().is_none());
-    assert!(store.find_client(new.organization_id).await.unwrap().is_none());
+    assert!(store.find_client(ClientId::from_bytes(*new.organization_id.as_bytes())).await.unwrap().is_none());
     let stray = client(id());
     assert!(store.begin().await.unwrap().insert_client(&stray).await.is_err(), "a client belongs to an organization");
 }
@@ -37,15 +38,13 @@ pub(crate) async fn the_two_newest_proofs_live(database: &Database) {
     for (n, hash) in hashes.iter().enumerate() {
         let at_ms = NOW_MS + i64::try_from(n).unwrap();
         let proof = Proof::SecretHash(*hash);
-        write(&store, async |tx| tx.add_proof(new.client_id, random::uuid_v7(at_ms), &proof, at_ms).await.unwrap())
-            .await;
+        write(&store, async |tx| tx.add_proof(new.client_id, random::id(at_ms), &proof, at_ms).await.unwrap()).await;
     }
     let live = |proofs: Vec<Proof>| proofs.iter().map(|proof| format!("{proof:?}")).collect::<Vec<_>>();
     let secret = |hash: [u8; 32]| format!("{:?}", Proof::SecretHash(hash));
     assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [secret(hashes[2]), secret(hashes[1])]);
     let key = Proof::Key("{\"kty\":\"OKP\"}".to_owned());
-    write(&store, async |tx| tx.add_proof(new.client_id, random::uuid_v7(NOW_MS + 9), &key, NOW_MS).await.unwrap())
-        .await;
+    write(&store, async |tx| tx.add_proof(new.client_id, random::id(NOW_MS + 9), &key, NOW_MS).await.unwrap()).await;
     assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [format!("{key:?}"), secret(hashes[2])]);
     assert!(store.list_proofs(id()).await.unwrap().is_empty());
 }

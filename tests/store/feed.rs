@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lostcard::crypto::random;
+use lostcard::domain::ids::{ClientId, MarkId};
 use lostcard::store::feed::{ChangeKind, Mark, PAGE_CHANGES_MAX};
 use lostcard::store::{Store, StoreError};
 
@@ -111,7 +112,7 @@ pub(crate) async fn a_long_feed_comes_in_pages(database: &Database) {
 
 pub(crate) async fn a_mark_is_found_where_it_was_put_and_nowhere_else(database: &Database) {
     let store = database.open().await;
-    let id = uuid::Uuid::from_bytes(random::bytes());
+    let id = MarkId::from_bytes(random::bytes());
     let mark = store.put_mark(id).await.unwrap();
     write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
     let found = store.find_mark(&mark).await.unwrap();
@@ -120,7 +121,7 @@ pub(crate) async fn a_mark_is_found_where_it_was_put_and_nowhere_else(database: 
     for other in [
         Mark { sequence: 2, ..mark },
         Mark { sequence: 3, ..mark },
-        Mark { id: uuid::Uuid::from_bytes(random::bytes()), ..mark },
+        Mark { id: MarkId::from_bytes(random::bytes()), ..mark },
     ] {
         assert!(!store.find_mark(&other).await.unwrap().has_mark);
     }
@@ -163,7 +164,7 @@ pub(crate) async fn a_listing_that_nobody_would_publish_is_not_committed(databas
     assert!(matches!(tx.commit_unlisted().await, Err(StoreError::Misused(_))));
     assert_eq!(feed_after(&store, 0).await.head, 0, "nothing of it is there");
     let mut tx = store.begin().await.unwrap();
-    tx.record_change(ChangeKind::Client, id().as_bytes()).await.unwrap();
+    tx.record_change(ChangeKind::Client, id::<ClientId>().as_bytes()).await.unwrap();
     assert_eq!(tx.listed(), None);
     tx.commit_unlisted().await.unwrap();
     assert_eq!(feed_after(&store, 0).await.head, 1);

@@ -7,13 +7,13 @@ use lostcard::crypto::seal::Envelope;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::RegionCode;
 use lostcard::domain::found_card::{FoundCardState, HolderVerification, Succession};
+use lostcard::domain::ids::{FoundCardId, OrganizationId, ReportId};
 use lostcard::domain::report::{OfficeCode, ReportState};
 use lostcard::store::aggregates::FOUND_CARDS;
 use lostcard::store::found_cards::{Leaving, NewFoundCard};
 use lostcard::store::reports::{Closing, NewReport};
 use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{
@@ -23,7 +23,7 @@ use crate::records::{
 
 const OTHER: Date = Date::constant(2010, 1, 1);
 
-pub(crate) fn found_card(organization: Uuid, key: LookupKey, card_valid_from: Option<Date>) -> NewFoundCard {
+pub(crate) fn found_card(organization: OrganizationId, key: LookupKey, card_valid_from: Option<Date>) -> NewFoundCard {
     NewFoundCard {
         found_card_id: id(),
         organization,
@@ -40,7 +40,7 @@ pub(crate) fn found_card(organization: Uuid, key: LookupKey, card_valid_from: Op
 }
 
 /// Stores a found card that nothing is matched to yet.
-pub(crate) async fn store_found(store: &Store, new: &NewFoundCard) -> Uuid {
+pub(crate) async fn store_found(store: &Store, new: &NewFoundCard) -> FoundCardId {
     write(store, async |tx| {
         tx.take_turn().await.unwrap();
         tx.insert_found_card(new).await.unwrap();
@@ -56,12 +56,12 @@ fn report_of(key: LookupKey, card_valid_from: Option<Date>, reported_at_ms: i64)
     }
 }
 
-async fn matched(store: &Store, organization: Uuid, found_card: Uuid) -> Option<Uuid> {
+async fn matched(store: &Store, organization: OrganizationId, found_card: FoundCardId) -> Option<ReportId> {
     store.find_found_card(organization, found_card).await.unwrap().unwrap().card.matched_report
 }
 
 /// Ends a report as a withdrawal or a replacement does.
-async fn end_report(store: &Store, report: Uuid, state: ReportState) {
+async fn end_report(store: &Store, report: ReportId, state: ReportState) {
     write(store, async |tx| {
         let mut stored = tx.find_any_report(report).await.unwrap().unwrap();
         stored.report.state = state;
@@ -262,6 +262,6 @@ pub(crate) async fn a_rekeyed_card_meets_the_reports_of_its_new_key(database: &D
     store_reports(&store, std::slice::from_ref(&imported)).await;
     let count = write(&store, async |tx| tx.match_held_cards(&[new]).await.unwrap()).await;
     assert_eq!((count, matched(&store, own, found).await), (0, None));
-    write(&store, async |tx| tx.rekey(&FOUND_CARDS, &[(found, new)], during).await.unwrap()).await;
+    write(&store, async |tx| tx.rekey(&FOUND_CARDS, &[(found.into(), new)], during).await.unwrap()).await;
     assert_eq!(matched(&store, own, found).await, Some(imported.report_id));
 }

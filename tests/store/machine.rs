@@ -12,6 +12,7 @@ use lostcard::clock::{Clock, beijing_date};
 use lostcard::crypto::digest::{IdDigest, LookupKey};
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::card::CardValidity;
+use lostcard::domain::ids::{NodeId, OrganizationId};
 use lostcard::domain::report::{ReportState, WithdrawalReason};
 use lostcard::registry::disk::FilterFolder;
 use lostcard::registry::follower::Follower;
@@ -26,7 +27,6 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::keys::keyring;
@@ -73,12 +73,12 @@ struct Machine {
     stores: [Store; REGISTRIES],
     running: [Option<Running>; REGISTRIES],
     /// Every node that has a row: it joined, and nobody took it for gone.
-    members: Vec<Uuid>,
+    members: Vec<NodeId>,
     digests: [IdDigest; NUMBERS],
     /// The lookup keys of the digests.
     keys: [LookupKey; NUMBERS],
     keyring: Arc<Keyring>,
-    organization: Uuid,
+    organization: OrganizationId,
     oracle: Oracle,
     /// What registries start from again.
     saved: TempDir,

@@ -1,5 +1,6 @@
 //! A rolling deploy: for a while nodes of the version before and of this one serve from one schema, whichever of them started last.
 
+use lostcard::domain::ids::NodeId;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
 
@@ -42,10 +43,10 @@ fn is_embedded(database: &Database) -> bool {
 
 pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database: &Database) {
     make_first_version(database).await;
-    let node = id();
+    let node: NodeId = id();
     // A change, and a node that was killed.
     let (node_id, subject) =
-        (literal(database, &node.simple().to_string()), literal(database, &hex::encode(key().as_bytes())));
+        (literal(database, &node.as_simple().to_string()), literal(database, &hex::encode(key().as_bytes())));
     let insert = format!("INSERT INTO nodes (node_id, beat) VALUES ({node_id}, 7)");
     let change = format!("INSERT INTO feed (seq, kind, subject) VALUES (1, 'listing', {subject})");
     sql(database, &[&change, "UPDATE feed_head SET seq = 1", &insert]).await;

@@ -2,12 +2,12 @@
 
 use lostcard::crypto::random;
 use lostcard::crypto::seal::Envelope;
+use lostcard::domain::ids::{MisuseReportId, OrganizationId};
 use lostcard::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
 use lostcard::domain::report::Label;
 use lostcard::store::misuse_reports::StoredMisuseReport;
 use lostcard::store::reports::SealedNumber;
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, id, key, office, stored_organization, write};
@@ -20,9 +20,9 @@ fn number(key_version: u32) -> SealedNumber {
     SealedNumber { lookup_key: key(), key_version, sealed_digest: random::bytes::<60>().to_vec() }
 }
 
-fn misuse(organization: Uuid, reported_at_ms: i64) -> StoredMisuseReport {
+fn misuse(organization: OrganizationId, reported_at_ms: i64) -> StoredMisuseReport {
     let report = MisuseReport {
-        id: random::uuid_v7(reported_at_ms),
+        id: random::id(reported_at_ms),
         organization,
         kind: MisuseKind::ForgedCard,
         check_id: Some(id()),
@@ -42,7 +42,12 @@ async fn insert(store: &Store, new: &StoredMisuseReport) {
     .await;
 }
 
-async fn list(store: &Store, state: MisuseState, after: Option<Uuid>, rows_max: usize) -> Vec<StoredMisuseReport> {
+async fn list(
+    store: &Store,
+    state: MisuseState,
+    after: Option<MisuseReportId>,
+    rows_max: usize,
+) -> Vec<StoredMisuseReport> {
     store.list_misuse_reports(state, after, rows_max).await.unwrap()
 }
 

@@ -1,13 +1,13 @@
 //! Nodes that may hold a lease: a writer sees all of them, and one that stands still is dropped.
 
+use lostcard::domain::ids::NodeId;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::nodes::NodeRow;
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{id, key, write};
 
-async fn others(store: &lostcard::store::Store, own: Uuid) -> bool {
+async fn others(store: &lostcard::store::Store, own: NodeId) -> bool {
     write(store, async |tx| {
         tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap();
         tx.audience(own).await.unwrap().has_other_nodes

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use lostcard::domain::ids::ReportId;
 use lostcard::domain::report::ReportState;
 use lostcard::domain::verdict::{Listing, Record};
-use uuid::Uuid;
 
 /// A report as the oracle remembers it.
 #[derive(Debug, Clone)]
 pub(crate) struct Filed {
-    pub(crate) report_id: Uuid,
+    pub(crate) report_id: ReportId,
     pub(crate) number: usize,
     pub(crate) state: ReportState,
     card_valid_from: Option<Date>,
@@ -35,7 +35,14 @@ impl Oracle {
         Self { filed: Vec::new(), replaced: Vec::new(), history, numbers }
     }
 
-    pub(crate) fn file(&mut self, report_id: Uuid, number: usize, card_valid_from: Option<Date>, on: Date, at: u64) {
+    pub(crate) fn file(
+        &mut self,
+        report_id: ReportId,
+        number: usize,
+        card_valid_from: Option<Date>,
+        on: Date,
+        at: u64,
+    ) {
         self.filed.push(Filed { report_id, number, state: ReportState::Active, card_valid_from, reported_on: on });
         self.remember(at);
     }

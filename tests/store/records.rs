@@ -5,20 +5,20 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::domain::ids::{Id, NodeId, OrganizationId};
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::store::clients::{Client, Organization};
 use lostcard::store::feed::FeedPage;
 use lostcard::store::reports::{NewReplacement, NewReport, SealedNumber};
 use lostcard::store::{Store, WriteTx};
-use uuid::Uuid;
 
 /// An instant that every case counts from; the store knows no clock.
 pub(crate) const NOW_MS: i64 = 1_795_440_000_000;
 pub(crate) const TODAY: Date = Date::constant(2026, 11, 23);
 pub(crate) const LOST: Date = Date::constant(2016, 5, 1);
 
-pub(crate) fn id() -> Uuid {
-    random::uuid_v7(NOW_MS)
+pub(crate) fn id<T: Id>() -> T {
+    random::id(NOW_MS)
 }
 
 pub(crate) fn key() -> LookupKey {
@@ -33,9 +33,9 @@ pub(crate) fn number(lookup_key: LookupKey) -> SealedNumber {
     SealedNumber { lookup_key, key_version: 1, sealed_digest: random::bytes::<60>().to_vec() }
 }
 
-pub(crate) fn report(organization: Option<Uuid>, key: LookupKey, reported_at_ms: i64) -> NewReport {
+pub(crate) fn report(organization: Option<OrganizationId>, key: LookupKey, reported_at_ms: i64) -> NewReport {
     NewReport {
-        report_id: random::uuid_v7(reported_at_ms),
+        report_id: random::id(reported_at_ms),
         organization,
         number: number(key),
         validity: CardValidity::new(Some(LOST), None, TODAY).unwrap(),
@@ -49,7 +49,7 @@ pub(crate) fn report(organization: Option<Uuid>, key: LookupKey, reported_at_ms:
     }
 }
 
-pub(crate) fn replacement(organization: Uuid, key: LookupKey) -> NewReplacement {
+pub(crate) fn replacement(organization: OrganizationId, key: LookupKey) -> NewReplacement {
     NewReplacement {
         replacement_id: id(),
         organization,
@@ -71,7 +71,7 @@ pub(crate) fn organization() -> Organization {
     }
 }
 
-pub(crate) fn client(organization: Uuid) -> Client {
+pub(crate) fn client(organization: OrganizationId) -> Client {
     Client {
         client_id: id(),
         organization_id: organization,
@@ -83,7 +83,7 @@ pub(crate) fn client(organization: Uuid) -> Client {
 }
 
 /// An organization that is stored.
-pub(crate) async fn stored_organization(store: &Store) -> Uuid {
+pub(crate) async fn stored_organization(store: &Store) -> OrganizationId {
     let new = organization();
     write(store, async |tx| tx.insert_organization(&new).await.unwrap()).await;
     new.organization_id
@@ -102,7 +102,7 @@ pub(crate) async fn store_reports(store: &Store, reports: &[NewReport]) -> u64 {
 
 /// A page of the feed, as a node that never joined reads it.
 pub(crate) async fn feed_after(store: &Store, after: u64) -> FeedPage {
-    store.feed_after(after, id()).await.unwrap()
+    store.feed_after(after, id::<NodeId>()).await.unwrap()
 }
 
 /// One transaction, committed.

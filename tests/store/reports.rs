@@ -1,18 +1,18 @@
 //! Loss reports and replacements: whose they are, what a number's listing is made of, transitions that delete nothing.
 
 use lostcard::crypto::digest::LookupKey;
+use lostcard::domain::ids::{OrganizationId, ReportId};
 use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
 use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{
     LOST, NOW_MS, feed_after, key, office, replacement, report, store_reports, stored_organization, write,
 };
 
-async fn withdraw(store: &Store, organization: Uuid, report_id: Uuid) -> u64 {
+async fn withdraw(store: &Store, organization: OrganizationId, report_id: ReportId) -> u64 {
     let (mut tx, office) = (store.begin().await.unwrap(), office());
     let stored = tx.find_report(organization, report_id).await.unwrap().unwrap();
     let report = stored.report.withdraw().unwrap();

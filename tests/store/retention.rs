@@ -5,6 +5,7 @@ use lostcard::clock::beijing_date;
 use lostcard::crypto::random;
 use lostcard::crypto::seal::Envelope;
 use lostcard::domain::card::CardValidity;
+use lostcard::domain::ids::{AlertId, ApplicationId, RecordId, WebhookId};
 use lostcard::domain::report::WithdrawalReason;
 use lostcard::domain::retention::{Class, Period};
 use lostcard::service::erasure::erase;
@@ -166,13 +167,13 @@ pub(crate) async fn what_names_a_deleted_record_goes_with_it(database: &Database
             .await;
     }
     assert_eq!(delete(&store, Class::Applications, due(Period::Years(2))).await, [1], "refused, it was never open");
-    let application = id();
+    let application: ApplicationId = id();
     let closed = ("closed_at", Cell::Number(NOW_MS));
     insert(database, "replacement_applications", own, &[("application_id", Cell::id(application)), closed]).await;
     insert(database, "temporary_cards", own, &[("application_id", Cell::id(application))]).await;
     assert_eq!(delete(&store, Class::Applications, due(Period::Hours(0))).await, [1, 1], "and the other refused one");
     assert_eq!(count(database, "temporary_cards").await, 0);
-    let (alert, webhook) = (id(), id());
+    let (alert, webhook): (AlertId, WebhookId) = (id(), id());
     insert(database, "webhooks", own, &[("webhook_id", Cell::id(webhook))]).await;
     insert(database, "alerts", own, &[("alert_id", Cell::id(alert))]).await;
     let columns = [("alert_id", Cell::id(alert)), ("webhook_id", Cell::id(webhook))];
@@ -230,21 +231,21 @@ pub(crate) async fn an_erased_text_is_gone_and_its_record_stays(database: &Datab
     store_reports(&store, &told).await;
     store_reports(&store, std::slice::from_ref(&silent)).await;
     let text = || Cell::Bytes(random::bytes::<60>().to_vec());
-    let (found, misuse) = (id(), id());
+    let (found, misuse): (RecordId, RecordId) = (id(), id());
     let columns = [("found_card_id", Cell::id(found)), ("contact_key", text()), ("contact_sealed", text())];
     insert(database, "found_cards", own, &columns).await;
     let columns = [("misuse_report_id", Cell::id(misuse)), ("narrative_key", text()), ("narrative_sealed", text())];
     insert(database, "misuse_reports", own, &columns).await;
     let is_embedded = database.url().starts_with("sqlite");
     for report in &told {
-        let erasure = erase(&store, &LOSS_REPORTS, report.report_id, NOW_MS).await.unwrap();
+        let erasure = erase(&store, &LOSS_REPORTS, report.report_id.into(), NOW_MS).await.unwrap();
         assert_eq!((erasure.erased, erasure.is_off_disk), (Erased::Done, is_embedded));
     }
     let by_nobody = "audit WHERE action = 'contact_erased' AND organization_id IS NULL AND client_id IS NULL";
     assert_eq!(count(database, by_nobody).await, 12);
     for (what, record, expected) in [
-        (&LOSS_REPORTS, told[0].report_id, Erased::Nothing),
-        (&LOSS_REPORTS, silent.report_id, Erased::Nothing),
+        (&LOSS_REPORTS, told[0].report_id.into(), Erased::Nothing),
+        (&LOSS_REPORTS, silent.report_id.into(), Erased::Nothing),
         (&LOSS_REPORTS, found, Erased::NoRecord),
         (&FOUND_CARDS, found, Erased::Done),
         (&MISUSE_REPORTS, misuse, Erased::Done),

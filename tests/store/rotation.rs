@@ -3,6 +3,7 @@
 
 use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::pepper::KeyVersions;
+use lostcard::domain::ids::{NodeId, RecordId};
 use lostcard::domain::verdict::Record;
 use lostcard::store::aggregate::Aggregate;
 use lostcard::store::aggregates::{self, LOSS_REPORTS};
@@ -10,7 +11,6 @@ use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::NewReport;
 use lostcard::store::rotation::{PAGE_ROWS_MAX, Switch};
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, feed_after, id, key, replacement, report, store_reports, stored_organization, write};
@@ -53,13 +53,13 @@ pub(crate) async fn a_switch_waits_for_every_node(database: &Database) {
     assert_eq!(store.begin_rotation(2, 3, true).await.unwrap(), Switch::Done, "forced");
 }
 
-fn sorted(mut nodes: [Uuid; 2]) -> Vec<Uuid> {
+fn sorted(mut nodes: [NodeId; 2]) -> Vec<NodeId> {
     nodes.sort_unstable();
     nodes.to_vec()
 }
 
 /// Every row of a table, and the key that each is to get.
-async fn rows(store: &Store, table: &Aggregate) -> Vec<(Uuid, LookupKey)> {
+async fn rows(store: &Store, table: &Aggregate) -> Vec<(RecordId, LookupKey)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.list_keyed(table, after).await.unwrap();
@@ -111,7 +111,7 @@ pub(crate) async fn a_row_under_another_pepper_is_refused(database: &Database) {
     let own = stored_organization(&store).await;
     let (old, mut new) = (report(Some(own), key(), NOW_MS), report(Some(own), key(), NOW_MS));
     store_reports(&store, std::slice::from_ref(&old)).await;
-    let row = [(old.report_id, key())];
+    let row = [(old.report_id.into(), key())];
     let mut tx = store.begin().await.unwrap();
     assert!(matches!(tx.rekey(&LOSS_REPORTS, &row, DURING).await, Err(StoreError::OtherPepper)), "not begun");
     drop(tx);
@@ -143,7 +143,7 @@ pub(crate) async fn every_read_tells_the_peppers_of_its_moment(database: &Databa
         if versions == DURING && found_by == old {
             switch(&store).await;
         } else if versions == DURING {
-            let row = [(stored.report_id, new)];
+            let row = [(stored.report_id.into(), new)];
             write(&store, async |tx| tx.rekey(&LOSS_REPORTS, &row, DURING).await.unwrap()).await;
         } else if versions == AFTER {
             assert!(store.end_rotation(DURING).await.unwrap());

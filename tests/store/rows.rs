@@ -1,11 +1,11 @@
 //! Rows as they are in the tables, for cases about what the store's own functions do not make: every column has a value that
 //! will do, unless the case gives one.
 
+use lostcard::domain::ids::{OrganizationId, RecordId};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::any::AnyArguments;
 use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, id};
@@ -22,8 +22,8 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
-    pub(crate) fn id(id: Uuid) -> Self {
-        Self::Bytes(id.as_bytes().to_vec())
+    pub(crate) fn id(id: impl Into<RecordId>) -> Self {
+        Self::Bytes(id.into().as_bytes().to_vec())
     }
 }
 
@@ -47,19 +47,19 @@ async fn needed(connection: &mut AnyConnection, database: &Database, table: &str
     rows.iter().map(|row| (row.get("name"), row.get("type"))).collect()
 }
 
-fn will_do(column: &str, kind: &str, organization: Uuid) -> Cell {
+fn will_do(column: &str, kind: &str, organization: OrganizationId) -> Cell {
     match (column, kind) {
         ("organization_id", _) => Cell::id(organization),
         ("seq", _) => Cell::Number(SEQUENCE.fetch_add(1, Ordering::Relaxed)),
         (_, "bigint") => Cell::Number(NOW_MS),
         (_, "text") => Cell::Text("x"),
-        (_, "blob" | "bytea") => Cell::id(id()),
+        (_, "blob" | "bytea") => Cell::id(id::<RecordId>()),
         (_, other) => panic!("{column}: no value of type {other} is known here"),
     }
 }
 
 /// Inserts a row.
-pub(crate) async fn insert(database: &Database, table: &str, organization: Uuid, given: &[(&str, Cell)]) {
+pub(crate) async fn insert(database: &Database, table: &str, organization: OrganizationId, given: &[(&str, Cell)]) {
     let mut connection = connect(database).await;
     let mut cells: Vec<_> = given.iter().map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect();
     for (column, kind) in needed(&mut connection, database, table).await {

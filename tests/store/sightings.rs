@@ -1,20 +1,20 @@
 //! Sightings: stored once however often they come, listed newest first, and found their listings by every key of a number.
 
+use lostcard::domain::ids::{ListingId, OrganizationId};
 use lostcard::domain::report::{Label, ReportState, WithdrawalReason};
 use lostcard::domain::sighting::Candidate;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::Store;
 use lostcard::store::reports::Closing;
 use lostcard::store::sightings::NewSighting;
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{LOST, NOW_MS, key, office, replacement, report, store_reports, stored_organization, write};
 
-fn sighting(listing: Uuid, organization: Uuid, n: i64) -> NewSighting {
+fn sighting(listing: ListingId, organization: OrganizationId, n: i64) -> NewSighting {
     NewSighting {
         listing,
-        check_id: lostcard::crypto::random::uuid_v7(NOW_MS + n),
+        check_id: lostcard::crypto::random::id(NOW_MS + n),
         organization,
         site: (n % 2 == 0).then(|| Label::parse("west-wing").unwrap()),
         purpose: Purpose::Banking,
@@ -30,7 +30,7 @@ async fn insert(store: &Store, sightings: &[NewSighting]) {
 pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: &Database) {
     let store = database.open().await;
     let organization = stored_organization(&store).await;
-    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let (first, second) = (ListingId::from_u128(1), ListingId::from_u128(2));
     let sightings: Vec<_> = (0..1203).map(|n| sighting(first, organization, n)).collect();
     let of_both = NewSighting { listing: second, ..sightings[7].clone() };
     insert(&store, &sightings[..700]).await;
@@ -49,7 +49,7 @@ pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: 
     assert_eq!(store.list_sightings(&[first], 10).await.unwrap(), listed[..10]);
     assert_eq!(store.list_sightings(&[second], 10).await.unwrap().len(), 1);
     assert_eq!(store.list_sightings(&[first, second], 5000).await.unwrap().len(), 1204);
-    assert_eq!(store.list_sightings(&[Uuid::from_u128(3)], 10).await.unwrap(), []);
+    assert_eq!(store.list_sightings(&[ListingId::from_u128(3)], 10).await.unwrap(), []);
     assert_eq!(store.list_sightings(&[], 10).await.unwrap(), []);
 }
 
@@ -75,7 +75,8 @@ pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Da
     assert_eq!(versions, store.key_versions().await.unwrap());
     assert!(found.iter().all(|(key, _)| *key == number));
     let id = |candidate: &Candidate| match candidate {
-        Candidate::Report { id, .. } | Candidate::Replacement { id, .. } => *id,
+        Candidate::Report { id, .. } => ListingId::from(*id),
+        Candidate::Replacement { id, .. } => ListingId::from(*id),
     };
     found.sort_by_key(|(_, candidate)| id(candidate));
     let mut expected = vec![

@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 use jiff::civil::{Date, date};
+use lostcard::domain::ids::{OrganizationId, ProcessId};
 use lostcard::domain::retention::Class;
 use lostcard::domain::usage::{Counts, Days, Grouping, NO_SITE, OTHER_SITES, Outcome};
 use lostcard::store::retention::Due;
 use lostcard::store::usage::{Flush, Report, SiteDay};
 use lostcard::store::{Store, StoreError};
-use uuid::Uuid;
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, id, stored_organization};
@@ -24,15 +24,15 @@ fn counts(times: u64) -> Counts {
     counts
 }
 
-fn row(organization: Uuid, day: Date, site: &str, times: u64) -> SiteDay {
+fn row(organization: OrganizationId, day: Date, site: &str, times: u64) -> SiteDay {
     SiteDay { organization, day, site: site.to_owned(), counts: counts(times) }
 }
 
-fn flush(process: Uuid, sequence: u64) -> Flush {
+fn flush(process: ProcessId, sequence: u64) -> Flush {
     Flush { process, sequence, now_ms: NOW_MS }
 }
 
-async fn read(store: &Store, organization: Uuid, from: Date, to: Date, by: Grouping) -> Report {
+async fn read(store: &Store, organization: OrganizationId, from: Date, to: Date, by: Grouping) -> Report {
     store.usage(organization, Days::new(Some(from), Some(to), to).unwrap(), by).await.unwrap()
 }
 

@@ -21,13 +21,13 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::global::Global;
 use super::output;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::pepper::Fingerprints;
+use crate::domain::ids::{ImportId, OrganizationId};
 use crate::node;
 use crate::store::Store;
 use crate::store::imports::ImportProgress;
@@ -57,7 +57,7 @@ pub(super) struct ImportArgs {
     rejects: Option<PathBuf>,
     /// The organization that owns the reports [default: none]
     #[arg(long, value_name = "ID")]
-    organization: Option<Uuid>,
+    organization: Option<OrganizationId>,
     /// Exit with 1 if any record was rejected
     #[arg(long)]
     strict: bool,
@@ -203,7 +203,7 @@ impl ImportArgs {
     }
 }
 
-fn summarize(args: &ImportArgs, import_id: Uuid, [stored, rejected, already_stored]: [u64; 3], ns: u64) {
+fn summarize(args: &ImportArgs, import_id: ImportId, [stored, rejected, already_stored]: [u64; 3], ns: u64) {
     let ms = (ns / 1_000_000).max(1);
     let reports_per_second = stored * 1000 / ms;
     let value = json!({

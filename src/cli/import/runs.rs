@@ -11,13 +11,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use anyhow::ensure;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use super::records::{Record, Records};
 use crate::clock::Clock;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::{Keyring, random};
+use crate::domain::ids::OrganizationId;
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 
@@ -44,7 +44,7 @@ pub(super) struct Job {
     pub(super) pepper: Arc<Pepper>,
     /// Whose lookup keys give the order of a run: the one that the import began with, whatever was rotated since.
     pub(super) order: Arc<Pepper>,
-    pub(super) organization: Option<Uuid>,
+    pub(super) organization: Option<OrganizationId>,
     pub(super) clock: Clock,
     /// Valid records that an earlier start stored.
     pub(super) already_stored: Arc<AtomicU64>,
@@ -145,7 +145,7 @@ impl Job {
     fn seal_batch(&self, batch: Vec<Keyed>) -> anyhow::Result<Vec<NewReport>> {
         let now_ms = self.clock.now_ms();
         // In order, so that the rows of a batch are neighbours in the index of the ids.
-        let mut ids: Vec<_> = std::iter::repeat_with(|| random::uuid_v7(now_ms)).take(batch.len()).collect();
+        let mut ids: Vec<_> = std::iter::repeat_with(|| random::id(now_ms)).take(batch.len()).collect();
         ids.sort_unstable();
         let seal = |(Keyed { record, .. }, report_id)| {
             let reported_at_ms = record.reported_at_ms.unwrap_or(now_ms);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tokio::sync::mpsc::Receiver;
-use uuid::Uuid;
 
 use super::progress::Progress;
 use super::runs::Batch;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::domain::audit::{Action, Deed};
+use crate::domain::ids::{Id, ImportId};
 use crate::service::listing;
 use crate::service::writing::{Writing, leave_to_followers};
 use crate::store::imports::ImportProgress;
@@ -92,7 +92,7 @@ impl Writer<'_> {
         // In the audit log every run begins, and the one that comes to the end of the file finishes.
         let deeds = [(is_first, Action::ImportBegun), (to.finished, Action::ImportFinished)];
         for (_, action) in deeds.into_iter().filter(|(is_due, _)| *is_due) {
-            let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint)));
+            let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint).into()));
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
         leave_to_followers(tx).await.context("the import stopped; the same command continues there")
@@ -111,9 +111,9 @@ impl Writer<'_> {
 }
 
 /// By which the audit log knows a file: half of its keyed fingerprint, in the form of an id (RFC 9562, 5.8).
-pub(super) fn import_id(fingerprint: &[u8; 32]) -> Uuid {
+pub(super) fn import_id(fingerprint: &[u8; 32]) -> ImportId {
     let half = fingerprint.first_chunk().copied().unwrap_or_default();
-    uuid::Builder::from_custom_bytes(half).into_uuid()
+    ImportId::from_uuid(uuid::Builder::from_custom_bytes(half).into_uuid())
 }
 
 fn next_rows(rows: usize, took_ns: u64) -> usize {

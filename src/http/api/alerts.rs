@@ -5,8 +5,8 @@ use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::domain::ids::{AlertId, CheckId};
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
@@ -28,9 +28,11 @@ struct PageQuery {
 /// A card that this organization checked was listed while it watched.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertAnswer {
-    alert_id: Uuid,
+    #[schema(value_type = Uuid)]
+    alert_id: AlertId,
     /// The check that asked for it, by the id that was answered then.
-    check_id: Uuid,
+    #[schema(value_type = Uuid)]
+    check_id: CheckId,
     #[schema(value_type = AlertKindCode)]
     kind: &'static str,
     #[schema(value_type = ListingKindCode)]

@@ -6,11 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::offices::{read_office, read_office_at};
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
+use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
@@ -70,7 +70,8 @@ pub struct CancellationRequest {
 /// An application for a new card.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplacementApplicationAnswer {
-    application_id: Uuid,
+    #[schema(value_type = Uuid)]
+    application_id: ApplicationId,
     #[schema(value_type = ApplicationStateCode)]
     state: &'static str,
     /// Why it was accepted or refused.
@@ -89,7 +90,8 @@ pub struct ReplacementApplicationAnswer {
     /// Of the issued card.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    replacement_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    replacement_id: Option<ReplacementId>,
     /// The registry's sequence at the issue; in its answer alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -4,11 +4,11 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::clock::{Rfc3339, beijing_day};
 use crate::crypto::certificate::CredentialError;
 use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term};
+use crate::domain::ids::CertificateId;
 use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
@@ -47,7 +47,8 @@ pub struct CertificateRequest {
 /// An issued certificate. The service returns the credential once and does not keep it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CertificateIssuedAnswer<'a> {
-    certificate_id: Uuid,
+    #[schema(value_type = Uuid)]
+    certificate_id: CertificateId,
     /// The credential: a compact JWS, see docs/CERTIFICATES.md. The number is in it as a commitment only.
     #[schema(value_type = String)]
     certificate: &'a CredentialText,
@@ -70,7 +71,8 @@ pub struct CertificateIssuedAnswer<'a> {
 /// A certificate as the service knows it: without the credential.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CertificateAnswer {
-    certificate_id: Uuid,
+    #[schema(value_type = Uuid)]
+    certificate_id: CertificateId,
     #[schema(value_type = CertificateStateCode)]
     state: &'static str,
     #[schema(value_type = CertificatePurposeCode)]
@@ -129,7 +131,8 @@ pub struct CertificateVerificationAnswer {
     status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    certificate_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    certificate_id: Option<CertificateId>,
     /// What it was issued for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = CertificatePurposeCode)]

@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
-use uuid::Uuid;
 
 use crate::crypto::receipt::longest_verdict;
 use crate::crypto::signing::base64url;
 use crate::domain::alert::WatchHours;
+use crate::domain::ids::CheckId;
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::report::Label;
 use crate::domain::usage::Outcome;
@@ -108,7 +108,8 @@ impl PartialSchema for BatchItem {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckAnswer {
     /// Names the check in sightings, alerts and misuse reports; the receipt's `jti`.
-    check_id: Uuid,
+    #[schema(value_type = Uuid)]
+    check_id: CheckId,
     verdict: VerdictName,
     #[schema(value_type = AdviceCode)]
     advice: String,
@@ -315,7 +316,7 @@ const PADDING: &str = match std::str::from_utf8(&[b' '; LISTED_PART_MAX]) {
 };
 
 fn write_answer(text: &mut String, answer: &Answer) {
-    let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id.as_hyphenated());
+    let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id);
     let (verdict, advice) = (answer.verdict.as_str(), answer.verdict.advice());
     let mut written = verdict.len() + advice.as_str().len();
     let _ = write!(text, r#"{verdict}","advice":"{}""#, advice.as_str());
@@ -352,7 +353,7 @@ mod tests {
             recorded_on: jiff::civil::date(2020, 1, 2),
         };
         Answer {
-            check_id: Uuid::nil(),
+            check_id: CheckId::nil(),
             verdict,
             listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
             as_of: Rfc3339::of(0),
@@ -366,7 +367,7 @@ mod tests {
         let mut text = String::new();
         write_answer(&mut text, &answer(Verdict::CardListed));
         let documented = CheckAnswer {
-            check_id: Uuid::nil(),
+            check_id: CheckId::nil(),
             verdict: VerdictName::CardListed,
             advice: "refuse_and_report".to_owned(),
             advice_text: Some(Advice::RefuseAndReport.text().to_owned()),

@@ -5,9 +5,9 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::reports::{Contact, LossReportAnswer, contact_text};
+use crate::domain::ids::{CertificateId, FoundCardId};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
@@ -58,7 +58,8 @@ pub struct CitizenSighting {
 /// A card of the person that was handed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenFoundCard {
-    found_card_id: Uuid,
+    #[schema(value_type = Uuid)]
+    found_card_id: FoundCardId,
     #[schema(value_type = FoundCardStateCode)]
     state: &'static str,
     /// The office that registered it.
@@ -72,7 +73,8 @@ pub struct CitizenFoundCard {
 /// A temporary identification certificate of the person.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenCertificate {
-    certificate_id: Uuid,
+    #[schema(value_type = Uuid)]
+    certificate_id: CertificateId,
     #[schema(value_type = CertificatePurposeCode)]
     purpose: &'static str,
     #[schema(format = DateTime)]
@@ -291,7 +293,7 @@ mod tests {
             seen_at_ms: 0,
         };
         let certificate = PersonCertificate {
-            certificate_id: Uuid::nil(),
+            certificate_id: CertificateId::nil(),
             purpose: CertificatePurpose::Rail,
             issued_at_ms: 0,
             expires_at_ms: 1,
@@ -307,7 +309,7 @@ mod tests {
         );
         assert_eq!(
             told["certificates"],
-            json!([{"certificate_id": Uuid::nil(), "purpose": "rail", "issued_at": at,
+            json!([{"certificate_id": CertificateId::nil(), "purpose": "rail", "issued_at": at,
                 "expires_at": "1970-01-01T00:00:00.001Z", "revoked": true}])
         );
     }

@@ -5,8 +5,8 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::domain::ids::NodeId;
 use crate::domain::sandbox::Environment;
 use crate::http::contract::answers::{instant, json};
 use crate::http::pipeline::caller::Caller;
@@ -72,7 +72,8 @@ pub struct ConsoleSample {
 /// A node that serves from the same store.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConsoleNode {
-    node_id: Uuid,
+    #[schema(value_type = Uuid)]
+    node_id: NodeId,
     /// For how long it has not been seen to move.
     #[schema(minimum = 0)]
     silent_milliseconds: i64,
@@ -106,7 +107,8 @@ pub struct ConsoleAlert {
 #[expect(clippy::struct_excessive_bools, reason = "lamps that are on or off by themselves")]
 pub struct ConsoleSnapshot {
     /// Differs with each start: behind a balancer, keep the figures of each node apart.
-    node_id: Uuid,
+    #[schema(value_type = Uuid)]
+    node_id: NodeId,
     /// `production`, or `sandbox` where nothing is real.
     environment: &'static str,
     version: &'static str,
@@ -151,7 +153,8 @@ pub struct ConsoleSnapshot {
 /// The last hour of the node that answered.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConsoleHistory {
-    node_id: Uuid,
+    #[schema(value_type = Uuid)]
+    node_id: NodeId,
     #[schema(format = DateTime)]
     started_at: String,
     /// Every ten seconds, oldest first; nothing from before the node's start.

@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::reports::{Contact, contact_text};
 use crate::domain::card::CardValidity;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
+use crate::domain::ids::{FoundCardId, ReportId};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::OfficeCode;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
@@ -54,24 +54,28 @@ pub struct FoundCardRequest {
 /// A card that was registered.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FoundCardRegistered {
-    found_card_id: Uuid,
+    #[schema(value_type = Uuid)]
+    found_card_id: FoundCardId,
     #[schema(value_type = FoundCardStateCode)]
     state: &'static str,
     /// The active loss report that the card belongs to, whichever organization filed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    matched_report_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    matched_report_id: Option<ReportId>,
 }
 
 /// A found card.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FoundCardAnswer {
-    found_card_id: Uuid,
+    #[schema(value_type = Uuid)]
+    found_card_id: FoundCardId,
     #[schema(value_type = FoundCardStateCode)]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    matched_report_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    matched_report_id: Option<ReportId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = Date)]
     card_valid_from: Option<String>,

@@ -4,10 +4,10 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::client::Scope;
+use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
 use crate::domain::redacted::{DigestText, IdNumberText, NarrativeText};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
@@ -57,7 +57,8 @@ pub struct MisuseReportRequest {
 /// A misuse report. Texts are there only where one report is read.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MisuseReportAnswer {
-    misuse_report_id: Uuid,
+    #[schema(value_type = Uuid)]
+    misuse_report_id: MisuseReportId,
     #[schema(value_type = MisuseStateCode)]
     state: &'static str,
     #[schema(value_type = MisuseKindCode)]
@@ -65,10 +66,12 @@ pub struct MisuseReportAnswer {
     /// The organization that reported it; for registrars.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    organization: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    organization: Option<OrganizationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    check_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    check_id: Option<CheckId>,
     #[schema(format = DateTime)]
     observed_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -284,13 +287,14 @@ fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&Narrative
 }
 
 /// State and cursor of the query; anything else in it is refused, and not repeated.
-fn read_query(query: &str) -> Result<(MisuseState, Option<Uuid>), Problem> {
+fn read_query(query: &str) -> Result<(MisuseState, Option<MisuseReportId>), Problem> {
     let refuse = |detail: &'static str| Problem::new(problem::MALFORMED_REQUEST, detail);
     let asked = Query::<MisuseReportQuery>::from_query(query)
         .map_err(|_| refuse("the query takes state and cursor, each at most once"))?;
     let of_state = asked.state.as_deref().map_or(Some(MisuseState::Open), MisuseState::parse);
     let of_state = of_state.ok_or_else(|| refuse("state is one of: open, resolved"))?;
-    let cursor = asked.cursor.as_deref().map(|text| Uuid::from_slice(&from_base64url(text)?).ok());
+    let cursor =
+        asked.cursor.as_deref().map(|text| from_base64url(text)?.try_into().ok().map(MisuseReportId::from_bytes));
     match cursor {
         Some(None) => Err(refuse("cursor is the next_cursor of a page, as it was given")),
         Some(after) => Ok((of_state, after)),

@@ -8,12 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::access::GrantError;
 use crate::access::client_auth::Credentials;
 use crate::domain::client::Scope;
+use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::domain::sandbox::Environment;
 use crate::http::contract::problem::Problem;
@@ -201,7 +201,7 @@ fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials,
     match (basic, form.client_secret, form.client_assertion) {
         (Some(value), None, None) => basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client),
         (None, Some(secret), None) => {
-            let client_id = form.client_id.and_then(|id| Uuid::try_parse(&id).ok()).ok_or_else(invalid_client)?;
+            let client_id = form.client_id.and_then(|id| ClientId::parse(&id)).ok_or_else(invalid_client)?;
             Ok(Credentials::Secret { client_id, secret })
         }
         (None, None, Some(jwt)) => {
@@ -209,7 +209,7 @@ fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials,
                 return Err(invalid_request("client_assertion_type is not jwt-bearer"));
             }
             let credentials = Credentials::from_assertion(jwt).ok_or_else(invalid_client)?;
-            let named = form.client_id.is_none_or(|id| Uuid::try_parse(&id).ok() == Some(credentials.client_id()));
+            let named = form.client_id.is_none_or(|id| ClientId::parse(&id) == Some(credentials.client_id()));
             if named { Ok(credentials) } else { Err(invalid_client()) }
         }
         (None, None, None) => Err(invalid_client()),
@@ -222,7 +222,7 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
     let (scheme, encoded) = value.split_once(' ')?;
     let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    let client_id = Uuid::try_parse(id).ok()?;
+    let client_id = ClientId::parse(id)?;
     scheme.eq_ignore_ascii_case("basic").then(|| Credentials::Secret { client_id, secret: secret.to_owned().into() })
 }
 

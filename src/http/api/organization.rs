@@ -5,9 +5,9 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::domain::client::{Rate, Scope};
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{OrganizationKindCode, ScopeCode};
@@ -18,7 +18,8 @@ use crate::limits::LimitName;
 /// The organization of the token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OrganizationAnswer {
-    organization_id: Uuid,
+    #[schema(value_type = Uuid)]
+    organization_id: OrganizationId,
     #[schema(example = "Harbour Hotels")]
     name: String,
     #[schema(value_type = OrganizationKindCode)]
@@ -38,7 +39,8 @@ pub struct OrganizationAnswer {
 /// The client of the token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClientAnswer {
-    client_id: Uuid,
+    #[schema(value_type = Uuid)]
+    client_id: ClientId,
     /// What the client may do.
     #[schema(value_type = Vec<ScopeCode>)]
     scopes: Vec<&'static str>,

@@ -4,12 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Scope;
+use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::sandbox::Environment;
 use crate::domain::usage::Outcome;
@@ -57,10 +57,12 @@ pub struct VerificationAnswer {
     /// The organization that asked, by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    organization: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    organization: Option<OrganizationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    check_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    check_id: Option<CheckId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     checked_at: Option<String>,

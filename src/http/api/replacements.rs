@@ -4,8 +4,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::domain::ids::ReplacementId;
 use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{created, instant, respond};
 use crate::http::contract::fields::Fields;
@@ -33,7 +33,8 @@ pub struct ReplacementRequest {
 /// A recorded replacement.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplacementAnswer {
-    replacement_id: Uuid,
+    #[schema(value_type = Uuid)]
+    replacement_id: ReplacementId,
     #[schema(format = Date)]
     card_valid_from: String,
     /// Active reports that it ended.

@@ -4,8 +4,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::domain::ids::ReportId;
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::WithdrawalReason;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
@@ -69,7 +69,8 @@ pub struct Contact {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LossReportAnswer {
     /// Part of the path of every operation on the report.
-    report_id: Uuid,
+    #[schema(value_type = Uuid)]
+    report_id: ReportId,
     #[schema(value_type = ReportStateCode)]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

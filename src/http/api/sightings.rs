@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::domain::ids::CheckId;
 use crate::http::contract::answers::{instant, json, path_id};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{OrganizationKindCode, PurposeCode, VerdictName};
@@ -17,7 +17,8 @@ use crate::store::sightings::StoredSighting;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SightingAnswer {
     /// The check, and its receipt's `jti`.
-    check_id: Uuid,
+    #[schema(value_type = Uuid)]
+    check_id: CheckId,
     /// Who checked the card.
     organization_name: String,
     #[schema(value_type = OrganizationKindCode)]

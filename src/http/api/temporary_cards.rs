@@ -6,11 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::offices::read_office;
 use crate::domain::application::TemporaryCard;
 use crate::domain::card::{CardValidity, CardValidityError};
+use crate::domain::ids::{ApplicationId, TemporaryCardId};
 use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
@@ -43,7 +43,8 @@ pub struct TemporaryCardReturnRequest {
 /// A card that is valid while the new one is made. It is checked as any card is, by its own start of validity.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TemporaryCardAnswer {
-    temporary_card_id: Uuid,
+    #[schema(value_type = Uuid)]
+    temporary_card_id: TemporaryCardId,
     #[schema(value_type = TemporaryCardStateCode)]
     state: &'static str,
     #[schema(format = Date)]
@@ -81,7 +82,7 @@ pub async fn issue(
     request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id = path_id(&path)?;
+    let id: ApplicationId = path_id(&path)?;
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let mut fields = Fields::default();
     let office = fields.office(&asked.office);

@@ -5,10 +5,10 @@ use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::web::Path;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::problem::{self, Problem};
 use crate::clock::Rfc3339;
+use crate::domain::ids::Id;
 use crate::store::idempotency::StoredAnswer;
 
 /// The answer to a write, the first or a repeated one. One that could not be written down has no status of success.
@@ -55,8 +55,8 @@ fn unwritten() -> HttpResponse {
 }
 
 /// The id in a path. What is no UUID names nothing.
-pub fn path_id(path: &Path<String>) -> Result<Uuid, Problem> {
-    Uuid::try_parse(path.as_str()).map_err(|_| Problem::not_found())
+pub fn path_id<T: Id>(path: &Path<String>) -> Result<T, Problem> {
+    path.parse().map_err(|_| Problem::not_found())
 }
 
 /// An instant as answers write it.

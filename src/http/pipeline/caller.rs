@@ -9,12 +9,12 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
-use uuid::Uuid;
 
 use super::exchange::Exchange;
 use super::state::AppState;
 use crate::access::Principal;
 use crate::domain::client::{Actor, OrganizationKind, Scope};
+use crate::domain::ids::OrganizationId;
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Route;
@@ -118,7 +118,7 @@ impl Caller {
     }
 
     /// The organization that the client belongs to.
-    pub fn organization_id(&self) -> Uuid {
+    pub fn organization_id(&self) -> OrganizationId {
         self.principal.client.organization_id
     }
 

@@ -1,9 +1,9 @@
 //! What belongs to one request and its answer: what the layers tell each other of it.
 
 use actix_web::{HttpMessage, HttpRequest};
-use uuid::Uuid;
 
 use super::admission::Place;
+use crate::domain::ids::OrganizationId;
 use crate::domain::usage::Outcome;
 use crate::http::contract::route::Route;
 use crate::limits::Standing;
@@ -18,7 +18,7 @@ pub struct Exchange {
     /// What the caller has left of its limit.
     pub standing: Option<Standing>,
     /// Whose client it is, once that is known.
-    pub organization: Option<Uuid>,
+    pub organization: Option<OrganizationId>,
     /// Its place among those that wait.
     pub place: Option<Place>,
 }

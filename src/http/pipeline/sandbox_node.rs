@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use uuid::Uuid;
 
 use crate::access::Principal;
 use crate::access::tokens::TokenError;
 use crate::clock::Clock;
 use crate::crypto::digest::IdDigest;
 use crate::domain::client::Actor;
+use crate::domain::ids::ClientId;
 use crate::domain::sandbox::{SLOW_S, Trouble};
 use crate::http::contract::problem::{self, Problem};
 use crate::service::ServiceError;
@@ -35,7 +35,7 @@ pub struct SandboxNode {
     clock: Clock,
     troubles: HashMap<[u8; 32], Trouble>,
     /// Until when, in milliseconds, a client has to wait before it is answered once.
-    waiting: Cache<(Uuid, Trouble), i64>,
+    waiting: Cache<(ClientId, Trouble), i64>,
 }
 
 impl SandboxNode {
@@ -89,7 +89,7 @@ impl SandboxNode {
     }
 
     /// Whether a client has waited as asked. If not, it has to from now on.
-    fn is_over(&self, of: (Uuid, Trouble)) -> bool {
+    fn is_over(&self, of: (ClientId, Trouble)) -> bool {
         let now_ms = self.clock.now_ms();
         if self.waiting.get(&of).is_some_and(|until_ms| (until_ms..until_ms + ANSWERED_MS).contains(&now_ms)) {
             self.waiting.remove(&of);

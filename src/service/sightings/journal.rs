@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::Sighting;
 use super::segment::{Segment, WriteError, list};
 use crate::crypto::Keyring;
+use crate::domain::ids::NodeId;
 use crate::telemetry::Metrics;
 
 /// After a flush the thread rests for so long, and what comes meanwhile shares the next one: a flush with its wake-ups costs about
@@ -95,7 +95,7 @@ impl Journal {
     /// A journal in a folder, which is made when there is something to write, and its thread. `node`: no other process has it.
     pub fn start(
         folder: PathBuf,
-        node: Uuid,
+        node: NodeId,
         options: JournalOptions,
         keyring: Arc<Keyring>,
         metrics: Arc<Metrics>,
@@ -155,7 +155,7 @@ impl Journal {
 /// The thread's part.
 struct SegmentWriter {
     folder: PathBuf,
-    node: Uuid,
+    node: NodeId,
     bytes_max: u64,
     keyring: Arc<Keyring>,
     metrics: Arc<Metrics>,
@@ -264,6 +264,7 @@ mod tests {
     use super::*;
     use crate::crypto::digest::IdDigest;
     use crate::crypto::keyfiles::KeyFolder;
+    use crate::domain::ids::{CheckId, OrganizationId};
     use crate::domain::verdict::{Purpose, Verdict};
 
     struct Fixture {
@@ -280,7 +281,7 @@ mod tests {
         let keyring = Arc::new(Keyring::open(keys).unwrap());
         let metrics = Arc::new(Metrics::new().unwrap());
         let folder = dir.path().join("sightings");
-        let node = Uuid::from_u128(7);
+        let node = NodeId::from_u128(7);
         let journal = Journal::start(folder, node, options, Arc::clone(&keyring), Arc::clone(&metrics)).unwrap();
         Fixture { dir, keyring, metrics, journal }
     }
@@ -291,8 +292,8 @@ mod tests {
 
     fn sighting(n: u128) -> Sighting {
         Sighting {
-            check_id: Uuid::from_u128(n),
-            organization: Uuid::nil(),
+            check_id: CheckId::from_u128(n),
+            organization: OrganizationId::nil(),
             digest: IdDigest::from_bytes([7; 32]),
             card_valid_from: None,
             site: None,
@@ -318,7 +319,10 @@ mod tests {
         fn read(&self) -> Vec<u128> {
             let segments = list(self.journal.folder()).unwrap();
             let finished = segments.iter().filter_map(|(path, _)| Finished::take(path, self.keyring.sealer()).unwrap());
-            finished.flat_map(|segment| segment.sightings).map(|sighting| sighting.check_id.as_u128()).collect()
+            finished
+                .flat_map(|segment| segment.sightings)
+                .map(|sighting| u128::from_be_bytes(*sighting.check_id.as_bytes()))
+                .collect()
         }
     }
 

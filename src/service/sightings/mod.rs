@@ -9,13 +9,13 @@ mod segment;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::writing::Writer;
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
+use crate::domain::ids::{CheckId, OrganizationId, ReportId};
 use crate::domain::report::Label;
 use crate::domain::verdict::{Purpose, Verdict};
 use crate::store::sightings::StoredSighting;
@@ -26,8 +26,8 @@ pub const SIGHTINGS_MAX: u32 = 1000;
 /// A check that found a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
-    pub check_id: Uuid,
-    pub organization: Uuid,
+    pub check_id: CheckId,
+    pub organization: OrganizationId,
     pub digest: IdDigest,
     pub card_valid_from: Option<Date>,
     pub site: Option<Label>,
@@ -50,12 +50,12 @@ impl Sightings {
     }
 
     /// The newest sightings under an organization's own report; none: there is no such report.
-    pub async fn list(&self, actor: Actor, report_id: Uuid) -> Result<Option<Vec<StoredSighting>>, ServiceError> {
+    pub async fn list(&self, actor: Actor, report_id: ReportId) -> Result<Option<Vec<StoredSighting>>, ServiceError> {
         let store = &self.writer.store;
         if store.find_report(actor.organization, report_id).await?.is_none() {
             return Ok(None);
         }
-        let found = store.list_sightings(&[report_id], SIGHTINGS_MAX).await?;
+        let found = store.list_sightings(&[report_id.into()], SIGHTINGS_MAX).await?;
         self.writer.note(&Deed::of(actor, Action::SightingsRead, report_id)).await?;
         Ok(Some(found))
     }

@@ -14,6 +14,7 @@ use super::Sighting;
 use super::journal::{Journal, Loss};
 use super::segment::{End, Finished, list};
 use crate::crypto::digest::LookupKey;
+use crate::domain::ids::NodeId;
 use crate::domain::sighting::{Candidate, listings_of};
 use crate::registry::RegistryError;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
@@ -80,7 +81,7 @@ impl Mover {
     }
 
     /// Moves all that is left when nothing is answered any more. What the store does not take now stays for the next start.
-    pub async fn drain(&self, node: uuid::Uuid) {
+    pub async fn drain(&self, node: NodeId) {
         let own = node.to_string();
         loop {
             if let Err(error) = self.move_all().await {

@@ -9,12 +9,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::Sighting;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::seal::{SealError, Sealer};
+use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::Label;
 use crate::domain::verdict::{Purpose, Verdict};
 
@@ -32,8 +32,8 @@ const UNFINISHED: &str = "unfinished-";
 /// The part of a record that is not the digest.
 #[derive(Serialize, Deserialize)]
 struct Facts<'a> {
-    check_id: Uuid,
-    organization: Uuid,
+    check_id: CheckId,
+    organization: OrganizationId,
     #[serde(skip_serializing_if = "Option::is_none")]
     card_valid_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,8 +261,8 @@ mod tests {
 
     fn sighting(n: u8) -> Sighting {
         Sighting {
-            check_id: Uuid::from_bytes([n; 16]),
-            organization: Uuid::from_bytes([n ^ 1; 16]),
+            check_id: CheckId::from_bytes([n; 16]),
+            organization: OrganizationId::from_bytes([n ^ 1; 16]),
             digest: IdDigest::from_bytes([n; DIGEST_BYTES]),
             card_valid_from: (n.is_multiple_of(2)).then(|| date(2016, 5, 1)),
             site: (n.is_multiple_of(3)).then(|| Label::parse("west-wing:2").unwrap()),

@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::sums::Usage;
 use super::tally::{Admitted, ClosedSites, Tally};
 use crate::clock::{beijing_date, beijing_day};
+use crate::domain::ids::OrganizationId;
 use crate::domain::report::Label;
 use crate::domain::usage::{NO_SITE, OTHER_SITES, Outcome, kept_site};
 
@@ -28,7 +28,7 @@ struct Today {
     date: Date,
     /// In milliseconds since the Unix epoch; a count outside it begins another day.
     ms: Range<i64>,
-    organizations: HashMap<Uuid, Own>,
+    organizations: HashMap<OrganizationId, Own>,
 }
 
 /// Counts for one worker.
@@ -44,12 +44,12 @@ impl UsageCounter {
     }
 
     /// Counts what an organization did at this moment, without a site.
-    pub fn count(&self, organization: Uuid, outcome: Outcome, now_ms: i64) {
+    pub fn count(&self, organization: OrganizationId, outcome: Outcome, now_ms: i64) {
         self.count_at(organization, None, outcome, now_ms);
     }
 
     /// The same at the site that was named.
-    pub fn count_at(&self, organization: Uuid, site: Option<&Label>, outcome: Outcome, now_ms: i64) {
+    pub fn count_at(&self, organization: OrganizationId, site: Option<&Label>, outcome: Outcome, now_ms: i64) {
         let mut today = self.today.borrow_mut();
         if !today.ms.contains(&now_ms) {
             let date = beijing_date(now_ms);
@@ -72,7 +72,7 @@ impl UsageCounter {
     }
 
     #[cold]
-    fn count_new(&self, own: &mut Own, organization: Uuid, day: Date, site: &str, outcome: Outcome) {
+    fn count_new(&self, own: &mut Own, organization: OrganizationId, day: Date, site: &str, outcome: Outcome) {
         if let Some((closed, others)) = &own.closed
             && !closed.contains(site)
         {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Span;
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use super::tally::{Admitted, ClosedSites, Tally};
 use crate::clock::{Clock, beijing_date};
 use crate::crypto::random;
+use crate::domain::ids::{OrganizationId, ProcessId};
 use crate::domain::usage::{Counts, DAYS, Days, Grouping, NO_SITE, Outcome};
 use crate::service::ServiceError;
 use crate::store::usage::{Flush, Report, SiteDay};
@@ -48,11 +48,11 @@ enum Sites {
 #[derive(Debug, Default)]
 struct Known {
     followed: Vec<Followed>,
-    sites: HashMap<(Uuid, Date), Sites>,
+    sites: HashMap<(OrganizationId, Date), Sites>,
     /// How many sites there are in all.
     sites_of_all: usize,
     /// What is rare is counted here, under the lock.
-    rare: HashMap<(Uuid, Date), Arc<Tally>>,
+    rare: HashMap<(OrganizationId, Date), Arc<Tally>>,
 }
 
 /// What has been handed on and is not known to be stored.
@@ -70,20 +70,20 @@ pub struct Usage {
     store: Store,
     metrics: Arc<Metrics>,
     /// Names this process to the store.
-    process: Uuid,
+    process: ProcessId,
     known: Mutex<Known>,
     pending: tokio::sync::Mutex<Pending>,
 }
 
 impl Usage {
     pub fn new(options: UsageOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
-        let process = random::uuid_v7(clock.now_ms());
+        let process = random::id(clock.now_ms());
         let (known, pending) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { options, clock, store, metrics, process, known, pending }
     }
 
     /// Counts what is rare: it takes a lock.
-    pub fn count(&self, organization: Uuid, outcome: Outcome) {
+    pub fn count(&self, organization: OrganizationId, outcome: Outcome) {
         let day = self.clock.today();
         let mut known = self.known();
         let Known { rare, followed, .. } = &mut *known;
@@ -92,12 +92,12 @@ impl Usage {
     }
 
     /// What an organization did, by day or site.
-    pub async fn report(&self, organization: Uuid, days: Days, by: Grouping) -> Result<Report, ServiceError> {
+    pub async fn report(&self, organization: OrganizationId, days: Days, by: Grouping) -> Result<Report, ServiceError> {
         Ok(self.store.usage(organization, days, by).await?)
     }
 
     /// The sites that an organization named in the last thirty days.
-    pub async fn sites(&self, organization: Uuid) -> Result<Vec<String>, ServiceError> {
+    pub async fn sites(&self, organization: OrganizationId) -> Result<Vec<String>, ServiceError> {
         let since = self.clock.today().saturating_sub(Span::new().days(DAYS - 1));
         Ok(self.store.list_sites(organization, since).await?)
     }
@@ -161,7 +161,7 @@ impl Usage {
     /// What has been counted since the last time, each organization, day and site once, in their order.
     fn collect(&self) -> Vec<SiteDay> {
         let mut known = self.known();
-        let mut sums: BTreeMap<(Uuid, Date, Box<str>), Counts> = BTreeMap::new();
+        let mut sums: BTreeMap<(OrganizationId, Date, Box<str>), Counts> = BTreeMap::new();
         known.followed.retain_mut(|Followed { tally, handed }| {
             // Asked before it is read: nobody adds to one that nobody else holds.
             let is_over = Arc::get_mut(tally).is_some();
@@ -193,12 +193,12 @@ impl Usage {
     }
 
     /// A tally that a worker adds to.
-    pub(super) fn follow(&self, organization: Uuid, day: Date, site: &str) -> Arc<Tally> {
+    pub(super) fn follow(&self, organization: OrganizationId, day: Date, site: &str) -> Arc<Tally> {
         follow(&mut self.known().followed, organization, day, site)
     }
 
     /// Whether an organization is counted by a site on a day.
-    pub(super) fn admit(&self, organization: Uuid, day: Date, site: &str) -> Admitted {
+    pub(super) fn admit(&self, organization: OrganizationId, day: Date, site: &str) -> Admitted {
         let mut known = self.known();
         let Known { followed, sites, sites_of_all, .. } = &mut *known;
         let entry = sites.entry((organization, day)).or_insert_with(|| Sites::Open(HashSet::new()));
@@ -223,7 +223,7 @@ impl Usage {
     }
 }
 
-fn follow(followed: &mut Vec<Followed>, organization: Uuid, day: Date, site: &str) -> Arc<Tally> {
+fn follow(followed: &mut Vec<Followed>, organization: OrganizationId, day: Date, site: &str) -> Arc<Tally> {
     let tally = Arc::new(Tally::new(organization, day, site));
     followed.push(Followed { tally: Arc::clone(&tally), handed: Counts::default() });
     tally
@@ -262,7 +262,7 @@ mod tests {
         let (one, two) = (UsageCounter::new(Arc::clone(&usage)), UsageCounter::new(Arc::clone(&usage)));
         let count = |worker: &UsageCounter, site: Option<&str>| {
             let site = site.map(label);
-            worker.count_at(Uuid::nil(), site.as_ref(), Outcome::NotListed, clock.now_ms());
+            worker.count_at(OrganizationId::nil(), site.as_ref(), Outcome::NotListed, clock.now_ms());
         };
         for (worker, site) in [(&one, None), (&one, Some("east")), (&two, Some("east")), (&two, Some("east"))] {
             count(worker, site);
@@ -282,7 +282,7 @@ mod tests {
         let (_folder, usage) = usage(clock.clone(), 2).await;
         let (one, two) = (UsageCounter::new(Arc::clone(&usage)), UsageCounter::new(Arc::clone(&usage)));
         let count = |worker: &UsageCounter, site: &str| {
-            worker.count_at(Uuid::nil(), Some(&label(site)), Outcome::CardListed, clock.now_ms());
+            worker.count_at(OrganizationId::nil(), Some(&label(site)), Outcome::CardListed, clock.now_ms());
         };
         for (worker, site) in
             [(&one, "a"), (&one, "b"), (&two, "c"), (&two, "a"), (&one, "d"), (&two, "b"), (&two, "d")]
@@ -302,7 +302,7 @@ mod tests {
         let worker = UsageCounter::new(Arc::clone(&usage));
         // 2025-11-22T16:00:00Z is midnight of the 23rd in Beijing.
         for now_ms in [1_763_827_199_999, 1_763_827_200_000, 1_763_827_199_000] {
-            worker.count(Uuid::nil(), Outcome::NumberListed, now_ms);
+            worker.count(OrganizationId::nil(), Outcome::NumberListed, now_ms);
         }
         let rows = usage.collect();
         let days: Vec<_> = rows.iter().map(|row| (row.day.to_string(), row.counts.checks())).collect();

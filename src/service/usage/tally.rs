@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::civil::Date;
-use uuid::Uuid;
 
+use crate::domain::ids::OrganizationId;
 use crate::domain::usage::{Counts, OUTCOMES, Outcome};
 
 /// Sums that one thread adds to and others read: they only grow, so that nothing has to be taken back from them.
 #[derive(Debug)]
 pub(super) struct Tally {
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub day: Date,
     pub site: Box<str>,
     counts: [AtomicU64; OUTCOMES],
 }
 
 impl Tally {
-    pub(super) fn new(organization: Uuid, day: Date, site: &str) -> Self {
+    pub(super) fn new(organization: OrganizationId, day: Date, site: &str) -> Self {
         Self { organization, day, site: site.into(), counts: [const { AtomicU64::new(0) }; OUTCOMES] }
     }
 

@@ -15,13 +15,13 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
-use uuid::Uuid;
 
 use super::ServiceError;
 use super::writing::Writer;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::webhook::WebhookSecret;
 use crate::crypto::{Keyring, random};
+use crate::domain::ids::WebhookId;
 use crate::store::alerts::Alert;
 use crate::store::webhooks::{CLAIMED_OF_ONE_MAX, Delivery};
 use crate::store::{Store, StoreError};
@@ -118,7 +118,7 @@ impl Deliverer {
         let mut poll = interval(self.options.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sending = JoinSet::new();
-        let mut busy: HashMap<Uuid, usize> = HashMap::new();
+        let mut busy: HashMap<WebhookId, usize> = HashMap::new();
         let (mut is_behind, mut tidied_ns) = (false, None);
         loop {
             tokio::select! {
@@ -154,8 +154,8 @@ impl Deliverer {
     /// Begins what is due, as far as there is room.
     async fn look(
         self: &Arc<Self>,
-        sending: &mut JoinSet<Uuid>,
-        busy: &mut HashMap<Uuid, usize>,
+        sending: &mut JoinSet<WebhookId>,
+        busy: &mut HashMap<WebhookId, usize>,
     ) -> Result<Look, StoreError> {
         let now_ms = self.clock.now_ms();
         let due = self.store.due_deliveries(now_ms, SENDS_MAX).await?;
