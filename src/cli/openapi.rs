@@ -1,4 +1,4 @@
-//! `openapi`: writes the document's two versions, or checks that the written ones are current.
+//! `openapi`: writes the document's two versions and its part for each role, or checks that the written ones are current.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::output;
-use crate::http::contract::openapi::files;
-use crate::http::routes::document;
+use crate::http::contract::openapi::all_files;
+use crate::http::routes::{TABLE, document};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lostcard openapi --output openapi
   lostcard openapi --check openapi")]
 pub(super) struct OpenapiArgs {
-    /// The folder to write lostcard.json (3.1) and lostcard-3.0.json to, or a .json file for 3.1 alone; standard output if absent
+    /// The folder to write lostcard.json (3.1), lostcard-3.0.json and each role's part to, or a .json file for 3.1 alone; standard output if absent
     #[arg(long, value_name = "PATH", conflicts_with = "check")]
     output: Option<PathBuf>,
     /// Fail if the files in this folder are not current
@@ -24,7 +24,7 @@ pub(super) struct OpenapiArgs {
 
 /// `openapi`
 pub(super) fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
-    let files = files(&document())?;
+    let files = all_files(&document(), TABLE)?;
     if let Some(folder) = &args.check {
         for (name, text) in &files {
             let path = folder.join(name);

@@ -2,8 +2,10 @@
 //! and repetition ask the row that travels with the request ([`super::contract::route`]).
 
 use std::future::ready;
+use std::sync::LazyLock;
 
 use actix_web::guard::fn_guard;
+use actix_web::http::header::IfNoneMatch;
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, middleware};
@@ -14,9 +16,9 @@ use super::api::{
     acceptance, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports, oauth, ops,
     organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
 };
-use super::contract::openapi;
-use super::contract::problem::Problem;
+use super::contract::problem::{self, Problem};
 use super::contract::route::{Class, Route, Table};
+use super::contract::{answers, openapi};
 use super::pages::{self, desk, files, site};
 use super::pipeline::state::AppState;
 use crate::domain::client::Scope;
@@ -200,8 +202,12 @@ pub fn configure_metrics(config: &mut ServiceConfig, metrics: Data<Metrics>) {
     config.app_data(metrics).route("/metrics", web::get().to(ops::metrics));
 }
 
-async fn openapi_json() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(document())
+/// Made once: it is the same until the program is another.
+static DOCUMENT: LazyLock<Option<String>> = LazyLock::new(|| openapi::text(&document()).ok());
+
+async fn openapi_json(known: web::Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
+    let text = DOCUMENT.as_ref().ok_or_else(|| Problem::new(problem::INTERNAL, "the document cannot be written"))?;
+    Ok(answers::published(text.clone(), &known))
 }
 
 /// The OpenAPI document of all operations.

@@ -1,8 +1,8 @@
 //! The token endpoint (RFC 6749, client credentials) and its metadata. Its errors have RFC 6749's own form, except for limits
 //! and outages, which look like everywhere else.
 
-use actix_web::http::header::{self, ContentType};
-use actix_web::web::{Data, Payload};
+use actix_web::http::header::{self, IfNoneMatch};
+use actix_web::web::{Data, Header, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,7 @@ use crate::domain::client::Scope;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::domain::sandbox::Environment;
+use crate::http::contract::answers;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::{expect_type, read_bytes};
@@ -234,15 +235,11 @@ fn basic_credentials(value: &str) -> Option<Credentials> {
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
 )]
-pub async fn jwks(state: Data<AppState>) -> HttpResponse {
+pub async fn jwks(state: Data<AppState>, known: Header<IfNoneMatch>) -> HttpResponse {
     // Another process may have rotated, and another node may sign by the new key already: a client that keeps this set for
     // five minutes would know neither.
     state.access.seek_keys();
-    let set = state.keyring.signing().to_jwks();
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .body(set.to_string())
+    answers::published(state.keyring.signing().to_jwks().to_string(), &known)
 }
 
 /// Server metadata

@@ -1,10 +1,11 @@
 //! What answers have in common: JSON, instants, ids in paths, and answers that are remembered as text.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, ETag, EntityTag, IfNoneMatch, LOCATION};
 use actix_web::web::Path;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::problem::{self, Problem};
 use crate::clock::Rfc3339;
@@ -52,6 +53,19 @@ fn to_json(value: &impl Serialize) -> Option<String> {
 
 fn unwritten() -> HttpResponse {
     Problem::new(problem::INTERNAL, "the answer could not be written").error_response()
+}
+
+/// A public text that seldom changes, or 304 for whom has it (RFC 9110, 13.1.2).
+pub fn published(text: String, known: &IfNoneMatch) -> HttpResponse {
+    let digest = Sha256::digest(text.as_bytes());
+    let tag = EntityTag::new_strong(hex::encode(digest.get(..12).unwrap_or_default()));
+    let is_known = match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
+    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header(ETag(tag)).insert_header((CACHE_CONTROL, "public, max-age=300"));
+    if is_known { response.finish() } else { response.content_type(ContentType::json()).body(text) }
 }
 
 /// The id in a path. What is no UUID names nothing.

@@ -4,9 +4,13 @@
 pub mod answers;
 pub mod examples;
 pub mod explanations;
+pub mod field_codes;
 pub mod fields;
+pub mod members;
 pub mod openapi;
 pub mod problem;
 pub mod refusals;
+pub mod roles;
 pub mod route;
 pub mod schema;
+pub mod webhooks;

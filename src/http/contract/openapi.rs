@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use super::problem::{FieldError, ProblemBody};
 use super::route::{Route, Table};
-use super::{examples, refusals};
+use super::{examples, members, refusals, roles, webhooks};
 
 /// A refusal of any kind: RFC 9457.
 #[derive(Debug)]
@@ -148,17 +148,24 @@ impl Modify for Shared {
 pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     document.merge(operations);
+    document.webhooks = Some(webhooks::sent());
     let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             complete(routes.find(&Method::GET, path), operation);
             refusals::detail(operation, components);
             examples::illustrate(operation, &components.schemas);
+            let id = operation.operation_id.clone().unwrap_or_default();
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    members::set_default(&id, parameter);
+                }
+            }
         }
     }
     // Each status has its own by now.
     components.responses.remove("Refused");
-    for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
+    for (of, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
         let is_request = matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
         for (name, member) in &mut object.properties {
@@ -166,6 +173,11 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
                 && is_request
             {
                 describe_text(name, text);
+            }
+            match member {
+                RefOr::T(Schema::Object(member)) => members::describe(of, name, member),
+                RefOr::T(Schema::Array(member)) => members::describe_list(of, name, member),
+                _ => {}
             }
             // In 3.0 nothing may be next to a `$ref`: what it refers to describes itself.
             if let RefOr::Ref(reference) = member {
@@ -191,10 +203,27 @@ fn complete(route: Option<&Route>, operation: &mut Operation) {
     }
 }
 
-/// Both versions' texts: file name and content.
+/// A document's text: what `/openapi.json` and the file say.
+pub fn text(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n")
+}
+
+/// Both versions' texts: file name and content. 3.0 has no webhooks of its own, so that they stand in an extension there.
 pub fn files(document: &utoipa::openapi::OpenApi) -> Result<[(&'static str, String); 2], serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(document)?;
-    text.push('\n');
+    let text = text(document)?;
     let older = text.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);
+    let older = older.replacen("\n  \"webhooks\": {", "\n  \"x-webhooks\": {", 1);
     Ok([("lostcard.json", text), ("lostcard-3.0.json", older)])
+}
+
+/// The whole document's files and those of each role.
+pub fn all_files(
+    document: &utoipa::openapi::OpenApi,
+    routes: Table,
+) -> Result<Vec<(&'static str, String)>, serde_json::Error> {
+    let mut all = Vec::from(files(document)?);
+    for role in roles::ROLES {
+        all.push((role.file, text(&role.part_of(document, routes))?));
+    }
+    Ok(all)
 }

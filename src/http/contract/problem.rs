@@ -10,6 +10,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::field_codes;
 use crate::access::AccessError;
 use crate::limits::{LimitName, Refused, Standing};
 use crate::registry::RegistryError;
@@ -102,7 +103,7 @@ pub struct FieldError {
     #[schema(example = "/id_number")]
     pub pointer: Cow<'static, str>,
     /// What is wrong, as a word.
-    #[schema(example = "wrong_check_character")]
+    #[schema(schema_with = field_codes::schema)]
     pub code: &'static str,
     /// What is wrong, as a sentence.
     pub detail: Cow<'static, str>,

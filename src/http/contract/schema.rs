@@ -17,6 +17,7 @@ use crate::domain::report::{Channel, Reason, ReportState, Reporter, WithdrawalRe
 use crate::domain::usage::Grouping;
 use crate::domain::verdict::{Advice, ListingKind, Purpose};
 
+// `defaulted` is closed, and its first word holds where none is sent.
 macro_rules! word_schemas {
     ($($kind:ident $name:ident($words:ty), $description:literal;)+) => {
         $(
@@ -39,6 +40,14 @@ macro_rules! word_schemas {
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::words())).description(Some($description)).into()
+            }
+        }
+    };
+    (@schema defaulted $name:ident, $description:literal) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let first = Self::words().first().map(|word| (*word).into());
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::words())).default(first).description(Some($description)).into()
             }
         }
     };
@@ -79,7 +88,7 @@ word_schemas! {
     open OrganizationKindCode(OrganizationKind), "What an organization is to the service.";
     open PurposeCode(Purpose), "What a card was checked for.";
     open ScopeCode(Scope), "What a client may do.";
-    closed GroupingName(Grouping), "By what counts are summed.";
+    defaulted GroupingName(Grouping), "By what counts are summed; by day where it is absent.";
     open GroupingCode(Grouping), "By what counts are summed.";
     closed ApplicationReasonName(ApplicationReason), "Why a new card is needed.";
     open ApplicationReasonCode(ApplicationReason), "Why a new card is needed.";

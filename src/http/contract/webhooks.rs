@@ -1,0 +1,79 @@
+//! What the service sends by itself, as the document shows it: 3.1 has a section for that, its twin for 3.0 an extension of the
+//! same shape. The sending is in `service::webhooks`; a test of the receivers' examples holds the two together.
+
+use serde_json::json;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{
+    ContentBuilder, HttpMethod, ObjectBuilder, PathItem, Paths, PathsBuilder, Ref, Required, ResponseBuilder, Type,
+};
+
+const DESCRIPTION: &str = "A card that your organization checked with `watch_hours` was listed. Sent to the endpoints that the operator set for you \
+(`lostcard webhook add`), by Standard Webhooks 1.0.0: verify `webhook-signature` with any library of it, and take a `webhook-id` that you know for a \
+repetition. Answer 2xx; anything else is tried again for three days, with a growing pause that a `Retry-After` can lengthen. 410 ends the sending. \
+What was missed is in `GET /v1/alerts`.";
+
+fn header(name: &str, description: &str, example: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// Every webhook.
+pub fn sent() -> Paths {
+    let event = ObjectBuilder::new()
+        .description(Some("An alert, as it is sent."))
+        .property("type", ObjectBuilder::new().schema_type(Type::String).description(Some("Always `alert.created`.")))
+        .property(
+            "timestamp",
+            ObjectBuilder::new().schema_type(Type::String).description(Some("When the card or number was listed.")),
+        )
+        .property("data", Ref::from_schema_name("AlertAnswer"))
+        .required("type")
+        .required("timestamp")
+        .required("data");
+    let example = json!({
+        "type": "alert.created",
+        "timestamp": "2026-11-23T09:12:44.120Z",
+        "data": {
+            "alert_id": "01a20ab7-fbc3-7a3a-91a3-236b64f206b3", "check_id": "01a20ab7-fbc3-7a3a-91a3-236b64f206b2",
+            "kind": "card_listed", "listing_kind": "report", "listed_at": "2026-11-23T09:12:44.120Z", "sequence": 7,
+        },
+    });
+    let content = ContentBuilder::new().schema(Some(event)).example(Some(example)).build();
+    let answers = [
+        ("2XX", "Taken. Answer before you work on it: an endpoint has fifteen seconds."),
+        ("410", "The endpoint is gone: nothing is sent to it again."),
+        ("4XX", "Not taken: it is sent again later."),
+        ("5XX", "Not taken: it is sent again later."),
+    ];
+    let operation = OperationBuilder::new()
+        .operation_id(Some("alertCreated"))
+        .tag("checks")
+        .summary(Some("A watched card was listed"))
+        .description(Some(DESCRIPTION))
+        .parameter(header(
+            "webhook-id",
+            "The alert's id: the same at each repetition.",
+            "01a20ab7-fbc3-7a3a-91a3-236b64f206b3",
+        ))
+        .parameter(header("webhook-timestamp", "When this was sent, in seconds since 1970.", "1795425164"))
+        .parameter(header(
+            "webhook-signature",
+            "`v1,` and the HMAC-SHA-256 of id, timestamp and body in base64; two while a secret is replaced.",
+            "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+        ))
+        .request_body(Some(
+            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build(),
+        ))
+        .securities(Some([]))
+        .responses(utoipa::openapi::Responses::from_iter(
+            answers.map(|(status, words)| (status, ResponseBuilder::new().description(words).build())),
+        ));
+    PathsBuilder::new().path("alertCreated", PathItem::new(HttpMethod::Post, operation)).build()
+}
