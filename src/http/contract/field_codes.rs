@@ -57,7 +57,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
 /// `FieldError.code` in the document: an open list, so that a new word breaks no client.
 pub fn schema() -> Object {
     let words: Vec<_> = FIELD_CODES.iter().map(|(word, _)| *word).collect();
-    // One extension alone: several would stand in another order each time.
+    // One extension alone: the order of several would differ each time.
     let open = ExtensionsBuilder::new().add("x-extensible-enum", words).build();
     let lines = FIELD_CODES.iter().map(|(word, when)| format!("\n- `{word}`: {when}"));
     let description = format!("What is wrong, as a word that programs can rely on:\n{}", lines.collect::<String>());

@@ -208,7 +208,7 @@ pub fn text(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::E
     serde_json::to_string_pretty(document).map(|text| text + "\n")
 }
 
-/// Both versions' texts: file name and content. 3.0 has no webhooks of its own, so that they stand in an extension there.
+/// Both versions' texts: file name and content. 3.0 has no webhooks of its own, so that they are an extension there.
 pub fn files(document: &utoipa::openapi::OpenApi) -> Result<[(&'static str, String); 2], serde_json::Error> {
     let text = text(document)?;
     let older = text.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);

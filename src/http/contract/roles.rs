@@ -1,5 +1,5 @@
 //! The part of the document that one role needs: what its scope reaches, the token beside it, and the components that these name.
-//! Drawn from the route table, so that a new operation stands in the right part by itself.
+//! Drawn from the route table, so that a new operation is in the right part by itself.
 
 use std::collections::BTreeSet;
 
@@ -128,7 +128,7 @@ mod tests {
         ];
         let part = part("checks.json");
         assert_eq!(operations(&part), BTreeSet::from(wanted));
-        assert!(part["webhooks"].is_object(), "who checks is told of alerts");
+        assert!(part["webhooks"].is_object(), "who checks gets alerts");
     }
 
     #[test]
