@@ -52,7 +52,11 @@ impl Registry {
         for some in unknown.chunks(KEYS_MAX) {
             let asked: Vec<_> = some.iter().map(|index| digests[*index]).collect();
             match self.lookup_outside(&asked).await {
-                Ok(found) => some.iter().zip(found).for_each(|(index, found)| findings[*index] = Some(Ok(found))),
+                Ok(found) => {
+                    for (index, found) in some.iter().zip(found) {
+                        findings[*index] = Some(Ok(found));
+                    }
+                }
                 Err(error) => {
                     let error = cause(error);
                     for index in some {

@@ -148,7 +148,7 @@ async fn a_key_folder_of_before_there_were_certificates_gets_a_key() {
     node::open(&config_in(&other)).await.unwrap().0.close().await;
     std::fs::copy(config_in(&other).key_folder().join("certificate-1.pem"), &path).unwrap();
     let refusal = format!("{:#}", Application::build(&config, Clock::System).await.unwrap_err());
-    assert!(refusal.contains("certificate key 1 is another one"), "{refusal}");
+    assert!(refusal.contains("certificate key 1 differs from this service's"), "{refusal}");
     std::fs::write(&path, &first).unwrap();
     assert!(Application::build(&config, Clock::System).await.is_ok());
     // The earlier store knows none: it is made, and known after that.
