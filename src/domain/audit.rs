@@ -42,6 +42,7 @@ words!(
         TokenRevoked = "token_revoked",
         ImportBegun = "import_begun",
         ImportFinished = "import_finished",
+        ImportUndone = "import_undone",
         /// A run of retention began to delete.
         RecordsExpired = "records_expired",
         SandboxReset = "sandbox_reset",

@@ -173,6 +173,15 @@ pub static SIGHTINGS: Aggregate = Aggregate {
     personal: &["site", "purpose", "verdict", "seen_at"],
     ..PLAIN
 };
+/// By fingerprints: of the source, and of a row with its number, under a secret that no rotation of peppers changes.
+pub static IMPORT_ROWS: Aggregate = Aggregate {
+    table: "import_rows",
+    id: "source_id, row_fingerprint",
+    references: &[Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Delete }],
+    is_owned: false,
+    is_reset: true,
+    ..PLAIN
+};
 pub static WATCHES: Aggregate = Aggregate {
     table: "watches",
     id: "watch_id",
@@ -222,7 +231,7 @@ pub static USAGE: Aggregate = Aggregate {
 };
 
 /// Every table here. In this order pepper and retention go through them.
-pub static ALL: [&Aggregate; 14] = [
+pub static ALL: [&Aggregate; 15] = [
     &LOSS_REPORTS,
     &REPLACEMENTS,
     &FOUND_CARDS,
@@ -231,6 +240,7 @@ pub static ALL: [&Aggregate; 14] = [
     &MISUSE_REPORTS,
     &CERTIFICATES,
     &SIGHTINGS,
+    &IMPORT_ROWS,
     &WATCHES,
     &ALERTS,
     &DELIVERIES,

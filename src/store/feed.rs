@@ -63,6 +63,11 @@ impl RecordedChange {
         self.last
     }
 
+    /// The sequences of all of them.
+    pub fn sequences(&self) -> std::ops::RangeInclusive<u64> {
+        self.last + 1 - self.count..=self.last
+    }
+
     /// The sequence of the first one's, if the change is of so many numbers.
     pub(super) fn first_of(&self, count: usize) -> Result<u64, StoreError> {
         let is_of_all = self.count == count as u64;

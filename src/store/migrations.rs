@@ -38,6 +38,7 @@ pub(super) const FILES: &[File] = files! {
     11 "retention" "0011_retention.sql"
     12 "usage" "0012_usage.sql"
     13 "environment" "0013_environment.sql"
+    14 "import sources" "0014_import_sources.sql"
 };
 
 impl File {

@@ -17,6 +17,7 @@ mod error;
 pub mod feed;
 pub mod found_cards;
 pub mod idempotency;
+pub mod import_rows;
 pub mod imports;
 mod key_versions;
 pub mod keys;

@@ -33,6 +33,8 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ("environment", "what the store is for"),
     ("feed_head", "counts every change, of clients too"),
     ("idempotency", "of requests that may be repeated"),
+    ("import_pieces", "of files"),
+    ("import_rows", "of files of a source"),
     ("imports", "of files"),
     ("key_checks", "of keys"),
     ("nodes", "of nodes"),

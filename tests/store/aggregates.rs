@@ -28,6 +28,7 @@ const OTHER_TABLES: &[(&str, &str)] = &[
         "keys of numbers, as old as the store: without a pepper nothing can be told from them, and none is looked up by",
     ),
     ("feed_head", "counts changes"),
+    ("import_pieces", "of files: pieces of the feed"),
     ("imports", "of files, by a keyed fingerprint"),
     ("key_checks", "by which a store knows its keys"),
     ("nodes", "of processes"),
@@ -58,6 +59,7 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::TokenRevoked, "a client's token"),
     (Action::ImportBegun, "a file"),
     (Action::ImportFinished, "a file"),
+    (Action::ImportUndone, "a file"),
     (Action::RecordsExpired, "several records"),
     (Action::SandboxReset, "several records"),
 ];

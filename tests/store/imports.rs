@@ -1,11 +1,13 @@
 //! The progress of imports: in one transaction with the records, so that a killed import neither loses nor repeats one.
 
 use lostcard::crypto::random;
+use lostcard::domain::ids::{ImportId, ReportId};
+use lostcard::store::Store;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::imports::ImportProgress;
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, TODAY, key, write};
+use crate::records::{NOW_MS, TODAY, id, key, report, write};
 
 pub(crate) async fn progress_is_kept_with_its_records(database: &Database) {
     let store = database.open().await;
@@ -44,4 +46,81 @@ pub(crate) async fn of_two_imports_of_a_file_one_goes_on(database: &Database) {
     assert!(!tx.note_import(&file, &start, &behind, NOW_MS).await.unwrap(), "somebody else has been here");
     drop(tx);
     assert_eq!(two.import_progress(&file).await.unwrap(), Some(ahead));
+}
+
+/// Stores so many reports; their ids in order.
+async fn insert(store: &Store, import: Option<ImportId>, count: usize) -> Vec<ReportId> {
+    let reports: Vec<_> = (0..count).map(|_| report(None, key(), NOW_MS)).collect();
+    write(store, async |tx| {
+        let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+        let change = tx.record_listings(&keys).await.unwrap();
+        tx.insert_reports(&reports, &change).await.unwrap();
+        if let Some(import) = import {
+            tx.note_piece(import, &change.sequences()).await.unwrap();
+        }
+    })
+    .await;
+    let mut ids: Vec<_> = reports.iter().map(|report| report.report_id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+pub(crate) async fn what_an_import_brought_is_found_by_its_pieces(database: &Database) {
+    let store = database.open().await;
+    let (import, other) = (id(), id());
+    assert_eq!(store.import_pieces(import).await.unwrap(), []);
+    let mut mine = insert(&store, Some(import), 700).await;
+    insert(&store, Some(other), 3).await;
+    insert(&store, None, 2).await;
+    mine.extend(insert(&store, Some(import), 5).await);
+    mine.sort_unstable();
+    let pieces = store.import_pieces(import).await.unwrap();
+    assert_eq!(pieces, [1..=700, 706..=710]);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.active_reports_between(&(1..=710), after).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        found.extend(page.iter().filter(|(_, at)| pieces.iter().any(|piece| piece.contains(at))).map(|(id, _)| *id));
+    }
+    assert_eq!(found, mine, "in the order of their ids, each once, and no other");
+    assert_eq!(store.active_reports_between(&(711..=720), None).await.unwrap(), []);
+}
+
+pub(crate) async fn rows_of_a_source_are_known_until_they_are_forgotten(database: &Database) {
+    let store = database.open().await;
+    let (source, other) = (random::bytes::<16>(), random::bytes::<16>());
+    let reports = insert(&store, None, 70).await;
+    let mut rows: Vec<_> = reports.iter().map(|report| (random::bytes::<16>(), *report)).collect();
+    rows.sort_unstable();
+    write(&store, async |tx| tx.insert_import_rows(&source, &rows).await.unwrap()).await;
+    write(&store, async |tx| tx.insert_import_rows(&other, &rows[..1]).await.unwrap()).await;
+    let known = async |source| {
+        let mut known = store.list_import_rows(source).await.unwrap();
+        known.sort_unstable();
+        known
+    };
+    let fingerprints: Vec<_> = rows.iter().map(|(row, _)| *row).collect();
+    assert_eq!((known(&source).await, known(&other).await), (fingerprints.clone(), fingerprints[..1].to_vec()));
+    write(&store, async |tx| {
+        let mut found = tx.reports_of_rows(&source, &fingerprints[2..5]).await.unwrap();
+        found.sort_unstable();
+        let mut expected: Vec<_> = rows[2..5].iter().map(|(_, report)| *report).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        tx.forget_import_rows(&reports[..69]).await.unwrap();
+    })
+    .await;
+    let left: Vec<_> = rows.iter().filter(|(_, report)| *report == reports[69]).map(|(row, _)| *row).collect();
+    assert_eq!(known(&source).await, left);
+    let file = random::bytes::<32>();
+    let start = ImportProgress::beginning(TODAY, 7);
+    write(&store, async |tx| {
+        assert!(tx.note_import(&file, &start, &start, NOW_MS).await.unwrap());
+    })
+    .await;
+    assert_eq!(store.list_imports().await.unwrap(), [file]);
+    assert!(write(&store, async |tx| tx.forget_import(&file).await.unwrap()).await);
+    assert!(!write(&store, async |tx| tx.forget_import(&file).await.unwrap()).await);
+    assert_eq!(store.import_progress(&file).await.unwrap(), None);
 }

@@ -99,6 +99,8 @@ macro_rules! contract {
             applications::an_application_is_rekeyed_with_the_rest
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
+            imports::what_an_import_brought_is_found_by_its_pieces
+            imports::rows_of_a_source_are_known_until_they_are_forgotten
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_made_by_version_0_1_0_has_the_checksums_of_today
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
