@@ -1,4 +1,4 @@
-//! Exit codes only: 0 done, 1 failed, 2 called wrongly (from the argument parser).
+//! Exit codes only: 0 done, 1 failed, 2 called wrongly (from the argument parser), and those of `cli::exits`.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             lostcard::cli::complain(&error);
-            ExitCode::FAILURE
+            ExitCode::from(lostcard::cli::code_of(&error))
         }
     }
 }

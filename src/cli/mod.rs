@@ -6,6 +6,7 @@ mod certificate;
 mod clients;
 mod contact;
 mod demo;
+mod exits;
 mod flags;
 mod global;
 mod import;
@@ -53,7 +54,7 @@ struct Cli {
 enum Command {
     /// Serve the API
     Serve(serve::ServeArgs),
-    /// Import loss reports from a CSV or NDJSON file
+    /// Import loss reports from a CSV, NDJSON or XLSX file
     Import(import::ImportArgs),
     /// Organizations
     #[command(subcommand)]
@@ -122,6 +123,8 @@ pub fn run() -> anyhow::Result<()> {
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
 }
+
+pub use exits::code_of;
 
 /// Reports a failure, with its causes.
 pub fn complain(error: &anyhow::Error) {

@@ -145,6 +145,11 @@ impl OfficeCode {
         Self("online".to_owned())
     }
 
+    /// The office of what an import takes back.
+    pub fn of_import() -> Self {
+        Self("import".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -68,12 +68,22 @@ pub struct Filing {
 impl Filing {
     /// The report, or, in `fields`, all that is wrong with its members.
     pub fn read(fields: &mut Fields, text: &FilingText<'_>, today: Date) -> Option<Self> {
+        Self::read_with(fields, text, today, Fields::date)
+    }
+
+    /// The same, where days are written in more forms than one: files have many.
+    pub fn read_with(
+        fields: &mut Fields,
+        text: &FilingText<'_>,
+        today: Date,
+        mut day: impl FnMut(&mut Fields, &'static str, Option<&str>) -> Option<Date>,
+    ) -> Option<Self> {
         let digest = fields.id_number(text.id_number, today);
-        let from = fields.date("/card_valid_from", text.card_valid_from);
-        let until = fields.date("/card_valid_until", text.card_valid_until);
+        let from = day(fields, "/card_valid_from", text.card_valid_from);
+        let until = day(fields, "/card_valid_until", text.card_valid_until);
         let validity = CardValidity::new(from, until, today)
             .map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string()));
-        let lost_on = fields.date("/lost_on", text.lost_on);
+        let lost_on = day(fields, "/lost_on", text.lost_on);
         if let Some(Err(error)) = lost_on.map(|day| check_lost_on(day, from, today)) {
             fields.refuse("/lost_on", error.code(), error.to_string());
         }

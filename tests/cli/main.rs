@@ -8,6 +8,10 @@
 mod audit;
 mod exit_codes;
 mod help;
+mod import;
 mod json;
 mod manual;
 mod run;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
+mod servers;

@@ -83,7 +83,7 @@ impl Folder {
     }
 
     pub(crate) fn import(&self, file: &Path) -> Process {
-        self.start(&["import", "--json", file.to_str().unwrap()])
+        self.start(&["import", "--json", "--max-rejects", "2%", file.to_str().unwrap()])
     }
 
     /// Starts a node and waits until it listens.

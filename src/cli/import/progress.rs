@@ -36,8 +36,7 @@ impl Progress {
 
     /// So many reports are stored.
     pub(super) fn show(&mut self, stored: u64) {
-        let others: u64 = self.others.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let done = (stored + others).min(self.lines);
+        let done = self.done(stored);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             return;
@@ -45,9 +44,19 @@ impl Progress {
         let now_ns = self.clock.boot_ns();
         if now_ns.saturating_sub(self.shown_ns) >= LINE_EVERY_NS {
             self.shown_ns = now_ns;
-            let seconds = (now_ns.saturating_sub(self.began_ns) / 1_000_000_000).max(1);
-            output::error(&format!("{done} of {} lines, {} reports/s", self.lines, stored / seconds));
+            let ms = (now_ns.saturating_sub(self.began_ns) / 1_000_000).max(1);
+            output::error(&line(done, self.lines, stored, ms));
         }
+    }
+
+    /// How many lines are done, of how many.
+    pub(super) fn where_it_stands(&self, stored: u64) -> String {
+        format!("{} of {} lines are done, {stored} reports were stored now", self.done(stored), self.lines)
+    }
+
+    fn done(&self, stored: u64) -> u64 {
+        let others: u64 = self.others.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        (stored + others).min(self.lines)
     }
 
     /// Takes the bar away.
@@ -55,5 +64,28 @@ impl Progress {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn line(done: u64, lines: u64, stored: u64, ms: u64) -> String {
+    let rate = stored * 1000 / ms;
+    let left = match done {
+        0 => "time left unknown".to_owned(),
+        done => format!("about {} s left", (lines - done) * ms / done / 1000 + 1),
+    };
+    format!("{done} of {lines} lines, {rate} reports/s, {left}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_the_rate_and_the_time_left() {
+        assert_eq!(
+            line(250_000, 1_000_000, 200_000, 1_000),
+            "250000 of 1000000 lines, 200000 reports/s, about 4 s left"
+        );
+        assert_eq!(line(0, 10, 0, 1_000), "0 of 10 lines, 0 reports/s, time left unknown");
     }
 }

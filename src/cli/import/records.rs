@@ -1,226 +1,250 @@
-//! The valid records of a file, in its order; every other one goes to the file of rejects, once for each wrong member, with the
-//! number of its line and never with its content.
+//! The rows of a file, in its order, each valid or not. Which form they have is known here and nowhere above.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use anyhow::anyhow;
 
-use anyhow::{Context, bail};
-use jiff::civil::Date;
-use serde_json::json;
-
-use super::csv_form::Header;
+use super::csv_form;
+use super::header::Header;
+use super::judge::{Judge, Judged};
 use super::lines::Lines;
-use super::ndjson_form::ReportLine;
-use crate::clock::beijing_date;
-use crate::domain::card::FIRST_CARDS_ON;
-use crate::service::fields::{Fields, WrongMember};
-use crate::service::filing::Filing;
+use super::ndjson_form;
+use super::row::{Column, Row};
+use super::xlsx_form::{Sheet, SheetRows, arrange};
+use crate::cli::exits::refused;
+use crate::service::fields::Fields;
 
-/// A valid record.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub(super) line: u64,
-    pub(super) filing: Filing,
-    /// None: not known, so the time of the import.
-    pub(super) reported_at_ms: Option<i64>,
-}
-
-#[derive(Debug)]
-enum Form {
-    Csv(Header),
-    Ndjson,
-}
-
-/// Reads records.
-pub(super) struct Records<R> {
-    lines: Lines<R>,
+/// Reads rows.
+pub(super) struct Records {
     form: Form,
-    judged_on: Date,
-    rejects: Rejects,
+    judge: Judge,
 }
 
-impl Records<BufReader<File>> {
-    pub(super) fn csv(file: File, judged_on: Date, rejects: Rejects) -> anyhow::Result<Self> {
-        let mut lines = lines_of(file);
-        let header = match lines.next()? {
-            None => bail!("the file is empty: its first line names the columns"),
-            Some(line) => Header::read(line.map_err(|error| anyhow::anyhow!("line 1: {}", error.detail()))?)?,
-        };
-        Ok(Self { lines, form: Form::Csv(header), judged_on, rejects })
-    }
+enum Form {
+    Csv { lines: Lines, header: Header },
+    Ndjson { lines: Lines, ignored: Vec<String> },
+    Xlsx { rows: SheetRows, header: Header },
+}
 
-    pub(super) fn ndjson(file: File, judged_on: Date, rejects: Rejects) -> Self {
-        Self { lines: lines_of(file), form: Form::Ndjson, judged_on, rejects }
-    }
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Valid(Judged),
+    /// What is wrong is in the caller's `fields`.
+    Wrong,
+    End,
+}
 
-    /// The next valid record; none at the end of the file.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Record>> {
-        let mut fields = Fields::default();
+impl Next {
+    fn of(judged: Option<Judged>) -> Self {
+        judged.map_or(Self::Wrong, Self::Valid)
+    }
+}
+
+/// The columns that `--ignore-column` names.
+pub(super) type Ignored = [String];
+
+impl Records {
+    /// CSV: the first line that is not blank names the columns, after one that may name what divides them.
+    pub(super) fn csv(mut lines: Lines, ignored: &Ignored, judge: Judge) -> anyhow::Result<Self> {
+        let mut separator = None;
         loop {
-            let Some(line) = self.lines.next()? else { return Ok(None) };
-            let read = match line {
-                Ok("") => continue,
-                Ok(text) => read(&self.form, text, &mut fields, self.judged_on),
-                Err(error) => {
-                    fields.refuse("", error.code(), error.detail());
-                    None
+            let number = lines.number() + 1;
+            let Some(line) = lines.next()? else { return Err(no_rows()) };
+            let line = line.map_err(|error| refused(format!("line {number}: {}", error.detail())))?;
+            if separator.is_none() {
+                separator = Header::named_separator(line);
+                if separator.is_some() {
+                    continue;
                 }
-            };
-            if let Some((filing, reported_at_ms)) = read {
-                return Ok(Some(Record { line: self.lines.number(), filing, reported_at_ms }));
             }
-            self.rejects.write(self.lines.number(), &fields.errors)?;
-            fields.errors.clear();
+            if csv_form::is_blank(line, b',') || csv_form::is_blank(line, b';') {
+                continue;
+            }
+            check_is_text(line)?;
+            let header = Header::read(line, separator, ignored).map_err(|error| at_line(number, &error))?;
+            return Ok(Self { form: Form::Csv { lines, header }, judge });
         }
+    }
+
+    pub(super) fn ndjson(lines: Lines, ignored: &Ignored, judge: Judge) -> Self {
+        Self { form: Form::Ndjson { lines, ignored: ignored.to_owned() }, judge }
+    }
+
+    /// The first row of a sheet names the columns.
+    pub(super) fn xlsx(sheet: &Sheet, ignored: &Ignored, judge: Judge) -> anyhow::Result<Self> {
+        let mut rows = sheet.rows();
+        let Some(cells) = rows.next() else { return Err(no_rows()) };
+        let names: Vec<String> = cells
+            .map(|cell| match cell {
+                super::row::Cell::Text(text) => text.into_owned(),
+                _ => String::new(),
+            })
+            .collect();
+        let header = Header::of_names(names.iter().map(String::as_str), b',', ignored);
+        let header = header.map_err(|error| at_line(rows.number(), &error))?;
+        Ok(Self { form: Form::Xlsx { rows, header }, judge })
+    }
+
+    /// The next row, with what is wrong with it in `fields`; none at the end. `look` sees its cells, right or wrong.
+    pub(super) fn next(&mut self, fields: &mut Fields, mut look: impl FnMut(&Row<'_>)) -> anyhow::Result<Next> {
+        fields.errors.clear();
+        let judge = self.judge;
+        let mut judged = |row: Option<Row<'_>>, phone, fields: &mut Fields| {
+            let row = row.as_ref().inspect(|row| look(row))?;
+            judge.judge(row, phone, fields)
+        };
+        match &mut self.form {
+            Form::Csv { lines, header } => loop {
+                let row = match lines.next()? {
+                    None => return Ok(Next::End),
+                    Some(Ok(line)) if csv_form::is_blank(line, header.separator()) => continue,
+                    Some(Ok(line)) => csv_form::cut(header, line, fields),
+                    Some(Err(error)) => refuse(fields, error.code(), error.detail()),
+                };
+                return Ok(Next::of(judged(row, Column::ContactPhone.pointer(), fields)));
+            },
+            Form::Ndjson { lines, ignored } => loop {
+                let row = match lines.next()? {
+                    None => return Ok(Next::End),
+                    Some(Ok(line)) if line.trim_ascii().is_empty() => continue,
+                    Some(Ok(line)) => ndjson_form::parse(line, ignored, fields),
+                    Some(Err(error)) => refuse(fields, error.code(), error.detail()),
+                };
+                return Ok(Next::of(judged(row, "/contact/phone", fields)));
+            },
+            Form::Xlsx { rows, header } => loop {
+                let Some(cells) = rows.next() else { return Ok(Next::End) };
+                let row = arrange(header, cells, fields);
+                if row.as_ref().is_some_and(Row::is_blank) {
+                    continue;
+                }
+                return Ok(Next::of(judged(row, Column::ContactPhone.pointer(), fields)));
+            },
+        }
+    }
+
+    /// Passes lines up to and with this one without a look at them.
+    pub(super) fn skip_to(&mut self, line: u64) -> anyhow::Result<()> {
+        while self.line() < line {
+            let is_end = match &mut self.form {
+                Form::Csv { lines, .. } | Form::Ndjson { lines, .. } => lines.next()?.is_none(),
+                Form::Xlsx { rows, .. } => rows.next().is_none(),
+            };
+            if is_end {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The number of the last line read.
     pub(super) fn line(&self) -> u64 {
-        self.lines.number()
+        match &self.form {
+            Form::Csv { lines, .. } | Form::Ndjson { lines, .. } => lines.number(),
+            Form::Xlsx { rows, .. } => rows.number(),
+        }
     }
 
-    /// Makes the rejects durable.
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
-        self.rejects.out.flush()?;
-        self.rejects.out.get_ref().sync_all()?;
-        Ok(())
-    }
-}
-
-fn lines_of(file: File) -> Lines<BufReader<File>> {
-    Lines::new(BufReader::with_capacity(1 << 20, file))
-}
-
-fn read(form: &Form, line: &str, fields: &mut Fields, judged_on: Date) -> Option<(Filing, Option<i64>)> {
-    let (filing, reported_at) = match form {
-        Form::Csv(header) => {
-            let row = header.cut(line, fields)?;
-            let filing = Filing::read(fields, &row.text(), judged_on);
-            // A column has another name than the member that it fills.
-            for wrong in fields.errors.iter_mut().filter(|wrong| wrong.pointer == "/contact/phone") {
-                wrong.pointer = "/contact_phone";
+    /// In which cell of a row a member stands, from 1.
+    pub(super) fn place(&self, pointer: &str) -> Option<usize> {
+        match &self.form {
+            Form::Csv { header, .. } | Form::Xlsx { header, .. } => {
+                let column = Column::ALL.into_iter().find(|column| column.pointer() == pointer)?;
+                header.place(column)
             }
-            (filing, read_reported_at(fields, row.reported_at(), judged_on))
+            Form::Ndjson { .. } => None,
         }
-        Form::Ndjson => {
-            let object = ReportLine::parse(line, fields)?;
-            let filing = Filing::read(fields, &object.text(), judged_on);
-            (filing, read_reported_at(fields, object.reported_at(), judged_on))
-        }
-    };
-    filing.filter(|_| fields.errors.is_empty()).map(|filing| (filing, reported_at))
+    }
 }
 
-/// An instant as RFC 3339 writes it, not before there were cards and not after the day of the import.
-fn read_reported_at(fields: &mut Fields, text: Option<&str>, judged_on: Date) -> Option<i64> {
-    let at_ms = fields.instant("/reported_at", text)?;
-    let day = beijing_date(at_ms);
-    if day > judged_on {
-        fields.refuse("/reported_at", "reported_in_future", "the report cannot have been made after today");
-    } else if day < FIRST_CARDS_ON {
-        fields.refuse("/reported_at", "before_first_cards", "resident identity cards exist since 1984-04-06");
-    }
-    Some(at_ms)
+fn refuse<T>(fields: &mut Fields, code: &'static str, detail: &'static str) -> Option<T> {
+    fields.refuse("", code, detail);
+    None
 }
 
-/// The file of rejects. Every start writes it again, because every start reads the whole file: it is complete and without
-/// repeats however often an import was killed.
-#[derive(Debug)]
-pub(super) struct Rejects {
-    out: BufWriter<File>,
-    /// Rejected records.
-    count: Arc<AtomicU64>,
+/// A file that holds nothing is a mistake somewhere before it.
+pub(super) fn no_rows() -> anyhow::Error {
+    refused("the file has no rows")
 }
 
-impl Rejects {
-    pub(super) fn create(path: &Path, count: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
-        Ok(Self { out: BufWriter::new(file), count })
-    }
+fn at_line(number: u64, error: &str) -> anyhow::Error {
+    refused(format!("line {number}: {error}"))
+}
 
-    fn write(&mut self, line: u64, wrong: &[WrongMember]) -> std::io::Result<()> {
-        for WrongMember { pointer, code, detail } in wrong {
-            writeln!(self.out, "{}", json!({"line": line, "pointer": pointer, "code": code, "detail": detail}))?;
-        }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+/// Formats that have a name of CSV now and then.
+fn check_is_text(line: &str) -> anyhow::Result<()> {
+    if line.starts_with("PK\u{3}\u{4}") {
+        return Err(refused("the file is no CSV but a workbook: give it a name that ends in .xlsx, or --format xlsx"));
     }
+    if line.starts_with(['{', '[']) {
+        return Err(refused("the file is no CSV but JSON: --format ndjson, one object a line"));
+    }
+    if line.contains('\0') {
+        return Err(anyhow!(refused("the file is no CSV: it has bytes of zero; --encoding names that of its text")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+
+    use super::super::dates::BEIJING;
     use super::*;
 
-    const TODAY: Date = Date::constant(2026, 11, 23);
+    const JUDGE: Judge = Judge { today: Date::constant(2026, 11, 23), zone: BEIJING };
 
-    fn all_of(name: &str, content: &str) -> (Vec<(u64, Option<i64>)>, Vec<serde_json::Value>) {
-        let dir = tempfile::tempdir().unwrap();
-        let (input, output) = (dir.path().join(name), dir.path().join("rejects"));
-        std::fs::write(&input, content).unwrap();
-        let count = Arc::new(AtomicU64::new(0));
-        let rejects = Rejects::create(&output, Arc::clone(&count)).unwrap();
-        let file = File::open(input).unwrap();
-        let mut records = match name {
-            "csv" => Records::csv(file, TODAY, rejects).unwrap(),
-            _ => Records::ndjson(file, TODAY, rejects),
+    type Wrong = Vec<(u64, &'static str, &'static str)>;
+
+    fn all_of(form: &str, content: &str) -> (Vec<(u64, Option<i64>)>, Wrong) {
+        let lines = Lines::new(Box::new(std::io::Cursor::new(content.as_bytes().to_vec())));
+        let mut records = match form {
+            "csv" => Records::csv(lines, &[], JUDGE).unwrap(),
+            _ => Records::ndjson(lines, &[], JUDGE),
         };
-        let mut valid = Vec::new();
-        while let Some(record) = records.next().unwrap() {
-            valid.push((record.line, record.reported_at_ms));
+        let (mut valid, mut wrong) = (Vec::new(), Vec::new());
+        let mut fields = Fields::default();
+        loop {
+            match records.next(&mut fields, |_| {}).unwrap() {
+                Next::End => break,
+                Next::Valid(judged) => valid.push((records.line(), judged.reported_at_ms)),
+                Next::Wrong => {
+                    for error in &fields.errors {
+                        assert!(!error.detail.contains("110105") && !error.detail.contains("secret"), "{error:?}");
+                        wrong.push((records.line(), error.pointer, error.code));
+                    }
+                }
+            }
         }
-        records.finish().unwrap();
-        let text = std::fs::read_to_string(output).unwrap();
-        assert!(!text.contains("110105") && !text.contains("secret"), "{text}");
-        let rejects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let mut lines: Vec<_> = rejects.iter().map(|reject| reject["line"].as_u64()).collect();
-        lines.dedup();
-        assert_eq!(lines.len() as u64, count.load(Ordering::Relaxed));
-        (valid, rejects)
-    }
-
-    fn words(rejects: &[serde_json::Value]) -> Vec<(u64, &str, &str)> {
-        rejects
-            .iter()
-            .map(|reject| {
-                (
-                    reject["line"].as_u64().unwrap(),
-                    reject["pointer"].as_str().unwrap(),
-                    reject["code"].as_str().unwrap(),
-                )
-            })
-            .collect()
+        (valid, wrong)
     }
 
     #[test]
     fn bad_rows_of_a_csv_file_are_rejected_without_their_content() {
-        let (valid, rejects) = all_of(
+        let (valid, wrong) = all_of(
             "csv",
             "id_number,reason,reporter,office,channel,reported_at,contact_phone\n\
              11010519491231002X,lost,holder,110105-03,hall,1990-01-01T00:00:00Z,13800138000\n\
              110105194912310021,lost,holder,110105-03,hall,,\n\
-             \n\
+             \n,,,,,,\n\
              11010519491231002x,stolen,agent,110105-03,online,,\n\
              ,mislaid,holder,11010519491231002X,hall,secret,secret\n\
              11010519491231002X,lost\n\
              11010519491231002X,lost,holder,110105-03,hall,2026-11-24T00:00:00+08:00,\n\
              11010519491231002X,lost,holder,110105-03,hall,1949-12-31T00:00:00Z,",
         );
-        assert_eq!(valid, [(2, Some(631_152_000_000)), (5, None)]);
+        assert_eq!(valid, [(2, Some(631_152_000_000)), (6, None)]);
         assert_eq!(
-            words(&rejects),
+            wrong,
             [
                 (3, "/id_number", "wrong_check_character"),
-                (6, "/id_number", "empty"),
-                (6, "/reason", "unknown_value"),
-                (6, "/office", "malformed_office"),
-                (6, "/contact_phone", "malformed_phone"),
-                (6, "/reported_at", "malformed_instant"),
-                (7, "", "wrong_cell_count"),
-                (8, "/reported_at", "reported_in_future"),
-                (9, "/reported_at", "before_first_cards"),
+                (7, "/id_number", "empty"),
+                (7, "/reason", "unknown_value"),
+                (7, "/office", "malformed_office"),
+                (7, "/contact_phone", "malformed_phone"),
+                (7, "/reported_at", "malformed_instant"),
+                (8, "", "wrong_cell_count"),
+                (9, "/reported_at", "reported_in_future"),
+                (10, "/reported_at", "before_first_cards"),
             ]
         );
     }
@@ -229,14 +253,49 @@ mod tests {
     fn bad_lines_of_an_ndjson_file_are_rejected_without_their_content() {
         let good =
             r#""id_number":"11010519491231002X","reason":"lost","reporter":"holder","office":"A","channel":"hall""#;
-        let (valid, rejects) = all_of(
+        let (valid, wrong) = all_of(
             "ndjson",
-            &format!("{{{good}}}\n[]\n{{{good},\"secret\":1}}\n{{{good},\"contact\":\"secret\"}}\r\n{{{good}}}"),
+            &format!(
+                "\u{FEFF}{{{good}}}\n[]\n{{{good},\"secret\":1}}\n{{{good},\"contact\":\"secret\"}}\r\n \n{{{good},\
+                 \"lost_on\":null}}\n{{{good},\"contact\":{{\"phone\":13800138000}}}}"
+            ),
         );
-        assert_eq!(valid, [(1, None), (5, None)]);
+        assert_eq!(valid, [(1, None), (6, None)]);
         assert_eq!(
-            words(&rejects),
-            [(2, "", "malformed_json"), (3, "", "malformed_json"), (4, "/contact", "not_a_contact")]
+            wrong,
+            [
+                (2, "", "malformed_json"),
+                (3, "", "malformed_json"),
+                (4, "/contact", "not_a_contact"),
+                (7, "/contact/phone", "phone_as_number")
+            ]
         );
+    }
+
+    #[test]
+    fn the_header_may_come_after_blank_rows_and_the_separator() {
+        let row = "11010519491231002X;lost;holder;110105-03;hall";
+        let header = "id_number;reason;reporter;office;channel";
+        for content in [format!("sep=;\r\n{header}\r\n{row}"), format!("\n;;;;\n{header}\n{row}\n;;;;\n")] {
+            let (valid, wrong) = all_of("csv", &content);
+            assert_eq!((valid.len(), wrong.len()), (1, 0), "{content}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_csv_is_refused_with_a_hint() {
+        for (content, expected) in [
+            ("", "no rows"),
+            ("\n,,,\n", "no rows"),
+            ("PK\u{3}\u{4}x", "workbook"),
+            ("[{\"id_number\":1}]", "JSON"),
+            ("i\0d\0", "--encoding"),
+            ("a,b\n", "line 1: the header, column 1"),
+            ("\n\na,b\n", "line 3: the header, column 1"),
+        ] {
+            let lines = Lines::new(Box::new(std::io::Cursor::new(content.as_bytes().to_vec())));
+            let error = Records::csv(lines, &[], JUDGE).err().unwrap().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -2,8 +2,6 @@
 //! index is then written in its order), the other seals them. Also the arithmetic of a continued import: a run and its order depend on
 //! the file, the day and the pepper alone, so what was stored of it is a prefix.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,17 +10,20 @@ use anyhow::ensure;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::records::{Record, Records};
+use super::judge::Judged;
+use super::known::Known;
+use super::reading::Reading;
 use crate::clock::Clock;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::{Keyring, random};
 use crate::domain::ids::OrganizationId;
+use crate::store::import_rows::RowFingerprint;
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 
 /// Records that are sorted together: about 100 MB, and two runs are in memory at a time.
-const RUN_RECORDS_MAX: usize = 500_000;
+pub(super) const RUN_RECORDS_MAX: usize = 500_000;
 /// Records that are handed on together.
 const BATCH_RECORDS_MAX: usize = 20_000;
 /// Batches that may wait for the store.
@@ -32,6 +33,8 @@ const BATCHES_WAITING_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) reports: Vec<NewReport>,
+    /// Of a source: by which each of them is known again.
+    pub(super) rows: Vec<RowFingerprint>,
     pub(super) from: ImportProgress,
     pub(super) to: ImportProgress,
 }
@@ -46,21 +49,24 @@ pub(super) struct Job {
     pub(super) order: Arc<Pepper>,
     pub(super) organization: Option<OrganizationId>,
     pub(super) clock: Clock,
-    /// Valid records that an earlier start stored.
+    /// Valid records that an earlier start stored, or that the source has listed before.
     pub(super) already_stored: Arc<AtomicU64>,
+    /// Records that the plan found valid.
+    pub(super) valid: u64,
 }
 
-/// Starts both threads. The last batch has no reports and says that the file is finished: by then the rejects are on disk.
+/// Starts both threads. The last batch has no reports and says that the file is finished.
 pub(super) fn start(
     job: &Job,
-    records: Records<BufReader<File>>,
+    reading: Reading,
+    known: Option<Known>,
     from: ImportProgress,
 ) -> (mpsc::Receiver<Batch>, [JoinHandle<anyhow::Result<()>>; 2]) {
     // No run waits between the threads: one is being sealed while the next is read.
     let (runs, sorted) = sync_channel(0);
     let (batches, ready) = mpsc::channel(BATCHES_WAITING_MAX);
     let (first, second) = (job.clone(), job.clone());
-    let reading = tokio::task::spawn_blocking(move || first.read(records, from, &runs));
+    let reading = tokio::task::spawn_blocking(move || first.read(reading, known, from, &runs));
     let sealing = tokio::task::spawn_blocking(move || second.seal(&sorted, &batches));
     (ready, [reading, sealing])
 }
@@ -76,32 +82,34 @@ struct Run<T> {
 #[derive(Debug)]
 struct Keyed {
     order: LookupKey,
-    record: Record,
+    line: u64,
+    judged: Judged,
+    /// Of a source.
+    row: Option<RowFingerprint>,
 }
 
 impl Job {
     fn read(
         &self,
-        mut records: Records<BufReader<File>>,
+        mut reading: Reading,
+        mut known: Option<Known>,
         from: ImportProgress,
         runs: &SyncSender<Run<Keyed>>,
     ) -> anyhow::Result<()> {
         let mut at = from;
         let mut next = Vec::new();
+        let mut valid = 0;
         loop {
-            let record = records.next()?;
-            let is_end = record.is_none();
-            if let Some(record) = record {
-                if record.line <= from.lines_done {
-                    self.already_stored.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                next.push(Keyed { order: self.order.lookup_key(&record.filing.digest), record });
+            let judged = reading.next()?;
+            let is_end = judged.is_none();
+            if let Some(judged) = judged {
+                valid += 1;
+                next.extend(self.key(judged, reading.line(), known.as_mut(), from));
             }
             if is_end || next.len() == RUN_RECORDS_MAX {
-                next.sort_unstable_by_key(|keyed| (keyed.order, keyed.record.line));
+                next.sort_unstable_by_key(|keyed: &Keyed| (keyed.order, keyed.line));
                 self.already_stored.fetch_add(at.records_done, Ordering::Relaxed);
-                let Some(run) = Run::remaining(std::mem::take(&mut next), at, records.line())? else { break };
+                let Some(run) = Run::remaining(std::mem::take(&mut next), at, reading.line())? else { break };
                 at = run.to;
                 if runs.send(run).is_err() {
                     // The store failed, and says so itself.
@@ -112,12 +120,23 @@ impl Job {
                 break;
             }
         }
-        let to = ImportProgress { lines_done: records.line(), finished: true, ..at };
-        records.finish()?;
+        ensure!(valid == self.valid, "the file was changed while it was imported");
+        let to = ImportProgress { lines_done: reading.line(), finished: true, ..at };
         if !from.finished {
             let _ = runs.send(Run { records: Vec::new(), from: at, to });
         }
         Ok(())
+    }
+
+    /// A record with its place in the order; none that is stored already.
+    fn key(&self, judged: Judged, line: u64, known: Option<&mut Known>, from: ImportProgress) -> Option<Keyed> {
+        let row = known.as_ref().map(|known| known.fingerprint(&judged));
+        let is_new = known.zip(row).is_none_or(|(known, row)| known.add(row));
+        if line <= from.lines_done || !is_new {
+            self.already_stored.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Keyed { order: self.order.lookup_key(&judged.filing.digest), line, judged, row })
     }
 
     fn seal(&self, runs: &Receiver<Run<Keyed>>, batches: &mpsc::Sender<Batch>) -> anyhow::Result<()> {
@@ -129,7 +148,8 @@ impl Job {
                 left -= batch.len();
                 let count = batch.len() as u64;
                 let until = if left == 0 { to } else { from.after(count) };
-                let batch = Batch { reports: self.seal_batch(batch)?, from, to: until };
+                let rows = batch.iter().filter_map(|keyed| keyed.row).collect();
+                let batch = Batch { reports: self.seal_batch(batch)?, rows, from, to: until };
                 if batches.blocking_send(batch).is_err() {
                     return Ok(());
                 }
@@ -147,9 +167,9 @@ impl Job {
         // In order, so that the rows of a batch are neighbours in the index of the ids.
         let mut ids: Vec<_> = std::iter::repeat_with(|| random::id(now_ms)).take(batch.len()).collect();
         ids.sort_unstable();
-        let seal = |(Keyed { record, .. }, report_id)| {
-            let reported_at_ms = record.reported_at_ms.unwrap_or(now_ms);
-            Ok(record.filing.seal(&self.keyring, &self.pepper, report_id, self.organization, reported_at_ms)?)
+        let seal = |(Keyed { judged, .. }, report_id)| {
+            let reported_at_ms = judged.reported_at_ms.unwrap_or(now_ms);
+            Ok(judged.filing.seal(&self.keyring, &self.pepper, report_id, self.organization, reported_at_ms)?)
         };
         batch.into_iter().zip(ids).map(seal).collect()
     }

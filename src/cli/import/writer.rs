@@ -9,12 +9,15 @@ use tokio::sync::mpsc::Receiver;
 
 use super::progress::Progress;
 use super::runs::Batch;
+use super::stop::Stop;
+use crate::cli::exits::try_again;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{Id, ImportId};
 use crate::service::listing;
 use crate::service::writing::{Writing, leave_to_followers};
+use crate::store::import_rows::{RowFingerprint, SourceId};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 use crate::store::{Store, WriteTx};
@@ -36,8 +39,26 @@ pub(super) struct Writer<'a> {
     pub(super) store: &'a Store,
     pub(super) keyring: &'a Arc<Keyring>,
     pub(super) fingerprint: [u8; 32],
+    /// Whose rows they are.
+    pub(super) source: Option<SourceId>,
     pub(super) clock: Clock,
     pub(super) progress: Progress,
+    pub(super) stop: Stop,
+}
+
+/// Rows of one transaction: a row of a source has its fingerprint.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    reports: &'a [NewReport],
+    rows: &'a [RowFingerprint],
+}
+
+impl Part<'_> {
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let (now, later) = self.reports.split_at(at.min(self.reports.len()));
+        let (rows, later_rows) = self.rows.split_at(now.len().min(self.rows.len()));
+        (Self { reports: now, rows }, Self { reports: later, rows: later_rows })
+    }
 }
 
 impl Writer<'_> {
@@ -50,21 +71,25 @@ impl Writer<'_> {
         let mut rows = ROWS_MIN;
         let mut stored = 0;
         let mut is_first = true;
-        while let Some(Batch { reports, mut from, to }) = batches.recv().await {
+        while let Some(Batch { reports, rows: fingerprints, mut from, to }) = self.next(&mut batches, stored).await? {
             let others_write = !self.store.list_nodes().await?.is_empty();
-            let mut rest = reports.as_slice();
+            let mut rest = Part { reports: &reports, rows: &fingerprints };
             loop {
-                let (now, later) = rest.split_at(rows.min(rest.len()));
-                let until = if later.is_empty() { to } else { from.after(now.len() as u64) };
+                let (now, later) = rest.split_at(rows);
+                let count = now.reports.len() as u64;
+                let until = if later.reports.is_empty() { to } else { from.after(count) };
                 let began_ns = self.clock.boot_ns();
                 self.store_rows(now, &stored_as, &until, std::mem::take(&mut is_first)).await?;
                 let took_ns = self.clock.boot_ns().saturating_sub(began_ns);
-                stored += now.len() as u64;
+                stored += count;
                 self.progress.show(stored);
                 rows = next_rows(rows, took_ns);
                 (from, stored_as, rest) = (until, until, later);
-                if rest.is_empty() {
+                if rest.reports.is_empty() {
                     break;
+                }
+                if self.stop.is_set() {
+                    return Err(self.stopped(stored));
                 }
                 if others_write {
                     tokio::time::sleep(PAUSE).await;
@@ -74,17 +99,39 @@ impl Writer<'_> {
         Ok(stored)
     }
 
+    /// The next batch, unless Ctrl-C comes before it.
+    async fn next(&mut self, batches: &mut Receiver<Batch>, stored: u64) -> anyhow::Result<Option<Batch>> {
+        tokio::select! {
+            biased;
+            () = self.stop.set() => Err(self.stopped(stored)),
+            batch = batches.recv() => Ok(batch),
+        }
+    }
+
+    fn stopped(&self, stored: u64) -> anyhow::Error {
+        let where_it_stands = self.progress.where_it_stands(stored);
+        try_again(format!("stopped: {where_it_stands}; the same command continues where this one stopped"))
+    }
+
     async fn store_rows(
         &self,
-        reports: &[NewReport],
+        Part { reports, rows }: Part<'_>,
         from: &ImportProgress,
         to: &ImportProgress,
         is_first: bool,
     ) -> anyhow::Result<()> {
-        let mut writing = Writing::of_command(self.begin().await?, self.keyring, self.clock.now_ms()).await?;
+        let mut writing = Writing::of_command(begin(self.store).await?, self.keyring, self.clock.now_ms()).await?;
         if !reports.is_empty() {
             let reported = listing::reported(&mut writing, reports).await;
-            reported.context("the import stopped; the same command continues there")?;
+            let change = reported.context("the import stopped; the same command continues there")?;
+            writing.tx.note_piece(import_id(&self.fingerprint), &change.sequences()).await?;
+        }
+        if let Some(source) = &self.source {
+            let ids = reports.iter().map(|report| report.report_id);
+            let mut rows: Vec<_> = rows.iter().copied().zip(ids).collect();
+            // Neighbours in the index.
+            rows.sort_unstable();
+            writing.tx.insert_import_rows(source, &rows).await?;
         }
         let mut tx = writing.tx;
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
@@ -97,16 +144,17 @@ impl Writer<'_> {
         }
         leave_to_followers(tx).await.context("the import stopped; the same command continues there")
     }
+}
 
-    async fn begin(&self) -> anyhow::Result<WriteTx> {
-        let mut tries = 1;
-        loop {
-            match self.store.begin().await {
-                Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
-                begun => return begun.context("the import stopped; the same command continues there"),
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// A transaction, also where the store is kept busy for a while.
+pub(super) async fn begin(store: &Store) -> anyhow::Result<WriteTx> {
+    let mut tries = 1;
+    loop {
+        match store.begin().await {
+            Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
+            begun => return begun.context("the import stopped; the same command continues there"),
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,0 +1,47 @@
+//! What an import and its undoing work with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::known::Known;
+use super::stop::Stop;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::Keyring;
+use crate::store::Store;
+use crate::store::import_rows::SourceId;
+
+/// How long a follower may take beyond its lease to notice that it ended.
+const LEASE_MARGIN: Duration = Duration::from_millis(50);
+
+/// Store, keys, time, and whether to stop.
+pub(super) struct Context {
+    pub(super) store: Store,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) clock: Clock,
+    pub(super) stop: Stop,
+}
+
+impl Context {
+    /// By which a source is known.
+    pub(super) fn source(&self, name: &str) -> SourceId {
+        let full = self.keyring.fingerprints().of("import-source", &[name.as_bytes()]);
+        let mut id = [0; 16];
+        id.copy_from_slice(&full[..16]);
+        id
+    }
+
+    /// What a source had before, where there is a source.
+    pub(super) async fn known(&self, source: Option<SourceId>) -> anyhow::Result<Option<Known>> {
+        let Some(source) = source else { return Ok(None) };
+        let rows = self.store.list_import_rows(&source).await?;
+        Ok(Some(Known::new(source, Arc::clone(&self.keyring), rows)))
+    }
+
+    /// The commit-wait of docs/decisions/004: a server on the same data answers from memory until its lease ends. Once this command
+    /// has exited, each of them has read what changed or asks the store.
+    pub(super) async fn end(&self, config: &Config) {
+        self.store.close().await;
+        tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
+    }
+}

@@ -1,0 +1,255 @@
+//! The file itself: what form and encoding it has, its keyed fingerprint, and its reading from the beginning as often as needed.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use sha2::{Digest, Sha256};
+
+use super::encoding::{Encoding, Validity};
+use super::judge::Judge;
+use super::lines::Lines;
+use super::ndjson_form;
+use super::records::Records;
+use super::xlsx_form::Sheet;
+use crate::cli::exits::{refused, usage};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Csv,
+    Ndjson,
+    Xlsx,
+}
+
+impl Format {
+    /// By the end of a file's name, in capitals or not.
+    pub(super) fn of_name(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" | "tsv" | "txt" => Some(Self::Csv),
+            "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
+            "xlsx" => Some(Self::Xlsx),
+            _ => None,
+        }
+    }
+}
+
+/// A file, and how it is read.
+#[derive(Clone)]
+pub(super) struct Input {
+    path: PathBuf,
+    pub(super) format: Format,
+    pub(super) encoding: Encoding,
+    /// Whether the encoding is a first guess, which the whole file may prove wrong.
+    is_guess: bool,
+    ignored: Vec<String>,
+    sheet: Option<Sheet>,
+}
+
+/// What reading the whole file tells, whatever its form.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) hash: [u8; 32],
+    pub(super) lines: u64,
+    is_utf8: bool,
+}
+
+impl Input {
+    /// Looks at the beginning of a file.
+    pub(super) fn open(
+        path: &Path,
+        format: Option<Format>,
+        encoding: Option<Encoding>,
+        ignored: &[String],
+    ) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Err(usage("standard input is not taken: an import reads its file twice, so save it first"));
+        }
+        let shown = || path.display().to_string();
+        let is_file = path.metadata().with_context(shown)?.is_file();
+        if !is_file {
+            return Err(usage(format!("{}: an import reads its file twice, so it must be a file", shown())));
+        }
+        let by_name = || Format::of_name(path);
+        let Some(format) = format.or_else(by_name) else {
+            return Err(usage("the name of the file does not tell its format: --format csv, ndjson or xlsx"));
+        };
+        let mut beginning = Vec::new();
+        File::open(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
+        if beginning.is_empty() {
+            return Err(super::records::no_rows());
+        }
+        check_kind(&beginning, format)?;
+        let sheet = if format == Format::Xlsx { Some(Sheet::load(path)?) } else { None };
+        let (encoding, is_guess) = match (encoding, Encoding::of_mark(&beginning)) {
+            (Some(told), Some(mark)) if told != mark => {
+                let (told, mark) = (told.name(), mark.name());
+                return Err(refused(format!("the file begins with the mark of {mark}: it is not {told}")));
+            }
+            (Some(encoding), _) | (None, Some(encoding)) => (encoding, false),
+            (None, None) => (Encoding::Utf8, true),
+        };
+        if let Some(utf_16) = Encoding::looks_like_utf_16(&beginning).filter(|_| is_guess && sheet.is_none()) {
+            return Err(refused(format!("the file looks like UTF-16 without its mark: --encoding {}", utf_16.name())));
+        }
+        Ok(Self { path: path.to_owned(), format, encoding, is_guess, ignored: ignored.to_owned(), sheet })
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> anyhow::Result<u64> {
+        Ok(self.path.metadata().with_context(|| self.path.display().to_string())?.len())
+    }
+
+    /// Whether a workbook has sheets that are not read.
+    pub(super) fn leaves_sheets_out(&self) -> bool {
+        self.sheet.as_ref().is_some_and(|sheet| sheet.has_others)
+    }
+
+    /// Reads all of the file for its hash, its lines and its encoding.
+    pub(super) fn survey(&self) -> anyhow::Result<Survey> {
+        let (mut hash, mut utf8) = (Sha256::new(), Validity::of_utf8());
+        let mut lines = 0;
+        self.each_chunk(|chunk| {
+            hash.update(chunk);
+            lines += chunk.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            if self.is_guess {
+                utf8.take(chunk, chunk.is_empty());
+            }
+        })?;
+        let lines = self.sheet.as_ref().map_or(lines, |sheet| sheet.rows);
+        Ok(Survey { hash: hash.finalize().into(), lines, is_utf8: utf8.is_valid() })
+    }
+
+    /// GB18030, where the whole file is that and is no UTF-8, and nobody has said what it is. None: the encoding stays.
+    pub(super) fn as_gb18030(&self, survey: &Survey) -> anyhow::Result<Option<Self>> {
+        if !self.is_guess || survey.is_utf8 || self.sheet.is_some() {
+            return Ok(None);
+        }
+        let mut gb18030 = Validity::of_gb18030();
+        self.each_chunk(|chunk| gb18030.take(chunk, chunk.is_empty()))?;
+        let found = Self { encoding: Encoding::Gb18030, is_guess: false, ..self.clone() };
+        Ok(gb18030.is_valid().then_some(found))
+    }
+
+    /// Reads its rows from the beginning.
+    pub(super) fn records(&self, judge: Judge) -> anyhow::Result<Records> {
+        if let Some(sheet) = &self.sheet {
+            return Records::xlsx(sheet, &self.ignored, judge);
+        }
+        let lines = || anyhow::Ok(Lines::new(self.encoding.read(self.file()?)));
+        match self.format {
+            Format::Ndjson => {
+                let mut first = lines()?;
+                while let Some(line) = first.next()? {
+                    let line = line.unwrap_or_default();
+                    if ndjson_form::is_array(line) {
+                        return Err(refused(
+                            "the file is one JSON array: an import takes one object a line, \
+                             as jq -c '.[]' FILE writes them",
+                        ));
+                    }
+                    if !line.trim_ascii().is_empty() {
+                        break;
+                    }
+                }
+                Ok(Records::ndjson(lines()?, &self.ignored, judge))
+            }
+            _ => Records::csv(lines()?, &self.ignored, judge),
+        }
+    }
+
+    fn file(&self) -> anyhow::Result<File> {
+        File::open(&self.path).with_context(|| self.path.display().to_string())
+    }
+
+    /// Every piece of the file, then an empty one.
+    fn each_chunk(&self, mut take: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        let mut file = BufReader::with_capacity(0, self.file()?);
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut buffer)?;
+            take(&buffer[..read]);
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a workbook and its older form begin with.
+fn check_kind(beginning: &[u8], format: Format) -> anyhow::Result<()> {
+    let is_workbook = beginning.starts_with(b"PK\x03\x04");
+    if beginning.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
+        return Err(refused("the file is a workbook of the old form, .xls: save it as .xlsx"));
+    }
+    match format {
+        Format::Xlsx if !is_workbook => Err(refused("the file is no .xlsx workbook")),
+        Format::Csv | Format::Ndjson if is_workbook => {
+            Err(refused("the file is a workbook: give it a name that ends in .xlsx, or --format xlsx"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_name_tells_the_format() {
+        for (name, expected) in [
+            ("a.csv", Some(Format::Csv)),
+            ("A.CSV", Some(Format::Csv)),
+            ("a.Tsv", Some(Format::Csv)),
+            ("a.csv.NDJSON", Some(Format::Ndjson)),
+            ("a.jsonl", Some(Format::Ndjson)),
+            ("a.XLSX", Some(Format::Xlsx)),
+            ("csv", None),
+            ("a.dat", None),
+        ] {
+            assert_eq!(Format::of_name(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_and_all_gb18030_is_read_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        let gb18030 = |text: &str| encoding_rs::GB18030.encode(text).0.into_owned();
+        for (content, expected) in [
+            ("公民身份号码\n".as_bytes().to_vec(), false),
+            (b"id_number\n".to_vec(), false),
+            (gb18030("公民身份号码\n长期\n"), true),
+            ([gb18030("公民身份号码\n"), b"\xFF\n".to_vec()].concat(), false),
+            ([gb18030("公民身份号码\n"), b"\xB9".to_vec()].concat(), false),
+        ] {
+            std::fs::write(&path, &content).unwrap();
+            let input = Input::open(&path, None, None, &[]).unwrap();
+            let survey = input.survey().unwrap();
+            assert_eq!(input.as_gb18030(&survey).unwrap().is_some(), expected, "{content:?}");
+            let told = Input::open(&path, None, Some(Encoding::Utf8), &[]).unwrap();
+            assert!(told.as_gb18030(&told.survey().unwrap()).unwrap().is_none(), "what is told stays");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_twice_or_is_another_thing_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let why = |path: &Path, encoding| Input::open(path, None, encoding, &[]).err().unwrap().to_string();
+        assert!(why(Path::new("-"), None).contains("standard input"));
+        assert!(why(dir.path(), None).contains("must be a file"));
+        assert!(why(&write("a.dat", b"x"), None).contains("--format"));
+        assert!(why(&write("a.csv", b""), None).contains("no rows"));
+        assert!(why(&write("b.csv", b"PK\x03\x04"), None).contains(".xlsx"));
+        assert!(why(&write("c.xlsx", b"id_number"), None).contains("no .xlsx"));
+        assert!(why(&write("d.csv", &[0xD0, 0xCF, 0x11, 0xE0]), None).contains(".xls"));
+        assert!(why(&write("e.csv", b"i\0d\0_\0n\0u\0m\0"), None).contains("--encoding utf-16le"));
+        assert!(why(&write("f.csv", b"\xFF\xFEi\0"), Some(Encoding::Gb18030)).contains("mark of utf-16le"));
+    }
+}

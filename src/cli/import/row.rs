@@ -1,0 +1,203 @@
+//! One row of a file, whatever its form: ten cells with the names of the members that they fill. Also what spreadsheets put
+//! around text, and take from numbers.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a file says of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    IdNumber,
+    CardValidFrom,
+    CardValidUntil,
+    Reason,
+    LostOn,
+    Reporter,
+    Office,
+    Channel,
+    ReportedAt,
+    ContactPhone,
+}
+
+impl Column {
+    pub(super) const COUNT: usize = 10;
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::IdNumber,
+        Self::CardValidFrom,
+        Self::CardValidUntil,
+        Self::Reason,
+        Self::LostOn,
+        Self::Reporter,
+        Self::Office,
+        Self::Channel,
+        Self::ReportedAt,
+        Self::ContactPhone,
+    ];
+    pub(super) const REQUIRED: [Self; 5] = [Self::IdNumber, Self::Reason, Self::Reporter, Self::Office, Self::Channel];
+
+    /// JSON Pointer (RFC 6901) to the member; a column of a table is one too.
+    pub(super) fn pointer(self) -> &'static str {
+        match self {
+            Self::IdNumber => "/id_number",
+            Self::CardValidFrom => "/card_valid_from",
+            Self::CardValidUntil => "/card_valid_until",
+            Self::Reason => "/reason",
+            Self::LostOn => "/lost_on",
+            Self::Reporter => "/reporter",
+            Self::Office => "/office",
+            Self::Channel => "/channel",
+            Self::ReportedAt => "/reported_at",
+            Self::ContactPhone => "/contact_phone",
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        &self.pointer()[1..]
+    }
+}
+
+/// What is in a cell. It may be a number, in any of them: `Debug` does not show it.
+#[derive(Default, Clone, PartialEq, Eq)]
+pub(super) enum Cell<'a> {
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    /// A number of JSON or of a spreadsheet: what it was as text is not known any more.
+    Number,
+    /// Neither text nor number: a date of a spreadsheet, an object, true.
+    OtherType,
+}
+
+impl fmt::Debug for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Text(_) => "Text(redacted)",
+            Self::Number => "Number",
+            Self::OtherType => "OtherType",
+        })
+    }
+}
+
+/// The cells of a row, by column.
+#[derive(Debug, Default)]
+pub(super) struct Row<'a>(pub(super) [Cell<'a>; Column::COUNT]);
+
+impl Row<'_> {
+    pub(super) fn cell(&self, column: Column) -> &Cell<'_> {
+        &self.0[column as usize]
+    }
+
+    /// The text of a cell without what spreadsheets put around it; none where there is nothing.
+    pub(super) fn text(&self, column: Column) -> Option<&str> {
+        match self.cell(column) {
+            Cell::Text(text) => Some(unwrapped(text)).filter(|text| !text.is_empty()),
+            Cell::Absent | Cell::Number | Cell::OtherType => None,
+        }
+    }
+
+    /// Rows without a word are no rows.
+    pub(super) fn is_blank(&self) -> bool {
+        self.0.iter().all(|cell| match cell {
+            Cell::Absent => true,
+            Cell::Text(text) => text.trim_matches([' ', '\t', '\u{A0}', '\u{3000}']).is_empty(),
+            Cell::Number | Cell::OtherType => false,
+        })
+    }
+}
+
+/// Takes off what makes a spreadsheet keep text as text: `="..."`, a leading apostrophe, a tab on either side. Nothing else.
+fn unwrapped(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'=', b'"', .., b'"'] if text.len() >= 3 => &text[2..text.len() - 1],
+        [b'\'', ..] => &text[1..],
+        [b'\t', ..] | [.., b'\t'] => {
+            let text = text.strip_prefix('\t').unwrap_or(text);
+            text.strip_suffix('\t').unwrap_or(text)
+        }
+        _ => text,
+    }
+}
+
+/// `1.19999E+17` or `13800138000.0`: a spreadsheet took text for a number, and digits are lost or may be.
+pub(super) fn is_spreadsheet_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let grouped = |text: &str| text.contains(',') && text.split(',').all(|group| !group.is_empty() && digits(group));
+    let is_whole = !whole.is_empty() && (digits(whole) || grouped(whole));
+    is_whole
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
+        && (fraction.is_some() || exponent.is_some() || whole.contains(','))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn unwrap(text: &str) -> String {
+        unwrapped(text).to_owned()
+    }
+
+    #[test]
+    fn only_the_wrappings_of_spreadsheets_are_taken_off() {
+        for (text, expected) in [
+            ("119999", "119999"),
+            ("=\"119999\"", "119999"),
+            ("'119999", "119999"),
+            ("\t119999", "119999"),
+            ("119999\t", "119999"),
+            ("\t119999\t", "119999"),
+            ("=\"\"", ""),
+            ("'", ""),
+            ("=\"", "=\""),
+            ("=119999", "=119999"),
+            ("'119999'", "119999'"),
+            (" 119999", " 119999"),
+            ("119999 ", "119999 "),
+            ("''119999", "'119999"),
+            ("\u{200B}119999", "\u{200B}119999"),
+            ("", ""),
+        ] {
+            assert_eq!(unwrapped(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_spreadsheets_are_known() {
+        for text in
+            ["1.38E+10", "1.38001E+10", "1E10", "1.2e+17", "13800138000.0", "13800138000.", "13,800,138,000", "-1.5E3"]
+        {
+            assert!(is_spreadsheet_number(text), "{text}");
+        }
+        for text in ["13800138000", "+86 138", "11010519491231002X", "E10", "1.2.3", "", ".", "1E", "1.5x", ","] {
+            assert!(!is_spreadsheet_number(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_wrapping_of_a_plain_text_is_taken_off(text in "[0-9A-Za-z-]{1,20}") {
+            for wrapped in
+                [text.clone(), format!("=\"{text}\""), format!("'{text}"), format!("\t{text}"), format!("{text}\t")]
+            {
+                prop_assert_eq!(unwrap(&wrapped), &text[..]);
+            }
+        }
+
+        #[test]
+        fn no_text_is_a_panic(text in "[\\t'=\"a é]{0,6}") {
+            let _ = (unwrapped(&text), is_spreadsheet_number(&text));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Further members of the kinds of file that are taken, and of those that are refused by name.
+
+use std::process::Command;
+
+use super::workbook::{Cell, workbook};
+use super::{HEADER, count, import, number, query, rejects, row, rows, write};
+use crate::run::Folder;
+
+fn utf_16(text: &str, be: bool, mark: bool) -> Vec<u8> {
+    let mark = if mark { "\u{FEFF}" } else { "" };
+    let units = mark.encode_utf16().chain(text.encode_utf16()).collect::<Vec<_>>();
+    units.into_iter().flat_map(|unit| if be { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+}
+
+fn stored(name: &str, content: &[u8], args: &[&str], expected: u64) {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join(name), content).unwrap();
+    let (told, said) = import(&folder, &[&[name], args].concat(), 0);
+    assert_eq!((told["stored"].as_u64(), told["rejected"].as_u64()), (Some(expected), Some(0)), "{name}: {said}");
+}
+
+fn refused(name: &str, content: &[u8], args: &[&str], why: &str) {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join(name), content).unwrap();
+    let (_, said) = import(&folder, &[&[name], args].concat(), 65);
+    assert!(said.contains(why), "{name}: {said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{said}");
+}
+
+#[test]
+fn encodings_are_known_by_mark_bytes_or_word() {
+    let text = format!("{HEADER}\r\n{}\r\n", rows(0..3).join("\r\n"));
+    let chinese = text.replace("id_number", "证件号码").replace("2036-05-01", "长期");
+    stored("a.csv", &utf_16(&text, true, true), &[], 3);
+    stored("b.csv", &utf_16(&chinese, false, false), &["--encoding", "utf-16le"], 3);
+    stored("c.txt", &utf_16(&chinese.replace(',', "\t"), true, false), &["--encoding", "utf-16be"], 3);
+    refused("d.csv", &utf_16(&text, false, false), &[], "--encoding utf-16le");
+    let (gb18030, ..) = encoding_rs::GB18030.encode(&chinese);
+    stored("e.csv", &gb18030, &[], 3);
+    stored("f.csv", &gb18030, &["--encoding", "gb18030"], 3);
+    refused("g.csv", &gb18030, &["--encoding", "utf-8"], "--encoding");
+    refused("h.csv", &[&gb18030[..], b"\xFF\xFF\r\n"].concat(), &[], "--encoding");
+    stored("i.csv", &[b"\xEF\xBB\xBF", chinese.as_bytes()].concat(), &[], 3);
+}
+
+#[test]
+fn separators_ends_of_lines_and_blank_rows_do_not_matter() {
+    for end in ["\n", "\r\n", "\r", "\r\r\n"] {
+        for separator in [",", ";", "\t"] {
+            let text = format!("{HEADER}\n\n{}\n,,,,,,,,,\n  \n{}", row(1), row(2));
+            let text = text.replace(',', separator).replace('\n', end);
+            stored("a.csv", text.as_bytes(), &[], 2);
+            stored("b.csv", format!("sep={separator}{end}{text}").as_bytes(), &[], 2);
+        }
+    }
+}
+
+#[test]
+fn headers_are_english_or_chinese_in_any_case_and_extra_columns_are_named() {
+    let line = |names: &str| format!("{names}\n{},lost,holder,A,hall,x\n", number(1));
+    for names in [
+        "ID_NUMBER,Reason,REPORTER,Office,channel,remark",
+        "公民身份号码,挂失原因,挂失人,受理单位,渠道,remark",
+        "证件号码,原因,申报人,受理机关,受理渠道,Remark",
+    ] {
+        stored("a.csv", line(names).as_bytes(), &["--ignore-column", "remark"], 1);
+        refused("b.csv", line(names).as_bytes(), &[], "column 6");
+    }
+    refused("c.csv", line("id_number,reason,reporter,office,office,remark").as_bytes(), &[], "named twice");
+}
+
+#[test]
+fn wrappings_are_taken_off_and_quantities_refused_by_name() {
+    let folder = Folder::new();
+    let line = |number: &str, phone: &str| format!("{number},,,lost,,holder,A,hall,,{phone}");
+    let wrapped = ["'{}", "=\"{}\"", "\"=\"\"{}\"\"\"", "\"\t{}\"", "\t{}", "{}\t"];
+    let mut lines: Vec<_> =
+        (0..).zip(wrapped).map(|(at, form)| line(&form.replace("{}", &number(at)), "'13800138000")).collect();
+    let good = lines.len() as u64;
+    lines.push(line("1.19999E+17", ""));
+    lines.push(line(&number(90), "1.38E+10"));
+    lines.push(line(&number(91), "13800138000.0"));
+    lines.push(line(&number(92), "N/A"));
+    lines.push(line(&format!(" {}", number(93)), ""));
+    write(&folder, "a.csv", &lines);
+    assert_eq!(import(&folder, &["a.csv", "--max-rejects", "5"], 0).0["stored"], good);
+    let codes: Vec<_> = rejects(&folder, "a.csv").into_iter().map(|reject| reject.2).collect();
+    assert_eq!(codes, ["id_as_number", "phone_as_number", "phone_as_number", "placeholder", "wrong_length"]);
+}
+
+#[test]
+fn times_are_in_the_zone_that_is_told() {
+    for (zone, expected) in [(&[] as &[&str], 1_793_577_600_000_i64), (&["--zone", "-03:00"], 1_793_617_200_000)] {
+        let folder = Folder::new();
+        let text = ["2026/11/2 8:00", "20261102 08:00:00", "2026-11-02T8:00", "2026年11月2日 08:00"];
+        let lines: Vec<_> =
+            (0..).zip(text).map(|(at, text)| format!("{},,,lost,,holder,A,hall,{text},", number(at))).collect();
+        write(&folder, "a.csv", &lines);
+        assert_eq!(import(&folder, &[&["a.csv"], zone].concat(), 0).0["stored"], 4);
+        let instants = query(&folder, "SELECT DISTINCT CAST(reported_at AS TEXT) FROM loss_reports");
+        assert_eq!(instants, [[Some(expected.to_string())]]);
+    }
+    Folder::new().run(&["import", "--zone", "Beijing", "a.csv"]).code(2);
+}
+
+#[test]
+fn json_is_one_object_a_line() {
+    let object = |at| {
+        format!(r#"{{"id_number":"{}","reason":"lost","reporter":"holder","office":"A","channel":"hall""#, number(at))
+    };
+    for array in [format!("[{}}}]", object(0)), format!("\u{FEFF}\n  [\n{}}}\n]", object(0))] {
+        for name in ["a.ndjson", "a.JSON"] {
+            refused(name, array.as_bytes(), &[], "jq -c '.[]'");
+        }
+    }
+    let extra = format!("{},\"remark\":[1],\"contact\":null}}\n\n", object(0));
+    stored("b.jsonl", extra.as_bytes(), &["--ignore-column", "remark"], 1);
+    let folder = Folder::new();
+    let lines = [
+        format!("{}}}", object(0)),
+        object(1).replace(&format!("\"{}\"", number(1)), "110101199001011234") + "}",
+        format!("{},\"contact\":{{\"phone\":13800138000}}}}", object(2)),
+        format!("{},\"lost_on\":42491}}", object(3)),
+    ];
+    folder.write("c.ndjson", &lines.join("\n"));
+    import(&folder, &["c.ndjson", "--max-rejects", "3"], 0);
+    let expected = [
+        (2, "/id_number", "id_as_number"),
+        (3, "/contact/phone", "phone_as_number"),
+        (4, "/lost_on", "number_as_value"),
+    ];
+    let expected = expected.map(|(line, pointer, code)| (line, pointer.to_owned(), code.to_owned()));
+    assert_eq!(rejects(&folder, "c.ndjson"), expected);
+}
+
+#[test]
+fn a_workbook_is_read_as_cells_of_text() {
+    let header = ["ID_Number", "有效期止", "reason", "reporter", "office", "channel", "contact_phone"].map(Cell::text);
+    let line = |number: Cell, phone: Cell| {
+        let text = ["长期", "lost", "holder", "A", "hall"].map(Cell::text);
+        [vec![number], text.to_vec(), vec![phone]].concat()
+    };
+    let good = line(Cell::text(&number(1)), Cell::Empty);
+    let shared = line(Cell::shared(&number(2)), Cell::text("13800138000"));
+    let book = workbook(&[header.to_vec(), good.clone(), vec![], shared]);
+    stored("a.xlsx", &book, &[], 2);
+    stored("b.XLSX", &book, &[], 2);
+    refused("c.csv", &book, &[], ".xlsx");
+    refused("d.xlsx", b"id_number\n", &[], "no .xlsx workbook");
+    refused("e.csv", &[0xD0, 0xCF, 0x11, 0xE0, 0xA1], &[], "save it as .xlsx");
+    refused("f.xlsx", &workbook(&[header.to_vec()]), &[], "no rows");
+    let folder = Folder::new();
+    let wrong = [
+        line(Cell::Number("119999199003071234"), Cell::Empty),
+        line(Cell::text(&number(3)), Cell::Number("13800138000")),
+        line(Cell::Other, Cell::Empty),
+        [good, vec![Cell::text("beside")]].concat(),
+    ];
+    std::fs::write(folder.path().join("g.xlsx"), workbook(&[vec![header.to_vec()], wrong.to_vec()].concat())).unwrap();
+    import(&folder, &["g.xlsx"], 65);
+    let expected = [
+        (2, "/id_number", "id_as_number"),
+        (3, "/contact_phone", "phone_as_number"),
+        (4, "/id_number", "not_text"),
+        (5, "", "wrong_cell_count"),
+    ];
+    let expected = expected.map(|(line, pointer, code)| (line, pointer.to_owned(), code.to_owned()));
+    assert_eq!(rejects(&folder, "g.xlsx"), expected);
+    assert_eq!(count(&folder, "active"), 0);
+}
+
+#[test]
+fn what_cannot_be_read_twice_is_refused_at_once() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe.csv");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for name in ["pipe.csv", "-", "/dev/null", "."] {
+        let (_, said) = import(&folder, &["--format", "csv", name], 2);
+        assert!(said.contains("reads its file twice"), "{name}: {said}");
+    }
+    assert!(!folder.path().join("lostcard-data").exists());
+}

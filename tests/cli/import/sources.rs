@@ -1,0 +1,142 @@
+//! Dumps of one source day by day, and the undoing of an import, over both databases.
+
+use serde_json::Value;
+
+use super::{import, query, query_at, row, rows, write};
+use crate::run::Folder;
+use crate::servers::postgres::Postgres;
+
+/// A folder and the store that its commands use.
+struct Place {
+    folder: Folder,
+    url: Option<String>,
+}
+
+impl Place {
+    fn import(&self, args: &[&str], code: i32) -> (Value, String) {
+        let store: Vec<&str> = self.url.iter().flat_map(|url| ["--database-url", url]).collect();
+        import(&self.folder, &[args, &store].concat(), code)
+    }
+
+    /// Imports rows as a dump; what was told.
+    fn dump(&self, rows: &[String], args: &[&str], code: i32) -> Value {
+        write(&self.folder, "dump.csv", rows);
+        self.import(&[&["dump.csv"], args].concat(), code).0
+    }
+
+    fn query(&self, statement: &str) -> Vec<Vec<Option<String>>> {
+        match &self.url {
+            None => query(&self.folder, statement),
+            Some(url) => query_at(url, statement),
+        }
+    }
+
+    fn count(&self, state: &str) -> u64 {
+        let statement = format!("SELECT CAST(COUNT(*) AS TEXT) FROM loss_reports WHERE state = '{state}'");
+        self.query(&statement)[0][0].as_ref().unwrap().parse().unwrap()
+    }
+}
+
+/// Runs a case over SQLite and over PostgreSQL.
+fn over_both(case: impl Fn(&Place)) {
+    case(&Place { folder: Folder::new(), url: None });
+    let server = Postgres::start();
+    case(&Place { folder: Folder::new(), url: Some(server.create_database()) });
+}
+
+const SOURCE: &[&str] = &["--source", "police"];
+const FULL: &[&str] = &["--source", "police", "--full"];
+
+fn figures(told: &Value) -> [u64; 2] {
+    ["stored", "already_stored"].map(|name| told[name].as_u64().unwrap())
+}
+
+#[test]
+fn a_dump_of_every_day_brings_what_is_new() {
+    over_both(|place| {
+        let without_time = |at: u64| row(at).replace("2026-11-02T08:00:00+08:00", "");
+        let mut lines = rows(0..99);
+        lines.push(without_time(99));
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [100, 0]);
+        // The same file once more, and the next day's.
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [0, 100]);
+        lines.push(row(100));
+        lines.push(row(100));
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [1, 101]);
+        // The same number, but another time, start or office, is another row.
+        let others = [("T08:", "T09:"), ("2016-", "2015-"), ("110105-03", "110105-04")];
+        lines.extend(others.map(|(this, that)| row(5).replace(this, that)));
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [3, 102]);
+        // Another source's rows are reports of their own.
+        assert_eq!(figures(&place.dump(&rows(0..3), &["--source", "embassy"], 0)), [3, 0]);
+        assert_eq!(figures(&place.dump(&rows(0..3), &[], 0)), [3, 0]);
+        assert_eq!(place.count("active"), 110);
+        // What is known is keyed: no name and no number stands there.
+        let lengths = place.query("SELECT DISTINCT CAST(LENGTH(source_id) AS TEXT) FROM import_rows");
+        assert_eq!(lengths, [[Some("16".to_owned())]]);
+    });
+}
+
+#[test]
+fn a_dump_unlike_the_last_is_in_doubt() {
+    over_both(|place| {
+        place.dump(&rows(0..80), SOURCE, 0);
+        write(&place.folder, "dump.csv", &rows(0..101));
+        let (_, said) = place.import(&["dump.csv", "--source", "police"], 65);
+        assert!(said.contains("this file lists 21 people that the last one of this source did not"), "{said}");
+        assert_eq!(place.count("active"), 80);
+        assert_eq!(figures(&place.dump(&rows(0..100), SOURCE, 0)), [20, 80]);
+        assert_eq!(figures(&place.dump(&rows(200..300), &["--source", "police", "--yes-really"], 0)), [100, 0]);
+    });
+}
+
+#[test]
+fn what_has_vanished_from_a_full_dump_is_withdrawn() {
+    over_both(|place| {
+        let told = place.dump(&rows(0..200), FULL, 0);
+        assert_eq!(told["withdrawn"], 0);
+        // Without --full a row that is not there says nothing.
+        place.dump(&rows(0..190), SOURCE, 0);
+        assert_eq!(place.count("active"), 200);
+        let told = place.dump(&rows(2..200), FULL, 0);
+        assert_eq!((figures(&told), told["withdrawn"].as_u64()), ([0, 198], Some(2)));
+        write(&place.folder, "dump.csv", &rows(4..200));
+        let (_, said) = place.import(&[&["dump.csv"], FULL].concat(), 65);
+        assert!(said.contains("2 of 198 rows of this source are not in this file"), "{said}");
+        let told = place.dump(&rows(4..200), &["--source", "police", "--full", "--yes-really"], 0);
+        assert_eq!(told["withdrawn"], 2);
+        assert_eq!((place.count("active"), place.count("withdrawn")), (196, 4));
+        // What comes back is a new report.
+        assert_eq!(figures(&place.dump(&rows(3..200), FULL, 0)), [1, 196]);
+        let reasons = place
+            .query("SELECT DISTINCT withdrawal_reason, closed_by_office FROM loss_reports WHERE state = 'withdrawn'");
+        assert_eq!(reasons, [["found", "import"].map(|word| Some(word.to_owned())).to_vec()]);
+    });
+}
+
+#[test]
+fn an_import_is_undone_once_and_what_was_replaced_stays() {
+    over_both(|place| {
+        place.dump(&rows(300..310), &[], 0);
+        let mine = place.dump(&rows(0..700), SOURCE, 0);
+        let id = mine["import_id"].as_str().unwrap();
+        let later = place.dump(&rows(0..701), SOURCE, 0);
+        // As a replacement leaves it: another state, another sequence.
+        place.query("UPDATE loss_reports SET state = 'replaced', sequence = 0 WHERE sequence = 50");
+        let (told, _) = place.import(&["undo", id], 0);
+        assert_eq!(told["withdrawn"], 699);
+        assert_eq!([place.count("active"), place.count("withdrawn"), place.count("replaced")], [11, 699, 1]);
+        let (told, _) = place.import(&["undo", id], 0);
+        assert_eq!(told["withdrawn"], 0, "a second time there is nothing left");
+        let reasons = place.query("SELECT DISTINCT withdrawal_reason FROM loss_reports WHERE state = 'withdrawn'");
+        assert_eq!(reasons, [[Some("mistaken".to_owned())]]);
+        let entries = place.query("SELECT CAST(COUNT(*) AS TEXT) FROM audit WHERE action = 'import_undone'");
+        assert_eq!(entries, [[Some("1".to_owned())]]);
+        // The file goes in again, all but the replaced row, and the day after brought what it brought.
+        assert_eq!(figures(&place.dump(&rows(0..700), &["--source", "police", "--yes-really"], 0)), [699, 1]);
+        place.import(&["undo", later["import_id"].as_str().unwrap()], 0);
+        assert_eq!(place.count("active"), 10 + 699);
+        let (_, said) = place.import(&["undo", "01993c5e-0000-8000-8000-000000000000"], 1);
+        assert!(said.contains("no such import"), "{said}");
+    });
+}

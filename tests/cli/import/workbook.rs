@@ -1,0 +1,108 @@
+//! A workbook of one sheet, made by hand: the smallest that a reader takes, so that a test says what is in each cell.
+
+use std::fmt::Write as _;
+
+/// What is in a cell.
+#[derive(Clone)]
+pub(super) enum Cell {
+    Empty,
+    /// Text in the cell itself.
+    Inline(String),
+    /// Text in the table that cells share.
+    Shared(String),
+    Number(&'static str),
+    /// Neither text nor number.
+    Other,
+}
+
+impl Cell {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Inline(text.to_owned())
+    }
+
+    pub(super) fn shared(text: &str) -> Self {
+        Self::Shared(text.to_owned())
+    }
+}
+
+/// The bytes of a workbook with these rows; an empty one is left out.
+pub(super) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
+    let (mut sheet, mut strings) = (String::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
+        write!(sheet, "<row r=\"{}\">", at + 1).unwrap();
+        for (column, cell) in ('A'..).zip(row) {
+            let place = format!("{column}{}", at + 1);
+            match cell {
+                Cell::Empty => Ok(()),
+                Cell::Inline(text) => write!(sheet, "<c r=\"{place}\" t=\"inlineStr\"><is><t>{text}</t></is></c>"),
+                Cell::Shared(text) => {
+                    strings.push(text);
+                    write!(sheet, "<c r=\"{place}\" t=\"s\"><v>{}</v></c>", strings.len() - 1)
+                }
+                Cell::Number(digits) => write!(sheet, "<c r=\"{place}\"><v>{digits}</v></c>"),
+                Cell::Other => write!(sheet, "<c r=\"{place}\" t=\"b\"><v>1</v></c>"),
+            }
+            .unwrap();
+        }
+        sheet.push_str("</row>");
+    }
+    let strings = strings.iter().fold(String::new(), |all, text| all + "<si><t>" + text + "</t></si>");
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let package = "http://schemas.openxmlformats.org/package/2006";
+    zip(&[
+        ("[Content_Types].xml", format!("<Types xmlns=\"{package}/content-types\"/>")),
+        (
+            "_rels/.rels",
+            format!(
+                "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"r1\" \
+                 Type=\"{office}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>\
+                 <sheet name=\"Sheet1\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            format!(
+                "<Relationships xmlns=\"{package}/relationships\">\
+                 <Relationship Id=\"r1\" Type=\"{office}/worksheet\" Target=\"worksheets/sheet1.xml\"/>\
+                 <Relationship Id=\"r2\" Type=\"{office}/sharedStrings\" Target=\"sharedStrings.xml\"/></Relationships>"
+            ),
+        ),
+        ("xl/sharedStrings.xml", format!("<sst xmlns=\"{main}\">{strings}</sst>")),
+        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"{main}\"><sheetData>{sheet}</sheetData></worksheet>")),
+    ])
+}
+
+/// An archive of files that are not compressed (APPNOTE.TXT, 4.3).
+fn zip(files: &[(&str, String)]) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let at = u32::try_from(out.len()).unwrap();
+        let size = u32::try_from(content.len()).unwrap();
+        let length = u16::try_from(name.len()).unwrap();
+        // Version, flags, method, time, date; then checksum, both sizes, length of the name, no extra field.
+        let mut head = [20u16, 0, 0, 0, 0x21].map(u16::to_le_bytes).concat();
+        head.extend([crc_32(content.as_bytes()), size, size].map(u32::to_le_bytes).concat());
+        head.extend([length, 0].map(u16::to_le_bytes).concat());
+        out.extend([b"PK\x03\x04", &head[..], name.as_bytes(), content.as_bytes()].concat());
+        // The version that made it, the same head, then comment, disk, attributes and the place.
+        directory.extend([b"PK\x01\x02", &20u16.to_le_bytes()[..], &head, &[0; 10], &at.to_le_bytes()].concat());
+        directory.extend(name.as_bytes());
+    }
+    let (at, size) = (u32::try_from(out.len()).unwrap(), u32::try_from(directory.len()).unwrap());
+    let count = u16::try_from(files.len()).unwrap().to_le_bytes();
+    out.extend(directory);
+    out.extend([b"PK\x05\x06", &[0; 4][..], &count, &count, &size.to_le_bytes(), &at.to_le_bytes(), &[0; 2]].concat());
+    out
+}
+
+fn crc_32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
