@@ -4,8 +4,9 @@
 use serde::Deserialize;
 
 use crate::domain::redacted::{IdNumberText, PhoneText};
-use crate::service::fields::{Fields, Object, ObjectMember, describe_json, present};
+use crate::service::fields::Fields;
 use crate::service::filing::{ContactText, FilingText};
+use crate::service::json::{Object, ObjectMember, describe_json, present};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +61,7 @@ impl ReportLine {
             contact: match &self.contact {
                 ObjectMember::Absent => ContactText::Absent,
                 ObjectMember::Given(contact) => ContactText::Phone(&contact.phone),
-                ObjectMember::NotAnObject => ContactText::NotAnObject,
+                ObjectMember::Text => ContactText::NotAnObject,
             },
         }
     }
@@ -92,7 +93,7 @@ mod tests {
         for (line, expected) in [
             (format!("{{{GOOD},\"reason\":\"lost\"}}"), "duplicate member `reason`"),
             (format!("{{{GOOD},\"id\":\"11010519491231002X\"}}"), "a member is unknown"),
-            (format!("{{{GOOD},\"lost_on\":null}}"), "a member has the wrong JSON type"),
+            (format!("{{{GOOD},\"lost_on\":null}}"), "a member is null"),
             (format!("[{{{GOOD}}}]"), "a member has the wrong JSON type"),
             (format!("{{{GOOD}}} {{"), "something follows the object"),
             ("{\"reason\":\"lost\"}".to_owned(), "missing member `id_number`"),
