@@ -38,6 +38,7 @@ pub(super) const FILES: &[File] = files! {
     11 "retention" "0011_retention.sql"
     12 "usage" "0012_usage.sql"
     13 "environment" "0013_environment.sql"
+    16 "used assertions" "0016_used_assertions.sql"
 };
 
 impl File {
