@@ -78,7 +78,7 @@ fn pointer(path: &Path, without: Option<&str>) -> String {
     if without.is_some() && parts.last().map(String::as_str) == without {
         parts.pop();
     }
-    parts.into_iter().map(|part| format!("/{part}")).collect()
+    parts.into_iter().fold(String::new(), |pointer, part| pointer + "/" + &part)
 }
 
 /// For optional members: present means a value, null is refused.
