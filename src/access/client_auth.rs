@@ -1,14 +1,17 @@
-//! How a client proves who it is at the token endpoint: a secret (in the header or the form) or a signed assertion
-//! (RFC 6749, 2.3.1; RFC 7523). All failures look alike from outside.
+//! How a client proves who it is at the token endpoint: by a secret, in the header or the form, or by a signed assertion
+//! (RFC 6749, 2.3.1; RFC 7523). A refused secret says no more than that; a refused assertion says which rule it broke, for those
+//! rules are public and its signer needs to know.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use quick_cache::sync::Cache;
-use serde::Deserialize;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
-use super::tokens::{TOKEN_BYTES_MAX, check_times, strict};
+use super::tokens::{LEEWAY_S, TOKEN_BYTES_MAX, TokenError, check_times};
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::store::clients::Proof;
@@ -17,99 +20,227 @@ use crate::store::clients::Proof;
 #[derive(Debug, Clone)]
 pub enum Credentials {
     Secret { client_id: ClientId, secret: SecretText },
-    Assertion { client_id: ClientId, jwt: TokenText },
+    Assertion(Box<Assertion>),
 }
 
 impl Credentials {
     /// Who the client says it is. For an assertion that is its `sub`, not yet believed.
     pub fn client_id(&self) -> ClientId {
         match self {
-            Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } => *client_id,
+            Self::Secret { client_id, .. } => *client_id,
+            Self::Assertion(assertion) => assertion.claims.sub,
         }
     }
 
-    /// Credentials from an assertion alone: the client's id is read from it, unverified.
-    pub fn from_assertion(jwt: TokenText) -> Option<Self> {
-        if jwt.expose().len() > TOKEN_BYTES_MAX {
-            return None;
-        }
-        let claims: AssertionClaims = jsonwebtoken::dangerous::insecure_decode_claims(jwt.expose()).ok()?;
-        Some(Self::Assertion { client_id: claims.sub, jwt })
+    /// Credentials from an assertion alone: all that needs no key is read.
+    pub fn from_assertion(jwt: TokenText) -> Result<Self, AssertionFault> {
+        Assertion::read(jwt).map(|assertion| Self::Assertion(Box::new(assertion)))
     }
 }
 
-#[derive(Deserialize)]
+/// The rule that an assertion breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssertionFault {
+    Malformed,
+    Critical,
+    Type,
+    Algorithm,
+    Claims,
+    Subject,
+    Audience,
+    TokenId,
+    Lifetime,
+    Expired,
+    Signature,
+    Used,
+}
+
+impl AssertionFault {
+    /// For `error_description` and the operator's log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "the assertion is not a signed JWT in three parts",
+            Self::Critical => "the assertion's header has crit, and no extension is known here",
+            Self::Type => "the assertion's typ is neither JWT nor client-authentication+jwt",
+            Self::Algorithm => "the assertion's alg is none of EdDSA, Ed25519, ES256, ES384, RS256, PS256",
+            Self::Claims => "the assertion lacks one of iss, sub, aud, exp and jti, or one is not of its type",
+            Self::Subject => "the assertion's iss and sub are not both the client's id",
+            Self::Audience => "the assertion's aud is not the issuer alone",
+            Self::TokenId => "the assertion's jti is empty",
+            Self::Lifetime => "the assertion's exp is more than five minutes after its iat, or after now",
+            Self::Expired => "the assertion has expired or is not valid yet",
+            Self::Signature => "no key of the client made the assertion's signature",
+            Self::Used => "the assertion was used before",
+        }
+    }
+}
+
+/// A client's assertion, read and not yet believed.
+#[derive(Clone)]
+pub struct Assertion {
+    jwt: TokenText,
+    header: AssertionHeader,
+    claims: AssertionClaims,
+}
+
+impl std::fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Assertion(redacted)")
+    }
+}
+
+/// Members that change nothing here (`kid`, `x5t`, `jku` and the like) are passed over: keys are the registered ones alone.
+#[derive(Clone, Deserialize)]
+struct AssertionHeader {
+    alg: String,
+    #[serde(default)]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "there")]
+    crit: Option<IgnoredAny>,
+}
+
+#[derive(Clone, Deserialize)]
 struct AssertionClaims {
     iss: ClientId,
     sub: ClientId,
-    /// One string: in a list, the issuer would not be alone.
-    #[serde(rename = "aud")]
-    _audience: String,
+    aud: Audience,
+    #[serde(deserialize_with = "seconds")]
     exp: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds_if_there")]
     nbf: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds_if_there")]
     iat: Option<i64>,
     jti: String,
 }
 
-/// An assertion is good for one use within so many seconds.
-const ASSERTION_LIFETIME_S_MAX: i64 = 300;
-/// Assertions remembered against replay: more than can be verified within their lifetime by the limit per address.
-const ASSERTIONS_MAX: usize = 100_000;
-
-/// Verifies proofs and remembers used assertions.
-#[derive(Debug)]
-pub struct ClientVerifier {
-    used: Cache<[u8; 32], i64>,
+/// A string, or a list (RFC 7519, 4.1.3).
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
 }
 
-impl Default for ClientVerifier {
-    fn default() -> Self {
-        Self { used: Cache::new(ASSERTIONS_MAX) }
-    }
-}
-
-impl ClientVerifier {
-    /// Whether the credentials prove to be this client's.
-    pub fn proves(&self, client: &ClientEntry, credentials: &Credentials, issuer: &str, now_s: i64) -> bool {
-        match credentials {
-            Credentials::Secret { secret, .. } => {
-                let offered = hash_secret(secret);
-                client.proofs.iter().any(|proof| match proof {
-                    Proof::SecretHash(hash) => verify_slices_are_equal(hash, &offered).is_ok(),
-                    Proof::Key(_) => false,
-                })
-            }
-            Credentials::Assertion { jwt, .. } => client.proofs.iter().any(|proof| match proof {
-                Proof::Key(jwk) => self.assertion_holds(client.client_id, jwk, jwt.expose(), issuer, now_s),
-                Proof::SecretHash(_) => false,
-            }),
+impl Audience {
+    /// An assertion made for another server as well must not work here.
+    fn is_alone(&self, issuer: &str) -> bool {
+        match self {
+            Self::One(one) => one == issuer,
+            Self::Several(several) => matches!(several.as_slice(), [one] if one == issuer),
         }
     }
+}
 
-    fn assertion_holds(&self, client: ClientId, jwk: &str, jwt: &str, issuer: &str, now_s: i64) -> bool {
-        let Ok(key) = PublishedKey::parse(jwk) else { return false };
-        // The audience is the issuer alone: an assertion made for another server must not work here.
-        let validation = strict(key.algorithm, &client.to_string(), issuer);
-        let Ok(token) = jsonwebtoken::decode::<AssertionClaims>(jwt, &key.key, &validation) else { return false };
-        let claims = token.claims;
+/// A null is there, too.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(Some)
+}
+
+/// A `NumericDate` (RFC 7519, 2), which may have a fraction.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float too large for seconds becomes the largest: years away"
+    )]
+    let whole = || number.as_f64().map(|seconds| seconds.floor() as i64);
+    number.as_i64().or_else(whole).ok_or_else(|| serde::de::Error::custom("not an instant"))
+}
+
+fn seconds_if_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    seconds(deserializer).map(Some)
+}
+
+/// An assertion is good for one use within so many seconds.
+const ASSERTION_LIFETIME_S_MAX: i64 = 300;
+
+/// An assertion that held. It is good once: the store says whether it was used before.
+#[derive(Debug)]
+pub struct Proven {
+    /// Of client and `jti`.
+    pub fingerprint: [u8; 32],
+    pub expires_s: i64,
+}
+
+impl Assertion {
+    fn read(jwt: TokenText) -> Result<Self, AssertionFault> {
+        use AssertionFault as F;
+        let mut parts = jwt.expose().split('.');
+        let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(F::Malformed);
+        };
+        if jwt.expose().len() > TOKEN_BYTES_MAX {
+            return Err(F::Malformed);
+        }
+        let header: AssertionHeader = read_part(header).ok_or(F::Malformed)?;
+        if header.crit.is_some() {
+            return Err(F::Critical);
+        }
+        if !header.typ.as_deref().is_none_or(is_of_assertions) {
+            return Err(F::Type);
+        }
+        if !PublishedKey::ALGORITHMS.contains(&header.alg.as_str()) {
+            return Err(F::Algorithm);
+        }
+        let claims = read_part(claims).ok_or(F::Claims)?;
+        Ok(Self { jwt, header, claims })
+    }
+
+    /// Whether this client made it, for this service and for now. It may have been used before.
+    pub fn verify(&self, client: &ClientEntry, issuer: &str, now_s: i64) -> Result<Proven, AssertionFault> {
+        use AssertionFault as F;
+        let claims = &self.claims;
+        if claims.iss != client.client_id || claims.sub != client.client_id {
+            return Err(F::Subject);
+        }
+        if !claims.aud.is_alone(issuer) {
+            return Err(F::Audience);
+        }
+        if claims.jti.is_empty() {
+            return Err(F::TokenId);
+        }
+        if now_s >= claims.exp.saturating_add(LEEWAY_S) {
+            return Err(F::Expired);
+        }
         // Where `iat` is absent (RFC 7523, 3 leaves it optional), the lifetime counts from now.
-        let iat = claims.iat.unwrap_or_else(|| now_s.min(claims.exp - 1));
-        let timely = check_times(iat, claims.nbf, claims.exp, ASSERTION_LIFETIME_S_MAX, now_s).is_ok();
-        timely && claims.iss == client && claims.sub == client && self.first_use(client, &claims.jti, claims.exp, now_s)
-    }
-
-    fn first_use(&self, client: ClientId, token_id: &str, expires_s: i64, now_s: i64) -> bool {
-        let id: [u8; 32] = Sha256::new().chain_update(client.as_bytes()).chain_update(token_id).finalize().into();
-        let mut first = false;
-        let made: Result<i64, std::convert::Infallible> = self.used.get_or_insert_with(&id, || {
-            first = true;
-            Ok(expires_s)
+        let iat = claims.iat.unwrap_or_else(|| now_s.min(claims.exp.saturating_sub(1)));
+        check_times(iat, claims.nbf, claims.exp, ASSERTION_LIFETIME_S_MAX, now_s).map_err(|error| match error {
+            TokenError::Expired => F::Expired,
+            _ => F::Lifetime,
+        })?;
+        let is_signed = client.proofs.iter().any(|proof| match proof {
+            Proof::Key(jwk) => PublishedKey::parse(jwk).is_ok_and(|key| key.made(self.jwt.expose(), &self.header.alg)),
+            Proof::SecretHash(_) => false,
         });
-        let Ok(until) = made;
-        first || until.saturating_add(super::tokens::LEEWAY_S) < now_s
+        if !is_signed {
+            return Err(F::Signature);
+        }
+        let digest = Sha256::new().chain_update(client.client_id.as_bytes()).chain_update(&claims.jti);
+        Ok(Proven { fingerprint: digest.finalize().into(), expires_s: claims.exp.saturating_add(LEEWAY_S) })
     }
+}
+
+/// `JWT` (RFC 7519, 5.1), or the type that its own standard is to have; with or without `application/`.
+fn is_of_assertions(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "client-authentication+jwt")
+}
+
+/// A part of a JWT: an object. Serde would fill a struct from an array too.
+fn read_part<T: DeserializeOwned>(part: &str) -> Option<T> {
+    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+    let is_object = json.trim_ascii_start().first() == Some(&b'{');
+    if is_object { serde_json::from_slice(&json).ok() } else { None }
+}
+
+/// Whether a secret is one of the client's.
+pub fn is_secret_of(client: &ClientEntry, secret: &SecretText) -> bool {
+    let offered = hash_secret(secret);
+    client.proofs.iter().any(|proof| match proof {
+        Proof::SecretHash(hash) => verify_slices_are_equal(hash, &offered).is_ok(),
+        Proof::Key(_) => false,
+    })
 }
 
 /// What the store keeps of a secret.

@@ -1,13 +1,15 @@
 //! Outside issuers' keys: JWK Sets (RFC 7517) from files, and the public keys of clients that sign assertions.
 //! Only asymmetric keys with a known algorithm are taken: a symmetric one would let a verifier also sign.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey};
+
+use crate::crypto::signing::from_base64url;
 
 /// An outside issuer whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct OutsideIssuer {
     pub audience: String,
     /// Its JWK Set, as a file; or:
     pub jwks_file: Option<PathBuf>,
-    /// where to fetch it: HTTPS, or plain HTTP from this machine itself.
+    /// where to fetch it, by HTTPS.
     pub jwks_url: Option<String>,
 }
 
@@ -58,8 +60,16 @@ pub enum JwksError {
     TooLarge(String),
     #[error("an issuer has either jwks_file or jwks_url")]
     NoSource,
-    #[error("not a public JWK for EdDSA, ES256, ES384, RS256 or PS256")]
+    #[error("not a public JWK whose kty, crv and alg are those of EdDSA (Ed25519), ES256, ES384, RS256 or PS256")]
     UnusableKey,
+    #[error("a JWK holds a private or symmetric key: send the public half alone, and make a new pair")]
+    PrivateKey,
+    #[error("a JWK is for another use than signatures (use, key_ops)")]
+    OtherUse,
+    #[error("an RSA key has fewer than 2048 bits")]
+    WeakRsa,
+    #[error("two keys have the same kid")]
+    SameKid,
 }
 
 impl IssuerKeys {
@@ -83,6 +93,21 @@ impl IssuerKeys {
 }
 
 impl PublishedKey {
+    /// What `alg` may say of a signature that is verified here: RFC 7518, RFC 8037, and RFC 9864's own name of the second.
+    pub const ALGORITHMS: &[&str] = &["EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256"];
+
+    /// Whether an algorithm is this key's, by either of its names.
+    fn is_named(&self, alg: &str) -> bool {
+        algorithm_name(self.algorithm) == alg || (self.algorithm == Algorithm::EdDSA && alg == "Ed25519")
+    }
+
+    /// Whether this key made the signature of a JWS in compact form, whose header names this algorithm.
+    pub fn made(&self, jws: &str, alg: &str) -> bool {
+        let Some((message, signature)) = jws.rsplit_once('.') else { return false };
+        self.is_named(alg)
+            && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm).unwrap_or(false)
+    }
+
     /// The key of a JWK, with the algorithm that it names or that its type implies.
     pub fn of(jwk: &Jwk) -> Result<Self, JwksError> {
         let implied = match &jwk.algorithm {
@@ -106,6 +131,65 @@ impl PublishedKey {
     }
 }
 
+/// As `alg` names it.
+pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::EdDSA => "EdDSA",
+        Algorithm::ES256 => "ES256",
+        Algorithm::ES384 => "ES384",
+        Algorithm::RS256 => "RS256",
+        Algorithm::PS256 => "PS256",
+        _ => "",
+    }
+}
+
+/// The keys of a client's set, each as text: none that cannot be used, and none that should not have been shown.
+pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
+    let text = std::fs::read(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
+    let not_a_set = || JwksError::NotASet(path.display().to_string());
+    let set: serde_json::Value = serde_json::from_slice(&text).map_err(|_| not_a_set())?;
+    let keys = set["keys"].as_array().ok_or_else(not_a_set)?;
+    let mut kids = HashSet::new();
+    for key in keys {
+        check_client_key(key)?;
+        if key["kid"].as_str().is_some_and(|kid| !kids.insert(kid)) {
+            return Err(JwksError::SameKid);
+        }
+    }
+    Ok(keys.iter().map(ToString::to_string).collect())
+}
+
+fn check_client_key(key: &serde_json::Value) -> Result<(), JwksError> {
+    // Private members of RFC 7518 (6.2.2, 6.3.2, 6.4.1) and RFC 8037 (2).
+    if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| key.get(private).is_some()) {
+        return Err(JwksError::PrivateKey);
+    }
+    let is_for = |member: &serde_json::Value, word: &str| match member {
+        serde_json::Value::Null => true,
+        serde_json::Value::Array(words) => words.iter().any(|one| one == word),
+        one => one == word,
+    };
+    if !is_for(&key["use"], "sig") || !is_for(&key["key_ops"], "verify") {
+        return Err(JwksError::OtherUse);
+    }
+    if key["kty"] == "RSA" && key["n"].as_str().and_then(from_base64url).is_some_and(|n| bits(&n) < RSA_BITS_MIN) {
+        return Err(JwksError::WeakRsa);
+    }
+    let published = PublishedKey::parse(&key.to_string())?;
+    let names_other = key.get("alg").is_some_and(|alg| !alg.as_str().is_some_and(|alg| published.is_named(alg)));
+    if names_other { Err(JwksError::UnusableKey) } else { Ok(()) }
+}
+
+/// NIST SP 800-131A, 3.
+const RSA_BITS_MIN: usize = 2048;
+
+/// The length of a number in big-endian bytes.
+fn bits(number: &[u8]) -> usize {
+    let leading = number.iter().take_while(|byte| **byte == 0).count();
+    let first = number.get(leading).map_or(0, |byte| byte.leading_zeros() as usize);
+    (number.len() - leading) * 8 - first
+}
+
 /// Reads a JWK Set from a file.
 pub fn read_set(path: &Path) -> Result<JwkSet, JwksError> {
     let text = std::fs::read(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
@@ -116,11 +200,12 @@ pub fn read_set(path: &Path) -> Result<JwkSet, JwksError> {
 const SET_BYTES_MAX: usize = 64 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a URL may be fetched from: HTTPS without user information, or plain HTTP to this very machine.
-pub fn is_fetchable(url: &str) -> bool {
+/// Whether a URL may be fetched from: HTTPS without user information; for tests also plain HTTP to this very machine, where other
+/// things listen that an operator's typing error must not reach.
+pub fn is_fetchable(url: &str, loopback_for_tests: bool) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let is_here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
+    let is_safe = url.scheme() == "https" || (loopback_for_tests && url.scheme() == "http" && is_here);
     is_safe && url.username().is_empty() && url.password().is_none()
 }
 

@@ -25,7 +25,7 @@ use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use client_auth::{ClientVerifier, Credentials};
+use client_auth::{AssertionFault, Credentials, Proven, is_secret_of};
 use directory::{ClientEntry, DefaultRates, Directory};
 use jwks::{IssuerKeys, OutsideIssuer};
 use tokens::{LEEWAY_S, NewToken, TokenError};
@@ -90,6 +90,8 @@ pub enum AccessError {
 pub enum GrantError {
     #[error("the client is unknown or its proof does not hold")]
     InvalidClient,
+    #[error("{}", .0.as_str())]
+    Assertion(AssertionFault),
     #[error("a requested scope is unknown or not this client's")]
     InvalidScope,
     #[error(transparent)]
@@ -112,7 +114,6 @@ pub struct Access {
     store: Store,
     keyring: Arc<Keyring>,
     directory: Directory,
-    verifier: ClientVerifier,
     metrics: Arc<Metrics>,
     outside: ArcSwap<Vec<OutsideKeys>>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
@@ -136,7 +137,6 @@ impl Access {
         let access = Self {
             directory: Directory::new(store.clone(), clock.clone(), options.rates, options.cluster.clone()),
             verified: Cache::new(options.tokens_max),
-            verifier: ClientVerifier::default(),
             issuers: ArcSwap::from_pointee(Vec::new()),
             revoked: ArcSwap::from_pointee(HashSet::new()),
             generation: AtomicU64::new(0),
@@ -245,8 +245,15 @@ impl Access {
     pub async fn grant(&self, credentials: &Credentials, scope: Option<&str>) -> Result<IssuedToken, GrantError> {
         let client = self.directory.find(credentials.client_id()).await?.ok_or(GrantError::InvalidClient)?;
         let now_s = self.clock.now_s();
-        if !self.verifier.proves(&client, credentials, &self.options.issuer, now_s) {
-            return Err(GrantError::InvalidClient);
+        match credentials {
+            Credentials::Secret { secret, .. } if is_secret_of(&client, secret) => {}
+            Credentials::Secret { .. } => return Err(GrantError::InvalidClient),
+            Credentials::Assertion(assertion) => {
+                let proven = assertion.verify(&client, &self.options.issuer, now_s).map_err(GrantError::Assertion)?;
+                if !self.is_first_use(&proven).await? {
+                    return Err(GrantError::Assertion(AssertionFault::Used));
+                }
+            }
         }
         let scopes = match scope {
             None => client.scopes,
@@ -267,6 +274,15 @@ impl Access {
         self.metrics.tokens_issued.inc();
         let access_token = token.sign(&self.keyring.signing().token);
         Ok(IssuedToken { access_token, scopes, expires_in_s: self.options.token_lifetime_s })
+    }
+
+    /// Whether no node has seen an assertion before. The store alone decides: what a node remembers, another does not.
+    async fn is_first_use(&self, proven: &Proven) -> Result<bool, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let mut tx = self.store.begin().await?;
+        let is_first = tx.use_assertion(&proven.fingerprint, proven.expires_s.saturating_mul(1000), now_ms).await?;
+        tx.commit_unlisted().await?;
+        Ok(is_first)
     }
 
     /// Forgets every verified token; what is being verified at this moment will not be kept.

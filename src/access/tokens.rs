@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::jwks::{IssuerKeys, PublishedKey};
+use super::jwks::{IssuerKeys, PublishedKey, algorithm_name};
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
 use crate::domain::ids::{ClientId, OrganizationId, TokenId};
@@ -182,17 +182,6 @@ pub(super) fn strict(algorithm: Algorithm, issuer: &str, audience: &str) -> Vali
     validation.validate_nbf = false;
     validation.leeway = 0;
     validation
-}
-
-pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::EdDSA => "EdDSA",
-        Algorithm::ES256 => "ES256",
-        Algorithm::ES384 => "ES384",
-        Algorithm::RS256 => "RS256",
-        Algorithm::PS256 => "PS256",
-        _ => "",
-    }
 }
 
 /// This service's own published token keys, as an issuer.

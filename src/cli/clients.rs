@@ -10,7 +10,7 @@ use serde_json::json;
 use super::global::Global;
 use super::output;
 use crate::access::client_auth::hash_secret;
-use crate::access::jwks::{PublishedKey, read_set};
+use crate::access::jwks::read_client_keys;
 use crate::access::tokens::fingerprint;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
@@ -279,15 +279,11 @@ pub(super) fn new_secret() -> anyhow::Result<SecretText> {
 }
 
 fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {
-    let set = read_set(path)?;
-    if set.keys.is_empty() || set.keys.len() > CREDENTIALS_MAX {
+    let keys = read_client_keys(path)?;
+    if keys.is_empty() || keys.len() > CREDENTIALS_MAX {
         bail!("a client has one or two keys");
     }
-    let text = |jwk| {
-        PublishedKey::of(jwk)?;
-        Ok(Proof::Key(serde_json::to_string(jwk)?))
-    };
-    set.keys.iter().map(text).collect()
+    Ok(keys.into_iter().map(Proof::Key).collect())
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {

@@ -92,7 +92,8 @@ pub(super) async fn webhook(global: &Global, command: WebhookCommand) -> anyhow:
 
 async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let url = options::webhook_options(&config).reach.parse(&args.url)?;
+    let webhooks = options::webhook_options(&config);
+    let url = webhooks.reach.parse(&args.url, &webhooks.ports)?;
     let (store, keyring) = node::open(&config).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");

@@ -13,12 +13,12 @@ pub struct Issuer {
     pub audience: String,
     /// Its JWK Set, as a file; or:
     pub jwks_file: Option<PathBuf>,
-    /// where to fetch it: HTTPS, or plain HTTP from this machine itself.
+    /// where to fetch it, by HTTPS.
     pub jwks_url: Option<String>,
 }
 
 impl Issuer {
-    pub(crate) const RIGHT_URL: &'static str = "https, or http to this machine, without user information";
+    pub(crate) const RIGHT_URL: &'static str = "https, without user information";
 }
 
 impl Entry for Issuer {

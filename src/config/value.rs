@@ -135,6 +135,24 @@ impl Value for Vec<String> {
     }
 }
 
+impl Value for Vec<u16> {
+    const WHAT: &'static str = "a list of ports: [8444, 9443]";
+
+    fn of_text(text: &str) -> Result<Self, Fault> {
+        parse_item(text).ok_or(Fault::Type).and_then(|item| Self::of_item(&item))
+    }
+
+    fn of_item(item: &Item) -> Result<Self, Fault> {
+        let port = |number: i64| u16::try_from(number).ok().filter(|port| *port > 0);
+        let ports = item.as_array().ok_or(Fault::Type)?.iter().map(|value| value.as_integer().and_then(port));
+        ports.collect::<Option<_>>().ok_or(Fault::Type)
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
 impl Value for BTreeMap<Class, Period> {
     const WHAT: &'static str = "periods by class of records";
     const IS_MAP: bool = true;

@@ -70,6 +70,10 @@ impl Application {
     /// The new card was issued. A temporary card stays as it is: it is returned when the new one is collected.
     pub fn issue(self, card_valid_from: Date) -> Result<Self, ApplicationRefusal> {
         self.expect_accepted()?;
+        // It is made for this application: a start before it is misread, and would let the card that it replaces pass.
+        if card_valid_from < self.applied_on {
+            return Err(ApplicationRefusal::NewCardBeforeApplication);
+        }
         // Otherwise the new card's threshold would not list the temporary one, or a report of that list the new one.
         if self.temporary_card.is_some_and(|card| card_valid_from <= card.card_valid_from) {
             return Err(ApplicationRefusal::NotAfterTemporaryCard);
@@ -146,6 +150,8 @@ pub enum ApplicationRefusal {
     Issued,
     #[error("the application was cancelled: a new card takes a new application")]
     Cancelled,
+    #[error("the new card cannot start before the day of its application")]
+    NewCardBeforeApplication,
     #[error("the new card must start after the temporary card")]
     NotAfterTemporaryCard,
     #[error("a temporary card has been issued for this application already")]
@@ -217,10 +223,10 @@ mod tests {
     #[test]
     fn the_new_card_starts_after_the_temporary_one() {
         for (card, start, taken) in [
-            (None, date(2004, 1, 1), true),
+            (None, APPLIED, true),
             (Some(card(TemporaryCardState::Outstanding)), APPLIED, false),
             (Some(card(TemporaryCardState::Returned)), APPLIED, false),
-            (Some(card(TemporaryCardState::Lost)), date(2026, 11, 22), false),
+            (Some(card(TemporaryCardState::Lost)), APPLIED, false),
             (Some(card(TemporaryCardState::Outstanding)), date(2026, 11, 24), true),
             (Some(card(TemporaryCardState::Returned)), date(2026, 11, 24), true),
             (Some(card(TemporaryCardState::Lost)), date(2026, 11, 24), true),
@@ -228,6 +234,14 @@ mod tests {
             let issued = application(ApplicationState::Accepted, card).issue(start);
             let expected = application(ApplicationState::Issued, card);
             assert_eq!(issued, if taken { Ok(expected) } else { Err(ApplicationRefusal::NotAfterTemporaryCard) });
+        }
+    }
+
+    #[test]
+    fn the_new_card_starts_on_or_after_the_day_of_the_application() {
+        let refused = Err(ApplicationRefusal::NewCardBeforeApplication);
+        for start in [date(2026, 11, 22), date(2016, 11, 28)] {
+            assert_eq!(application(ApplicationState::Accepted, None).issue(start), refused, "{start}");
         }
     }
 
@@ -347,8 +361,9 @@ mod tests {
                     prop_assert_eq!((now.id, now.card_valid_from, now.card_valid_until), (card.id, card.card_valid_from, card.card_valid_until));
                     prop_assert!(card.state != TemporaryCardState::Returned || now.state == card.state);
                 }
-                if let (Step::Issue(start), Some(card)) = (step, after.temporary_card) {
-                    prop_assert!(card.card_valid_from < start);
+                if let Step::Issue(start) = step {
+                    prop_assert!(start >= before.applied_on);
+                    prop_assert!(after.temporary_card.is_none_or(|card| card.card_valid_from < start));
                 }
                 prop_assert_eq!((after.id, after.ground, after.reason, after.applied_on), (before.id, before.ground, before.reason, before.applied_on));
                 current = after;

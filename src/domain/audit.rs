@@ -13,6 +13,7 @@ words!(
         ReportsSearched = "reports_searched",
         ReportWithdrawn = "report_withdrawn",
         ReplacementRecorded = "replacement_recorded",
+        ReplacementCorrected = "replacement_corrected",
         SightingsRead = "sightings_read",
         FoundCardRegistered = "found_card_registered",
         FoundCardRead = "found_card_read",

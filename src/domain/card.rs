@@ -13,7 +13,7 @@ pub const FIRST_CARDS_ON: Date = Date::constant(1984, 4, 6);
 
 /// A replacement is made within 60 days (Resident Identity Card Law, article 12: 30 more in remote
 /// areas), so one whose validity starts later than this many days from today is a typing error, and
-/// would list every card of the person; and so is a presented card's, which would pass as newer than any that is listed.
+/// would list every card of the person.
 pub const START_AHEAD_DAYS_MAX: i32 = 90;
 
 /// Cards of a number whose validity starts on or before this date are listed.
@@ -78,8 +78,20 @@ impl CardValidity {
     }
 }
 
-/// Whether a replacement, or a card that somebody holds, may start on `valid_from`: its validity can begin
-/// after today, within reason.
+/// A card is handed out when its validity starts, or on the day before: one that is shown and starts later is misread, and
+/// would pass as newer than any that is listed.
+pub const SHOWN_AHEAD_DAYS_MAX: i32 = 1;
+
+/// Whether a card that somebody shows may start on `valid_from`.
+pub fn check_shown_start(valid_from: Date, today: Date) -> Result<(), CardValidityError> {
+    not_before_first_cards(valid_from, CardDate::ValidFrom)?;
+    if valid_from > today.saturating_add(SHOWN_AHEAD_DAYS_MAX.days()) {
+        return Err(CardValidityError::ShownBeforeStart);
+    }
+    Ok(())
+}
+
+/// Whether a replacement may start on `valid_from`: its validity can begin after today, within reason.
 pub fn check_start(valid_from: Date, today: Date) -> Result<(), CardValidityError> {
     not_before_first_cards(valid_from, CardDate::ValidFrom)?;
     if valid_from > today.saturating_add(START_AHEAD_DAYS_MAX.days()) {
@@ -112,6 +124,8 @@ pub enum CardValidityError {
         "a card cannot start more than {START_AHEAD_DAYS_MAX} days from today: send the start of its validity, not the end"
     )]
     StartsTooFarAhead,
+    #[error("no card that can be shown starts later than tomorrow: read the start of validity from the card again")]
+    ShownBeforeStart,
 }
 
 impl CardValidityError {
@@ -121,16 +135,18 @@ impl CardValidityError {
             Self::BeforeFirstCards(_) => "before_first_cards",
             Self::StartsInFuture => "starts_in_future",
             Self::EndsBeforeStart => "ends_before_start",
-            Self::StartsTooFarAhead => "starts_too_far_ahead",
+            // One word for both: a start that no such card can have yet.
+            Self::StartsTooFarAhead | Self::ShownBeforeStart => "starts_too_far_ahead",
         }
     }
 
     /// The member of the request that is wrong, as a JSON pointer (RFC 6901).
     pub const fn pointer(&self) -> &'static str {
         match self {
-            Self::BeforeFirstCards(CardDate::ValidFrom) | Self::StartsInFuture | Self::StartsTooFarAhead => {
-                "/card_valid_from"
-            }
+            Self::BeforeFirstCards(CardDate::ValidFrom)
+            | Self::StartsInFuture
+            | Self::StartsTooFarAhead
+            | Self::ShownBeforeStart => "/card_valid_from",
             Self::BeforeFirstCards(CardDate::ValidUntil) | Self::EndsBeforeStart => "/card_valid_until",
         }
     }
@@ -188,6 +204,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_card_that_is_shown_starts_tomorrow_at_the_latest() {
+        let code = |start| check_shown_start(start, TODAY).err().map(|error| (error.code(), error.pointer()));
+        assert_eq!(code(TODAY), None);
+        assert_eq!(code(date(2026, 11, 24)), None);
+        assert_eq!(code(date(2026, 11, 25)), Some(("starts_too_far_ahead", "/card_valid_from")));
+        assert_eq!(code(date(1984, 4, 5)), Some(("before_first_cards", "/card_valid_from")));
     }
 
     #[test]

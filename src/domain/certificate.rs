@@ -6,6 +6,7 @@
 use crate::domain::ids::CertificateId;
 use std::ops::Range;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 words!(
@@ -65,6 +66,20 @@ impl CertificatePurpose {
 /// For how many hours at most a certificate is made out.
 pub const VALID_HOURS_MAX: i64 = 72;
 
+/// How many days before or after today a journey may be for which one lodges: longer ones are typing errors.
+pub const LODGING_DAYS_MAX: i32 = 90;
+
+/// Whether somebody who lodges today may be on a journey of that day.
+pub fn check_lodging_journey(journey_on: Date, today: Date) -> Result<(), TermError> {
+    if journey_on < today.saturating_sub(LODGING_DAYS_MAX.days()) {
+        Err(TermError::JourneyPast)
+    } else if journey_on > today.saturating_add(LODGING_DAYS_MAX.days()) {
+        Err(TermError::JourneyBeyond)
+    } else {
+        Ok(())
+    }
+}
+
 /// When a certificate is valid: from `starts_s` until before `ends_s`, in seconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
@@ -93,9 +108,9 @@ impl Term {
 pub enum TermError {
     #[error("a certificate is valid for 1 to 72 hours")]
     Hours,
-    #[error("the day of the journey is over")]
+    #[error("the day of the journey is over, or for lodging more than 90 days ago")]
     JourneyPast,
-    #[error("the day of the journey begins when the certificate has expired")]
+    #[error("the day of the journey begins when the certificate has expired, or for lodging more than 90 days ahead")]
     JourneyBeyond,
 }
 
@@ -266,6 +281,22 @@ mod tests {
         assert_eq!(revoked.revoke(last_ms + 1), Err(NotRevocable::Revoked), "how it ended stays");
         // Before its day begins it can be revoked as well.
         assert!(fresh.revoke((NOW - HOUR) * 1000).is_ok());
+    }
+
+    #[test]
+    fn one_lodges_for_a_journey_of_these_months() {
+        let today = jiff::civil::date(2026, 11, 23);
+        for (day, expected) in [
+            (today, Ok(())),
+            (jiff::civil::date(2026, 8, 25), Ok(())),
+            (jiff::civil::date(2026, 8, 24), Err(TermError::JourneyPast)),
+            (jiff::civil::date(2027, 2, 21), Ok(())),
+            (jiff::civil::date(2027, 2, 22), Err(TermError::JourneyBeyond)),
+            (jiff::civil::date(0, 1, 1), Err(TermError::JourneyPast)),
+            (Date::MAX, Err(TermError::JourneyBeyond)),
+        ] {
+            assert_eq!(check_lodging_journey(day, today), expected, "{day}");
+        }
     }
 
     #[test]

@@ -41,12 +41,35 @@ pub struct Succession {
 impl FoundCard {
     /// Whether the holder has a newer card, so that this one must never come back to life. Where the start of this card is not
     /// known, a replacement that was recorded while it lay here is taken to be in its place.
-    pub fn is_superseded(&self, matched: Option<ReportState>, successions: &[Succession]) -> bool {
+    pub fn is_superseded(&self, matched: Option<&LossReport>, successions: &[Succession]) -> bool {
         let supersedes = |succession: &Succession| match self.card_valid_from {
             Some(start) => succession.card_valid_from > start,
             None => succession.is_later,
         };
-        matched == Some(ReportState::Replaced) || successions.iter().any(supersedes)
+        let is_replaced = |report: &LossReport| {
+            report.state == ReportState::Replaced && may_be_same(self.card_valid_from, report.card_valid_from)
+        };
+        matched.is_some_and(is_replaced) || successions.iter().any(supersedes)
+    }
+
+    /// The same card with its start, which an office that has it in hand can read: the one it was registered with, or the one that
+    /// is told now.
+    pub fn with_start(self, told: Option<Date>) -> Result<Self, StartRefusal> {
+        match (self.card_valid_from, told) {
+            (Some(known), Some(told)) if known != told => Err(StartRefusal::Other),
+            (None, None) => Err(StartRefusal::Missing),
+            (known, told) => Ok(Self { card_valid_from: known.or(told), ..self }),
+        }
+    }
+
+    /// The report that its return ends: an active one of this very card, before one that does not know its card.
+    pub fn ended_report<'a>(&self, active: impl IntoIterator<Item = &'a LossReport>) -> Option<&'a LossReport> {
+        let of_card = active.into_iter().filter(|report| may_be_same(self.card_valid_from, report.card_valid_from));
+        let of_card: Vec<_> = of_card.collect();
+        let is_matched = |report: &&&LossReport| Some(report.id) == self.matched_report;
+        // Of several reports of this card that which it is matched to.
+        let matched = of_card.iter().find(is_matched).filter(|report| report.card_valid_from.is_some());
+        matched.copied().or_else(|| find_match(self.card_valid_from, of_card.iter().copied()))
     }
 
     /// The holder, whose identity was established, has it again.
@@ -67,11 +90,36 @@ impl FoundCard {
     }
 
     fn leave(self, to: FoundCardState) -> Result<Self, FoundCardRefusal> {
+        self.expect_held()?;
+        Ok(Self { state: to, ..self })
+    }
+
+    /// Whether it is still here.
+    pub fn expect_held(&self) -> Result<(), FoundCardRefusal> {
         match self.state {
-            FoundCardState::Held => Ok(Self { state: to, ..self }),
+            FoundCardState::Held => Ok(()),
             from @ (FoundCardState::Returned | FoundCardState::Destroyed | FoundCardState::Transferred) => {
                 Err(FoundCardRefusal::NotHeld(from))
             }
+        }
+    }
+}
+
+/// Why the start of a found card is not known at its return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StartRefusal {
+    #[error("the card was registered without its start of validity: read it from the card, which is returned by it")]
+    Missing,
+    #[error("the card was registered with another start of validity: read it from the card again")]
+    Other,
+}
+
+impl StartRefusal {
+    /// The code of the contract.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "start_needed",
+            Self::Other => "other_start",
         }
     }
 }
@@ -203,6 +251,7 @@ mod tests {
             (Some(START), Some(ReportState::Active), vec![], false),
             (Some(START), Some(ReportState::Withdrawn), vec![], false),
             (Some(START), Some(ReportState::Replaced), vec![], true),
+            (Some(date(2010, 1, 1)), Some(ReportState::Replaced), vec![], false),
             (None, Some(ReportState::Replaced), vec![], true),
             // Known: the starts decide, whichever was recorded first.
             (Some(START), None, vec![succession(after, false)], true),
@@ -216,7 +265,10 @@ mod tests {
             (None, Some(ReportState::Active), vec![succession(after, false), succession(eve, false)], false),
         ] {
             let found = card(FoundCardState::Held, card_valid_from);
-            assert_eq!(found.is_superseded(matched, &successions), superseded, "{found:?} {matched:?} {successions:?}");
+            // The report that it is matched to is one of the card that starts on that day.
+            let matched = matched.map(|state| report(1, state, Some(START), 5));
+            let is_superseded = found.is_superseded(matched.as_ref(), &successions);
+            assert_eq!(is_superseded, superseded, "{found:?} {matched:?} {successions:?}");
         }
     }
 
@@ -241,6 +293,42 @@ mod tests {
         ] {
             let found = find_match(card_valid_from, &reports).map(|report| report.id);
             assert_eq!(found, matched.map(ReportId::from_u128), "{card_valid_from:?} {reports:?}");
+        }
+    }
+
+    #[test]
+    fn a_card_goes_back_by_its_start() {
+        let (held, other) = (|start| card(FoundCardState::Held, start), date(2010, 1, 1));
+        for (known, told, expected) in [
+            (None, Some(START), Ok(START)),
+            (Some(START), None, Ok(START)),
+            (Some(START), Some(START), Ok(START)),
+            (Some(START), Some(other), Err(StartRefusal::Other)),
+            (None, None, Err(StartRefusal::Missing)),
+        ] {
+            assert_eq!(held(known).with_start(told), expected.map(|start| held(Some(start))), "{known:?} {told:?}");
+        }
+    }
+
+    #[test]
+    fn a_return_ends_the_report_of_that_card_or_one_that_does_not_know_its_card() {
+        use ReportState::{Active, Withdrawn};
+        let other = Some(date(2010, 1, 1));
+        for (matched, reports, ended) in [
+            (None, vec![], None),
+            (Some(1), vec![report(1, Active, other, 5)], None),
+            (Some(1), vec![report(1, Active, other, 5), report(2, Active, None, 1)], Some(2)),
+            (Some(1), vec![report(1, Active, None, 5), report(2, Active, Some(START), 1)], Some(2)),
+            (Some(1), vec![report(1, Active, Some(START), 1), report(2, Active, Some(START), 5)], Some(1)),
+            (None, vec![report(1, Active, Some(START), 1), report(2, Active, Some(START), 5)], Some(2)),
+            (None, vec![report(1, Withdrawn, Some(START), 1)], None),
+        ] {
+            let card = FoundCard {
+                matched_report: matched.map(ReportId::from_u128),
+                ..card(FoundCardState::Held, Some(START))
+            };
+            let found = card.ended_report(&reports).map(|report| report.id);
+            assert_eq!(found, ended.map(ReportId::from_u128), "{matched:?} {reports:?}");
         }
     }
 

@@ -15,6 +15,9 @@ use super::redacted::IdNumberText;
 /// 11643-1999).
 const LENGTH: usize = 18;
 
+/// Nobody who was born before has a card, or had one in 1984. The standard's own example was born in 1880.
+pub const FIRST_BIRTHS_ON: Date = Date::constant(1850, 1, 1);
+
 /// Inputs above this many bytes are not even scanned to say what is wrong with them. Eighteen
 /// full-width characters take 54 bytes and still get their own answer.
 const SCANNED_BYTES_MAX: usize = 128;
@@ -111,6 +114,8 @@ pub enum IdNumberError {
     UnknownProvince,
     #[error("digits 7 to 14 are no date of the calendar: read the number from the card again")]
     ImpossibleBirthDate,
+    #[error("digits 7 to 14 are a birth date before 1850: read the number from the card again")]
+    BirthBefore1850,
     #[error("digits 7 to 14 are a birth date in the future: read the number from the card again")]
     FutureBirthDate,
     #[error("the last character does not match the first 17: read the number from the card again")]
@@ -129,6 +134,7 @@ impl IdNumberError {
             Self::WrongCharacter => "wrong_character",
             Self::UnknownProvince => "unknown_province",
             Self::ImpossibleBirthDate => "impossible_birth_date",
+            Self::BirthBefore1850 => "birth_before_1850",
             Self::FutureBirthDate => "future_birth_date",
             Self::WrongCheckCharacter => "wrong_check_character",
         }
@@ -180,6 +186,7 @@ fn check_first_17(first_17: &[u8; 17], today: Date) -> Result<(), IdNumberError>
     }
     match birth_date(first_17) {
         None => Err(IdNumberError::ImpossibleBirthDate),
+        Some(born_on) if born_on < FIRST_BIRTHS_ON => Err(IdNumberError::BirthBefore1850),
         Some(born_on) if born_on > today => Err(IdNumberError::FutureBirthDate),
         Some(_) => Ok(()),
     }
@@ -191,8 +198,8 @@ fn is_full_width(character: char) -> bool {
     matches!(character, '\u{3000}' | '\u{FF01}'..='\u{FF60}' | '\u{FFE0}'..='\u{FFE6}')
 }
 
-/// Digits 7 to 14. No lower bound: the standard's own example was born in 1880.
-fn birth_date(first_17: &[u8; 17]) -> Option<Date> {
+/// Digits 7 to 14, whatever the year.
+pub(super) fn birth_date(first_17: &[u8; 17]) -> Option<Date> {
     let number = |digits: &[u8]| digits.iter().fold(0, |value: u32, &byte| value * 10 + digit(byte));
     let year = i16::try_from(number(&first_17[6..10])).ok()?;
     let month = i8::try_from(number(&first_17[10..12])).ok()?;
@@ -252,7 +259,7 @@ mod tests {
             ("110105194912310021", E::WrongCheckCharacter),
             ("440524188001010015", E::WrongCheckCharacter),
             ("010105194912310026", E::UnknownProvince),
-            ("111111111111111111", E::WrongCheckCharacter),
+            ("111111111111111111", E::BirthBefore1850),
             ("110105194913310021", E::ImpossibleBirthDate),
             ("110105190002290025", E::ImpossibleBirthDate),
             ("110105219912310028", E::FutureBirthDate),
@@ -330,7 +337,10 @@ mod tests {
             ("19900431", Some(E::ImpossibleBirthDate)),
             ("19900100", Some(E::ImpossibleBirthDate)),
             ("19900001", Some(E::ImpossibleBirthDate)),
-            ("18000101", None),
+            ("18491231", Some(E::BirthBefore1850)),
+            ("00010101", Some(E::BirthBefore1850)),
+            ("18500101", None),
+            ("18800101", None),
         ] {
             let number = completed(&format!("110105{birth}001"));
             assert_eq!(parse(&number).err(), expected, "{birth}");
@@ -349,6 +359,7 @@ mod tests {
             (E::WrongCharacter, "wrong_character"),
             (E::UnknownProvince, "unknown_province"),
             (E::ImpossibleBirthDate, "impossible_birth_date"),
+            (E::BirthBefore1850, "birth_before_1850"),
             (E::FutureBirthDate, "future_birth_date"),
             (E::WrongCheckCharacter, "wrong_check_character"),
         ];

@@ -118,12 +118,12 @@ pub struct Narrative(String);
 impl Narrative {
     pub const CHARS_MAX: usize = 2000;
 
-    /// 1 to 2,000 characters, not all of them white space, without control characters other than line breaks and tabs.
+    /// 1 to 2,000 characters, at least one of them visible, without control characters other than line breaks and tabs.
     pub fn parse(text: &str) -> Option<Self> {
         // A character takes at most four bytes: longer texts are not even counted.
         let valid = text.len() <= Self::CHARS_MAX * 4
             && text.chars().count() <= Self::CHARS_MAX
-            && !text.trim().is_empty()
+            && text.chars().any(is_seen)
             && !text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t'));
         valid.then(|| Self(text.to_owned()))
     }
@@ -139,6 +139,18 @@ impl NarrativeText {
     pub fn parse(&self) -> Option<Narrative> {
         Narrative::parse(self.expose())
     }
+}
+
+/// Whether a character shows on a screen. What does not: white space, and what Unicode says to leave out where it has no effect
+/// (`Default_Ignorable_Code_Point`), with the blank of Braille.
+fn is_seen(character: char) -> bool {
+    !character.is_whitespace()
+        && !character.is_control()
+        && !matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Debug for Narrative {

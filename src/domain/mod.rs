@@ -43,6 +43,7 @@ pub mod certificate;
 pub mod client;
 pub mod found_card;
 pub mod id_number;
+pub mod label;
 pub mod misuse;
 pub mod redacted;
 pub mod report;
@@ -52,25 +53,11 @@ pub mod sighting;
 pub mod usage;
 pub mod verdict;
 
-/// A run of digits this long may be an identity number (15 characters until 2013, 18 since), so
-/// free-form codes, which are stored and logged in plain text, may not contain one.
-const DIGIT_RUN_MAX: usize = 14;
-
-/// `text` is 1 to `length_max` bytes, all of them `allowed`, and cannot carry an identity number.
-fn is_code(text: &str, length_max: usize, allowed: fn(u8) -> bool) -> bool {
-    // The length first: a text of any size must cost nothing.
-    (1..=length_max).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.as_bytes().split(|byte| !byte.is_ascii_digit()).all(|run| run.len() <= DIGIT_RUN_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{
-        acceptance, alert, application, certificate, client, is_code, misuse, retention, sandbox, usage, verdict,
-    };
+    use super::{acceptance, alert, application, certificate, client, misuse, retention, sandbox, usage, verdict};
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -153,15 +140,5 @@ mod tests {
                 ["valid", "another_person", "revoked", "expired", "not_yet_valid", "another_purpose"],
             certificate::CertificateState = ["active", "revoked", "expired"],
         );
-    }
-
-    #[test]
-    fn code_cannot_carry_an_identity_number() {
-        let is_code = |text: &str| is_code(text, 40, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        assert!(is_code("12345678901234"));
-        assert!(is_code("12345678901234-12345678901234"));
-        assert!(!is_code("123456789012345"));
-        assert!(!is_code("a-11010519491231002X"));
-        assert!(!is_code("ab110105491231002"));
     }
 }

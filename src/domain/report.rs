@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use zeroize::Zeroize;
 
 use super::card::FIRST_CARDS_ON;
-use super::is_code;
+use super::label::{holds_id_number, is_code};
 use super::redacted::PhoneText;
 use crate::domain::ids::ReportId;
 
@@ -134,8 +134,12 @@ impl LostOnError {
 pub struct OfficeCode(String);
 
 impl OfficeCode {
-    /// 1 to 32 letters, digits and hyphens, without a run of digits that could be an identity
-    /// number.
+    /// An office as somebody names it today: no identity number.
+    pub fn offered(text: &str, today: Date) -> Option<Self> {
+        Self::parse(text).filter(|_| !holds_id_number(text, today))
+    }
+
+    /// 1 to 32 letters, digits and hyphens: what was taken once, and is read again.
     pub fn parse(text: &str) -> Option<Self> {
         is_code(text, 32, |byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| Self(text.to_owned()))
     }
@@ -161,7 +165,12 @@ impl OfficeCode {
 pub struct Label(String);
 
 impl Label {
-    /// 1 to 64 of `[A-Za-z0-9._:-]`, without a run of digits that could be an identity number.
+    /// A mark as somebody sets it today: no identity number.
+    pub fn offered(text: &str, today: Date) -> Option<Self> {
+        Self::parse(text).filter(|_| !holds_id_number(text, today))
+    }
+
+    /// 1 to 64 of `[A-Za-z0-9._:-]`: what was taken once, and is read again.
     pub fn parse(text: &str) -> Option<Self> {
         is_code(text, 64, |byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)).then(|| Self(text.to_owned()))
     }
@@ -302,8 +311,8 @@ mod tests {
             ("A", true, true),
             ("folio:77_b.c", false, true),
             ("12345678901234", true, true),
-            ("123456789012345", false, false),
-            ("a11010519491231002X", false, false),
+            ("123456789012345", true, true),
+            ("a11010519491231002X", true, true),
             ("", false, false),
             ("a b", false, false),
             ("a\n", false, false),
@@ -314,6 +323,10 @@ mod tests {
             (&max_label, false, true),
             (&long_label, false, false),
         ] {
+            // What holds a number is taken no more; what was taken once is read still.
+            let holds_number = text == "a11010519491231002X";
+            assert_eq!(OfficeCode::offered(text, TODAY).is_some(), office && !holds_number, "{text}");
+            assert_eq!(Label::offered(text, TODAY).is_some(), label && !holds_number, "{text}");
             let parsed = OfficeCode::parse(text);
             assert_eq!(parsed.is_some(), office, "{text}");
             assert!(parsed.is_none_or(|code| code.as_str() == text));

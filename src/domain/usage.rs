@@ -37,6 +37,8 @@ words!(
 pub const OUTCOMES: usize = Outcome::ALL.len();
 /// How many days may be asked for at a time.
 pub const DAYS_MAX: i32 = 400;
+/// Nothing was counted before.
+pub const FIRST_DAY: Date = Date::constant(2020, 1, 1);
 /// How many are given where no first day was named, the last one included.
 pub const DAYS: i32 = 30;
 /// The site of what named none. No label holds brackets.
@@ -115,18 +117,26 @@ pub enum DaysError {
     Reversed,
     #[error("at most {DAYS_MAX} days at a time")]
     TooMany,
+    #[error("nothing was counted before {FIRST_DAY}")]
+    FirstTooEarly,
+    #[error("nothing was counted before {FIRST_DAY}")]
+    LastTooEarly,
 }
 
 impl DaysError {
     /// The parameter that is wrong.
     pub const fn pointer(self) -> &'static str {
-        "/from"
+        match self {
+            Self::Reversed | Self::TooMany | Self::FirstTooEarly => "/from",
+            Self::LastTooEarly => "/to",
+        }
     }
 
     pub const fn code(self) -> &'static str {
         match self {
             Self::Reversed => "after_to",
             Self::TooMany => "range_too_long",
+            Self::FirstTooEarly | Self::LastTooEarly => "out_of_range",
         }
     }
 }
@@ -135,7 +145,14 @@ impl Days {
     /// Without a last day: to today. Without a first one: so that there are thirty.
     pub fn new(from: Option<Date>, to: Option<Date>, today: Date) -> Result<Self, DaysError> {
         let to = to.unwrap_or(today);
-        let from = from.unwrap_or_else(|| to.saturating_sub(Span::new().days(DAYS - 1)));
+        if to < FIRST_DAY {
+            return Err(DaysError::LastTooEarly);
+        }
+        let thirty = || to.saturating_sub(Span::new().days(DAYS - 1)).max(FIRST_DAY);
+        let from = from.unwrap_or_else(thirty);
+        if from < FIRST_DAY {
+            return Err(DaysError::FirstTooEarly);
+        }
         if from > to {
             return Err(DaysError::Reversed);
         }
@@ -174,7 +191,10 @@ mod tests {
             ("reversed", Some(date(2026, 11, 2)), Some(date(2026, 11, 1)), Err(DaysError::Reversed)),
             ("from tomorrow", Some(date(2026, 11, 24)), None, Err(DaysError::Reversed)),
             ("the end of the calendar", Some(Date::MAX), Some(Date::MAX), Ok((Date::MAX, Date::MAX))),
-            ("all of the calendar", Some(Date::MIN), Some(Date::MAX), Err(DaysError::TooMany)),
+            ("all of the calendar", Some(Date::MIN), Some(Date::MAX), Err(DaysError::FirstTooEarly)),
+            ("the beginning of the calendar", None, Some(date(0, 1, 1)), Err(DaysError::LastTooEarly)),
+            ("the day before", Some(date(2019, 12, 31)), Some(FIRST_DAY), Err(DaysError::FirstTooEarly)),
+            ("the first day", None, Some(FIRST_DAY), Ok((FIRST_DAY, FIRST_DAY))),
         ] {
             let days = Days::new(from, to, today).map(|days| (days.from(), days.to()));
             assert_eq!(days, expected, "{case}");

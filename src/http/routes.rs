@@ -73,6 +73,8 @@ operations! {
     sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings").scopes(REGISTRY).personal(Class::Reports);
     replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacement").creates("");
+    replacements::correct = Route::post("/v1/replacements/{replacement_id}/correction")
+        .scopes(REGISTRY).personal(Class::Reports);
     misuse_reports::create = Route::post(MISUSE_REPORTS).scopes(CHECKS).personal(Class::Reports)
         .repeatable("createMisuseReport").creates(MISUSE_REPORT);
     misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();

@@ -5,8 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::rt::net::TcpSocket;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::{TcpSocket, TcpStream};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
 use anyhow::Context;
@@ -15,6 +19,7 @@ use crate::config::{Address, Config};
 use crate::http::pipeline::boundary::boundary;
 use crate::http::pipeline::connection::{self, KEEP_ALIVE};
 use crate::http::pipeline::state::{AppState, Shared};
+use crate::http::pipeline::wire::{self, Wire};
 use crate::http::routes::{configure, configure_metrics};
 use crate::telemetry::Metrics;
 
@@ -22,8 +27,8 @@ use crate::telemetry::Metrics;
 const FINISH_S_MAX: u64 = 10;
 /// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
 const BACKLOG: u32 = 4096;
-/// How long the head of a request may take (RFC 9110, 15.5.9).
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The server's own time for a first head: longer than that of the wire, which answers in the form of the API.
+const FIRST_HEAD_TIMEOUT: Duration = wire::HEAD_TIMEOUT.saturating_mul(2);
 
 /// Both listeners. After it, connections are accepted by the kernel.
 pub(super) fn bind(config: &Config) -> anyhow::Result<(TcpListener, TcpListener)> {
@@ -67,21 +72,36 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> R
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
-    let server = HttpServer::new(move || {
-        // Made inside each worker: the receipt signer belongs to its event loop.
-        let state = Data::new(AppState::new(shared.clone()));
-        App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state))
-    });
-    let server = server
+    let answer = Duration::from_millis(config.overload.answer_ms);
+    let server = Server::build()
         .workers(workers)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(config.overload.connections_max)
-        .on_connect(connection::watch(Duration::from_millis(config.overload.answer_ms)))
+        .max_concurrent_connections(config.overload.connections_max)
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
-    Ok(server.listen(listener)?.run())
+    let stopping = server.graceful_shutdown_signal();
+    // Made inside each worker: the receipt signer belongs to its event loop.
+    let service = move || {
+        let state = Data::new(AppState::new(shared.clone()));
+        let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
+        let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(FIRST_HEAD_TIMEOUT)
+            .client_disconnect_timeout(Duration::from_secs(1))
+            .keep_alive(KEEP_ALIVE)
+            .on_connect_ext(connection::watch(answer))
+            .h1(map_config(app, |()| AppConfig::default()));
+        let wired = async |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            Ok::<_, DispatchError>((Wire::new(io), peer))
+        };
+        fn_service(wired).and_then(http)
+    };
+    Ok(server.listen("lostcard", listener, service)?.run())
 }
 
 pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {

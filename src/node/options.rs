@@ -87,6 +87,7 @@ pub fn webhook_options(config: &Config) -> WebhookOptions {
     WebhookOptions {
         poll: Duration::from_millis(config.webhooks.poll_ms),
         timeout: Duration::from_millis(config.webhooks.timeout_ms),
+        ports: config.webhooks.ports.clone(),
         reach: if config.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
     }
 }
@@ -126,6 +127,7 @@ pub fn retention_policies(config: &Config) -> Result<Policies, ConfigError> {
 /// The outside issuers. A URL that keys may not be fetched from is refused.
 pub fn outside_issuers(config: &Config) -> Result<Vec<OutsideIssuer>, ConfigError> {
     let issuer = |(at, of): (usize, &Issuer)| {
+        let is_fetchable = |url: &str| is_fetchable(url, config.tokens.insecure_loopback_for_tests);
         if !of.jwks_url.as_deref().is_none_or(is_fetchable) {
             return Err(config.wrong_by(&format!("issuers[{at}].jwks_url"), NOT_SHOWN, Issuer::RIGHT_URL));
         }

@@ -72,14 +72,21 @@ impl Alerts {
     }
 }
 
-/// Tells those who watch that a record of the number was made.
-pub(super) async fn tell_of(writing: &mut Writing, digest: &IdDigest, record: Record) -> Result<(), ServiceError> {
+/// Tells those who watch that a record of the number was made, or, where it takes the place of another, that it says more.
+pub(super) async fn tell_of(
+    writing: &mut Writing,
+    digest: &IdDigest,
+    record: Record,
+    before: Option<Record>,
+) -> Result<(), ServiceError> {
     let keys = keys_of(&writing.keyring, digest);
     let watches = writing.tx.watches_of(&keys, writing.now_ms).await?;
     let alerts: Vec<_> = watches
         .into_iter()
         .filter_map(|watch| {
             let (kind, listing) = alert_of(watch.card_valid_from, record)?;
+            let was_told = before.and_then(|before| alert_of(watch.card_valid_from, before));
+            (was_told != Some((kind, listing))).then_some(())?;
             Some(NewAlert { alert_id: writing.new_id(), watch, kind, listing })
         })
         .collect();

@@ -49,7 +49,12 @@ pub struct IssuedApplication {
 
 impl From<ApplicationRefusal> for ServiceError {
     fn from(refusal: ApplicationRefusal) -> Self {
-        Self::Conflict(refusal.to_string().into())
+        match refusal {
+            ApplicationRefusal::NewCardBeforeApplication => {
+                Self::wrong_member("/card_valid_from", "before_application", refusal.to_string())
+            }
+            _ => Self::Conflict(refusal.to_string().into()),
+        }
     }
 }
 

@@ -1,21 +1,17 @@
 //! From untrusted members of a body or a file to domain types: every wrong member is noted, with its pointer, none is repeated.
-//! Also the serde helpers that keep objects strict: absent is not null, an object is not an array. Knows no status code.
+//! Knows no status code.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::crypto::digest::IdDigest;
-use crate::domain::card::check_start;
+use crate::domain::card::{check_shown_start, check_start};
 use crate::domain::id_number::IdNumberError;
 use crate::domain::ids::Id;
 use crate::domain::redacted::{DigestText, IdNumberText};
-use crate::domain::report::OfficeCode;
+use crate::domain::report::{Label, OfficeCode};
 
 /// A member with a wrong value. Never holds the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +70,19 @@ impl Fields {
         self.take(pointer, date, "malformed_date", "a date is written YYYY-MM-DD and must exist in the calendar")
     }
 
-    /// The start of validity of a card that is held, or handed out, today.
+    /// The start of validity of a card that was made, or is being made.
     pub fn start(&mut self, text: Option<&str>, today: Date) -> Option<Date> {
         let start = self.date("/card_valid_from", text)?;
         check_start(start, today)
+            .map_err(|error| self.refuse(error.pointer(), error.code(), error.to_string()))
+            .ok()?;
+        Some(start)
+    }
+
+    /// The start of validity of a card that somebody shows.
+    pub fn shown_start(&mut self, text: Option<&str>, today: Date) -> Option<Date> {
+        let start = self.date("/card_valid_from", text)?;
+        check_shown_start(start, today)
             .map_err(|error| self.refuse(error.pointer(), error.code(), error.to_string()))
             .ok()?;
         Some(start)
@@ -87,16 +92,7 @@ impl Fields {
     pub fn instant(&mut self, pointer: &'static str, text: Option<&str>) -> Option<i64> {
         let text = text?;
         // jiff reads more forms than RFC 3339 has.
-        let digits = |range: std::ops::Range<usize>| text.as_bytes()[range].iter().all(u8::is_ascii_digit);
-        let shape = (20..=35).contains(&text.len())
-            && text.is_ascii()
-            && [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].into_iter().all(digits)
-            && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')]
-                .iter()
-                .all(|(at, byte)| text.as_bytes()[*at] == *byte)
-            && text[19..].bytes().all(|byte| byte.is_ascii_digit() || b".Z+-:".contains(&byte))
-            && (text.ends_with('Z') || text.as_bytes()[text.len() - 3] == b':');
-        let instant = if shape { text.parse::<Timestamp>().ok() } else { None };
+        let instant = if is_rfc_3339(text) { text.to_ascii_uppercase().parse::<Timestamp>().ok() } else { None };
         let detail = "an instant is written as in RFC 3339: 2026-11-01T08:30:00Z";
         self.take(pointer, instant.map(Timestamp::as_millisecond), "malformed_instant", detail)
     }
@@ -104,7 +100,7 @@ impl Fields {
     /// An id as it is given out: the 36 characters of RFC 9562 (4).
     pub fn id<T: Id>(&mut self, pointer: &'static str, text: Option<&str>) -> Option<T> {
         let text = text?;
-        let id = if text.len() == 36 { text.parse().ok() } else { None };
+        let id = parse_id(text);
         self.take(pointer, id, "malformed_id", "an id is written as it was given: 36 characters with hyphens")
     }
 
@@ -157,82 +153,52 @@ impl Fields {
         }
     }
 
+    /// The code of the office that acts.
+    pub fn office(&mut self, text: &str, today: Date) -> Option<OfficeCode> {
+        self.office_at("/office", text, today)
+    }
+
     /// An office's code.
-    pub fn office(&mut self, text: &str) -> Option<OfficeCode> {
-        let detail = "1 to 32 letters, digits and hyphens without a run of 15 digits or more";
-        self.take("/office", OfficeCode::parse(text), "malformed_office", detail)
+    pub fn office_at(&mut self, pointer: &'static str, text: &str, today: Date) -> Option<OfficeCode> {
+        let detail = "1 to 32 letters, digits and hyphens, and no identity number however it is separated";
+        self.take(pointer, OfficeCode::offered(text, today), "malformed_office", detail)
+    }
+
+    /// A mark of the caller's own.
+    pub fn label(&mut self, pointer: &'static str, text: Option<&str>, today: Date) -> Option<Label> {
+        let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : -, and no identity number however it is separated";
+        text.and_then(|text| self.take(pointer, Label::offered(text, today), "malformed_label", detail))
     }
 }
 
-/// For optional members: present means a value, null is refused.
-pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// An id as it is given out: the 36 characters of RFC 9562 (4), upper case taken.
+pub fn parse_id<T: Id>(text: &str) -> Option<T> {
+    if text.len() == 36 { text.parse().ok() } else { None }
 }
 
-/// An object and nothing else: serde fills a struct from an array as well.
-#[derive(Debug)]
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-/// An optional member that is an object. Text in its place is a wrong value, not a wrong shape: it is answered with what the
-/// object looks like.
-#[derive(Debug, Default)]
-pub enum ObjectMember<T> {
-    #[default]
-    Absent,
-    Given(T),
-    NotAnObject,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectMember<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, bound = "T: Deserialize<'de>")]
-        enum Member<T> {
-            Given(Object<T>),
-            Other(IgnoredAny),
-        }
-        Ok(match Member::deserialize(deserializer)? {
-            Member::Given(object) => Self::Given(object.0),
-            Member::Other(_) => Self::NotAnObject,
-        })
-    }
-}
-
-/// The safe part of serde's messages: names of documented members. Values and unknown names are what was sent.
-pub fn describe_json(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    for known in ["missing field `", "duplicate field `"] {
-        if let Some(name) = message.strip_prefix(known).and_then(|rest| rest.split('`').next()) {
-            return format!("{known}{name}`").replace("field", "member");
-        }
-    }
-    let plain = [
-        ("unknown field", "a member is unknown"),
-        ("invalid type", "a member has the wrong JSON type, or the body is not an object"),
-        ("EOF", "the body ends too early"),
-        ("trailing characters", "something follows the object"),
-        ("recursion limit", "the body is nested too deeply"),
-    ];
-    let found = plain.iter().find(|(start, _)| message.starts_with(start)).map_or("not JSON", |(_, text)| text);
-    found.to_owned()
+/// Whether a text has the form of RFC 3339 (5.6): a day, `T`, a time with its seconds, and `Z` or an offset in hours to 23 and
+/// minutes; the letters in either case. Fractions to the nanosecond.
+fn is_rfc_3339(text: &str) -> bool {
+    let Some((time, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
+    let is_day_and_time = time.iter().enumerate().all(|(at, byte)| match at {
+        4 | 7 => *byte == b'-',
+        10 => byte.eq_ignore_ascii_case(&b'T'),
+        13 | 16 => *byte == b':',
+        _ => byte.is_ascii_digit(),
+    });
+    let zone = rest.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.')).unwrap_or(rest.len());
+    let (fraction, zone) = rest.split_at(zone);
+    let is_fraction = match fraction {
+        [] => true,
+        [b'.', digits @ ..] => (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let is_zone = match zone {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', h1 @ b'0'..=b'2', h2 @ b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9'] => *h1 < b'2' || *h2 < b'4',
+        _ => false,
+    };
+    is_day_and_time && is_fraction && is_zone
 }
 
 #[cfg(test)]
@@ -246,6 +212,21 @@ mod tests {
             ("1990-01-01T00:00:00Z", Some(631_152_000_000)),
             ("1990-01-01T08:00:00.5+08:00", Some(631_152_000_500)),
             ("1990-01-01T00:00:00.123456789-00:30", Some(631_153_800_123)),
+            ("1990-01-01t00:00:00z", Some(631_152_000_000)),
+            ("1990-01-01T00:00:00+23:59", Some(631_065_660_000)),
+            ("1990-01-01T00:00:00-00:00", Some(631_152_000_000)),
+            ("1990-01-01T00:00:00+24:00", None),
+            ("1990-01-01T00:00:00+25:59", None),
+            ("1990-01-01T00:00:00-23:60", None),
+            ("1990-01-01T00:00:00+08:00:30", None),
+            ("1990-01-01T00:00:00+23:59:59", None),
+            ("1990-01-01T00:00:00+08", None),
+            ("1990-01-01T00:00:00.Z", None),
+            ("1990-01-01T00:00:00,5Z", None),
+            ("1990-01-01T00:00:00.1234567891Z", None),
+            ("1990-01-01T00:00Z", None),
+            ("1990-01-01T24:00:00Z", None),
+            ("1990-01-01T00:00:00 Z", None),
             ("1990-01-01 00:00:00Z", None),
             ("1990-01-01T00:00:00", None),
             ("1990-01-01T00:00:00+0800", None),

@@ -89,7 +89,7 @@ impl Filing {
         }
         let reason = fields.word("/reason", text.reason, Reason::parse, "lost, stolen");
         let reporter = fields.word("/reporter", text.reporter, Reporter::parse, "holder, guardian, agent");
-        let office = fields.office(text.office);
+        let office = fields.office(text.office, today);
         let channel = fields.word("/channel", text.channel, Channel::parse, "station, hall, online");
         let phone = text.contact.read(fields, "/contact", "/contact/phone");
         let words = digest.zip(validity.ok()).zip(reason.zip(reporter)).zip(office.zip(channel));

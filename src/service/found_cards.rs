@@ -8,12 +8,14 @@ use jiff::civil::Date;
 use super::ServiceError;
 use super::listing;
 use super::writing::{Begun, Writer, Writing, seal_number};
-use crate::crypto::digest::IdDigest;
+use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{Actor, RegionCode};
-use crate::domain::found_card::{FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, find_match};
+use crate::domain::found_card::{
+    FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, Succession, find_match,
+};
 use crate::domain::ids::FoundCardId;
-use crate::domain::report::{OfficeCode, Phone, ReportState, WithdrawalReason};
+use crate::domain::report::{OfficeCode, Phone, WithdrawalReason};
 use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::reports::StoredReport;
@@ -40,7 +42,25 @@ struct Held {
     writing: Writing,
     stored: StoredFoundCard,
     matched: Option<StoredReport>,
-    is_superseded: bool,
+    /// Under which reports and replacements of its number may stand.
+    lookup_keys: Vec<LookupKey>,
+    successions: Vec<Succession>,
+}
+
+impl Held {
+    /// Whether the holder has a newer card than this one.
+    fn is_superseded(&self, card: &FoundCard) -> bool {
+        card.is_superseded(self.matched.as_ref().map(|matched| &matched.report), &self.successions)
+    }
+}
+
+/// How a card goes back to its holder.
+#[derive(Debug)]
+pub struct Returning {
+    /// Read from the card.
+    pub card_valid_from: Option<Date>,
+    pub office: OfficeCode,
+    pub holder_verified_by: HolderVerification,
 }
 
 impl FoundCards {
@@ -108,26 +128,35 @@ impl FoundCards {
         Ok(found)
     }
 
-    /// The holder has the card again. The matched report is withdrawn with it, unless it was withdrawn meanwhile: once this
-    /// returns, no check that starts anywhere finds it listed by that report.
+    /// The holder has the card again. The report of that very card is withdrawn with it, or one that does not know its card,
+    /// no matter who filed it: once this returns, no check that starts anywhere finds the card listed by that report.
     pub async fn hand_back(
         &self,
         actor: Actor,
         found_card_id: FoundCardId,
-        office: OfficeCode,
-        holder_verified_by: HolderVerification,
+        returning: Returning,
     ) -> Result<Option<StoredFoundCard>, ServiceError> {
         let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
-        let Held { mut writing, stored, matched, is_superseded } = held;
-        let card = stored.card.clone().hand_back(is_superseded)?;
-        let active = matched.filter(|matched| matched.report.state == ReportState::Active);
-        if let Some(matched) = active {
-            let withdrawal = Deed::of(actor, Action::ReportWithdrawn, matched.report.id);
-            listing::withdrawn(&mut writing, matched, &office, WithdrawalReason::Found).await?;
+        // What has left is told first: its start is no matter any more.
+        held.stored.card.expect_held()?;
+        let told = returning.card_valid_from;
+        let card =
+            held.stored.card.clone().with_start(told).map_err(|refusal| {
+                ServiceError::wrong_member("/card_valid_from", refusal.code(), refusal.to_string())
+            })?;
+        let is_superseded = held.is_superseded(&card);
+        let Held { mut writing, stored, lookup_keys, .. } = held;
+        let mut card = card.hand_back(is_superseded)?;
+        let active = writing.tx.active_reports(&lookup_keys).await?;
+        let ended = card.ended_report(active.iter().map(|stored| &stored.report)).map(|report| report.id);
+        if let Some(report) = active.into_iter().find(|stored| Some(stored.report.id) == ended) {
+            let withdrawal = Deed::of(actor, Action::ReportWithdrawn, report.report.id);
+            card.matched_report = ended;
+            listing::withdrawn(&mut writing, report, &returning.office, WithdrawalReason::Found).await?;
             writing.tx.record_deed(&withdrawal, writing.now_ms).await?;
         }
-        let holder_verified_by = Some(holder_verified_by);
-        let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by, to_office: None };
+        let holder_verified_by = Some(returning.holder_verified_by);
+        let leaving = Leaving { at_ms: writing.now_ms, office: returning.office, holder_verified_by, to_office: None };
         let deed = Deed::of(actor, Action::FoundCardReturned, found_card_id);
         self.finish(writing, stored, card, leaving, &deed).await.map(Some)
     }
@@ -140,7 +169,8 @@ impl FoundCards {
         office: OfficeCode,
     ) -> Result<Option<StoredFoundCard>, ServiceError> {
         let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
-        let Held { writing, stored, is_superseded, .. } = held;
+        let is_superseded = held.is_superseded(&held.stored.card);
+        let Held { writing, stored, .. } = held;
         let card = stored.card.clone().destroy(is_superseded)?;
         let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office: None };
         let deed = Deed::of(actor, Action::FoundCardDestroyed, found_card_id);
@@ -158,6 +188,10 @@ impl FoundCards {
         let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
         let Held { writing, stored, .. } = held;
         let card = stored.card.clone().transfer()?;
+        if to_office == stored.office {
+            let detail = "the card is held by that office: name the one that it is sent to";
+            return Err(ServiceError::wrong_member("/to_office", "same_office", detail));
+        }
         let to_office = Some(to_office);
         let leaving = Leaving { at_ms: writing.now_ms, office, holder_verified_by: None, to_office };
         let deed = Deed::of(actor, Action::FoundCardTransferred, found_card_id);
@@ -173,12 +207,9 @@ impl FoundCards {
             Some(report_id) => writing.tx.find_any_report(report_id).await?,
             None => None,
         };
-        // Replacements of its number may be under these.
         let lookup_keys = writing.stored_keys(found_card_id, &stored.number)?;
         let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
-        let is_superseded =
-            stored.card.is_superseded(matched.as_ref().map(|matched| matched.report.state), &successions);
-        Ok(Some(Held { writing, stored, matched, is_superseded }))
+        Ok(Some(Held { writing, stored, matched, lookup_keys, successions }))
     }
 
     async fn finish(

@@ -13,7 +13,8 @@ use crate::domain::report::{OfficeCode, WithdrawalReason};
 use crate::domain::retention::Class;
 use crate::domain::verdict::Record;
 use crate::store::feed::RecordedChange;
-use crate::store::reports::{Closing, NewReplacement, NewReport, StoredReport};
+use crate::store::replacements::{NewReplacement, StoredReplacement};
+use crate::store::reports::{Closing, NewReport, StoredReport};
 use crate::store::retention::Due;
 use crate::store::{StoreError, WriteTx};
 
@@ -61,6 +62,7 @@ pub async fn withdrawn(
 }
 
 /// A new card was issued: cards of the number that start before it are listed from now on, and reports of such cards have ended.
+/// A card that would itself be listed is none of the number's new ones.
 pub async fn replaced(
     writing: &mut Writing,
     organization: OrganizationId,
@@ -68,17 +70,11 @@ pub async fn replaced(
     replacing: &Replacing,
 ) -> Result<Replacement, ServiceError> {
     let Replacing { digest, card_valid_from, office } = replacing;
+    let keys = writing.lookup_keys(digest);
+    expect_after_listed(writing, &keys, *card_valid_from, None).await?;
     let number = seal_number(&writing.keyring, &writing.peppers.current, digest, replacement_id)?;
     let change = writing.tx.record_listing(&number.lookup_key).await?;
-    let closing = Closing { at_ms: writing.now_ms, office, withdrawal: None };
-    let mut reports_replaced = 0;
-    for stored in writing.tx.active_reports(&writing.lookup_keys(digest)).await? {
-        if stored.report.is_replaced_by(*card_valid_from) {
-            let report = stored.report.replace(*card_valid_from)?;
-            writing.tx.close_report(&report, &closing, &change).await?;
-            reports_replaced += 1;
-        }
-    }
+    let reports_replaced = end_reports(writing, &keys, *card_valid_from, office, &change).await?;
     let new = NewReplacement {
         replacement_id,
         organization,
@@ -89,9 +85,66 @@ pub async fn replaced(
     };
     writing.tx.insert_replacement(&new, &change).await?;
     let record = Record::Replacement { card_valid_from: *card_valid_from, recorded_on: beijing_date(writing.now_ms) };
-    alerts::tell_of(writing, digest, record).await?;
+    alerts::tell_of(writing, digest, record, None).await?;
     let (card_valid_from, recorded_at_ms) = (*card_valid_from, writing.now_ms);
     Ok(Replacement { replacement_id, card_valid_from, reports_replaced, recorded_at_ms, sequence: change.sequence() })
+}
+
+/// A replacement was recorded with a wrong start: the right one lists cards from now on. Those who watch a card that the wrong one
+/// let pass are told.
+pub async fn corrected(
+    writing: &mut Writing,
+    stored: &StoredReplacement,
+    replacing: &Replacing,
+) -> Result<Replacement, ServiceError> {
+    let Replacing { digest, card_valid_from, office } = replacing;
+    let keys = writing.lookup_keys(digest);
+    expect_after_listed(writing, &keys, *card_valid_from, Some(stored.replacement_id)).await?;
+    let change = writing.tx.record_listing(&stored.number.lookup_key).await?;
+    let reports_replaced = end_reports(writing, &keys, *card_valid_from, office, &change).await?;
+    writing.tx.correct_replacement(stored.replacement_id, *card_valid_from, office, &change).await?;
+    let recorded_on = beijing_date(stored.recorded_at_ms);
+    let record = |card_valid_from| Record::Replacement { card_valid_from, recorded_on };
+    alerts::tell_of(writing, digest, record(*card_valid_from), Some(record(stored.card_valid_from))).await?;
+    Ok(Replacement {
+        replacement_id: stored.replacement_id,
+        card_valid_from: *card_valid_from,
+        reports_replaced,
+        recorded_at_ms: stored.recorded_at_ms,
+        sequence: change.sequence(),
+    })
+}
+
+/// A new card starts after each card of its number that is listed, but for what one replacement lists by itself.
+async fn expect_after_listed(
+    writing: &mut Writing,
+    keys: &[LookupKey],
+    card_valid_from: Date,
+    except: Option<ReplacementId>,
+) -> Result<(), ServiceError> {
+    let threshold = writing.tx.listed_until(keys, except).await?;
+    let is_listed = threshold.is_some_and(|threshold| threshold.covers(card_valid_from));
+    if is_listed { Err(ServiceError::NotAfterListed) } else { Ok(()) }
+}
+
+/// Ends the active reports of cards that start before the new one. Returns how many.
+async fn end_reports(
+    writing: &mut Writing,
+    keys: &[LookupKey],
+    card_valid_from: Date,
+    office: &OfficeCode,
+    change: &RecordedChange,
+) -> Result<usize, ServiceError> {
+    let closing = Closing { at_ms: writing.now_ms, office, withdrawal: None };
+    let mut ended = 0;
+    for stored in writing.tx.active_reports(keys).await? {
+        if stored.report.is_replaced_by(card_valid_from) {
+            let report = stored.report.replace(card_valid_from)?;
+            writing.tx.close_report(&report, &closing, change).await?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
 }
 
 /// Deletes a piece of what is due of a class; returns how many rows went. A listing that ends so leaves its change

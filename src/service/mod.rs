@@ -14,6 +14,7 @@ pub mod erasure;
 pub mod fields;
 pub mod filing;
 pub mod found_cards;
+pub mod json;
 pub mod listing;
 pub mod misuse_reports;
 mod qr;
@@ -29,6 +30,7 @@ pub mod writing;
 
 use std::borrow::Cow;
 
+use self::fields::WrongMember;
 use crate::crypto::seal::SealError;
 use crate::domain::report::InvalidTransition;
 use crate::registry::RegistryError;
@@ -50,9 +52,26 @@ pub enum ServiceError {
     /// An object is not in a state that allows what was asked.
     #[error("{0}")]
     Conflict(Cow<'static, str>),
+    /// A new card does not start after each card of its number that is listed.
+    #[error("the new card does not start after each card of the number that is listed: read its start again")]
+    NotAfterListed,
+    /// A member is wrong for this object.
+    #[error("a member is wrong: {}", .0.code)]
+    WrongMember(WrongMember),
     #[error("the receipt could not be signed")]
     NotSigned,
     /// A fault of this program, or of the day that the clock tells.
     #[error("a constant of this program is not what it should be: {0}")]
     WrongConstant(&'static str),
+}
+
+impl ServiceError {
+    /// A member that only the stored object shows to be wrong.
+    pub(crate) fn wrong_member(
+        pointer: &'static str,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::WrongMember(WrongMember { pointer, code, detail: detail.into() })
+    }
 }

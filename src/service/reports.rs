@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::ServiceError;
 use super::filing::Filing;
 use super::listing::{self, Replacement, Replacing};
-use super::writing::{Begun, Writer};
+use super::writing::{Begun, Writer, open_digest};
+use crate::clock::beijing_date;
 use crate::crypto::digest::IdDigest;
+use crate::domain::application::ApplicationRefusal;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ReplacementId, ReportId};
@@ -103,6 +107,31 @@ impl Reports {
         let deed = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
         self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
+    }
+
+    /// A replacement of the organization's own was recorded with a wrong start.
+    pub async fn correct(
+        &self,
+        actor: Actor,
+        replacement_id: ReplacementId,
+        card_valid_from: Date,
+        office: OfficeCode,
+    ) -> Result<Option<Replacement>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let Some(stored) = writing.tx.find_replacement(actor.organization, replacement_id).await? else {
+            return Ok(None);
+        };
+        let applied_at_ms = writing.tx.applied_at_ms(replacement_id).await?;
+        if applied_at_ms.is_some_and(|at_ms| card_valid_from < beijing_date(at_ms)) {
+            return Err(ApplicationRefusal::NewCardBeforeApplication.into());
+        }
+        let digest = open_digest(&self.writer.keyring, replacement_id, &stored.number.sealed_digest).map_err(|_| {
+            ServiceError::Conflict("the replacement's number cannot be opened any more: record the card again".into())
+        })?;
+        let replacing = Replacing { digest, card_valid_from, office };
+        let corrected = listing::corrected(&mut writing, &stored, &replacing).await?;
+        self.writer.finish(writing, &Deed::of(actor, Action::ReplacementCorrected, replacement_id), None).await?;
+        Ok(Some(corrected))
     }
 
     /// An organization's own report.

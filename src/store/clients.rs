@@ -44,6 +44,9 @@ pub enum Proof {
 /// A client has at most so many live credentials.
 pub const CREDENTIALS_MAX: usize = 2;
 
+/// How long an expired assertion is remembered: longer than the clocks of nodes may differ.
+const USED_ASSERTION_MS: i64 = 60_000;
+
 impl Store {
     pub async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         let row = sqlx::query(
@@ -190,6 +193,28 @@ impl WriteTx {
         .await?;
         self.record_change(ChangeKind::Token, token).await?;
         Ok(())
+    }
+
+    /// Notes that an assertion was used; false where it was before. Those that expired some time ago are forgotten: no node's
+    /// clock takes them any more.
+    pub async fn use_assertion(
+        &mut self,
+        assertion: &[u8; 32],
+        expires_at_ms: i64,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        sqlx::query("DELETE FROM used_assertions WHERE expires_at < $1")
+            .bind(now_ms.saturating_sub(USED_ASSERTION_MS))
+            .execute(&mut *self.tx)
+            .await?;
+        let used = sqlx::query(
+            "INSERT INTO used_assertions (assertion, expires_at) VALUES ($1, $2) ON CONFLICT (assertion) DO NOTHING",
+        )
+        .bind(assertion.as_slice())
+        .bind(expires_at_ms)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(used.rows_affected() == 1)
     }
 }
 

@@ -135,13 +135,15 @@ impl WriteTx {
     pub async fn close_found_card(&mut self, card: &FoundCard, leaving: &Leaving) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE found_cards SET state = $1, closed_at = $2, closed_by_office = $3, holder_verified_by = $4, \
-             transferred_to = $5 WHERE found_card_id = $6",
+             transferred_to = $5, card_valid_from = $6, matched_report_id = $7 WHERE found_card_id = $8",
         )
         .bind(card.state.as_str())
         .bind(leaving.at_ms)
         .bind(leaving.office.as_str())
         .bind(leaving.holder_verified_by.map(HolderVerification::as_str))
         .bind(leaving.to_office.as_ref().map(|office| office.as_str().to_owned()))
+        .bind(card.card_valid_from.map(|date| date.to_string()))
+        .bind(card.matched_report.map(|report| report.as_bytes().to_vec()))
         .bind(card.id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;

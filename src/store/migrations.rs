@@ -39,6 +39,7 @@ pub(super) const FILES: &[File] = files! {
     12 "usage" "0012_usage.sql"
     13 "environment" "0013_environment.sql"
     14 "import sources" "0014_import_sources.sql"
+    16 "used assertions" "0016_used_assertions.sql"
 };
 
 impl File {

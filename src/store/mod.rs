@@ -25,6 +25,7 @@ mod migrations;
 pub mod misuse_reports;
 pub mod nodes;
 mod reach;
+pub mod replacements;
 pub mod reports;
 pub mod retention;
 pub mod rotation;

@@ -14,7 +14,7 @@ use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
-use crate::domain::ids::{OrganizationId, ReplacementId, ReportId};
+use crate::domain::ids::{OrganizationId, ReportId};
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::verdict::Record;
 
@@ -51,17 +51,6 @@ pub struct StoredReport {
     pub lookup_key: LookupKey,
     /// Of the report's last change.
     pub sequence: u64,
-}
-
-/// A replacement to be stored.
-#[derive(Debug, Clone)]
-pub struct NewReplacement {
-    pub replacement_id: ReplacementId,
-    pub organization: OrganizationId,
-    pub number: SealedNumber,
-    pub card_valid_from: Date,
-    pub office: OfficeCode,
-    pub recorded_at_ms: i64,
 }
 
 /// How a report came to its end.
@@ -293,31 +282,6 @@ impl WriteTx {
         .bind(closing.withdrawal.map(WithdrawalReason::as_str))
         .bind(as_i64(change.sequence()))
         .bind(report.id.as_bytes().as_slice())
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
-    }
-
-    /// Stores a replacement.
-    pub async fn insert_replacement(
-        &mut self,
-        new: &NewReplacement,
-        change: &RecordedChange,
-    ) -> Result<(), StoreError> {
-        self.check_key_version(new.number.key_version)?;
-        sqlx::query(
-            "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
-             card_valid_from, office, recorded_at, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(new.replacement_id.as_bytes().as_slice())
-        .bind(new.organization.as_bytes().as_slice())
-        .bind(new.number.lookup_key.as_bytes().as_slice())
-        .bind(i64::from(new.number.key_version))
-        .bind(new.number.sealed_digest.as_slice())
-        .bind(new.card_valid_from.to_string())
-        .bind(new.office.as_str())
-        .bind(new.recorded_at_ms)
-        .bind(as_i64(change.sequence()))
         .execute(&mut *self.tx)
         .await?;
         Ok(())

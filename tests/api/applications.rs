@@ -17,7 +17,6 @@ use crate::child;
 use crate::helpers::{Answer, TestApp};
 
 const LOST: &str = "2016-05-01";
-const NEW: &str = "2026-11-20";
 pub(crate) const OFFICE: &str = "310104-01";
 const PATH: &str = "/v1/replacement-applications";
 
@@ -29,6 +28,11 @@ pub(crate) fn application_of(number: &str) -> Value {
 
 async fn apply(app: &TestApp, body: &Value) -> Answer {
     app.post(&app.police.token, PATH, body).await
+}
+
+/// A start that a card has which is applied for today.
+fn new_start() -> String {
+    Clock::System.today().to_string()
 }
 
 /// The path of a new application that was accepted.
@@ -125,7 +129,7 @@ async fn a_refused_application_stays_refused() {
     let number = random_number();
     let answer = apply(&app, &with(application_of(&number), "credit_flag", true)).await;
     let path = answer.header("location").to_owned();
-    issue(&app, &path, NEW).await.problem(409, "wrong_state");
+    issue(&app, &path, &new_start()).await.problem(409, "wrong_state");
     step(&app, &path, "cancellation", &by_office()).await.problem(409, "wrong_state");
     step(&app, &path, "temporary-card", &by_office()).await.problem(409, "wrong_state");
     step(&app, &path, "temporary-card/return", &by_office()).await.problem(404, "not_found");
@@ -173,12 +177,13 @@ async fn the_new_card_moves_the_threshold_and_ends_reports() {
     let report = app.report_lost(&number, Some(LOST)).await;
     let path = accepted(&app, &number).await;
     assert_eq!(app.verdict(&number, Some("2026-11-19")).await, "other_card_listed");
-    let answer = issue(&app, &path, NEW).await;
+    let answer = issue(&app, &path, &new_start()).await;
     let issued = answer.json();
     let mut members = [MEMBERS.as_slice(), &["closed_at", "registry_sequence", "replacement_id"]].concat();
     members.sort_unstable();
     assert_eq!((answer.status, &issued["state"], names(&issued)), (200, &json!("issued"), members), "{}", answer.text);
-    for (presented, verdict) in [(LOST, "card_listed"), ("2026-11-19", "card_listed"), (NEW, "other_card_listed")] {
+    let (new, eve) = (new_start(), app.clock.today().yesterday().unwrap().to_string());
+    for (presented, verdict) in [(LOST, "card_listed"), (&eve, "card_listed"), (&new, "other_card_listed")] {
         assert_eq!(app.verdict(&number, Some(presented)).await, verdict, "{presented}");
     }
     assert!(issued["registry_sequence"].as_u64() > report["registry_sequence"].as_u64());
@@ -186,14 +191,46 @@ async fn the_new_card_moves_the_threshold_and_ends_reports() {
     let read_again = read(&app, &path).await;
     assert_eq!((&read_again["state"], &read_again["replacement_id"]), (&issued["state"], &issued["replacement_id"]));
     for (name, body) in [
-        ("issue", json!({"card_valid_from": "2026-11-22", "office": OFFICE})),
+        ("issue", json!({"card_valid_from": new, "office": OFFICE})),
         ("cancellation", by_office()),
         ("temporary-card", by_office()),
     ] {
         step(&app, &path, name, &body).await.problem(409, "wrong_state");
     }
-    assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed", "a refused issue changes nothing");
+    assert_eq!(app.verdict(&number, Some(&new_start())).await, "other_card_listed", "a refused issue changes nothing");
     assert_eq!(read(&app, &path).await, read_again);
+}
+
+/// One wrong digit in the year of a new card would let the card that it replaces pass.
+#[tokio::test]
+async fn a_new_card_starts_on_or_after_the_day_of_its_application() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    app.report_lost(&number, Some(LOST)).await;
+    let path = accepted(&app, &number).await;
+    for start in [app.clock.today().yesterday().unwrap().to_string(), "2016-11-28".to_owned()] {
+        let errors = issue(&app, &path, &start).await.field_errors();
+        assert_eq!(errors, [("/card_valid_from".to_owned(), "before_application".to_owned())], "{start}");
+    }
+    assert_eq!(read(&app, &path).await["state"], "accepted");
+    assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
+    assert_eq!(issue(&app, &path, &new_start()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_card_starts_after_every_card_that_is_reported() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    let today = new_start();
+    app.report_lost(&number, Some(&today)).await;
+    let path = accepted(&app, &number).await;
+    issue(&app, &path, &today).await.problem(409, "start_not_after_listed");
+    assert_eq!(read(&app, &path).await["state"], "accepted");
+    assert_eq!(app.verdict(&number, Some(&today)).await, "card_listed", "a refused issue changes nothing");
+    let tomorrow = app.clock.today().tomorrow().unwrap().to_string();
+    assert_eq!(issue(&app, &path, &tomorrow).await.status, 200);
+    assert_eq!(app.verdict(&number, Some(&today)).await, "card_listed");
+    assert_eq!(app.verdict(&number, Some(&tomorrow)).await, "other_card_listed");
 }
 
 #[tokio::test]
@@ -207,7 +244,7 @@ async fn an_issued_card_is_known_to_every_node() {
         let number = random_number();
         assert_eq!(there.verdict(&number, Some(LOST)).await, "not_listed");
         let path = accepted(here, &number).await;
-        assert_eq!(issue(here, &path, NEW).await.status, 200);
+        assert_eq!(issue(here, &path, &new_start()).await.status, 200);
         assert_eq!(there.verdict(&number, Some(LOST)).await, "card_listed");
     }
 }
@@ -220,7 +257,7 @@ async fn a_cancelled_application_stays_cancelled() {
     assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("cancelled")), "{}", answer.text);
     assert_eq!(read(&app, &path).await, answer.json());
     step(&app, &path, "cancellation", &by_office()).await.problem(409, "wrong_state");
-    issue(&app, &path, NEW).await.problem(409, "wrong_state");
+    issue(&app, &path, &new_start()).await.problem(409, "wrong_state");
     step(&app, &path, "temporary-card", &by_office()).await.problem(409, "wrong_state");
 }
 
@@ -229,7 +266,8 @@ async fn of_concurrent_ends_one_is_taken() {
     let app = TestApp::spawn().await;
     let number = random_number();
     let path = accepted(&app, &number).await;
-    let issuing = join_all((0..4).map(|_| issue(&app, &path, NEW)));
+    let new = new_start();
+    let issuing = join_all((0..4).map(|_| issue(&app, &path, &new)));
     let body = by_office();
     let cancelling = join_all((0..4).map(|_| step(&app, &path, "cancellation", &body)));
     let (issued, cancelled) = futures_util::future::join(issuing, cancelling).await;
@@ -265,7 +303,7 @@ async fn an_application_is_its_organizations_own() {
     let elsewhere = app.add_client("registry", None).await;
     let colleague = app.add_client_of(app.police.organization, "registry").await;
     let steps = [
-        ("issue", json!({"card_valid_from": NEW, "office": OFFICE})),
+        ("issue", json!({"card_valid_from": new_start(), "office": OFFICE})),
         ("cancellation", by_office()),
         ("temporary-card", by_office()),
         ("temporary-card/return", by_office()),
@@ -291,7 +329,7 @@ async fn a_new_pepper_changes_nothing() {
     let card = step(&app, &lost_path, "temporary-card", &by_office()).await.json();
     let rotated = child::run_json(&app.config.data, &["keys", "rotate", "--pepper", "--json"]);
     assert_eq!(app.store.count_keyed(2).await.unwrap(), 2, "{rotated}");
-    assert_eq!(issue(&app, &path, NEW).await.status, 200);
+    assert_eq!(issue(&app, &path, &new_start()).await.status, 200);
     assert_eq!(app.verdict(&to_issue, Some(LOST)).await, "card_listed");
     let start = card["card_valid_from"].as_str().unwrap();
     assert_eq!(app.report(&report_of(&to_lose, Some(start))).await.status, 201);
@@ -319,7 +357,7 @@ async fn an_application_whose_number_does_not_open_can_be_cancelled_and_not_issu
         tx.insert_application(&new).await.unwrap();
     })
     .await;
-    let refused = issue(&app, &path, NEW).await.problem(409, "wrong_state");
+    let refused = issue(&app, &path, &new_start()).await.problem(409, "wrong_state");
     assert!(refused["detail"].as_str().unwrap().contains("record the card as a replacement"));
     assert_eq!(step(&app, &path, "cancellation", &by_office()).await.json()["state"], "cancelled");
 }

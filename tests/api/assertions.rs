@@ -1,7 +1,8 @@
 //! `private_key_jwt` (RFC 7523): a client that proves itself by a key made here and registered by `client create --jwks`.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, Signature};
 use lostcard::crypto::random;
-use lostcard::crypto::signing::SigningKey;
+use lostcard::crypto::signing::{SigningKey, base64url};
 use lostcard::domain::ids::{ClientId, TokenId};
 use serde_json::{Value, json};
 
@@ -40,6 +41,25 @@ impl KeyClient {
     fn sign(&self, claims: &Value) -> String {
         self.key.sign_jws("JWT", claims.to_string().as_bytes())
     }
+
+    /// With another header.
+    fn sign_with(&self, header: &Value, claims: &Value) -> String {
+        let message =
+            format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
+        format!("{message}.{}", base64url(sign(self.key.pkcs8(), message.as_bytes()).as_ref()))
+    }
+}
+
+fn sign(pkcs8: &[u8], message: &[u8]) -> Signature {
+    Ed25519KeyPair::from_pkcs8(pkcs8).unwrap().sign(message)
+}
+
+/// A refused assertion names the rule that it broke.
+#[track_caller]
+fn assert_breaks(answer: &Answer, rule: &str) {
+    assert_refused(answer, 401, "invalid_client");
+    let told = answer.json()["error_description"].as_str().unwrap().to_owned();
+    assert!(told.contains(rule), "{told}");
 }
 
 async fn present(app: &TestApp, assertion: &str) -> Answer {
@@ -76,6 +96,131 @@ async fn an_assertion_is_good_for_one_use() {
     assert_eq!(present(&app, &client.sign(&claims)).await.status, 200);
     let replay = with(claims, "exp", app.clock.now_s() + 90);
     assert_refused(&present(&app, &client.sign(&replay)).await, 401, "invalid_client");
+}
+
+/// The store of all nodes remembers it until it has expired by itself.
+#[tokio::test]
+async fn an_assertion_is_good_for_one_use_in_the_whole_cluster() {
+    let app = TestApp::spawn().await;
+    let sibling = app.sibling().await;
+    let client = KeyClient::register(&app);
+    let assertion = client.sign(&client.claims(&app));
+    assert_eq!(present(&app, &assertion).await.status, 200);
+    for node in [&sibling, &app] {
+        assert_breaks(&present(node, &assertion).await, "used before");
+    }
+    app.clock.advance(std::time::Duration::from_secs(64));
+    for node in [&sibling, &app] {
+        assert_breaks(&present(node, &assertion).await, "used before");
+    }
+    app.clock.advance(std::time::Duration::from_secs(70));
+    for node in [&sibling, &app] {
+        assert_breaks(&present(node, &assertion).await, "expired");
+    }
+    // One that lives longer than another of the same id is no second use of it.
+    let claims = with(client.claims(&app), "jti", "twice");
+    assert_eq!(present(&app, &client.sign(&with(claims.clone(), "exp", app.clock.now_s() + 10))).await.status, 200);
+    app.clock.advance(std::time::Duration::from_secs(30));
+    let longer = with(claims, "exp", app.clock.now_s() + 60);
+    assert_breaks(&present(&sibling, &client.sign(&longer)).await, "used before");
+}
+
+/// RFC 9864 gives the algorithm of this key a name of its own.
+#[tokio::test]
+async fn the_header_of_an_assertion_follows_the_standards() {
+    let app = TestApp::spawn().await;
+    let client = KeyClient::register(&app);
+    for header in [
+        json!({"alg": "EdDSA"}),
+        json!({"alg": "Ed25519"}),
+        json!({"alg": "Ed25519", "typ": "jwt", "kid": "k1"}),
+        json!({"alg": "EdDSA", "typ": "client-authentication+jwt", "x5t": "x"}),
+        json!({"alg": "EdDSA", "typ": "application/client-authentication+JWT"}),
+    ] {
+        let answer = present(&app, &client.sign_with(&header, &client.claims(&app))).await;
+        assert_eq!(answer.status, 200, "{header} {}", answer.text);
+    }
+    for (header, rule) in [
+        (json!({"alg": "EdDSA", "crit": ["exp"], "exp": 1}), "crit"),
+        (json!({"alg": "EdDSA", "crit": null}), "crit"),
+        (json!({"alg": "EdDSA", "typ": "at+jwt"}), "typ"),
+        (json!({"alg": "EdDSA", "typ": ""}), "typ"),
+        (json!({"alg": "none"}), "alg"),
+        (json!({"alg": "HS256"}), "alg"),
+        (json!({"alg": "ed25519"}), "alg"),
+        (json!({"alg": "ES256"}), "signature"),
+        (json!({"typ": "JWT"}), "three parts"),
+        (json!(["EdDSA", "JWT"]), "three parts"),
+    ] {
+        assert_breaks(&present(&app, &client.sign_with(&header, &client.claims(&app))).await, rule);
+    }
+}
+
+#[tokio::test]
+async fn the_rule_that_an_assertion_breaks_is_told() {
+    let app = TestApp::spawn().await;
+    let (client, other) = (KeyClient::register(&app), KeyClient::register(&app));
+    let (good, now_s) = (client.claims(&app), app.clock.now_s());
+    for (claims, rule) in [
+        (with(good.clone(), "aud", json!([ISSUER, ISSUER])), "aud"),
+        (with(good.clone(), "aud", json!([])), "aud"),
+        (with(good.clone(), "jti", ""), "jti"),
+        (with(good.clone(), "jti", json!(7)), "jti"),
+        (with(good.clone(), "exp", "soon"), "exp"),
+        (with(good.clone(), "exp", now_s + 301), "five minutes"),
+        (with(good.clone(), "exp", now_s - 6), "expired"),
+        (with(good.clone(), "nbf", now_s + 60), "not valid yet"),
+        (with(good.clone(), "iss", json!(other.client_id)), "iss and sub"),
+    ] {
+        assert_breaks(&present(&app, &client.sign(&claims)).await, rule);
+    }
+    assert_breaks(&present(&app, &other.sign(&good)).await, "signature");
+    for good in
+        [with(good.clone(), "aud", json!([ISSUER])), with(client.claims(&app), "exp", json!(now_s as f64 + 30.5))]
+    {
+        assert_eq!(present(&app, &client.sign(&good)).await.status, 200);
+    }
+}
+
+/// What cannot be used, or should not have been shown, is refused before it is a client's.
+#[tokio::test]
+async fn keys_are_looked_at_when_they_are_registered() {
+    let app = TestApp::spawn().await;
+    let organization = app.hotel.organization.to_string();
+    let file = app.folder.path().join("keys.json");
+    let register = |keys: Value| {
+        std::fs::write(&file, json!({ "keys": keys }).to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        child::run(
+            &app.config.data,
+            &["client", "create", "--organization", &organization, "--scope", "checks", "--jwks", file],
+        )
+    };
+    let key = || SigningKey::generate().unwrap().public().to_jwk();
+    let good = key();
+    let rsa = |bits: usize| json!({"kty": "RSA", "e": "AQAB", "n": base64url(&vec![0xff; bits / 8])});
+    for taken in
+        [json!([good]), json!([with(good.clone(), "alg", "Ed25519")]), json!([key(), key()]), json!([rsa(2048)])]
+    {
+        let done = register(taken.clone());
+        assert!(done.status.success(), "{taken}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    for (keys, reason) in [
+        (json!([with(good.clone(), "d", "AAAA")]), "private"),
+        (json!([{"kty": "oct", "k": "AAAA"}]), "private"),
+        (json!([with(good.clone(), "use", "enc")]), "another use"),
+        (json!([with(good.clone(), "key_ops", json!(["sign"]))]), "another use"),
+        (json!([with(good.clone(), "alg", "ES256")]), "alg"),
+        (json!([with(good.clone(), "alg", "RS512")]), "alg"),
+        (json!([with(rsa(2048), "alg", "PS512")]), "alg"),
+        (json!([rsa(1024)]), "2048"),
+        (json!([good.clone(), with(key(), "kid", good["kid"].clone())]), "same kid"),
+        (json!([]), "one or two keys"),
+    ] {
+        let done = register(keys.clone());
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success() && told.contains(reason), "{keys}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("get", "/v1/loss-reports/{report_id}", Of(Action::ReportRead, "report_id")),
     ("post", "/v1/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
     ("post", "/v1/replacements", Of(Action::ReplacementRecorded, "replacement_id")),
+    ("post", "/v1/replacements/{replacement_id}/correction", Of(Action::ReplacementCorrected, "replacement_id")),
     ("post", "/v1/misuse-reports", Of(Action::MisuseReported, "misuse_report_id")),
     ("get", "/v1/misuse-reports", EntryOfNone(Action::MisuseReportsListed)),
     ("get", "/v1/misuse-reports/{misuse_report_id}", Of(Action::MisuseReportRead, "misuse_report_id")),

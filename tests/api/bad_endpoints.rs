@@ -11,9 +11,6 @@ use crate::child;
 const SHOWN_WHEN_SENT: &[(&str, &str)] =
     &[("WEB-010", "nothing_is_sent_to_addresses_that_are_not_public"), ("WEB-012", "redirects_are_not_followed")];
 
-/// The keys of an issuer may come from this machine, over plain HTTP, however it is written: the operator's own directory.
-const GOOD_FOR_KEYS: &[&str] = &["WEB-003", "WEB-004"];
-
 fn is_refused(output: &Output) -> bool {
     // A status of its own, not a panic, and one line that says why.
     output.status.code() == Some(1) && String::from_utf8_lossy(&output.stderr).trim_end().lines().count() == 1
@@ -46,7 +43,7 @@ fn keys_of_issuers_are_not_fetched_from_bad_addresses() {
             format!("[[issuers]]\nissuer = \"https://login.example\"\naudience = \"a\"\njwks_url = {:?}\n", row.input);
         std::fs::write(&file, text).unwrap();
         let output = list_clients(&folder.path().join("data"), &file);
-        let is_good = GOOD_FOR_KEYS.contains(&row.id.as_str()) || SHOWN_WHEN_SENT.iter().any(|(id, _)| *id == row.id);
+        let is_good = SHOWN_WHEN_SENT.iter().any(|(id, _)| *id == row.id);
         assert_eq!(output.status.success(), is_good, "{}: {output:?}", row.id);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("user:pw"), "{}: a password is repeated", row.id);
     }

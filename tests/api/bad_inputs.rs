@@ -18,20 +18,7 @@ use crate::raw;
 use crate::recipes::{TokenContext, expand};
 
 /// Row, status by the contract, and why.
-const CONTRACT_WINS: &[(&str, u16, &str)] = &[
-    (
-        "HEA-006",
-        415,
-        "a lone LF ends a line (RFC 9112, 2.2), so that the blank line behind it ends the head before its Content-Type: refused \
-         as a request without a type, and what is left of it as one that cannot be read",
-    ),
-    (
-        "RAW-019",
-        200,
-        "a lone LF ends a line (RFC 9112, 2.2); what stands behind the empty one is another request to all who read it",
-    ),
-    ("RAW-024", 200, "a head is bounded at 128 KiB, and no more of it is kept than a body may have"),
-];
+const CONTRACT_WINS: &[(&str, u16, &str)] = &[];
 
 /// Words of inputs that answers may hold, since the documents of the contract hold them too.
 const DOCUMENTED: &[&str] =

@@ -41,6 +41,9 @@ pub(crate) async fn perform<'a>(
         "/v1/replacements" => {
             (&app.police, json!({"id_number": random_number(), "card_valid_from": "2026-11-01", "office": "110105-03"}))
         }
+        "/v1/replacements/{replacement_id}/correction" => {
+            (&app.police, json!({"card_valid_from": "2026-11-02", "office": "110105-03"}))
+        }
         "/v1/misuse-reports" if method == "post" => (&app.hotel, misuse_of(app, &there.number)),
         "/v1/misuse-reports/{misuse_report_id}/resolution" => {
             (&app.police, json!({"office": "110105-03", "outcome": "confirmed"}))
@@ -135,6 +138,8 @@ impl There {
             let card = app.post(&app.police.token, "/v1/found-cards", &found_of(app, &lost)).await.json();
             targets.push((of, place, text(&card["found_card_id"])));
         }
+        let replaced = app.replace(&random_number(), "2026-11-01").await.json();
+        targets.push(("/correction", "{replacement_id}", text(&replaced["replacement_id"])));
         let made = app.post(&app.police.token, "/v1/replacement-applications", &application_of(&random_number())).await;
         let made = text(&made.json()["application_id"]);
         for of in ["/{application_id}", "/temporary-card", "/temporary-card/return", "/issue"] {

@@ -36,7 +36,13 @@ pub(crate) async fn read(app: &TestApp, card: &Value) -> Value {
 }
 
 pub(crate) async fn hand_back(app: &TestApp, card: &Value) -> Answer {
+    hand_back_from(app, card, None).await
+}
+
+/// The same with the start that is read from the card.
+async fn hand_back_from(app: &TestApp, card: &Value, card_valid_from: Option<&str>) -> Answer {
     let body = json!({"office": "310104-01", "holder_verified_by": "fingerprint"});
+    let body = card_valid_from.map_or(body.clone(), |date| with(body, "card_valid_from", date));
     app.post(&app.police.token, &format!("{}/return", path_of(card)), &body).await
 }
 
@@ -108,7 +114,7 @@ async fn a_return_without_a_report_in_force_just_returns() {
     let app = TestApp::spawn().await;
     let number = random_number();
     let unreported = register(&app, &number, None).await;
-    assert_eq!(hand_back(&app, &unreported).await.json()["state"], "returned");
+    assert_eq!(hand_back_from(&app, &unreported, Some(LOST)).await.json()["state"], "returned");
     let report = app.report_lost(&number, Some(LOST)).await;
     let card = register(&app, &number, Some(LOST)).await;
     app.withdraw(report["report_id"].as_str().unwrap()).await;
@@ -141,7 +147,7 @@ async fn a_replaced_card_is_destroyed_and_never_returned() {
             conflict(&destroy(&app, &card).await, "no newer card");
             assert_eq!(app.replace(&number, NEW).await.status, 201);
         }
-        conflict(&hand_back(&app, &card).await, "must be destroyed");
+        conflict(&hand_back_from(&app, &card, Some(LOST)).await, "must be destroyed");
         assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed", "a refused return changes nothing");
         let destroyed = destroy(&app, &card).await.json();
         assert_eq!(destroyed["state"], "destroyed", "{destroyed}");
@@ -158,17 +164,68 @@ async fn the_new_card_itself_is_returned() {
     for found_from in [Some(NEW), None] {
         let card = register(&app, &number, found_from).await;
         conflict(&destroy(&app, &card).await, "no newer card");
-        assert_eq!(hand_back(&app, &card).await.json()["state"], "returned", "{found_from:?}");
+        assert_eq!(hand_back_from(&app, &card, Some(NEW)).await.json()["state"], "returned", "{found_from:?}");
     }
     assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed");
     assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
+}
+
+/// The office has the card in hand: it says which of the person's cards goes back, and so which report ends.
+#[tokio::test]
+async fn a_return_takes_the_start_of_the_card_and_ends_the_report_of_that_card() {
+    let app = TestApp::spawn().await;
+    let start = |answer: &Answer| answer.field_errors();
+    // The card, the starts of the reports in their order, and which of them its return ends.
+    for (card_from, reported, ended) in [
+        (LOST, vec![Some(NEW)], None),
+        (NEW, vec![Some(LOST)], None),
+        (NEW, vec![Some(LOST), None], Some(1)),
+        (LOST, vec![None, Some(LOST)], Some(1)),
+        (LOST, vec![Some(LOST), None], Some(0)),
+    ] {
+        let number = random_number();
+        let mut reports = Vec::new();
+        for lost in &reported {
+            reports.push(app.report_lost(&number, *lost).await["report_id"].as_str().unwrap().to_owned());
+        }
+        let card = register(&app, &number, None).await;
+        assert!(card["matched_report_id"].is_string(), "it may be any of them until then");
+        let refused = hand_back(&app, &card).await;
+        assert_eq!(start(&refused), [("/card_valid_from".to_owned(), "start_needed".to_owned())]);
+        let returned = hand_back_from(&app, &card, Some(card_from)).await;
+        assert_eq!(returned.status, 200, "{}", returned.text);
+        assert_eq!(returned.json()["card_valid_from"], card_from);
+        assert_eq!(read(&app, &card).await, returned.json());
+        for (nth, report) in reports.iter().enumerate() {
+            let expected = if ended == Some(nth) { "withdrawn" } else { "active" };
+            assert_eq!(app.read_report(report).await.json()["state"], expected, "{card_from} {reported:?}");
+        }
+    }
+    let card = register(&app, &random_number(), Some(LOST)).await;
+    let refused = hand_back_from(&app, &card, Some(NEW)).await;
+    assert_eq!(start(&refused), [("/card_valid_from".to_owned(), "other_start".to_owned())]);
+    let ahead = hand_back_from(&app, &card, Some("2099-01-01")).await;
+    assert_eq!(start(&ahead), [("/card_valid_from".to_owned(), "starts_in_future".to_owned())]);
+    assert_eq!(hand_back_from(&app, &card, Some(LOST)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_card_is_sent_to_another_office_than_its_own() {
+    let app = TestApp::spawn().await;
+    let card = register(&app, &random_number(), Some(LOST)).await;
+    let path = format!("{}/transfer", path_of(&card));
+    let body = json!({"office": "310104-01", "to_office": "310104-01"});
+    let refused = app.post(&app.police.token, &path, &body).await;
+    assert_eq!(refused.field_errors(), [("/to_office".to_owned(), "same_office".to_owned())]);
+    assert_eq!(read(&app, &card).await["state"], "held");
+    assert_eq!(transfer(&app, &card).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_card_leaves_once() {
     let app = TestApp::spawn().await;
     let (returned, transferred) = (random_number(), random_number());
-    let returned = register(&app, &returned, None).await;
+    let returned = register(&app, &returned, Some(LOST)).await;
     assert_eq!(hand_back(&app, &returned).await.status, 200);
     let transferred = register(&app, &transferred, None).await;
     let answer = transfer(&app, &transferred).await;

@@ -214,17 +214,23 @@ async fn a_query_of_the_list_takes_state_and_cursor_alone() {
     for query in [
         "?id_number=".to_owned() + &number,
         "?state=open&state=resolved".to_owned(),
-        "?state=".to_owned(),
-        "?state=Open".to_owned(),
-        "?cursor=".to_owned(),
-        format!("?cursor={number}"),
-        format!("?cursor={}", "A".repeat(22) + "="),
         "?cursor=AAAA&cursor=AAAA".to_owned(),
         "?limit=1000".to_owned(),
         "?open".to_owned(),
     ] {
         let answer = list(&app, &query).await;
         answer.problem(400, "malformed_request");
+        assert!(!answer.text.contains(&number), "{query}");
+    }
+    for query in [
+        "?state=".to_owned(),
+        "?state=Open".to_owned(),
+        "?cursor=".to_owned(),
+        format!("?cursor={number}"),
+        format!("?cursor={}", "A".repeat(22) + "="),
+    ] {
+        let answer = list(&app, &query).await;
+        assert_eq!(answer.field_errors().len(), 1, "{query}");
         assert!(!answer.text.contains(&number), "{query}");
     }
     let reported = app.post(&app.hotel.token, &format!("{PATH}?state=open"), &misuse_of(&app, &number)).await;
@@ -262,7 +268,7 @@ async fn wrong_values_are_refused_by_pointer_and_code() {
         ("observed_at", at(301_000), "/observed_at", "observed_in_future"),
         ("observed_at", at(-732 * day_ms), "/observed_at", "observed_too_long_ago"),
         ("check_id", json!("folio-77"), "/check_id", "malformed_id"),
-        ("site", json!("110105194912310021"), "/site", "malformed_label"),
+        ("site", json!("11010519491231002X"), "/site", "malformed_label"),
         ("narrative", json!(""), "/narrative", "malformed_text"),
         ("narrative", json!("n".repeat(2001)), "/narrative", "malformed_text"),
         ("narrative", json!("secret\u{0}word"), "/narrative", "malformed_text"),

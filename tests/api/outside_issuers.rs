@@ -70,6 +70,7 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
     let app = TestApp::spawn_with(|config| {
         let (issuer, audience) = (OUTSIDE.to_owned(), AUDIENCE.to_owned());
         config.issuers = vec![Issuer { issuer, audience, jwks_file: None, jwks_url: Some(url) }];
+        config.tokens.insecure_loopback_for_tests = true;
     })
     .await;
     let keyring = std::sync::Arc::clone(&login.keyring);

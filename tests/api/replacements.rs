@@ -1,9 +1,9 @@
 //! Replacements: the threshold they move, the reports they end, with and without a report before them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::bodies::{check_of, random_number};
-use crate::helpers::TestApp;
+use crate::bodies::{check_of, random_number, with};
+use crate::helpers::{Answer, TestApp};
 
 const LOST: &str = "2016-05-01";
 const EVE: &str = "2026-10-31";
@@ -76,6 +76,79 @@ async fn the_new_card_can_be_lost_as_well() {
     assert_eq!(app.withdraw(again["report_id"].as_str().unwrap()).await.status, 200);
     assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed");
     assert_eq!(app.verdict(&number, Some(EVE)).await, "card_listed");
+}
+
+#[tokio::test]
+async fn a_new_card_that_would_itself_be_listed_is_refused() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    app.report_lost(&number, Some(LOST)).await;
+    for start in [LOST, "2010-01-01"] {
+        app.replace(&number, start).await.problem(409, "start_not_after_listed");
+    }
+    assert_eq!(app.replace(&number, NEW).await.status, 201);
+    app.replace(&number, EVE).await.problem(409, "start_not_after_listed");
+    assert_eq!(app.replace(&number, NEW).await.status, 201, "the same card again");
+    assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed");
+    // What was withdrawn lists nothing.
+    let number = random_number();
+    let report = app.report_lost(&number, Some(NEW)).await;
+    app.withdraw(report["report_id"].as_str().unwrap()).await;
+    assert_eq!(app.replace(&number, EVE).await.status, 201);
+}
+
+async fn correct(app: &TestApp, token: &str, replacement: &Value, card_valid_from: &str) -> Answer {
+    let path = format!("/v1/replacements/{}/correction", replacement["replacement_id"].as_str().unwrap());
+    app.post(token, &path, &json!({"card_valid_from": card_valid_from, "office": "110105-03"})).await
+}
+
+/// One wrong digit in a year let the lost card pass: an organization that watches the card gets an alert.
+#[tokio::test]
+async fn a_wrong_start_is_corrected_on_every_node_and_watchers_are_told() {
+    let app = TestApp::spawn().await;
+    let sibling = app.sibling().await;
+    let number = random_number();
+    let wrong = app.replace(&number, "2016-11-01").await.json();
+    let mut watched = Vec::new();
+    for start in [EVE, NEW] {
+        let check = app.check(&with(check_of(&number, Some(start)), "watch_hours", 24)).await.json();
+        assert_eq!(check["verdict"], "other_card_listed");
+        watched.push(check["check_id"].clone());
+    }
+    let answer = correct(&app, &app.police.token, &wrong, NEW).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let right = answer.json();
+    assert_eq!((&right["replacement_id"], &right["card_valid_from"]), (&wrong["replacement_id"], &json!(NEW)));
+    assert!(right["registry_sequence"].as_u64() > wrong["registry_sequence"].as_u64());
+    for node in [&app, &sibling] {
+        assert_eq!(node.verdict(&number, Some(EVE)).await, "card_listed");
+        assert_eq!(node.verdict(&number, Some(NEW)).await, "other_card_listed");
+    }
+    let alerts = app.get(&app.hotel.token, "/v1/alerts").await.json();
+    let told: Vec<_> = alerts["alerts"].as_array().unwrap().iter().map(|alert| alert["check_id"].clone()).collect();
+    assert_eq!(told, watched[..1], "the new card itself is none of them");
+    // Said once more it changes nothing, and back again it unlists.
+    assert_eq!(correct(&app, &app.police.token, &wrong, NEW).await.status, 200);
+    assert_eq!(correct(&app, &app.police.token, &wrong, "2016-11-01").await.status, 200);
+    assert_eq!(app.verdict(&number, Some(EVE)).await, "other_card_listed");
+}
+
+#[tokio::test]
+async fn a_correction_is_the_organizations_own_and_within_the_rules() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    app.report_lost(&number, Some(LOST)).await;
+    let replacement = app.replace(&number, NEW).await.json();
+    let elsewhere = app.add_client("registry", None).await;
+    correct(&app, &elsewhere.token, &replacement, EVE).await.problem(404, "not_found");
+    correct(&app, &app.hotel.token, &replacement, EVE).await.problem(403, "insufficient_scope");
+    correct(&app, &app.police.token, &replacement, LOST).await.problem(409, "start_not_after_listed");
+    let errors = correct(&app, &app.police.token, &replacement, "2016-13-01").await.field_errors();
+    assert_eq!(errors, [("/card_valid_from".to_owned(), "malformed_date".to_owned())]);
+    assert_eq!(app.verdict(&number, Some(EVE)).await, "card_listed");
+    assert_eq!(correct(&app, &app.police.token, &replacement, EVE).await.status, 200);
+    assert_eq!(app.verdict(&number, Some(EVE)).await, "other_card_listed");
+    assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed", "it stays reported");
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn wrong_values_of_a_report_are_refused_by_pointer_and_code() {
         ("reporter", json!("neighbour"), "/reporter", "unknown_value"),
         ("channel", json!("phone"), "/channel", "unknown_value"),
         ("office", json!(""), "/office", "malformed_office"),
-        ("office", json!("110105194912310"), "/office", "malformed_office"),
+        ("office", json!("110105-19491231-002X"), "/office", "malformed_office"),
         ("contact", json!({"phone": "call me"}), "/contact/phone", "malformed_phone"),
         ("contact", json!("13800138000"), "/contact", "not_a_contact"),
     ] {

@@ -16,7 +16,7 @@ use lostcard::crypto::random;
 use lostcard::node::Application;
 use serde_json::Value;
 
-use crate::bodies::{check_of, random_number, rate, report_of};
+use crate::bodies::{check_of, digest_of, random_number, rate, report_of};
 use crate::child;
 use crate::helpers::{TestApp, config_in, eventually};
 use crate::servers::{postgres, shared};
@@ -131,7 +131,7 @@ async fn round(here: &TestApp, there: &TestApp, listed: &[String], to_replace: &
         assert_eq!(node.verdict(&unlisted(), None).await, "not_listed");
     }
     let number = to_report();
-    let key = unlisted();
+    let key = digest_of(&unlisted());
     let filed = here.report_once(&key, &report_of(&number, Some(LOST))).await;
     assert_eq!(filed.status, 201, "{}", filed.text);
     for node in [here, there] {

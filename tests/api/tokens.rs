@@ -3,10 +3,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lostcard::access::client_auth::hash_secret;
 use lostcard::access::tokens::fingerprint;
 use lostcard::clock::Clock;
+use lostcard::crypto::random;
 use lostcard::crypto::signing::from_base64url;
 use lostcard::domain::ids::ClientId;
+use lostcard::store::clients::Proof;
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, rate};
@@ -93,6 +96,104 @@ async fn a_token_is_what_rfc_9068_says() {
         assert_eq!(claims[name], value, "{name}");
     }
     assert_ne!(claims["jti"], claims_of(&app.hotel.token)["jti"]);
+}
+
+/// RFC 6749, 2.3.1: both parts are encoded as in forms first. Node's libraries do so, most others do not.
+#[tokio::test]
+async fn both_parts_of_basic_may_be_encoded_as_in_forms() {
+    let app = TestApp::spawn().await;
+    let secret = format!("lcs_{}", app.hotel.secret);
+    let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));
+    let (client_id, now_ms) = (app.hotel.client_id, app.clock.now_ms());
+    app.change_store(async |tx| tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await.unwrap()).await;
+    let send = async |id: &str, secret: &str, separator: &str| {
+        let credentials = STANDARD.encode(format!("{id}:{secret}"));
+        let request = app.request("POST", "/oauth2/token");
+        app.send(request.header("Authorization", format!("Basic{separator}{credentials}")).form(&[GRANT])).await
+    };
+    let encoded = |text: &str| text.replace('-', "%2D").replace('_', "%5F");
+    let all = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let id = client_id.to_string();
+    let taken = async |id: &str, secret: &str, separator: &str| {
+        let at = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let answer = send(id, secret, separator).await;
+            if answer.status == 200 || std::time::Instant::now() > at {
+                return answer.status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(taken(&id, &secret, " ").await, 200, "once the node knows the new secret");
+    for (id, secret, separator) in
+        [(encoded(&id), encoded(&secret), " "), (id.clone(), encoded(&secret), " "), (all(&id), all(&secret), "  ")]
+    {
+        assert_eq!(send(&id, &secret, separator).await.status, 200, "{id}");
+    }
+    for wrong in [
+        encoded(&format!("{secret}-")),
+        format!("{secret}%"),
+        format!("{secret}%2"),
+        secret.replace('_', "+"),
+        String::new(),
+    ] {
+        assert_refused(&send(&encoded(&id), &wrong, " ").await, 401, "invalid_client");
+    }
+}
+
+/// RFC 6749, 3.2: a parameter without a value is as good as none.
+#[tokio::test]
+async fn empty_parameters_are_absent() {
+    let app = TestApp::spawn().await;
+    let basic = async |form: &[(&str, &str)]| {
+        let request = app.request("POST", "/oauth2/token").basic_auth(app.hotel.client_id, Some(&app.hotel.secret));
+        app.send(request.form(form)).await
+    };
+    let id = app.hotel.client_id.to_string();
+    let empty = |name| (name, "");
+    for form in [
+        vec![GRANT, empty("scope")],
+        vec![GRANT, empty("client_secret")],
+        vec![GRANT, empty("client_assertion"), empty("client_assertion_type")],
+        vec![GRANT, empty("client_id")],
+        vec![GRANT, ("client_id", id.as_str()), empty("scope"), empty("client_secret"), empty("client_assertion")],
+    ] {
+        let answer = basic(&form).await;
+        assert_eq!((answer.status, &answer.json()["scope"]), (200, &json!("checks")), "{form:?} {}", answer.text);
+    }
+    let post = [
+        GRANT,
+        ("client_id", id.as_str()),
+        ("client_secret", &app.hotel.secret),
+        empty("client_assertion"),
+        empty("scope"),
+    ];
+    assert_eq!(app.ask_token(&post).await.status, 200);
+    assert_refused(&basic(&[empty("grant_type")]).await, 400, "invalid_request");
+    assert_refused(&basic(&[GRANT, empty("scope"), empty("scope")]).await, 400, "invalid_request");
+    assert_refused(&basic(&[GRANT, ("scope", " ")]).await, 400, "invalid_scope");
+    assert_refused(&basic(&[GRANT, ("client_id", &app.police.client_id.to_string())]).await, 401, "invalid_client");
+}
+
+#[tokio::test]
+async fn a_form_is_a_form_in_the_character_sets_that_clients_name() {
+    let app = TestApp::spawn().await;
+    let form =
+        format!("grant_type=client_credentials&client_id={}&client_secret={}", app.hotel.client_id, app.hotel.secret);
+    let send = async |content_type: &str| {
+        let request = app.request("POST", "/oauth2/token").header("Content-Type", content_type);
+        app.send(request.body(form.clone())).await
+    };
+    for charset in ["", ";", "; charset=ISO-8859-1", "; charset=us-ascii", ";charset=utf8", "; charset=\"UTF-8\""] {
+        assert_eq!(send(&format!("application/x-www-form-urlencoded{charset}")).await.status, 200, "{charset}");
+    }
+    for other in
+        ["application/x-www-form-urlencoded; charset=utf-16", "application/json", "multipart/form-data; boundary=x"]
+    {
+        send(other).await.problem(415, "unsupported_media_type");
+    }
+    let twice = app.request("POST", "/oauth2/token").form(&[GRANT]).header("Content-Type", "text/plain");
+    app.send(twice).await.problem(400, "malformed_request");
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
 const NOT_RESET: &[(&str, &str)] = &[
     ("idempotency", "fingerprints of requests, gone in a day"),
     ("revoked_tokens", "a token stays revoked"),
+    ("used_assertions", "an assertion stays used"),
     ("usage_counts", "sums: what was asked was asked"),
 ];
 /// Tables with a number that its person does not read there.

@@ -9,7 +9,8 @@ use lostcard::domain::ids::{Id, NodeId, OrganizationId};
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::store::clients::{Client, Organization};
 use lostcard::store::feed::FeedPage;
-use lostcard::store::reports::{NewReplacement, NewReport, SealedNumber};
+use lostcard::store::replacements::NewReplacement;
+use lostcard::store::reports::{NewReport, SealedNumber};
 use lostcard::store::{Store, WriteTx};
 
 /// An instant that every case counts from; the store knows no clock.

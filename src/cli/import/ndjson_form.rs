@@ -8,7 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde::{Deserialize, de};
 
 use super::row::{Cell, Column, Row};
-use crate::service::fields::{Fields, describe_json};
+use crate::service::fields::Fields;
+use crate::service::json::describe_json;
 
 /// Parses a line. None, with why in `fields`, where it is not such an object.
 pub(super) fn parse<'a>(line: &'a str, ignored: &[String], fields: &mut Fields) -> Option<Row<'a>> {

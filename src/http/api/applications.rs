@@ -51,8 +51,8 @@ pub struct ReplacementApplicationRequest {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"card_valid_from": "2026-12-20", "office": "310104-01"}))]
 pub struct IssueRequest {
-    /// The start of validity of the new card: every card of the number that starts before it is listed from now on. After that of
-    /// the temporary card, if there is one.
+    /// The start of validity of the new card: every card of the number that starts before it is listed from now on. On or after the
+    /// day of the application (Beijing), and after the start of the temporary card, if there is one.
     #[schema(format = Date)]
     card_valid_from: String,
     #[schema(example = "310104-01", max_length = 32)]
@@ -159,8 +159,9 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 ///
 /// Ends an accepted application and records the replacement: every card of the number that starts before the new one is listed on
 /// every node once 200 is sent, the temporary card too, and active reports become `replaced`. The holder returns the temporary
-/// card to collect the new one. 409 unless the application is accepted, and if the new card does not start after the temporary
-/// one. Scope `registry`; costs one unit.
+/// card to collect the new one. 409 unless the application is accepted, if the new card does not start after the temporary one,
+/// and, as `start_not_after_listed`, if it does not start after each card of the number that is listed. Scope `registry`; costs
+/// one unit.
 #[utoipa::path(
     post, path = "/v1/replacement-applications/{application_id}/issue", operation_id = "issueReplacementApplication",
     tag = "registry", security(("bearer" = [])),
@@ -186,7 +187,7 @@ pub async fn issue(
     let today = state.clock.today();
     let mut fields = Fields::default();
     let start = fields.start(Some(&asked.card_valid_from), today);
-    let office = fields.office(&asked.office);
+    let office = fields.office(&asked.office, today);
     let (start, office) = fields.finish(start.zip(office))?;
     let issued = state.write_in_time(state.applications.issue(caller.actor(), id, start, office)).await??;
     let answer = issued.map(|issued| ReplacementApplicationAnswer::of(&issued.stored, Some(issued.sequence)));
@@ -218,7 +219,7 @@ pub async fn cancel(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let office = read_office(&body.read().await?.office)?;
+    let office = read_office(&body.read().await?.office, state.clock.today())?;
     let cancelled = state.write_in_time(state.applications.cancel(caller.actor(), id, &office)).await??;
     cancelled.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
 }
@@ -226,8 +227,8 @@ pub async fn cancel(
 fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, today: Date) -> Result<Applying, Problem> {
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
-    let applied_at = read_office_at(&mut fields, "/applied_at_office", &asked.applied_at_office);
-    let household = read_office_at(&mut fields, "/household_office", &asked.household_office);
+    let applied_at = read_office_at(&mut fields, "/applied_at_office", &asked.applied_at_office, today);
+    let household = read_office_at(&mut fields, "/household_office", &asked.household_office, today);
     let reason = fields.word("/reason", &asked.reason, ApplicationReason::parse, "lost, expired, damaged");
     let applying = digest.zip(applied_at).zip(household).zip(reason);
     caller.finish(

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::clock::{Rfc3339, beijing_day};
 use crate::crypto::certificate::CredentialError;
-use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term};
+use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term, check_lodging_journey};
 use crate::domain::ids::CertificateId;
 use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{created, json, path_id, respond};
@@ -238,7 +238,7 @@ pub async fn revoke(
     let certificate_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&request.office);
+    let office = fields.office(&request.office, state.clock.today());
     let office = fields.finish(office)?;
     let revoked = state.certificates.revoke(caller.actor(), certificate_id, &office);
     let revoked = state.write_in_time(revoked).await??;
@@ -286,9 +286,13 @@ fn read_issuing(asked: &CertificateRequest, caller: &Caller, state: &AppState) -
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, state.clock.today());
     let purpose = fields.word("/purpose", &asked.purpose, CertificatePurpose::parse, "air, rail, lodging");
-    let office = fields.office(&asked.office);
+    let office = fields.office(&asked.office, state.clock.today());
     let journey_on = fields.date("/journey_on", asked.journey_on.as_deref());
     let now_s = state.clock.now_s();
+    let lodging_on = journey_on.filter(|_| purpose.is_some_and(|purpose| !purpose.is_of_one_day()));
+    if let Some(Err(error)) = lodging_on.map(|day| check_lodging_journey(day, state.clock.today())) {
+        fields.refuse(error.pointer(), error.code(), error.to_string());
+    }
     let day = journey_on.filter(|_| purpose.is_some_and(CertificatePurpose::is_of_one_day)).map(beijing_day);
     let term = Term::of(now_s, asked.valid_hours, day)
         .map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string()))

@@ -18,7 +18,6 @@ use crate::crypto::signing::base64url;
 use crate::domain::alert::WatchHours;
 use crate::domain::ids::CheckId;
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
-use crate::domain::report::Label;
 use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Advice, Purpose};
 use crate::http::contract::fields::{Fields, present};
@@ -44,7 +43,7 @@ pub struct CheckRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<String>)]
     id_digest: Option<DigestText>,
-    /// The start of validity of the card that is presented, from 1984-04-06 to 90 days from today. Without it a listed number can only be
+    /// The start of validity of the card that is presented, from 1984-04-06 to tomorrow (Beijing). Without it a listed number can only be
     /// answered `number_listed`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date, example = "2016-05-01")]
@@ -274,11 +273,11 @@ pub async fn create_batch(
 fn read_check(request: &CheckRequest, caller: &Caller, today: Date) -> Result<Check, Problem> {
     let mut fields = Fields::default();
     let digest = fields.number_or_digest(request.id_number.as_ref(), request.id_digest.as_ref(), today);
-    let card_valid_from = fields.start(request.card_valid_from.as_deref(), today);
+    let card_valid_from = fields.shown_start(request.card_valid_from.as_deref(), today);
     let purpose =
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
-    let site = fields.label("/site", request.site.as_deref());
-    let client_ref = fields.label("/client_ref", request.client_ref.as_deref());
+    let site = fields.label("/site", request.site.as_deref(), today);
+    let client_ref = fields.label("/client_ref", request.client_ref.as_deref(), today);
     let watch = request.watch_hours.and_then(|hours| {
         fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
     });
@@ -293,13 +292,6 @@ fn read_check(request: &CheckRequest, caller: &Caller, today: Date) -> Result<Ch
         watch,
     });
     caller.finish(fields, check)
-}
-
-impl Fields {
-    pub(super) fn label(&mut self, pointer: &'static str, text: Option<&str>) -> Option<Label> {
-        let detail = "1 to 64 characters of A-Z a-z 0-9 . _ : - without a run of 15 digits or more";
-        text.and_then(|text| self.take(pointer, Label::parse(text), "malformed_label", detail))
-    }
 }
 
 /// The longest `"verdict":...,"advice":...,"advice_text":...,"listing":...` part, to which shorter ones are padded.

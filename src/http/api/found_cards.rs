@@ -12,7 +12,6 @@ use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
 use crate::domain::ids::{FoundCardId, ReportId};
 use crate::domain::redacted::IdNumberText;
-use crate::domain::report::OfficeCode;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
@@ -21,7 +20,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::found_cards::Registering;
+use crate::service::found_cards::{Registering, Returning};
 use crate::store::found_cards::StoredFoundCard;
 
 /// A card that somebody found and handed in.
@@ -33,7 +32,8 @@ pub struct FoundCardRequest {
     /// The 18 characters of GB 11643.
     #[schema(value_type = String, example = "11010519491231002X")]
     id_number: IdNumberText,
-    /// The start of validity printed on the card. Without it the card is matched to any active report of the number.
+    /// The start of validity printed on the card. Without it the card is matched to any active report of the number; its return
+    /// needs it.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
     card_valid_from: Option<String>,
@@ -102,6 +102,10 @@ pub struct FoundCardAnswer {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnRequest {
+    /// The start of validity printed on the card. Needed where the card was registered without it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, format = Date)]
+    card_valid_from: Option<String>,
     #[schema(example = "310104-01", max_length = 32)]
     office: String,
     #[schema(value_type = HolderVerificationName)]
@@ -185,8 +189,9 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// Return a card to its holder
 ///
-/// This also withdraws the matched report, no matter who filed it; once 200 is sent, no check that starts anywhere finds that report.
-/// Scope `registry`; costs one unit. Only while the card is held, and only if the number has no newer card: 409 otherwise.
+/// The report of that very card is withdrawn with it, or one that does not know its card, no matter who filed it; once 200 is sent, no
+/// check that starts anywhere finds that report. The start of validity is needed, at registration or here: 422 without it.
+/// Scope `registry`; costs one unit. Only while the card is held, and only where the number has no newer card: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/return", operation_id = "returnFoundCard", tag = "registry",
     security(("bearer" = [])),
@@ -210,11 +215,18 @@ pub async fn hand_back(
     let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&request.office);
+    let office = fields.office(&request.office, state.clock.today());
     let words = "fingerprint, face, document";
     let verified = fields.word("/holder_verified_by", &request.holder_verified_by, HolderVerification::parse, words);
-    let (office, verified) = fields.finish(office.zip(verified))?;
-    let hand_back = state.found_cards.hand_back(caller.actor(), found_card_id, office, verified);
+    let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
+    if let Err(error) = CardValidity::new(card_valid_from, None, state.clock.today()) {
+        fields.refuse(error.pointer(), error.code(), error.to_string());
+    }
+    let returning = office.zip(verified);
+    let returning =
+        returning.map(|(office, holder_verified_by)| Returning { card_valid_from, office, holder_verified_by });
+    let returning = fields.finish(returning)?;
+    let hand_back = state.found_cards.hand_back(caller.actor(), found_card_id, returning);
     answer(state.write_in_time(hand_back).await??)
 }
 
@@ -244,7 +256,7 @@ pub async fn destroy(
     let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&request.office);
+    let office = fields.office(&request.office, state.clock.today());
     let office = fields.finish(office)?;
     answer(state.write_in_time(state.found_cards.destroy(caller.actor(), found_card_id, office)).await??)
 }
@@ -275,9 +287,8 @@ pub async fn transfer(
     let found_card_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&request.office);
-    let detail = "1 to 32 letters, digits and hyphens without a run of 15 digits or more";
-    let to_office = fields.take("/to_office", OfficeCode::parse(&request.to_office), "malformed_office", detail);
+    let office = fields.office(&request.office, state.clock.today());
+    let to_office = fields.office_at("/to_office", &request.to_office, state.clock.today());
     let (office, to_office) = fields.finish(office.zip(to_office))?;
     let transfer = state.found_cards.transfer(caller.actor(), found_card_id, office, to_office);
     answer(state.write_in_time(transfer).await??)
@@ -296,7 +307,7 @@ fn read_registering(found: &FoundCardRequest, caller: &Caller, today: Date) -> R
     }
     let detail = "a region is six digits of GB/T 2260, of a known province";
     let region = fields.take("/found_at_region", RegionCode::parse(&found.found_at_region), "malformed_region", detail);
-    let office = fields.office(&found.office);
+    let office = fields.office(&found.office, today);
     let phone = contact_text(&found.finder_contact).read(&mut fields, "/finder_contact", "/finder_contact/phone");
     let registering = digest.zip(found_on).zip(region.zip(office)).map(|((digest, found_on), (region, office))| {
         Registering { digest, card_valid_from, found_on, found_at_region: region, office, phone }

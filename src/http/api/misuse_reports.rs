@@ -44,7 +44,7 @@ pub struct MisuseReportRequest {
     /// When it was noticed: within the last two years.
     #[schema(format = DateTime)]
     observed_at: String,
-    /// Which hotel or branch: 1 to 64 of `[A-Za-z0-9._:-]`, no run of 15 digits or more.
+    /// Which hotel or branch: 1 to 64 of `[A-Za-z0-9._:-]`, no identity number in it, however it is separated.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, max_length = 64)]
     site: Option<String>,
@@ -117,9 +117,11 @@ pub struct MisuseReportList {
 #[into_params(parameter_in = Query)]
 pub struct MisuseReportQuery {
     /// `open` (also where it is absent) or `resolved`.
+    #[serde(default, deserialize_with = "present")]
     #[param(nullable = false, required = false, value_type = String, pattern = "^(open|resolved)$", example = "open")]
     state: Option<String>,
     /// The `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "present")]
     #[param(nullable = false, required = false, value_type = String)]
     cursor: Option<String>,
 }
@@ -207,6 +209,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     responses(
         (status = 200, description = "A page of the list.", body = MisuseReportList),
         crate::http::contract::openapi::CallRefusals,
+        (status = 422, response = crate::http::contract::openapi::Refused),
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
@@ -249,7 +252,7 @@ pub async fn resolve(
     let id = path_id(&path)?;
     let asked = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&asked.office);
+    let office = fields.office(&asked.office, state.clock.today());
     let outcome = fields.word("/outcome", &asked.outcome, MisuseOutcome::parse, "confirmed, unfounded, handed_over");
     let note = narrative(&mut fields, "/note", asked.note.as_ref());
     let resolving = office.zip(outcome).map(|(office, outcome)| Resolving { office, outcome, note });
@@ -268,7 +271,7 @@ fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -
         let checked = check_observed_at(*at_ms, state.clock.now_ms());
         checked.map_err(|error| fields.refuse("/observed_at", error.code(), error.to_string())).is_ok()
     });
-    let site = fields.label("/site", told.site.as_deref());
+    let site = fields.label("/site", told.site.as_deref(), state.clock.today());
     let narrative = narrative(&mut fields, "/narrative", told.narrative.as_ref());
     let telling = digest.zip(kind).zip(observed_at_ms).map(|((digest, kind), observed_at_ms)| Telling {
         digest,
@@ -282,24 +285,23 @@ fn read_telling(told: &MisuseReportRequest, caller: &Caller, state: &AppState) -
 }
 
 fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&NarrativeText>) -> Option<Narrative> {
-    let detail = "1 to 2,000 characters, none of them a control character but line breaks and tabs";
+    let detail =
+        "1 to 2,000 characters, at least one of them visible, none a control character but line breaks and tabs";
     fields.take(pointer, text?.parse(), "malformed_text", detail)
 }
 
 /// State and cursor of the query; anything else in it is refused, and not repeated.
 fn read_query(query: &str) -> Result<(MisuseState, Option<MisuseReportId>), Problem> {
-    let refuse = |detail: &'static str| Problem::new(problem::MALFORMED_REQUEST, detail);
-    let asked = Query::<MisuseReportQuery>::from_query(query)
-        .map_err(|_| refuse("the query takes state and cursor, each at most once"))?;
-    let of_state = asked.state.as_deref().map_or(Some(MisuseState::Open), MisuseState::parse);
-    let of_state = of_state.ok_or_else(|| refuse("state is one of: open, resolved"))?;
-    let cursor =
-        asked.cursor.as_deref().map(|text| from_base64url(text)?.try_into().ok().map(MisuseReportId::from_bytes));
-    match cursor {
-        Some(None) => Err(refuse("cursor is the next_cursor of a page, as it was given")),
-        Some(after) => Ok((of_state, after)),
-        None => Ok((of_state, None)),
-    }
+    let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes state and cursor, each at most once");
+    let asked = Query::<MisuseReportQuery>::from_query(query).map_err(malformed)?;
+    let mut fields = Fields::default();
+    let of_state =
+        fields.word("/state", asked.state.as_deref().unwrap_or("open"), MisuseState::parse, "open, resolved");
+    let after = asked.cursor.as_deref().and_then(|text| {
+        let after = from_base64url(text).and_then(|bytes| bytes.try_into().ok()).map(MisuseReportId::from_bytes);
+        fields.take("/cursor", after, "malformed_cursor", "a cursor is the next_cursor of a page, as it was given")
+    });
+    fields.finish(of_state.map(|of_state| (of_state, after)))
 }
 
 impl MisuseReportAnswer {

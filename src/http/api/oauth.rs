@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::access::GrantError;
-use crate::access::client_auth::Credentials;
+use crate::access::client_auth::{AssertionFault, Credentials};
+use crate::access::jwks::PublishedKey;
 use crate::domain::client::Scope;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
@@ -19,9 +20,10 @@ use crate::domain::sandbox::Environment;
 use crate::http::contract::answers;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
-use crate::http::pipeline::body::{expect_type, read_bytes};
+use crate::http::pipeline::body::read_bytes;
 use crate::http::pipeline::caller::peer;
 use crate::http::pipeline::exchange::OwnErrorForm;
+use crate::http::pipeline::media::{Media, expect_type};
 use crate::http::pipeline::state::AppState;
 
 /// A token request. Client authentication is in the Authorization header (`client_secret_basic`), here
@@ -127,7 +129,7 @@ fn invalid_request(description: &'static str) -> Refusal {
 /// Get an access token
 ///
 /// The client credentials grant of RFC 6749. No token is needed; the client proves itself by `client_secret_basic`,
-/// `client_secret_post` or `private_key_jwt` (`EdDSA`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
+/// `client_secret_post` or `private_key_jwt` (`EdDSA` or `Ed25519`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
 /// of the source address's limit, and none of the client's. At most 16 KiB.
 #[utoipa::path(
     post, path = "/oauth2/token", operation_id = "createToken", tag = "access",
@@ -159,11 +161,12 @@ pub async fn token(request: HttpRequest, body: Payload, state: Data<AppState>) -
 
 async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result<TokenAnswer, Refusal> {
     state.addresses.spend(peer(request)).map_err(Problem::from)?;
-    expect_type(request.headers(), "application/x-www-form-urlencoded")?;
+    expect_type(request.headers(), Media::Form)?;
     let bytes = read_bytes(request, body.into_inner(), FORM_BYTES_MAX).await?;
     let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
         .map_err(|_| invalid_request("the form cannot be read, or a parameter is repeated"))?
-        .into_inner();
+        .into_inner()
+        .without_empty();
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
         None => return Err(invalid_request("grant_type is missing")),
@@ -177,6 +180,10 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
     let issued = state.read_in_time(state.access.grant(&credentials, scope.as_deref())).await?;
     let issued = issued.map_err(|error| match error {
         GrantError::InvalidClient => invalid_client(),
+        GrantError::Assertion(fault) => {
+            tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "an assertion was refused");
+            invalid_assertion(fault)
+        }
         GrantError::InvalidScope => {
             let description = "a requested scope is unknown or not this client's";
             Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
@@ -196,35 +203,76 @@ fn invalid_client() -> Refusal {
     Refusal::Own { status: 401, error: "invalid_client", description, challenge: true }
 }
 
-/// Exactly one of the three ways (RFC 6749, 2.3: a client must not use more than one).
-fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials, Refusal> {
-    let basic = request.headers().get(header::AUTHORIZATION);
-    match (basic, form.client_secret, form.client_assertion) {
-        (Some(value), None, None) => basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client),
-        (None, Some(secret), None) => {
-            let client_id = form.client_id.and_then(|id| ClientId::parse(&id)).ok_or_else(invalid_client)?;
-            Ok(Credentials::Secret { client_id, secret })
+fn invalid_assertion(fault: AssertionFault) -> Refusal {
+    Refusal::Own { status: 401, error: "invalid_client", description: fault.as_str(), challenge: true }
+}
+
+impl TokenRequest {
+    /// A parameter without a value is treated as if it were not there (RFC 6749, 3.2).
+    fn without_empty(self) -> Self {
+        let given = |parameter: Option<String>| parameter.filter(|value| !value.is_empty());
+        Self {
+            grant_type: given(self.grant_type),
+            scope: given(self.scope),
+            client_id: given(self.client_id),
+            client_secret: self.client_secret.filter(|secret| !secret.expose().is_empty()),
+            client_assertion_type: given(self.client_assertion_type),
+            client_assertion: self.client_assertion.filter(|jwt| !jwt.expose().is_empty()),
         }
+    }
+}
+
+/// Exactly one of the three ways (RFC 6749, 2.3: a client must not use more than one). Where the client is named beside its
+/// proof, that is the same one.
+fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials, Refusal> {
+    let named = form.client_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(invalid_client)).transpose()?;
+    let basic = request.headers().get(header::AUTHORIZATION);
+    let credentials = match (basic, form.client_secret, form.client_assertion) {
+        (Some(value), None, None) => {
+            basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client)?
+        }
+        (None, Some(secret), None) => Credentials::Secret { client_id: named.ok_or_else(invalid_client)?, secret },
         (None, None, Some(jwt)) => {
             if form.client_assertion_type.as_deref() != Some(ASSERTION_TYPE) {
                 return Err(invalid_request("client_assertion_type is not jwt-bearer"));
             }
-            let credentials = Credentials::from_assertion(jwt).ok_or_else(invalid_client)?;
-            let named = form.client_id.is_none_or(|id| ClientId::parse(&id) == Some(credentials.client_id()));
-            if named { Ok(credentials) } else { Err(invalid_client()) }
+            Credentials::from_assertion(jwt).map_err(invalid_assertion)?
         }
-        (None, None, None) => Err(invalid_client()),
-        _ => Err(invalid_request("use one way of client authentication, not several")),
-    }
+        (None, None, None) => return Err(invalid_client()),
+        _ => return Err(invalid_request("use one way of client authentication, not several")),
+    };
+    if named.is_some_and(|named| named != credentials.client_id()) { Err(invalid_client()) } else { Ok(credentials) }
 }
 
-/// RFC 7617, with RFC 6749's form encoding, which leaves our ids and secrets as they are.
+/// RFC 7617, whose two parts RFC 6749 (2.3.1) has encoded as in forms before. Our ids and secrets mean the same with and without.
 fn basic_credentials(value: &str) -> Option<Credentials> {
     let (scheme, encoded) = value.split_once(' ')?;
-    let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii_start()).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    let client_id = ClientId::parse(id)?;
-    scheme.eq_ignore_ascii_case("basic").then(|| Credentials::Secret { client_id, secret: secret.to_owned().into() })
+    let client_id = ClientId::parse(&form_decoded(id)?)?;
+    let secret = form_decoded(secret)?.into();
+    scheme.eq_ignore_ascii_case("basic").then_some(Credentials::Secret { client_id, secret })
+}
+
+/// What a part of a form stands for: `+` for a space, `%` and two digits for a byte.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let (pair, tail) = tail.split_at_checked(2)?;
+                rest = tail;
+                let mut one = [0];
+                hex::decode_to_slice(pair, &mut one).ok()?;
+                one[0]
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Published keys
@@ -261,7 +309,29 @@ pub async fn metadata(state: Data<AppState>) -> HttpResponse {
         grant_types_supported: words(&["client_credentials"]),
         response_types_supported: words(&["none"]),
         token_endpoint_auth_methods_supported: words(&["client_secret_basic", "client_secret_post", "private_key_jwt"]),
-        token_endpoint_auth_signing_alg_values_supported: words(&["EdDSA", "ES256", "ES384", "RS256", "PS256"]),
+        token_endpoint_auth_signing_alg_values_supported: words(PublishedKey::ALGORITHMS),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_basic_are_decoded_as_in_forms() {
+        for (text, decoded) in [
+            ("lcs_a-b", Some("lcs_a-b")),
+            ("lcs%5Fa%2db", Some("lcs_a-b")),
+            ("a+b", Some("a b")),
+            ("%E5%AE%BE", Some("宾")),
+            ("", Some("")),
+            ("%", None),
+            ("%5", None),
+            ("%zz", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(form_decoded(text).as_deref(), decoded, "{text}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! Replacements: `/v1/replacements`. Bodies to domain types, domain types to answers.
 
-use actix_web::web::Data;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::ids::ReplacementId;
 use crate::domain::redacted::IdNumberText;
-use crate::http::contract::answers::{created, instant, respond};
+use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
@@ -24,6 +24,18 @@ pub struct ReplacementRequest {
     #[schema(value_type = String, example = "11010519491231002X")]
     id_number: IdNumberText,
     /// The start of validity of the new card: every card of the number that starts before it is listed from now on.
+    #[schema(format = Date)]
+    card_valid_from: String,
+    #[schema(example = "110105-03", max_length = 32)]
+    office: String,
+}
+
+/// The start that the new card really has.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"card_valid_from": "2026-11-20", "office": "110105-03"}))]
+pub struct CorrectionRequest {
+    /// Every card of the number that starts before it is listed from now on.
     #[schema(format = Date)]
     card_valid_from: String,
     #[schema(example = "110105-03", max_length = 32)]
@@ -47,7 +59,8 @@ pub struct ReplacementAnswer {
 /// Record a replacement
 ///
 /// A new card was issued: every card of the number that starts before it is listed from now on, with or without a loss report;
-/// active reports become `replaced`. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
+/// active reports become `replaced`. 409 `start_not_after_listed` where the new card would itself be listed: it does not start after
+/// each card that is. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/replacements", operation_id = "createReplacement", tag = "registry", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new replacement.")),
@@ -56,6 +69,7 @@ pub struct ReplacementAnswer {
         (status = 201, description = "Recorded, durable, and known to every node.", body = ReplacementAnswer),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
+        (status = 409, response = crate::http::contract::openapi::Refused),
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
@@ -70,22 +84,60 @@ pub async fn create(
     let mut fields = Fields::default();
     let digest = fields.id_number(&asked.id_number, today);
     let card_valid_from = fields.start(Some(&asked.card_valid_from), today);
-    let office = fields.office(&asked.office);
+    let office = fields.office(&asked.office, today);
     let replacing = digest.zip(card_valid_from).zip(office);
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });
     let replacing = caller.finish(fields, replacing)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |replacement: &Replacement| {
-        created(
-            String::new(),
-            &ReplacementAnswer {
-                replacement_id: replacement.replacement_id,
-                card_valid_from: replacement.card_valid_from.to_string(),
-                reports_replaced: replacement.reports_replaced,
-                recorded_at: instant(replacement.recorded_at_ms),
-                registry_sequence: replacement.sequence,
-            },
-        )
-    };
+    let render = |replacement: &Replacement| created(String::new(), &ReplacementAnswer::of(replacement));
     Ok(respond(state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??))
+}
+
+/// Correct the start of a replacement
+///
+/// A replacement was recorded with a wrong start: from the answer on the right one lists the cards before it, on every node, and
+/// active reports of such cards become `replaced`. Organizations that watch a card that the wrong start let pass get an alert. Only
+/// the organization that recorded it can correct it: others are answered 404. 409 `start_not_after_listed` where the card would itself be listed.
+/// Scope `registry`; costs one unit. May be repeated at will.
+#[utoipa::path(
+    post, path = "/v1/replacements/{replacement_id}/correction", operation_id = "correctReplacement", tag = "registry",
+    security(("bearer" = [])),
+    params(("replacement_id" = Uuid, Path, description = "The replacement's id.")),
+    request_body = CorrectionRequest,
+    responses(
+        (status = 200, description = "Corrected, durable, and known to every node.", body = ReplacementAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn correct(
+    caller: Caller,
+    path: Path<String>,
+    body: JsonBody<CorrectionRequest>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path_id(&path)?;
+    let asked = body.read().await?;
+    let today = state.clock.today();
+    let mut fields = Fields::default();
+    let start = fields.start(Some(&asked.card_valid_from), today);
+    let office = fields.office(&asked.office, today);
+    let (start, office) = fields.finish(start.zip(office))?;
+    let corrected = state.write_in_time(state.reports.correct(caller.actor(), id, start, office)).await??;
+    corrected.map(|replacement| json(&ReplacementAnswer::of(&replacement))).ok_or_else(Problem::not_found)
+}
+
+impl ReplacementAnswer {
+    fn of(replacement: &Replacement) -> Self {
+        Self {
+            replacement_id: replacement.replacement_id,
+            card_valid_from: replacement.card_valid_from.to_string(),
+            reports_replaced: replacement.reports_replaced,
+            recorded_at: instant(replacement.recorded_at_ms),
+            registry_sequence: replacement.sequence,
+        }
+    }
 }

@@ -210,7 +210,7 @@ pub async fn withdraw(
     let report_id = path_id(&path)?;
     let request = body.read().await?;
     let mut fields = Fields::default();
-    let office = fields.office(&request.office);
+    let office = fields.office(&request.office, state.clock.today());
     let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
     let (office, reason) = fields.finish(office.zip(reason))?;
     let withdrawn = state.write_in_time(state.reports.withdraw(caller.actor(), report_id, &office, reason)).await??;
@@ -239,7 +239,7 @@ pub(super) fn contact_text(contact: &ObjectMember<Contact>) -> ContactText<'_> {
     match contact {
         ObjectMember::Absent => ContactText::Absent,
         ObjectMember::Given(contact) => ContactText::Phone(&contact.phone),
-        ObjectMember::NotAnObject => ContactText::NotAnObject,
+        ObjectMember::Text => ContactText::NotAnObject,
     }
 }
 

@@ -85,7 +85,7 @@ pub async fn issue(
     let id: ApplicationId = path_id(&path)?;
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let mut fields = Fields::default();
-    let office = fields.office(&asked.office);
+    let office = fields.office(&asked.office, state.clock.today());
     let start = read_temporary_start(&mut fields, asked.card_valid_from.as_deref(), state.clock.today());
     let office = fields.finish(office)?;
     // The same body for another application is another request.
@@ -121,7 +121,7 @@ pub async fn take_back(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let office = read_office(&body.read().await?.office)?;
+    let office = read_office(&body.read().await?.office, state.clock.today())?;
     let returned =
         state.write_in_time(state.applications.take_back_temporary_card(caller.actor(), id, &office)).await??;
     returned.map(|card| json(&TemporaryCardAnswer::of(&card))).ok_or_else(Problem::not_found)

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::fields::parse_id;
 use super::problem::{self, Problem};
 use crate::clock::Rfc3339;
 use crate::domain::ids::Id;
@@ -68,9 +69,9 @@ pub fn published(text: String, known: &IfNoneMatch) -> HttpResponse {
     if is_known { response.finish() } else { response.content_type(ContentType::json()).body(text) }
 }
 
-/// The id in a path. What is no UUID names nothing.
+/// The id in a path, written as it was given out. Any other text names nothing.
 pub fn path_id<T: Id>(path: &Path<String>) -> Result<T, Problem> {
-    path.parse().map_err(|_| Problem::not_found())
+    parse_id(path.as_str()).ok_or_else(Problem::not_found)
 }
 
 /// An instant as answers write it.

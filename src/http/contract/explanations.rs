@@ -84,6 +84,10 @@ explanations! {
         "Its state is not the one from which the operation starts, perhaps because somebody else was first.";
         "对象的状态不允许此操作", "对象保持原状，未作任何改动。", "对象的状态不是此操作的起始状态，也可能别人已先处理。",
         "detail 说明当前状态或阻碍的原因。请读取该对象，每种状态变化只发生一次。";
+    "start_not_after_listed": "Nothing was recorded: the new card would itself be listed.",
+        "A card of the number that starts on that day or later is reported or replaced. Nearly always one digit of the year is wrong, here or in what was recorded before.";
+        "新证的起始日期不晚于已列入的证件", "没有记录任何内容：按此日期，新证本身会被列入。", "该号码已有起始日期相同或更晚的证件被挂失或换领。几乎都是年份有一位数字写错，可能在这里，也可能在以前的记录里。",
+        "请重新读取新证的有效期起始日期。如果以前的换领记录日期有误，请更正那一条：POST /v1/replacements/{id}/correction。";
     "body_too_large": "The request was refused without reading all of it.",
         "Bodies are bounded, so that no caller can fill the memory that others need.";
         "请求正文太大", "服务没有读完请求就拒绝了。", "正文大小有限制，以免一个调用方占满别人需要的内存。",
@@ -132,6 +136,10 @@ explanations! {
         "Many of its numbers had a wrong check character. A few come from misread cards; many look like somebody who tries numbers.";
         "校验码错误的号码过多", "该客户端被暂停，正确的号码也暂不受理。", "该客户端发来的许多号码校验码有误。误读只会产生少量错误，大量错误像是在试探号码。",
         "请在发送号码之前核对校验码，并联系运营方。";
+    "head_too_large": "The request was refused before its head had come in full.",
+        "The request line and the headers of a request are bounded, so that no caller can fill the memory that others need.";
+        "请求头太大", "服务没有收完请求头就拒绝了请求。", "请求行和请求头的大小有限制，以免一个调用方占满别人需要的内存。",
+        "请求行和请求头合计最多 32 KiB、96 项。请检查代理是否附加了其他服务的 Cookie 或令牌。";
     "internal": "The service failed, and wrote it to the operator's log.",
         "Something happened that its developers did not foresee. With the request id the operator finds the line in the log.";
         "服务出错", "服务发生故障，并已告知运营方。", "发生了设计时没有预料的情况。运营方可凭 request_id 找到日志。",

@@ -1,7 +1,8 @@
 //! Members of a body that are wrong, as the API refuses them. The rules themselves are in `service::fields`, for import files
 //! come by the same.
 
-pub use crate::service::fields::{Fields, Object, ObjectMember, present};
+pub use crate::service::fields::{Fields, parse_id};
+pub use crate::service::json::{ObjectMember, present, read_object};
 
 use super::problem::Problem;
 

@@ -16,6 +16,7 @@ use crate::limits::{LimitName, Refused, Standing};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::fields::WrongMember;
+use crate::service::json::{JsonFault, MemberFault};
 use crate::store::StoreError;
 
 /// A kind of problem, as `/problems/{code}` explains it.
@@ -56,6 +57,8 @@ kinds! {
         "Read the report: one that was withdrawn or replaced stays so. Hand in a card that was found again after a replacement was issued.";
     WRONG_STATE = "wrong_state", CONFLICT, "The object is not in a state that allows this",
         "The detail says which state it is in, or what prevents the request. Read the object; transitions happen once.";
+    START_NOT_AFTER_LISTED = "start_not_after_listed", CONFLICT, "The new card does not start after the cards that are listed",
+        "Read the start of validity from the new card again. If a replacement of the number was recorded with a wrong start, correct that one: POST /v1/replacements/{id}/correction.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split a batch: at most 1,000 checks and 1 MiB.";
     TARGET_TOO_LONG = "target_too_long", URI_TOO_LONG, "The request target is too long",
@@ -80,6 +83,8 @@ kinds! {
         "Wait for the seconds in Retry-After. Token requests have a limit of their own.";
     ABNORMAL_USE = "abnormal_use", TOO_MANY_REQUESTS, "Too many numbers with a wrong check character",
         "This looks like guessing. Verify the check character before you send a number, and talk to the operator.";
+    HEAD_TOO_LARGE = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large",
+        "Send at most 32 KiB of request line and headers, and at most 96 headers. Look for cookies or tokens of other services that a proxy adds.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "The service failed",
         "No verdict was given. Try again; if it fails again, tell the operator the request id.";
     REGISTRY_UNAVAILABLE = "registry_unavailable", SERVICE_UNAVAILABLE, "The registry cannot be asked now",
@@ -180,6 +185,13 @@ impl Problem {
         problem
     }
 
+    /// A body that is not an object of the documented shape.
+    pub fn malformed_json(fault: JsonFault) -> Self {
+        let mut problem = Self::new(MALFORMED_JSON, fault.detail);
+        problem.0.errors = fault.member.into_iter().map(Into::into).collect();
+        problem
+    }
+
     /// No valid token, for a reason of one word. Every 401 carries the same challenge: a forger learns nothing from it.
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(INVALID_TOKEN, detail);
@@ -227,6 +239,7 @@ impl Problem {
             405 => Self::new(METHOD_NOT_ALLOWED, "see the Allow header"),
             408 => Self::new(TOO_SLOW, "the request did not arrive in time"),
             413 => Self::new(BODY_TOO_LARGE, "the body is larger than this operation takes"),
+            431 => Self::new(HEAD_TOO_LARGE, "a head has at most 32 KiB and 96 fields"),
             415 => Self::new(UNSUPPORTED_MEDIA_TYPE, "the body's type is not taken"),
             400..=499 => Self::new(MALFORMED_REQUEST, "the request could not be read"),
             _ => Self::new(INTERNAL, "the request could not be handled"),
@@ -350,6 +363,8 @@ impl From<ServiceError> for Problem {
             ServiceError::Store(error) => error.into(),
             ServiceError::Registry(error) => error.into(),
             ServiceError::Conflict(refusal) => Self::new(WRONG_STATE, refusal),
+            error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
+            ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {
                 Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")
@@ -360,6 +375,12 @@ impl From<ServiceError> for Problem {
                 Self::new(INTERNAL, "a fault of this program")
             }
         }
+    }
+}
+
+impl From<MemberFault> for FieldError {
+    fn from(fault: MemberFault) -> Self {
+        Self { pointer: fault.pointer.into(), code: fault.code, detail: fault.detail.into() }
     }
 }
 

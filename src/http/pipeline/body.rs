@@ -2,22 +2,24 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::exchange::Exchange;
+use super::media::{Media, expect_type};
 use super::state::AppState;
-use crate::http::contract::fields::Object;
+use super::wire::Faults;
+use crate::http::contract::fields::read_object;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
-use crate::service::fields::describe_json;
 
 /// A body, not read yet.
 pub struct JsonBody<T> {
@@ -56,7 +58,7 @@ impl<T: DeserializeOwned> JsonBody<T> {
 
     /// Reads and parses, and gives the bytes as well.
     pub async fn read_up_to(self, bytes_max: usize) -> Result<(T, Bytes), Problem> {
-        expect_type(self.request.headers(), "application/json")?;
+        expect_type(self.request.headers(), Media::Json)?;
         let bytes = read_bytes(&self.request, self.payload, bytes_max).await?;
         Ok((parse(&bytes)?, bytes))
     }
@@ -64,32 +66,7 @@ impl<T: DeserializeOwned> JsonBody<T> {
 
 /// Parses one JSON object; says what is wrong without repeating any of it.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice::<Object<T>>(bytes).map(|object| object.0).map_err(|error| {
-        let what = describe_json(&error);
-        Problem::new(problem::MALFORMED_JSON, format!("{what} (line {}, column {})", error.line(), error.column()))
-    })
-}
-
-/// The media type must be exactly this, in UTF-8, unencoded.
-pub fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
-    let refuse = |detail: &'static str| Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return refuse("encoded bodies are not taken");
-    }
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return refuse("the Content-Type header is missing");
-    };
-    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-    if !essence.trim().eq_ignore_ascii_case(expected) {
-        return refuse("the Content-Type is not the one this operation takes");
-    }
-    let parameters = parameters.trim().to_ascii_lowercase();
-    match parameters.trim_start_matches("charset=").trim_matches('"') {
-        "" | "utf-8" => Ok(()),
-        _ => refuse("only UTF-8 is taken"),
-    }
+    read_object(bytes).map_err(Problem::malformed_json)
 }
 
 /// Reads a body within its bounds of size and time.
@@ -118,6 +95,14 @@ pub async fn read_bytes(request: &HttpRequest, mut payload: Payload, bytes_max: 
             }
         }
         Ok(if rest.is_empty() { first } else { rest.freeze() })
+    };
+    let collect = async {
+        let bytes = collect.await?;
+        // The connection has closed the body in due form where its client has not.
+        if request.conn_data::<Rc<Faults>>().is_some_and(|faults| faults.has_broken_body()) {
+            return Err(Problem::new(problem::MALFORMED_REQUEST, "the chunks of the body are malformed"));
+        }
+        Ok(bytes)
     };
     let mut collect = std::pin::pin!(collect);
     // Nearly every body has come with its head: no timer is needed then. The connection hands it over when the handler has

@@ -15,22 +15,20 @@ use actix_web::{HttpMessage, HttpResponse};
 use super::admission::Place;
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
+use super::screen::{REQUEST_ID, Target, request_id, screen};
 use super::state::AppState;
-use crate::crypto::random;
+use super::wire::Faults;
 use crate::http::contract::problem::{self, Problem};
-use crate::http::contract::route::{Class, Route};
+use crate::http::contract::route::Class;
 use crate::limits::Standing;
 use crate::telemetry::seconds;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
-const TARGET_BYTES_MAX: usize = 2048;
 /// Answers that take longer are logged even if they succeed.
 const SLOW_MS: u64 = 500;
 
@@ -47,6 +45,7 @@ pub async fn boundary(
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin();
     }
+    let faults = request.conn_data::<Rc<Faults>>().cloned();
     let mut exchange =
         Exchange { route: target.route, request_id: request_id(&request, &state), ..Exchange::default() };
     let admitted = screen(&request, &state, target).and_then(|()| admit(target, &state, started_ns));
@@ -91,39 +90,11 @@ pub async fn boundary(
     if let Some(standing) = standing {
         write_standing(headers, standing);
     }
-    if state.is_draining() {
+    if state.is_draining() || faults.is_some_and(|faults| faults.has_broken_body()) {
         // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(hand_over(response, place))
-}
-
-/// What a request is for, by its matched row and never by its raw path: `/%761/checks` is `/v1/checks` to the router, too.
-#[derive(Debug, Clone, Copy)]
-struct Target {
-    route: Option<&'static Route>,
-    /// Whether it is, or might be, about a person: below the roots of the API that is so for what no row names, too.
-    is_personal: bool,
-}
-
-impl Target {
-    fn of(request: &ServiceRequest, state: &AppState) -> Self {
-        // Percent-decoded by the router, which matches this very text.
-        let path = request.match_info().as_str();
-        let route = state.routes.find(request.method(), path);
-        let is_personal = route.map_or_else(|| state.routes.is_below_root(path), |route| route.is_personal);
-        Self { route, is_personal }
-    }
-
-    fn class(self) -> Option<Class> {
-        self.route.and_then(|route| route.class)
-    }
-
-    /// For logs and metrics: the pattern, never the path that was sent.
-    fn label(self, response: &ServiceResponse<BoxBody>) -> String {
-        let pattern = self.route.map(|route| route.path.to_owned()).or_else(|| response.request().match_pattern());
-        pattern.unwrap_or_else(|| "(none)".to_owned())
-    }
 }
 
 /// A place for what will wait. A single check takes one only when memory cannot answer it.
@@ -133,78 +104,6 @@ fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>,
         state.delay.admit(now_ns)?;
     }
     if class == Class::Check { Ok(None) } else { state.admission.enter(class).map(Some) }
-}
-
-/// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
-fn request_id(request: &ServiceRequest, state: &AppState) -> String {
-    let offered = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
-        let bytes = text.as_bytes();
-        let longest_run = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
-        let is_digest = bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit);
-        (1..=64).contains(&bytes.len())
-            && !is_digest
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-            && longest_run < 15
-    });
-    offered.map_or_else(|| random::uuid_v7(state.clock.now_ms()).to_string(), str::to_owned)
-}
-
-/// What no path takes.
-fn screen(request: &ServiceRequest, state: &AppState, target: Target) -> Result<(), Problem> {
-    let malformed = |detail: &'static str| Err(Problem::new(problem::MALFORMED_REQUEST, detail));
-    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
-        return Err(Problem::new(problem::TARGET_TOO_LONG, "the longest path of this API has under 100 bytes"));
-    }
-    let path = request.uri().path();
-    if path.contains('%') && !decodes_to_text(path) {
-        return malformed("the path holds control characters or is not UTF-8");
-    }
-    let takes_query = |route: &Route| route.takes_query && route.methods().contains(request.method());
-    if target.is_personal
-        && !target.route.is_some_and(takes_query)
-        && request.uri().query().is_some_and(|query| !query.is_empty())
-    {
-        return malformed("this path takes no query: nothing about a person may be in a URL");
-    }
-    if let Some(expect) = request.headers().get(header::EXPECT)
-        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
-        return Err(Problem::new(problem::EXPECTATION_FAILED, "only 100-continue can be expected"));
-    }
-    // Probes reach a node by its address, whatever its name.
-    if !target.route.is_some_and(|route| route.is_probe) && !state.hosts.accepts(host(request)) {
-        return Err(Problem::new(problem::WRONG_HOST, "the Host header names another server"));
-    }
-    Ok(())
-}
-
-fn host(request: &ServiceRequest) -> Option<&str> {
-    request
-        .headers()
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok())
-        .or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str))
-}
-
-/// Whether percent-decoding gives UTF-8 without control characters.
-fn decodes_to_text(path: &str) -> bool {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut one = [0];
-        let Some((pair, tail)) = rest.split_at_checked(2) else { return false };
-        if hex::decode_to_slice(pair, &mut one).is_err() {
-            return false;
-        }
-        decoded.push(one[0]);
-        rest = tail;
-    }
-    std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
 /// Counts the time of a check, and of what was stored and published; logs a success only if it was slow.
@@ -302,17 +201,4 @@ fn write_standing(headers: &mut header::HeaderMap, standing: Standing) {
     };
     insert(RATE_LIMIT_POLICY, format_args!(r#""{name}";q={};w={}"#, rate.requests, rate.per_seconds));
     insert(RATE_LIMIT, format_args!(r#""{name}";r={};t={}"#, standing.remaining, standing.reset_s));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_must_decode_to_text() {
-        assert!(decodes_to_text("/v1/loss-reports/abc%20d"));
-        for bad in ["/%0d%0aSet-Cookie:x", "/%ff", "/%", "/%4", "/%zz", "/%00"] {
-            assert!(!decodes_to_text(bad), "{bad}");
-        }
-    }
 }

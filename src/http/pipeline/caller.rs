@@ -161,7 +161,7 @@ pub fn peer(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
-/// The token of an `Authorization: Bearer` header (RFC 6750, 2.1): one header, one space, one token.
+/// The token of an `Authorization: Bearer` header (RFC 6750, 2.1): one header, spaces, one token.
 fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     let mut all = headers.get_all(header::AUTHORIZATION);
     let (Some(value), None) = (all.next(), all.next()) else {
@@ -171,7 +171,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     let token = value.as_bytes().split_at_checked("bearer ".len()).and_then(|(scheme, token)| {
         scheme
             .eq_ignore_ascii_case(b"bearer ")
-            .then_some(token)
+            .then(|| token.trim_ascii_start())
             .filter(|token| !token.is_empty() && !token.contains(&b' '))
     });
     token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")

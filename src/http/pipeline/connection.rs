@@ -1,8 +1,7 @@
 //! What one connection may hold: a large answer is handed over in pieces, so that a reader that is slow holds its own answer and
-//! no more, and a watch ends connections that hold on to an answer, or to the head of a next request, for too long. The time for
-//! the head of a first request is the server's own (`node/mod.rs`), that of a body is `extract.rs`'s.
+//! no more, and a watch ends connections that hold on to an answer for too long. The size and time of heads are `wire`'s, those
+//! of bodies `body`'s.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::{Shutdown, TcpStream};
@@ -14,10 +13,12 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceResponse};
+use actix_web::rt::net::TcpStream as TokioStream;
 use actix_web::web::Bytes;
 use tokio::time::sleep;
 
 use super::admission::Place;
+use super::wire::Wire;
 
 /// How long an idle connection stays open.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -29,7 +30,7 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// What the watch knows of a connection: in which of these it is, and since how many looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
-    /// No request is known: idle, or a head that has not come in full.
+    /// No request is known. The server ends what is idle, and `wire` a head that does not come.
     Nothing,
     /// A request is worked on, or its body comes in: both have their own bounds.
     Work,
@@ -47,9 +48,10 @@ pub struct Connection {
 }
 
 /// The server's hook for new connections. A reader has `answer` for a large answer, whatever its size.
-pub fn watch(answer: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
-    move |io, extensions| {
-        let Some(io) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+pub fn watch(answer: Duration) -> impl Fn(&Wire<TokioStream>, &mut Extensions) + 'static {
+    move |wire, extensions| {
+        extensions.insert(wire.faults());
+        let io = wire.get_ref();
         // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
         let _ = io.set_nodelay(true);
         // Without a free descriptor the connection is served unwatched.
@@ -66,7 +68,7 @@ async fn look_after(connection: Weak<Connection>, every: Duration) {
     loop {
         sleep(every).await;
         let Some(connection) = connection.upgrade() else { return };
-        if connection.is_overdue(every) {
+        if connection.is_overdue() {
             // Fails only where it has ended already.
             let _ = connection.socket.shutdown(Shutdown::Both);
             return;
@@ -85,14 +87,12 @@ impl Connection {
         self.looks.set(0);
     }
 
-    fn is_overdue(&self, every: Duration) -> bool {
+    fn is_overdue(&self) -> bool {
         let looks = self.looks.get().saturating_add(1);
         self.looks.set(looks);
         match self.doing.get() {
-            Doing::Work => false,
+            Doing::Nothing | Doing::Work => false,
             Doing::Answer => looks > LOOKS,
-            // The server itself ends what is idle: this is for one that sends a head byte by byte.
-            Doing::Nothing => every.saturating_mul(looks) > KEEP_ALIVE + every,
         }
     }
 }

@@ -18,6 +18,8 @@ impl Hosts {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
             _ => host,
         };
+        // A name with its root's dot is the same name (RFC 1034, 3.1).
+        let name = name.strip_suffix('.').filter(|name| !name.ends_with('.')).unwrap_or(name);
         self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
@@ -29,10 +31,26 @@ mod tests {
     #[test]
     fn hosts_are_compared_without_port_and_case() {
         let hosts = Hosts::new(["Lostcard.example".to_owned(), "[::1]".to_owned(), "127.0.0.1".to_owned()]);
-        for good in ["lostcard.example", "LOSTCARD.example:8443", "[::1]", "[::1]:8080", "127.0.0.1:80"] {
+        for good in [
+            "lostcard.example",
+            "LOSTCARD.example:8443",
+            "[::1]",
+            "[::1]:8080",
+            "127.0.0.1:80",
+            "lostcard.example.",
+            "lostcard.example.:80",
+        ] {
             assert!(hosts.accepts(Some(good)), "{good}");
         }
-        for bad in [None, Some("evil.example"), Some("lostcard.example.evil"), Some(""), Some("lostcard.example:x")] {
+        for bad in [
+            None,
+            Some("evil.example"),
+            Some("lostcard.example.evil"),
+            Some(""),
+            Some("lostcard.example:x"),
+            Some("lostcard.example.."),
+            Some("."),
+        ] {
             assert!(!hosts.accepts(bad), "{bad:?}");
         }
     }

@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 
 use super::caller::Caller;
 use super::state::AppState;
+use crate::domain::label::holds_id_number;
 use crate::http::contract::problem::{self, Problem};
 use crate::store::idempotency::IdempotentRequest;
 
@@ -23,6 +24,12 @@ pub fn repeatable(
         return Err(Problem::new(
             problem::MALFORMED_REQUEST,
             "Idempotency-Key must be one value of 1 to 255 visible ASCII characters",
+        ));
+    }
+    if std::str::from_utf8(key).is_ok_and(|key| holds_id_number(key, state.clock.today())) {
+        return Err(Problem::new(
+            problem::MALFORMED_REQUEST,
+            "Idempotency-Key holds an identity number: make a key from something else",
         ));
     }
     Ok(Some(state.writer.repeatable(caller.actor().client, operation, key, body)))

@@ -50,6 +50,9 @@ const NOT_PUBLIC_V6: &[Ipv6Net] = &[
     Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
 ];
 
+/// Ports that an endpoint may have, whatever the operator adds.
+const PORTS: &[u16] = &[443, 8443];
+
 /// Which endpoints are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -66,6 +69,12 @@ pub enum EndpointError {
     NotHttps,
     #[error("an endpoint's URL has no user name, no password and no fragment")]
     Credentials,
+    #[error(
+        "an endpoint's URL is written as it is meant: https://, the host in ASCII, nothing that is read as something else"
+    )]
+    Folded,
+    #[error("an endpoint's port is 443, 8443 or one of webhooks.ports")]
+    Port,
     #[error("an endpoint's address must be public: not private, loopback, link-local, multicast or reserved")]
     NotPublic,
 }
@@ -82,7 +91,7 @@ impl Reach {
     }
 
     /// An endpoint's URL. A host that is an address is judged here, for it is never looked up.
-    pub fn parse(self, text: &str) -> Result<Url, EndpointError> {
+    pub fn parse(self, text: &str, ports: &[u16]) -> Result<Url, EndpointError> {
         let url = Url::parse(text).map_err(|_| EndpointError::NotHttps)?;
         let host = url.host_str().ok_or(EndpointError::NotHttps)?;
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
@@ -97,6 +106,14 @@ impl Reach {
         if literal.is_some_and(|address| !self.allows(address)) {
             return Err(EndpointError::NotPublic);
         }
+        if !names_host(text, host) {
+            return Err(EndpointError::Folded);
+        }
+        // Other services listen on other ports, and read what they get in ways of their own.
+        let port = url.port_or_known_default().unwrap_or_default();
+        if !is_plain && !PORTS.contains(&port) && !ports.contains(&port) {
+            return Err(EndpointError::Port);
+        }
         Ok(url)
     }
 
@@ -105,6 +122,18 @@ impl Reach {
         let all_allowed = !addresses.is_empty() && addresses.iter().all(|address| self.allows(address.ip()));
         if all_allowed { Ok(addresses) } else { Err(EndpointError::NotPublic) }
     }
+}
+
+/// Whether a URL's text names the host that is read from it. Browsers' rules, by which URLs are read, fold a great deal: lacking
+/// and backward slashes, line breaks, percent signs and other scripts in hosts, addresses as one number.
+fn names_host(text: &str, host: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let authority = text.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let named = authority.map(|authority| match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    });
+    is_plain && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
 }
 
 /// The system's look-up of names, whose answers are judged before anything is connected to.
@@ -224,7 +253,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_https_and_public() {
-        use EndpointError::{Credentials, NotHttps, NotPublic};
+        use EndpointError::{Credentials, Folded, NotHttps, NotPublic, Port};
         for (text, expected) in [
             ("https://bank.example/hooks", None),
             ("https://bank.example:8443/hooks?team=7", None),
@@ -237,6 +266,25 @@ mod tests {
             ("data:text/plain,x", Some(NotHttps)),
             ("bank.example", Some(NotHttps)),
             ("https://", Some(NotHttps)),
+            ("https://bank.example:443/", None),
+            ("https://bank.example:9443/", None),
+            ("HTTPS://Bank.Example/", None),
+            ("https:///x", Some(Folded)),
+            ("https:/bank.example/", Some(Folded)),
+            ("https:bank.example/", Some(Folded)),
+            ("https:\\\\bank.example/", Some(Folded)),
+            ("https://bank.example\\@127.0.0.1/", Some(Folded)),
+            ("https://bank.example/a\\b", Some(Folded)),
+            ("https://bank.exa\nmple/", Some(Folded)),
+            (" https://bank.example/", Some(Folded)),
+            ("https://bank%2Eexample/", Some(Folded)),
+            ("https://b\u{fc}cher.example/", Some(Folded)),
+            ("https://134744072/", Some(Folded)),
+            ("https://8.8.2056/", Some(Folded)),
+            ("https://bank.example:0/", Some(Port)),
+            ("https://bank.example:22/", Some(Port)),
+            ("https://bank.example:80/", Some(Port)),
+            ("https://bank.example:6379/", Some(Port)),
             ("https://user@bank.example/", Some(Credentials)),
             ("https://user:word@bank.example/", Some(Credentials)),
             ("https://bank.example/#part", Some(Credentials)),
@@ -250,7 +298,7 @@ mod tests {
             ("https://[::ffff:10.0.0.1]/", Some(NotPublic)),
             ("https://169.254.169.254/latest/meta-data", Some(NotPublic)),
         ] {
-            assert_eq!(Reach::Public.parse(text).err(), expected, "{text}");
+            assert_eq!(Reach::Public.parse(text, &[9443]).err(), expected, "{text}");
         }
         for (text, is_good) in [
             ("http://127.0.0.1:9/", true),
@@ -260,7 +308,7 @@ mod tests {
             ("http://bank.example/", false),
             ("https://10.0.0.1/", false),
         ] {
-            assert_eq!(Reach::LoopbackToo.parse(text).is_ok(), is_good, "{text}");
+            assert_eq!(Reach::LoopbackToo.parse(text, &[]).is_ok(), is_good, "{text}");
         }
     }
 

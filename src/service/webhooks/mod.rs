@@ -29,11 +29,13 @@ use crate::telemetry::Metrics;
 use address::{EndpointError, Reach};
 
 /// How webhooks are sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WebhookOptions {
     pub poll: Duration,
     pub timeout: Duration,
     pub reach: Reach,
+    /// Beside those that every endpoint may have.
+    pub ports: Vec<u16>,
 }
 
 /// Deliveries that a node makes at a time.
@@ -233,7 +235,9 @@ impl Deliverer {
 
     async fn attempt(&self, delivery: &Delivery) -> Outcome {
         // Judged again: the rules may be stricter than when the endpoint was added.
-        let Ok(url) = self.options.reach.parse(&delivery.webhook.url) else { return Outcome::NotPublic };
+        let Ok(url) = self.options.reach.parse(&delivery.webhook.url, &self.options.ports) else {
+            return Outcome::NotPublic;
+        };
         let body = body_of(&delivery.alert);
         let id = delivery.alert.alert_id.to_string();
         let timestamp_s = self.clock.now_s();

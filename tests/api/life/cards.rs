@@ -1,7 +1,7 @@
 //! The model of cards that are handed in, of applications for new ones and of temporary ones.
 
 use super::Outcome;
-use super::model::{Model, State, at};
+use super::model::{Model, Replacement, Report, State, at};
 use super::ops::{Kind, Start};
 
 pub(super) struct FoundCard {
@@ -33,6 +33,15 @@ impl FoundCard {
     fn told(&self) -> String {
         self.report.map_or_else(|| self.state.to_owned(), |report| format!("{} {report}", self.state))
     }
+}
+
+/// Whether the holder has a newer card.
+fn is_superseded(card: &FoundCard, reports: &[Report], replacements: &[Replacement]) -> bool {
+    let succeeds = |(nth, new): (usize, &Replacement)| {
+        new.person == card.person && card.day.map_or(nth >= card.replacements_before, |day| new.day > day)
+    };
+    let is_replaced = |report: &Report| report.state == State::Replaced && card.may_be(report.person, report.day);
+    card.report.is_some_and(|nth| is_replaced(&reports[nth])) || replacements.iter().enumerate().any(succeeds)
 }
 
 impl Application {
@@ -69,30 +78,55 @@ impl Model {
         }
     }
 
-    /// A card that has a successor is destroyed, another one is returned; either may be transferred.
+    /// A card that has a successor is destroyed; any may be transferred.
     pub(super) fn leave(&mut self, nth: usize, office: usize, step: &str) -> Outcome {
-        let today = self.today;
         let Some(card) = at(&mut self.found, nth) else { return Outcome::none() };
         if card.office != office {
             return Outcome::not_found();
         }
-        let mut report = card.report.map(|report| &mut self.reports[report]);
-        let succeeds = |(nth, new): (usize, &super::model::Replacement)| {
-            new.person == card.person && card.day.map_or(nth >= card.replacements_before, |day| new.day > day)
-        };
-        let is_superseded = report.as_ref().is_some_and(|report| report.state == State::Replaced)
-            || self.replacements.iter().enumerate().any(succeeds);
         let (state, is_allowed) = match step {
-            "return" => ("returned", !is_superseded),
-            "destruction" => ("destroyed", is_superseded),
+            "destruction" => ("destroyed", is_superseded(card, &self.reports, &self.replacements)),
             _ => ("transferred", true),
         };
         if card.state != "held" || !is_allowed {
             return Outcome::wrong_state();
         }
         card.state = state;
-        if let Some(report) = report.as_mut().filter(|_| step == "return") {
-            report.withdraw(today);
+        Outcome::new(200, card.told())
+    }
+
+    /// A card goes back by its start. It ends the report of this very card, the one that it was matched to before others, or else
+    /// the latest that does not know its card.
+    pub(super) fn hand_back(&mut self, nth: usize, office: usize, start: Option<Start>) -> Outcome {
+        let (today, told) = (self.today, start.map(|start| self.day(start)));
+        let Some(card) = at(&mut self.found, nth) else { return Outcome::none() };
+        if card.office != office {
+            return Outcome::not_found();
+        }
+        if card.state != "held" {
+            return Outcome::wrong_state();
+        }
+        let day = match (card.day, told) {
+            (Some(known), Some(told)) if known != told => return Outcome::new(422, "invalid_value"),
+            (None, None) => return Outcome::new(422, "invalid_value"),
+            (known, told) => known.or(told),
+        };
+        let before = std::mem::replace(&mut card.day, day);
+        if is_superseded(card, &self.reports, &self.replacements) {
+            card.day = before;
+            return Outcome::wrong_state();
+        }
+        card.state = "returned";
+        let of_card = |nth: &usize, lost: Option<usize>| {
+            let report = &self.reports[*nth];
+            report.person == card.person && report.state == State::Active && report.day == lost
+        };
+        let matched = card.report.filter(|nth| of_card(nth, day));
+        let exact = (0..self.reports.len()).rfind(|nth| of_card(nth, day));
+        let undated = (0..self.reports.len()).rfind(|nth| of_card(nth, None));
+        if let Some(ended) = matched.or(exact).or(undated) {
+            card.report = Some(ended);
+            self.reports[ended].withdraw(today);
         }
         Outcome::new(200, card.told())
     }
@@ -103,20 +137,25 @@ impl Model {
         self.created(Outcome::new(201, state))
     }
 
-    /// The new card starts after the temporary one, and replaces as any new card.
+    /// The new card starts on or after the day of its application and after the temporary one, and replaces as any new card.
     pub(super) fn issue(&mut self, nth: usize, office: usize, start: Start) -> Outcome {
-        let day = self.day(start);
+        let (day, today, passed) = (self.day(start), self.day(Start::Today), self.today);
         let person = match self.accepted(nth, office) {
             Err(refused) => return refused,
+            Ok(application) if day < today - (passed - application.made_on) => {
+                return Outcome::new(422, "invalid_value");
+            }
             Ok(application) if application.temporary.is_some_and(|(temporary, _)| day <= temporary) => {
                 return Outcome::wrong_state();
             }
-            Ok(application) => {
-                application.state = "issued";
-                application.person
-            }
+            Ok(application) => application.person,
         };
-        self.replace(person, day);
+        if let Err(refused) = self.replace(person, day) {
+            return refused;
+        }
+        if let Ok(application) = self.accepted(nth, office) {
+            application.state = "issued";
+        }
         Outcome::new(200, self.told_of(nth))
     }
 

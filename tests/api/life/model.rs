@@ -91,10 +91,10 @@ impl Model {
             }
             Op::ReportOnline { person, start, portal } => self.report(person, start, Maker::Portal(portal), None),
             Op::Withdraw { nth, office } => self.withdraw(nth, office),
-            Op::Replace { person, start, .. } => {
-                let replaced = self.replace(person, self.day(start));
-                self.created(Outcome::new(201, replaced.to_string()))
-            }
+            Op::Replace { person, start, .. } => match self.replace(person, self.day(start)) {
+                Ok(replaced) => self.created(Outcome::new(201, replaced.to_string())),
+                Err(refused) => refused,
+            },
             Op::Read { kind: Kind::Report, nth, office } => match at(&mut self.reports, nth) {
                 None => Outcome::none(),
                 Some(report) if report.is_of(office) => Outcome::new(200, report.state.word()),
@@ -106,7 +106,8 @@ impl Model {
                 Outcome::new(200, sorted(own.map(|report| report.state.word())))
             }
             Op::Find { person, start, office } => self.find(person, start, office),
-            Op::Leave { nth, office, step } => self.leave(nth, office, step),
+            Op::Leave { nth, office, step: "return", start } => self.hand_back(nth, office, start),
+            Op::Leave { nth, office, step, .. } => self.leave(nth, office, step),
             Op::Apply { person, office, has_record } => self.apply_for_card(person, office, has_record),
             Op::Issue { nth, office, start } => self.issue(nth, office, start),
             Op::Cancel { nth, office } => self.cancel(nth, office),
@@ -167,8 +168,11 @@ impl Model {
         }
     }
 
-    /// A new card ends the reports of cards before it, no matter who filed them; returns how many.
-    pub(super) fn replace(&mut self, person: usize, day: usize) -> usize {
+    /// A new card ends the reports of cards before it, no matter who filed them; returns how many. It is none where it would be listed.
+    pub(super) fn replace(&mut self, person: usize, day: usize) -> Result<usize, Outcome> {
+        if self.verdict(person, Some(day)) == "card_listed" {
+            return Err(Outcome::new(409, "start_not_after_listed"));
+        }
         self.replacements.push(Replacement { person, day });
         let mut replaced = 0;
         for report in self.reports.iter_mut().filter(|report| report.person == person) {
@@ -182,7 +186,7 @@ impl Model {
             Some(_) => None,
             None => Some("number_listed"),
         });
-        replaced
+        Ok(replaced)
     }
 
     /// A listing goes after its card's last day, a withdrawn report 30 days after its withdrawal, a key after a day.

@@ -64,6 +64,8 @@ pub(super) enum Op {
         nth: usize,
         office: usize,
         step: &'static str,
+        /// As it is read from the card at its return.
+        start: Option<Start>,
     },
     /// For a new card, away from home; refused to who has a record of fraud.
     Apply {
@@ -205,7 +207,8 @@ fn of_cards() -> Weighted {
     let kinds = vec![Kind::Report, Kind::Found, Kind::Found, Kind::Application, Kind::Application, Kind::Misuse];
     let read = (select(kinds), nth(), office()).prop_map(|(kind, nth, office)| Op::Read { kind, nth, office });
     let find = (0..PERSONS, known_start(), office());
-    let leave = (nth(), office(), select(vec!["return", "return", "destruction", "destruction", "transfer"]));
+    let steps = select(vec!["return", "return", "destruction", "destruction", "transfer"]);
+    let leave = (nth(), office(), steps, known_start());
     let apply = (0..PERSONS, office(), prop::bool::weighted(0.1));
     // About the start of the temporary card.
     let about_now = select(vec![Start::Yesterday, Start::Today, Start::Today, Start::Tomorrow]);
@@ -214,7 +217,7 @@ fn of_cards() -> Weighted {
     vec![
         (4, read.boxed()),
         (4, find.prop_map(|(person, start, office)| Op::Find { person, start, office }).boxed()),
-        (5, leave.prop_map(|(nth, office, step)| Op::Leave { nth, office, step }).boxed()),
+        (5, leave.prop_map(|(nth, office, step, start)| Op::Leave { nth, office, step, start }).boxed()),
         (5, apply.prop_map(|(person, office, has_record)| Op::Apply { person, office, has_record }).boxed()),
         (4, issue.prop_map(|(nth, office, start)| Op::Issue { nth, office, start }).boxed()),
         (1, (nth(), office()).prop_map(|(nth, office)| Op::Cancel { nth, office }).boxed()),

@@ -29,10 +29,10 @@ impl World {
                 let body = json!({"office": OFFICE, "reason": "found"});
                 Some(self.step(office, &format!("{REPORTS}/{id}/withdrawal"), &body).await)
             }
-            Op::Leave { nth, office, step } => {
+            Op::Leave { nth, office, step, start } => {
                 let id = at(&self.made.found, nth)?;
                 let body = match step {
-                    "return" => json!({"office": OFFICE, "holder_verified_by": "fingerprint"}),
+                    "return" => self.starting(json!({"office": OFFICE, "holder_verified_by": "fingerprint"}), start),
                     "transfer" => json!({"office": OFFICE, "to_office": "110105-03"}),
                     _ => by_office(),
                 };

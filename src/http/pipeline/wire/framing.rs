@@ -1,0 +1,421 @@
+//! Where each request of a connection begins and ends (RFC 9112), checked before the server sees it: a head that it would refuse
+//! without a word, or take though it should not, becomes a request that the boundary answers with a problem. Offers to change
+//! the protocol are taken out, so that nobody takes them at their word. Knows nothing of time and of sockets.
+
+use std::mem::MaybeUninit;
+
+use actix_web::http::Uri;
+
+use super::chunks::Chunks;
+
+/// The longest head. An honest one, token included, has under two kilobytes.
+pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Room that a connection keeps for its next head.
+const HELD_BYTES_KEPT_MAX: usize = 4096;
+/// As many as the server takes.
+const HEADERS_MAX: usize = 96;
+/// The method of the request that takes the place of a refused head. It says nothing by itself: the connection's faults do.
+pub(super) const REFUSED_METHOD: &str = "REFUSED";
+const REFUSED_HEAD: &[u8] = b"REFUSED * HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n";
+
+/// Why a head is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadFault {
+    Malformed,
+    /// A line that ends in LF alone: another reader of the same bytes may see another request (RFC 9112, 2.2 and 11.2).
+    BareLineFeed,
+    TooLarge,
+    TargetTooLong,
+    TooSlow,
+}
+
+/// What is wrong with what has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Head(HeadFault),
+    /// A body's chunks. Its request is with the server already.
+    Body,
+}
+
+#[derive(Debug)]
+enum At {
+    Head,
+    /// So many bytes of a body are to come.
+    Body(u64),
+    Chunks(Chunks),
+    /// Nothing more is taken.
+    Over,
+}
+
+/// One direction of a connection: what its client sends.
+#[derive(Debug)]
+pub(super) struct Framing {
+    at: At,
+    /// The head that has not come in full.
+    held: Vec<u8>,
+    /// Whether a byte of it has come: empty lines before a head are not kept.
+    has_begun: bool,
+    /// Heads that have come in full.
+    heads: u64,
+}
+
+impl Framing {
+    pub(super) fn new() -> Self {
+        Self { at: At::Head, held: Vec::new(), has_begun: false, heads: 0 }
+    }
+
+    /// Whether a head has begun and not come in full.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.at, At::Head) && self.has_begun
+    }
+
+    /// How many heads have come in full.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Whether nothing more is taken.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.at, At::Over)
+    }
+
+    /// Takes what has come, and appends to `out` what the server is to read.
+    pub(super) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<Fault> {
+        let mut rest = input;
+        while !rest.is_empty() {
+            match &mut self.at {
+                At::Head => match self.feed_head(rest, out) {
+                    Ok(tail) => rest = tail,
+                    Err(fault) => {
+                        self.refuse(out);
+                        return Some(Fault::Head(fault));
+                    }
+                },
+                At::Body(left) => {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    let (body, tail) = rest.split_at(length);
+                    out.extend_from_slice(body);
+                    rest = tail;
+                    *left -= length as u64;
+                    if *left == 0 {
+                        self.at = At::Head;
+                    }
+                }
+                At::Chunks(chunks) => match chunks.feed(rest, out) {
+                    Ok(None) => return None,
+                    Ok(Some(tail)) => {
+                        rest = tail;
+                        self.at = At::Head;
+                    }
+                    Err(_) => {
+                        self.at = At::Over;
+                        return Some(Fault::Body);
+                    }
+                },
+                At::Over => return None,
+            }
+        }
+        None
+    }
+
+    /// Puts a request that is answered with a refusal in the place of the head that is coming in.
+    pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
+        (self.at, self.held, self.has_begun) = (At::Over, Vec::new(), false);
+        out.extend_from_slice(REFUSED_HEAD);
+    }
+
+    /// Line by line, until the empty one. Returns what follows the head.
+    fn feed_head<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], HeadFault> {
+        if self.held.is_empty() && input.first().is_some_and(|byte| !is_of_method(*byte)) {
+            // What begins so will never be a head, however long one waits: a TLS hello, for one.
+            return Err(HeadFault::Malformed);
+        }
+        self.has_begun = true;
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\n', input) {
+            self.held.extend_from_slice(&input[from..=at]);
+            from = at + 1;
+            if !self.held.ends_with(b"\r\n") {
+                return Err(HeadFault::BareLineFeed);
+            }
+            self.check_size()?;
+            if self.held.len() == 2 {
+                // An empty line before a request is passed over (RFC 9112, 2.2).
+                self.held.clear();
+            } else if self.held.ends_with(b"\r\n\r\n") {
+                self.at = read_head(&self.held, out)?;
+                self.held.clear();
+                self.held.shrink_to(HELD_BYTES_KEPT_MAX);
+                (self.has_begun, self.heads) = (false, self.heads + 1);
+                return Ok(&input[from..]);
+            }
+        }
+        self.held.extend_from_slice(&input[from..]);
+        self.check_size()?;
+        Ok(&[])
+    }
+
+    fn check_size(&self) -> Result<(), HeadFault> {
+        if self.held.len() <= HEAD_BYTES_MAX {
+            return Ok(());
+        }
+        // Where not even the first line fits, that is the target's fault.
+        let first_line = memchr::memchr(b'\n', &self.held);
+        Err(if first_line.is_none_or(|at| at > HEAD_BYTES_MAX) {
+            HeadFault::TargetTooLong
+        } else {
+            HeadFault::TooLarge
+        })
+    }
+}
+
+/// Whether a head may begin with it: with a method (RFC 9110, 5.6.2), or with the empty line before one.
+fn is_of_method(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~\r\n".contains(&byte)
+}
+
+/// What a head says of its body and its connection.
+#[derive(Debug, Default)]
+struct Facts {
+    length: Option<u64>,
+    is_chunked: bool,
+    has_host: bool,
+    offers_upgrade: bool,
+}
+
+/// Reads a whole head as strictly as the server does, and writes it for the server, without offers. Returns what follows it.
+fn read_head(head: &[u8], out: &mut Vec<u8>) -> Result<At, HeadFault> {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, &mut headers) {
+        Ok(status) if status.is_complete() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadFault::TooLarge),
+        _ => return Err(HeadFault::Malformed),
+    }
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+        return Err(HeadFault::Malformed);
+    };
+    if Uri::try_from(target).is_err() {
+        return Err(HeadFault::Malformed);
+    }
+    let facts = Facts::of(request.headers)?;
+    let is_old = version == 0;
+    let lacks_host = !is_old && !facts.has_host;
+    let is_endless_post = is_old && method == "POST" && facts.length.is_none();
+    if lacks_host || is_endless_post || (facts.is_chunked && (is_old || facts.length.is_some())) {
+        return Err(HeadFault::Malformed);
+    }
+    // The server would take all that follows for the tunnel's.
+    let is_tunnel = method == "CONNECT";
+    if is_tunnel || facts.offers_upgrade {
+        write_head(&request, is_tunnel, out);
+    } else {
+        out.extend_from_slice(head);
+    }
+    Ok(match facts.length {
+        _ if is_tunnel => At::Over,
+        _ if facts.is_chunked => At::Chunks(Chunks::new()),
+        Some(length) if length > 0 => At::Body(length),
+        _ => At::Head,
+    })
+}
+
+impl Facts {
+    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, HeadFault> {
+        let mut facts = Self::default();
+        let mut has_coding = false;
+        for httparse::Header { name, value } in headers {
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            let malformed = if is("content-length") {
+                let is_first = facts.length.is_none();
+                facts.length = read_length(value);
+                !is_first || facts.length.is_none()
+            } else if is("transfer-encoding") {
+                let is_first = !std::mem::replace(&mut has_coding, true);
+                facts.is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                !is_first || !facts.is_chunked
+            } else if is("host") {
+                std::mem::replace(&mut facts.has_host, true)
+            } else {
+                facts.offers_upgrade |= is_offer(name) || (is("connection") && options(value).any(is_offer));
+                false
+            };
+            if malformed {
+                return Err(HeadFault::Malformed);
+            }
+        }
+        Ok(facts)
+    }
+}
+
+fn read_length(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value.trim_ascii()).ok()?;
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+/// Fields, and options of `Connection`, that offer another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
+fn is_offer(name: &str) -> bool {
+    name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("http2-settings")
+}
+
+fn options(value: &[u8]) -> impl Iterator<Item = &str> {
+    value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())
+}
+
+/// The head again without its offers; of a tunnel the last one of its connection.
+fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<u8>) {
+    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let version = request.version.unwrap_or_default();
+    out.extend_from_slice(format!("{method} {target} HTTP/1.{version}\r\n").as_bytes());
+    let mut field = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    for httparse::Header { name, value } in request.headers.iter().filter(|header| !is_offer(header.name)) {
+        if !name.eq_ignore_ascii_case("connection") {
+            field(name, value);
+            continue;
+        }
+        let kept: Vec<_> = options(value).filter(|option| !is_offer(option) && !option.is_empty()).collect();
+        if !kept.is_empty() && !is_last {
+            field(name, kept.join(", ").as_bytes());
+        }
+    }
+    if is_last {
+        field("connection", b"close");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fed(input: &str) -> (String, Option<Fault>) {
+        let mut out = Vec::new();
+        let fault = Framing::new().feed(input.as_bytes(), &mut out);
+        (String::from_utf8_lossy(&out).into_owned(), fault)
+    }
+
+    #[test]
+    fn what_is_in_order_passes_as_it_is() {
+        for input in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+            "POST /v1/checks HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/v1/alerts HTTP/1.1\r\nHost: b\r\nConnection: keep-alive\r\n\r\n",
+        ] {
+            assert_eq!(fed(input), (input.to_owned(), None));
+        }
+        assert_eq!(fed("\r\n\r\nGET / HTTP/1.0\r\n\r\n").0, "GET / HTTP/1.0\r\n\r\n");
+    }
+
+    #[test]
+    fn offers_are_taken_out() {
+        for (input, out) in [
+            (
+                "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\nContent-Length: 2\r\n\r\n{}",
+                "Content-Length: 2\r\n\r\n{}",
+            ),
+            ("Connection: upgrade, close\r\nUpgrade: websocket\r\n\r\n", "Connection: close\r\n\r\n"),
+            ("connection: keep-alive, Upgrade\r\n\r\n", "connection: keep-alive\r\n\r\n"),
+            ("Connection: upgrade\r\nX: y\r\n\r\n", "X: y\r\n\r\n"),
+            ("Upgrade: TLS/1.0\r\n\r\n", "\r\n"),
+        ] {
+            let head = "POST /v1/checks HTTP/1.1\r\nHost: a\r\n";
+            assert_eq!(fed(&format!("{head}{input}")), (format!("{head}{out}"), None), "{input}");
+        }
+        let tunnel = "CONNECT a:443 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\nwhatever follows";
+        assert_eq!(fed(tunnel).0, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn what_is_not_becomes_a_refusal() {
+        let (large, long) = ("a".repeat(HEAD_BYTES_MAX), "/".repeat(HEAD_BYTES_MAX));
+        let many = "X: y\r\n".repeat(97);
+        let host = "Host: a\r\n";
+        for (input, fault) in [
+            (format!("GET / HTTP/1.1\r\n{host}X: {large}"), HeadFault::TooLarge),
+            (format!("GET / HTTP/1.1\r\n{host}{many}\r\n"), HeadFault::TooLarge),
+            (format!("GET {long}"), HeadFault::TargetTooLong),
+            (format!("GET {long} HTTP/1.1\r\n{host}\r\n"), HeadFault::TargetTooLong),
+            ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), HeadFault::BareLineFeed),
+            (format!("GET / HTTP/1.1\r\n{host}X: y\n\r\n"), HeadFault::BareLineFeed),
+            ("\nGET / HTTP/1.0\r\n\r\n".to_owned(), HeadFault::BareLineFeed),
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), HeadFault::Malformed),
+            (format!("GET / HTTP/1.1\r\n{host}{host}\r\n"), HeadFault::Malformed),
+            (format!("GET / HTTP/9.9\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("GET /a b HTTP/1.1\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("GET a HTTP/1.1\r\n{host}X: a\0b\r\n\r\n"), HeadFault::Malformed),
+            (format!("GET / HTTP/1.1\r\n{host}X: a\rb\r\n\r\n"), HeadFault::Malformed),
+            (format!("GET / HTTP/1.1\r\n{host}X : a\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Content-Length: 5\r\nContent-Length: 5\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Content-Length: +5\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Content-Length:\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Content-Length: 18446744073709551616\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Content-Length: 5, 5\r\n\r\n"), HeadFault::Malformed),
+            (format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n"), HeadFault::Malformed),
+            (
+                format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n"),
+                HeadFault::Malformed,
+            ),
+            (
+                format!("POST / HTTP/1.1\r\n{host}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+                HeadFault::Malformed,
+            ),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), HeadFault::Malformed),
+            ("POST / HTTP/1.0\r\n\r\n".to_owned(), HeadFault::Malformed),
+            ("\u{16}\u{3}\u{1}".to_owned(), HeadFault::Malformed),
+            ("{\"id_number\":1}".to_owned(), HeadFault::Malformed),
+        ] {
+            let refused = String::from_utf8_lossy(REFUSED_HEAD).into_owned();
+            assert_eq!(fed(&input), (refused, Some(Fault::Head(fault))), "{input:.80?}");
+        }
+    }
+
+    #[test]
+    fn requests_before_a_refused_one_are_served() {
+        let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (out, fault) = fed(&format!("{good}\n{good}"));
+        assert_eq!(fault, Some(Fault::Head(HeadFault::BareLineFeed)));
+        assert_eq!(out.matches("GET").count(), 1);
+        assert!(out.starts_with(good) && out.contains(REFUSED_METHOD));
+    }
+
+    #[test]
+    fn a_head_is_known_while_it_comes_in() {
+        let (mut framing, mut out) = (Framing::new(), Vec::new());
+        assert!(!framing.is_in_head());
+        assert_eq!(framing.feed(b"\r\nGET / HT", &mut out), None);
+        assert!(framing.is_in_head() && out.is_empty());
+        assert_eq!(framing.feed(b"TP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{", &mut out), None);
+        assert!(!framing.is_in_head() && framing.heads() == 1);
+        assert_eq!(framing.feed(b"}\nG", &mut out), None);
+        assert!(framing.is_in_head() && framing.heads() == 1);
+        framing.refuse(&mut out);
+        assert!(framing.is_over() && !framing.is_in_head());
+        assert_eq!(framing.feed(b"ET / HTTP/1.1\r\n", &mut out), None);
+        assert!(out.ends_with(REFUSED_HEAD));
+    }
+
+    proptest! {
+        #[test]
+        fn where_reads_are_cut_makes_no_difference(cuts in prop::collection::vec(0..400_usize, 0..6)) {
+            let input = "POST /v1/checks HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\
+                Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\r\n\r\n\r\n\
+                POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\n\n\n\nGET / HTTP/1.1\nHost: a\r\n\r\n".as_bytes();
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(input.len())).chain([0, input.len()]).collect();
+            cuts.sort_unstable();
+            let (mut framing, mut out, mut faults) = (Framing::new(), Vec::new(), Vec::new());
+            for pair in cuts.windows(2) {
+                faults.extend(framing.feed(&input[pair[0]..pair[1]], &mut out));
+            }
+            prop_assert_eq!(faults, vec![Fault::Head(HeadFault::BareLineFeed)]);
+            prop_assert_eq!(String::from_utf8_lossy(&out), fed(std::str::from_utf8(input).unwrap()).0);
+        }
+    }
+}

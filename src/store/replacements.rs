@@ -1,0 +1,144 @@
+//! Replacements: new cards by which the cards before them are listed. Every writer here takes the change that the feed has of it.
+
+use jiff::civil::Date;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::feed::RecordedChange;
+use super::reports::{SealedNumber, places};
+use super::{StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
+use crate::crypto::digest::LookupKey;
+use crate::domain::card::Threshold;
+use crate::domain::ids::{OrganizationId, ReplacementId};
+use crate::domain::report::OfficeCode;
+
+/// A replacement to be stored.
+#[derive(Debug, Clone)]
+pub struct NewReplacement {
+    pub replacement_id: ReplacementId,
+    pub organization: OrganizationId,
+    pub number: SealedNumber,
+    pub card_valid_from: Date,
+    pub office: OfficeCode,
+    pub recorded_at_ms: i64,
+}
+
+/// A stored replacement.
+#[derive(Debug, Clone)]
+pub struct StoredReplacement {
+    pub replacement_id: ReplacementId,
+    pub number: SealedNumber,
+    pub card_valid_from: Date,
+    pub recorded_at_ms: i64,
+}
+
+impl WriteTx {
+    /// Stores a replacement.
+    pub async fn insert_replacement(
+        &mut self,
+        new: &NewReplacement,
+        change: &RecordedChange,
+    ) -> Result<(), StoreError> {
+        self.check_key_version(new.number.key_version)?;
+        sqlx::query(
+            "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
+             card_valid_from, office, recorded_at, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(new.replacement_id.as_bytes().as_slice())
+        .bind(new.organization.as_bytes().as_slice())
+        .bind(new.number.lookup_key.as_bytes().as_slice())
+        .bind(i64::from(new.number.key_version))
+        .bind(new.number.sealed_digest.as_slice())
+        .bind(new.card_valid_from.to_string())
+        .bind(new.office.as_str())
+        .bind(new.recorded_at_ms)
+        .bind(as_i64(change.sequence()))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// An organization's own replacement, inside a transaction that may change it.
+    pub async fn find_replacement(
+        &mut self,
+        organization: OrganizationId,
+        replacement: ReplacementId,
+    ) -> Result<Option<StoredReplacement>, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(
+            "SELECT replacement_id, lookup_key, key_version, sealed_digest, card_valid_from, recorded_at FROM replacements \
+             WHERE replacement_id = $1 AND organization_id = $2",
+        )
+        .bind(replacement.as_bytes().as_slice())
+        .bind(organization.as_bytes().as_slice())
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        row.as_ref().map(read_replacement).transpose()
+    }
+
+    /// Writes the right start of a replacement, and the office that told it.
+    pub async fn correct_replacement(
+        &mut self,
+        replacement: ReplacementId,
+        card_valid_from: Date,
+        office: &OfficeCode,
+        change: &RecordedChange,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE replacements SET card_valid_from = $1, office = $2, sequence = $3 WHERE replacement_id = $4",
+        )
+        .bind(card_valid_from.to_string())
+        .bind(office.as_str())
+        .bind(as_i64(change.sequence()))
+        .bind(replacement.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// The day of the application that a replacement was issued for, if it was.
+    pub async fn applied_at_ms(&mut self, replacement: ReplacementId) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT applied_at FROM replacement_applications WHERE replacement_id = $1")
+            .bind(replacement.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.map(|row| row.try_get("applied_at")).transpose()?)
+    }
+
+    /// Up to which start cards of a number are listed, as far as their starts are known; without what one replacement lists.
+    pub async fn listed_until(
+        &mut self,
+        keys: &[LookupKey],
+        except: Option<ReplacementId>,
+    ) -> Result<Option<Threshold>, StoreError> {
+        let keyed = places(2, keys.len());
+        let text = format!(
+            "SELECT (SELECT MAX(card_valid_from) FROM loss_reports WHERE lookup_key IN ({keyed}) AND state <> 'withdrawn') AS lost, \
+             (SELECT MAX(card_valid_from) FROM replacements WHERE lookup_key IN ({keyed}) AND replacement_id <> $1) AS newest"
+        );
+        // No replacement has the id of nobody.
+        let mut query =
+            sqlx::query(AssertSqlSafe(text)).bind(except.unwrap_or(ReplacementId::nil()).as_bytes().to_vec());
+        for key in keys {
+            query = query.bind(key.as_bytes().as_slice());
+        }
+        let row = query.fetch_one(&mut *self.tx).await?;
+        let lost = get_parsed_opt(&row, "lost", parse_date)?.map(Threshold::of_lost_card);
+        let newest = get_parsed_opt(&row, "newest", parse_date)?.map(Threshold::before_replacement);
+        Ok(lost.max(newest))
+    }
+}
+
+fn read_replacement(row: &AnyRow) -> Result<StoredReplacement, StoreError> {
+    Ok(StoredReplacement {
+        replacement_id: get_id(row, "replacement_id")?,
+        number: SealedNumber {
+            lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
+            key_version: u32::try_from(row.try_get::<i64, _>("key_version")?)
+                .map_err(|_| StoreError::Corrupt("key_version"))?,
+            sealed_digest: row.try_get("sealed_digest")?,
+        },
+        card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
+        recorded_at_ms: row.try_get("recorded_at")?,
+    })
+}
