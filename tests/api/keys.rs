@@ -58,7 +58,7 @@ async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
         let (own, foreign) = (config.key_folder().join(&name), others.key_folder().join(&name));
         let kept = std::fs::read(&own).unwrap();
         std::fs::copy(foreign, &own).unwrap();
-        assert!(refusal(&config).await.contains(&format!("{purpose} key 1 is another one")));
+        assert!(refusal(&config).await.contains(&format!("{purpose} key 1 differs from this service")));
         std::fs::write(&own, kept).unwrap();
         child::run_json(&config.data, &["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
         assert!(Application::build(&config, Clock::System).await.is_ok(), "a rotated one is taken");
