@@ -12,6 +12,7 @@ use super::digest::IdDigest;
 use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Verdict;
 
 /// The `typ` of a head's JWS header.
@@ -40,7 +41,7 @@ pub struct Claims {
     /// The instant up to which the registry was known when the answer was made.
     pub as_of: String,
     /// The registry's sequence at that instant.
-    pub seq: u64,
+    pub seq: Sequence,
     /// The commitment to number and card, base64url.
     pub cm: String,
 }
@@ -65,7 +66,7 @@ pub struct NewClaims<'a> {
     pub check_id: CheckId,
     pub verdict: Verdict,
     pub as_of: &'a str,
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub commitment: Hash,
 }
 
@@ -283,7 +284,7 @@ mod tests {
             check_id: CheckId::from_u128(check),
             verdict,
             as_of: "2026-11-23T09:00:00.123Z",
-            sequence: 7,
+            sequence: Sequence::new(7),
             commitment: [3; 32],
         }
         .encode()
@@ -298,7 +299,7 @@ mod tests {
             jti: CheckId::nil(),
             verdict: String::new(),
             as_of: as_of.to_owned(),
-            seq: 1,
+            seq: Sequence::new(1),
             cm: String::new(),
         };
         let of = |iat, as_of| of(iat, as_of).checked_at_ms();

@@ -1,7 +1,7 @@
 //! The rules of the field, and nothing else: identity numbers, cards, loss reports, verdicts,
 //! clients.
 //!
-//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted` and of ids.
+//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted` and of ids and sequences.
 //! Whatever depends on the day takes `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
 //! nothing else.
 
@@ -49,6 +49,7 @@ pub mod redacted;
 pub mod report;
 pub mod retention;
 pub mod sandbox;
+pub mod sequence;
 pub mod sighting;
 pub mod usage;
 pub mod verdict;

@@ -7,6 +7,7 @@ use super::card::Threshold;
 use super::report::ReportState;
 use super::verdict::Verdict;
 use crate::domain::ids::{ListingId, ReplacementId, ReportId};
+use crate::domain::sequence::Sequence;
 
 impl Verdict {
     /// Whether a check that ends so is recorded: the card, or perhaps the card, that was presented is listed. A
@@ -24,7 +25,7 @@ pub enum Candidate {
         state: ReportState,
         card_valid_from: Option<Date>,
         /// Of its last change.
-        sequence: u64,
+        sequence: Sequence,
     },
     Replacement {
         id: ReplacementId,
@@ -38,7 +39,7 @@ pub enum Candidate {
 ///
 /// Where nothing of that is left, the report withdrawn last: a node may answer for as long as its lease from before a withdrawal
 /// that it does not know yet, by a copy that is newer than its sequence.
-pub fn listings_of(presented: Option<Date>, known_up_to: u64, records: &[Candidate]) -> Vec<ListingId> {
+pub fn listings_of(presented: Option<Date>, known_up_to: Sequence, records: &[Candidate]) -> Vec<ListingId> {
     let may_be = |start: Option<Date>| match (presented, start) {
         (Some(presented), Some(start)) => Threshold::of_lost_card(start).covers(presented),
         _ => true,
@@ -85,7 +86,7 @@ mod tests {
     type Case<'a> = (&'a str, Option<Date>, &'a [Candidate], &'a [u128]);
 
     fn report(id: u128, state: ReportState, card_valid_from: Option<Date>, sequence: u64) -> Candidate {
-        Candidate::Report { id: ReportId::from_u128(id), state, card_valid_from, sequence }
+        Candidate::Report { id: ReportId::from_u128(id), state, card_valid_from, sequence: Sequence::new(sequence) }
     }
 
     fn replacement(id: u128, card_valid_from: Date) -> Candidate {
@@ -142,18 +143,18 @@ mod tests {
         ];
         for (case, presented, records, expected) in cases {
             let expected: Vec<_> = expected.iter().map(|id| ListingId::from_u128(*id)).collect();
-            assert_eq!(listings_of(presented, 10, records), expected, "{case}");
+            assert_eq!(listings_of(presented, Sequence::new(10), records), expected, "{case}");
         }
     }
 
     #[test]
     fn a_report_withdrawn_after_the_verdict_was_in_force() {
         let withdrawn_at = |sequence| [report(1, Withdrawn, Some(L), sequence), replacement(3, R)];
-        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(11)), [ListingId::from_u128(1)]);
-        assert_eq!(listings_of(Some(L), 10, &withdrawn_at(10)), [ListingId::from_u128(3)]);
+        assert_eq!(listings_of(Some(L), Sequence::new(10), &withdrawn_at(11)), [ListingId::from_u128(1)]);
+        assert_eq!(listings_of(Some(L), Sequence::new(10), &withdrawn_at(10)), [ListingId::from_u128(3)]);
         let all_withdrawn = [report(1, Withdrawn, Some(L), 9), report(2, Withdrawn, Some(L), 10)];
         assert_eq!(
-            listings_of(Some(L), 10, &all_withdrawn),
+            listings_of(Some(L), Sequence::new(10), &all_withdrawn),
             [ListingId::from_u128(2)],
             "nothing else can have listed it"
         );

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::crypto::Keyring;
 use crate::crypto::digest::LookupKey;
 use crate::domain::card::Threshold;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Listing, ListingKind};
 use crate::redis_link::RedisLink;
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
@@ -22,7 +23,7 @@ use crate::telemetry::Metrics;
 #[derive(Debug, Clone, Copy)]
 pub struct Copy {
     pub listing: Option<Listing>,
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// The local tier, bounded.
@@ -35,7 +36,7 @@ impl LocalCache {
     }
 
     /// A copy at least as new as `fresh_from`.
-    pub fn find(&self, key: &LookupKey, fresh_from: u64) -> Option<Copy> {
+    pub fn find(&self, key: &LookupKey, fresh_from: Sequence) -> Option<Copy> {
         self.0.get(key).filter(|copy| copy.sequence >= fresh_from)
     }
 
@@ -99,7 +100,13 @@ impl SharedCache {
     }
 
     /// Keeps listings as they were at a sequence, in the background.
-    pub fn keep(self: &Arc<Self>, epoch: &str, key_version: u32, sequence: u64, listings: Vec<(LookupKey, Listing)>) {
+    pub fn keep(
+        self: &Arc<Self>,
+        epoch: &str,
+        key_version: u32,
+        sequence: Sequence,
+        listings: Vec<(LookupKey, Listing)>,
+    ) {
         if listings.is_empty() {
             return;
         }
@@ -109,7 +116,7 @@ impl SharedCache {
                 let name = listing_name(&epoch, key_version, &key);
                 let value = cache.seal(&epoch, &name, &write_copy(sequence, &listing));
                 let mut invocation = cache.keep_newer.prepare_invoke();
-                invocation.key(name).arg(value).arg(sequence).arg(KEPT_MS);
+                invocation.key(name).arg(value).arg(sequence.get()).arg(KEPT_MS);
                 let kept = |mut connection| async move { invocation.invoke_async::<()>(&mut connection).await };
                 if cache.link.call(kept).await.is_none() {
                     return;
@@ -204,7 +211,7 @@ fn parts<'a>(epoch: &'a str, name: &'a str, text: &'a str) -> [&'a [u8]; 5] {
     [epoch.as_bytes(), &[0], name.as_bytes(), &[0], text.as_bytes()]
 }
 
-fn write_copy(sequence: u64, listing: &Listing) -> String {
+fn write_copy(sequence: Sequence, listing: &Listing) -> String {
     let Listing { threshold, card_unknown, kind, since } = listing;
     let threshold = threshold.map(|threshold| threshold.date().to_string()).unwrap_or_default();
     format!("{sequence};{};{since};{threshold};{card_unknown}", kind.as_str())
@@ -244,14 +251,14 @@ mod tests {
             listing(known, true, ListingKind::Reported),
             listing(None, true, ListingKind::Reported),
         ] {
-            let copy = read_copy(&write_copy(17, &listing)).unwrap();
-            assert_eq!((copy.sequence, copy.listing), (17, Some(listing)));
+            let copy = read_copy(&write_copy(Sequence::new(17), &listing)).unwrap();
+            assert_eq!((copy.sequence, copy.listing), (Sequence::new(17), Some(listing)));
         }
     }
 
     #[test]
     fn what_is_no_copy_is_not_read() {
-        let good = write_copy(17, &listing(None, true, ListingKind::Reported));
+        let good = write_copy(Sequence::new(17), &listing(None, true, ListingKind::Reported));
         for bad in ["", "17", "x;reported;2026-11-02;;true", "17;other;2026-11-02;;true", &format!("{good};")] {
             assert!(read_copy(bad).is_none(), "{bad}");
         }

@@ -1,6 +1,7 @@
 //! The nodes of one store, as one of them sees them.
 
 use crate::domain::ids::NodeId;
+use crate::domain::sequence::Sequence;
 
 /// All nodes of the store, as one of them saw them at its last look.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +18,7 @@ pub struct Seen {
     /// Since when (boot time) it has not been seen to move.
     pub moved_ns: u64,
     /// The last sequence that it told it knows.
-    pub confirmed: u64,
+    pub confirmed: Sequence,
     /// Whether it was taken for gone.
     pub is_dropped: bool,
 }

@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
+use crate::domain::sequence::Sequence;
+
 /// One reading of the others' confirmations.
 #[derive(Debug, Clone, Copy, Default)]
 struct Reading {
     /// Readings are numbered as they begin.
     number: u64,
     /// What every other node has confirmed.
-    least: u64,
+    least: Sequence,
 }
 
 /// Waiting for other nodes.
@@ -39,13 +41,13 @@ impl Confirmations {
     }
 
     /// What a reading found that every other node has confirmed.
-    pub(super) fn read(&self, number: u64, least: u64) {
+    pub(super) fn read(&self, number: u64, least: Sequence) {
         self.last.send_replace(Reading { number, least });
     }
 
     /// Waits until every other node has confirmed the sequence. To be called after the change was committed: only a reading that
     /// begins after it counts, for an older one may not know of all the nodes that the change's transaction saw.
-    pub(super) async fn wait_for(&self, sequence: u64) {
+    pub(super) async fn wait_for(&self, sequence: Sequence) {
         let after = self.begun.load(Ordering::Acquire);
         let mut last = self.last.subscribe();
         let _waiter = Waiter::of(&self.waiting);

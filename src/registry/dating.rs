@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::snapshot::Snapshot;
 use super::state::Registry;
 use crate::clock::Rfc3339;
+use crate::domain::sequence::Sequence;
 
 impl Registry {
     /// Whether memory may answer by a snapshot: its lease holds, and it is not older than what was said without it.
@@ -16,7 +17,7 @@ impl Registry {
 
     /// The `as_of` of what the store said at the sequence `head`, asked at `asked_ms`. Memory may answer the client's next check:
     /// so it is brought to this sequence first, a poll of the feed, and its own date is the answer's where that is earlier.
-    pub(super) async fn date(&self, head: u64, asked_ms: i64) -> Rfc3339 {
+    pub(super) async fn date(&self, head: Sequence, asked_ms: i64) -> Rfc3339 {
         let asked = Rfc3339::of(asked_ms);
         let is_leased = |snapshot: &Snapshot| snapshot.is_leased(self.clock.boot_ns());
         let is_behind = {

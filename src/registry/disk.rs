@@ -14,6 +14,7 @@ use xorf::{BinaryFuse16, Descriptor};
 use super::snapshot::Filter;
 
 use crate::crypto::pepper::{Fingerprint, Fingerprints};
+use crate::domain::sequence::Sequence;
 use crate::store::feed::Mark;
 
 const MAGIC: [u8; 16] = *b"lostcard filter\n";
@@ -85,7 +86,7 @@ pub struct Saved {
 #[serde(deny_unknown_fields)]
 struct Header {
     epoch: String,
-    built_at: u64,
+    built_at: Sequence,
     mark: Mark,
     key_version: u32,
     keys: u64,
@@ -295,7 +296,7 @@ mod tests {
     const EPOCH: &str = "00112233445566778899aabbccddeeff";
 
     fn mark() -> Mark {
-        Mark { sequence: 43, id: MarkId::from_u128(7) }
+        Mark { sequence: Sequence::new(43), id: MarkId::from_u128(7) }
     }
 
     fn prefixes(count: u64) -> Vec<u64> {
@@ -311,7 +312,7 @@ mod tests {
     /// A folder with a small filter of three parts in it.
     fn saved() -> (TempDir, FilterFolder) {
         let (dir, folder) = folder();
-        let filter = Filter::build_in_parts(prefixes(150), 42, 50).unwrap();
+        let filter = Filter::build_in_parts(prefixes(150), Sequence::new(42), 50).unwrap();
         folder.write(&filter, EPOCH, 1, mark()).unwrap();
         (dir, folder)
     }
@@ -327,6 +328,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(count in 0_u64..3000, part_keys in 100_usize..4000, built_at in any::<u64>()) {
+            let built_at = Sequence::new(built_at);
             let (_dir, folder) = folder();
             let filter = Filter::build_in_parts(prefixes(count), built_at, part_keys).unwrap();
             folder.write(&filter, EPOCH, 1, mark()).unwrap();
@@ -395,7 +397,7 @@ mod tests {
         fs::remove_dir(&folder.path).unwrap();
         fs::write(dir.path().join("snapshot"), "in its place").unwrap();
         assert_eq!(refusal(&folder), "unreadable");
-        let filter = Filter::build(prefixes(3), 1).unwrap();
+        let filter = Filter::build(prefixes(3), Sequence::new(1)).unwrap();
         assert!(folder.write(&filter, EPOCH, 1, mark()).is_err());
     }
 
@@ -406,8 +408,8 @@ mod tests {
         fs::write(&abandoned, "half").unwrap();
         let being_written = File::create(folder.path.join(format!("{UNFINISHED}of-another-process"))).unwrap();
         being_written.lock().unwrap();
-        folder.write(&Filter::build(prefixes(9), 50).unwrap(), EPOCH, 1, mark()).unwrap();
-        assert_eq!(folder.read().unwrap().unwrap().filter.built_at, 50);
+        folder.write(&Filter::build(prefixes(9), Sequence::new(50)).unwrap(), EPOCH, 1, mark()).unwrap();
+        assert_eq!(folder.read().unwrap().unwrap().filter.built_at, Sequence::new(50));
         assert_eq!(fs::metadata(file(&folder)).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&folder.path).unwrap().permissions().mode() & 0o777, 0o700);
         let mut names: Vec<_> = fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();

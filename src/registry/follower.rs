@@ -19,6 +19,7 @@ use super::state::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
+use crate::domain::sequence::Sequence;
 use crate::redis_link::{PAUSE_FIRST, PAUSE_MAX, jittered};
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
 
@@ -114,13 +115,13 @@ impl Follower {
             let page =
                 tokio::time::timeout(registry.options.lease, page).await.map_err(|_| RegistryError::TooSlow)??;
             (is_member, key_versions) = (page.is_member, page.key_versions);
-            let expected = snapshot.sequence + page.changes.len() as u64;
+            let expected = snapshot.sequence.plus(page.changes.len() as u64);
             let is_whole = page.changes.len() == PAGE_CHANGES_MAX || expected == page.head;
             let last = page.changes.last().map_or(snapshot.sequence, |change| change.sequence);
             if *page.epoch != *snapshot.epoch || page.head < snapshot.sequence || last != expected || !is_whole {
                 warn!(
-                    known = snapshot.sequence,
-                    head = page.head,
+                    known = snapshot.sequence.get(),
+                    head = page.head.get(),
                     "the feed went back, has a gap or is another one: loading everything again"
                 );
                 registry.metrics.epoch_changes.inc();
@@ -149,7 +150,7 @@ impl Follower {
     }
 
     /// Listings for the snapshot; everything else to the listener that remembers it.
-    fn sort_out(&self, changes: &[Change]) -> Vec<(u64, u64)> {
+    fn sort_out(&self, changes: &[Change]) -> Vec<(u64, Sequence)> {
         let mut listings = Vec::with_capacity(changes.len());
         for change in changes {
             match (change.kind, <[u8; 16]>::try_from(change.subject.as_slice())) {
@@ -157,7 +158,7 @@ impl Follower {
                     listings.push((LookupKey::from_bytes(key).prefix(), change.sequence));
                 }
                 (ChangeKind::Listing, Err(_)) => {
-                    error!(sequence = change.sequence, "a listing change without a lookup key");
+                    error!(sequence = change.sequence.get(), "a listing change without a lookup key");
                 }
                 (kind, _) => {
                     if kind == ChangeKind::Node {
@@ -172,7 +173,7 @@ impl Follower {
 
     fn publish(&self, snapshot: Snapshot, asked_wall_ms: i64) {
         let metrics = &self.registry.metrics;
-        metrics.feed_sequence.set(i64::try_from(snapshot.sequence).unwrap_or(i64::MAX));
+        metrics.feed_sequence.set(i64::try_from(snapshot.sequence.get()).unwrap_or(i64::MAX));
         metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
         metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
         metrics.lease_as_of_ms.set(asked_wall_ms);
@@ -215,7 +216,7 @@ impl Follower {
         self.rebuild = None;
         let peppers = Arc::clone(&self.registry.snapshot.load().peppers);
         self.registry.snapshot.store(Arc::new(Snapshot::unknown(peppers)));
-        self.registry.known.send_replace(0);
+        self.registry.known.send_replace(Sequence::ZERO);
         self.registry.local.clear();
         let saved = match source {
             Source::DiskOrRows => saving::restore(&self.registry).await?,
@@ -226,7 +227,7 @@ impl Follower {
             Some((saved, key_versions)) => (saved.filter, saved.epoch, key_versions),
             None => build_filter(&self.registry).await?,
         };
-        info!(numbers = filter.keys(), sequence = filter.built_at, from_disk = is_saved, "registry loaded");
+        info!(numbers = filter.keys(), sequence = filter.built_at.get(), from_disk = is_saved, "registry loaded");
         let loaded = Snapshot {
             sequence: filter.built_at,
             filter: Arc::new(filter),

@@ -8,6 +8,7 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::keyfiles::Purpose;
 use crate::crypto::pepper::{KeyVersions, Peppers};
 use crate::crypto::{KeyCheck, KeyError};
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 
 /// How often a look-up is repeated because the peppers changed under it: a second change takes a whole rotation.
@@ -16,7 +17,7 @@ pub const PEPPER_TRIES_MAX: usize = 3;
 /// What is recorded of some numbers, at one moment.
 #[derive(Debug)]
 pub(super) struct RecordsRead {
-    pub head: u64,
+    pub head: Sequence,
     /// The pepper of the keys.
     pub key_version: u32,
     /// Of each number, the key that a copy of it is kept under, and its records.

@@ -7,6 +7,7 @@ use super::follower::exchange_wakes;
 use super::membership::Membership;
 use super::reporting;
 use super::state::{LEASE_DRIFT, Registry, RegistryError};
+use crate::domain::sequence::Sequence;
 use crate::store::nodes::Audience;
 
 impl Registry {
@@ -24,7 +25,7 @@ impl Registry {
     ///
     /// A sequence counts in the epoch of its transaction alone: after a failover that lost commits, a snapshot or a confirmation
     /// of before may well be at a higher one and not hold the change.
-    pub async fn published(&self, sequence: u64, audience: &Audience) -> Result<(), RegistryError> {
+    pub async fn published(&self, sequence: Sequence, audience: &Audience) -> Result<(), RegistryError> {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
         self.wake_others();

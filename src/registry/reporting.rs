@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Registry;
+use crate::domain::sequence::Sequence;
 
 /// How often the others' confirmations are read while somebody waits for them.
 const READ_EVERY: Duration = Duration::from_millis(5);
@@ -20,7 +21,7 @@ pub(super) async fn read(registry: Arc<Registry>) {
         let read = tokio::time::timeout(registry.options.lease, registry.store.least_confirmed(registry.node));
         match read.await {
             Ok(Ok(least)) => {
-                this.read(number, least.unwrap_or(u64::MAX));
+                this.read(number, least.unwrap_or(Sequence::MAX));
             }
             Ok(Err(failure)) => tracing::debug!(error = %failure, "the others' confirmations cannot be read"),
             Err(_) => tracing::debug!("the others' confirmations were not read in time"),
@@ -38,12 +39,12 @@ pub(super) async fn tell(registry: Arc<Registry>) {
         }
         // After the swap: a question from now on is answered from this snapshot or a later one.
         let snapshot = registry.snapshot.load_full();
-        if snapshot.sequence == 0 {
+        if snapshot.sequence == Sequence::ZERO {
             continue;
         }
         let told = registry.store.confirm(registry.node, snapshot.sequence, &snapshot.epoch);
         if !matches!(tokio::time::timeout(registry.options.lease, told).await, Ok(Ok(()))) {
-            tracing::debug!(sequence = snapshot.sequence, "this node's confirmation was not stored");
+            tracing::debug!(sequence = snapshot.sequence.get(), "this node's confirmation was not stored");
             tokio::time::sleep(RETRY_AFTER).await;
             known.mark_changed();
         }

@@ -14,6 +14,7 @@ use super::state::{Registry, RegistryError};
 
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
+use crate::domain::sequence::Sequence;
 use crate::store::StoreError;
 use crate::store::feed::Marked;
 
@@ -53,7 +54,7 @@ fn judge(saved: &Saved, now: &Marked, key_version: u32) -> Result<(), Refusal> {
         Err(Refusal::KeyVersion)
     } else if !now.has_mark || saved.mark.sequence <= built_at || now.head < saved.mark.sequence {
         Err(Refusal::History)
-    } else if now.head - built_at > BEHIND_MAX {
+    } else if now.head.since(built_at) > BEHIND_MAX {
         Err(Refusal::Old)
     } else {
         Ok(())
@@ -70,7 +71,7 @@ pub(super) struct Saving {
     task: JoinSet<Option<Identity>>,
 }
 
-type Identity = (Arc<str>, u64);
+type Identity = (Arc<str>, Sequence);
 
 impl Saving {
     /// The filter in use came from the disk.
@@ -139,10 +140,10 @@ mod tests {
     #[test]
     fn only_a_filter_that_the_feed_leads_on_from_is_started_from() {
         let judged_by = |key_version, epoch: &str, mark_at: u64, head: u64, has_mark: bool| {
-            let mark = Mark { sequence: mark_at, id: MarkId::nil() };
-            let filter = Filter::build(vec![1], 100).unwrap();
+            let mark = Mark { sequence: Sequence::new(mark_at), id: MarkId::nil() };
+            let filter = Filter::build(vec![1], Sequence::new(100)).unwrap();
             let saved = Saved { filter, epoch: "this".to_owned(), key_version: 1, mark };
-            let now = Marked { epoch: epoch.to_owned(), head, has_mark };
+            let now = Marked { epoch: epoch.to_owned(), head: Sequence::new(head), has_mark };
             judge(&saved, &now, key_version).map_err(|refusal| refusal.reason())
         };
         let judged = |epoch, mark_at, head, has_mark| judged_by(1, epoch, mark_at, head, has_mark);

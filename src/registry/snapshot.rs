@@ -11,6 +11,7 @@ use xorf::{BinaryFuse16, Filter as _};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::Peppers;
+use crate::domain::sequence::Sequence;
 
 /// Prefixes are the output of an HMAC, so they are uniform: hashing them again would only cost time.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ impl Hasher for Uniform {
 }
 
 /// The sequence of the last change of each number since the filter was built.
-pub type RecentChanges = HashMap<u64, u64, BuildHasherDefault<Uniform>>;
+pub type RecentChanges = HashMap<u64, Sequence, BuildHasherDefault<Uniform>>;
 
 /// How many numbers a part of the filter holds, about. While xorf builds one it takes 24 bytes a number beside prefixes and
 /// result; in parts that is 25 MB, however many numbers there are.
@@ -46,7 +47,7 @@ pub struct Filter {
     parts: Box<[BinaryFuse16]>,
     keys: u64,
     /// The filter holds every number listed at this sequence.
-    pub built_at: u64,
+    pub built_at: Sequence,
 }
 
 /// The fuse filter found no layout: so unlikely (1,000 seeds tried) that it points to a broken key source.
@@ -56,11 +57,15 @@ pub struct FilterError;
 
 impl Filter {
     /// Builds from unsorted prefixes with repeats, in their own memory. Costs seconds for 10^7: not for a worker.
-    pub fn build(prefixes: Vec<u64>, built_at: u64) -> Result<Self, FilterError> {
+    pub fn build(prefixes: Vec<u64>, built_at: Sequence) -> Result<Self, FilterError> {
         Self::build_in_parts(prefixes, built_at, PART_KEYS)
     }
 
-    pub(super) fn build_in_parts(mut prefixes: Vec<u64>, built_at: u64, part_keys: usize) -> Result<Self, FilterError> {
+    pub(super) fn build_in_parts(
+        mut prefixes: Vec<u64>,
+        built_at: Sequence,
+        part_keys: usize,
+    ) -> Result<Self, FilterError> {
         prefixes.sort_unstable();
         prefixes.dedup();
         let count = prefixes.len().div_ceil(part_keys);
@@ -75,7 +80,7 @@ impl Filter {
     }
 
     /// A filter that was built before; the parts are its own, in their order.
-    pub(super) fn from_parts(parts: Vec<BinaryFuse16>, keys: u64, built_at: u64) -> Self {
+    pub(super) fn from_parts(parts: Vec<BinaryFuse16>, keys: u64, built_at: Sequence) -> Self {
         Self { parts: parts.into_boxed_slice(), keys, built_at }
     }
 
@@ -108,7 +113,7 @@ pub struct Snapshot {
     pub filter: Arc<Filter>,
     pub recent: Arc<RecentChanges>,
     /// Every change up to this sequence is in filter or recent changes.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// In boot time; after it the snapshot proves nothing.
     pub lease_until_ns: u64,
     /// The wall time of the moment the lease counts from.
@@ -124,7 +129,7 @@ pub enum Presence {
     /// Not listed, for certain, while the lease holds.
     Absent,
     /// Perhaps listed: look it up in a copy that is at least as new as this sequence.
-    Maybe { fresh_from: u64 },
+    Maybe { fresh_from: Sequence },
 }
 
 impl Presence {
@@ -143,9 +148,9 @@ impl Snapshot {
     /// A snapshot that knows nothing but peppers, and never held a lease.
     pub fn unknown(peppers: Arc<Peppers>) -> Self {
         Self {
-            filter: Arc::new(Filter::from_parts(Vec::new(), 0, 0)),
+            filter: Arc::new(Filter::from_parts(Vec::new(), 0, Sequence::ZERO)),
             recent: Arc::default(),
-            sequence: 0,
+            sequence: Sequence::ZERO,
             lease_until_ns: 0,
             as_of: Rfc3339::of(0),
             epoch: Arc::from(""),
@@ -185,7 +190,7 @@ impl Snapshot {
     /// The same knowledge with changes applied, the last of them being `sequence`. What is shared is copied once; page after page
     /// of a long feed then goes into the copy.
     #[must_use]
-    pub fn with_changes(mut self, changed: &[(u64, u64)], sequence: u64) -> Self {
+    pub fn with_changes(mut self, changed: &[(u64, Sequence)], sequence: Sequence) -> Self {
         if !changed.is_empty() {
             Arc::make_mut(&mut self.recent).extend(changed.iter().copied());
         }
@@ -228,12 +233,12 @@ mod tests {
 
     #[test]
     fn a_filter_that_lacks_its_parts_proves_no_absence() {
-        let whole = Filter::build(vec![1, 2, 3], 9).unwrap();
+        let whole = Filter::build(vec![1, 2, 3], Sequence::new(9)).unwrap();
         assert_eq!(whole.keys(), 3);
         let lacking = Filter::from_parts(Vec::new(), whole.keys(), whole.built_at);
         let snapshot = unknown().with_filter(Arc::new(lacking));
-        assert_eq!(snapshot.presence(&key(1)), Presence::Maybe { fresh_from: 9 });
-        assert!(!Filter::build(Vec::new(), 9).unwrap().may_hold(1), "nothing is listed");
+        assert_eq!(snapshot.presence(&key(1)), Presence::Maybe { fresh_from: Sequence::new(9) });
+        assert!(!Filter::build(Vec::new(), Sequence::new(9)).unwrap().may_hold(1), "nothing is listed");
     }
 
     #[test]
@@ -244,28 +249,35 @@ mod tests {
         let [previous, current] = peppers;
         let rotating = Snapshot::unknown(Arc::new(Peppers { current, previous: Some(previous) }));
         assert_eq!(rotating.presence_of(&number), (new, Presence::Absent));
-        let kept_under_old = rotating.clone().with_changes(&[(old.prefix(), 5)], 5);
-        assert_eq!(kept_under_old.presence_of(&number), (new, Presence::Maybe { fresh_from: 5 }));
+        let kept_under_old = rotating.clone().with_changes(&[(old.prefix(), Sequence::new(5))], Sequence::new(5));
+        assert_eq!(kept_under_old.presence_of(&number), (new, Presence::Maybe { fresh_from: Sequence::new(5) }));
         for (changed, fresh_from) in [(new, 6), (old, 7)] {
-            let both = kept_under_old.clone().with_changes(&[(new.prefix(), 6), (changed.prefix(), fresh_from)], 7);
-            assert_eq!(both.presence_of(&number), (new, Presence::Maybe { fresh_from }), "the later of both changes");
+            let both = kept_under_old.clone().with_changes(
+                &[(new.prefix(), Sequence::new(6)), (changed.prefix(), Sequence::new(fresh_from))],
+                Sequence::new(7),
+            );
+            assert_eq!(
+                both.presence_of(&number),
+                (new, Presence::Maybe { fresh_from: Sequence::new(fresh_from) }),
+                "the later of both changes"
+            );
         }
     }
 
     #[test]
     fn pages_of_a_long_feed_are_applied_without_copying_what_came_before() {
-        let first = unknown().with_changes(&[(1, 1)], 1);
+        let first = unknown().with_changes(&[(1, Sequence::new(1))], Sequence::new(1));
         let at = Arc::as_ptr(&first.recent);
-        let second = first.with_changes(&[(2, 2)], 2);
+        let second = first.with_changes(&[(2, Sequence::new(2))], Sequence::new(2));
         assert_eq!((Arc::as_ptr(&second.recent), second.recent.len()), (at, 2));
-        let later = second.clone().with_changes(&[(3, 3)], 3);
+        let later = second.clone().with_changes(&[(3, Sequence::new(3))], Sequence::new(3));
         assert_eq!((second.recent.len(), later.recent.len()), (2, 3), "what is published stays as it is");
     }
 
     #[test]
     fn parts_hold_what_is_theirs_even_where_one_is_empty() {
         let prefixes = vec![0, 1, 2, u64::MAX - 1, u64::MAX];
-        let filter = Filter::build_in_parts(prefixes.clone(), 1, 1).unwrap();
+        let filter = Filter::build_in_parts(prefixes.clone(), Sequence::new(1), 1).unwrap();
         assert_eq!((filter.parts().len(), filter.keys()), (5, 5));
         assert!(prefixes.iter().all(|prefix| filter.may_hold(*prefix)));
         let others = (0..100_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5555);
@@ -282,24 +294,24 @@ mod tests {
             rebuilt_after in 0_usize..100,
             part_keys in 1_usize..50,
         ) {
-            let start = base.len() as u64;
+            let start = Sequence::new(base.len() as u64);
             let filter = Filter::build_in_parts(base.iter().map(|n| key(*n).prefix()).collect(), start, part_keys).unwrap();
             let mut snapshot = Snapshot { filter: Arc::new(filter), sequence: start, ..unknown() };
             let mut last_change = std::collections::HashMap::new();
             for (n, change) in changes.iter().enumerate() {
-                let sequence = start + 1 + n as u64;
+                let sequence = start.plus(1 + n as u64);
                 snapshot = snapshot.with_changes(&[(key(*change).prefix(), sequence)], sequence);
                 last_change.insert(*change, sequence);
             }
             let cut = rebuilt_after.min(changes.len());
             let all = base.iter().chain(&changes[..cut]).map(|n| key(*n).prefix()).collect();
-            let rebuilt = Arc::new(Filter::build(all, start + cut as u64).unwrap());
+            let rebuilt = Arc::new(Filter::build(all, start.plus(cut as u64)).unwrap());
             for snapshot in [snapshot.clone(), snapshot.with_filter(rebuilt)] {
                 for n in base.iter().chain(&changes) {
                     match snapshot.presence(&key(*n)) {
                         Presence::Absent => prop_assert!(false, "a listed number is absent"),
                         Presence::Maybe { fresh_from } => {
-                            prop_assert!(fresh_from >= last_change.get(n).copied().unwrap_or(0));
+                            prop_assert!(fresh_from >= last_change.get(n).copied().unwrap_or_default());
                             prop_assert!(fresh_from <= snapshot.sequence);
                         }
                     }

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Rfc3339};
 use crate::crypto::pepper::Peppers;
 use crate::crypto::{KeyError, Keyring, random};
 use crate::domain::ids::NodeId;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Listing;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -82,7 +83,7 @@ pub struct Copies {
 #[derive(Debug, Clone, Copy)]
 pub struct Finding {
     pub listing: Option<Listing>,
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub as_of: Rfc3339,
 }
 
@@ -104,7 +105,7 @@ pub struct Registry {
     /// Wakes the follower before its next turn.
     pub(super) wake: Notify,
     /// The sequence of the snapshot in place.
-    pub(super) known: watch::Sender<u64>,
+    pub(super) known: watch::Sender<Sequence>,
     pub(super) confirmations: Confirmations,
     /// What was said while memory could say nothing: what it says later must not be older.
     pub(super) said: Said,
@@ -136,7 +137,7 @@ impl Registry {
             snapshot: ArcSwap::from_pointee(Snapshot::unknown(Arc::new(peppers))),
             node: random::id(clock.now_ms()),
             wake: Notify::new(),
-            known: watch::Sender::new(0),
+            known: watch::Sender::new(Sequence::ZERO),
             confirmations: Confirmations::default(),
             said: Said::default(),
             joined: Notify::new(),
@@ -157,7 +158,7 @@ impl Registry {
     }
 
     /// The sequence that this node knows the registry up to, and when it last did.
-    pub fn known(&self) -> (u64, Rfc3339) {
+    pub fn known(&self) -> (Sequence, Rfc3339) {
         let snapshot = self.snapshot.load();
         (snapshot.sequence, snapshot.as_of)
     }

@@ -15,6 +15,7 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::alert::{WatchHours, alert_of};
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::ReportState;
+use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::Record;
 use crate::store::alerts::{Alert, NewAlert, Watch};
 use crate::store::reports::NewReport;
@@ -60,7 +61,7 @@ impl Alerts {
     pub async fn list(
         &self,
         organization: OrganizationId,
-        after: i64,
+        after: AlertSequence,
         limit: i64,
     ) -> Result<(Vec<Alert>, bool), ServiceError> {
         let mut alerts = self.writer.store.list_alerts(organization, after, limit + 1).await?;

@@ -17,6 +17,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::report::OfficeCode;
+use crate::domain::sequence::Sequence;
 use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
@@ -44,7 +45,7 @@ pub struct OfficeAt {
 pub struct IssuedApplication {
     pub stored: StoredApplication,
     /// Of the change that the new card made.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 impl From<ApplicationRefusal> for ServiceError {

@@ -21,6 +21,7 @@ use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::Label;
+use crate::domain::sequence::Sequence;
 use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Listing, Purpose, Verdict, decide};
 use crate::registry::{Finding, Registry, RegistryError};
@@ -55,7 +56,7 @@ pub struct Answer {
     pub verdict: Verdict,
     pub listing: Option<Listing>,
     pub as_of: Rfc3339,
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub receipt: Option<Receipt>,
 }
 

@@ -11,6 +11,7 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::ids::{OrganizationId, ReplacementId};
 use crate::domain::report::{OfficeCode, WithdrawalReason};
 use crate::domain::retention::Class;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 use crate::store::feed::RecordedChange;
 use crate::store::replacements::{NewReplacement, StoredReplacement};
@@ -33,7 +34,7 @@ pub struct Replacement {
     pub card_valid_from: Date,
     pub reports_replaced: usize,
     pub recorded_at_ms: i64,
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// Reports were filed, one or thousands: cards of their numbers are listed from now on.

@@ -21,6 +21,7 @@ use crate::domain::id_number::IdNumber;
 use crate::domain::ids::{Id, OrganizationId};
 use crate::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use crate::domain::sandbox::{MAGIC_NUMBERS, MagicNumber, Seed};
+use crate::domain::sequence::Sequence;
 use crate::store::Store;
 use crate::store::clients::Organization;
 
@@ -33,7 +34,7 @@ const SEEDED: u128 = 0x0000_0000_0000_7000_8000_0000_0000_0000;
 #[derive(Debug)]
 pub struct Reset {
     pub at_ms: i64,
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// Resets the sandbox.

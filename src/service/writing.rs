@@ -15,6 +15,7 @@ use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::Deed;
 use crate::domain::ids::{ClientId, Id, RecordId};
+use crate::domain::sequence::Sequence;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
@@ -175,7 +176,7 @@ impl Writer {
     }
 
     /// Returns the epoch that the change belongs to.
-    async fn commit(&self, mut tx: WriteTx, sequence: u64) -> Result<String, ServiceError> {
+    async fn commit(&self, mut tx: WriteTx, sequence: Sequence) -> Result<String, ServiceError> {
         let audience = tx.audience(self.registry.node()).await?;
         tx.commit().await?;
         self.registry.published(sequence, &audience).await?;

@@ -8,10 +8,11 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
 use crate::domain::ids::{AlertId, CheckId, OrganizationId};
+use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::ListingKind;
 
 /// A check that is watched. Nothing else of it is kept.
@@ -54,7 +55,7 @@ pub struct Alert {
     pub listing: ListingKind,
     pub listed_at_ms: i64,
     /// Counts the alerts of its organization from one.
-    pub sequence: i64,
+    pub sequence: AlertSequence,
 }
 
 /// Keys of one look-up of watches: few enough for one statement.
@@ -72,7 +73,7 @@ impl Store {
     pub async fn list_alerts(
         &self,
         organization: OrganizationId,
-        after: i64,
+        after: AlertSequence,
         limit: i64,
     ) -> Result<Vec<Alert>, StoreError> {
         let rows = sqlx::query(
@@ -80,7 +81,7 @@ impl Store {
              WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(organization.as_bytes().as_slice())
-        .bind(after)
+        .bind(as_i64(after))
         .bind(limit)
         .fetch_all(&mut *self.connection().await?)
         .await?;
@@ -186,7 +187,7 @@ impl WriteTx {
         self.take_turn().await?;
         let mut counts = BTreeMap::new();
         for alert in alerts {
-            *counts.entry(alert.watch.organization).or_insert(0i64) += 1;
+            *counts.entry(alert.watch.organization).or_insert(0_u64) += 1;
         }
         let mut last = BTreeMap::new();
         for (organization, count) in &counts {
@@ -195,18 +196,18 @@ impl WriteTx {
                  ON CONFLICT (organization_id) DO UPDATE SET seq = alert_heads.seq + $2 RETURNING seq",
             )
             .bind(organization.as_bytes().as_slice())
-            .bind(*count)
+            .bind(as_i64(*count))
             .fetch_one(&mut *self.tx)
             .await?;
-            last.insert(*organization, row.try_get::<i64, _>("seq")? - count);
+            last.insert(*organization, AlertSequence::new(get_u64(&row, "seq")?.saturating_sub(*count)));
         }
         let bind = |values: &mut Values, alert: &NewAlert| {
             let sequence = last.entry(alert.watch.organization).or_default();
-            *sequence += 1;
+            *sequence = sequence.next();
             values
                 .push(alert.alert_id.as_bytes().as_slice())
                 .push(alert.watch.organization.as_bytes().as_slice())
-                .push(*sequence)
+                .push(as_i64(*sequence))
                 .push(alert.watch.watch_id.as_bytes().as_slice())
                 .push(alert.kind.as_str())
                 .push(alert.listing.as_str())
@@ -232,6 +233,6 @@ pub(super) fn read_alert(row: &AnyRow) -> Result<Alert, StoreError> {
         kind: get_parsed(row, "kind", AlertKind::parse)?,
         listing: get_parsed(row, "listing_kind", ListingKind::parse)?,
         listed_at_ms: row.try_get("listed_at")?,
-        sequence: row.try_get("seq")?,
+        sequence: AlertSequence::new(get_u64(row, "seq")?),
     })
 }

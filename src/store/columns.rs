@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use crate::domain::ids::Id;
+use crate::domain::sequence::Sequence;
 
 pub(super) fn get_id<T: Id>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
     let bytes = row.try_get::<&[u8], _>(column)?;
@@ -23,6 +24,11 @@ pub(super) fn get_bytes<const N: usize>(row: &AnyRow, column: &'static str) -> R
 
 pub(super) fn get_u64(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+/// A place in the registry's feed.
+pub(super) fn get_sequence(row: &AnyRow, column: &'static str) -> Result<Sequence, StoreError> {
+    get_u64(row, column).map(Sequence::new)
 }
 
 /// A column that holds a word, a date or a code, by the parser of its type.
@@ -47,7 +53,7 @@ pub(super) fn parse_date(text: &str) -> Option<jiff::civil::Date> {
     text.parse().ok()
 }
 
-/// A sequence as the databases hold it.
-pub(super) fn as_i64(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
+/// A sequence or a count as the databases hold it.
+pub(super) fn as_i64(number: impl Into<u64>) -> i64 {
+    i64::try_from(number.into()).unwrap_or(i64::MAX)
 }

@@ -8,11 +8,12 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, as_i64, get_u64};
+use super::{Store, StoreError, WriteTx, as_i64, get_sequence, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
 use crate::domain::ids::{MarkId, NodeId};
+use crate::domain::sequence::Sequence;
 
 /// What kind of thing changed, and so who must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,32 +54,36 @@ impl ChangeKind {
 /// number can be neither inserted nor closed without one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RecordedChange {
-    last: u64,
+    last: Sequence,
     count: u64,
 }
 
 impl RecordedChange {
     /// The sequence of the last number's change.
-    pub fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> Sequence {
         self.last
     }
 
     /// The sequences of all of them.
-    pub fn sequences(&self) -> std::ops::RangeInclusive<u64> {
-        self.last + 1 - self.count..=self.last
+    pub fn sequences(&self) -> std::ops::RangeInclusive<Sequence> {
+        self.first()..=self.last
+    }
+
+    fn first(&self) -> Sequence {
+        Sequence::new(self.last.get() + 1 - self.count)
     }
 
     /// The sequence of the first one's, if the change is of so many numbers.
-    pub(super) fn first_of(&self, count: usize) -> Result<u64, StoreError> {
+    pub(super) fn first_of(&self, count: usize) -> Result<Sequence, StoreError> {
         let is_of_all = self.count == count as u64;
-        is_of_all.then(|| self.last + 1 - self.count).ok_or(StoreError::Misused("the feed has changes of other rows"))
+        is_of_all.then(|| self.first()).ok_or(StoreError::Misused("the feed has changes of other rows"))
     }
 }
 
 /// One row of the feed.
 #[derive(Debug, Clone)]
 pub struct Change {
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub kind: ChangeKind,
     pub subject: Vec<u8>,
 }
@@ -87,7 +92,7 @@ pub struct Change {
 #[derive(Debug)]
 pub struct FeedPage {
     pub epoch: String,
-    pub head: u64,
+    pub head: Sequence,
     /// Whether the asking node is registered and unmarked: only then may it take a lease.
     pub is_member: bool,
     /// By which peppers rows are keyed at the head.
@@ -99,7 +104,7 @@ pub struct FeedPage {
 /// is unchanged. A store that was restored and then changed differently has the same epoch, but not the marks put since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub id: MarkId,
 }
 
@@ -107,7 +112,7 @@ pub struct Mark {
 #[derive(Debug)]
 pub struct Marked {
     pub epoch: String,
-    pub head: u64,
+    pub head: Sequence,
     /// Whether the mark is where it was put.
     pub has_mark: bool,
 }
@@ -127,7 +132,7 @@ static CHANGES: RowsInsert = RowsInsert::new("feed", "seq, kind, subject");
 
 impl Store {
     /// The changes after `after`, in one statement, so that head, membership and rows are of one moment.
-    pub async fn feed_after(&self, after: u64, node: NodeId) -> Result<FeedPage, StoreError> {
+    pub async fn feed_after(&self, after: Sequence, node: NodeId) -> Result<FeedPage, StoreError> {
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT h.seq AS head, {} AS epoch, h.key_version AS key_version, \
              h.key_version_from AS key_version_from, f.seq AS seq, f.kind AS kind, f.subject AS subject, \
@@ -141,14 +146,14 @@ impl Store {
         .fetch_all(&mut *self.own_connection().await?)
         .await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
-        let (epoch, head) = (first.try_get("epoch")?, get_u64(first, "head")?);
+        let (epoch, head) = (first.try_get("epoch")?, get_sequence(first, "head")?);
         let is_member = get_u64(first, "member")? > 0;
         let key_versions = get_key_versions(first)?;
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<i64>, _>("seq")?.is_some() {
                 changes.push(Change {
-                    sequence: get_u64(row, "seq")?,
+                    sequence: get_sequence(row, "seq")?,
                     kind: ChangeKind::parse(row.try_get("kind")?).ok_or(StoreError::Corrupt("feed.kind"))?,
                     subject: row.try_get("subject")?,
                 });
@@ -186,10 +191,10 @@ impl Store {
         .fetch_one(&mut *self.connection().await?)
         .await?;
         let has_mark = get_u64(&row, "marks")? == 1;
-        Ok(Marked { epoch: row.try_get("epoch")?, head: get_u64(&row, "head")?, has_mark })
+        Ok(Marked { epoch: row.try_get("epoch")?, head: get_sequence(&row, "head")?, has_mark })
     }
 
-    /// Head, number of rows and greatest sequence: equal, or the feed has a gap.
+    /// Head, number of rows and greatest sequence, as numbers: equal, or the feed has a gap.
     pub async fn feed_totals(&self) -> Result<(u64, u64, u64), StoreError> {
         let row = sqlx::query(
             "SELECT h.seq AS head, (SELECT COUNT(*) FROM feed) AS total, \
@@ -217,8 +222,8 @@ impl WriteTx {
     }
 
     /// The sequence of the last change of any writer. Once this transaction has its turn, nobody adds one before it ends.
-    pub async fn head(&mut self) -> Result<u64, StoreError> {
-        get_u64(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
+    pub async fn head(&mut self) -> Result<Sequence, StoreError> {
+        get_sequence(&sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.tx).await?, "seq")
     }
 
     /// Records that the listing of a number changes.
@@ -234,13 +239,13 @@ impl WriteTx {
     }
 
     /// Records one change; returns its sequence.
-    pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<u64, StoreError> {
+    pub async fn record_change(&mut self, kind: ChangeKind, subject: &[u8]) -> Result<Sequence, StoreError> {
         self.record_changes(kind, &[subject]).await
     }
 
     /// Records changes in order; returns the sequence of the last. It takes the lock that orders all writers: from here
     /// to the commit the others wait.
-    pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<u64, StoreError> {
+    pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<Sequence, StoreError> {
         let count = as_i64(subjects.len() as u64);
         let row = sqlx::query(
             "UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, key_version, key_version_from",
@@ -249,14 +254,13 @@ impl WriteTx {
         .fetch_one(&mut *self.tx)
         .await?;
         self.key_versions = Some(get_key_versions(&row)?);
-        let last: i64 = row.try_get("seq")?;
-        let mut sequence = last - count;
+        let last = get_sequence(&row, "seq")?;
+        let mut sequence = as_i64(last) - count;
         let bind = |values: &mut Values, subject: &&[u8]| {
             sequence += 1;
             values.push(sequence).push(kind.as_str()).push(*subject);
         };
         CHANGES.execute(&mut self.tx, self.dialect, subjects, bind).await?;
-        let last = u64::try_from(last).map_err(|_| StoreError::Corrupt("feed_head.seq"))?;
         if kind == ChangeKind::Listing {
             self.listed = Some(last);
         }

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::reports::{SealedNumber, places};
 use super::rows::Values;
 use super::{
-    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_parsed, get_parsed_opt, get_u64, parse_date,
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_parsed, get_parsed_opt, get_sequence,
+    get_u64, parse_date,
 };
 use crate::crypto::digest::LookupKey;
 use crate::crypto::seal::Envelope;
@@ -16,6 +17,7 @@ use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, FoundCardState, HolderVerification, Succession};
 use crate::domain::ids::{FoundCardId, OrganizationId, ReportId};
 use crate::domain::report::OfficeCode;
+use crate::domain::sequence::Sequence;
 
 /// A found card to be stored.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub struct NewFoundCard {
     pub matched_report: Option<ReportId>,
     pub registered_at_ms: i64,
     /// The head of the feed at that moment.
-    pub registered_sequence: u64,
+    pub registered_sequence: Sequence,
 }
 
 /// A stored found card.
@@ -43,7 +45,7 @@ pub struct StoredFoundCard {
     pub found_at_region: RegionCode,
     pub office: OfficeCode,
     pub registered_at_ms: i64,
-    pub registered_sequence: u64,
+    pub registered_sequence: Sequence,
     pub leaving: Option<Leaving>,
 }
 
@@ -154,7 +156,7 @@ impl WriteTx {
     pub async fn successions(
         &mut self,
         keys: &[LookupKey],
-        registered_sequence: u64,
+        registered_sequence: Sequence,
     ) -> Result<Vec<Succession>, StoreError> {
         let text = format!(
             "SELECT card_valid_from, sequence FROM replacements WHERE lookup_key IN ({})",
@@ -168,7 +170,7 @@ impl WriteTx {
         let read = |row: &AnyRow| {
             Ok(Succession {
                 card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
-                is_later: get_u64(row, "sequence")? > registered_sequence,
+                is_later: get_sequence(row, "sequence")? > registered_sequence,
             })
         };
         rows.iter().map(read).collect()
@@ -253,7 +255,7 @@ fn read_found_card(row: &AnyRow) -> Result<StoredFoundCard, StoreError> {
         found_at_region: get_parsed(row, "found_at_region", RegionCode::parse)?,
         office: get_parsed(row, "office", OfficeCode::parse)?,
         registered_at_ms: row.try_get("registered_at")?,
-        registered_sequence: get_u64(row, "registered_sequence")?,
+        registered_sequence: get_sequence(row, "registered_sequence")?,
         leaving: leaving.transpose()?,
     })
 }

@@ -5,8 +5,9 @@ use sqlx::AssertSqlSafe;
 
 use super::reports::{KEYS_MAX, places};
 use super::rows::RowsInsert;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_u64};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_sequence};
 use crate::domain::ids::{ImportId, ReportId};
+use crate::domain::sequence::Sequence;
 
 /// Half of a keyed fingerprint of a source's name.
 pub type SourceId = [u8; 16];
@@ -14,7 +15,7 @@ pub type SourceId = [u8; 16];
 pub type RowFingerprint = [u8; 16];
 
 /// A piece of the feed that an import wrote: from the first to the last sequence.
-pub type Piece = std::ops::RangeInclusive<u64>;
+pub type Piece = std::ops::RangeInclusive<Sequence>;
 
 /// Reports of one page.
 pub const PAGE_ROWS_MAX: usize = 500;
@@ -41,7 +42,7 @@ impl Store {
             "SELECT first_sequence, last_sequence FROM import_pieces WHERE import_id = $1 ORDER BY first_sequence";
         let query = sqlx::query(text).bind(import.as_bytes().as_slice());
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
-        rows.iter().map(|row| Ok(get_u64(row, "first_sequence")?..=get_u64(row, "last_sequence")?)).collect()
+        rows.iter().map(|row| Ok(get_sequence(row, "first_sequence")?..=get_sequence(row, "last_sequence")?)).collect()
     }
 
     /// Active reports whose last change lies in a part of the feed, in the order of their ids after `after`, a page at a time.
@@ -49,7 +50,7 @@ impl Store {
         &self,
         part: &Piece,
         after: Option<ReportId>,
-    ) -> Result<Vec<(ReportId, u64)>, StoreError> {
+    ) -> Result<Vec<(ReportId, Sequence)>, StoreError> {
         let text = format!(
             "SELECT report_id, sequence FROM loss_reports \
              WHERE report_id > $1 AND sequence >= $2 AND sequence <= $3 AND state = 'active' \
@@ -61,7 +62,7 @@ impl Store {
         let mut tx = self.begin_long_read().await?;
         let query = sqlx::query(AssertSqlSafe(text)).bind(after).bind(as_i64(*part.start())).bind(as_i64(*part.end()));
         let rows = query.fetch_all(&mut *tx).await?;
-        rows.iter().map(|row| Ok((get_id(row, "report_id")?, get_u64(row, "sequence")?))).collect()
+        rows.iter().map(|row| Ok((get_id(row, "report_id")?, get_sequence(row, "sequence")?))).collect()
     }
 
     /// The fingerprint of every file that was imported.

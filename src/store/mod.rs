@@ -41,4 +41,4 @@ pub use database::{Store, StoreOptions};
 pub use error::{Silence, StoreError};
 pub use transaction::WriteTx;
 
-use columns::{as_i64, get_bytes, get_id, get_id_opt, get_parsed, get_parsed_opt, get_u64, parse_date};
+use columns::{as_i64, get_bytes, get_id, get_id_opt, get_parsed, get_parsed_opt, get_sequence, get_u64, parse_date};

@@ -5,8 +5,9 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, as_i64, get_id};
+use super::{Store, StoreError, WriteTx, as_i64, get_id, get_sequence};
 use crate::domain::ids::NodeId;
+use crate::domain::sequence::Sequence;
 
 /// Where a change is, and who must know about it.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct NodeRow {
     /// Counted up while it lives; negative: marked.
     pub beat: i64,
     /// The last sequence that it told it knows.
-    pub confirmed: u64,
+    pub confirmed: Sequence,
 }
 
 impl Store {
@@ -46,7 +47,7 @@ impl Store {
     }
 
     /// A node says that it answers from nothing older than this sequence. Void where the store is no longer the one that gave it.
-    pub async fn confirm(&self, node: NodeId, sequence: u64, epoch: &str) -> Result<(), StoreError> {
+    pub async fn confirm(&self, node: NodeId, sequence: Sequence, epoch: &str) -> Result<(), StoreError> {
         let statement = format!(
             "UPDATE nodes SET confirmed = $2 WHERE node_id = $1 AND confirmed < $2 \
              AND EXISTS (SELECT 1 FROM feed_head h WHERE {} = $3 AND h.seq >= $2)",
@@ -63,11 +64,11 @@ impl Store {
     }
 
     /// The sequence that every other node has confirmed; None where there is no other.
-    pub async fn least_confirmed(&self, own: NodeId) -> Result<Option<u64>, StoreError> {
+    pub async fn least_confirmed(&self, own: NodeId) -> Result<Option<Sequence>, StoreError> {
         let query = sqlx::query("SELECT MIN(confirmed) AS least FROM nodes WHERE node_id <> $1");
         let row = query.bind(own.as_bytes().as_slice()).fetch_one(&mut *self.own_connection().await?).await?;
         let least: Option<i64> = row.try_get("least")?;
-        least.map(|least| u64::try_from(least).map_err(|_| StoreError::Corrupt("nodes.confirmed"))).transpose()
+        least.map(|_| get_sequence(&row, "least")).transpose()
     }
 
     /// Counts a node's beat up, unless it is marked.
@@ -81,8 +82,7 @@ impl Store {
             .fetch_all(&mut *self.own_connection().await?)
             .await?;
         let read = |row: &sqlx::any::AnyRow| {
-            let confirmed = u64::try_from(row.try_get::<i64, _>("confirmed")?);
-            let confirmed = confirmed.map_err(|_| StoreError::Corrupt("nodes.confirmed"))?;
+            let confirmed = get_sequence(row, "confirmed")?;
             Ok(NodeRow { node: get_id(row, "node_id")?, beat: row.try_get("beat")?, confirmed })
         };
         rows.iter().map(read).collect()

@@ -8,7 +8,10 @@ use sqlx::any::AnyRow;
 use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
+use super::{
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, get_u64,
+    parse_date,
+};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
@@ -16,6 +19,7 @@ use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
 use crate::domain::ids::{OrganizationId, ReportId};
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 
 /// The form of a number in a row.
@@ -50,7 +54,7 @@ pub struct StoredReport {
     pub report: LossReport,
     pub lookup_key: LookupKey,
     /// Of the report's last change.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// How a report came to its end.
@@ -65,7 +69,7 @@ pub struct Closing<'a> {
 #[derive(Debug)]
 pub struct RecordsRead {
     /// The head of the feed.
-    pub head: u64,
+    pub head: Sequence,
     /// By which peppers rows were keyed.
     pub key_versions: KeyVersions,
     /// In the order of the keys.
@@ -75,7 +79,7 @@ pub struct RecordsRead {
 /// The filter's 64 bits of every listed number, and the moment of them. Not sorted, with repeats.
 #[derive(Debug)]
 pub struct ListedPrefixes {
-    pub head: u64,
+    pub head: Sequence,
     pub epoch: String,
     pub key_versions: KeyVersions,
     pub prefixes: Vec<u64>,
@@ -152,7 +156,7 @@ impl Store {
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
-        let (head, key_versions) = (get_u64(first, "head")?, get_key_versions(first)?);
+        let (head, key_versions) = (get_sequence(first, "head")?, get_key_versions(first)?);
         let mut records = vec![Vec::new(); keys.len()];
         for row in &rows {
             if let Some(record) = read_record(row)? {
@@ -188,7 +192,7 @@ impl Store {
             }
         }
         Ok(ListedPrefixes {
-            head: get_u64(&head, "seq")?,
+            head: get_sequence(&head, "seq")?,
             epoch: head.try_get("epoch")?,
             key_versions: get_key_versions(&head)?,
             prefixes,
@@ -202,7 +206,7 @@ impl WriteTx {
         for report in reports {
             self.check_key_version(report.number.key_version)?;
         }
-        let mut next = as_i64(change.first_of(reports.len())?);
+        let mut next = change.first_of(reports.len())?;
         let bind = |values: &mut Values, report: &NewReport| {
             let contact = report.contact.as_ref();
             values
@@ -222,8 +226,8 @@ impl WriteTx {
                 .push(contact.map(|envelope| envelope.wrapped_key.as_slice()))
                 .push(contact.map(|envelope| envelope.sealed.as_slice()))
                 .push(report.reported_at_ms)
-                .push(next);
-            next += 1;
+                .push(as_i64(next));
+            next = next.next();
         };
         REPORTS.execute(&mut self.tx, self.dialect, reports, bind).await
     }
@@ -304,7 +308,7 @@ pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
             reason: get_parsed(row, "reason", Reason::parse)?,
         },
         lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
-        sequence: get_u64(row, "sequence")?,
+        sequence: get_sequence(row, "sequence")?,
     })
 }
 

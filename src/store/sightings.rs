@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::key_versions::get_key_versions;
 use super::reports::places;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode};
@@ -121,7 +121,7 @@ fn read_candidate(row: &AnyRow) -> Result<Option<(LookupKey, Candidate)>, StoreE
             id: get_id(row, "id")?,
             state: get_parsed(row, "state", ReportState::parse)?,
             card_valid_from,
-            sequence: get_u64(row, "sequence")?,
+            sequence: get_sequence(row, "sequence")?,
         },
         ("replacement", Some(card_valid_from)) => Candidate::Replacement { id: get_id(row, "id")?, card_valid_from },
         _ => return Err(StoreError::Corrupt("card_valid_from")),

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::error::{StoreError, is_failed_flush};
 use super::schema::Dialect;
 use crate::crypto::pepper::KeyVersions;
+use crate::domain::sequence::Sequence;
 
 /// How long a COMMIT that nobody waits for any more may keep its connection and its turn.
 const LATE_COMMIT_MAX: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ pub struct WriteTx {
     /// By which peppers rows are keyed until this ends; none before it took the lock that orders all writers.
     pub(super) key_versions: Option<KeyVersions>,
     /// The sequence of its last change of a listing: by that it is published.
-    pub(super) listed: Option<u64>,
+    pub(super) listed: Option<Sequence>,
     pub(super) commit_timeout: Duration,
     pub(super) sound: Arc<AtomicBool>,
     pub(super) turn: OwnedSemaphorePermit,
@@ -41,7 +42,7 @@ impl WriteTx {
     }
 
     /// The sequence of its last change of a listing; none if it made none.
-    pub fn listed(&self) -> Option<u64> {
+    pub fn listed(&self) -> Option<Sequence> {
         self.listed
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lostcard::clock::Clock;
 use lostcard::config::Config;
 use lostcard::crypto::digest::LookupKey;
+use lostcard::domain::sequence::Sequence;
 use lostcard::domain::verdict::{Listing, ListingKind};
 use lostcard::redis_link::RedisLink;
 use lostcard::registry::cache::SharedCache;
@@ -149,10 +150,10 @@ async fn a_late_writer_does_not_replace_what_is_newer() {
     let listing = Listing { threshold: None, card_unknown: true, kind: ListingKind::Reported, since };
     for (n, written, kept_then) in [(1, 5, 5), (2, 3, 5), (3, 7, 7)] {
         // The second is written after the first: when it is there, the first has been dealt with.
-        cache.keep("epoch", 1, written, vec![(key(0), listing), (key(n), listing)]);
+        cache.keep("epoch", 1, Sequence::new(written), vec![(key(0), listing), (key(n), listing)]);
         kept(&redis, "listing", usize::from(n) + 1).await;
         let found = cache.find("epoch", 1, &[key(0), key(n), key(9)]).await;
-        let sequences: Vec<_> = found.iter().map(|copy| copy.map(|copy| copy.sequence)).collect();
+        let sequences: Vec<_> = found.iter().map(|copy| copy.map(|copy| copy.sequence.get())).collect();
         assert_eq!(sequences, [Some(kept_then), Some(written), None]);
         assert_eq!(found[0].unwrap().listing, Some(listing));
     }

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use lostcard::domain::alert::AlertKind;
 use lostcard::domain::ids::{OrganizationId, WebhookId};
+use lostcard::domain::sequence::AlertSequence;
 use lostcard::domain::verdict::ListingKind;
 use lostcard::store::alerts::{NewAlert, StoredWatch, Watch};
 use lostcard::store::webhooks::{CLAIMED_OF_ONE_MAX, Delivery, Webhook};
@@ -59,9 +60,9 @@ async fn due(store: &Store) -> Vec<Delivery> {
     store.due_deliveries(NOW_MS, 100).await.unwrap()
 }
 
-async fn sequences(store: &Store, organization: OrganizationId) -> Vec<i64> {
-    let alerts = store.list_alerts(organization, 0, 1000).await.unwrap();
-    alerts.iter().map(|alert| alert.sequence).collect()
+async fn sequences(store: &Store, organization: OrganizationId) -> Vec<u64> {
+    let alerts = store.list_alerts(organization, AlertSequence::ZERO, 1000).await.unwrap();
+    alerts.iter().map(|alert| alert.sequence.get()).collect()
 }
 
 pub(crate) async fn a_watch_is_found_by_its_key_until_it_ends(database: &Database) {
@@ -112,11 +113,11 @@ pub(crate) async fn an_alert_ends_its_watch_and_is_its_organizations_alone(datab
     let new = NewAlert { watch: found, kind: AlertKind::CardListed, ..alert(own) };
     tx.insert_alerts(&[new], NOW_MS).await.unwrap();
     tx.commit().await.unwrap();
-    let listed = store.list_alerts(own, 0, 10).await.unwrap();
+    let listed = store.list_alerts(own, AlertSequence::ZERO, 10).await.unwrap();
     let (only, rest) = listed.split_first().unwrap();
-    assert_eq!((only.alert_id, only.check_id, only.sequence, rest.len()), (new.alert_id, told.watch_id, 1, 0));
+    assert_eq!((only.alert_id, only.check_id, only.sequence.get(), rest.len()), (new.alert_id, told.watch_id, 1, 0));
     assert_eq!((only.kind, only.listing, only.listed_at_ms), (AlertKind::CardListed, ListingKind::Superseded, NOW_MS));
-    assert!(store.list_alerts(other, 0, 10).await.unwrap().is_empty());
+    assert!(store.list_alerts(other, AlertSequence::ZERO, 10).await.unwrap().is_empty());
     let mut tx = store.begin().await.unwrap();
     let left = tx.watches_of(&[told.lookup_key, kept.lookup_key], NOW_MS).await.unwrap();
     assert_eq!(left.iter().map(|watch| watch.watch_id).collect::<Vec<_>>(), [kept.watch_id]);
@@ -133,14 +134,14 @@ pub(crate) async fn alerts_are_counted_without_a_gap_and_no_number_twice(databas
     let reader = async {
         for _ in 0..20 {
             let seen = sequences(&two, own).await;
-            assert!(seen.iter().copied().eq(1..=i64::try_from(seen.len()).unwrap()), "{seen:?}");
+            assert!(seen.iter().copied().eq(1..=seen.len() as u64), "{seen:?}");
         }
     };
     futures_util::future::join(join_all(writers), reader).await;
     assert_eq!(sequences(&one, own).await, (1..=40).collect::<Vec<_>>());
     assert_eq!(sequences(&one, other).await, (1..=20).collect::<Vec<_>>());
-    let page = one.list_alerts(own, 38, 1).await.unwrap();
-    assert_eq!(page.iter().map(|alert| alert.sequence).collect::<Vec<_>>(), [39]);
+    let page = one.list_alerts(own, AlertSequence::new(38), 1).await.unwrap();
+    assert_eq!(page.iter().map(|alert| alert.sequence.get()).collect::<Vec<_>>(), [39]);
     let mut tx = one.begin().await.unwrap();
     tx.insert_alerts(&[alert(own)], NOW_MS).await.unwrap();
     drop(tx);
@@ -164,19 +165,22 @@ pub(crate) async fn a_delivery_is_claimed_by_one_of_two_nodes(database: &Databas
     let (first, second) = tokio::join!(one.claim_deliveries(seen, until_ms), two.claim_deliveries(same, until_ms));
     let mut claimed = [first.unwrap(), second.unwrap()].concat();
     claimed.sort_by_key(|delivery| delivery.alert.sequence);
-    assert_eq!(claimed.iter().map(|delivery| delivery.alert.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(claimed.iter().map(|delivery| delivery.alert.sequence.get()).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(due(&one).await.is_empty());
     // The second was delivered, the third failed, and the node of the first died.
     one.settle_delivered(&claimed[1]).await.unwrap();
     let again_ms = NOW_MS + 60_000;
     assert_eq!(one.settle_failed(&claimed[2], Some(again_ms), NOW_MS + 5).await.unwrap(), Some(NOW_MS + 5));
     let late = two.due_deliveries(until_ms, 10).await.unwrap();
-    assert_eq!(late.iter().map(|delivery| (delivery.alert.sequence, delivery.attempts)).collect::<Vec<_>>(), [(1, 1)]);
+    assert_eq!(
+        late.iter().map(|delivery| (delivery.alert.sequence.get(), delivery.attempts)).collect::<Vec<_>>(),
+        [(1, 1)]
+    );
     let taken_over = two.claim_deliveries(late, until_ms + 20_000).await.unwrap();
     assert_eq!(one.settle_failed(&claimed[0], None, NOW_MS).await.unwrap(), None, "it is another node's by now");
     assert_eq!(two.settle_failed(&taken_over[0], None, NOW_MS + 9).await.unwrap(), Some(NOW_MS + 5), "since the first");
     let left = two.due_deliveries(again_ms, 10).await.unwrap();
-    assert_eq!(left.iter().map(|delivery| delivery.alert.sequence).collect::<Vec<_>>(), [3]);
+    assert_eq!(left.iter().map(|delivery| delivery.alert.sequence.get()).collect::<Vec<_>>(), [3]);
     assert_eq!(left[0].webhook.failing_since_ms, Some(NOW_MS + 5));
     two.settle_delivered(&left[0]).await.unwrap();
     let stored = two.list_webhooks().await.unwrap();
@@ -219,7 +223,7 @@ pub(crate) async fn an_endpoint_that_is_not_enabled_gets_nothing(database: &Data
     write(&store, async |tx| assert!(tx.rotate_webhook_secret(disabled, b"new", NOW_MS + 7).await.unwrap())).await;
     store_alerts(&store, &[alert(own)]).await;
     let told = due(&store).await;
-    assert_eq!((told.len(), told[0].alert.sequence), (1, 3));
+    assert_eq!((told.len(), told[0].alert.sequence.get()), (1, 3));
     assert_eq!(told[0].secrets.current, b"new");
     assert_eq!(told[0].secrets.old, Some((b"sealed".to_vec(), NOW_MS + 7)));
 }

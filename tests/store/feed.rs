@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lostcard::crypto::random;
 use lostcard::domain::ids::{ClientId, MarkId};
+use lostcard::domain::sequence::Sequence;
 use lostcard::store::feed::{ChangeKind, Mark, PAGE_CHANGES_MAX};
 use lostcard::store::{Store, StoreError};
 
@@ -13,17 +14,20 @@ use crate::records::{NOW_MS, feed_after, id, key, report, write};
 
 pub(crate) async fn sequences_count_from_one_without_gaps(database: &Database) {
     let store = database.open().await;
-    assert_eq!(feed_after(&store, 0).await.head, 0);
+    assert_eq!(feed_after(&store, 0).await.head, Sequence::ZERO);
     for expected in 1..=5 {
         let sequence =
             write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
-        assert_eq!(sequence, expected);
+        assert_eq!(sequence, Sequence::new(expected));
     }
     let keys = [key(), key(), key()];
     let subjects = keys.each_ref().map(|key| key.as_bytes().as_slice());
-    assert_eq!(write(&store, async |tx| tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap()).await, 8);
+    assert_eq!(
+        write(&store, async |tx| tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap()).await,
+        Sequence::new(8)
+    );
     let page = feed_after(&store, 5).await;
-    assert_eq!(page.changes.iter().map(|change| change.sequence).collect::<Vec<_>>(), [6, 7, 8]);
+    assert_eq!(page.changes.iter().map(|change| change.sequence.get()).collect::<Vec<_>>(), [6, 7, 8]);
     assert_eq!(page.changes.iter().map(|change| change.subject.as_slice()).collect::<Vec<_>>(), subjects);
     assert_eq!(store.feed_totals().await.unwrap(), (8, 8, 8));
 }
@@ -73,10 +77,10 @@ async fn follow(store: Store, running: Arc<AtomicUsize>) -> u64 {
         let is_last = running.load(Ordering::SeqCst) == 0;
         let page = feed_after(&store, known).await;
         for change in &page.changes {
-            assert_eq!(change.sequence, known + 1, "a change was skipped");
-            known = change.sequence;
+            assert_eq!(change.sequence.get(), known + 1, "a change was skipped");
+            known = change.sequence.get();
         }
-        assert_eq!(known, page.head, "head and changes are of one moment");
+        assert_eq!(known, page.head.get(), "head and changes are of one moment");
         if is_last {
             return known;
         }
@@ -87,12 +91,12 @@ async fn follow(store: Store, running: Arc<AtomicUsize>) -> u64 {
 pub(crate) async fn a_transaction_that_is_dropped_takes_no_sequence(database: &Database) {
     let store = database.open().await;
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap(), 1);
+    assert_eq!(tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap(), Sequence::new(1));
     drop(tx);
     assert_eq!(store.feed_totals().await.unwrap(), (0, 0, 0));
     let sequence =
         write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
-    assert_eq!(sequence, 1);
+    assert_eq!(sequence, Sequence::new(1));
 }
 
 pub(crate) async fn a_long_feed_comes_in_pages(database: &Database) {
@@ -102,10 +106,10 @@ pub(crate) async fn a_long_feed_comes_in_pages(database: &Database) {
     let subjects: Vec<_> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     write(&store, async |tx| tx.record_changes(ChangeKind::Listing, &subjects).await.unwrap()).await;
     let first = feed_after(&store, 0).await;
-    assert_eq!((first.changes.len() as u64, first.head), (page_max, page_max + 7));
+    assert_eq!((first.changes.len() as u64, first.head.get()), (page_max, page_max + 7));
     let last = first.changes[first.changes.len() - 1].sequence;
-    let rest = feed_after(&store, last).await;
-    assert_eq!((rest.changes.len(), rest.head), (7, page_max + 7));
+    let rest = feed_after(&store, last.get()).await;
+    assert_eq!((rest.changes.len(), rest.head.get()), (7, page_max + 7));
     let all = first.changes.iter().chain(&rest.changes).map(|change| change.subject.as_slice());
     assert!(all.eq(subjects.iter().copied()), "each change once, in order");
 }
@@ -116,11 +120,11 @@ pub(crate) async fn a_mark_is_found_where_it_was_put_and_nowhere_else(database: 
     let mark = store.put_mark(id).await.unwrap();
     write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
     let found = store.find_mark(&mark).await.unwrap();
-    assert_eq!((mark.sequence, found.head, found.has_mark), (1, 2, true));
+    assert_eq!((mark.sequence.get(), found.head.get(), found.has_mark), (1, 2, true));
     assert_eq!(found.epoch, feed_after(&store, 0).await.epoch);
     for other in [
-        Mark { sequence: 2, ..mark },
-        Mark { sequence: 3, ..mark },
+        Mark { sequence: Sequence::new(2), ..mark },
+        Mark { sequence: Sequence::new(3), ..mark },
         Mark { id: MarkId::from_bytes(random::bytes()), ..mark },
     ] {
         assert!(!store.find_mark(&other).await.unwrap().has_mark);
@@ -149,7 +153,11 @@ pub(crate) async fn what_is_committed_is_there_after_a_reopening(database: &Data
     let before = feed_after(&store, 0).await;
     store.close().await;
     let after = feed_after(&database.open().await, 0).await;
-    assert_eq!((after.epoch, after.head), (before.epoch, 1), "the same epoch, or every node would load all again");
+    assert_eq!(
+        (after.epoch, after.head.get()),
+        (before.epoch, 1),
+        "the same epoch, or every node would load all again"
+    );
     assert_eq!(after.changes[0].subject, before.changes[0].subject);
 }
 
@@ -162,12 +170,12 @@ pub(crate) async fn a_listing_that_nobody_would_publish_is_not_committed(databas
     assert_eq!(tx.listed(), Some(change.sequence()));
     tx.insert_reports(std::slice::from_ref(&new), &change).await.unwrap();
     assert!(matches!(tx.commit_unlisted().await, Err(StoreError::Misused(_))));
-    assert_eq!(feed_after(&store, 0).await.head, 0, "nothing of it is there");
+    assert_eq!(feed_after(&store, 0).await.head, Sequence::ZERO, "nothing of it is there");
     let mut tx = store.begin().await.unwrap();
     tx.record_change(ChangeKind::Client, id::<ClientId>().as_bytes()).await.unwrap();
     assert_eq!(tx.listed(), None);
     tx.commit_unlisted().await.unwrap();
-    assert_eq!(feed_after(&store, 0).await.head, 1);
+    assert_eq!(feed_after(&store, 0).await.head, Sequence::new(1));
 }
 
 pub(crate) async fn a_change_of_other_rows_lists_nothing(database: &Database) {

@@ -9,6 +9,7 @@ use lostcard::domain::client::RegionCode;
 use lostcard::domain::found_card::{FoundCardState, HolderVerification, Succession};
 use lostcard::domain::ids::{FoundCardId, OrganizationId, ReportId};
 use lostcard::domain::report::{OfficeCode, ReportState};
+use lostcard::domain::sequence::Sequence;
 use lostcard::store::aggregates::FOUND_CARDS;
 use lostcard::store::found_cards::{Leaving, NewFoundCard};
 use lostcard::store::reports::{Closing, NewReport};
@@ -35,7 +36,7 @@ pub(crate) fn found_card(organization: OrganizationId, key: LookupKey, card_vali
         contact: Some(Envelope { wrapped_key: vec![1; 60], sealed: vec![2; 40] }),
         matched_report: None,
         registered_at_ms: NOW_MS,
-        registered_sequence: 0,
+        registered_sequence: Sequence::ZERO,
     }
 }
 
@@ -75,7 +76,11 @@ async fn end_report(store: &Store, report: ReportId, state: ReportState) {
 pub(crate) async fn a_found_card_is_read_as_written_by_its_own_organization_alone(database: &Database) {
     let store = database.open().await;
     let (own, other) = (stored_organization(&store).await, stored_organization(&store).await);
-    let new = NewFoundCard { matched_report: Some(id()), registered_sequence: 7, ..found_card(own, key(), Some(LOST)) };
+    let new = NewFoundCard {
+        matched_report: Some(id()),
+        registered_sequence: Sequence::new(7),
+        ..found_card(own, key(), Some(LOST))
+    };
     store_found(&store, &new).await;
     let bare = NewFoundCard { contact: None, ..found_card(own, key(), None) };
     store_found(&store, &bare).await;
@@ -83,7 +88,7 @@ pub(crate) async fn a_found_card_is_read_as_written_by_its_own_organization_alon
     assert_eq!((stored.card.id, stored.card.state), (new.found_card_id, FoundCardState::Held));
     assert_eq!((stored.card.card_valid_from, stored.card.matched_report), (Some(LOST), new.matched_report));
     assert_eq!((stored.found_on, stored.found_at_region, &stored.office), (TODAY, new.found_at_region, &new.office));
-    assert_eq!((stored.registered_at_ms, stored.registered_sequence), (NOW_MS, 7));
+    assert_eq!((stored.registered_at_ms, stored.registered_sequence), (NOW_MS, Sequence::new(7)));
     assert_eq!((stored.number.lookup_key, stored.number.key_version), (new.number.lookup_key, 1));
     assert_eq!(stored.number.sealed_digest, new.number.sealed_digest);
     assert!(stored.leaving.is_none());
@@ -160,7 +165,7 @@ pub(crate) async fn a_later_report_takes_the_held_cards_it_may_be_about(database
             for card in [left, anothers] {
                 assert_eq!(matched(&store, own, card).await, None, "not held, or another number's");
             }
-            assert_eq!(feed_after(&store, head).await.head, head + 1, "matching changes no listing");
+            assert_eq!(feed_after(&store, 0).await.head, head.next(), "matching changes no listing");
         }
     }
 }
@@ -246,7 +251,7 @@ pub(crate) async fn a_card_sees_which_replacements_came_after_it(database: &Data
     let mut seen = tx.successions(&[key(), listed], sequences[0]).await.unwrap();
     seen.sort_by_key(|succession| succession.is_later);
     assert_eq!(seen, [false, true].map(|is_later| Succession { card_valid_from, is_later }));
-    assert_eq!(tx.successions(&[key()], 0).await.unwrap(), []);
+    assert_eq!(tx.successions(&[key()], Sequence::ZERO).await.unwrap(), []);
 }
 
 pub(crate) async fn a_rekeyed_card_meets_the_reports_of_its_new_key(database: &Database) {

@@ -186,7 +186,7 @@ impl Machine {
             StoredAnswer { status: 201, location: new.report_id.to_string(), body: change.sequence().to_string() };
         tx.remember(&request, &answer, self.now_ms).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.file(new.report_id, number, valid_from, beijing_date(self.now_ms), change.sequence());
+        self.oracle.file(new.report_id, number, valid_from, beijing_date(self.now_ms), change.sequence().get());
         self.last_request = Some((request, answer));
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Machine {
         let closing = Closing { at_ms: self.now_ms, office: &office, withdrawal: Some(WithdrawalReason::Found) };
         tx.close_report(&withdrawn, &closing, &change).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.withdraw(report, change.sequence());
+        self.oracle.withdraw(report, change.sequence().get());
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Machine {
         }
         tx.insert_replacement(&new, &change).await.unwrap();
         self.commit(by, tx).await?;
-        self.oracle.replace(number, new.card_valid_from, beijing_date(self.now_ms), change.sequence());
+        self.oracle.replace(number, new.card_valid_from, beijing_date(self.now_ms), change.sequence().get());
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl Machine {
     fn check(&self, running: &Running, number: usize, finding: &Finding) -> Checked {
         let was_true = self.oracle.was_since(number, running.floor, finding.listing);
         prop_assert!(was_true, "number {}: {:?}, floor {}", number, finding, running.floor);
-        prop_assert!(finding.sequence >= running.floor, "{} is behind {}", finding.sequence, running.floor);
+        prop_assert!(finding.sequence.get() >= running.floor, "{} is behind {}", finding.sequence, running.floor);
         Ok(())
     }
 
@@ -304,8 +304,9 @@ impl Machine {
                 let Some(finding) = running.registry.lookup_in_memory(&self.question(number)) else { continue };
                 prop_assert!(is_leased, "an answer from memory without a lease");
                 self.check(running, number, &finding)?;
-                prop_assert!(finding.sequence >= told && finding.sequence <= head, "the sequence fell");
-                told = finding.sequence;
+                let sequence = finding.sequence.get();
+                prop_assert!(sequence >= told && sequence <= head, "the sequence fell");
+                told = sequence;
             }
             if let Some(running) = &mut self.running[on] {
                 running.told = told;

@@ -1,6 +1,7 @@
 //! A rolling deploy: for a while nodes of the version before and of this one serve from one schema, whichever of them started last.
 
 use lostcard::domain::ids::NodeId;
+use lostcard::domain::sequence::Sequence;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
 
@@ -51,11 +52,15 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
     let change = format!("INSERT INTO feed (seq, kind, subject) VALUES (1, 'listing', {subject})");
     sql(database, &[&change, "UPDATE feed_head SET seq = 1", &insert]).await;
     let store = database.open().await;
-    assert_eq!(store.least_confirmed(id()).await.unwrap(), Some(0), "one of before confirms nothing: it is waited for");
-    assert_eq!(store.feed_after(0, node).await.unwrap().changes.len(), 1, "what was there still is");
+    assert_eq!(
+        store.least_confirmed(id()).await.unwrap(),
+        Some(Sequence::ZERO),
+        "one of before confirms nothing: it is waited for"
+    );
+    assert_eq!(store.feed_after(Sequence::ZERO, node).await.unwrap().changes.len(), 1, "what was there still is");
     // A node of the version before joins with the statement that it knows.
     sql(database, &["DELETE FROM nodes", &insert]).await;
-    assert!(store.feed_after(0, node).await.unwrap().is_member);
+    assert!(store.feed_after(Sequence::ZERO, node).await.unwrap().is_member);
 }
 
 pub(crate) async fn a_store_that_a_newer_version_has_brought_on_is_still_opened(database: &Database) {

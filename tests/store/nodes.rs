@@ -1,6 +1,7 @@
 //! Nodes that may hold a lease: a writer sees all of them, and one that stands still is dropped.
 
 use lostcard::domain::ids::NodeId;
+use lostcard::domain::sequence::Sequence;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::nodes::NodeRow;
 
@@ -40,7 +41,7 @@ pub(crate) async fn a_node_that_stands_still_is_marked_and_told(database: &Datab
     for NodeRow { node, beat, .. } in seen {
         store.mark_node(node, beat).await.unwrap();
     }
-    let is_member = async |node| store.feed_after(0, node).await.unwrap().is_member;
+    let is_member = async |node| store.feed_after(Sequence::ZERO, node).await.unwrap().is_member;
     assert!(is_member(lively).await, "the one that has beaten since stays");
     store.beat(still).await.unwrap();
     assert!(!is_member(still).await, "a beat does not unmark");
@@ -60,7 +61,7 @@ pub(crate) async fn a_node_is_removed_only_where_it_stands(database: &Database) 
     let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
     store.remove_node(node, beat).await.unwrap();
     assert!(store.list_nodes().await.unwrap().is_empty());
-    assert!(!store.feed_after(0, node).await.unwrap().is_member);
+    assert!(!store.feed_after(Sequence::ZERO, node).await.unwrap().is_member);
 }
 
 pub(crate) async fn others_confirmations_are_read_together(database: &Database) {
@@ -71,15 +72,23 @@ pub(crate) async fn others_confirmations_are_read_together(database: &Database) 
     for node in [near, far] {
         store.join(node).await.unwrap();
     }
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "who joins has confirmed all before it");
+    assert_eq!(
+        store.least_confirmed(own).await.unwrap(),
+        Some(Sequence::new(2)),
+        "who joins has confirmed all before it"
+    );
     write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
-    let epoch = store.feed_after(0, own).await.unwrap().epoch;
-    store.confirm(near, 4, &epoch).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(3));
-    store.confirm(far, 4, &epoch).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(4));
-    store.confirm(far, 3, &epoch).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(4), "a late confirmation takes nothing back");
+    let epoch = store.feed_after(Sequence::ZERO, own).await.unwrap().epoch;
+    store.confirm(near, Sequence::new(4), &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(3)));
+    store.confirm(far, Sequence::new(4), &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(4)));
+    store.confirm(far, Sequence::new(3), &epoch).await.unwrap();
+    assert_eq!(
+        store.least_confirmed(own).await.unwrap(),
+        Some(Sequence::new(4)),
+        "a late confirmation takes nothing back"
+    );
 }
 
 pub(crate) async fn a_confirmation_of_another_history_is_void(database: &Database) {
@@ -87,15 +96,15 @@ pub(crate) async fn a_confirmation_of_another_history_is_void(database: &Databas
     let (own, other) = (id(), id());
     store.join(own).await.unwrap();
     store.join(other).await.unwrap();
-    let epoch = store.feed_after(0, own).await.unwrap().epoch;
+    let epoch = store.feed_after(Sequence::ZERO, own).await.unwrap().epoch;
     write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
-    store.confirm(other, 3, &format!("{epoch}x")).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of another epoch");
-    store.confirm(other, 4, &epoch).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of more than there is");
+    store.confirm(other, Sequence::new(3), &format!("{epoch}x")).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(2)), "of another epoch");
+    store.confirm(other, Sequence::new(4), &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(2)), "of more than there is");
     assert_ne!(store.renew_epoch().await.unwrap(), epoch);
-    store.confirm(other, 3, &epoch).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "of the epoch before");
+    store.confirm(other, Sequence::new(3), &epoch).await.unwrap();
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(2)), "of the epoch before");
 }
 
 pub(crate) async fn a_node_that_joins_again_has_confirmed_nothing_new(database: &Database) {
@@ -106,7 +115,7 @@ pub(crate) async fn a_node_that_joins_again_has_confirmed_nothing_new(database: 
     store.mark_node(other, 0).await.unwrap();
     write(&store, async |tx| tx.record_change(ChangeKind::Listing, key().as_bytes()).await.unwrap()).await;
     store.join(other).await.unwrap();
-    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(2), "its old lease may still run");
+    assert_eq!(store.least_confirmed(own).await.unwrap(), Some(Sequence::new(2)), "its old lease may still run");
 }
 
 pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
@@ -127,7 +136,7 @@ pub(crate) async fn a_second_mark_is_not_the_first(database: &Database) {
         marks.push(mark);
         store.join(node).await.unwrap();
     }
-    assert!(store.feed_after(0, node).await.unwrap().is_member);
+    assert!(store.feed_after(Sequence::ZERO, node).await.unwrap().is_member);
     let NodeRow { beat, .. } = store.list_nodes().await.unwrap()[0];
     store.mark_node(node, beat).await.unwrap();
     store.leave(node).await.unwrap();

@@ -7,6 +7,7 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{Id, NodeId, OrganizationId};
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
+use lostcard::domain::sequence::Sequence;
 use lostcard::store::clients::{Client, Organization};
 use lostcard::store::feed::FeedPage;
 use lostcard::store::replacements::NewReplacement;
@@ -91,7 +92,7 @@ pub(crate) async fn stored_organization(store: &Store) -> OrganizationId {
 }
 
 /// Stores reports with their changes; returns the sequence of the last.
-pub(crate) async fn store_reports(store: &Store, reports: &[NewReport]) -> u64 {
+pub(crate) async fn store_reports(store: &Store, reports: &[NewReport]) -> Sequence {
     let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
     write(store, async |tx| {
         let change = tx.record_listings(&keys).await.unwrap();
@@ -103,7 +104,7 @@ pub(crate) async fn store_reports(store: &Store, reports: &[NewReport]) -> u64 {
 
 /// A page of the feed, as a node that never joined reads it.
 pub(crate) async fn feed_after(store: &Store, after: u64) -> FeedPage {
-    store.feed_after(after, id::<NodeId>()).await.unwrap()
+    store.feed_after(Sequence::new(after), id::<NodeId>()).await.unwrap()
 }
 
 /// One transaction, committed.

@@ -3,6 +3,7 @@
 use lostcard::crypto::digest::LookupKey;
 use lostcard::domain::ids::{OrganizationId, ReportId};
 use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
+use lostcard::domain::sequence::Sequence;
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
 use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
@@ -12,7 +13,7 @@ use crate::records::{
     LOST, NOW_MS, feed_after, key, office, replacement, report, store_reports, stored_organization, write,
 };
 
-async fn withdraw(store: &Store, organization: OrganizationId, report_id: ReportId) -> u64 {
+async fn withdraw(store: &Store, organization: OrganizationId, report_id: ReportId) -> Sequence {
     let (mut tx, office) = (store.begin().await.unwrap(), office());
     let stored = tx.find_report(organization, report_id).await.unwrap().unwrap();
     let report = stored.report.withdraw().unwrap();
@@ -37,7 +38,7 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
         reported_at_ms: NOW_MS,
         reason: new.reason,
     };
-    assert_eq!((found.report, found.lookup_key, found.sequence), (expected, key, sequence - 1));
+    assert_eq!((found.report, found.lookup_key, found.sequence), (expected, key, Sequence::new(sequence.get() - 1)));
     assert!(store.find_report(other, new.report_id).await.unwrap().is_none());
     assert!(store.find_report(own, imported.report_id).await.unwrap().is_none());
     assert_eq!(store.list_reports(own, &[key]).await.unwrap().1.len(), 1);
@@ -64,7 +65,7 @@ async fn records_of(store: &Store, listed: LookupKey) -> (u64, Vec<Record>) {
     let again = records.pop().unwrap();
     assert_eq!(records.pop().unwrap(), [], "nothing is known of an unknown number");
     assert_eq!((records.len(), records.first()), (1, Some(&again)));
-    (head, again)
+    (head.get(), again)
 }
 
 pub(crate) async fn a_listing_is_read_with_the_head_of_the_same_moment(database: &Database) {
@@ -80,7 +81,7 @@ pub(crate) async fn a_listing_is_read_with_the_head_of_the_same_moment(database:
         matches!(record, Record::Report { card_valid_from: Some(LOST), state: ReportState::Active, .. })
     };
     assert!(records.iter().all(is_lost), "{records:?}");
-    assert_eq!(withdraw(&store, own, first.report_id).await, 5);
+    assert_eq!(withdraw(&store, own, first.report_id).await.get(), 5);
     assert_eq!(records_of(&store, listed).await.1.len(), 1, "a withdrawal removes its own record only");
     let new = replacement(own, listed);
     write(&store, async |tx| {
@@ -109,7 +110,7 @@ pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Dat
     let mut expected = [stays.prefix(), replaced.prefix()];
     prefixes.sort_unstable();
     expected.sort_unstable();
-    assert_eq!((head, prefixes.as_slice()), (5, expected.as_slice()));
+    assert_eq!((head.get(), prefixes.as_slice()), (5, expected.as_slice()));
     assert_eq!(epoch, feed_after(&store, 0).await.epoch);
 }
 
@@ -132,10 +133,10 @@ pub(crate) async fn many_reports_go_in_at_once(database: &Database) {
     let own = stored_organization(&store).await;
     let reports: Vec<_> = (0..1001).map(|_| report(Some(own), key(), NOW_MS)).collect();
     let last = store_reports(&store, &reports).await;
-    assert_eq!(last, 1002);
+    assert_eq!(last.get(), 1002);
     for at in [0, 399, 400, 999, 1000] {
         let stored = store.find_report(own, reports[at].report_id).await.unwrap().unwrap();
-        let change = &feed_after(&store, stored.sequence - 1).await.changes[0];
+        let change = &feed_after(&store, stored.sequence.get() - 1).await.changes[0];
         assert_eq!(change.subject, reports[at].number.lookup_key.as_bytes(), "report and change have one sequence");
     }
     assert_eq!(store.listed_prefixes().await.unwrap().prefixes.len(), 1001);

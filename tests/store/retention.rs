@@ -58,8 +58,8 @@ pub(crate) async fn a_listing_is_kept_to_the_cards_last_day(database: &Database)
     let keys = [&over, &last, &later, &unknown].map(|report| report.number.lookup_key);
     let read = store.records_of(&keys).await.unwrap();
     let listed: Vec<_> = read.records.iter().map(Vec::len).collect();
-    assert_eq!((listed.as_slice(), read.head), ([0, 1, 1, 1].as_slice(), head + 1));
-    let page = feed_after(&store, head).await;
+    assert_eq!((listed.as_slice(), read.head), ([0, 1, 1, 1].as_slice(), head.next()));
+    let page = feed_after(&store, head.get()).await;
     assert_eq!(
         (page.changes[0].kind, page.changes[0].subject.as_slice()),
         (ChangeKind::Listing, &keys[0].as_bytes()[..])
@@ -188,7 +188,7 @@ pub(crate) async fn a_large_class_goes_in_pieces(database: &Database) {
     let head = store_reports(&store, &many).await;
     let full = PIECE_ROWS_MAX as u64;
     assert_eq!(delete(&store, Class::Listings, due(Period::Years(20))).await, [full, full, 1]);
-    let after = head + 2 * full + 1;
+    let after = head.get() + 2 * full + 1;
     assert_eq!(store.feed_totals().await.unwrap(), (after, after, after), "a change for each, and no gap");
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn a_switch_waits_for_every_node(database: &Database) {
     assert_eq!(store.noted_pepper(two).await.unwrap(), Some(2), "a node that joins again has lost no key");
     switch(&store).await;
     assert_eq!(store.key_versions().await.unwrap(), DURING);
-    let changes = feed_after(&store, head + 1).await.changes;
+    let changes = feed_after(&store, head.get() + 1).await.changes;
     assert_eq!(changes.iter().map(|change| change.kind).collect::<Vec<_>>(), [ChangeKind::Pepper]);
     for (from, to) in [(1, 2), (2, 3), (1, 3)] {
         assert_eq!(store.begin_rotation(from, to, true).await.unwrap(), Switch::Otherwise(DURING), "one at a time");
@@ -94,7 +94,7 @@ pub(crate) async fn rows_are_rekeyed_once_each_with_its_change(database: &Databa
             let again: Vec<_> = page.iter().map(|(id, _)| (*id, key())).collect();
             let rekeyed = write(&store, async |tx| tx.rekey(table, &again, DURING).await.unwrap()).await;
             assert_eq!(rekeyed, 0, "somebody else was first");
-            let page_of_feed = feed_after(&store, head).await;
+            let page_of_feed = feed_after(&store, head.get()).await;
             let subjects: Vec<_> = page_of_feed.changes.iter().map(|change| change.subject.as_slice()).collect();
             assert_eq!(subjects, page.iter().map(|(_, key)| key.as_bytes().as_slice()).collect::<Vec<_>>());
             head = page_of_feed.head;

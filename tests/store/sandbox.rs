@@ -56,10 +56,10 @@ pub(crate) async fn a_reset_removes_an_organizations_records_and_those_of_some_k
     assert_eq!(counts().await, [2, 1, 2, 2]);
     write(&store, async |tx| tx.remove_for_reset(own, &[magic]).await.unwrap()).await;
     assert_eq!(counts().await, [0, 0, 2, 0]);
-    let told: Vec<_> = feed_after(&store, head).await.changes.into_iter().map(|change| change.subject).collect();
+    let told: Vec<_> = feed_after(&store, head.get()).await.changes.into_iter().map(|change| change.subject).collect();
     let mut expected: Vec<_> = [twice, replaced, magic].iter().map(|key| key.as_bytes().to_vec()).collect();
     expected.sort();
     assert_eq!(told, expected, "each listing that ended, once");
     write(&store, async |tx| tx.remove_for_reset(own, &[magic]).await.unwrap()).await;
-    assert_eq!(feed_after(&store, head).await.changes.len(), 3, "nothing left to tell");
+    assert_eq!(feed_after(&store, head.get()).await.changes.len(), 3, "nothing left to tell");
 }

@@ -2,6 +2,7 @@
 
 use lostcard::domain::ids::{ListingId, OrganizationId};
 use lostcard::domain::report::{Label, ReportState, WithdrawalReason};
+use lostcard::domain::sequence::Sequence;
 use lostcard::domain::sighting::Candidate;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::Store;
@@ -70,7 +71,7 @@ pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Da
         (withdrawn.sequence(), change.sequence())
     })
     .await;
-    assert_eq!(replaced_at, withdrawn_at + 1);
+    assert_eq!(replaced_at, withdrawn_at.next());
     let (versions, mut found) = store.sighting_candidates(&[key(), number]).await.unwrap();
     assert_eq!(versions, store.key_versions().await.unwrap());
     assert!(found.iter().all(|(key, _)| *key == number));
@@ -90,7 +91,7 @@ pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Da
             id: imported.report_id,
             state: ReportState::Active,
             card_valid_from: Some(LOST),
-            sequence: withdrawn_at - 2,
+            sequence: Sequence::new(withdrawn_at.get() - 2),
         },
         Candidate::Replacement { id: new.replacement_id, card_valid_from: new.card_valid_from },
     ];

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::ImportId;
 use crate::domain::report::WithdrawalReason;
+use crate::domain::sequence::Sequence;
 use crate::node;
 use crate::service::writing::leave_to_followers;
 use crate::store::import_rows::Piece;
@@ -46,7 +47,7 @@ async fn withdraw_pieces(context: &Context, import: ImportId, pieces: &[Piece], 
         let page = context.store.active_reports_between(part, after).await?;
         let Some((last, _)) = page.last() else { return Ok(withdrawn) };
         after = Some(*last);
-        let is_of_import = |sequence: u64| {
+        let is_of_import = |sequence: Sequence| {
             let at = pieces.partition_point(|piece| *piece.end() < sequence);
             pieces.get(at).is_some_and(|piece| piece.contains(&sequence))
         };

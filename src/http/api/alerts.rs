@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::ids::{AlertId, CheckId};
+use crate::domain::sequence::AlertSequence;
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
@@ -41,8 +42,8 @@ pub struct AlertAnswer {
     #[schema(format = DateTime)]
     listed_at: String,
     /// Counts this organization's alerts from one, without a gap.
-    #[schema(minimum = 1)]
-    sequence: i64,
+    #[schema(value_type = i64, minimum = 1)]
+    sequence: AlertSequence,
 }
 
 /// An organization's alerts, oldest first.
@@ -52,8 +53,8 @@ pub struct AlertList {
     alerts: Vec<AlertAnswer>,
     /// Only where there are more: `after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<i64>,
+    #[schema(value_type = Option<i64>, nullable = false)]
+    next: Option<AlertSequence>,
 }
 
 const PAGE_ALERTS_MAX: i64 = 1000;
@@ -83,7 +84,7 @@ pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -
     Ok(json(&AlertList { alerts: alerts.iter().map(AlertAnswer::of).collect(), next }))
 }
 
-fn read_page(query: &str) -> Result<(i64, i64), Problem> {
+fn read_page(query: &str) -> Result<(AlertSequence, i64), Problem> {
     let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes after and limit, each once");
     let Query(page): web::Query<PageQuery> = Query::from_query(query).map_err(malformed)?;
     let mut fields = Fields::default();
@@ -99,7 +100,7 @@ fn read_page(query: &str) -> Result<(i64, i64), Problem> {
     };
     let after = number("/after", page.after, 0, 0..=i64::MAX);
     let limit = number("/limit", page.limit, PAGE_ALERTS, 1..=PAGE_ALERTS_MAX);
-    fields.finish(after.zip(limit))
+    fields.finish(after.map(|after| AlertSequence::new(after.unsigned_abs())).zip(limit))
 }
 
 impl AlertAnswer {
@@ -134,13 +135,14 @@ mod tests {
             ("after=-1", Err(problem::INVALID_VALUE)),
             ("after=%2B1", Err(problem::INVALID_VALUE)),
             ("after=1e3", Err(problem::INVALID_VALUE)),
-            ("after=9223372036854775807", Ok((i64::MAX, 100))),
+            ("after=9223372036854775807", Ok((9_223_372_036_854_775_807, 100))),
             ("after=9223372036854775808", Err(problem::INVALID_VALUE)),
             ("after=9999999999999999999", Err(problem::INVALID_VALUE)),
             ("limit=0", Err(problem::INVALID_VALUE)),
             ("limit=1001", Err(problem::INVALID_VALUE)),
         ] {
-            assert_eq!(read_page(query).map_err(|problem| problem.kind()), expected, "{query}");
+            let read = read_page(query).map(|(after, limit)| (after.get(), limit));
+            assert_eq!(read.map_err(|problem| problem.kind()), expected, "{query}");
         }
     }
 }

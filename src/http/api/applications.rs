@@ -12,6 +12,7 @@ use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
 use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::redacted::IdNumberText;
+use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
@@ -94,8 +95,8 @@ pub struct ReplacementApplicationAnswer {
     replacement_id: Option<ReplacementId>,
     /// The registry's sequence at the issue; in its answer alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    registry_sequence: Option<u64>,
+    #[schema(value_type = Option<u64>, nullable = false)]
+    registry_sequence: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     temporary_card: Option<TemporaryCardAnswer>,
@@ -246,7 +247,7 @@ fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, toda
 }
 
 impl ReplacementApplicationAnswer {
-    fn of(stored: &StoredApplication, registry_sequence: Option<u64>) -> Self {
+    fn of(stored: &StoredApplication, registry_sequence: Option<Sequence>) -> Self {
         let instant = |at_ms| instant(at_ms);
         let application = &stored.application;
         Self {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::NodeId;
 use crate::domain::sandbox::Environment;
+use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{instant, json};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
@@ -56,8 +57,8 @@ pub struct ConsoleSample {
     /// Problem documents sent, by code.
     problems: Vec<EventCount>,
     /// The change of the registry up to which the node knows it.
-    #[schema(minimum = 0)]
-    registry_sequence: i64,
+    #[schema(value_type = i64, minimum = 0)]
+    registry_sequence: Sequence,
     /// How long ago that was asked for. Above the lease (one second, unless set otherwise) the node answers from the store.
     #[schema(minimum = 0)]
     registry_age_milliseconds: i64,
@@ -78,8 +79,8 @@ pub struct ConsoleNode {
     #[schema(minimum = 0)]
     silent_milliseconds: i64,
     /// The change up to which it has told that it knows the registry. Told only where there are several nodes.
-    #[schema(minimum = 0)]
-    registry_sequence: i64,
+    #[schema(value_type = i64, minimum = 0)]
+    registry_sequence: Sequence,
     /// Changes that another node knows and this one has not told to know.
     #[schema(minimum = 0)]
     changes_behind: i64,
@@ -175,16 +176,16 @@ pub async fn read(_caller: Caller, state: Data<AppState>) -> HttpResponse {
     let (now_ns, company) = (state.clock.boot_ns(), state.registry.company());
     let sample = state.console.sample(&figures);
     let looked = company.looked_ns > 0 && now_ns.saturating_sub(company.looked_ns) < LOOK_NS_MAX;
-    let head = company.nodes.iter().map(|seen| whole(seen.confirmed)).max().unwrap_or_default().max(sample.sequence);
+    let head = company.nodes.iter().map(|seen| seen.confirmed).max().unwrap_or_default().max(sample.sequence);
     let own = state.registry.node();
     let node = |seen: &Seen| {
         // Its own knowledge is newer than its look at the others.
-        let known = if seen.node == own { sample.sequence } else { whole(seen.confirmed) };
+        let known = if seen.node == own { sample.sequence } else { seen.confirmed };
         ConsoleNode {
             node_id: seen.node,
             silent_milliseconds: whole(company.looked_ns.saturating_sub(seen.moved_ns) / 1_000_000),
             registry_sequence: known,
-            changes_behind: head - known,
+            changes_behind: whole(head.since(known)),
             is_dropped: seen.is_dropped,
         }
     };

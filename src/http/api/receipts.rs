@@ -12,6 +12,7 @@ use crate::domain::client::Scope;
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::sandbox::Environment;
+use crate::domain::sequence::Sequence;
 use crate::domain::usage::Outcome;
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
@@ -73,8 +74,8 @@ pub struct VerificationAnswer {
     #[schema(nullable = false, format = DateTime)]
     as_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    registry_sequence: Option<u64>,
+    #[schema(value_type = Option<u64>, nullable = false)]
+    registry_sequence: Option<Sequence>,
 }
 
 /// Verify a receipt

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::ReplacementId;
 use crate::domain::redacted::IdNumberText;
+use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
@@ -53,7 +54,8 @@ pub struct ReplacementAnswer {
     reports_replaced: usize,
     #[schema(format = DateTime)]
     recorded_at: String,
-    registry_sequence: u64,
+    #[schema(value_type = u64)]
+    registry_sequence: Sequence,
 }
 
 /// Record a replacement

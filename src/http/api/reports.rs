@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::domain::ids::ReportId;
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::WithdrawalReason;
+use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
@@ -82,7 +83,8 @@ pub struct LossReportAnswer {
     #[schema(format = DateTime)]
     reported_at: String,
     /// The registry's sequence at the report's last change.
-    registry_sequence: u64,
+    #[schema(value_type = u64)]
+    registry_sequence: Sequence,
 }
 
 /// A search in your own reports. The number is in the body, never in a URL.

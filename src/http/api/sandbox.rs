@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::caller::Caller;
@@ -19,8 +20,8 @@ pub struct SandboxResetAnswer {
     #[schema(format = DateTime)]
     reset_at: String,
     /// Of the last change that it made. Every check from now on knows it.
-    #[schema(minimum = 0)]
-    registry_sequence: u64,
+    #[schema(value_type = u64, minimum = 0)]
+    registry_sequence: Sequence,
 }
 
 /// Units of the client's limit that a reset costs.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::sandbox::Environment;
+use crate::domain::sequence::Sequence;
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::caller::Anyone;
 use crate::http::pipeline::state::AppState;
@@ -32,7 +33,8 @@ pub struct StatusAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RegistryStatus {
     /// As in the answers to checks.
-    sequence: u64,
+    #[schema(value_type = u64)]
+    sequence: Sequence,
     /// The registry was known up to this instant. More than a few seconds ago: `degraded`.
     #[schema(format = DateTime)]
     as_of: String,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::rules::{RULES, Rule};
 use super::sample::Sample;
 use crate::clock::Clock;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Verdict;
 use crate::telemetry::Metrics;
 use crate::telemetry::figures::Figures;
@@ -97,7 +98,7 @@ impl Console {
             reports: figures.value("lostcard_reports_total"),
             limited: figures.by_label("lostcard_limited_total"),
             problems: figures.by_label("lostcard_problems_total"),
-            sequence: figures.value("lostcard_feed_sequence"),
+            sequence: Sequence::new(figures.value("lostcard_feed_sequence").unsigned_abs()),
             numbers: figures.value("lostcard_filter_keys"),
             recent_changes: figures.value("lostcard_recent_changes"),
             age_ms: (now_ms - figures.value("lostcard_lease_as_of_milliseconds")).max(0),

@@ -1,5 +1,7 @@
 //! What the console keeps of one moment.
 
+use crate::domain::sequence::Sequence;
+
 /// The figures of one moment that charts and rules are made of. Counts are since the node's start.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -14,7 +16,7 @@ pub struct Sample {
     pub reports: i64,
     pub limited: Vec<(String, i64)>,
     pub problems: Vec<(String, i64)>,
-    pub sequence: i64,
+    pub sequence: Sequence,
     pub numbers: i64,
     pub recent_changes: i64,
     /// How long ago the poll began that the registry's state is known from.

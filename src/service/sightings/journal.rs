@@ -265,6 +265,7 @@ mod tests {
     use crate::crypto::digest::IdDigest;
     use crate::crypto::keyfiles::KeyFolder;
     use crate::domain::ids::{CheckId, OrganizationId};
+    use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Purpose, Verdict};
 
     struct Fixture {
@@ -299,7 +300,7 @@ mod tests {
             site: None,
             purpose: Purpose::Other,
             verdict: Verdict::NumberListed,
-            sequence: 1,
+            sequence: Sequence::new(1),
             seen_at_ms: 1,
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{CheckId, OrganizationId, ReportId};
 use crate::domain::report::Label;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
 use crate::store::sightings::StoredSighting;
 
@@ -34,7 +35,7 @@ pub struct Sighting {
     pub purpose: Purpose,
     pub verdict: Verdict,
     /// The registry's sequence that the verdict was made at.
-    pub sequence: u64,
+    pub sequence: Sequence,
     pub seen_at_ms: i64,
 }
 

@@ -16,6 +16,7 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::seal::{SealError, Sealer};
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::report::Label;
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
 
 /// The last characters but one are the format.
@@ -40,7 +41,7 @@ struct Facts<'a> {
     site: Option<&'a str>,
     purpose: &'a str,
     verdict: &'a str,
-    sequence: u64,
+    sequence: Sequence,
     seen_at_ms: i64,
 }
 
@@ -268,7 +269,7 @@ mod tests {
             site: (n.is_multiple_of(3)).then(|| Label::parse("west-wing:2").unwrap()),
             purpose: Purpose::ALL[usize::from(n) % Purpose::ALL.len()],
             verdict: [Verdict::CardListed, Verdict::NumberListed][usize::from(n % 2)],
-            sequence: u64::MAX >> 1,
+            sequence: Sequence::new(u64::MAX >> 1),
             seen_at_ms: 1_795_440_000_000 + i64::from(n),
         }
     }

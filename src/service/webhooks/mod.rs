@@ -314,7 +314,7 @@ fn body_of(alert: &Alert) -> String {
     let listed_at = Rfc3339::of(alert.listed_at_ms);
     let data = json!({
         "alert_id": alert.alert_id, "check_id": alert.check_id, "kind": alert.kind.as_str(),
-        "listing_kind": alert.listing.as_str(), "listed_at": listed_at.as_str(), "sequence": alert.sequence,
+        "listing_kind": alert.listing.as_str(), "listed_at": listed_at.as_str(), "sequence": alert.sequence.get(),
     });
     json!({"type": EVENT_TYPE, "timestamp": listed_at.as_str(), "data": data}).to_string()
 }
