@@ -10,6 +10,8 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::domain::instant::UnixMs;
+
 /// The registry's offices, cards and birth dates live by Beijing time (UTC+8, no daylight saving).
 const BEIJING: Offset = Offset::constant(8);
 
@@ -40,10 +42,10 @@ impl Clock {
     }
 
     /// A clock that always shows one moment of the wall, in milliseconds since the Unix epoch.
-    pub fn fixed_at(wall_ms: i64) -> Self {
+    pub fn fixed_at(wall_ms: UnixMs) -> Self {
         let clock = Self::fixed_now();
         if let Self::Fixed(fixed) = &clock {
-            fixed.wall_ns.store(wall_ms.saturating_mul(1_000_000), Ordering::SeqCst);
+            fixed.wall_ns.store(wall_ms.get().saturating_mul(1_000_000), Ordering::SeqCst);
         }
         clock
     }
@@ -58,18 +60,18 @@ impl Clock {
     }
 
     /// Wall time in milliseconds since the Unix epoch.
-    pub fn now_ms(&self) -> i64 {
+    pub fn now_ms(&self) -> UnixMs {
         let ns = match self {
             // By the C library, unlike boot time: the tests step it there.
             Self::System => wall_ns(),
             Self::Fixed(fixed) => fixed.wall_ns.load(Ordering::SeqCst),
         };
-        ns.div_euclid(1_000_000)
+        UnixMs::new(ns.div_euclid(1_000_000))
     }
 
     /// Wall time in whole seconds since the Unix epoch, as JWT claims count it (RFC 7519, 2).
     pub fn now_s(&self) -> i64 {
-        self.now_ms().div_euclid(1000)
+        self.now_ms().seconds()
     }
 
     /// Nanoseconds since boot, suspension included: unaffected by steps of the wall clock.
@@ -96,7 +98,7 @@ impl Clock {
 }
 
 /// The calendar day in Beijing at an instant.
-pub fn beijing_date(at_ms: i64) -> Date {
+pub fn beijing_date(at_ms: UnixMs) -> Date {
     BEIJING.to_datetime(timestamp(at_ms)).date()
 }
 
@@ -114,7 +116,7 @@ pub struct Rfc3339([u8; 24]);
 
 impl Rfc3339 {
     /// Of milliseconds since the Unix epoch; outside the years 0 to 9999 the end of them that is nearer.
-    pub fn of(at_ms: i64) -> Self {
+    pub fn of(at_ms: UnixMs) -> Self {
         let text = format!("{:.3}", timestamp(at_ms));
         // Only years before 0 are written longer.
         Self(text.as_bytes().try_into().unwrap_or(*b"0000-01-01T00:00:00.000Z"))
@@ -125,9 +127,9 @@ impl Rfc3339 {
     }
 }
 
-fn timestamp(at_ms: i64) -> jiff::Timestamp {
-    let beyond = if at_ms < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(beyond)
+fn timestamp(at_ms: UnixMs) -> jiff::Timestamp {
+    let beyond = if at_ms < UnixMs::EPOCH { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at_ms.get()).unwrap_or(beyond)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
@@ -161,8 +163,8 @@ mod tests {
 
     #[test]
     fn instants_are_utc_with_milliseconds() {
-        assert_eq!(Rfc3339::of(0).as_str(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Rfc3339::of(1_763_888_400_123).as_str(), "2025-11-23T09:00:00.123Z");
+        assert_eq!(Rfc3339::of(UnixMs::EPOCH).as_str(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Rfc3339::of(UnixMs::new(1_763_888_400_123)).as_str(), "2025-11-23T09:00:00.123Z");
     }
 
     #[test]
@@ -175,20 +177,23 @@ mod tests {
             (i64::MAX, "9999-12-30T22:00:00.999Z"),
             (i64::MIN, "0000-01-01T00:00:00.000Z"),
         ] {
-            assert_eq!(Rfc3339::of(at_ms).as_str(), text);
+            assert_eq!(Rfc3339::of(UnixMs::new(at_ms)).as_str(), text);
         }
-        assert!(Rfc3339::of(-1) < Rfc3339::of(0) && Rfc3339::of(i64::MIN) < Rfc3339::of(-1));
-        assert_eq!(beijing_date(i64::MAX), Date::MAX);
-        assert_eq!(beijing_date(i64::MIN).year(), Date::MIN.year());
+        assert!(
+            Rfc3339::of(UnixMs::new(-1)) < Rfc3339::of(UnixMs::EPOCH)
+                && Rfc3339::of(UnixMs::MIN) < Rfc3339::of(UnixMs::new(-1))
+        );
+        assert_eq!(beijing_date(UnixMs::MAX), Date::MAX);
+        assert_eq!(beijing_date(UnixMs::MIN).year(), Date::MIN.year());
         assert!(beijing_day(Date::MIN).start < -300_000_000_000);
     }
 
     #[test]
     fn the_day_is_beijings() {
         // 2025-11-22T16:00:00Z is midnight of the 23rd in Beijing.
-        assert_eq!(beijing_date(1_763_827_200_000).to_string(), "2025-11-23");
-        assert_eq!(beijing_date(1_763_827_199_999).to_string(), "2025-11-22");
-        let day = beijing_date(1_763_827_200_000);
+        assert_eq!(beijing_date(UnixMs::new(1_763_827_200_000)).to_string(), "2025-11-23");
+        assert_eq!(beijing_date(UnixMs::new(1_763_827_199_999)).to_string(), "2025-11-22");
+        let day = beijing_date(UnixMs::new(1_763_827_200_000));
         assert_eq!(beijing_day(day), 1_763_827_200..1_763_913_600);
     }
 
@@ -198,6 +203,6 @@ mod tests {
         let (wall, boot) = (clock.now_ms(), clock.boot_ns());
         assert_eq!((clock.now_ms(), clock.boot_ns()), (wall, boot));
         clock.advance(std::time::Duration::from_secs(2));
-        assert_eq!((clock.now_ms() - wall, clock.boot_ns() - boot), (2000, 2_000_000_000));
+        assert_eq!((clock.now_ms().since(wall).as_millis(), clock.boot_ns() - boot), (2000, 2_000_000_000));
     }
 }

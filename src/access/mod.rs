@@ -10,6 +10,7 @@ pub mod tokens;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::Scopes;
 use crate::domain::ids::{ClientId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
 use crate::store::clients::Organization;
@@ -57,7 +59,7 @@ struct VerifiedToken {
 }
 
 /// Longer than any token lives: what was revoked before has expired by itself.
-const REVOKED_MS_MAX: i64 = 25 * 3600 * 1000;
+const REVOKED_MAX: Duration = Duration::from_hours(25);
 
 /// An outside issuer, and its keys as they were last had.
 #[derive(Debug, Clone)]
@@ -280,7 +282,7 @@ impl Access {
     async fn is_first_use(&self, proven: &Proven) -> Result<bool, StoreError> {
         let now_ms = self.clock.now_ms();
         let mut tx = self.store.begin().await?;
-        let is_first = tx.use_assertion(&proven.fingerprint, proven.expires_s.saturating_mul(1000), now_ms).await?;
+        let is_first = tx.use_assertion(&proven.fingerprint, UnixMs::from_seconds(proven.expires_s), now_ms).await?;
         tx.commit_unlisted().await?;
         Ok(is_first)
     }
@@ -319,7 +321,7 @@ impl Listener for Access {
     /// Everything remembered may have changed; the revoked tokens are read again before the node takes a lease.
     fn on_reload(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let since = self.clock.now_ms() - REVOKED_MS_MAX;
+            let since = self.clock.now_ms().minus(REVOKED_MAX);
             let revoked = self.store.list_revoked_tokens(since).await?;
             self.revoked.store(Arc::new(revoked.into_iter().collect()));
             self.directory.forget_all();

@@ -16,6 +16,7 @@ use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;
+use crate::domain::instant::UnixMs;
 use crate::node;
 use crate::service::audit::{Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store};
 
@@ -158,7 +159,7 @@ fn tell(args: &VerifyArgs, verified: &Verified) {
         format!("last entry  {}", verified.end.sequence),
     ];
     if let Some(head) = &verified.head {
-        let signed_at = Rfc3339::of(head.issued_at_s.saturating_mul(1000));
+        let signed_at = Rfc3339::of(UnixMs::from_seconds(head.issued_at_s));
         value["issuer"] = json!(head.issuer);
         value["signed_at"] = json!(signed_at.as_str());
         lines.push(format!("issuer      {}", head.issuer));

@@ -15,6 +15,7 @@ use crate::crypto::certificate::{Claims, verify};
 use crate::crypto::digest::IdDigest;
 use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::id_number::IdNumber;
+use crate::domain::instant::UnixMs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CertificateCommand {
@@ -85,7 +86,7 @@ fn read_certificate(claims: &Claims) -> anyhow::Result<Certificate> {
 }
 
 fn tell(args: &VerifyArgs, claims: &Claims, status: CertificateStatus) {
-    let instant = |at_s: i64| Rfc3339::of(at_s.saturating_mul(1000)).as_str().to_owned();
+    let instant = |at_s: i64| Rfc3339::of(UnixMs::from_seconds(at_s)).as_str().to_owned();
     let mut value = json!({
         "authentic": true, "status": status.as_str(), "revocation": "unknown", "issuer": claims.iss,
         "certificate_id": claims.jti, "purpose": claims.purpose, "office": claims.office,

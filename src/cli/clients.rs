@@ -18,6 +18,7 @@ use crate::crypto::signing::base64url;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId, RecordId};
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::SecretText;
 use crate::node;
 use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
@@ -269,7 +270,7 @@ async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool)
 }
 
 /// Who gets access decides who reads: the audit log records it too.
-async fn record(tx: &mut WriteTx, action: Action, subject: Option<RecordId>, now_ms: i64) -> Result<(), StoreError> {
+async fn record(tx: &mut WriteTx, action: Action, subject: Option<RecordId>, now_ms: UnixMs) -> Result<(), StoreError> {
     tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
 }
 

@@ -18,6 +18,7 @@ use crate::crypto::random;
 use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, SecretText};
 use crate::domain::report::OfficeCode;
 use crate::node;
@@ -163,7 +164,7 @@ pub(super) async fn client(store: &Store, organization: OrganizationId, scope: S
 }
 
 fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date) -> anyhow::Result<NewReport> {
-    let report_id = random::id(record.reported_at.as_millisecond());
+    let report_id = random::id(UnixMs::new(record.reported_at.as_millisecond()));
     let digest = IdDigest::of(&record.id_number.parse(today)?);
     let filing = Filing {
         digest,
@@ -175,7 +176,7 @@ fn report(record: &SampleRecord, keyring: &Keyring, pepper: &Pepper, today: Date
         channel: record.channel,
         phone: None,
     };
-    Ok(filing.seal(keyring, pepper, report_id, None, record.reported_at.as_millisecond())?)
+    Ok(filing.seal(keyring, pepper, report_id, None, UnixMs::new(record.reported_at.as_millisecond()))?)
 }
 
 /// What is printed: `{...}` are filled in, and each comment that ends in `-> word` comes before a line that gives it

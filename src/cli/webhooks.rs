@@ -12,7 +12,7 @@ use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
 use crate::domain::ids::{OrganizationId, WebhookId};
 use crate::node::{self, options};
-use crate::service::webhooks::OLD_SECRET_MS;
+use crate::service::webhooks::OLD_SECRET_KEPT;
 use crate::store::WriteTx;
 use crate::store::webhooks::Webhook;
 
@@ -169,7 +169,7 @@ async fn rotate_secret(global: &Global, args: &OneArgs) -> anyhow::Result<()> {
     let secret = WebhookSecret::generate()?;
     let sealed = secret.seal(keyring.sealer(), args.webhook_id.as_bytes())?;
     let mut tx = store.begin().await?;
-    let until_ms = Clock::System.now_ms() + OLD_SECRET_MS;
+    let until_ms = Clock::System.now_ms().plus(OLD_SECRET_KEPT);
     if !tx.rotate_webhook_secret(args.webhook_id, &sealed, until_ms).await? {
         bail!("there is no such endpoint");
     }

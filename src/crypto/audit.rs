@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::audit::Deed;
 use crate::domain::ids::{ClientId, OrganizationId, RecordId};
+use crate::domain::instant::UnixMs;
 
 const LABEL: &[u8] = b"lostcard:audit:v1:";
 /// The `typ` of a head's JWS header.
@@ -21,7 +22,7 @@ pub struct Entry {
     /// From 1, without gaps.
     pub sequence: u64,
     /// Milliseconds since the Unix epoch.
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     pub organization: Option<OrganizationId>,
     pub client: Option<ClientId>,
     pub action: String,
@@ -50,7 +51,7 @@ impl End {
     pub const BEGINNING: Self = Self { sequence: 0, hash: [0; 32] };
 
     /// The entry that records a deed, behind this one.
-    pub fn next(&self, at_ms: i64, deed: &Deed) -> Entry {
+    pub fn next(&self, at_ms: UnixMs, deed: &Deed) -> Entry {
         let mut entry = Entry {
             sequence: self.sequence + 1,
             at_ms,
@@ -97,7 +98,7 @@ fn link(previous: &Hash, entry: &Entry) -> Hash {
     hash.update(LABEL);
     hash.update(previous);
     hash.update(entry.sequence.to_be_bytes());
-    hash.update(entry.at_ms.to_be_bytes());
+    hash.update(entry.at_ms.get().to_be_bytes());
     for id in entry.ids() {
         hash.update(id.unwrap_or(RecordId::nil()).as_bytes());
     }
@@ -184,6 +185,8 @@ pub fn hash_of(text: &str) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::audit::Action;
     use crate::domain::client::Actor;
@@ -200,7 +203,7 @@ mod tests {
             Deed { actor: None, action: Action::ContactErased, subject: Some(RecordId::from_u128(4)) },
         ];
         let mut next = |(at_ms, deed): (i64, &Deed)| {
-            let entry = end.next(at_ms, deed);
+            let entry = end.next(UnixMs::new(at_ms), deed);
             end = entry.end();
             entry
         };
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn every_change_of_an_entry_breaks_the_chain_there() {
         let changes: [fn(&mut Entry); 8] = [
-            |entry| entry.at_ms += 1,
+            |entry| entry.at_ms = entry.at_ms.plus(Duration::from_millis(1)),
             |entry| entry.organization = Some(OrganizationId::from_u128(9)),
             |entry| entry.client = None,
             |entry| entry.subject = Some(RecordId::from_u128(9)),
@@ -258,7 +261,7 @@ mod tests {
         }
         let mut forged = chain();
         // A forger who changes an entry and corrects its hash leaves the next one wrong.
-        forged[1].at_ms += 1;
+        forged[1].at_ms = forged[1].at_ms.plus(Duration::from_millis(1));
         forged[1].hash = link(&forged[0].hash, &forged[1]);
         assert_eq!(follow(&forged), Err(BrokenChain::Changed { sequence: 3 }));
     }

@@ -3,6 +3,7 @@
 //! which the operating system seeds and reseeds, without a system call per check.
 
 use crate::domain::ids::Id;
+use crate::domain::instant::UnixMs;
 use rand::rngs::SysRng;
 use rand::{Rng, TryRng};
 use uuid::Uuid;
@@ -27,13 +28,13 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 }
 
 /// A new id: a `UUIDv7` of the given instant.
-pub fn id<T: Id>(now_ms: i64) -> T {
+pub fn id<T: Id>(now_ms: UnixMs) -> T {
     T::from_uuid(uuid_v7(now_ms))
 }
 
 /// A `UUIDv7` (RFC 9562, 5.7) of the given instant.
-pub fn uuid_v7(now_ms: i64) -> Uuid {
-    let ms = u64::try_from(now_ms).unwrap_or(0);
+pub fn uuid_v7(now_ms: UnixMs) -> Uuid {
+    let ms = u64::try_from(now_ms.get()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(ms, &bytes::<10>()).into_uuid()
 }
 

@@ -3,6 +3,7 @@
 //! (base64url), so that no verifier has to re-serialize JSON. Who waits for a signature is the service's affair, not ours.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::digest::IdDigest;
 use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Verdict;
 
@@ -49,10 +51,10 @@ pub struct Claims {
 impl Claims {
     /// When the check was decided, in milliseconds since the Unix epoch. `iat` counts whole seconds (RFC 7519, 2): within its second
     /// the check is not before the instant that its answer is of.
-    pub fn checked_at_ms(&self) -> i64 {
-        let iat_ms = self.iat.saturating_mul(1000);
-        let as_of_ms = self.as_of.parse().map_or(iat_ms, jiff::Timestamp::as_millisecond);
-        if (iat_ms..iat_ms.saturating_add(1000)).contains(&as_of_ms) { as_of_ms } else { iat_ms }
+    pub fn checked_at_ms(&self) -> UnixMs {
+        let iat = UnixMs::from_seconds(self.iat);
+        let as_of = self.as_of.parse().map_or(iat, |at: jiff::Timestamp| UnixMs::new(at.as_millisecond()));
+        if (iat..iat.plus(Duration::from_secs(1))).contains(&as_of) { as_of } else { iat }
     }
 }
 
@@ -303,11 +305,11 @@ mod tests {
             cm: String::new(),
         };
         let of = |iat, as_of| of(iat, as_of).checked_at_ms();
-        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:00.123Z"), 1_763_888_400_123);
-        assert_eq!(of(1_763_888_400, "2025-11-23T08:59:59.999Z"), 1_763_888_400_000);
+        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:00.123Z"), UnixMs::new(1_763_888_400_123));
+        assert_eq!(of(1_763_888_400, "2025-11-23T08:59:59.999Z"), UnixMs::new(1_763_888_400_000));
         // What is a contradiction is not put right.
-        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:01.000Z"), 1_763_888_400_000);
-        assert_eq!(of(1_763_888_400, "no instant"), 1_763_888_400_000);
+        assert_eq!(of(1_763_888_400, "2025-11-23T09:00:01.000Z"), UnixMs::new(1_763_888_400_000));
+        assert_eq!(of(1_763_888_400, "no instant"), UnixMs::new(1_763_888_400_000));
     }
 
     /// RFC 9162, 2.1.1, written as it reads there: the split is at the largest power of two below the size.

@@ -1,8 +1,11 @@
 //! Watches of an organization on a card that it checked, and what an alert says when the card is listed later.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 
 use super::verdict::{Listing, ListingKind, Record, Verdict, decide};
+use crate::domain::instant::UnixMs;
 
 words!(
     /// What an alert says, in the words of the verdict that the check would get now.
@@ -28,8 +31,8 @@ impl WatchHours {
     }
 
     /// The instant from which on nothing is watched, of a watch that begins at `now_ms`.
-    pub fn end(self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(i64::from(self.0) * 3_600_000)
+    pub fn end(self, now_ms: UnixMs) -> UnixMs {
+        now_ms.plus(Duration::from_secs(u64::from(self.0) * 3600))
     }
 }
 
@@ -95,6 +98,6 @@ mod tests {
         ] {
             assert_eq!(WatchHours::parse(hours).is_some(), is_good, "{hours}");
         }
-        assert_eq!(WatchHours::parse(24).unwrap().end(1_000), 86_401_000);
+        assert_eq!(WatchHours::parse(24).unwrap().end(UnixMs::new(1_000)), UnixMs::new(86_401_000));
     }
 }

@@ -4,6 +4,7 @@
 //! few hours. It never says anything about a card. How it is signed is `crypto`'s matter.
 
 use crate::domain::ids::CertificateId;
+use crate::domain::instant::UnixMs;
 use std::ops::Range;
 
 use jiff::ToSpan;
@@ -143,7 +144,7 @@ pub struct Certificate {
     pub issued_s: i64,
     pub term: Term,
     /// Milliseconds since the Unix epoch.
-    pub revoked_at_ms: Option<i64>,
+    pub revoked_at_ms: Option<UnixMs>,
 }
 
 /// How a certificate is shown.
@@ -168,8 +169,8 @@ impl Certificate {
     }
 
     /// Nobody may accept it any longer. One that nobody accepts anyway is not revoked: that would only hide when it ended.
-    pub fn revoke(self, now_ms: i64) -> Result<Self, NotRevocable> {
-        match self.state(now_ms.div_euclid(1000)) {
+    pub fn revoke(self, now_ms: UnixMs) -> Result<Self, NotRevocable> {
+        match self.state(now_ms.seconds()) {
             CertificateState::Active => Ok(Self { revoked_at_ms: Some(now_ms), ..self }),
             CertificateState::Revoked => Err(NotRevocable::Revoked),
             CertificateState::Expired => Err(NotRevocable::Expired),
@@ -204,12 +205,14 @@ pub enum NotRevocable {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const HOUR: i64 = 3600;
     const NOW: i64 = 1_795_440_000;
 
-    fn certificate(purpose: CertificatePurpose, revoked_at_ms: Option<i64>) -> Certificate {
+    fn certificate(purpose: CertificatePurpose, revoked_at_ms: Option<UnixMs>) -> Certificate {
         let term = Term { starts_s: NOW, ends_s: NOW + HOUR };
         Certificate { id: CertificateId::nil(), purpose, journey_on: None, issued_s: NOW, term, revoked_at_ms }
     }
@@ -239,7 +242,7 @@ mod tests {
         let mut seen = 0;
         let shown: Vec<_> = PresentedFor::ALL.iter().map(|word| Some(*word)).chain([None]).collect();
         for &purpose in CertificatePurpose::ALL {
-            for revoked_at_ms in [None, Some(NOW * 1000)] {
+            for revoked_at_ms in [None, Some(UnixMs::from_seconds(NOW))] {
                 for is_holder in [true, false] {
                     for now_s in
                         [NOW - 6, NOW - 5, NOW - 1, NOW, NOW + HOUR - 1, NOW + HOUR, NOW + HOUR + 1, NOW + 90 * HOUR]
@@ -271,16 +274,20 @@ mod tests {
 
     #[test]
     fn only_an_active_certificate_is_revoked_and_only_once() {
-        let last_ms = (NOW + HOUR) * 1000 - 1;
+        let last_ms = UnixMs::new((NOW + HOUR) * 1000 - 1);
         let fresh = certificate(CertificatePurpose::Air, None);
         let revoked = fresh.clone().revoke(last_ms).unwrap();
         assert_eq!(revoked, Certificate { revoked_at_ms: Some(last_ms), ..fresh.clone() });
         assert_eq!(revoked.state(NOW), CertificateState::Revoked);
         assert_eq!(revoked.clone().revoke(last_ms), Err(NotRevocable::Revoked));
-        assert_eq!(fresh.clone().revoke(last_ms + 1), Err(NotRevocable::Expired));
-        assert_eq!(revoked.revoke(last_ms + 1), Err(NotRevocable::Revoked), "how it ended stays");
+        assert_eq!(fresh.clone().revoke(last_ms.plus(Duration::from_millis(1))), Err(NotRevocable::Expired));
+        assert_eq!(
+            revoked.revoke(last_ms.plus(Duration::from_millis(1))),
+            Err(NotRevocable::Revoked),
+            "how it ended stays"
+        );
         // Before its day begins it can be revoked as well.
-        assert!(fresh.revoke((NOW - HOUR) * 1000).is_ok());
+        assert!(fresh.revoke(UnixMs::new((NOW - HOUR) * 1000)).is_ok());
     }
 
     #[test]

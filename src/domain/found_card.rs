@@ -202,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::instant::UnixMs;
     use crate::domain::report::Reason;
 
     const START: Date = Date::constant(2016, 5, 1);
@@ -212,7 +213,13 @@ mod tests {
     }
 
     fn report(n: u128, state: ReportState, card_valid_from: Option<Date>, reported_at_ms: i64) -> LossReport {
-        LossReport { id: ReportId::from_u128(n), state, card_valid_from, reported_at_ms, reason: Reason::Lost }
+        LossReport {
+            id: ReportId::from_u128(n),
+            state,
+            card_valid_from,
+            reported_at_ms: UnixMs::new(reported_at_ms),
+            reason: Reason::Lost,
+        }
     }
 
     #[test]

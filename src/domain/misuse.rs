@@ -4,12 +4,14 @@
 //! number is the store's, keyed and sealed.
 
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroize;
 
 use super::redacted::NarrativeText;
 use super::report::{Label, OfficeCode};
 use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
+use crate::domain::instant::UnixMs;
 
 words!(
     /// What was done with the card.
@@ -39,9 +41,9 @@ pub struct MisuseReport {
     /// The check at which it was noticed. Checks are not kept: it is what the organization says.
     pub check_id: Option<CheckId>,
     /// Milliseconds since the Unix epoch, as all instants here.
-    pub observed_at_ms: i64,
+    pub observed_at_ms: UnixMs,
     pub site: Option<Label>,
-    pub reported_at_ms: i64,
+    pub reported_at_ms: UnixMs,
     /// None: open.
     pub resolution: Option<Resolution>,
 }
@@ -53,7 +55,7 @@ pub struct Resolution {
     pub office: OfficeCode,
     /// The registrar's organization.
     pub organization: OrganizationId,
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
 }
 
 impl MisuseReport {
@@ -76,15 +78,15 @@ impl MisuseReport {
 pub struct AlreadyResolved;
 
 /// How far another machine's clock may be ahead of ours: five minutes.
-pub const OBSERVED_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
+pub const OBSERVED_AHEAD_MAX: Duration = Duration::from_mins(5);
 /// How long ago misuse may have been noticed: two years, as long as sightings are kept.
-pub const OBSERVED_AGO_MS_MAX: i64 = 731 * 24 * 3600 * 1000;
+pub const OBSERVED_AGO_MAX: Duration = Duration::from_hours(731 * 24);
 
 /// Whether misuse that is reported now can have been noticed at that instant.
-pub fn check_observed_at(observed_at_ms: i64, now_ms: i64) -> Result<(), ObservedAtError> {
-    if observed_at_ms > now_ms.saturating_add(OBSERVED_AHEAD_MS_MAX) {
+pub fn check_observed_at(observed_at_ms: UnixMs, now_ms: UnixMs) -> Result<(), ObservedAtError> {
+    if observed_at_ms > now_ms.plus(OBSERVED_AHEAD_MAX) {
         Err(ObservedAtError::InFuture)
-    } else if observed_at_ms < now_ms.saturating_sub(OBSERVED_AGO_MS_MAX) {
+    } else if observed_at_ms < now_ms.minus(OBSERVED_AGO_MAX) {
         Err(ObservedAtError::TooLongAgo)
     } else {
         Ok(())
@@ -171,7 +173,8 @@ mod tests {
 
     use super::*;
 
-    const NOW_MS: i64 = 1_795_440_000_000;
+    const ONE: Duration = Duration::from_millis(1);
+    const NOW_MS: UnixMs = UnixMs::new(1_795_440_000_000);
 
     fn open() -> MisuseReport {
         MisuseReport {
@@ -188,7 +191,7 @@ mod tests {
 
     fn resolution(outcome: MisuseOutcome) -> Resolution {
         let office = OfficeCode::parse("110105-03").unwrap();
-        Resolution { outcome, office, organization: OrganizationId::from_u128(u128::MAX), at_ms: NOW_MS + 1 }
+        Resolution { outcome, office, organization: OrganizationId::from_u128(u128::MAX), at_ms: NOW_MS.plus(ONE) }
     }
 
     #[test]
@@ -209,12 +212,12 @@ mod tests {
     fn misuse_was_noticed_within_two_years_and_not_later_than_now() {
         for (observed_at_ms, expected) in [
             (NOW_MS, Ok(())),
-            (NOW_MS + OBSERVED_AHEAD_MS_MAX, Ok(())),
-            (NOW_MS + OBSERVED_AHEAD_MS_MAX + 1, Err(ObservedAtError::InFuture)),
-            (i64::MAX, Err(ObservedAtError::InFuture)),
-            (NOW_MS - OBSERVED_AGO_MS_MAX, Ok(())),
-            (NOW_MS - OBSERVED_AGO_MS_MAX - 1, Err(ObservedAtError::TooLongAgo)),
-            (i64::MIN, Err(ObservedAtError::TooLongAgo)),
+            (NOW_MS.plus(OBSERVED_AHEAD_MAX), Ok(())),
+            (NOW_MS.plus(OBSERVED_AHEAD_MAX + ONE), Err(ObservedAtError::InFuture)),
+            (UnixMs::MAX, Err(ObservedAtError::InFuture)),
+            (NOW_MS.minus(OBSERVED_AGO_MAX), Ok(())),
+            (NOW_MS.minus(OBSERVED_AGO_MAX + ONE), Err(ObservedAtError::TooLongAgo)),
+            (UnixMs::MIN, Err(ObservedAtError::TooLongAgo)),
         ] {
             assert_eq!(check_observed_at(observed_at_ms, NOW_MS), expected, "{observed_at_ms}");
         }

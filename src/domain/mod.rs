@@ -1,7 +1,7 @@
 //! The rules of the field, and nothing else: identity numbers, cards, loss reports, verdicts,
 //! clients.
 //!
-//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted` and of ids and sequences.
+//! Invariant: no I/O, no async, no clock, no serialization but of the texts in `redacted` and of ids, sequences and instants.
 //! Whatever depends on the day takes `today` as an argument, and every type that holds untrusted text is made by its `parse` and by
 //! nothing else.
 
@@ -43,6 +43,7 @@ pub mod certificate;
 pub mod client;
 pub mod found_card;
 pub mod id_number;
+pub mod instant;
 pub mod label;
 pub mod misuse;
 pub mod redacted;

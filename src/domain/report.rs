@@ -12,6 +12,7 @@ use super::card::FIRST_CARDS_ON;
 use super::label::{holds_id_number, is_code};
 use super::redacted::PhoneText;
 use crate::domain::ids::ReportId;
+use crate::domain::instant::UnixMs;
 
 words!(
     /// How the card went missing.
@@ -41,7 +42,7 @@ pub struct LossReport {
     pub state: ReportState,
     pub card_valid_from: Option<Date>,
     /// Milliseconds since the Unix epoch.
-    pub reported_at_ms: i64,
+    pub reported_at_ms: UnixMs,
     pub reason: Reason,
 }
 
@@ -237,7 +238,7 @@ mod tests {
     const L: Date = Date::constant(2016, 5, 1);
 
     fn report(state: ReportState, card_valid_from: Option<Date>) -> LossReport {
-        LossReport { id: ReportId::nil(), state, card_valid_from, reported_at_ms: 0, reason: Reason::Lost }
+        LossReport { id: ReportId::nil(), state, card_valid_from, reported_at_ms: UnixMs::EPOCH, reason: Reason::Lost }
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //! `store::retention`, what the periods are in the policy file of `service::retention`.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Span, Timestamp};
+
+use crate::domain::instant::UnixMs;
 
 words!(
     /// What has a time of its own. The audit log and the feed have none: they are never deleted.
@@ -49,18 +52,18 @@ impl Period {
 
     /// The instant of so long ago, in milliseconds since the Unix epoch: the period of a record of that moment is just over. Years are
     /// the calendar's; the 29th of February ends with the 28th.
-    pub fn before(self, now_ms: i64) -> i64 {
-        let hours_ms = |hours: i64| now_ms.saturating_sub(hours * 3_600_000);
+    pub fn before(self, now_ms: UnixMs) -> UnixMs {
+        let hours_ago = |hours: u64| now_ms.minus(Duration::from_secs(hours * 3600));
         match self {
-            Self::Hours(hours) => hours_ms(hours.into()),
-            Self::Days(days) => hours_ms(24 * i64::from(days)),
+            Self::Hours(hours) => hours_ago(hours.into()),
+            Self::Days(days) => hours_ago(24 * u64::from(days)),
             Self::Years(years) => {
-                let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MIN);
+                let now = Timestamp::from_millisecond(now_ms.get()).unwrap_or(Timestamp::MIN);
                 let years = Span::new().try_years(years);
                 let then = years.and_then(|years| Offset::UTC.to_datetime(now).checked_sub(years));
                 // Before the first year of the calendar nothing was.
                 let then = then.and_then(|then| Offset::UTC.to_timestamp(then));
-                then.map_or(i64::MIN, Timestamp::as_millisecond)
+                then.map_or(UnixMs::MIN, |then| UnixMs::new(then.as_millisecond()))
             }
         }
     }
@@ -209,10 +212,13 @@ mod tests {
             (Period::Days(30), "2026-10-24T09:00:00.123Z"),
             (Period::Years(20), "2006-11-23T09:00:00.123Z"),
         ] {
-            assert_eq!(period.before(now), at(then), "{period}");
+            assert_eq!(period.before(UnixMs::new(now)), UnixMs::new(at(then)), "{period}");
         }
-        assert_eq!(Period::Years(1).before(at("2024-02-29T00:00:00Z")), at("2023-02-28T00:00:00Z"));
-        assert_eq!(Period::Years(u16::MAX).before(now), i64::MIN);
+        assert_eq!(
+            Period::Years(1).before(UnixMs::new(at("2024-02-29T00:00:00Z"))),
+            UnixMs::new(at("2023-02-28T00:00:00Z"))
+        );
+        assert_eq!(Period::Years(u16::MAX).before(UnixMs::new(now)), UnixMs::MIN);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::snapshot::Snapshot;
 use super::state::Registry;
 use crate::clock::Rfc3339;
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 
 impl Registry {
@@ -17,7 +18,7 @@ impl Registry {
 
     /// The `as_of` of what the store said at the sequence `head`, asked at `asked_ms`. Memory may answer the client's next check:
     /// so it is brought to this sequence first, a poll of the feed, and its own date is the answer's where that is earlier.
-    pub(super) async fn date(&self, head: Sequence, asked_ms: i64) -> Rfc3339 {
+    pub(super) async fn date(&self, head: Sequence, asked_ms: UnixMs) -> Rfc3339 {
         let asked = Rfc3339::of(asked_ms);
         let is_leased = |snapshot: &Snapshot| snapshot.is_leased(self.clock.boot_ns());
         let is_behind = {
@@ -32,12 +33,12 @@ impl Registry {
         }
         let snapshot = self.snapshot.load();
         if is_leased(&snapshot) && snapshot.sequence >= head {
-            let said = Rfc3339::of(self.said.as_of_ms.load(Ordering::Acquire));
+            let said = Rfc3339::of(UnixMs::new(self.said.as_of_ms.load(Ordering::Acquire)));
             return asked.min(snapshot.as_of.max(said));
         }
         let lease_ns = u64::try_from(self.options.lease.as_nanos()).unwrap_or(u64::MAX);
         self.said.lease_until_ns.fetch_max(self.clock.boot_ns().saturating_add(lease_ns), Ordering::AcqRel);
-        self.said.as_of_ms.fetch_max(asked_ms, Ordering::AcqRel);
+        self.said.as_of_ms.fetch_max(asked_ms.get(), Ordering::AcqRel);
         asked
     }
 }

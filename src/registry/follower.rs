@@ -19,6 +19,7 @@ use super::state::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::redis_link::{PAUSE_FIRST, PAUSE_MAX, jittered};
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
@@ -171,12 +172,12 @@ impl Follower {
         listings
     }
 
-    fn publish(&self, snapshot: Snapshot, asked_wall_ms: i64) {
+    fn publish(&self, snapshot: Snapshot, asked_wall_ms: UnixMs) {
         let metrics = &self.registry.metrics;
         metrics.feed_sequence.set(i64::try_from(snapshot.sequence.get()).unwrap_or(i64::MAX));
         metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
         metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
-        metrics.lease_as_of_ms.set(asked_wall_ms);
+        metrics.lease_as_of_ms.set(asked_wall_ms.get());
         metrics.rotating_from.set(snapshot.peppers.versions().previous.map_or(0, i64::from));
         let sequence = snapshot.sequence;
         self.registry.snapshot.store(Arc::new(snapshot));

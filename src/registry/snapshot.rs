@@ -11,6 +11,7 @@ use xorf::{BinaryFuse16, Filter as _};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::Peppers;
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 
 /// Prefixes are the output of an HMAC, so they are uniform: hashing them again would only cost time.
@@ -152,7 +153,7 @@ impl Snapshot {
             recent: Arc::default(),
             sequence: Sequence::ZERO,
             lease_until_ns: 0,
-            as_of: Rfc3339::of(0),
+            as_of: Rfc3339::of(UnixMs::EPOCH),
             epoch: Arc::from(""),
             peppers,
         }

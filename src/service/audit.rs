@@ -10,6 +10,7 @@ use crate::clock::Rfc3339;
 use crate::crypto::audit::{BrokenChain, End, Entry, Head, HeadError, hash_of};
 use crate::crypto::signing::{PublicKey, base64url};
 use crate::domain::ids::{ClientId, OrganizationId, RecordId};
+use crate::domain::instant::UnixMs;
 use crate::store::{Store, StoreError};
 
 /// What is wrong with a log or with an export of it.
@@ -102,7 +103,7 @@ fn parse_line(text: &str) -> Option<Line> {
         return Some(Line::Head(head));
     }
     let line: EntryLine = serde_json::from_str(text).ok()?;
-    let at_ms = line.at.parse::<Timestamp>().ok()?.as_millisecond();
+    let at_ms = UnixMs::new(line.at.parse::<Timestamp>().ok()?.as_millisecond());
     let hash = hash_of(&line.hash)?;
     let EntryLine { seq: sequence, organization, client, action, subject, .. } = line;
     Some(Line::Entry(Entry { sequence, at_ms, organization, client, action, subject, hash }))
@@ -323,7 +324,7 @@ mod tests {
             for _ in 0..by {
                 let end = self.entries.last().map_or(End::BEGINNING, Entry::end);
                 let deed = Deed::of_operator(action, Some(RecordId::from_u128(u128::from(end.sequence) + 1)));
-                self.entries.push(end.next(1000 + i64::try_from(end.sequence).unwrap(), &deed));
+                self.entries.push(end.next(UnixMs::new(1000 + i64::try_from(end.sequence).unwrap()), &deed));
             }
         }
 

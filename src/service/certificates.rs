@@ -18,6 +18,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
 use crate::domain::client::Actor;
 use crate::domain::ids::CertificateId;
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::CredentialText;
 use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
@@ -84,7 +85,7 @@ impl Certificates {
         let (issuer, keys) = (issuer.to_owned(), self.writer.keyring.signing());
         let prepare = move || {
             let certificate = Certificate {
-                id: random::id(issuing.now_s.saturating_mul(1000)),
+                id: random::id(UnixMs::from_seconds(issuing.now_s)),
                 purpose: issuing.purpose,
                 journey_on: issuing.journey_on,
                 issued_s: issuing.now_s,

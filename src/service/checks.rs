@@ -237,7 +237,7 @@ impl Checks {
             let claims = NewClaims {
                 iss_json: &self.issuer_json,
                 organization,
-                now_s: now_ms.div_euclid(1000),
+                now_s: now_ms.seconds(),
                 check_id: answer.check_id,
                 verdict,
                 as_of: finding.as_of.as_str(),

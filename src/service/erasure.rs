@@ -3,6 +3,7 @@
 
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::RecordId;
+use crate::domain::instant::UnixMs;
 use crate::store::aggregate::Aggregate;
 use crate::store::erasure::Erased;
 use crate::store::{Store, StoreError};
@@ -16,7 +17,7 @@ pub struct Erasure {
 }
 
 /// Erases a record's sealed texts, with its entry in the audit log. Also works beside nodes: they keep no copy.
-pub async fn erase(store: &Store, of: &Aggregate, record: RecordId, now_ms: i64) -> Result<Erasure, StoreError> {
+pub async fn erase(store: &Store, of: &Aggregate, record: RecordId, now_ms: UnixMs) -> Result<Erasure, StoreError> {
     let mut tx = store.begin().await?;
     let erased = tx.erase(of, record).await?;
     if erased == Erased::Done {

@@ -10,6 +10,7 @@ use crate::crypto::digest::IdDigest;
 use crate::domain::card::{check_shown_start, check_start};
 use crate::domain::id_number::IdNumberError;
 use crate::domain::ids::Id;
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{DigestText, IdNumberText};
 use crate::domain::report::{Label, OfficeCode};
 
@@ -89,12 +90,12 @@ impl Fields {
     }
 
     /// An instant as RFC 3339 (5.6) writes it, in milliseconds since the Unix epoch.
-    pub fn instant(&mut self, pointer: &'static str, text: Option<&str>) -> Option<i64> {
+    pub fn instant(&mut self, pointer: &'static str, text: Option<&str>) -> Option<UnixMs> {
         let text = text?;
         // jiff reads more forms than RFC 3339 has.
         let instant = if is_rfc_3339(text) { text.to_ascii_uppercase().parse::<Timestamp>().ok() } else { None };
         let detail = "an instant is written as in RFC 3339: 2026-11-01T08:30:00Z";
-        self.take(pointer, instant.map(Timestamp::as_millisecond), "malformed_instant", detail)
+        self.take(pointer, instant.map(|instant| UnixMs::new(instant.as_millisecond())), "malformed_instant", detail)
     }
 
     /// An id as it is given out: the 36 characters of RFC 9562 (4).
@@ -237,7 +238,7 @@ mod tests {
             ("", None),
         ] {
             let mut fields = Fields::default();
-            assert_eq!(fields.instant("/at", Some(text)), expected, "{text}");
+            assert_eq!(fields.instant("/at", Some(text)).map(UnixMs::get), expected, "{text}");
             assert_eq!(fields.errors.is_empty(), expected.is_some(), "{text}");
         }
     }

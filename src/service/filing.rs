@@ -11,6 +11,7 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::domain::card::CardValidity;
 use crate::domain::ids::{OrganizationId, ReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::{Channel, OfficeCode, Phone, Reason, Reporter, check_lost_on};
 use crate::store::reports::NewReport;
@@ -113,7 +114,7 @@ impl Filing {
         pepper: &Pepper,
         report_id: ReportId,
         organization: Option<OrganizationId>,
-        reported_at_ms: i64,
+        reported_at_ms: UnixMs,
     ) -> Result<NewReport, ServiceError> {
         let sealer = keyring.sealer();
         let number = seal_number(keyring, pepper, &self.digest, report_id)?;

@@ -9,6 +9,7 @@ use super::{ServiceError, alerts};
 use crate::clock::beijing_date;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::ids::{OrganizationId, ReplacementId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{OfficeCode, WithdrawalReason};
 use crate::domain::retention::Class;
 use crate::domain::sequence::Sequence;
@@ -33,7 +34,7 @@ pub struct Replacement {
     pub replacement_id: ReplacementId,
     pub card_valid_from: Date,
     pub reports_replaced: usize,
-    pub recorded_at_ms: i64,
+    pub recorded_at_ms: UnixMs,
     pub sequence: Sequence,
 }
 

@@ -10,6 +10,7 @@ use crate::crypto::seal::{Envelope, SealError};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{CheckId, MisuseReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
 use crate::domain::redacted::NarrativeText;
 use crate::domain::report::{Label, OfficeCode};
@@ -26,7 +27,7 @@ pub struct Telling {
     pub digest: IdDigest,
     pub kind: MisuseKind,
     pub check_id: Option<CheckId>,
-    pub observed_at_ms: i64,
+    pub observed_at_ms: UnixMs,
     pub site: Option<Label>,
     pub narrative: Option<Narrative>,
 }

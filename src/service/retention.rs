@@ -80,7 +80,7 @@ impl Retention {
         let mut is_complaining = false;
         let mut wait = every / 12 + jitter(every * 11 / 12);
         loop {
-            metrics.retention_finished_ms.set(self.store.retention_finished_at().await.unwrap_or(0));
+            metrics.retention_finished_ms.set(self.store.retention_finished_at().await.unwrap_or_default().get());
             tokio::time::sleep(wait).await;
             wait = every * 9 / 10 + jitter(every / 5);
             match self.run_in_turn(every, &metrics).await {

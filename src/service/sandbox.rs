@@ -19,6 +19,7 @@ use crate::domain::card::CardValidity;
 use crate::domain::client::{Actor, OrganizationKind, OrganizationName, RegionCode};
 use crate::domain::id_number::IdNumber;
 use crate::domain::ids::{Id, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use crate::domain::sandbox::{MAGIC_NUMBERS, MagicNumber, Seed};
 use crate::domain::sequence::Sequence;
@@ -33,7 +34,7 @@ const SEEDED: u128 = 0x0000_0000_0000_7000_8000_0000_0000_0000;
 /// A reset that is done.
 #[derive(Debug)]
 pub struct Reset {
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     pub sequence: Sequence,
 }
 

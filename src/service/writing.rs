@@ -15,6 +15,7 @@ use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::Deed;
 use crate::domain::ids::{ClientId, Id, RecordId};
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
@@ -47,7 +48,7 @@ pub struct Writing {
     pub tx: WriteTx,
     pub peppers: Arc<Peppers>,
     pub keyring: Arc<Keyring>,
-    pub now_ms: i64,
+    pub now_ms: UnixMs,
     repeatable: Option<IdempotentRequest>,
 }
 
@@ -58,7 +59,7 @@ impl Writing {
     }
 
     /// A write outside a node: of a command, or before a node serves.
-    pub async fn of_command(mut tx: WriteTx, keyring: &Arc<Keyring>, now_ms: i64) -> Result<Self, ServiceError> {
+    pub async fn of_command(mut tx: WriteTx, keyring: &Arc<Keyring>, now_ms: UnixMs) -> Result<Self, ServiceError> {
         let peppers = keyring.peppers(tx.take_turn().await?).map_err(RegistryError::from)?;
         Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
     }

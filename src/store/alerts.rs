@@ -12,6 +12,7 @@ use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, g
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
 use crate::domain::ids::{AlertId, CheckId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::ListingKind;
 
@@ -24,7 +25,7 @@ pub struct Watch {
     pub lookup_key: LookupKey,
     pub key_version: u32,
     pub card_valid_from: Option<Date>,
-    pub ends_at_ms: i64,
+    pub ends_at_ms: UnixMs,
 }
 
 /// A watch under a key.
@@ -53,7 +54,7 @@ pub struct Alert {
     pub check_id: CheckId,
     pub kind: AlertKind,
     pub listing: ListingKind,
-    pub listed_at_ms: i64,
+    pub listed_at_ms: UnixMs,
     /// Counts the alerts of its organization from one.
     pub sequence: AlertSequence,
 }
@@ -100,7 +101,7 @@ impl Store {
     }
 
     /// Deletes watches that have ended; returns how many. Where there are none, no writer is kept waiting.
-    pub async fn delete_ended_watches(&self, now_ms: i64) -> Result<u64, StoreError> {
+    pub async fn delete_ended_watches(&self, now_ms: UnixMs) -> Result<u64, StoreError> {
         let mut deleted = 0;
         loop {
             let ended = sqlx::query("SELECT 1 FROM watches WHERE ends_at <= $1 LIMIT 1")
@@ -153,7 +154,7 @@ impl WriteTx {
     }
 
     /// The watches under these keys that have not ended.
-    pub async fn watches_of(&mut self, keys: &[LookupKey], now_ms: i64) -> Result<Vec<StoredWatch>, StoreError> {
+    pub async fn watches_of(&mut self, keys: &[LookupKey], now_ms: UnixMs) -> Result<Vec<StoredWatch>, StoreError> {
         self.take_turn().await?;
         let mut watches = Vec::new();
         for keys in keys.chunks(KEYS_MAX) {
@@ -183,7 +184,7 @@ impl WriteTx {
     }
 
     /// Stores alerts, ends their watches, and makes a delivery of each to every enabled endpoint of its organization.
-    pub async fn insert_alerts(&mut self, alerts: &[NewAlert], now_ms: i64) -> Result<(), StoreError> {
+    pub async fn insert_alerts(&mut self, alerts: &[NewAlert], now_ms: UnixMs) -> Result<(), StoreError> {
         self.take_turn().await?;
         let mut counts = BTreeMap::new();
         for alert in alerts {

@@ -13,6 +13,7 @@ use crate::crypto::digest::LookupKey;
 use crate::domain::acceptance::Ground;
 use crate::domain::application::{Application, ApplicationReason, ApplicationState, TemporaryCard, TemporaryCardState};
 use crate::domain::ids::{ApplicationId, OrganizationId, ReplacementId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
 
 /// An application to be stored.
@@ -23,7 +24,7 @@ pub struct NewApplication {
     pub number: SealedNumber,
     pub applied_at_office: OfficeCode,
     pub household_office: OfficeCode,
-    pub applied_at_ms: i64,
+    pub applied_at_ms: UnixMs,
 }
 
 /// A stored application.
@@ -32,8 +33,8 @@ pub struct StoredApplication {
     pub application: Application,
     pub applied_at_office: OfficeCode,
     pub household_office: OfficeCode,
-    pub applied_at_ms: i64,
-    pub closed_at_ms: Option<i64>,
+    pub applied_at_ms: UnixMs,
+    pub closed_at_ms: Option<UnixMs>,
     /// Of the issued card.
     pub replacement_id: Option<ReplacementId>,
     /// The number's digest, sealed for the application's id.
@@ -43,7 +44,7 @@ pub struct StoredApplication {
 /// How an application came to its end.
 #[derive(Debug, Clone)]
 pub struct ApplicationClosing<'a> {
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     pub office: &'a OfficeCode,
     pub replacement_id: Option<ReplacementId>,
 }
@@ -141,7 +142,7 @@ impl WriteTx {
         application: ApplicationId,
         card: &TemporaryCard,
         office: &OfficeCode,
-        issued_at_ms: i64,
+        issued_at_ms: UnixMs,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO temporary_cards (temporary_card_id, application_id, state, card_valid_from, card_valid_until, \
@@ -189,7 +190,7 @@ impl WriteTx {
     }
 
     /// Notes that temporary cards were reported lost.
-    pub async fn lose_temporary_cards(&mut self, cards: &[TemporaryCard], at_ms: i64) -> Result<(), StoreError> {
+    pub async fn lose_temporary_cards(&mut self, cards: &[TemporaryCard], at_ms: UnixMs) -> Result<(), StoreError> {
         for card in cards {
             sqlx::query("UPDATE temporary_cards SET state = $1, lost_at = $2 WHERE temporary_card_id = $3")
                 .bind(card.state.as_str())
@@ -206,7 +207,7 @@ impl WriteTx {
         &mut self,
         card: &TemporaryCard,
         office: &OfficeCode,
-        at_ms: i64,
+        at_ms: UnixMs,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE temporary_cards SET state = $1, returned_at = $2, returned_to_office = $3 WHERE temporary_card_id = $4",

@@ -8,6 +8,7 @@ use super::aggregates;
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id_opt, get_u64};
 use crate::crypto::audit::{End, Entry};
 use crate::domain::audit::Deed;
+use crate::domain::instant::UnixMs;
 
 /// Entries of one page.
 const PAGE_ENTRIES_MAX: i64 = 1000;
@@ -29,7 +30,7 @@ impl Store {
 
 impl WriteTx {
     /// Adds an entry. It takes the lock that orders all writers, so that the chain has one end.
-    pub async fn record_deed(&mut self, deed: &Deed, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn record_deed(&mut self, deed: &Deed, now_ms: UnixMs) -> Result<(), StoreError> {
         if deed.subject.is_none() && aggregates::subject_of(deed.action).is_some() {
             return Err(StoreError::Misused("the audit log is not told which record"));
         }

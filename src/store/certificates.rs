@@ -11,6 +11,7 @@ use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::certificate::{Certificate, CertificatePurpose, Term};
 use crate::domain::ids::{CertificateId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
 
 /// A certificate to be stored.
@@ -124,9 +125,9 @@ impl WriteTx {
         .bind(certificate.purpose.as_str())
         .bind(new.office.as_str())
         .bind(certificate.journey_on.map(|day| day.to_string()))
-        .bind(certificate.issued_s * 1000)
-        .bind(certificate.term.starts_s * 1000)
-        .bind(certificate.term.ends_s * 1000)
+        .bind(UnixMs::from_seconds(certificate.issued_s))
+        .bind(UnixMs::from_seconds(certificate.term.starts_s))
+        .bind(UnixMs::from_seconds(certificate.term.ends_s))
         .execute(&mut *self.tx)
         .await?;
         Ok(())
@@ -170,7 +171,7 @@ fn is_certificate(row: &AnyRow) -> bool {
 }
 
 fn get_seconds(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
-    Ok(row.try_get::<i64, _>(column)?.div_euclid(1000))
+    Ok(row.try_get::<UnixMs, _>(column)?.seconds())
 }
 
 fn read_certificate(row: &AnyRow) -> Result<StoredCertificate, StoreError> {

@@ -15,6 +15,7 @@ use crate::domain::certificate::CertificatePurpose;
 use crate::domain::client::{OrganizationKind, RegionCode};
 use crate::domain::found_card::FoundCardState;
 use crate::domain::ids::{CertificateId, FoundCardId, OrganizationId, ReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{Channel, OfficeCode};
 use crate::domain::verdict::Purpose;
 
@@ -33,7 +34,7 @@ pub struct AnonymousSighting {
     pub organization_kind: OrganizationKind,
     pub region: RegionCode,
     pub purpose: Purpose,
-    pub seen_at_ms: i64,
+    pub seen_at_ms: UnixMs,
 }
 
 /// A found card, as its holder sees it.
@@ -43,7 +44,7 @@ pub struct WaitingCard {
     pub state: FoundCardState,
     pub office: OfficeCode,
     pub found_on: jiff::civil::Date,
-    pub registered_at_ms: i64,
+    pub registered_at_ms: UnixMs,
 }
 
 /// A temporary certificate, as its holder sees it.
@@ -51,8 +52,8 @@ pub struct WaitingCard {
 pub struct PersonCertificate {
     pub certificate_id: CertificateId,
     pub purpose: CertificatePurpose,
-    pub issued_at_ms: i64,
-    pub expires_at_ms: i64,
+    pub issued_at_ms: UnixMs,
+    pub expires_at_ms: UnixMs,
     pub is_revoked: bool,
 }
 

@@ -1,6 +1,8 @@
 //! Organizations, their clients and the clients' credentials; revoked tokens. Always reached by id; secrets are hashes.
 //! Each change is in the feed, so that a running node drops what it remembered.
 
+use std::time::Duration;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -8,6 +10,7 @@ use super::feed::ChangeKind;
 use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use crate::domain::ids::{ClientId, CredentialId, OrganizationId};
+use crate::domain::instant::UnixMs;
 
 /// An organization as it is stored.
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ pub struct Organization {
     pub region: RegionCode,
     /// None: the configured default.
     pub rate: Option<Rate>,
-    pub created_at_ms: i64,
+    pub created_at_ms: UnixMs,
 }
 
 /// A client as it is stored.
@@ -28,8 +31,8 @@ pub struct Client {
     pub organization_id: OrganizationId,
     pub scopes: Scopes,
     pub rate: Option<Rate>,
-    pub created_at_ms: i64,
-    pub disabled_at_ms: Option<i64>,
+    pub created_at_ms: UnixMs,
+    pub disabled_at_ms: Option<UnixMs>,
 }
 
 /// How a client proves who it is.
@@ -45,7 +48,7 @@ pub enum Proof {
 pub const CREDENTIALS_MAX: usize = 2;
 
 /// How long an expired assertion is remembered: longer than the clocks of nodes may differ.
-const USED_ASSERTION_MS: i64 = 60_000;
+const USED_ASSERTION_KEPT: Duration = Duration::from_mins(1);
 
 impl Store {
     pub async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
@@ -95,7 +98,7 @@ impl Store {
     }
 
     /// Fingerprints of revoked tokens; those revoked before `since_ms` have expired by themselves.
-    pub async fn list_revoked_tokens(&self, since_ms: i64) -> Result<Vec<[u8; 32]>, StoreError> {
+    pub async fn list_revoked_tokens(&self, since_ms: UnixMs) -> Result<Vec<[u8; 32]>, StoreError> {
         let rows = sqlx::query("SELECT token_hash FROM revoked_tokens WHERE revoked_at >= $1")
             .bind(since_ms)
             .fetch_all(&mut *self.connection().await?)
@@ -142,7 +145,7 @@ impl WriteTx {
         client: ClientId,
         credential: CredentialId,
         proof: &Proof,
-        now_ms: i64,
+        now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let (kind, hash, jwk) = match proof {
             Proof::SecretHash(hash) => ("secret", Some(hash.to_vec()), None),
@@ -172,7 +175,7 @@ impl WriteTx {
     }
 
     /// Disables a client for good; false if there is none.
-    pub async fn disable_client(&mut self, client: ClientId, now_ms: i64) -> Result<bool, StoreError> {
+    pub async fn disable_client(&mut self, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE clients SET disabled_at = COALESCE(disabled_at, $1) WHERE client_id = $2")
             .bind(now_ms)
             .bind(client.as_bytes().as_slice())
@@ -183,7 +186,7 @@ impl WriteTx {
     }
 
     /// Revokes one token by its fingerprint.
-    pub async fn revoke_token(&mut self, token: &[u8; 32], now_ms: i64) -> Result<(), StoreError> {
+    pub async fn revoke_token(&mut self, token: &[u8; 32], now_ms: UnixMs) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO revoked_tokens (token_hash, revoked_at) VALUES ($1, $2) ON CONFLICT (token_hash) DO NOTHING",
         )
@@ -200,11 +203,11 @@ impl WriteTx {
     pub async fn use_assertion(
         &mut self,
         assertion: &[u8; 32],
-        expires_at_ms: i64,
-        now_ms: i64,
+        expires_at_ms: UnixMs,
+        now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         sqlx::query("DELETE FROM used_assertions WHERE expires_at < $1")
-            .bind(now_ms.saturating_sub(USED_ASSERTION_MS))
+            .bind(now_ms.minus(USED_ASSERTION_KEPT))
             .execute(&mut *self.tx)
             .await?;
         let used = sqlx::query(

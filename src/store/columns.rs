@@ -1,11 +1,14 @@
 //! Values of a row's columns, each as the type that it was written from: what does not fit is a row that somebody else wrote.
 
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyRow, AnyTypeInfo};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::{Any, Database, Decode, Encode, Row, Type};
 use uuid::Uuid;
 
 use super::error::StoreError;
 use crate::domain::ids::Id;
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 
 pub(super) fn get_id<T: Id>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
@@ -29,6 +32,29 @@ pub(super) fn get_u64(row: &AnyRow, column: &'static str) -> Result<u64, StoreEr
 /// A place in the registry's feed.
 pub(super) fn get_sequence(row: &AnyRow, column: &'static str) -> Result<Sequence, StoreError> {
     get_u64(row, column).map(Sequence::new)
+}
+
+/// An instant as the databases hold it: its milliseconds.
+impl Type<Any> for UnixMs {
+    fn type_info() -> AnyTypeInfo {
+        <i64 as Type<Any>>::type_info()
+    }
+
+    fn compatible(info: &AnyTypeInfo) -> bool {
+        <i64 as Type<Any>>::compatible(info)
+    }
+}
+
+impl<'q> Encode<'q, Any> for UnixMs {
+    fn encode_by_ref(&self, buffer: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<'q, Any>>::encode_by_ref(&self.get(), buffer)
+    }
+}
+
+impl<'r> Decode<'r, Any> for UnixMs {
+    fn decode(value: <Any as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<'r, Any>>::decode(value).map(Self::new)
+    }
 }
 
 /// A column that holds a word, a date or a code, by the parser of its type.

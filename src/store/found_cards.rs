@@ -16,6 +16,7 @@ use crate::crypto::seal::Envelope;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, FoundCardState, HolderVerification, Succession};
 use crate::domain::ids::{FoundCardId, OrganizationId, ReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
 use crate::domain::sequence::Sequence;
 
@@ -31,7 +32,7 @@ pub struct NewFoundCard {
     pub office: OfficeCode,
     pub contact: Option<Envelope>,
     pub matched_report: Option<ReportId>,
-    pub registered_at_ms: i64,
+    pub registered_at_ms: UnixMs,
     /// The head of the feed at that moment.
     pub registered_sequence: Sequence,
 }
@@ -44,7 +45,7 @@ pub struct StoredFoundCard {
     pub found_on: Date,
     pub found_at_region: RegionCode,
     pub office: OfficeCode,
-    pub registered_at_ms: i64,
+    pub registered_at_ms: UnixMs,
     pub registered_sequence: Sequence,
     pub leaving: Option<Leaving>,
 }
@@ -52,7 +53,7 @@ pub struct StoredFoundCard {
 /// How a card ceased to be held.
 #[derive(Debug, Clone)]
 pub struct Leaving {
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     pub office: OfficeCode,
     /// Of a return.
     pub holder_verified_by: Option<HolderVerification>,
@@ -230,7 +231,7 @@ impl WriteTx {
 }
 
 fn read_found_card(row: &AnyRow) -> Result<StoredFoundCard, StoreError> {
-    let closed_at: Option<i64> = row.try_get("closed_at")?;
+    let closed_at: Option<UnixMs> = row.try_get("closed_at")?;
     let leaving = closed_at.map(|at_ms| {
         Ok::<_, StoreError>(Leaving {
             at_ms,

@@ -4,6 +4,7 @@
 use sqlx::Row;
 
 use super::{StoreError, WriteTx, get_bytes};
+use crate::domain::instant::UnixMs;
 
 /// A request that may be repeated.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,7 @@ impl WriteTx {
         &mut self,
         request: &IdempotentRequest,
         answer: &StoredAnswer,
-        now_ms: i64,
+        now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO idempotency (request_key, request_hash, status, location, body, created_at) \

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use sqlx::Row;
 
 use super::{Store, StoreError, WriteTx, as_i64, get_parsed_opt, get_u64, parse_date};
+use crate::domain::instant::UnixMs;
 
 /// The progress of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl WriteTx {
         file: &[u8; 32],
         from: &ImportProgress,
         to: &ImportProgress,
-        now_ms: i64,
+        now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let noted = sqlx::query(
             "INSERT INTO imports (file_fingerprint, lines_done, records_done, judged_on, finished_at, key_version) \

@@ -10,6 +10,7 @@ use super::{StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_pars
 use crate::crypto::digest::LookupKey;
 use crate::domain::card::Threshold;
 use crate::domain::ids::{OrganizationId, ReplacementId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
 
 /// A replacement to be stored.
@@ -20,7 +21,7 @@ pub struct NewReplacement {
     pub number: SealedNumber,
     pub card_valid_from: Date,
     pub office: OfficeCode,
-    pub recorded_at_ms: i64,
+    pub recorded_at_ms: UnixMs,
 }
 
 /// A stored replacement.
@@ -29,7 +30,7 @@ pub struct StoredReplacement {
     pub replacement_id: ReplacementId,
     pub number: SealedNumber,
     pub card_valid_from: Date,
-    pub recorded_at_ms: i64,
+    pub recorded_at_ms: UnixMs,
 }
 
 impl WriteTx {
@@ -97,7 +98,7 @@ impl WriteTx {
     }
 
     /// The day of the application that a replacement was issued for, if it was.
-    pub async fn applied_at_ms(&mut self, replacement: ReplacementId) -> Result<Option<i64>, StoreError> {
+    pub async fn applied_at_ms(&mut self, replacement: ReplacementId) -> Result<Option<UnixMs>, StoreError> {
         let row = sqlx::query("SELECT applied_at FROM replacement_applications WHERE replacement_id = $1")
             .bind(replacement.as_bytes().as_slice())
             .fetch_optional(&mut *self.tx)

@@ -18,6 +18,7 @@ use crate::crypto::pepper::KeyVersions;
 use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
 use crate::domain::ids::{OrganizationId, ReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
@@ -45,7 +46,7 @@ pub struct NewReport {
     pub office: OfficeCode,
     pub channel: Channel,
     pub contact: Option<Envelope>,
-    pub reported_at_ms: i64,
+    pub reported_at_ms: UnixMs,
 }
 
 /// A stored loss report.
@@ -60,7 +61,7 @@ pub struct StoredReport {
 /// How a report came to its end.
 #[derive(Debug, Clone)]
 pub struct Closing<'a> {
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     pub office: &'a OfficeCode,
     pub withdrawal: Option<WithdrawalReason>,
 }

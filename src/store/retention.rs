@@ -11,6 +11,7 @@ use super::aggregates;
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_bytes, get_u64};
 use crate::crypto::digest::LookupKey;
+use crate::domain::instant::UnixMs;
 use crate::domain::retention::Class;
 
 /// Rows of one piece, without those that go with them.
@@ -23,7 +24,7 @@ pub const STEP_MS_MAX: i64 = 31 * 24 * 3_600_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// Records of this instant, in milliseconds since the Unix epoch, and before.
-    pub until_ms: i64,
+    pub until_ms: UnixMs,
     /// The day of that instant.
     pub until_on: Date,
     /// Cards whose last day was before this one.
@@ -63,12 +64,13 @@ impl Store {
     }
 
     /// Asks for the run of this interval. One whose clock was ahead does not keep the others from running.
-    pub async fn claim_retention(&self, now_ms: i64, every_ms: i64) -> Result<Claim, StoreError> {
+    pub async fn claim_retention(&self, now_ms: UnixMs, every_ms: i64) -> Result<Claim, StoreError> {
         let mut tx = self.begin().await?;
         tx.take_turn().await?;
-        let begun_at: i64 = sqlx::query("SELECT begun_at FROM retention").fetch_one(&mut *tx.tx).await?.try_get(0)?;
-        let since_ms = now_ms.saturating_sub(begun_at);
-        if begun_at > 0 && since_ms.abs() > STEP_MS_MAX {
+        let begun_at: UnixMs =
+            sqlx::query("SELECT begun_at FROM retention").fetch_one(&mut *tx.tx).await?.try_get(0)?;
+        let since_ms = now_ms.get().saturating_sub(begun_at.get());
+        if begun_at > UnixMs::EPOCH && since_ms.abs() > STEP_MS_MAX {
             return Ok(Claim::ClockStepped);
         }
         if (0..every_ms / 2).contains(&since_ms) {
@@ -79,8 +81,8 @@ impl Store {
         Ok(Claim::Ours)
     }
 
-    /// When a run was last brought to its end; 0: never.
-    pub async fn retention_finished_at(&self) -> Result<i64, StoreError> {
+    /// When a run was last brought to its end; the epoch: never.
+    pub async fn retention_finished_at(&self) -> Result<UnixMs, StoreError> {
         let row = sqlx::query("SELECT finished_at FROM retention").fetch_one(&mut *self.connection().await?).await?;
         Ok(row.try_get("finished_at")?)
     }
@@ -88,13 +90,13 @@ impl Store {
 
 impl WriteTx {
     /// Notes that a run begins.
-    pub async fn begin_retention(&mut self, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn begin_retention(&mut self, now_ms: UnixMs) -> Result<(), StoreError> {
         sqlx::query("UPDATE retention SET begun_at = $1 WHERE id = 1").bind(now_ms).execute(&mut *self.tx).await?;
         Ok(())
     }
 
     /// Notes that a run came to its end.
-    pub async fn finish_retention(&mut self, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn finish_retention(&mut self, now_ms: UnixMs) -> Result<(), StoreError> {
         sqlx::query("UPDATE retention SET finished_at = $1 WHERE id = 1").bind(now_ms).execute(&mut *self.tx).await?;
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode};
 use crate::domain::ids::{CheckId, ListingId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{Label, ReportState};
 use crate::domain::sighting::Candidate;
 use crate::domain::verdict::{Purpose, Verdict};
@@ -26,7 +27,7 @@ pub struct NewSighting {
     pub site: Option<Label>,
     pub purpose: Purpose,
     pub verdict: Verdict,
-    pub seen_at_ms: i64,
+    pub seen_at_ms: UnixMs,
 }
 
 /// A stored sighting, with the organization that saw the card.
@@ -40,7 +41,7 @@ pub struct StoredSighting {
     pub site: Option<Label>,
     pub purpose: Purpose,
     pub verdict: Verdict,
-    pub seen_at_ms: i64,
+    pub seen_at_ms: UnixMs,
 }
 
 static SIGHTINGS: RowsInsert =

@@ -1,6 +1,7 @@
 //! Usage: sums by organization, day and site. Processes add what they counted; what one sends again is added once.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
@@ -9,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::rows::RowsInsert;
 use super::{Store, StoreError, as_i64, get_u64};
 use crate::domain::ids::{OrganizationId, ProcessId};
+use crate::domain::instant::UnixMs;
 use crate::domain::usage::{Counts, Days, Grouping, NO_SITE, OTHER_SITES, Outcome};
 
 /// What one organization did at one site on one day.
@@ -27,7 +29,7 @@ pub struct Flush {
     pub process: ProcessId,
     /// From one; the same again for the same counts.
     pub sequence: u64,
-    pub now_ms: i64,
+    pub now_ms: UnixMs,
 }
 
 /// The sums of one day or site.
@@ -51,7 +53,7 @@ const GROUPS_MAX: usize = 10_000;
 /// Sites in an organization's answer.
 const SITES_MAX: i64 = 1000;
 /// How long it is remembered how far a process has come: far longer than any runs without a store.
-const PROCESS_MS_MAX: i64 = 31 * 24 * 3_600_000;
+const PROCESS_MAX: Duration = Duration::from_hours(31 * 24);
 
 const COLUMNS: &str = "organization_id, on_day, site, not_listed, card_listed, other_card_listed, number_listed, invalid, \
      limited, unavailable, batches, receipts_verified, loss_reports, misuse_reports";
@@ -77,7 +79,7 @@ impl Store {
         let mut tx = self.begin().await?;
         if flush.sequence == 1 {
             sqlx::query("DELETE FROM usage_flushes WHERE flushed_at < $1")
-                .bind(flush.now_ms.saturating_sub(PROCESS_MS_MAX))
+                .bind(flush.now_ms.minus(PROCESS_MAX))
                 .execute(&mut *tx.tx)
                 .await?;
         }

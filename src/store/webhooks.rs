@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::alerts::{Alert, read_alert};
 use super::{Store, StoreError, WriteTx, get_id};
 use crate::domain::ids::{AlertId, OrganizationId, WebhookId};
+use crate::domain::instant::UnixMs;
 
 /// Where an organization wants its alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +15,10 @@ pub struct Webhook {
     pub webhook_id: WebhookId,
     pub organization: OrganizationId,
     pub url: String,
-    pub created_at_ms: i64,
+    pub created_at_ms: UnixMs,
     /// Of the first failure since the last delivery.
-    pub failing_since_ms: Option<i64>,
-    pub disabled_at_ms: Option<i64>,
+    pub failing_since_ms: Option<UnixMs>,
+    pub disabled_at_ms: Option<UnixMs>,
 }
 
 /// The secrets that a delivery is signed by, sealed.
@@ -25,7 +26,7 @@ pub struct Webhook {
 pub struct SealedSecrets {
     pub current: Vec<u8>,
     /// The one before it, and until when it signs as well.
-    pub old: Option<(Vec<u8>, i64)>,
+    pub old: Option<(Vec<u8>, UnixMs)>,
 }
 
 /// An alert that goes to an endpoint.
@@ -37,7 +38,7 @@ pub struct Delivery {
     /// Attempts begun before.
     pub attempts: i64,
     /// When it was due, or, once claimed, until when the claim holds.
-    pub next_at_ms: i64,
+    pub next_at_ms: UnixMs,
 }
 
 /// Deliveries to one endpoint in one claim: an endpoint that hangs must not take every place.
@@ -55,7 +56,7 @@ impl Store {
     }
 
     /// Deliveries that are due, the longest due first, a few of each endpoint.
-    pub async fn due_deliveries(&self, now_ms: i64, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+    pub async fn due_deliveries(&self, now_ms: UnixMs, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         let text = format!(
             "SELECT d.webhook_id AS webhook_id, d.attempts AS attempts, d.next_at AS next_at, \
              a.alert_id AS alert_id, a.check_id AS check_id, a.kind AS kind, a.listing_kind AS listing_kind, \
@@ -75,7 +76,7 @@ impl Store {
     }
 
     /// Takes deliveries until an instant, each unless another node has it; returns those taken.
-    pub async fn claim_deliveries(&self, due: Vec<Delivery>, until_ms: i64) -> Result<Vec<Delivery>, StoreError> {
+    pub async fn claim_deliveries(&self, due: Vec<Delivery>, until_ms: UnixMs) -> Result<Vec<Delivery>, StoreError> {
         let mut tx = self.begin().await?;
         let mut claimed = Vec::with_capacity(due.len());
         for delivery in due {
@@ -113,9 +114,9 @@ impl Store {
     pub async fn settle_failed(
         &self,
         delivery: &Delivery,
-        again_at_ms: Option<i64>,
-        now_ms: i64,
-    ) -> Result<Option<i64>, StoreError> {
+        again_at_ms: Option<UnixMs>,
+        now_ms: UnixMs,
+    ) -> Result<Option<UnixMs>, StoreError> {
         let mut tx = self.begin().await?;
         let is_own = match again_at_ms {
             None => tx.delete_delivery(delivery).await?,
@@ -182,7 +183,7 @@ impl WriteTx {
 
     /// Disables an endpoint and drops its remaining deliveries: the alerts can be read. False if there is none, or it is
     /// disabled already.
-    pub async fn disable_webhook(&mut self, webhook: WebhookId, now_ms: i64) -> Result<bool, StoreError> {
+    pub async fn disable_webhook(&mut self, webhook: WebhookId, now_ms: UnixMs) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE webhooks SET disabled_at = $1 WHERE webhook_id = $2 AND disabled_at IS NULL")
             .bind(now_ms)
             .bind(webhook.as_bytes().as_slice())
@@ -225,7 +226,7 @@ impl WriteTx {
         &mut self,
         webhook: WebhookId,
         sealed_secret: &[u8],
-        old_until_ms: i64,
+        old_until_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE webhooks SET old_sealed_secret = sealed_secret, old_secret_until = $1, sealed_secret = $2 WHERE webhook_id = $3",
@@ -284,7 +285,7 @@ fn read_webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
 
 fn read_delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
     let old: Option<Vec<u8>> = row.try_get("old_sealed_secret")?;
-    let until: Option<i64> = row.try_get("old_secret_until")?;
+    let until: Option<UnixMs> = row.try_get("old_secret_until")?;
     Ok(Delivery {
         alert: read_alert(row)?,
         webhook: read_webhook(row)?,

@@ -7,6 +7,7 @@ use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
 use lostcard::domain::acceptance::Ground;
 use lostcard::domain::application::{Application, ApplicationReason};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::OfficeCode;
 use lostcard::store::applications::NewApplication;
 use lostcard::store::reports::SealedNumber;
@@ -340,7 +341,7 @@ async fn a_new_pepper_changes_nothing() {
 async fn an_application_whose_number_does_not_open_can_be_cancelled_and_not_issued() {
     let app = TestApp::spawn().await;
     let on = app.clock.today();
-    let application = Application::new(random::id(0), Ground::Nationwide, ApplicationReason::Damaged, on);
+    let application = Application::new(random::id(UnixMs::EPOCH), Ground::Nationwide, ApplicationReason::Damaged, on);
     let path = format!("{PATH}/{}", application.id);
     let office = OfficeCode::parse(OFFICE).unwrap();
     let sealed_digest = random::bytes::<60>().to_vec();

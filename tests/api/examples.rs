@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use lostcard::clock::Clock;
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::verdict::Verdict;
 use lostcard::http::routes::document;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::deeds::{There, perform};
 use crate::helpers::TestApp;
 
 /// The day of the examples' story: 2026-11-24 in Beijing.
-const STORY_MS: i64 = 1_795_480_000_000;
+const STORY_MS: UnixMs = UnixMs::new(1_795_480_000_000);
 
 struct Operation {
     method: &'static str,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lostcard::clock::Rfc3339;
+use lostcard::domain::instant::UnixMs;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -258,7 +259,7 @@ async fn a_repetition_gets_the_first_answer_and_stores_nothing() {
 async fn wrong_values_are_refused_by_pointer_and_code() {
     let app = TestApp::spawn().await;
     let good = misuse_of(&app, &random_number());
-    let at = |ms: i64| json!(Rfc3339::of(app.clock.now_ms() + ms).as_str());
+    let at = |ms: i64| json!(Rfc3339::of(UnixMs::new(app.clock.now_ms().get() + ms)).as_str());
     let day_ms = 24 * 3600 * 1000;
     for (member, value, pointer, code) in [
         ("id_number", json!("440524188001010015"), "/id_number", "wrong_check_character"),

@@ -22,7 +22,7 @@ async fn eager() -> TestApp {
 
 /// Moves the clock, and waits until the node has run again.
 async fn pass(app: &mut TestApp, days: u32) {
-    let now_ms = u64::try_from(app.clock.now_ms()).unwrap();
+    let now_ms = u64::try_from(app.clock.now_ms().get()).unwrap();
     app.clock.advance(DAY * days);
     let metric = "lostcard_retention_finished_milliseconds";
     eventually("retention has run", || async { app.metric(metric).await > now_ms }).await;

@@ -8,6 +8,7 @@ use lostcard::clock::Clock;
 use lostcard::config::Config;
 use lostcard::domain::client::Scope;
 use lostcard::domain::ids::ReportId;
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::sandbox::MAGIC_NUMBERS;
 use lostcard::node;
 use lostcard::service::ServiceError;
@@ -74,7 +75,7 @@ impl TestApp {
 #[tokio::test]
 async fn a_sandbox_that_cannot_be_furnished_says_so_and_stores_nothing() {
     let app = TestApp::spawn().await;
-    let in_1980 = Clock::fixed_at(315_532_800_000);
+    let in_1980 = Clock::fixed_at(UnixMs::new(315_532_800_000));
     let refused = furnish(&app.store, &app.keyring, &in_1980).await;
     assert!(matches!(refused, Err(ServiceError::WrongConstant(_))), "{refused:?}");
     assert!(app.store.find_organization(STATION).await.unwrap().is_none());

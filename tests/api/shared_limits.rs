@@ -10,6 +10,7 @@ use lostcard::clock::Clock;
 use lostcard::crypto::random;
 use lostcard::domain::client::Rate;
 use lostcard::domain::ids::{ClientId, OrganizationId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::limits::cluster::{Cluster, ClusterCell};
 use lostcard::limits::{CallerLimits, Limit, LimitName};
 use lostcard::redis_link::RedisLink;
@@ -160,7 +161,7 @@ fn limits_on(redis: &Redis, client: (ClientId, Rate), organization: (Organizatio
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_reserve_ahead_never_exceed_the_rate() {
     let redis = Redis::start();
-    let (client, organization) = (random::id(1), random::id(2));
+    let (client, organization) = (random::id(UnixMs::new(1)), random::id(UnixMs::new(2)));
     for text in ["400/1s", "2000/1s", "30/60s"] {
         redis.command(&["FLUSHALL"]);
         let limit = Rate::parse(text).unwrap();

@@ -81,8 +81,9 @@ async fn it_is_issued_on_the_day_of_the_application_or_the_three_after_it() {
     let applied_on = day(&app, 0);
     // The last millisecond of the third day in Beijing.
     let (day_ms, beijing_ms) = (86_400_000, 8 * 3_600_000);
-    let fourth = ((app.clock.now_ms() + beijing_ms) / day_ms + 4) * day_ms - beijing_ms;
-    let wait = u64::try_from(fourth - 1 - app.clock.now_ms()).unwrap();
+    let now_ms = app.clock.now_ms().get();
+    let fourth = ((now_ms + beijing_ms) / day_ms + 4) * day_ms - beijing_ms;
+    let wait = u64::try_from(fourth - 1 - now_ms).unwrap();
     advance(&mut app, Duration::from_millis(wait)).await;
     let body = json!({"office": OFFICE, "card_valid_from": applied_on});
     assert_eq!(step(&app, &one, "temporary-card", &body).await.json()["card_valid_from"], applied_on);

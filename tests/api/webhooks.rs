@@ -8,6 +8,7 @@ use lostcard::config::Config;
 use lostcard::crypto::random;
 use lostcard::crypto::webhook::WebhookSecret;
 use lostcard::domain::ids::WebhookId;
+use lostcard::domain::instant::UnixMs;
 use lostcard::store::webhooks::Webhook;
 use serde_json::{Value, json};
 
@@ -72,7 +73,7 @@ impl TestApp {
 
     /// No delivery waits, now or later.
     async fn has_no_delivery(&self) -> bool {
-        self.store.due_deliveries(i64::MAX, 100).await.unwrap().is_empty()
+        self.store.due_deliveries(UnixMs::MAX, 100).await.unwrap().is_empty()
     }
 
     async fn until_settled(&self) {
@@ -229,15 +230,15 @@ async fn after_three_days_of_failures_an_endpoint_is_disabled_and_alerts_stay() 
     let mut attempts = 1;
     app.until_counted("refused", attempts).await;
     // From one attempt to the next, until none is left.
-    while let [due] = app.store.due_deliveries(i64::MAX, 1).await.unwrap().as_slice() {
-        let wait_ms = due.next_at_ms - app.clock.now_ms();
+    while let [due] = app.store.due_deliveries(UnixMs::MAX, 1).await.unwrap().as_slice() {
+        let wait_ms = due.next_at_ms.get() - app.clock.now_ms().get();
         assert!((1..=12 * 3_600_000).contains(&wait_ms) && attempts < 30, "{wait_ms} after {attempts} attempts");
         app.clock.advance(Duration::from_millis(u64::try_from(wait_ms).unwrap()));
         attempts += 1;
         app.until_counted("refused", attempts).await;
     }
     assert!(app.webhook(webhook).await.disabled_at_ms.is_some());
-    let took_hours = (app.clock.now_ms() - began_ms) / 3_600_000;
+    let took_hours = app.clock.now_ms().since(began_ms).as_secs() / 3600;
     assert!((72..=84).contains(&took_hours), "{took_hours} hours");
     assert!((12..=22).contains(&attempts), "{attempts} attempts");
     app.until_counted("given_up", 1).await;
@@ -281,7 +282,7 @@ async fn for_a_day_after_a_rotation_both_secrets_sign() {
     let (webhook, old) = app.add_webhook(&receiver.url()).await;
     let new = WebhookSecret::generate().unwrap();
     let sealed = new.seal(app.keyring.sealer(), webhook.as_bytes()).unwrap();
-    let until_ms = app.clock.now_ms() + lostcard::service::webhooks::OLD_SECRET_MS;
+    let until_ms = app.clock.now_ms().plus(lostcard::service::webhooks::OLD_SECRET_KEPT);
     app.change_store(async |tx| assert!(tx.rotate_webhook_secret(webhook, &sealed, until_ms).await.unwrap())).await;
     app.raise().await;
     let told = &until_received(&receiver, 1).await[0];

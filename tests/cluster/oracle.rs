@@ -8,6 +8,7 @@ use std::sync::{Mutex, RwLock};
 
 use jiff::civil::Date;
 use lostcard::clock::Clock;
+use lostcard::domain::instant::UnixMs;
 use lostcard::sample::{SampleRecord, records};
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -75,7 +76,7 @@ pub(crate) struct Question {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     began_ns: u64,
-    began_wall_ms: i64,
+    began_wall_ms: UnixMs,
 }
 
 /// All that was written and acknowledged.
@@ -239,7 +240,7 @@ impl Oracle {
         let Ok(as_of) = as_of.parse::<jiff::Timestamp>() else {
             return self.complain(format!("as_of {as_of} is no instant"));
         };
-        let (age_ms, now_ms) = (asked.began_wall_ms - as_of.as_millisecond(), Clock::System.now_ms());
+        let (age_ms, now_ms) = (asked.began_wall_ms.get() - as_of.as_millisecond(), Clock::System.now_ms().get());
         if age_ms > AS_OF_AGE_MAX_MS || as_of.as_millisecond() > now_ms {
             self.complain(format!("a negative as of {as_of}: {age_ms} ms before the question"));
         }

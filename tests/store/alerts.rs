@@ -1,8 +1,11 @@
 //! Watches, alerts and deliveries: found by their key until they end, counted without a gap, claimed by one node at a time.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use lostcard::domain::alert::AlertKind;
 use lostcard::domain::ids::{OrganizationId, WebhookId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::sequence::AlertSequence;
 use lostcard::domain::verdict::ListingKind;
 use lostcard::store::alerts::{NewAlert, StoredWatch, Watch};
@@ -11,9 +14,10 @@ use lostcard::store::{Store, StoreError};
 use sqlx::{Connection, Executor};
 
 use crate::backend::Database;
-use crate::records::{LOST, NOW_MS, id, key, stored_organization, write};
+use crate::records::{LOST, NOW_MS, id, key, later, stored_organization, write};
 
-const END_MS: i64 = NOW_MS + 3_600_000;
+const END_MS: UnixMs = later(3_600_000);
+const MS: Duration = Duration::from_millis(1);
 
 fn watch(organization: OrganizationId) -> Watch {
     Watch {
@@ -71,7 +75,7 @@ pub(crate) async fn a_watch_is_found_by_its_key_until_it_ends(database: &Databas
     let (dated, undated) = (watch(own), Watch { card_valid_from: None, ..watch(own) });
     write(&store, async |tx| tx.insert_watches(&[dated.clone(), undated.clone()]).await.unwrap()).await;
     let mut tx = store.begin().await.unwrap();
-    let found = tx.watches_of(&[key(), undated.lookup_key, dated.lookup_key], END_MS - 1).await.unwrap();
+    let found = tx.watches_of(&[key(), undated.lookup_key, dated.lookup_key], END_MS.minus(MS)).await.unwrap();
     assert_eq!(found.len(), 2);
     let expected = StoredWatch {
         watch_id: dated.watch_id,
@@ -94,12 +98,12 @@ pub(crate) async fn ended_watches_are_deleted_and_no_others(database: &Database)
     let store = database.open().await;
     let own = stored_organization(&store).await;
     let mut watches: Vec<_> = (0..5_001).map(|_| watch(own)).collect();
-    watches[0].ends_at_ms += 1;
+    watches[0].ends_at_ms = END_MS.plus(MS);
     write(&store, async |tx| tx.insert_watches(&watches).await.unwrap()).await;
-    assert_eq!(store.delete_ended_watches(END_MS - 1).await.unwrap(), 0);
+    assert_eq!(store.delete_ended_watches(END_MS.minus(MS)).await.unwrap(), 0);
     assert_eq!(store.delete_ended_watches(END_MS).await.unwrap(), 5_000);
     assert_eq!(store.watch_versions().await.unwrap(), [1]);
-    assert_eq!(store.delete_ended_watches(END_MS + 1).await.unwrap(), 1);
+    assert_eq!(store.delete_ended_watches(END_MS.plus(MS)).await.unwrap(), 1);
     assert!(store.watch_versions().await.unwrap().is_empty());
 }
 
@@ -161,7 +165,7 @@ pub(crate) async fn a_delivery_is_claimed_by_one_of_two_nodes(database: &Databas
     store_alerts(&one, &[alert(own), alert(own), alert(own)]).await;
     let (seen, same) = (due(&one).await, due(&two).await);
     assert_eq!((seen.len(), seen[0].attempts, seen[0].secrets.current.as_slice()), (3, 0, b"sealed".as_slice()));
-    let until_ms = NOW_MS + 20_000;
+    let until_ms = later(20_000);
     let (first, second) = tokio::join!(one.claim_deliveries(seen, until_ms), two.claim_deliveries(same, until_ms));
     let mut claimed = [first.unwrap(), second.unwrap()].concat();
     claimed.sort_by_key(|delivery| delivery.alert.sequence);
@@ -169,19 +173,19 @@ pub(crate) async fn a_delivery_is_claimed_by_one_of_two_nodes(database: &Databas
     assert!(due(&one).await.is_empty());
     // The second was delivered, the third failed, and the node of the first died.
     one.settle_delivered(&claimed[1]).await.unwrap();
-    let again_ms = NOW_MS + 60_000;
-    assert_eq!(one.settle_failed(&claimed[2], Some(again_ms), NOW_MS + 5).await.unwrap(), Some(NOW_MS + 5));
+    let again_ms = later(60_000);
+    assert_eq!(one.settle_failed(&claimed[2], Some(again_ms), later(5)).await.unwrap(), Some(later(5)));
     let late = two.due_deliveries(until_ms, 10).await.unwrap();
     assert_eq!(
         late.iter().map(|delivery| (delivery.alert.sequence.get(), delivery.attempts)).collect::<Vec<_>>(),
         [(1, 1)]
     );
-    let taken_over = two.claim_deliveries(late, until_ms + 20_000).await.unwrap();
+    let taken_over = two.claim_deliveries(late, later(40_000)).await.unwrap();
     assert_eq!(one.settle_failed(&claimed[0], None, NOW_MS).await.unwrap(), None, "it is another node's by now");
-    assert_eq!(two.settle_failed(&taken_over[0], None, NOW_MS + 9).await.unwrap(), Some(NOW_MS + 5), "since the first");
+    assert_eq!(two.settle_failed(&taken_over[0], None, later(9)).await.unwrap(), Some(later(5)), "since the first");
     let left = two.due_deliveries(again_ms, 10).await.unwrap();
     assert_eq!(left.iter().map(|delivery| delivery.alert.sequence.get()).collect::<Vec<_>>(), [3]);
-    assert_eq!(left[0].webhook.failing_since_ms, Some(NOW_MS + 5));
+    assert_eq!(left[0].webhook.failing_since_ms, Some(later(5)));
     two.settle_delivered(&left[0]).await.unwrap();
     let stored = two.list_webhooks().await.unwrap();
     assert_eq!((stored[0].webhook_id, stored[0].failing_since_ms), (webhook, None));
@@ -208,7 +212,7 @@ pub(crate) async fn an_endpoint_that_is_not_enabled_gets_nothing(database: &Data
     assert_eq!(due(&store).await.len(), 2);
     write(&store, async |tx| {
         assert!(tx.disable_webhook(disabled, NOW_MS).await.unwrap());
-        assert!(!tx.disable_webhook(disabled, NOW_MS + 1).await.unwrap(), "once");
+        assert!(!tx.disable_webhook(disabled, later(1)).await.unwrap(), "once");
         assert!(tx.remove_webhook(removed).await.unwrap());
         assert!(!tx.remove_webhook(removed).await.unwrap());
         assert!(!tx.enable_webhook(removed).await.unwrap());
@@ -220,10 +224,10 @@ pub(crate) async fn an_endpoint_that_is_not_enabled_gets_nothing(database: &Data
     assert_eq!(store.delete_stranded_deliveries().await.unwrap(), 0);
     write(&store, async |tx| assert!(tx.enable_webhook(disabled).await.unwrap())).await;
     assert!(due(&store).await.is_empty(), "alerts from its enabling on");
-    write(&store, async |tx| assert!(tx.rotate_webhook_secret(disabled, b"new", NOW_MS + 7).await.unwrap())).await;
+    write(&store, async |tx| assert!(tx.rotate_webhook_secret(disabled, b"new", later(7)).await.unwrap())).await;
     store_alerts(&store, &[alert(own)]).await;
     let told = due(&store).await;
     assert_eq!((told.len(), told[0].alert.sequence.get()), (1, 3));
     assert_eq!(told[0].secrets.current, b"new");
-    assert_eq!(told[0].secrets.old, Some((b"sealed".to_vec(), NOW_MS + 7)));
+    assert_eq!(told[0].secrets.old, Some((b"sealed".to_vec(), later(7))));
 }

@@ -18,7 +18,7 @@ use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, TODAY, id, key, office, stored_organization, write};
+use crate::records::{NOW_MS, TODAY, id, key, later, office, stored_organization, write};
 
 const START: Date = Date::constant(2026, 11, 24);
 
@@ -49,7 +49,7 @@ async fn with_card(store: &Store, application: Application) -> TemporaryCard {
     let card = application.issue_temporary_card(id(), START, START).unwrap().temporary_card.unwrap();
     write(store, async |tx| {
         tx.take_turn().await.unwrap();
-        tx.insert_temporary_card(of, &card, &office(), NOW_MS + 1).await.unwrap();
+        tx.insert_temporary_card(of, &card, &office(), later(1)).await.unwrap();
     })
     .await;
     card
@@ -93,7 +93,7 @@ pub(crate) async fn an_application_keeps_its_history(database: &Database) {
             let found = tx.find_application(own, new.application.id).await.unwrap().unwrap().application;
             let ended =
                 if replacement_id.is_some() { found.issue(Date::constant(2026, 12, 20)) } else { found.cancel() };
-            let closing = ApplicationClosing { at_ms: NOW_MS + 2, office: &office, replacement_id };
+            let closing = ApplicationClosing { at_ms: later(2), office: &office, replacement_id };
             tx.close_application(&ended.unwrap(), &closing).await.unwrap();
         })
         .await;
@@ -101,7 +101,7 @@ pub(crate) async fn an_application_keeps_its_history(database: &Database) {
         let state = if replacement_id.is_some() { ApplicationState::Issued } else { ApplicationState::Cancelled };
         let temporary_card = replacement_id.map(|_| card);
         assert_eq!(found.application, Application { state, temporary_card, ..new.application.clone() });
-        assert_eq!((found.closed_at_ms, found.replacement_id), (Some(NOW_MS + 2), replacement_id));
+        assert_eq!((found.closed_at_ms, found.replacement_id), (Some(later(2)), replacement_id));
         assert_eq!(found.applied_at_ms, NOW_MS);
     }
 }
@@ -140,8 +140,8 @@ pub(crate) async fn temporary_cards_of_a_number_are_found_by_their_start(databas
     let returned = second_card.take_back().unwrap();
     write(&store, async |tx| {
         tx.take_turn().await.unwrap();
-        tx.lose_temporary_cards(&[lost], NOW_MS + 3).await.unwrap();
-        tx.take_back_temporary_card(&returned, &office(), NOW_MS + 3).await.unwrap();
+        tx.lose_temporary_cards(&[lost], later(3)).await.unwrap();
+        tx.take_back_temporary_card(&returned, &office(), later(3)).await.unwrap();
     })
     .await;
     for (organization, application, state) in [

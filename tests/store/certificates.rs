@@ -5,6 +5,7 @@ use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
 use lostcard::domain::certificate::{Certificate, CertificatePurpose, CertificateState, NotRevocable, Term};
 use lostcard::domain::ids::OrganizationId;
+use lostcard::domain::instant::UnixMs;
 use lostcard::store::aggregates::CERTIFICATES;
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::reports::SealedNumber;
@@ -12,14 +13,14 @@ use lostcard::store::rotation::Switch;
 use lostcard::store::{Store, StoreError};
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, TODAY, id, key, office, stored_organization, write};
+use crate::records::{NOW_MS, TODAY, id, key, later, office, stored_organization, write};
 
-const NOW_S: i64 = NOW_MS / 1000;
+const NOW_S: i64 = NOW_MS.seconds();
 
 pub(crate) fn certificate(organization: OrganizationId, lookup_key: LookupKey, issued_s: i64) -> NewCertificate {
     NewCertificate {
         certificate: Certificate {
-            id: random::id(issued_s * 1000),
+            id: random::id(UnixMs::from_seconds(issued_s)),
             purpose: CertificatePurpose::Rail,
             journey_on: Some(TODAY),
             issued_s,
@@ -70,12 +71,12 @@ pub(crate) async fn a_revoked_certificate_keeps_the_rest(database: &Database) {
     let (new, bystander) = (certificate(own, key(), NOW_S), certificate(own, key(), NOW_S));
     store_certificate(&store, &new).await;
     store_certificate(&store, &bystander).await;
-    let revoked = new.certificate.clone().revoke(NOW_MS + 7).unwrap();
+    let revoked = new.certificate.clone().revoke(later(7)).unwrap();
     write(&store, async |tx| tx.revoke_certificate(&revoked, &office()).await.unwrap()).await;
     let (_, found) = store.certificate_to_verify(revoked.id).await.unwrap();
     let found = found.unwrap().certificate;
-    assert_eq!((&found, found.revoked_at_ms), (&revoked, Some(NOW_MS + 7)));
-    assert_eq!(found.revoke(NOW_MS + 8), Err(NotRevocable::Revoked));
+    assert_eq!((&found, found.revoked_at_ms), (&revoked, Some(later(7))));
+    assert_eq!(found.revoke(later(8)), Err(NotRevocable::Revoked));
     let other = store.find_certificate(own, bystander.certificate.id).await.unwrap().unwrap();
     assert_eq!(other.certificate.state(NOW_S), CertificateState::Active);
 }

@@ -5,6 +5,7 @@ use lostcard::domain::certificate::CertificatePurpose;
 use lostcard::domain::client::{OrganizationKind, RegionCode};
 use lostcard::domain::found_card::FoundCardState;
 use lostcard::domain::ids::{CheckId, ListingId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::Channel;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::certificates::NewCertificate;
@@ -15,13 +16,15 @@ use lostcard::store::sightings::NewSighting;
 use crate::backend::Database;
 use crate::certificates::{certificate, store_certificate};
 use crate::found_cards::{found_card, store_found};
-use crate::records::{NOW_MS, TODAY, id, key, office, replacement, report, store_reports, stored_organization, write};
+use crate::records::{
+    NOW_MS, TODAY, id, key, later, office, replacement, report, store_reports, stored_organization, write,
+};
 
 pub(crate) async fn a_persons_records_come_from_every_organization(database: &Database) {
     let store = database.open().await;
     let (one, two) = (stored_organization(&store).await, stored_organization(&store).await);
     let (own, others) = (key(), key());
-    let reports = [report(Some(one), own, NOW_MS), report(None, own, NOW_MS + 1), report(Some(two), others, NOW_MS)];
+    let reports = [report(Some(one), own, NOW_MS), report(None, own, later(1)), report(Some(two), others, NOW_MS)];
     store_reports(&store, &reports).await;
     let replaced = replacement(two, own);
     write(&store, async |tx| {
@@ -29,8 +32,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         tx.insert_replacement(&replaced, &change).await.unwrap();
     })
     .await;
-    let cards =
-        [found_card(one, own, None), NewFoundCard { registered_at_ms: NOW_MS + 1, ..found_card(two, own, None) }];
+    let cards = [found_card(one, own, None), NewFoundCard { registered_at_ms: later(1), ..found_card(two, own, None) }];
     for card in cards.iter().chain([&found_card(two, others, None)]) {
         store_found(&store, card).await;
     }
@@ -45,18 +47,18 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         seen_at_ms,
     };
     let sightings = [
-        sighting(reports[0].report_id.into(), twice, Purpose::Banking, NOW_MS + 2),
-        sighting(replaced.replacement_id.into(), twice, Purpose::Banking, NOW_MS + 2),
-        sighting(reports[1].report_id.into(), single, Purpose::Lodging, NOW_MS + 3),
-        sighting(reports[2].report_id.into(), foreign, Purpose::Lodging, NOW_MS + 4),
+        sighting(reports[0].report_id.into(), twice, Purpose::Banking, later(2)),
+        sighting(replaced.replacement_id.into(), twice, Purpose::Banking, later(2)),
+        sighting(reports[1].report_id.into(), single, Purpose::Lodging, later(3)),
+        sighting(reports[2].report_id.into(), foreign, Purpose::Lodging, later(4)),
     ];
     write(&store, async |tx| tx.insert_sightings(&sightings).await.unwrap()).await;
-    let now_s = NOW_MS / 1000;
+    let now_s = NOW_MS.seconds();
     let certificates = [certificate(one, own, now_s + 1), certificate(two, own, now_s)];
     for new in certificates.iter().chain([&certificate(one, others, now_s)]) {
         store_certificate(&store, new).await;
     }
-    let revoked = certificates[1].certificate.clone().revoke(NOW_MS + 7).unwrap();
+    let revoked = certificates[1].certificate.clone().revoke(later(7)).unwrap();
     write(&store, async |tx| tx.revoke_certificate(&revoked, &office()).await.unwrap()).await;
     let (versions, records) = store.person_records(&[key(), own]).await.unwrap();
     assert_eq!(versions, KeyVersions { current: 1, previous: None });
@@ -68,11 +70,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         purpose,
         seen_at_ms,
     };
-    assert_eq!(
-        records.sightings,
-        [seen(Purpose::Lodging, NOW_MS + 3), seen(Purpose::Banking, NOW_MS + 2)],
-        "once each"
-    );
+    assert_eq!(records.sightings, [seen(Purpose::Lodging, later(3)), seen(Purpose::Banking, later(2))], "once each");
     let waiting = |new: &NewFoundCard| WaitingCard {
         found_card_id: new.found_card_id,
         state: FoundCardState::Held,
@@ -84,8 +82,8 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     let held = |new: &NewCertificate, is_revoked| PersonCertificate {
         certificate_id: new.certificate.id,
         purpose: CertificatePurpose::Rail,
-        issued_at_ms: new.certificate.issued_s * 1000,
-        expires_at_ms: new.certificate.term.ends_s * 1000,
+        issued_at_ms: UnixMs::from_seconds(new.certificate.issued_s),
+        expires_at_ms: UnixMs::from_seconds(new.certificate.term.ends_s),
         is_revoked,
     };
     assert_eq!(records.certificates, [held(&certificates[0], false), held(&certificates[1], true)]);

@@ -7,7 +7,7 @@ use lostcard::store::clients::Proof;
 use lostcard::store::feed::ChangeKind;
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, client, feed_after, id, organization, stored_organization, write};
+use crate::records::{NOW_MS, client, feed_after, id, later, organization, stored_organization, write};
 
 pub(crate) async fn organizations_and_clients_are_read_as_written(database: &Database) {
     let store = database.open().await;
@@ -36,7 +36,7 @@ pub(crate) async fn the_two_newest_proofs_live(database: &Database) {
     write(&store, async |tx| tx.insert_client(&new).await.unwrap()).await;
     let hashes: [[u8; 32]; 3] = std::array::from_fn(|_| random::bytes());
     for (n, hash) in hashes.iter().enumerate() {
-        let at_ms = NOW_MS + i64::try_from(n).unwrap();
+        let at_ms = later(i64::try_from(n).unwrap());
         let proof = Proof::SecretHash(*hash);
         write(&store, async |tx| tx.add_proof(new.client_id, random::id(at_ms), &proof, at_ms).await.unwrap()).await;
     }
@@ -44,7 +44,7 @@ pub(crate) async fn the_two_newest_proofs_live(database: &Database) {
     let secret = |hash: [u8; 32]| format!("{:?}", Proof::SecretHash(hash));
     assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [secret(hashes[2]), secret(hashes[1])]);
     let key = Proof::Key("{\"kty\":\"OKP\"}".to_owned());
-    write(&store, async |tx| tx.add_proof(new.client_id, random::id(NOW_MS + 9), &key, NOW_MS).await.unwrap()).await;
+    write(&store, async |tx| tx.add_proof(new.client_id, random::id(later(9)), &key, NOW_MS).await.unwrap()).await;
     assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [format!("{key:?}"), secret(hashes[2])]);
     assert!(store.list_proofs(id()).await.unwrap().is_empty());
 }
@@ -53,10 +53,10 @@ pub(crate) async fn a_client_is_disabled_once(database: &Database) {
     let store = database.open().await;
     let new = client(stored_organization(&store).await);
     write(&store, async |tx| tx.insert_client(&new).await.unwrap()).await;
-    for at_ms in [NOW_MS + 5, NOW_MS + 9] {
+    for at_ms in [later(5), later(9)] {
         assert!(write(&store, async |tx| tx.disable_client(new.client_id, at_ms).await.unwrap()).await);
         let read = store.find_client(new.client_id).await.unwrap().unwrap();
-        assert_eq!(read.disabled_at_ms, Some(NOW_MS + 5), "the first instant stays");
+        assert_eq!(read.disabled_at_ms, Some(later(5)), "the first instant stays");
     }
     assert!(!write(&store, async |tx| tx.disable_client(id(), NOW_MS).await.unwrap()).await);
 }
@@ -64,10 +64,10 @@ pub(crate) async fn a_client_is_disabled_once(database: &Database) {
 pub(crate) async fn revoked_tokens_are_listed_from_an_instant_on(database: &Database) {
     let store = database.open().await;
     let (old, new) = (random::bytes::<32>(), random::bytes::<32>());
-    for (token, at_ms) in [(old, NOW_MS), (new, NOW_MS + 10), (new, NOW_MS + 20)] {
+    for (token, at_ms) in [(old, NOW_MS), (new, later(10)), (new, later(20))] {
         write(&store, async |tx| tx.revoke_token(&token, at_ms).await.unwrap()).await;
     }
-    assert_eq!(store.list_revoked_tokens(NOW_MS + 10).await.unwrap(), [new]);
+    assert_eq!(store.list_revoked_tokens(later(10)).await.unwrap(), [new]);
     assert_eq!(store.list_revoked_tokens(NOW_MS).await.unwrap().len(), 2);
 }
 

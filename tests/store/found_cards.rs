@@ -8,6 +8,7 @@ use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::RegionCode;
 use lostcard::domain::found_card::{FoundCardState, HolderVerification, Succession};
 use lostcard::domain::ids::{FoundCardId, OrganizationId, ReportId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::{OfficeCode, ReportState};
 use lostcard::domain::sequence::Sequence;
 use lostcard::store::aggregates::FOUND_CARDS;
@@ -18,8 +19,8 @@ use lostcard::store::{Store, StoreError};
 
 use crate::backend::Database;
 use crate::records::{
-    LOST, NOW_MS, TODAY, feed_after, id, key, number, office, replacement, report, store_reports, stored_organization,
-    write,
+    LOST, NOW_MS, TODAY, feed_after, id, key, later, number, office, replacement, report, store_reports,
+    stored_organization, write,
 };
 
 const OTHER: Date = Date::constant(2010, 1, 1);
@@ -50,7 +51,7 @@ pub(crate) async fn store_found(store: &Store, new: &NewFoundCard) -> FoundCardI
     new.found_card_id
 }
 
-fn report_of(key: LookupKey, card_valid_from: Option<Date>, reported_at_ms: i64) -> NewReport {
+fn report_of(key: LookupKey, card_valid_from: Option<Date>, reported_at_ms: UnixMs) -> NewReport {
     NewReport {
         validity: CardValidity::new(card_valid_from, None, TODAY).unwrap(),
         ..report(None, key, reported_at_ms)
@@ -117,13 +118,13 @@ pub(crate) async fn a_found_card_that_left_says_how(database: &Database) {
             let mut card = tx.find_found_card(own, found).await.unwrap().unwrap().card;
             card.state = state;
             let leaving =
-                Leaving { at_ms: NOW_MS + 1, office: office(), holder_verified_by, to_office: to_office.clone() };
+                Leaving { at_ms: later(1), office: office(), holder_verified_by, to_office: to_office.clone() };
             tx.close_found_card(&card, &leaving).await.unwrap();
         })
         .await;
         let stored = store.find_found_card(own, found).await.unwrap().unwrap();
         let leaving = stored.leaving.unwrap();
-        assert_eq!((stored.card.state, leaving.at_ms, leaving.office), (state, NOW_MS + 1, office()));
+        assert_eq!((stored.card.state, leaving.at_ms, leaving.office), (state, later(1), office()));
         assert_eq!((leaving.holder_verified_by, leaving.to_office), (holder_verified_by, to_office));
     }
 }
@@ -178,7 +179,7 @@ pub(crate) async fn a_match_lasts_until_its_report_is_withdrawn(database: &Datab
     {
         for is_batch in [false, true] {
             let key = key();
-            let (first, second) = (report_of(key, None, NOW_MS), report_of(key, Some(LOST), NOW_MS + 1));
+            let (first, second) = (report_of(key, None, NOW_MS), report_of(key, Some(LOST), later(1)));
             let found = store_found(&store, &found_card(own, key, Some(LOST))).await;
             let file = async |new: &NewReport| {
                 store_reports(&store, std::slice::from_ref(new)).await;
@@ -214,12 +215,12 @@ pub(crate) async fn a_batch_matches_each_card_to_its_best_report(database: &Data
     let mut reports = Vec::new();
     let mut best = Vec::new();
     for (_, key) in &cards {
-        let exact = report_of(*key, Some(LOST), NOW_MS + 1);
+        let exact = report_of(*key, Some(LOST), later(1));
         reports.extend([
             report_of(*key, Some(LOST), NOW_MS),
             exact.clone(),
-            report_of(*key, None, NOW_MS + 9),
-            report_of(*key, Some(OTHER), NOW_MS + 9),
+            report_of(*key, None, later(9)),
+            report_of(*key, Some(OTHER), later(9)),
         ]);
         best.push(exact.report_id);
     }

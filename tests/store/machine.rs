@@ -13,6 +13,7 @@ use lostcard::crypto::digest::{IdDigest, LookupKey};
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::ids::{NodeId, OrganizationId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::{ReportState, WithdrawalReason};
 use lostcard::registry::disk::FilterFolder;
 use lostcard::registry::follower::Follower;
@@ -83,7 +84,7 @@ struct Machine {
     /// What registries start from again.
     saved: TempDir,
     last_request: Option<(IdempotentRequest, StoredAnswer)>,
-    now_ms: i64,
+    now_ms: UnixMs,
 }
 
 type Checked = Result<(), TestCaseError>;
@@ -336,7 +337,7 @@ impl Machine {
             Operation::Mark { on } => self.mark(on).await,
         }
         // Another day, so that listings of the same number differ.
-        self.now_ms += 86_400_000;
+        self.now_ms = self.now_ms.plus(Duration::from_hours(24));
         self.check_all().await
     }
 }

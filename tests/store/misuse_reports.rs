@@ -1,8 +1,11 @@
 //! Misuse reports: read as written, listed by state in the order of their ids, resolved, and keyed like every row of a number.
 
+use std::time::Duration;
+
 use lostcard::crypto::random;
 use lostcard::crypto::seal::Envelope;
 use lostcard::domain::ids::{MisuseReportId, OrganizationId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
 use lostcard::domain::report::Label;
 use lostcard::store::misuse_reports::StoredMisuseReport;
@@ -10,7 +13,7 @@ use lostcard::store::reports::SealedNumber;
 use lostcard::store::{Store, StoreError};
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, id, key, office, stored_organization, write};
+use crate::records::{NOW_MS, id, key, later, office, stored_organization, write};
 
 fn envelope() -> Envelope {
     Envelope { wrapped_key: random::bytes::<60>().to_vec(), sealed: random::bytes::<99>().to_vec() }
@@ -20,13 +23,13 @@ fn number(key_version: u32) -> SealedNumber {
     SealedNumber { lookup_key: key(), key_version, sealed_digest: random::bytes::<60>().to_vec() }
 }
 
-fn misuse(organization: OrganizationId, reported_at_ms: i64) -> StoredMisuseReport {
+fn misuse(organization: OrganizationId, reported_at_ms: UnixMs) -> StoredMisuseReport {
     let report = MisuseReport {
         id: random::id(reported_at_ms),
         organization,
         kind: MisuseKind::ForgedCard,
         check_id: Some(id()),
-        observed_at_ms: reported_at_ms - 1,
+        observed_at_ms: reported_at_ms.minus(Duration::from_millis(1)),
         site: Label::parse("harbour-2"),
         reported_at_ms,
         resolution: None,
@@ -55,7 +58,7 @@ pub(crate) async fn a_misuse_report_is_read_as_written(database: &Database) {
     let store = database.open().await;
     let own = stored_organization(&store).await;
     let full = misuse(own, NOW_MS);
-    let mut bare = misuse(own, NOW_MS + 1);
+    let mut bare = misuse(own, later(1));
     (bare.narrative, bare.report.check_id, bare.report.site) = (None, None, None);
     for new in [&full, &bare] {
         insert(&store, new).await;
@@ -71,7 +74,7 @@ pub(crate) async fn a_resolution_is_stored_with_its_note(database: &Database) {
     let new = misuse(stored_organization(&store).await, NOW_MS);
     insert(&store, &new).await;
     let resolution =
-        Resolution { outcome: MisuseOutcome::HandedOver, office: office(), organization: id(), at_ms: NOW_MS + 5 };
+        Resolution { outcome: MisuseOutcome::HandedOver, office: office(), organization: id(), at_ms: later(5) };
     let note = envelope();
     write(&store, async |tx| {
         tx.resolve_misuse_report(new.report.id, &resolution, Some(&note)).await.unwrap();
@@ -90,7 +93,7 @@ pub(crate) async fn a_resolution_is_stored_with_its_note(database: &Database) {
 pub(crate) async fn misuse_reports_are_listed_behind_one_of_them(database: &Database) {
     let store = database.open().await;
     let (one, two) = (stored_organization(&store).await, stored_organization(&store).await);
-    let all: Vec<_> = (0..7).map(|n| misuse(if n % 2 == 0 { one } else { two }, NOW_MS + n)).collect();
+    let all: Vec<_> = (0..7).map(|n| misuse(if n % 2 == 0 { one } else { two }, later(n))).collect();
     for new in all.iter().rev() {
         insert(&store, new).await;
     }

@@ -6,6 +6,7 @@ use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{Id, NodeId, OrganizationId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::domain::sequence::Sequence;
 use lostcard::store::clients::{Client, Organization};
@@ -15,7 +16,12 @@ use lostcard::store::reports::{NewReport, SealedNumber};
 use lostcard::store::{Store, WriteTx};
 
 /// An instant that every case counts from; the store knows no clock.
-pub(crate) const NOW_MS: i64 = 1_795_440_000_000;
+pub(crate) const NOW_MS: UnixMs = UnixMs::new(1_795_440_000_000);
+
+/// So many milliseconds after [`NOW_MS`].
+pub(crate) const fn later(ms: i64) -> UnixMs {
+    UnixMs::new(NOW_MS.get() + ms)
+}
 pub(crate) const TODAY: Date = Date::constant(2026, 11, 23);
 pub(crate) const LOST: Date = Date::constant(2016, 5, 1);
 
@@ -35,7 +41,7 @@ pub(crate) fn number(lookup_key: LookupKey) -> SealedNumber {
     SealedNumber { lookup_key, key_version: 1, sealed_digest: random::bytes::<60>().to_vec() }
 }
 
-pub(crate) fn report(organization: Option<OrganizationId>, key: LookupKey, reported_at_ms: i64) -> NewReport {
+pub(crate) fn report(organization: Option<OrganizationId>, key: LookupKey, reported_at_ms: UnixMs) -> NewReport {
     NewReport {
         report_id: random::id(reported_at_ms),
         organization,

@@ -10,7 +10,7 @@ use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
 
 use crate::backend::Database;
 use crate::records::{
-    LOST, NOW_MS, feed_after, key, office, replacement, report, store_reports, stored_organization, write,
+    LOST, NOW_MS, feed_after, key, later, office, replacement, report, store_reports, stored_organization, write,
 };
 
 async fn withdraw(store: &Store, organization: OrganizationId, report_id: ReportId) -> Sequence {
@@ -18,7 +18,7 @@ async fn withdraw(store: &Store, organization: OrganizationId, report_id: Report
     let stored = tx.find_report(organization, report_id).await.unwrap().unwrap();
     let report = stored.report.withdraw().unwrap();
     let change = tx.record_listing(&stored.lookup_key).await.unwrap();
-    let closing = Closing { at_ms: NOW_MS + 1, office: &office, withdrawal: Some(WithdrawalReason::Found) };
+    let closing = Closing { at_ms: later(1), office: &office, withdrawal: Some(WithdrawalReason::Found) };
     tx.close_report(&report, &closing, &change).await.unwrap();
     tx.commit().await.unwrap();
     change.sequence()
@@ -51,7 +51,7 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
 pub(crate) async fn reports_of_a_number_are_listed_newest_first(database: &Database) {
     let store = database.open().await;
     let (own, key) = (stored_organization(&store).await, key());
-    let reports: Vec<NewReport> = (0..105).map(|n| report(Some(own), key, NOW_MS + n)).collect();
+    let reports: Vec<NewReport> = (0..105).map(|n| report(Some(own), key, later(n))).collect();
     store_reports(&store, &reports).await;
     let listed: Vec<_> =
         store.list_reports(own, &[key]).await.unwrap().1.iter().map(|stored| stored.report.id).collect();

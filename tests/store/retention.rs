@@ -1,11 +1,14 @@
 //! Retention: which rows are due on which day, what goes with them, what the feed is told, and who runs. Erasure of contacts.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, date};
 use lostcard::clock::beijing_date;
 use lostcard::crypto::random;
 use lostcard::crypto::seal::Envelope;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::ids::{AlertId, ApplicationId, RecordId, WebhookId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::WithdrawalReason;
 use lostcard::domain::retention::{Class, Period};
 use lostcard::service::erasure::erase;
@@ -18,11 +21,12 @@ use lostcard::store::retention::{Claim, Due, PIECE_ROWS_MAX, STEP_MS_MAX};
 
 use crate::backend::Database;
 use crate::records::{
-    NOW_MS, TODAY, feed_after, id, key, office, replacement, report, store_reports, stored_organization, write,
+    NOW_MS, TODAY, feed_after, id, key, later, office, replacement, report, store_reports, stored_organization, write,
 };
 use crate::rows::{Cell, count, insert};
 
 const HOUR_MS: i64 = 3_600_000;
+const ONE: Duration = Duration::from_millis(1);
 
 /// What is due now if it is kept so long.
 fn due(keep: Period) -> Due {
@@ -72,11 +76,11 @@ pub(crate) async fn a_listing_without_an_end_is_kept_for_its_period(database: &D
     let own = stored_organization(&store).await;
     let due = due(Period::Years(20));
     let at = |at_ms| NewReport { reported_at_ms: at_ms, ..until(None) };
-    store_reports(&store, &[at(due.until_ms), at(due.until_ms + 1)]).await;
+    store_reports(&store, &[at(due.until_ms), at(due.until_ms.plus(ONE))]).await;
     // A card that starts after its recording has older cards beside it for as long as it itself would be valid.
     let (on, later) = (due.until_on, due.until_on.tomorrow().unwrap());
     for (recorded_at_ms, card_valid_from) in
-        [(due.until_ms, on), (due.until_ms + 1, on), (due.until_ms, later), (due.until_ms, date(1999, 1, 1))]
+        [(due.until_ms, on), (due.until_ms.plus(ONE), on), (due.until_ms, later), (due.until_ms, date(1999, 1, 1))]
     {
         let mut new = replacement(own, key());
         (new.recorded_at_ms, new.card_valid_from) = (recorded_at_ms, card_valid_from);
@@ -100,7 +104,7 @@ pub(crate) async fn a_withdrawn_report_goes_a_while_after_its_withdrawal(databas
     let new = |_| NewReport { organization: Some(own), ..until(Some(date(2026, 11, 1))) };
     let reports = [0, 1].map(new);
     store_reports(&store, &reports).await;
-    for (report, at_ms) in reports.iter().zip([due.until_ms, due.until_ms + 1]) {
+    for (report, at_ms) in reports.iter().zip([due.until_ms, due.until_ms.plus(ONE)]) {
         write(&store, async |tx| {
             let stored = tx.find_report(own, report.report_id).await.unwrap().unwrap();
             let change = tx.record_listing(&stored.lookup_key).await.unwrap();
@@ -134,8 +138,8 @@ pub(crate) async fn a_record_is_due_at_its_instant_and_not_before(database: &Dat
         (Class::RevokedTokens, "revoked_tokens", "revoked_at", false),
     ] {
         let mut expected = 2;
-        for at_ms in [until_ms, until_ms - HOUR_MS, until_ms + 1] {
-            insert(database, table, own, &[(at, Cell::Number(at_ms))]).await;
+        for at_ms in [until_ms, until_ms.minus(Duration::from_hours(1)), until_ms.plus(ONE)] {
+            insert(database, table, own, &[(at, Cell::Number(at_ms.get()))]).await;
         }
         if empty {
             insert(database, table, own, &[]).await;
@@ -162,13 +166,18 @@ pub(crate) async fn what_names_a_deleted_record_goes_with_it(database: &Database
     assert_eq!((count(database, "sightings").await, count(database, "found_cards").await), (1, 2));
     assert_eq!(count(database, "found_cards WHERE matched_report_id IS NOT NULL").await, 1);
     let refused = ("state", Cell::Text("refused"));
-    for at_ms in [due(Period::Years(2)).until_ms, due(Period::Years(2)).until_ms + 1] {
-        insert(database, "replacement_applications", own, &[refused.clone(), ("applied_at", Cell::Number(at_ms))])
-            .await;
+    for at_ms in [due(Period::Years(2)).until_ms, due(Period::Years(2)).until_ms.plus(ONE)] {
+        insert(
+            database,
+            "replacement_applications",
+            own,
+            &[refused.clone(), ("applied_at", Cell::Number(at_ms.get()))],
+        )
+        .await;
     }
     assert_eq!(delete(&store, Class::Applications, due(Period::Years(2))).await, [1], "refused, it was never open");
     let application: ApplicationId = id();
-    let closed = ("closed_at", Cell::Number(NOW_MS));
+    let closed = ("closed_at", Cell::Number(NOW_MS.get()));
     insert(database, "replacement_applications", own, &[("application_id", Cell::id(application)), closed]).await;
     insert(database, "temporary_cards", own, &[("application_id", Cell::id(application))]).await;
     assert_eq!(delete(&store, Class::Applications, due(Period::Hours(0))).await, [1, 1], "and the other refused one");
@@ -198,22 +207,22 @@ pub(crate) async fn one_node_runs_in_each_interval(database: &Database) {
     assert_eq!(claim(NOW_MS).await, Claim::Ours, "the first ever");
     for (at_ms, expected) in [
         (NOW_MS, Claim::Others),
-        (NOW_MS + HOUR_MS / 2 - 1, Claim::Others),
-        (NOW_MS + HOUR_MS / 2, Claim::Ours),
+        (later(HOUR_MS / 2 - 1), Claim::Others),
+        (later(HOUR_MS / 2), Claim::Ours),
         // By now the last run is half an hour later: this clock is behind.
         (NOW_MS, Claim::Ours),
-        (NOW_MS + STEP_MS_MAX + 1, Claim::ClockStepped),
-        (NOW_MS - STEP_MS_MAX - 1, Claim::ClockStepped),
-        (NOW_MS + STEP_MS_MAX, Claim::Ours),
+        (later(STEP_MS_MAX + 1), Claim::ClockStepped),
+        (later(-STEP_MS_MAX - 1), Claim::ClockStepped),
+        (later(STEP_MS_MAX), Claim::Ours),
     ] {
-        assert_eq!(claim(at_ms).await, expected, "{}", at_ms - NOW_MS);
+        assert_eq!(claim(at_ms).await, expected, "{}", at_ms.get() - NOW_MS.get());
     }
     let other = database.open().await;
-    let at_ms = NOW_MS + STEP_MS_MAX + HOUR_MS;
+    let at_ms = later(STEP_MS_MAX + HOUR_MS);
     let (one, two) = tokio::join!(store.claim_retention(at_ms, HOUR_MS), other.claim_retention(at_ms, HOUR_MS));
     let ours = [one.unwrap(), two.unwrap()].into_iter().filter(|claim| *claim == Claim::Ours).count();
     assert_eq!(ours, 1, "of two at once one runs");
-    assert_eq!(store.retention_finished_at().await.unwrap(), 0);
+    assert_eq!(store.retention_finished_at().await.unwrap(), UnixMs::EPOCH);
     write(&store, async |tx| tx.finish_retention(at_ms).await.unwrap()).await;
     assert_eq!(store.retention_finished_at().await.unwrap(), at_ms);
 }

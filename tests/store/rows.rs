@@ -51,7 +51,7 @@ fn will_do(column: &str, kind: &str, organization: OrganizationId) -> Cell {
     match (column, kind) {
         ("organization_id", _) => Cell::id(organization),
         ("seq", _) => Cell::Number(SEQUENCE.fetch_add(1, Ordering::Relaxed)),
-        (_, "bigint") => Cell::Number(NOW_MS),
+        (_, "bigint") => Cell::Number(NOW_MS.get()),
         (_, "text") => Cell::Text("x"),
         (_, "blob" | "bytea") => Cell::id(id::<RecordId>()),
         (_, other) => panic!("{column}: no value of type {other} is known here"),

@@ -10,17 +10,19 @@ use lostcard::store::reports::Closing;
 use lostcard::store::sightings::NewSighting;
 
 use crate::backend::Database;
-use crate::records::{LOST, NOW_MS, key, office, replacement, report, store_reports, stored_organization, write};
+use crate::records::{
+    LOST, NOW_MS, key, later, office, replacement, report, store_reports, stored_organization, write,
+};
 
 fn sighting(listing: ListingId, organization: OrganizationId, n: i64) -> NewSighting {
     NewSighting {
         listing,
-        check_id: lostcard::crypto::random::id(NOW_MS + n),
+        check_id: lostcard::crypto::random::id(later(n)),
         organization,
         site: (n % 2 == 0).then(|| Label::parse("west-wing").unwrap()),
         purpose: Purpose::Banking,
         verdict: Verdict::CardListed,
-        seen_at_ms: NOW_MS + n,
+        seen_at_ms: later(n),
     }
 }
 

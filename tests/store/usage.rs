@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use jiff::civil::{Date, date};
 use lostcard::domain::ids::{OrganizationId, ProcessId};
+use lostcard::domain::instant::UnixMs;
 use lostcard::domain::retention::Class;
 use lostcard::domain::usage::{Counts, Days, Grouping, NO_SITE, OTHER_SITES, Outcome};
 use lostcard::store::retention::Due;
@@ -111,7 +112,7 @@ pub(crate) async fn a_day_of_usage_is_due_when_its_end_is(database: &Database) {
     let store = database.open().await;
     let own = stored_organization(&store).await;
     store.add_usage(flush(id(), 1), &[row(own, MONDAY, "east", 1), row(own, TUESDAY, "east", 2)]).await.unwrap();
-    let due = Due { until_ms: 0, until_on: TUESDAY, today: TUESDAY };
+    let due = Due { until_ms: UnixMs::EPOCH, until_on: TUESDAY, today: TUESDAY };
     assert_eq!(store.count_due(Class::Usage, &due).await.unwrap(), 1);
     let mut tx = store.begin().await.unwrap();
     assert_eq!(tx.delete_due(Class::Usage, &due).await.unwrap(), 1);

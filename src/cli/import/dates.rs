@@ -4,6 +4,8 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
+use crate::domain::instant::UnixMs;
+
 /// Why a text is no day or instant: a code of the rejects file, and a sentence.
 pub(super) type Refusal = (&'static str, &'static str);
 
@@ -78,14 +80,14 @@ pub(super) fn is_placeholder(text: &str) -> bool {
 }
 
 /// An instant in milliseconds since the Unix epoch; without a zone of its own, in `zone`.
-pub(super) fn read_instant(text: &str, zone: Offset) -> Result<i64, Refusal> {
+pub(super) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> {
     let text = text.trim_matches(is_blank);
     let named = |refusal: Refusal| if refusal == MALFORMED_DATE { MALFORMED_INSTANT } else { refusal };
     let (date, rest) = take_date(text).map_err(named)?;
     let (time, own) =
         if rest.is_empty() { (Time::midnight(), None) } else { take_time(rest).ok_or(MALFORMED_INSTANT)? };
     let instant = own.unwrap_or(zone).to_timestamp(DateTime::from_parts(date, time)).map_err(|_| MALFORMED_INSTANT)?;
-    Ok(instant.as_millisecond())
+    Ok(UnixMs::new(instant.as_millisecond()))
 }
 
 /// `Z`, `+08:00`, `+0800` or `+08`.
@@ -335,11 +337,11 @@ mod tests {
             "2026-11-02T00:00:00+0000",
             "2026-11-02T02:00:00+02",
         ] {
-            assert_eq!(read_instant(text, BEIJING), Ok(at), "{text}");
+            assert_eq!(read_instant(text, BEIJING), Ok(UnixMs::new(at)), "{text}");
         }
-        assert_eq!(read_instant("2026-11-02", BEIJING), Ok(at - 8 * 3_600_000));
-        assert_eq!(read_instant("2026-11-02 00:00", Offset::UTC), Ok(at));
-        assert_eq!(read_instant("2026-11-02T00:00:00.123456789-00:30", BEIJING), Ok(at + 1_800_123));
+        assert_eq!(read_instant("2026-11-02", BEIJING), Ok(UnixMs::new(at - 8 * 3_600_000)));
+        assert_eq!(read_instant("2026-11-02 00:00", Offset::UTC), Ok(UnixMs::new(at)));
+        assert_eq!(read_instant("2026-11-02T00:00:00.123456789-00:30", BEIJING), Ok(UnixMs::new(at + 1_800_123)));
         for (text, code) in [
             ("46328.33", "date_as_number"),
             ("02/11/2026 08:00", "ambiguous_date"),
@@ -390,9 +392,9 @@ mod tests {
         fn instants_come_back(at_s in 0i64..4_000_000_000, minutes in -720i32..=720) {
             let zone = Offset::from_seconds(minutes * 60).unwrap();
             let written = jiff::Timestamp::from_second(at_s).unwrap().display_with_offset(zone).to_string();
-            prop_assert_eq!(read_instant(&written, BEIJING), Ok(at_s * 1000));
+            prop_assert_eq!(read_instant(&written, BEIJING), Ok(UnixMs::from_seconds(at_s)));
             let plain = zone.to_datetime(jiff::Timestamp::from_second(at_s).unwrap()).to_string();
-            prop_assert_eq!(read_instant(&plain, zone), Ok(at_s * 1000));
+            prop_assert_eq!(read_instant(&plain, zone), Ok(UnixMs::from_seconds(at_s)));
         }
 
         #[test]

@@ -8,6 +8,7 @@ use super::dates::{PLACEHOLDER, is_placeholder, read_day, read_end, read_instant
 use super::row::{Cell, Column, Row, is_spreadsheet_number};
 use crate::clock::beijing_date;
 use crate::domain::card::{CardValidityError, FIRST_CARDS_ON};
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, PhoneText};
 use crate::domain::report::LostOnError;
 use crate::service::fields::{Fields, WrongMember};
@@ -27,7 +28,7 @@ pub(super) struct Judge {
 pub(super) struct Judged {
     pub(super) filing: Filing,
     /// None: not known, so the time of the import.
-    pub(super) reported_at_ms: Option<i64>,
+    pub(super) reported_at_ms: Option<UnixMs>,
 }
 
 impl Judge {
@@ -60,7 +61,7 @@ impl Judge {
     }
 
     /// Not before there were cards and not after the day of the import.
-    fn reported_at(self, row: &Row<'_>, fields: &mut Fields) -> Option<i64> {
+    fn reported_at(self, row: &Row<'_>, fields: &mut Fields) -> Option<UnixMs> {
         let pointer = Column::ReportedAt.pointer();
         match read_instant(row.text(Column::ReportedAt)?, self.zone) {
             Ok(at_ms) => {
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(judged.filing.validity.valid_from(), Some(date(2016, 5, 1)));
         assert_eq!(judged.filing.validity.valid_until(), None);
         assert_eq!(judged.filing.lost_on, Some(date(2026, 11, 1)));
-        assert_eq!(judged.reported_at_ms, Some(1_793_577_600_000));
+        assert_eq!(judged.reported_at_ms.map(UnixMs::get), Some(1_793_577_600_000));
         assert!(judged.filing.phone.is_some());
     }
 

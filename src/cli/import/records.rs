@@ -190,6 +190,7 @@ mod tests {
 
     use super::super::dates::BEIJING;
     use super::*;
+    use crate::domain::instant::UnixMs;
 
     const JUDGE: Judge = Judge { today: Date::constant(2026, 11, 23), zone: BEIJING };
 
@@ -206,7 +207,7 @@ mod tests {
         loop {
             match records.next(&mut fields, |_| {}).unwrap() {
                 Next::End => break,
-                Next::Valid(judged) => valid.push((records.line(), judged.reported_at_ms)),
+                Next::Valid(judged) => valid.push((records.line(), judged.reported_at_ms.map(UnixMs::get))),
                 Next::Wrong => {
                     for error in &fields.errors {
                         assert!(!error.detail.contains("110105") && !error.detail.contains("secret"), "{error:?}");

@@ -9,6 +9,7 @@ use crate::clock::{Rfc3339, beijing_day};
 use crate::crypto::certificate::CredentialError;
 use crate::domain::certificate::{Certificate, CertificatePurpose, PresentedFor, Term, check_lodging_journey};
 use crate::domain::ids::CertificateId;
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
@@ -305,7 +306,7 @@ fn read_issuing(asked: &CertificateRequest, caller: &Caller, state: &AppState) -
 
 /// An instant of the claims.
 fn instant(at_s: i64) -> String {
-    Rfc3339::of(at_s.saturating_mul(1000)).as_str().to_owned()
+    Rfc3339::of(UnixMs::from_seconds(at_s)).as_str().to_owned()
 }
 
 impl<'a> CertificateIssuedAnswer<'a> {

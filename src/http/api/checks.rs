@@ -336,6 +336,7 @@ fn write_answer(text: &mut String, answer: &Answer) {
 mod tests {
     use super::*;
     use crate::clock::Rfc3339;
+    use crate::domain::instant::UnixMs;
     use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Listing, Record, Verdict};
     use crate::service::checks::Receipt;
@@ -349,7 +350,7 @@ mod tests {
             check_id: CheckId::nil(),
             verdict,
             listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
-            as_of: Rfc3339::of(0),
+            as_of: Rfc3339::of(UnixMs::EPOCH),
             sequence: Sequence::new(7),
             receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32].into() }),
         }

@@ -282,6 +282,7 @@ mod tests {
     use super::*;
     use crate::domain::certificate::CertificatePurpose;
     use crate::domain::client::{OrganizationKind, RegionCode};
+    use crate::domain::instant::UnixMs;
     use crate::domain::verdict::Purpose;
 
     #[test]
@@ -290,13 +291,13 @@ mod tests {
             organization_kind: OrganizationKind::Certifying,
             region: RegionCode::parse("310104").unwrap(),
             purpose: Purpose::Lodging,
-            seen_at_ms: 0,
+            seen_at_ms: UnixMs::EPOCH,
         };
         let certificate = PersonCertificate {
             certificate_id: CertificateId::nil(),
             purpose: CertificatePurpose::Rail,
-            issued_at_ms: 0,
-            expires_at_ms: 1,
+            issued_at_ms: UnixMs::EPOCH,
+            expires_at_ms: UnixMs::new(1),
             is_revoked: true,
         };
         let records =

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::ids::NodeId;
+use crate::domain::instant::UnixMs;
 use crate::domain::sandbox::Environment;
 use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{instant, json};
@@ -189,7 +190,7 @@ pub async fn read(_caller: Caller, state: Data<AppState>) -> HttpResponse {
             is_dropped: seen.is_dropped,
         }
     };
-    let finished_ms = figures.value("lostcard_retention_finished_milliseconds");
+    let finished_ms = UnixMs::new(figures.value("lostcard_retention_finished_milliseconds"));
     let is_current = state.registry.is_current();
     let redis_configured = state.registry.shared().is_some();
     json(&ConsoleSnapshot {
@@ -206,7 +207,7 @@ pub async fn read(_caller: Caller, state: Data<AppState>) -> HttpResponse {
         resident_memory_bytes: figures.value("lostcard_resident_memory_bytes"),
         sightings_journal_bytes: figures.value("lostcard_sightings_journal_bytes"),
         webhooks_overdue_seconds: figures.value("lostcard_webhook_overdue_seconds"),
-        retention_finished_at: (finished_ms > 0).then(|| instant(finished_ms)),
+        retention_finished_at: (finished_ms > UnixMs::EPOCH).then(|| instant(finished_ms)),
         is_rotating: figures.value("lostcard_rotating_from") > 0,
         nodes: looked.then(|| company.nodes.iter().map(node).collect()),
         alerts: state.console.alerts().iter().map(ConsoleAlert::of).collect(),

@@ -11,6 +11,7 @@ use super::fields::parse_id;
 use super::problem::{self, Problem};
 use crate::clock::Rfc3339;
 use crate::domain::ids::Id;
+use crate::domain::instant::UnixMs;
 use crate::store::idempotency::StoredAnswer;
 
 /// The answer to a write, the first or a repeated one. One that could not be written down has no status of success.
@@ -75,7 +76,7 @@ pub fn path_id<T: Id>(path: &Path<String>) -> Result<T, Problem> {
 }
 
 /// An instant as answers write it.
-pub fn instant(at_ms: i64) -> String {
+pub fn instant(at_ms: UnixMs) -> String {
     Rfc3339::of(at_ms).as_str().to_owned()
 }
 

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::instant::UnixMs;
 use crate::http::contract::explanations;
 use crate::http::contract::problem::{self, Kind, Problem};
 use crate::http::pipeline::state::AppState;
@@ -129,7 +130,7 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
     let contact = state.security.contact.as_ref().ok_or_else(Problem::not_found)?;
     let expires_s = state.clock.now_s() + SECURITY_TXT_VALID_S;
     // Midnight, so that all nodes tell the same for a day.
-    let expires = Rfc3339::of((expires_s - expires_s.rem_euclid(DAY_S)) * 1000);
+    let expires = Rfc3339::of(UnixMs::from_seconds(expires_s - expires_s.rem_euclid(DAY_S)));
     let mut lines = vec![
         format!("Contact: {contact}"),
         format!("Expires: {}", expires.as_str()),

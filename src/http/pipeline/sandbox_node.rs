@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::crypto::digest::IdDigest;
 use crate::domain::client::Actor;
 use crate::domain::ids::ClientId;
+use crate::domain::instant::UnixMs;
 use crate::domain::sandbox::{SLOW_S, Trouble};
 use crate::http::contract::problem::{self, Problem};
 use crate::service::ServiceError;
@@ -22,9 +23,9 @@ use crate::service::writing::Writer;
 
 /// How long a refusal for a magic number asks to wait, in seconds.
 const RETRY_AFTER_S: u64 = 2;
-const RETRY_AFTER_MS: i64 = 2000;
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// For how long after that the same client is answered, in milliseconds.
-const ANSWERED_MS: i64 = 60_000;
+const ANSWERED: Duration = Duration::from_mins(1);
 /// Clients that are waiting, each with its trouble.
 const WAITING_MAX: usize = 10_000;
 
@@ -35,7 +36,7 @@ pub struct SandboxNode {
     clock: Clock,
     troubles: HashMap<[u8; 32], Trouble>,
     /// Until when, in milliseconds, a client has to wait before it is answered once.
-    waiting: Cache<(ClientId, Trouble), i64>,
+    waiting: Cache<(ClientId, Trouble), UnixMs>,
 }
 
 impl SandboxNode {
@@ -91,13 +92,13 @@ impl SandboxNode {
     /// Whether a client has waited as asked. If not, it has to from now on.
     fn is_over(&self, of: (ClientId, Trouble)) -> bool {
         let now_ms = self.clock.now_ms();
-        if self.waiting.get(&of).is_some_and(|until_ms| (until_ms..until_ms + ANSWERED_MS).contains(&now_ms)) {
+        if self.waiting.get(&of).is_some_and(|until_ms| (until_ms..until_ms.plus(ANSWERED)).contains(&now_ms)) {
             self.waiting.remove(&of);
             return true;
         }
         // The client can get a new token at once.
-        let wait_ms = if of.1 == Trouble::TokenExpiredOnce { 0 } else { RETRY_AFTER_MS };
-        self.waiting.insert(of, now_ms + wait_ms);
+        let wait = if of.1 == Trouble::TokenExpiredOnce { Duration::ZERO } else { RETRY_AFTER };
+        self.waiting.insert(of, now_ms.plus(wait));
         false
     }
 }

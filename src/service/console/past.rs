@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::rules::{RULES, Rule};
 use super::sample::Sample;
 use crate::clock::Clock;
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Verdict;
 use crate::telemetry::Metrics;
@@ -21,7 +22,7 @@ const SAMPLES_MAX: usize = 721;
 #[derive(Debug, Clone, Copy)]
 pub struct Alert {
     pub rule: &'static Rule,
-    pub since_ms: Option<i64>,
+    pub since_ms: Option<UnixMs>,
     /// Whether it has held for as long as it must.
     pub is_firing: bool,
 }
@@ -31,7 +32,7 @@ pub struct Alert {
 pub struct Console {
     clock: Clock,
     metrics: Arc<Metrics>,
-    pub started_ms: i64,
+    pub started_ms: UnixMs,
     started_ns: u64,
     check_bounds: Vec<f64>,
     created_bounds: Vec<f64>,
@@ -42,7 +43,7 @@ pub struct Console {
 struct Memory {
     samples: VecDeque<Sample>,
     /// When each rule began to hold: wall time to tell, boot time to measure.
-    since: Vec<Option<(i64, u64)>>,
+    since: Vec<Option<(UnixMs, u64)>>,
 }
 
 impl Console {
@@ -101,7 +102,7 @@ impl Console {
             sequence: Sequence::new(figures.value("lostcard_feed_sequence").unsigned_abs()),
             numbers: figures.value("lostcard_filter_keys"),
             recent_changes: figures.value("lostcard_recent_changes"),
-            age_ms: (now_ms - figures.value("lostcard_lease_as_of_milliseconds")).max(0),
+            age_ms: (now_ms.get() - figures.value("lostcard_lease_as_of_milliseconds")).max(0),
             measured: RULES.iter().map(|rule| rule.read(figures, now_ms)).collect(),
         }
     }
@@ -115,7 +116,7 @@ impl Console {
     pub fn alerts(&self) -> Vec<Alert> {
         let now_ns = self.clock.boot_ns();
         let memory = self.memory();
-        let alert = |(rule, since): (&'static Rule, &Option<(i64, u64)>)| Alert {
+        let alert = |(rule, since): (&'static Rule, &Option<(UnixMs, u64)>)| Alert {
             rule,
             since_ms: since.map(|(at_ms, _)| at_ms),
             is_firing: since.is_some_and(|(_, from)| now_ns.saturating_sub(from) >= nanos(rule.holds_s)),
@@ -166,8 +167,8 @@ mod tests {
 
     fn console() -> (Console, Clock, Arc<Metrics>) {
         let (clock, metrics) = (Clock::fixed_now(), Arc::new(Metrics::new().unwrap()));
-        metrics.lease_as_of_ms.set(clock.now_ms());
-        metrics.retention_finished_ms.set(clock.now_ms());
+        metrics.lease_as_of_ms.set(clock.now_ms().get());
+        metrics.retention_finished_ms.set(clock.now_ms().get());
         (Console::new(clock.clone(), Arc::clone(&metrics)), clock, metrics)
     }
 
@@ -180,7 +181,7 @@ mod tests {
     fn pass(console: &Console, clock: &Clock, metrics: &Metrics, seconds: u64) {
         for _ in 0..seconds / 5 {
             clock.advance(EVERY);
-            metrics.lease_as_of_ms.set(clock.now_ms());
+            metrics.lease_as_of_ms.set(clock.now_ms().get());
             console.take();
         }
     }
@@ -252,7 +253,7 @@ mod tests {
         pass(&console, &clock, &metrics, 7200);
         let history = console.history();
         assert_eq!(history.len(), 361);
-        assert_eq!(history[360].at_ms - history[0].at_ms, 3_600_000);
+        assert_eq!(history[360].at_ms.since(history[0].at_ms), Duration::from_hours(1));
     }
 
     #[test]

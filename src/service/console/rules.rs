@@ -2,6 +2,7 @@
 //! that counts: `tests/deploy.rs` compares names, thresholds, windows, times and severities.
 
 use super::sample::Sample;
+use crate::domain::instant::UnixMs;
 use crate::telemetry::figures::Figures;
 
 /// A counter, or some of its series.
@@ -138,12 +139,12 @@ impl Counter {
 
 impl Rule {
     /// What is kept of this moment to judge by later.
-    pub(super) fn read(&self, figures: &Figures, now_ms: i64) -> [f64; 2] {
+    pub(super) fn read(&self, figures: &Figures, now_ms: UnixMs) -> [f64; 2] {
         let any = |_: &str| true;
         match &self.measure {
             Gauge(name) => [figures.sum(name, any), 0.0],
             // Differences of instants are small, whatever a clock does in between.
-            Age(name) => [seconds(now_ms - figures.value(name)), 0.0],
+            Age(name) => [seconds(now_ms.get() - figures.value(name)), 0.0],
             Increase(counter, _) => [counter.read(figures), 0.0],
             Rate(counters, _) => [0, 1].map(|at| counters.get(at).map_or(0.0, |counter| counter.read(figures))),
             Share(counter, _) => [counter.read(figures), ANSWERED.iter().map(|name| figures.sum(name, any)).sum()],

@@ -1,11 +1,12 @@
 //! What the console keeps of one moment.
 
+use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 
 /// The figures of one moment that charts and rules are made of. Counts are since the node's start.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    pub at_ms: i64,
+    pub at_ms: UnixMs,
     /// The same moment in boot time, by which windows are measured.
     pub(super) boot_ns: u64,
     /// In the order of the verdicts.

@@ -265,6 +265,7 @@ mod tests {
     use crate::crypto::digest::IdDigest;
     use crate::crypto::keyfiles::KeyFolder;
     use crate::domain::ids::{CheckId, OrganizationId};
+    use crate::domain::instant::UnixMs;
     use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Purpose, Verdict};
 
@@ -301,7 +302,7 @@ mod tests {
             purpose: Purpose::Other,
             verdict: Verdict::NumberListed,
             sequence: Sequence::new(1),
-            seen_at_ms: 1,
+            seen_at_ms: UnixMs::new(1),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{CheckId, OrganizationId, ReportId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::Label;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
@@ -36,7 +37,7 @@ pub struct Sighting {
     pub verdict: Verdict,
     /// The registry's sequence that the verdict was made at.
     pub sequence: Sequence,
-    pub seen_at_ms: i64,
+    pub seen_at_ms: UnixMs,
 }
 
 /// Reads sightings.

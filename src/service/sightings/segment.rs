@@ -15,6 +15,7 @@ use super::Sighting;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::seal::{SealError, Sealer};
 use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::domain::report::Label;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
@@ -42,7 +43,7 @@ struct Facts<'a> {
     purpose: &'a str,
     verdict: &'a str,
     sequence: Sequence,
-    seen_at_ms: i64,
+    seen_at_ms: UnixMs,
 }
 
 /// A sighting cannot be added.
@@ -270,7 +271,7 @@ mod tests {
             purpose: Purpose::ALL[usize::from(n) % Purpose::ALL.len()],
             verdict: [Verdict::CardListed, Verdict::NumberListed][usize::from(n % 2)],
             sequence: Sequence::new(u64::MAX >> 1),
-            seen_at_ms: 1_795_440_000_000 + i64::from(n),
+            seen_at_ms: UnixMs::new(1_795_440_000_000 + i64::from(n)),
         }
     }
 

@@ -12,6 +12,7 @@ use super::sums::Usage;
 use super::tally::{Admitted, ClosedSites, Tally};
 use crate::clock::{beijing_date, beijing_day};
 use crate::domain::ids::OrganizationId;
+use crate::domain::instant::UnixMs;
 use crate::domain::report::Label;
 use crate::domain::usage::{NO_SITE, OTHER_SITES, Outcome, kept_site};
 
@@ -27,7 +28,7 @@ struct Own {
 struct Today {
     date: Date,
     /// In milliseconds since the Unix epoch; a count outside it begins another day.
-    ms: Range<i64>,
+    ms: Range<UnixMs>,
     organizations: HashMap<OrganizationId, Own>,
 }
 
@@ -44,17 +45,21 @@ impl UsageCounter {
     }
 
     /// Counts what an organization did at this moment, without a site.
-    pub fn count(&self, organization: OrganizationId, outcome: Outcome, now_ms: i64) {
+    pub fn count(&self, organization: OrganizationId, outcome: Outcome, now_ms: UnixMs) {
         self.count_at(organization, None, outcome, now_ms);
     }
 
     /// The same at the site that was named.
-    pub fn count_at(&self, organization: OrganizationId, site: Option<&Label>, outcome: Outcome, now_ms: i64) {
+    pub fn count_at(&self, organization: OrganizationId, site: Option<&Label>, outcome: Outcome, now_ms: UnixMs) {
         let mut today = self.today.borrow_mut();
         if !today.ms.contains(&now_ms) {
             let date = beijing_date(now_ms);
             let day = beijing_day(date);
-            *today = Today { date, ms: day.start * 1000..day.end * 1000, organizations: HashMap::new() };
+            *today = Today {
+                date,
+                ms: UnixMs::from_seconds(day.start)..UnixMs::from_seconds(day.end),
+                organizations: HashMap::new(),
+            };
         }
         let date = today.date;
         let own = today.organizations.entry(organization).or_insert_with(|| Own {

@@ -153,7 +153,7 @@ impl Usage {
         let flush = Flush { process: self.process, sequence: pending.sequence, now_ms: self.clock.now_ms() };
         self.store.add_usage(flush, &pending.rows).await?;
         self.metrics.usage_rows.inc_by(pending.rows.len() as u64);
-        self.metrics.usage_flushed_ms.set(flush.now_ms);
+        self.metrics.usage_flushed_ms.set(flush.now_ms.get());
         pending.rows.clear();
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Usage {
     /// Days that are over, and what a step of the clock left: yesterday may still be counted by a worker that has not looked.
     fn forget_other_days(&self, known: &mut Known) {
         let now_ms = self.clock.now_ms();
-        let days = [now_ms, now_ms.saturating_sub(3_600_000)].map(beijing_date);
+        let days = [now_ms, now_ms.minus(Duration::from_hours(1))].map(beijing_date);
         known.rare.retain(|(_, day), _| days.contains(day));
         known.sites.retain(|(_, day), _| days.contains(day));
         let of = |sites: &Sites| match sites {
@@ -233,6 +233,7 @@ fn follow(followed: &mut Vec<Followed>, organization: OrganizationId, day: Date,
 mod tests {
     use super::super::counter::UsageCounter;
     use super::*;
+    use crate::domain::instant::UnixMs;
     use crate::domain::report::Label;
     use crate::domain::usage::OTHER_SITES;
     use crate::store::StoreOptions;
@@ -302,7 +303,7 @@ mod tests {
         let worker = UsageCounter::new(Arc::clone(&usage));
         // 2025-11-22T16:00:00Z is midnight of the 23rd in Beijing.
         for now_ms in [1_763_827_199_999, 1_763_827_200_000, 1_763_827_199_000] {
-            worker.count(OrganizationId::nil(), Outcome::NumberListed, now_ms);
+            worker.count(OrganizationId::nil(), Outcome::NumberListed, UnixMs::new(now_ms));
         }
         let rows = usage.collect();
         let days: Vec<_> = rows.iter().map(|row| (row.day.to_string(), row.counts.checks())).collect();

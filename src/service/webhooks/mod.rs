@@ -43,11 +43,11 @@ const SENDS_MAX: usize = 32;
 /// How much longer than an attempt its claim holds: what settling may take.
 const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 /// A delivery that fails later than so long after its alert is not tried again; an endpoint that failed for so long is disabled.
-const FAILING_MS_MAX: i64 = 3 * 24 * 3_600_000;
+const FAILING_MAX: Duration = Duration::from_hours(3 * 24);
 const RETRY_MS_MIN: u32 = 5_000;
 const RETRY_MS_MAX: u32 = 12 * 3_600_000;
 /// How long the secret before the last one signs as well.
-pub const OLD_SECRET_MS: i64 = 24 * 3_600_000;
+pub const OLD_SECRET_KEPT: Duration = Duration::from_hours(24);
 /// How often watches that have ended are deleted.
 const TIDY_EVERY_NS: u64 = 60_000_000_000;
 const EVENT_TYPE: &str = "alert.created";
@@ -161,8 +161,8 @@ impl Deliverer {
     ) -> Result<Look, StoreError> {
         let now_ms = self.clock.now_ms();
         let due = self.store.due_deliveries(now_ms, SENDS_MAX).await?;
-        let overdue_ms = due.first().map_or(0, |delivery| now_ms.saturating_sub(delivery.next_at_ms));
-        self.metrics.webhook_overdue_seconds.set(overdue_ms / 1000);
+        let overdue_s = due.first().map_or(0, |delivery| now_ms.since(delivery.next_at_ms).as_secs());
+        self.metrics.webhook_overdue_seconds.set(i64::try_from(overdue_s).unwrap_or(i64::MAX));
         let found = due.len();
         let mut room = SENDS_MAX.saturating_sub(sending.len());
         let has_room = |delivery: &Delivery| {
@@ -179,7 +179,7 @@ impl Deliverer {
         }
         let webhooks: Vec<_> = taken.iter().map(|delivery| delivery.webhook.webhook_id).collect();
         let hold = self.options.timeout + CLAIM_MARGIN;
-        let until_ms = now_ms.saturating_add(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
+        let until_ms = now_ms.plus(hold);
         let claimed = self.store.claim_deliveries(taken, until_ms).await;
         // Counted again for those that were claimed: another node may have been faster.
         for webhook in webhooks {
@@ -213,15 +213,15 @@ impl Deliverer {
         let attempts = delivery.attempts.saturating_add(1);
         tracing::info!(%webhook, outcome = outcome.as_str(), attempts, "a webhook was not delivered");
         let now_ms = self.clock.now_ms();
-        let is_late = now_ms.saturating_sub(delivery.alert.listed_at_ms) >= FAILING_MS_MAX;
-        let again_at_ms = (!is_late).then(|| now_ms + retry_ms(attempts));
+        let is_late = now_ms.since(delivery.alert.listed_at_ms) >= FAILING_MAX;
+        let again_at_ms = (!is_late).then(|| now_ms.plus(Duration::from_millis(retry_ms(attempts))));
         if is_late {
             self.metrics.webhook_deliveries.with_label_values(&["given_up"]).inc();
         }
         let Some(failing_since_ms) = self.store.settle_failed(delivery, again_at_ms, now_ms).await? else {
             return Ok(());
         };
-        if outcome == Outcome::Gone || now_ms.saturating_sub(failing_since_ms) >= FAILING_MS_MAX {
+        if outcome == Outcome::Gone || now_ms.since(failing_since_ms) >= FAILING_MAX {
             let mut tx = self.store.begin().await?;
             let is_news = tx.disable_webhook(webhook, now_ms).await?;
             tx.commit_unlisted().await?;
@@ -321,11 +321,11 @@ fn body_of(alert: &Alert) -> String {
 
 /// How long after so many attempts the next one comes: four times as long each time, and up to half of it less, so that an
 /// endpoint that comes back does not get everything at once.
-fn retry_ms(attempts: i64) -> i64 {
+fn retry_ms(attempts: i64) -> u64 {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).saturating_mul(2);
     let whole = 2u32.checked_pow(doublings).and_then(|factor| RETRY_MS_MIN.checked_mul(factor));
     let whole = whole.unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
-    i64::from(whole / 2 + random::below(whole / 2 + 1))
+    u64::from(whole / 2 + random::below(whole / 2 + 1))
 }
 
 fn is_not_public(error: &reqwest::Error) -> bool {
@@ -358,6 +358,6 @@ mod tests {
             assert!(drawn.iter().all(|ms| (whole / 2..=whole).contains(ms)), "{attempts}: {drawn:?}");
             assert!(drawn.iter().any(|ms| *ms != drawn[0]), "{attempts}");
         }
-        assert!(retry_ms(i64::MAX) <= i64::from(RETRY_MS_MAX) && retry_ms(0) <= 5_000);
+        assert!(retry_ms(i64::MAX) <= u64::from(RETRY_MS_MAX) && retry_ms(0) <= 5_000);
     }
 }
