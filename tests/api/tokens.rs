@@ -112,7 +112,7 @@ async fn both_parts_of_basic_may_be_encoded_as_in_forms() {
         app.send(request.header("Authorization", format!("Basic{separator}{credentials}")).form(&[GRANT])).await
     };
     let encoded = |text: &str| text.replace('-', "%2D").replace('_', "%5F");
-    let all = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let all = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     let id = client_id.to_string();
     let taken = async |id: &str, secret: &str, separator: &str| {
         let at = std::time::Instant::now() + std::time::Duration::from_secs(20);
