@@ -72,7 +72,7 @@ mod tests {
         let busy = busy.unwrap_err();
         assert_eq!((code_of(&busy), busy.to_string().as_str()), (1, "the import stopped"));
         let busy = or_try_again(busy);
-        assert_eq!((code_of(&busy), format!("{busy:#}")), (75, "the import stopped: the store is busy".to_owned()));
+        assert_eq!((code_of(&busy), format!("{busy:#}")), (75, format!("the import stopped: {}", StoreError::Busy)));
         let busy = anyhow::Error::from(ServiceError::from(StoreError::Busy)).context("the import stopped");
         assert_eq!(code_of(&or_try_again(busy)), 75);
         assert_eq!(code_of(&or_try_again(StoreError::Full.into())), 1);

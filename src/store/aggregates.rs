@@ -73,7 +73,7 @@ pub static REPLACEMENTS: Aggregate = Aggregate {
         ..at(Class::Listings, "recorded_at <= $1 AND card_valid_from <= $2", "recorded_at")
     }],
     is_reset: true,
-    actions: &[Action::ReplacementRecorded],
+    actions: &[Action::ReplacementRecorded, Action::ReplacementCorrected],
     personal: &["card_valid_from"],
     ..PLAIN
 };

@@ -35,6 +35,7 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ("organizations", "of authorities and firms"),
     ("retention", "of runs"),
     ("usage_flushes", "of processes"),
+    ("used_assertions", "of clients, by a hash, until they expire"),
     ("webhooks", "of organizations, their secrets sealed"),
 ];
 /// Columns that say nothing of a person: whose a record is, where and when it was written, and how it stands.
@@ -68,7 +69,6 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
 const NOT_RESET: &[(&str, &str)] = &[
     ("idempotency", "fingerprints of requests, gone in a day"),
     ("revoked_tokens", "a token stays revoked"),
-    ("used_assertions", "an assertion stays used"),
     ("usage_counts", "sums: what was asked was asked"),
 ];
 /// Tables with a number that its person does not read there.
