@@ -234,11 +234,15 @@ async fn whatever_this_service_did_not_issue_is_not_authentic() {
         &app.hotel.token,
         invented.sign(&keys.certificate).unwrap().expose(),
         invented.sign(&keys.receipt).unwrap().expose(),
-        &"A".repeat(100_000),
+        &"A".repeat(4_096),
     ] {
         let found = verify(&app, &json!({"certificate": text, "id_number": number})).await;
         assert_eq!(found, json!({"authentic": false}), "{text:.60}");
     }
+    // Longer than any certificate: the document gives the bound.
+    let longer = json!({"certificate": "A".repeat(4_097), "id_number": number});
+    let refused = app.post(&app.hotel.token, &format!("{PATH}/verify"), &longer).await.field_errors();
+    assert_eq!(refused, [("/certificate".to_owned(), "malformed_certificate".to_owned())]);
     // What claims say of times and purpose counts for nothing: the service knows what it issued.
     let id = issued["certificate_id"].as_str().unwrap().parse().unwrap();
     let prolonged = json!({"certificate": claims(id, now_s + 1_000_000).sign(&keys.certificate).unwrap()});

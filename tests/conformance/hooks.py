@@ -67,17 +67,22 @@ RULES = {
     "malformed_salt": "32 bytes in base64url",
     "unknown_region": "a list of provinces that changes",
     "unknown_place": "so do offices by their place",
+    "malformed_cursor": "a cursor is taken as it was given and no other way",
+    "other_start": "a found card keeps the start that it was registered with",
+    "start_needed": "a found card without a start needs it at its return",
+    "same_office": "a card cannot be sent to the office that holds it",
 }
 # Rules between dates, and between a date and today.
 DATES = {
     "before_first_cards", "starts_in_future", "starts_too_far_ahead", "ends_before_start", "lost_in_future",
     "lost_before_card_start", "found_in_future", "found_before_card_start", "observed_in_future", "observed_too_long_ago",
-    "journey_in_past", "journey_after_expiry", "after_to", "range_too_long",
+    "journey_in_past", "journey_after_expiry", "after_to", "range_too_long", "before_application", "out_of_range",
+    "journey_too_far_ahead",
 }
 # schemathesis makes values of a format that is ours (FORMATS), but cannot tell text that is none: to it any text fits.
 FORMS = {
     "malformed_date", "malformed_instant", "empty", "full_width", "not_ascii", "fifteen_digits", "wrong_length",
-    "wrong_character", "unknown_province", "impossible_birth_date", "future_birth_date", "wrong_check_character",
+    "wrong_character", "unknown_province", "impossible_birth_date", "birth_before_1850", "future_birth_date", "wrong_check_character",
 }
 
 
@@ -133,11 +138,12 @@ def filter_failure(context, failure, case, response):
 _lock = threading.Lock()
 _counts = {}
 # What succeeded before, for operations on things that no answer links to: (path parameters, members of the body).
-_made = {"citizen": [], "application": [], "temporary_card": []}
+_made = {"citizen": [], "application": [], "temporary_card": [], "replacement": []}
 NEEDS = {
     "POST /v1/citizen/loss-reports/{report_id}/withdrawal": "citizen",
     "POST /v1/replacement-applications/{application_id}/temporary-card": "application",
     "POST /v1/replacement-applications/{application_id}/temporary-card/return": "temporary_card",
+    "POST /v1/replacements/{replacement_id}/correction": "replacement",
 }
 
 
@@ -149,6 +155,8 @@ def remember(case, response):
         _made["citizen"].append(({"report_id": answer["report_id"]}, {"id_number": json.loads(sent(response))["id_number"]}))
     elif case.operation.label == "POST /v1/replacement-applications" and answer["state"] == "accepted":
         _made["application"].append(({"application_id": answer["application_id"]}, {}))
+    elif case.operation.label == "POST /v1/replacements":
+        _made["replacement"].append(({"replacement_id": answer["replacement_id"]}, {}))
     elif case.operation.label.endswith("/temporary-card"):
         _made["temporary_card"].append((dict(case.path_parameters), {}))
 

@@ -247,6 +247,9 @@ pub async fn revoke(
     revoked.map(|stored| json(&CertificateAnswer::of(&stored, now_s))).ok_or_else(Problem::not_found)
 }
 
+/// The longest certificate that is read.
+const CERTIFICATE_BYTES_MAX: usize = 4096;
+
 /// Verify a temporary identification certificate
 ///
 /// Is it authentic and in force, is it this person's, and for this purpose? Scope `checks`; costs one unit. The `status` is the
@@ -272,6 +275,9 @@ pub async fn verify(
     let words = "lodging, banking, transport, telecom, other, air, rail";
     let shown_for =
         request.purpose.as_deref().and_then(|word| fields.word("/purpose", word, PresentedFor::parse, words));
+    if request.certificate.expose().len() > CERTIFICATE_BYTES_MAX {
+        fields.refuse("/certificate", "malformed_certificate", "longer than any certificate");
+    }
     let digest = caller.finish(fields, digest)?;
     let read = || state.certificates.read(&request.certificate);
     let claims = match read() {

@@ -24,6 +24,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("journey_in_past", "The day of the journey is past."),
     ("lost_before_card_start", "The day of the loss is before the card's start of validity."),
     ("lost_in_future", "The day of the loss is in the future."),
+    ("malformed_certificate", "Longer than any certificate."),
     ("malformed_cursor", "Not the `next_cursor` of a page."),
     ("malformed_date", "Not a day of the calendar, written YYYY-MM-DD."),
     ("malformed_digest", "Not 64 hexadecimal characters."),

@@ -55,6 +55,7 @@ function wrongPart(number, today) {
   if (number.length < 14) return null;
   const birth = number.slice(6, 14);
   if (!isDate(birth)) return "impossible_birth_date";
+  if (birth < "1850") return "birth_before_1850";
   return birth > today ? "future_birth_date" : null;
 }
 
