@@ -13,6 +13,8 @@ import schemathesis
 from hypothesis import strategies as st
 
 TODAY = datetime.datetime.now(datetime.timezone.utc).date()
+# The day that the service goes by: a new card starts on the day of its application at the earliest.
+BEIJING_TODAY = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))).date().isoformat()
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 PROVINCES = ("11", "31", "41", "44", "51")
 
@@ -138,12 +140,14 @@ def filter_failure(context, failure, case, response):
 _lock = threading.Lock()
 _counts = {}
 # What succeeded before, for operations on things that no answer links to: (path parameters, members of the body).
-_made = {"citizen": [], "application": [], "temporary_card": [], "replacement": []}
+_made = {"citizen": [], "application": [], "temporary_card": [], "replacement": [], "issue": [], "found_card": []}
 NEEDS = {
     "POST /v1/citizen/loss-reports/{report_id}/withdrawal": "citizen",
     "POST /v1/replacement-applications/{application_id}/temporary-card": "application",
     "POST /v1/replacement-applications/{application_id}/temporary-card/return": "temporary_card",
+    "POST /v1/replacement-applications/{application_id}/issue": "issue",
     "POST /v1/replacements/{replacement_id}/correction": "replacement",
+    "POST /v1/found-cards/{found_card_id}/return": "found_card",
 }
 
 
@@ -154,7 +158,12 @@ def remember(case, response):
     if case.operation.label == "POST /v1/citizen/loss-reports":
         _made["citizen"].append(({"report_id": answer["report_id"]}, {"id_number": json.loads(sent(response))["id_number"]}))
     elif case.operation.label == "POST /v1/replacement-applications" and answer["state"] == "accepted":
-        _made["application"].append(({"application_id": answer["application_id"]}, {}))
+        path = {"application_id": answer["application_id"]}
+        _made["application"].append((path, {}))
+        _made["issue"].append((path, {"card_valid_from": BEIJING_TODAY}))
+    elif case.operation.label == "POST /v1/found-cards":
+        start = json.loads(sent(response)).get("card_valid_from")
+        _made["found_card"].append(({"found_card_id": answer["found_card_id"]}, {"card_valid_from": start} if start else {}))
     elif case.operation.label == "POST /v1/replacements":
         _made["replacement"].append(({"replacement_id": answer["replacement_id"]}, {}))
     elif case.operation.label.endswith("/temporary-card"):
