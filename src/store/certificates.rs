@@ -72,7 +72,7 @@ impl Store {
         row.as_ref().map(read_certificate).transpose()
     }
 
-    /// Whoever's certificate, and by which peppers rows were keyed at that moment: only keys that cover these tell whether it is
+    /// A certificate of any organization, and by which peppers rows were keyed at that moment: only keys that cover these tell whether it is
     /// a number's.
     pub async fn certificate_to_verify(
         &self,

@@ -17,7 +17,7 @@ pub enum Erased {
 }
 
 impl WriteTx {
-    /// Erases the sealed texts of a record, whoever's it is.
+    /// Erases the sealed texts of a record of any organization.
     pub async fn erase(&mut self, of: &Aggregate, record: RecordId) -> Result<Erased, StoreError> {
         self.take_turn().await?;
         let Aggregate { table, id, sealed_texts: texts, .. } = of;

@@ -1,4 +1,4 @@
-//! Misuse reports. Found by id, whoever's they are: who may see one is decided by the service, which knows who asks. Narrative
+//! Misuse reports. Found by id alone: the service knows who asks, and decides who may see one. Narrative
 //! and note are only here, and only sealed.
 
 use sqlx::any::AnyRow;
