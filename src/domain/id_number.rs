@@ -236,67 +236,29 @@ mod tests {
         format!("{first_17}{}", char::from(check_character(digits)))
     }
 
+    /// The table that the pages' own reader of numbers is held against, too (`tests/browser/entering.py`).
+    #[derive(serde::Deserialize)]
+    struct Table {
+        accepted: Vec<(String, String)>,
+        refused: Vec<(String, String)>,
+    }
+
+    fn table() -> Table {
+        serde_json::from_str(include_str!("../../tests/id-numbers.json")).unwrap()
+    }
+
     #[test]
     fn valid_numbers_are_accepted_in_canonical_form() {
-        for (input, canonical) in [
-            ("11010519491231002X", "11010519491231002X"),
-            ("11010519491231002x", "11010519491231002X"),
-            ("440524188001010014", "440524188001010014"),
-            ("810000199408230021", "810000199408230021"),
-            ("830000199201300022", "830000199201300022"),
-        ] {
-            assert_eq!(text(&parse(input).unwrap()), canonical);
+        for (input, canonical) in table().accepted {
+            assert_eq!(text(&parse(&input).unwrap()), canonical);
         }
     }
 
     #[test]
     fn invalid_numbers_are_refused_by_name() {
-        use IdNumberError as E;
-        let hundred_kilobytes = "1".repeat(100_000);
-        let full_width_kilobytes = "１".repeat(43);
-        for (input, error) in [
-            ("", E::Empty),
-            ("110105194912310021", E::WrongCheckCharacter),
-            ("440524188001010015", E::WrongCheckCharacter),
-            ("010105194912310026", E::UnknownProvince),
-            ("111111111111111111", E::BirthBefore1850),
-            ("110105194913310021", E::ImpossibleBirthDate),
-            ("110105190002290025", E::ImpossibleBirthDate),
-            ("110105219912310028", E::FutureBirthDate),
-            ("110105491231002", E::FifteenDigits),
-            ("11010549123100", E::WrongLength),
-            ("11010549123100X", E::WrongLength),
-            ("11010519491231002", E::WrongLength),
-            ("1101051949123100200", E::WrongLength),
-            (" 11010519491231002X", E::WrongLength),
-            ("11010519491231002X ", E::WrongLength),
-            ("110105 19491231 002X", E::WrongLength),
-            ("110105-19491231-002X", E::WrongLength),
-            ("11010519491231002X\0", E::WrongLength),
-            ("11010519491231002X' OR '1'='1", E::WrongLength),
-            ("*", E::WrongLength),
-            ("\u{200B}11010519491231002X", E::NotAscii),
-            ("11010519491231002X\u{A0}", E::NotAscii),
-            ("\u{202E}11010519491231002X", E::NotAscii),
-            ("11010519491231002х", E::NotAscii),
-            ("11010519491231002ⅹ", E::NotAscii),
-            ("11010519491231002×", E::NotAscii),
-            ("١١٠١٠٥١٩٤٩١٢٣١٠٠٢X", E::NotAscii),
-            ("𝟏𝟏𝟎𝟏𝟎𝟓𝟏𝟗𝟒𝟗𝟏𝟐𝟑𝟏𝟎𝟎𝟐X", E::NotAscii),
-            ("１１０１０５１９４９１２３１００２Ｘ", E::FullWidth),
-            ("11010519491231002Ｘ", E::FullWidth),
-            ("11010519491231002ｘ", E::FullWidth),
-            ("11010519491231002X\u{3000}", E::FullWidth),
-            ("-1010519491231002X", E::WrongCharacter),
-            ("+10105194912310021", E::WrongCharacter),
-            ("X1010519491231002X", E::WrongCharacter),
-            ("11010519491231002Y", E::WrongCharacter),
-            ("1.1010519491231e16", E::WrongCharacter),
-            ("{\"$ne\":null}", E::WrongLength),
-            (&hundred_kilobytes, E::WrongLength),
-            (&full_width_kilobytes, E::WrongLength),
-        ] {
-            assert_eq!(parse(input), Err(error), "{input:.40}");
+        let long = [("1".repeat(100_000), "wrong_length".to_owned()), ("１".repeat(43), "wrong_length".to_owned())];
+        for (input, code) in table().refused.into_iter().chain(long) {
+            assert_eq!(parse(&input).unwrap_err().code(), code, "{input:.40}");
         }
     }
 
