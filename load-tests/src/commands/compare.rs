@@ -1,6 +1,7 @@
-//! `lostcard-load compare`: the bare handler and a lostcard server, one after
-//! the other in each round, each with one worker on one CPU and the generator
-//! on another. The result is the ratio of medians.
+//! `lostcard-load compare`: the bare handler and one or more lostcard servers, each with one worker, all on one CPU, the
+//! generator on another. The load changes from server to server every 100 ms and comes back to the bare handler after each, so
+//! that a machine whose speed swings does so for all of them alike. The result is ratios: rate to rate, and processor time to
+//! processor time.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,59 +9,54 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
-use super::saturate::{describe, draw_listed, render, saturation_mix};
-use crate::compare::{Child, Prepared, prepare};
-use crate::load::closed::{Plan, Round, saturate};
-use crate::measure::{float, median};
+use super::saturate::{draw_listed, render, saturation_mix};
+use crate::compare::{Child, prepare};
+use crate::load::closed::Saturation;
+use crate::measure::{Quartiles, float};
 use crate::output::{self, grouped};
-use crate::traffic::listed::ListedCard;
+use crate::traffic::requests::RequestSet;
 use crate::wire::Credentials;
 
-const ROUNDS_MAX: u32 = 20;
-const SECONDS_MAX: u64 = 30;
+const SLICE: Duration = Duration::from_millis(100);
+const CYCLES_MAX: u32 = 500;
 const REPORTS_MAX: u64 = 100_000_000;
 const CONNECTIONS_MAX: usize = 1_024;
+const SERVERS_MAX: usize = 4;
 const BATCH: u32 = 1_000;
-const BARE: &str = "bare check";
+/// A slice ends when all answers are there: with more, a slice of batches would last much longer than its span.
+const BATCH_CONNECTIONS: usize = 4;
 
-/// What is measured of a lostcard server: name, receipt, batch.
-const CASES: [(&str, bool, Option<u32>); 4] = [
-    ("check with receipt", true, None),
-    ("check without receipt", false, None),
-    ("batch of 1000 with receipts", true, Some(BATCH)),
-    ("batch of 1000 without receipts", false, Some(BATCH)),
+/// What is measured of a lostcard server: name, receipt, batch, and the share of hits where it is not the command line's.
+const CASES: [(&str, bool, Option<u32>, Option<f64>); 6] = [
+    ("receipt, no hit", true, None, Some(0.0)),
+    ("receipt", true, None, None),
+    ("no receipt, no hit", false, None, Some(0.0)),
+    ("no receipt", false, None, None),
+    ("batch of 1000, receipts", true, Some(BATCH), None),
+    ("batch of 1000, no receipts", false, Some(BATCH), None),
 ];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The lostcard binary
+    /// The lostcard binary; several are compared with each other, too
+    #[arg(long, required = true)]
+    server_bin: Vec<PathBuf>,
+    /// Prepare (or use again) a data folder for each server here; holds client secrets
     #[arg(long)]
-    server_bin: PathBuf,
-    /// Prepare (or use again) a data folder here; holds a client secret
-    #[arg(long, required_unless_present = "data")]
-    work: Option<PathBuf>,
+    work: PathBuf,
     /// Reports to prepare
     #[arg(long, default_value_t = 1_000_000)]
     reports: u64,
-    /// An existing data folder instead; needs the credentials of a client
-    #[arg(long, conflicts_with = "work", requires = "client_id")]
-    data: Option<PathBuf>,
-    #[command(flatten)]
-    credentials: Credentials,
-    /// With --data: the file of reports that was imported
-    #[arg(long, requires = "data")]
-    numbers: Option<PathBuf>,
-    #[arg(long, default_value_t = 5)]
-    rounds: u32,
-    /// Measured window of each case
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    #[arg(long, default_value_t = 1)]
-    warmup_seconds: u64,
+    /// How often each case of each server has its 100 ms
+    #[arg(long, default_value_t = 50)]
+    cycles: u32,
     #[arg(long, default_value_t = 64)]
     connections: usize,
     #[arg(long, default_value_t = 0.01)]
     hit_share: f64,
+    /// Only cases whose name begins so
+    #[arg(long)]
+    case: Option<String>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[arg(long, default_value_t = 0)]
@@ -77,160 +73,216 @@ struct Report {
     seed: u64,
     connections: usize,
     hit_share: f64,
-    ready_seconds_median: f64,
-    resident_bytes_median: f64,
-    cases: Vec<Case>,
+    cycles: u32,
+    bare: Figures,
+    servers: Vec<Server>,
 }
 
-#[derive(Debug, Default, Serialize)]
-struct Case {
-    name: String,
-    requests_per_s_median: f64,
-    items_per_s_median: f64,
-    p50_ms_median: f64,
-    p99_ms_median: f64,
-    /// Items a second over those of the bare handler.
-    ratio_to_bare: f64,
-    rounds: Vec<Round>,
+#[derive(Debug, Serialize)]
+struct Server {
+    bin: PathBuf,
+    ready_seconds: f64,
+    resident_bytes: Option<u64>,
+    cases: Vec<Figures>,
+}
+
+/// One case of one server. Ratios are to the slices of the bare handler before and after each slice.
+#[derive(Debug, Serialize)]
+struct Figures {
+    name: &'static str,
+    items_per_s: Quartiles,
+    cpu_us_per_item: Quartiles,
+    ratio: Quartiles,
+    cpu_ratio: Quartiles,
+    p99_ms: Quartiles,
+}
+
+/// A slice in figures.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    items_per_s: f64,
+    cpu_us_per_item: f64,
+    p99_ms: f64,
+}
+
+struct Started {
+    bin: PathBuf,
+    child: Child,
+    sets: Vec<(&'static str, RequestSet)>,
+}
+
+/// One case of one server under load, and what was seen of it.
+struct Course<'a> {
+    name: &'static str,
+    child: &'a Child,
+    load: Saturation<'a>,
+    seen: Vec<(Sample, Sample)>,
 }
 
 pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     validate(arguments)?;
-    let prepared = match (&arguments.data, &arguments.work) {
-        (Some(data), _) => Prepared {
-            data: data.clone(),
-            numbers: arguments.numbers.clone(),
-            credentials: arguments.credentials.clone(),
-        },
-        (None, Some(work)) => prepare(&arguments.server_bin, work, arguments.reports, arguments.seed)?,
-        (None, None) => anyhow::bail!("either --work or --data is needed"),
-    };
-    let listed = draw_listed(prepared.numbers.as_deref(), arguments.seed)?;
+    let nobody = Credentials { client_id: None, client_secret: None };
+    let program = std::env::current_exe().context("cannot find this program's file")?;
+    let servers = arguments
+        .server_bin
+        .iter()
+        .zip(0..)
+        .map(|(bin, at)| start(arguments, bin, at))
+        .collect::<Result<Vec<_>, _>>()?;
     // After preparing, which may use every CPU.
     crate::load::pin_to_cpu(arguments.generator_cpu)?;
-    let mut cases = [BARE, CASES[0].0, CASES[1].0, CASES[2].0, CASES[3].0]
-        .map(|name| Case { name: name.to_owned(), ..Case::default() });
-    let (mut ready, mut resident) = (Vec::new(), Vec::new());
-    for number in 1..=arguments.rounds {
-        output::line(&format!("round {number} of {}", arguments.rounds))?;
-        let [bare_case, server_cases @ ..] = &mut cases;
-        bare_round(arguments, bare_case)?;
-        let server = server_round(arguments, &prepared, &listed, server_cases)?;
-        ready.push(server.0);
-        resident.extend(server.1);
+    let bare = Child::start(&program, &["bare", "--listen", "127.0.0.1:0", "--workers", "1"], arguments.server_cpu)?;
+    let mix = saturation_mix(false, None, 0.0);
+    let set = render(bare.target(), &nobody, &mix, &[], arguments.seed)?;
+    let mut bare = Course::new("bare", &bare, &set, arguments.connections)?;
+    let mut courses = Vec::new();
+    for server in &servers {
+        for (name, set) in &server.sets {
+            let connections = if set.is_batch() { BATCH_CONNECTIONS } else { arguments.connections };
+            courses.push(Course::new(name, &server.child, set, connections).with_context(|| (*name).to_owned())?);
+        }
     }
+    interleave(&mut bare, &mut courses, arguments.cycles)?;
+    let mut figures = courses.into_iter().map(Course::figures);
     let report = Report {
         seed: arguments.seed,
         connections: arguments.connections,
         hit_share: arguments.hit_share,
-        ready_seconds_median: median(&ready).unwrap_or(0.0),
-        resident_bytes_median: median(&resident).unwrap_or(0.0),
-        cases: summarize(cases),
+        cycles: arguments.cycles,
+        bare: bare.figures(),
+        servers: servers
+            .iter()
+            .map(|server| Server {
+                bin: server.bin.clone(),
+                ready_seconds: server.child.ready_after.as_secs_f64(),
+                resident_bytes: server.child.resident_bytes(),
+                cases: figures.by_ref().take(server.sets.len()).collect(),
+            })
+            .collect(),
     };
     print(&report)?;
-    output::json(arguments.json.as_deref(), &report)?;
-    let failed =
-        report.cases.iter().flat_map(|case| &case.rounds).any(|round| round.failed + round.lost_connections > 0);
-    ensure!(!failed, "some requests failed: the figures do not count");
-    Ok(())
+    output::json(arguments.json.as_deref(), &report)
 }
 
-fn plan(arguments: &Arguments) -> Plan {
-    Plan {
-        connections: arguments.connections,
-        warmup: Duration::from_secs(arguments.warmup_seconds),
-        window: Duration::from_secs(arguments.seconds),
-    }
-}
-
-fn bare_round(arguments: &Arguments, case: &mut Case) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("cannot find this program's file")?;
-    let child = Child::start(&program, &["bare", "--listen", "127.0.0.1:0", "--workers", "1"], arguments.server_cpu)?;
-    let mix = saturation_mix(false, None, arguments.hit_share);
-    let nobody = Credentials { client_id: None, client_secret: None };
-    let set = render(child.target(), &nobody, &mix, &[], arguments.seed)?;
-    measure(case, || saturate(child.target(), &set, plan(arguments)))
-}
-
-/// Start time in seconds, and resident bytes after the load.
-fn server_round(
-    arguments: &Arguments,
-    prepared: &Prepared,
-    listed: &[ListedCard],
-    cases: &mut [Case],
-) -> anyhow::Result<(f64, Option<f64>)> {
+fn start(arguments: &Arguments, bin: &std::path::Path, at: usize) -> anyhow::Result<Started> {
+    // A folder for each: a newer server changes the schema of its store.
+    let prepared = prepare(bin, &arguments.work.join(format!("server-{at}")), arguments.reports, arguments.seed)?;
+    let listed = draw_listed(prepared.numbers.as_deref(), arguments.seed)?;
     let data = prepared.data.to_str().context("the data folder's name is not UTF-8")?;
     let options =
         ["serve", "--data", data, "--listen", "127.0.0.1:0", "--workers", "1", "--metrics-listen", "127.0.0.1:0"];
-    let child = Child::start(&arguments.server_bin, &options, arguments.server_cpu)?;
-    for ((_, receipt, batch), case) in CASES.iter().zip(cases) {
-        let mix = saturation_mix(*receipt, *batch, arguments.hit_share);
-        let set = render(child.target(), &prepared.credentials, &mix, listed, arguments.seed)?;
-        measure(case, || saturate(child.target(), &set, plan(arguments)))?;
+    let child = Child::start(bin, &options, arguments.server_cpu)?;
+    let wanted = |name: &str| arguments.case.as_ref().is_none_or(|case| name.starts_with(case.as_str()));
+    let mut sets = Vec::new();
+    for (name, receipt, batch, hit_share) in CASES.into_iter().filter(|(name, ..)| wanted(name)) {
+        let mix = saturation_mix(receipt, batch, hit_share.unwrap_or(arguments.hit_share));
+        sets.push((name, render(child.target(), &prepared.credentials, &mix, &listed, arguments.seed)?));
     }
-    Ok((child.ready_after.as_secs_f64(), child.resident_bytes().map(float)))
+    Ok(Started { bin: bin.to_owned(), child, sets })
 }
 
-fn measure(case: &mut Case, round: impl FnOnce() -> anyhow::Result<Round>) -> anyhow::Result<()> {
-    let round = round().with_context(|| case.name.clone())?;
-    output::line(&format!("  {:<31}{}", case.name, describe(&round)))?;
-    case.rounds.push(round);
+/// One cycle more than is counted: the first one warms up.
+fn interleave(bare: &mut Course<'_>, courses: &mut [Course<'_>], cycles: u32) -> anyhow::Result<()> {
+    let mut before = bare.sample()?;
+    for cycle in 0..=cycles {
+        for course in &mut *courses {
+            let sample = course.sample().with_context(|| course.name.to_owned())?;
+            let after = bare.sample()?;
+            if cycle > 0 {
+                let between = before.mean(after);
+                course.seen.push((sample, between));
+                bare.seen.push((after, after));
+            }
+            before = after;
+        }
+    }
     Ok(())
 }
 
-fn summarize(cases: [Case; 5]) -> Vec<Case> {
-    let mut bare_items_per_s = 0.0;
-    let mut summarized = Vec::new();
-    for mut case in cases {
-        let of = |figure: fn(&Round) -> f64| median(&case.rounds.iter().map(figure).collect::<Vec<_>>()).unwrap_or(0.0);
-        let items_per_s = of(|round| round.items_per_s);
-        let (requests_per_s, p50_ms, p99_ms) =
-            (of(|round| round.requests_per_s), of(|round| round.latency.p50_ms), of(|round| round.latency.p99_ms));
-        if case.name == BARE {
-            bare_items_per_s = items_per_s;
-        }
-        case.requests_per_s_median = requests_per_s;
-        case.items_per_s_median = items_per_s;
-        case.p50_ms_median = p50_ms;
-        case.p99_ms_median = p99_ms;
-        case.ratio_to_bare = if bare_items_per_s > 0.0 { items_per_s / bare_items_per_s } else { 0.0 };
-        summarized.push(case);
+impl<'a> Course<'a> {
+    fn new(name: &'static str, child: &'a Child, set: &'a RequestSet, connections: usize) -> anyhow::Result<Self> {
+        Ok(Self { name, child, load: Saturation::connect(child.target(), set, connections)?, seen: Vec::new() })
     }
-    summarized
+
+    fn sample(&mut self) -> anyhow::Result<Sample> {
+        let cpu_before_ns = self.child.cpu_ns()?;
+        let slice = self.load.slice(SLICE)?;
+        let cpu_ns = self.child.cpu_ns()?.saturating_sub(cpu_before_ns);
+        ensure!(slice.items > 0, "no answer in a slice");
+        Ok(Sample {
+            items_per_s: float(slice.items) / slice.seconds,
+            cpu_us_per_item: float(cpu_ns) / 1e3 / float(slice.items),
+            p99_ms: self.load.latency().p99_ms,
+        })
+    }
+
+    fn figures(self) -> Figures {
+        let of = |figure: fn(&(Sample, Sample)) -> f64| Quartiles::of(self.seen.iter().map(figure).collect());
+        Figures {
+            name: self.name,
+            items_per_s: of(|(one, _)| one.items_per_s),
+            cpu_us_per_item: of(|(one, _)| one.cpu_us_per_item),
+            ratio: of(|(one, bare)| one.items_per_s / bare.items_per_s),
+            cpu_ratio: of(|(one, bare)| one.cpu_us_per_item / bare.cpu_us_per_item),
+            p99_ms: of(|(one, _)| one.p99_ms),
+        }
+    }
+}
+
+impl Sample {
+    fn mean(self, other: Self) -> Self {
+        Self {
+            items_per_s: f64::midpoint(self.items_per_s, other.items_per_s),
+            cpu_us_per_item: f64::midpoint(self.cpu_us_per_item, other.cpu_us_per_item),
+            p99_ms: f64::midpoint(self.p99_ms, other.p99_ms),
+        }
+    }
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {
     output::line(&format!(
-        "\n{:<31}{:>10}{:>13}{:>9}{:>9}{:>8}",
-        "median", "req/s", "checks/s", "p50 ms", "p99 ms", "ratio"
+        "{:<28}{:>12}{:>22}{:>14}{:>22}{:>9}",
+        "median of slices", "checks/s", "ratio (quartiles)", "CPU us", "CPU ratio (quartiles)", "p99 ms"
     ))?;
-    for case in &report.cases {
+    line(&report.bare)?;
+    for server in &report.servers {
         output::line(&format!(
-            "{:<31}{:>10}{:>13}{:>9.3}{:>9.3}{:>8.2}",
-            case.name,
-            grouped(case.requests_per_s_median),
-            grouped(case.items_per_s_median),
-            case.p50_ms_median,
-            case.p99_ms_median,
-            case.ratio_to_bare
+            "{}: ready after {:.2} s, resident {:.0} MB",
+            server.bin.display(),
+            server.ready_seconds,
+            float(server.resident_bytes.unwrap_or(0)) / 1e6
         ))?;
+        server.cases.iter().try_for_each(line)?;
     }
+    Ok(())
+}
+
+fn line(figures: &Figures) -> anyhow::Result<()> {
+    let between = |ratio: &Quartiles| format!("{:.3} ({:.3}-{:.3})", ratio.median, ratio.q1, ratio.q3);
     output::line(&format!(
-        "server ready after {:.2} s, resident after load {:.1} MB",
-        report.ready_seconds_median,
-        report.resident_bytes_median / 1e6
+        "{:<28}{:>12}{:>22}{:>14.2}{:>22}{:>9.3}",
+        figures.name,
+        grouped(figures.items_per_s.median),
+        between(&figures.ratio),
+        figures.cpu_us_per_item.median,
+        between(&figures.cpu_ratio),
+        figures.p99_ms.median
     ))
 }
 
 fn validate(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!((1..=ROUNDS_MAX).contains(&arguments.rounds), "rounds must be between 1 and {ROUNDS_MAX}");
-    ensure!((1..=SECONDS_MAX).contains(&arguments.seconds), "seconds must be between 1 and {SECONDS_MAX}");
-    ensure!(arguments.warmup_seconds <= SECONDS_MAX, "warmup-seconds must be at most {SECONDS_MAX}");
+    ensure!((1..=SERVERS_MAX).contains(&arguments.server_bin.len()), "1 to {SERVERS_MAX} servers can be compared");
+    ensure!((1..=CYCLES_MAX).contains(&arguments.cycles), "cycles must be between 1 and {CYCLES_MAX}");
     ensure!(
         (1..=CONNECTIONS_MAX).contains(&arguments.connections),
         "connections must be between 1 and {CONNECTIONS_MAX}"
     );
     ensure!((1..=REPORTS_MAX).contains(&arguments.reports), "reports must be between 1 and {REPORTS_MAX}");
     ensure!(arguments.server_cpu != arguments.generator_cpu, "server and generator need a CPU each");
+    ensure!(
+        arguments.case.as_ref().is_none_or(|case| CASES.iter().any(|(name, ..)| name.starts_with(case.as_str()))),
+        "no case begins so: {}",
+        CASES.map(|(name, ..)| name).join("; ")
+    );
     saturation_mix(true, None, arguments.hit_share).validate()
 }

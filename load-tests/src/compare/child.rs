@@ -75,6 +75,18 @@ impl Child {
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
     }
 
+    /// Processor time used so far by all threads in nanoseconds: the first field of `schedstat` (sched-stats, kernel documentation).
+    pub(crate) fn cpu_ns(&self) -> anyhow::Result<u64> {
+        let mut total = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            // A thread that has ended meanwhile has no file.
+            if let Ok(line) = std::fs::read_to_string(thread?.path().join("schedstat")) {
+                total += line.split(' ').next().unwrap_or_default().parse::<u64>().context("schedstat")?;
+            }
+        }
+        Ok(total)
+    }
+
     /// Processor time used so far in seconds, from /proc: fields 14 and 15 of `stat`, in hundredths (proc(5)).
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;

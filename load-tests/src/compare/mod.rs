@@ -7,5 +7,5 @@ mod prepare;
 mod vitals;
 
 pub(crate) use child::Child;
-pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use prepare::prepare;
 pub(crate) use vitals::{Vitals, watch};

@@ -45,7 +45,16 @@ pub(crate) struct Round {
     pub(crate) latency: LatencySummary,
 }
 
-struct Saturation<'a> {
+/// What one slice saw: from the first request to the last answer, nothing left in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice {
+    pub(crate) items: u64,
+    pub(crate) seconds: f64,
+}
+
+/// One server under load, its connections kept between slices.
+#[derive(Debug)]
+pub(crate) struct Saturation<'a> {
     target: &'a Target,
     set: &'a RequestSet,
     poll: Poll,
@@ -59,36 +68,76 @@ struct Saturation<'a> {
     lost: u64,
     first_loss: Option<String>,
     sampled: u64,
+    /// An answer is not followed by the next request.
+    is_draining: bool,
 }
 
 /// One round. An answer that is wrong in a sample ends it with an error.
 pub(crate) fn saturate(target: &Target, set: &RequestSet, plan: Plan) -> anyhow::Result<Round> {
-    let (status, body) = post(target, &set.get(0).bytes)?;
-    check_fully(status, &body, set.get(0), set.is_batch()).context("the first answer is wrong")?;
-    let poll = Poll::new()?;
-    let links = (0..plan.connections)
-        .map(|token| Link::connect(target.address(), poll.registry(), token))
-        .collect::<anyhow::Result<Vec<_>>>()
-        .context("cannot open the connections")?;
-    let mut run = Saturation {
-        target,
-        set,
-        poll,
-        links,
-        next_request: 0,
-        sample_every: if set.is_batch() { SAMPLE_BATCH } else { SAMPLE_SINGLE },
-        latency: Latency::new()?,
-        requests: 0,
-        items: 0,
-        failed: 0,
-        lost: 0,
-        first_loss: None,
-        sampled: 0,
-    };
-    run.go(plan)
+    Saturation::connect(target, set, plan.connections)?.go(plan)
+}
+
+impl<'a> Saturation<'a> {
+    /// Opens the connections, after one answer was read in full.
+    pub(crate) fn connect(target: &'a Target, set: &'a RequestSet, connections: usize) -> anyhow::Result<Self> {
+        let (status, body) = post(target, &set.get(0).bytes)?;
+        check_fully(status, &body, set.get(0), set.is_batch()).context("the first answer is wrong")?;
+        let poll = Poll::new()?;
+        let links = (0..connections)
+            .map(|token| Link::connect(target.address(), poll.registry(), token))
+            .collect::<anyhow::Result<Vec<_>>>()
+            .context("cannot open the connections")?;
+        Ok(Self {
+            target,
+            set,
+            poll,
+            links,
+            next_request: 0,
+            sample_every: if set.is_batch() { SAMPLE_BATCH } else { SAMPLE_SINGLE },
+            latency: Latency::new()?,
+            requests: 0,
+            items: 0,
+            failed: 0,
+            lost: 0,
+            first_loss: None,
+            sampled: 0,
+            is_draining: false,
+        })
+    }
 }
 
 impl Saturation<'_> {
+    /// Loads the server for `span`, then waits for what is in flight. Answers other than 200 and lost connections are errors:
+    /// a slice that has them says nothing about the server.
+    pub(crate) fn slice(&mut self, span: Duration) -> anyhow::Result<Slice> {
+        let clock = RunClock::start();
+        let mut events = Events::with_capacity(EVENTS_PER_POLL_MAX);
+        let mut buffer = vec![0; READ_BUFFER_BYTES];
+        self.forget();
+        self.is_draining = false;
+        for index in 0..self.links.len() {
+            self.send(index, clock.now_ns())?;
+        }
+        let span_ns = nanoseconds(span);
+        while !self.is_draining || self.links.iter().any(|link| link.request.is_some()) {
+            self.poll.poll(&mut events, Some(SILENCE_MAX)).or_else(ignore_interruption)?;
+            ensure!(!events.is_empty(), "no answer for {} s", SILENCE_MAX.as_secs());
+            for event in &events {
+                self.handle(event.token().0, clock, &mut buffer)?;
+            }
+            self.is_draining |= clock.now_ns() >= span_ns;
+        }
+        let seconds = float(clock.now_ns()) / 1e9;
+        ensure!(self.failed == 0, "{} of {} answers failed", self.failed, self.failed + self.requests);
+        ensure!(self.lost == 0, "{} connections were lost: {:?}", self.lost, self.first_loss);
+        Ok(Slice { items: self.items, seconds })
+    }
+
+    /// The latencies of the last slice.
+    pub(crate) fn latency(&self) -> LatencySummary {
+        self.latency.summary()
+    }
+
     fn go(&mut self, plan: Plan) -> anyhow::Result<Round> {
         let clock = RunClock::start();
         let mut events = Events::with_capacity(EVENTS_PER_POLL_MAX);
@@ -155,9 +204,13 @@ impl Saturation<'_> {
     }
 
     fn send(&mut self, index: usize, now_ns: u64) -> anyhow::Result<()> {
+        let link = &mut self.links[index];
+        if self.is_draining {
+            link.request = None;
+            return Ok(());
+        }
         let number = self.next_request;
         self.next_request = number.wrapping_add(1);
-        let link = &mut self.links[index];
         link.sent_ns = now_ns;
         let keep_body = number.is_multiple_of(self.sample_every);
         link.start(number, &self.set.get(number).bytes, keep_body).context("cannot send")

@@ -3,11 +3,13 @@
 
 mod latency;
 mod median;
+mod quartiles;
 
 use std::time::Duration;
 
 pub(crate) use latency::{Latency, LatencySummary};
 pub(crate) use median::median;
+pub(crate) use quartiles::Quartiles;
 
 /// A count as a float; exact below 2^53, far above anything counted here.
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
