@@ -9,6 +9,7 @@
 //! ```
 //!
 //! # The walk of one check
+//! A check in plain form by a caller that is remembered takes the short way of [`http::pipeline::lane`], by the same functions. The long way:
 //! 1. [`http::api::checks::create`]: [`http::pipeline::caller::Caller`] in the handler's signature authenticates, authorizes and spends the
 //!    limit; [`http::contract::fields`] turns the body into domain types.
 //! 2. [`service::checks::Checks::check`] asks the registry by digest.

@@ -57,6 +57,7 @@ pub struct Metrics {
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
+    pub lane_left: IntCounter,
     pub limited: IntCounterVec,
     pub problems: IntCounterVec,
     pub feed_sequence: IntGauge,
@@ -143,6 +144,10 @@ impl Metrics {
             tokens_verified: counter(
                 "tokens_verified_total",
                 "Access tokens verified by signature (not from memory).",
+            )?,
+            lane_left: counter(
+                "lane_left_total",
+                "Connections that left the short way of checks for the HTTP server.",
             )?,
             tokens_refused: counter("tokens_refused_total", "Requests refused for their token.")?,
             limited: family("limited_total", "Requests refused by a limit, by limit.", "limit")?,

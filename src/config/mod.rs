@@ -16,6 +16,7 @@ mod redis_bounds;
 mod registry;
 mod retention;
 mod security;
+mod server;
 mod setting;
 mod sightings;
 mod store;
@@ -47,6 +48,7 @@ pub use redis_bounds::Redis;
 pub use registry::Registry;
 pub use retention::Retention;
 pub use security::Security;
+pub use server::Server;
 pub use sightings::Sightings;
 pub use store::Store;
 pub use tokens::Tokens;
@@ -105,6 +107,7 @@ section! {
         store: Store,
         redis: Redis,
         tokens: Tokens,
+        server: Server,
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,

@@ -20,6 +20,7 @@ use super::contract::problem::{self, Problem};
 use super::contract::route::{Class, Route, Table};
 use super::contract::{answers, openapi};
 use super::pages::{self, desk, files, site};
+use super::pipeline::lane::Way;
 use super::pipeline::state::AppState;
 use crate::domain::client::Scope;
 use crate::telemetry::Metrics;
@@ -124,6 +125,9 @@ operations! {
     ops::ready = Route::get("/health/ready").probe();
     site::problem_page = Route::get("/problems/{code}");
 }
+
+/// The check's short way: its row, and how its body is read and its answer written.
+pub const CHECK: Way = Way { route: &ROUTES[0], read: checks::read_plain, write: checks::write_answer };
 
 /// What boundary and caller ask.
 pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]);

@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use anyhow::Context;
 use crate::config::{Address, Config};
 use crate::http::pipeline::boundary::boundary;
 use crate::http::pipeline::connection::{self, KEEP_ALIVE};
+use crate::http::pipeline::lane::{Lane, LaneFactory};
 use crate::http::pipeline::state::{AppState, Shared};
 use crate::http::pipeline::wire::{self, Wire};
-use crate::http::routes::{configure, configure_metrics};
+use crate::http::routes::{CHECK, configure, configure_metrics};
 use crate::telemetry::Metrics;
 
 /// How long requests in flight may take to finish when the node stops, in seconds.
@@ -79,12 +81,14 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> R
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
+    let has_lane = config.server.lane;
     // Made inside each worker: the receipt signer belongs to its event loop.
     let service = move || {
         let state = Data::new(AppState::new(shared.clone()));
+        let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
         let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
         let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
-        let stopping = stopping.clone();
+        let (stopping, signal) = (stopping.clone(), stopping.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -99,7 +103,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> R
             let peer = io.peer_addr().ok();
             Ok::<_, DispatchError>((Wire::new(io), peer))
         };
-        fn_service(wired).and_then(http)
+        fn_service(wired).and_then(LaneFactory { lane, stopping: signal, http })
     };
     Ok(server.listen("lostcard", listener, service)?.run())
 }

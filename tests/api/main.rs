@@ -37,6 +37,7 @@ mod http;
 mod json_bodies;
 mod keys;
 mod labels;
+mod lane;
 mod life;
 mod limits;
 mod matching;

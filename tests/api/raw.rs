@@ -66,7 +66,7 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
 }
 
 /// Reads one response, and perhaps bytes that follow it.
-async fn read_one(stream: &mut (impl AsyncRead + Unpin)) -> Option<(Answer, Vec<u8>)> {
+pub(crate) async fn read_one(stream: &mut (impl AsyncRead + Unpin)) -> Option<(Answer, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -1,18 +1,18 @@
 //! The outermost layer of every request: what is refused whatever the path, the request id, the headers of every answer, the
 //! text of every problem, and the one log line of a failure. Raw paths, queries and header values are never logged.
 
-use std::io::Write as _;
 use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 
 use super::admission::Place;
+use super::answering::{self, Failure, NO_SNIFF, NO_STORE, log_failure, problem_fields, standing_fields};
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::screen::{REQUEST_ID, Target, request_id, screen};
@@ -20,17 +20,6 @@ use super::state::AppState;
 use super::wire::Faults;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
-use crate::limits::Standing;
-use crate::telemetry::seconds;
-
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-
-/// Answers that take longer are logged even if they succeed.
-const SLOW_MS: u64 = 500;
 
 /// Wraps every request.
 pub async fn boundary(
@@ -76,7 +65,8 @@ pub async fn boundary(
             _ => tokio::task::yield_now().await,
         }
     } else {
-        note_success(&response, target, &id, &state, elapsed_ns);
+        let label = || target.label(&response);
+        answering::note_success(&state, target.class(), response.status(), &id, label, elapsed_ns);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_maybe_shared(id) {
@@ -88,7 +78,11 @@ pub async fn boundary(
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     if let Some(standing) = standing {
-        write_standing(headers, standing);
+        for (name, text) in standing_fields(standing) {
+            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                headers.insert(name, value);
+            }
+        }
     }
     if state.is_draining() || faults.is_some_and(|faults| faults.has_broken_body()) {
         // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
@@ -106,20 +100,6 @@ fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>,
     if class == Class::Check { Ok(None) } else { state.admission.enter(class).map(Some) }
 }
 
-/// Counts the time of a check, and of what was stored and published; logs a success only if it was slow.
-fn note_success(response: &ServiceResponse<BoxBody>, target: Target, id: &str, state: &AppState, spent_ns: u64) {
-    if target.class() == Some(Class::Check) {
-        state.metrics.check_seconds.observe(seconds(spent_ns));
-    } else if response.status() == StatusCode::CREATED {
-        state.metrics.created_seconds.observe(seconds(spent_ns));
-    }
-    let elapsed_ms = spent_ns / 1_000_000;
-    if elapsed_ms > SLOW_MS {
-        let route = target.label(response);
-        tracing::warn!(request_id = id, route, elapsed_ms, status = response.status().as_u16(), "slow request");
-    }
-}
-
 /// Writes the problem document, counts and logs the failure.
 fn explain(
     response: ServiceResponse<BoxBody>,
@@ -132,73 +112,33 @@ fn explain(
     let problem = response.response().extensions().get::<Problem>().cloned();
     let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
     let code = own_form.map_or(problem.kind().code, |form| form.0);
-    log_failure(&response, target, request_id, code, state, spent_ns);
+    let method = response.request().method().as_str();
+    let failure = Failure {
+        request_id,
+        method: if is_known(method) { method } else { "(other)" },
+        route: &target.label(&response),
+        status: response.status(),
+        code,
+        limit: problem.standing().map(|standing| standing.limit),
+        spent_ns,
+    };
+    log_failure(state, &failure);
     if own_form.is_some() {
         return response;
     }
     let (request, old) = response.into_parts();
     let mut fresh = HttpResponse::build(problem.kind().status);
-    fresh.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+    for field in problem_fields(&problem) {
+        fresh.insert_header(field);
+    }
     if let Some(allow) = old.headers().get(header::ALLOW) {
         fresh.insert_header((header::ALLOW, allow.clone()));
-    }
-    if let Some(challenge) = problem.challenge() {
-        fresh.insert_header((header::WWW_AUTHENTICATE, challenge));
-    }
-    if let Some(seconds) = problem.retry_after_s() {
-        fresh.insert_header((header::RETRY_AFTER, seconds));
     }
     let body = problem.to_json(request_id);
     ServiceResponse::new(request, fresh.body(body))
 }
 
-fn log_failure(
-    response: &ServiceResponse<BoxBody>,
-    target: Target,
-    request_id: &str,
-    code: &str,
-    state: &AppState,
-    spent_ns: u64,
-) {
-    state.metrics.problems.with_label_values(&[code]).inc();
-    let problem = response.response().extensions();
-    if let Some(standing) = problem.get::<Problem>().and_then(Problem::standing)
-        && response.status() == StatusCode::TOO_MANY_REQUESTS
-    {
-        state.metrics.limited.with_label_values(&[standing.limit.as_str()]).inc();
-    }
-    drop(problem);
-    let status = response.status().as_u16();
-    let route = target.label(response);
-    let method = response.request().method().as_str();
-    let method = if matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") {
-        method
-    } else {
-        "(other)"
-    };
-    let elapsed_us = spent_ns / 1000;
-    if code == problem::REDUCED_CAPACITY.code {
-        state.admission.note_refusal(state.clock.boot_ns());
-    } else if status >= 500 {
-        tracing::error!(request_id, method, route, status, code, elapsed_us, "request failed");
-    } else {
-        tracing::info!(request_id, method, route, status, code, elapsed_us, "request refused");
-    }
-}
-
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): the one place that knows the draft.
-fn write_standing(headers: &mut header::HeaderMap, standing: Standing) {
-    let (name, rate) = (standing.limit.as_str(), standing.rate);
-    let mut insert = |header, text: std::fmt::Arguments<'_>| {
-        // Long enough for the longest name and three numbers; on the stack, for every answer carries both headers.
-        let mut bytes = [0; 64];
-        let mut rest = bytes.as_mut_slice();
-        let fits = rest.write_fmt(text).is_ok();
-        let length = 64 - rest.len();
-        if let Some(value) = bytes.get(..length).filter(|_| fits).and_then(|text| HeaderValue::from_bytes(text).ok()) {
-            headers.insert(header, value);
-        }
-    };
-    insert(RATE_LIMIT_POLICY, format_args!(r#""{name}";q={};w={}"#, rate.requests, rate.per_seconds));
-    insert(RATE_LIMIT, format_args!(r#""{name}";r={};t={}"#, standing.remaining, standing.reset_s));
+/// Methods that a log line names: any other is the client's own text.
+fn is_known(method: &str) -> bool {
+    matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH")
 }

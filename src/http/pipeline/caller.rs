@@ -167,14 +167,15 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     let (Some(value), None) = (all.next(), all.next()) else {
         return Err("send one Authorization header with a bearer token");
     };
-    // By bytes: this runs for every check, over a token of some 600 characters.
-    let token = value.as_bytes().split_at_checked("bearer ".len()).and_then(|(scheme, token)| {
-        scheme
-            .eq_ignore_ascii_case(b"bearer ")
-            .then(|| token.trim_ascii_start())
-            .filter(|token| !token.is_empty() && !token.contains(&b' '))
-    });
-    token.and_then(|token| std::str::from_utf8(token).ok()).ok_or("the Authorization header is not `Bearer <token>`")
+    token_of(value.as_bytes()).ok_or("the Authorization header is not `Bearer <token>`")
+}
+
+/// The token in the value of the header. By bytes: this runs for every check, over some 600 characters.
+pub(super) fn token_of(value: &[u8]) -> Option<&str> {
+    let (scheme, token) = value.split_at_checked("bearer ".len())?;
+    let token = scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())?;
+    let is_one = !token.is_empty() && !token.contains(&b' ');
+    std::str::from_utf8(token).ok().filter(|_| is_one)
 }
 
 /// A caller without a token: its address's limit of public questions has been spent by one unit. Token requests and failed

@@ -2,12 +2,14 @@
 //! it. Invariant: nothing here names a handler.
 
 pub mod admission;
+mod answering;
 pub mod body;
 pub mod boundary;
 pub mod caller;
 pub mod connection;
 pub mod exchange;
 pub mod hosts;
+pub mod lane;
 pub mod media;
 pub mod repetition;
 pub mod sandbox_node;

@@ -49,9 +49,14 @@ impl Target {
     }
 }
 
-/// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
+/// The id of a request: the one that came with it, or a new one.
 pub(super) fn request_id(request: &ServiceRequest, state: &AppState) -> String {
-    let offered = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+    request_id_of(request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()), state)
+}
+
+/// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
+pub(super) fn request_id_of(offered: Option<&str>, state: &AppState) -> String {
+    let offered = offered.filter(|text| {
         let bytes = text.as_bytes();
         let longest_run = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
         let is_digest = bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit);

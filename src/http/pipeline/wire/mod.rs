@@ -86,6 +86,13 @@ impl<S> Wire<S> {
         Rc::clone(&self.faults)
     }
 
+    /// Takes what was read past the framing and not answered: the server reads it first.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        if let Some(fault) = self.framing.feed(bytes, &mut self.out) {
+            self.note(fault);
+        }
+    }
+
     /// Hands over what is waiting, as far as it fits. False: nothing is.
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let waiting = &self.out[self.given..];
@@ -131,6 +138,13 @@ impl<S> Wire<S> {
         } else {
             self.has_ended = true;
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads past the framing, between two requests: what is not answered by itself must be given back.
+    pub fn poll_read_past(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 

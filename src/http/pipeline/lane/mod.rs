@@ -1,0 +1,303 @@
+//! The short way of a check, below the HTTP server. A connection begins here and stays as long as each of its requests is a check
+//! in plain form ([`plain`]) by a caller that is remembered. Anything else, and anything doubtful, goes with all its bytes
+//! untouched to the HTTP server, and the connection stays there. Invariant: nothing is spent, counted or kept before it is sure
+//! that the answer is given here, and the answer is what the long way would give (`tests/api/lane.rs`).
+
+mod answer;
+mod plain;
+mod service;
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Data;
+use jiff::civil::Date;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use zeroize::Zeroize;
+
+use self::answer::{DateLine, Head};
+use super::answering::{Failure, log_failure, note_success, problem_fields};
+use super::connection::KEEP_ALIVE;
+use super::exchange::refused_check;
+use super::screen::request_id_of;
+use super::state::AppState;
+use super::wire::{HEAD_TIMEOUT, Wire};
+use crate::access::Principal;
+use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::route::{Class, Route};
+use crate::limits::Standing;
+use crate::service::checks::{Answer, Check};
+
+pub use service::{LaneFactory, LaneService};
+
+/// A read takes at most this: an honest check, token included, has under two kilobytes.
+const INPUT_BYTES: usize = 8 * 1024;
+
+/// What a check is: handed down by the route table, for the lane knows no handler.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    pub route: &'static Route,
+    /// None: the long way finds out what is wrong, or stores something.
+    pub read: fn(&[u8], Date) -> Option<Check>,
+    pub write: fn(&mut String, &Answer),
+}
+
+/// The lane of one worker.
+#[derive(Debug)]
+pub struct Lane {
+    state: Data<AppState>,
+    way: Way,
+    request_line: Box<[u8]>,
+    /// How long a reader may take for an answer.
+    answer_time: Duration,
+    /// What a connection has sent: looked at and wiped before another one is read.
+    input: RefCell<Box<[u8]>>,
+    body: RefCell<String>,
+    output: RefCell<Vec<u8>>,
+    date: DateLine,
+}
+
+/// Why a connection is no longer in the lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// What it sends now is for the long way; the bytes read so far are with the wire.
+    HandedOver,
+    Ended,
+}
+
+/// A check that will be answered here: its units are spent, or it is refused.
+#[derive(Debug)]
+struct Task {
+    begun_ns: u64,
+    request_id: String,
+    admitted: Result<Admitted, Problem>,
+    principal: Principal,
+}
+
+#[derive(Debug)]
+struct Admitted {
+    check: Check,
+    standing: Standing,
+}
+
+/// What came on a connection.
+#[derive(Debug)]
+enum Came {
+    /// A task, and the bytes that follow it.
+    Task(Box<Task>, Vec<u8>),
+    Left(Left),
+}
+
+impl Lane {
+    pub fn new(state: Data<AppState>, way: Way, answer_time: Duration) -> Self {
+        let request_line = format!("{} {} HTTP/1.1\r\n", way.route.method, way.route.path);
+        Self {
+            state,
+            way,
+            request_line: request_line.into_bytes().into(),
+            answer_time,
+            input: RefCell::new(vec![0; INPUT_BYTES].into()),
+            body: RefCell::default(),
+            output: RefCell::default(),
+            date: DateLine::new(),
+        }
+    }
+
+    /// Serves a connection for as long as it stays in the lane.
+    async fn ride<S>(&self, wire: &mut Wire<S>, stopping: impl Future<Output = ()>) -> Left
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if self.state.sandbox.is_some() {
+            return Left::HandedOver;
+        }
+        let mut stopping = std::pin::pin!(stopping);
+        let mut rest = Vec::new();
+        let mut wait = Wait::new();
+        loop {
+            let came = if rest.is_empty() {
+                std::future::poll_fn(|cx| self.poll_next(wire, &mut wait, stopping.as_mut(), cx)).await
+            } else {
+                self.take(wire, &std::mem::take(&mut rest))
+            };
+            let task = match came {
+                Came::Left(left) => return left,
+                Came::Task(task, following) => {
+                    rest = following;
+                    task
+                }
+            };
+            if self.answer(wire, *task).await.is_err() || self.state.is_draining() {
+                return Left::Ended;
+            }
+            wait.since = Some(Instant::now());
+        }
+    }
+
+    fn poll_next<S: AsyncRead + Unpin>(
+        &self,
+        wire: &mut Wire<S>,
+        wait: &mut Wait,
+        stopping: Pin<&mut impl Future<Output = ()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Came> {
+        let mut input = self.input.borrow_mut();
+        let mut buf = ReadBuf::new(&mut input);
+        match wire.poll_read_past(cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                let came = self.take(wire, buf.filled());
+                buf.filled_mut().zeroize();
+                Poll::Ready(came)
+            }
+            Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
+            Poll::Pending if wait.is_over(cx) || stopping.poll(cx).is_ready() => Poll::Ready(Came::Left(Left::Ended)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Looks at what a connection has sent.
+    fn take<S>(&self, wire: &mut Wire<S>, bytes: &[u8]) -> Came {
+        if let Some((task, length)) = self.task(bytes) {
+            return Came::Task(Box::new(task), bytes.get(length..).unwrap_or_default().to_vec());
+        }
+        self.state.metrics.lane_left.inc();
+        wire.give_back(bytes);
+        Came::Left(Left::HandedOver)
+    }
+
+    /// The task that the bytes begin with, and its length. None: it is for the long way, and nothing has been spent.
+    fn task(&self, bytes: &[u8]) -> Option<(Task, usize)> {
+        let state = &*self.state;
+        let begun_ns = state.clock.boot_ns();
+        let plain = plain::read(bytes, &self.request_line)?;
+        if state.is_draining() || !state.hosts.accepts(Some(plain.host)) {
+            return None;
+        }
+        let principal = state.access.recall(plain.token)?;
+        if !self.way.route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
+            return None;
+        }
+        let check = (self.way.read)(plain.body, state.clock.today())?;
+        // The last question that may lead to the long way: from here on units are spent.
+        let admitted = match state.delay.admit(begun_ns) {
+            Err(problem) => Err(problem),
+            Ok(()) => match principal.client.limits.try_spend_unit()? {
+                Ok(standing) => Ok(Admitted { check, standing }),
+                Err(refused) => Err(refused.into()),
+            },
+        };
+        let task = Task { begun_ns, request_id: request_id_of(plain.request_id, state), admitted, principal };
+        Some((task, plain.length))
+    }
+
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, wire: &mut Wire<S>, task: Task) -> io::Result<()> {
+        let Task { begun_ns, request_id, admitted, principal } = task;
+        let state = &*self.state;
+        let organization = principal.client.organization_id;
+        let (standing, answer) = match admitted {
+            Err(problem) => (None, Err(problem)),
+            Ok(Admitted { check, standing }) => {
+                let enter = || state.admission.enter(Class::Check);
+                (Some(standing), state.checks.check(organization, &check, enter).await)
+            }
+        };
+        let spent_ns = state.clock.boot_ns().saturating_sub(begun_ns);
+        match &answer {
+            Ok(_) => {
+                let label = || self.way.route.path.to_owned();
+                note_success(state, Some(Class::Check), StatusCode::OK, &request_id, label, spent_ns);
+            }
+            Err(problem) => {
+                self.log(problem, &request_id, spent_ns);
+                state.counter.count(organization, refused_check(problem.kind().status.as_u16()), state.clock.now_ms());
+                if problem.kind().code == problem::REDUCED_CAPACITY.code {
+                    let wait = state.delay.pace_refusal(state.clock.boot_ns());
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                    }
+                }
+            }
+        }
+        let rest = std::future::poll_fn(|cx| {
+            let mut out = self.output.borrow_mut();
+            self.write(&mut out, &request_id, standing, &answer);
+            let written = match Pin::new(&mut *wire).poll_write(cx, &out) {
+                Poll::Ready(written) => written,
+                Poll::Pending => Ok(0),
+            };
+            let rest = written.map(|length| out.get(length..).unwrap_or_default().to_vec());
+            out.zeroize();
+            Poll::Ready(rest)
+        });
+        let rest = rest.await?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        timeout(self.answer_time, wire.write_all(&rest)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn write(&self, out: &mut Vec<u8>, request_id: &str, standing: Option<Standing>, answer: &Result<Answer, Problem>) {
+        let mut body = self.body.borrow_mut();
+        body.clear();
+        let is_last = self.state.is_draining();
+        let clock = (&self.date, &self.state.clock);
+        match answer {
+            Ok(answer) => {
+                (self.way.write)(&mut body, answer);
+                let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                let head = Head { status: StatusCode::OK, request_id, standing, is_last };
+                answer::write(out, &head, std::iter::once(json), &body, clock);
+            }
+            Err(problem) => {
+                body.push_str(&problem.to_json(request_id));
+                let standing = problem.standing().or(standing);
+                let head = Head { status: problem.kind().status, request_id, standing, is_last };
+                answer::write(out, &head, problem_fields(problem), &body, clock);
+            }
+        }
+    }
+
+    fn log(&self, problem: &Problem, request_id: &str, spent_ns: u64) {
+        let failure = Failure {
+            request_id,
+            method: self.way.route.method.as_str(),
+            route: self.way.route.path,
+            status: problem.kind().status,
+            code: problem.kind().code,
+            limit: problem.standing().map(|standing| standing.limit),
+            spent_ns,
+        };
+        log_failure(&self.state, &failure);
+    }
+}
+
+/// How long a connection may send nothing: five seconds before its first request, then as long as it may be idle. One timer,
+/// which is set again only when it has run out.
+#[derive(Debug)]
+struct Wait {
+    timer: Pin<Box<Sleep>>,
+    /// When the last answer was given.
+    since: Option<Instant>,
+}
+
+impl Wait {
+    fn new() -> Self {
+        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since: None }
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let Some(end) = self.since.map(|since| since + KEEP_ALIVE).filter(|end| *end > Instant::now()) else {
+                return true;
+            };
+            self.timer.as_mut().reset(end);
+        }
+        false
+    }
+}
