@@ -5,7 +5,7 @@
 
 mod answer;
 mod plain;
-mod service;
+pub mod service;
 
 use std::cell::RefCell;
 use std::io;
@@ -18,7 +18,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use jiff::civil::Date;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use zeroize::Zeroize;
 
 use self::answer::{DateLine, Head};
@@ -29,12 +29,11 @@ use super::screen::request_id_of;
 use super::state::AppState;
 use super::wire::{HEAD_TIMEOUT, Wire};
 use crate::access::Principal;
+use crate::clock::Clock;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
 use crate::limits::Standing;
 use crate::service::checks::{Answer, Check};
-
-pub use service::{LaneFactory, LaneService};
 
 /// A read takes at most this: an honest check, token included, has under two kilobytes.
 const INPUT_BYTES: usize = 8 * 1024;
@@ -136,7 +135,7 @@ impl Lane {
             if self.answer(wire, *task).await.is_err() || self.state.is_draining() {
                 return Left::Ended;
             }
-            wait.since = Some(Instant::now());
+            wait.since_ns = Some(self.state.clock.boot_ns());
         }
     }
 
@@ -156,7 +155,9 @@ impl Lane {
                 Poll::Ready(came)
             }
             Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
-            Poll::Pending if wait.is_over(cx) || stopping.poll(cx).is_ready() => Poll::Ready(Came::Left(Left::Ended)),
+            Poll::Pending if wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready() => {
+                Poll::Ready(Came::Left(Left::Ended))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -282,21 +283,23 @@ impl Lane {
 #[derive(Debug)]
 struct Wait {
     timer: Pin<Box<Sleep>>,
-    /// When the last answer was given.
-    since: Option<Instant>,
+    /// When the last answer was given (boot time).
+    since_ns: Option<u64>,
 }
 
 impl Wait {
     fn new() -> Self {
-        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since: None }
+        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None }
     }
 
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_over(&mut self, clock: &Clock, cx: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let Some(end) = self.since.map(|since| since + KEEP_ALIVE).filter(|end| *end > Instant::now()) else {
+            let rested = self.since_ns.map(|since_ns| Duration::from_nanos(clock.boot_ns().saturating_sub(since_ns)));
+            let Some(left) = rested.and_then(|rested| KEEP_ALIVE.checked_sub(rested)).filter(|left| !left.is_zero())
+            else {
                 return true;
             };
-            self.timer.as_mut().reset(end);
+            self.timer.set(sleep(left));
         }
         false
     }

@@ -7,7 +7,7 @@ use httparse::Status;
 const HEADERS_MAX: usize = 16;
 
 /// A check in plain form.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) struct Plain<'a> {
     pub(super) host: &'a str,
     /// Without its scheme.
@@ -18,7 +18,7 @@ pub(super) struct Plain<'a> {
     pub(super) length: usize,
 }
 
-/// Headers of which nothing is asked but that they stand once; they change no answer of a check.
+/// Headers that change no answer of a check, as long as each is given once.
 const PASSED_OVER: [&str; 6] =
     ["user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "pragma"];
 
@@ -46,7 +46,7 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Fields<'a> {
     host: Option<&'a str>,
     token: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Where the lane stands: in front of the HTTP server, of which it knows only that it serves connections.
+//! The lane's place: in front of the HTTP server. All that is known of the server here is that it serves connections.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
