@@ -73,7 +73,7 @@ impl AddressLimits {
 }
 
 /// An IPv6 host has a /64 of its own (RFC 4291, 2.5.1): the whole of it counts as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => IpAddr::V4(v4),

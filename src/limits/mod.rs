@@ -5,11 +5,14 @@
 pub mod address;
 pub mod caller;
 pub mod cluster;
+pub mod fair_queue;
 pub mod limit;
+pub mod workshop;
 
 pub use address::AddressLimits;
 pub use caller::CallerLimits;
 pub use limit::{Limit, LimitName, Refused, Standing};
+pub use workshop::{Asker, Crowded, Work, Workshop, WorkshopOptions};
 
 #[cfg(test)]
 mod tests {

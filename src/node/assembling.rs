@@ -18,7 +18,7 @@ use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
 use crate::http::routes::TABLE;
 use crate::limits::cluster::Cluster;
-use crate::limits::{AddressLimits, LimitName};
+use crate::limits::{AddressLimits, LimitName, Workshop};
 use crate::redis_link::RedisLink;
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
@@ -124,6 +124,7 @@ fn share(
         routes: TABLE,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
         admission: Arc::new(Admission::new(options::admission_options(config), Arc::clone(&metrics))),
+        workshop: Arc::new(Workshop::start(options::workshop_options(config), &metrics)?),
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
         public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
         reports: Arc::new(Reports::new(Arc::clone(&writer))),

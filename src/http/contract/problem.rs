@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::field_codes;
 use crate::access::AccessError;
-use crate::limits::{LimitName, Refused, Standing};
+use crate::limits::{Crowded, LimitName, Refused, Standing};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::fields::WrongMember;
@@ -172,6 +172,9 @@ pub struct ProblemBody<'a> {
     pub errors: &'a [FieldError],
 }
 
+/// The seconds after which refused callers come back, spread so that they do not come back together.
+pub const REDUCED_RETRY_S_MAX: u32 = 5;
+
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -223,6 +226,11 @@ impl Problem {
         let mut problem = Self::new(kind, detail);
         problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(seconds_max)));
         problem
+    }
+
+    /// Refused for what the node has to do, whoever asks.
+    pub fn reduced_capacity() -> Self {
+        Self::retry_within(REDUCED_CAPACITY, "the node has more work than it can do now", REDUCED_RETRY_S_MAX)
     }
 
     /// To be tried again after so many seconds.
@@ -309,6 +317,12 @@ impl From<Refused> for Problem {
         problem.0.retry_after_s = Some(refused.retry_after_s);
         problem.0.standing = Some(refused.standing);
         problem
+    }
+}
+
+impl From<Crowded> for Problem {
+    fn from(_: Crowded) -> Self {
+        Self::reduced_capacity()
     }
 }
 
