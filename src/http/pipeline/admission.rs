@@ -62,7 +62,7 @@ impl Admission {
     /// A place, if there is one for this class.
     pub fn enter(&self, class: Class) -> Result<Place, Problem> {
         let places = match class {
-            Class::Check | Class::Checks => self.options.checks_max,
+            Class::Check | Class::Checks | Class::Expensive => self.options.checks_max,
             Class::Reports => self.options.requests_max,
         };
         // Counted first: two that come at once may both miss the last place, never both take it. A refused one gives it back by
