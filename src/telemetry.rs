@@ -43,6 +43,9 @@ pub struct Metrics {
     pub check_seconds: Histogram,
     pub created_seconds: Histogram,
     pub in_flight: IntGauge,
+    pub workshop_waiting: IntGaugeVec,
+    pub workshop_running: IntGaugeVec,
+    pub workshop_refused: IntCounterVec,
     pub tasks_running: IntGaugeVec,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
@@ -105,6 +108,7 @@ impl Metrics {
         let counter = |name, help| register(&registry, IntCounter::new(name, help)?);
         let gauge = |name, help| register(&registry, IntGauge::new(name, help)?);
         let family = |name, help, label| register(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
+        let gauges = |name, help, label| register(&registry, IntGaugeVec::new(Opts::new(name, help), &[label])?);
         let verdicts = family("checks_total", "Checks answered, by verdict.", "verdict")?;
         let lookups = family("lookups_total", "Look-ups, by the tier that answered; failed if none did.", "tier")?;
         let redis =
@@ -122,12 +126,21 @@ impl Metrics {
             ],
             check_seconds: register(&registry, Histogram::with_opts(seconds)?)?,
             created_seconds: register(&registry, Histogram::with_opts(created)?)?,
-            tasks_running: register(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("task_running", "Background tasks, by name: 1 while it runs, 0 when it has ended."),
-                    &["task"],
-                )?,
+            tasks_running: gauges(
+                "task_running",
+                "Background tasks, by name: 1 while it runs, 0 when it has ended.",
+                "task",
+            )?,
+            workshop_waiting: gauges(
+                "workshop_waiting",
+                "Pieces of long work that wait for their turn, by kind.",
+                "work",
+            )?,
+            workshop_running: gauges("workshop_running", "Pieces of long work that are being done, by kind.", "work")?,
+            workshop_refused: family(
+                "workshop_refused_total",
+                "Pieces of long work that had no turn in time, by kind.",
+                "work",
             )?,
             in_flight: gauge("in_flight", "Requests that wait for more than memory.")?,
             lookups_filter: lookups.with_label_values(&["filter"]),

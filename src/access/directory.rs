@@ -1,9 +1,11 @@
-//! The clients this node knows: read from the store when first met, kept with their limits' cells, dropped when the feed says
-//! that they changed. Invariant: what was read before a change is not kept after it, so a disabled client is out within the
+//! The clients this node knows: read from the store when first met, dropped when the feed says that they changed. Their limits'
+//! cells stay. Invariant: what was read before a change is not kept after it, so a disabled client is out within the
 //! registry's lease.
 
+use std::convert::Infallible;
+use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use quick_cache::sync::Cache;
 
@@ -23,7 +25,7 @@ pub struct ClientEntry {
     pub organization_kind: OrganizationKind,
     pub scopes: Scopes,
     pub proofs: Vec<Proof>,
-    pub limits: CallerLimits,
+    pub limits: Arc<CallerLimits>,
 }
 
 /// Limits of those for whom no own limit is set.
@@ -44,20 +46,31 @@ pub struct Directory {
     defaults: DefaultRates,
     /// What all nodes count together; None without Redis.
     cluster: Option<Arc<Cluster>>,
+    live_nodes: Arc<AtomicUsize>,
     clients: Cache<ClientId, Arc<ClientEntry>>,
+    /// Apart from the entries: what a client has spent stays spent, whatever becomes of its secrets.
+    client_limits: Cache<ClientId, Arc<CallerLimits>>,
     organization_limits: Cache<OrganizationId, Arc<Limit>>,
     /// Grows with every change, so that a read which began before one is not kept.
     changes: AtomicU64,
 }
 
 impl Directory {
-    pub fn new(store: Store, clock: Clock, defaults: DefaultRates, cluster: Option<Arc<Cluster>>) -> Self {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        defaults: DefaultRates,
+        cluster: Option<Arc<Cluster>>,
+        live_nodes: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             store,
             clock,
             defaults,
             cluster,
+            live_nodes,
             clients: Cache::new(ENTRIES_MAX),
+            client_limits: Cache::new(ENTRIES_MAX),
             organization_limits: Cache::new(ENTRIES_MAX),
             changes: AtomicU64::new(0),
         }
@@ -87,14 +100,9 @@ impl Directory {
         let organization = self.store.find_organization(client.organization_id).await?;
         let organization = organization.ok_or(StoreError::Corrupt("clients.organization_id"))?;
         let proofs = self.store.list_proofs(client_id).await?;
-        let shared = self.organization_limit(organization.organization_id, organization.rate);
         let rate = client.rate.unwrap_or(self.defaults.client);
-        let mut limits = CallerLimits::new(rate, shared, &self.clock);
-        if let Some(cluster) = &self.cluster {
-            let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
-            let (client, organization) = ((client_id, rate), (organization.organization_id, organization_rate));
-            limits = limits.shared_by(ClusterCell::new(Arc::clone(cluster), self.clock.clone(), client, organization));
-        }
+        let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
+        let limits = self.limits((client_id, rate), (organization.organization_id, organization_rate));
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,
@@ -105,14 +113,35 @@ impl Directory {
         }))
     }
 
-    fn organization_limit(&self, organization: OrganizationId, rate: Option<Rate>) -> Arc<Limit> {
-        let rate = rate.unwrap_or(self.defaults.organization);
-        let make = || Ok(Arc::new(Limit::new(LimitName::Organization, rate, self.clock.clone())));
-        let limit: Result<_, std::convert::Infallible> =
-            self.organization_limits.get_or_insert_with(&organization, make);
-        match limit {
-            Ok(limit) => limit,
+    /// The limits of a client, which outlive what is known of it.
+    fn limits(&self, client: (ClientId, Rate), organization: (OrganizationId, Rate)) -> Arc<CallerLimits> {
+        let shared = self.organization_limit(organization);
+        let make =
+            |cluster: &Arc<Cluster>| ClusterCell::new(Arc::clone(cluster), self.clock.clone(), client, organization);
+        let cluster = self.cluster.as_ref().map(make);
+        let fresh = || {
+            let fresh = CallerLimits::new(client.1, Arc::clone(&shared), &self.clock, Arc::clone(&self.live_nodes));
+            Arc::new(match &cluster {
+                Some(cluster) => fresh.shared_by(Arc::clone(cluster)),
+                None => fresh,
+            })
+        };
+        let known = kept(&self.client_limits, client.0, fresh);
+        let limits = Arc::clone(&known).again(client.1, shared, cluster);
+        if !Arc::ptr_eq(&known, &limits) {
+            self.client_limits.insert(client.0, Arc::clone(&limits));
         }
+        limits
+    }
+
+    fn organization_limit(&self, (organization, rate): (OrganizationId, Rate)) -> Arc<Limit> {
+        let fresh = || Arc::new(Limit::new(LimitName::Organization, rate, self.clock.clone()));
+        let known = kept(&self.organization_limits, organization, fresh);
+        let limit = Arc::clone(&known).again(rate);
+        if !Arc::ptr_eq(&known, &limit) {
+            self.organization_limits.insert(organization, Arc::clone(&limit));
+        }
+        limit
     }
 
     /// The feed says that a client changed.
@@ -124,7 +153,6 @@ impl Directory {
     /// The feed says that an organization changed: its clients are read again.
     pub fn forget_organization(&self, organization: OrganizationId) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.organization_limits.remove(&organization);
         self.clients.retain(|_, entry| entry.organization_id != organization);
     }
 
@@ -132,6 +160,13 @@ impl Directory {
     pub fn forget_all(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.clients.clear();
-        self.organization_limits.clear();
+    }
+}
+
+/// What is kept of an id, made where nothing is: two that ask at once get the same.
+fn kept<K: Eq + Hash + Clone, T>(all: &Cache<K, Arc<T>>, id: K, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    let kept: Result<_, Infallible> = all.get_or_insert_with(&id, || Ok(make()));
+    match kept {
+        Ok(kept) => kept,
     }
 }

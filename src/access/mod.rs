@@ -9,7 +9,7 @@ pub mod tokens;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
+use crate::limits::{Asker, Crowded, Work, Workshop};
 use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
@@ -30,7 +31,7 @@ use crate::telemetry::Metrics;
 use client_auth::{AssertionFault, Credentials, Proven, is_secret_of};
 use directory::{ClientEntry, DefaultRates, Directory};
 use jwks::{IssuerKeys, OutsideIssuer};
-use tokens::{LEEWAY_S, NewToken, TokenError};
+use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
 
 /// Bounds and names of access.
 #[derive(Debug, Clone)]
@@ -41,6 +42,10 @@ pub struct AccessOptions {
     pub rates: DefaultRates,
     /// Where limits are counted for all nodes; None: each for itself.
     pub cluster: Option<Arc<Cluster>>,
+    /// How many nodes share a rate where they do not count together.
+    pub live_nodes: Arc<AtomicUsize>,
+    /// Where signatures are verified.
+    pub workshop: Arc<Workshop>,
     /// Verified tokens remembered at a time.
     pub tokens_max: usize,
 }
@@ -84,6 +89,8 @@ pub enum AccessError {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -96,6 +103,8 @@ pub enum GrantError {
     Assertion(AssertionFault),
     #[error("a requested scope is unknown or not this client's")]
     InvalidScope,
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -137,7 +146,13 @@ impl Access {
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Self {
-            directory: Directory::new(store.clone(), clock.clone(), options.rates, options.cluster.clone()),
+            directory: Directory::new(
+                store.clone(),
+                clock.clone(),
+                options.rates,
+                options.cluster.clone(),
+                Arc::clone(&options.live_nodes),
+            ),
             verified: Cache::new(options.tokens_max),
             issuers: ArcSwap::from_pointee(Vec::new()),
             revoked: ArcSwap::from_pointee(HashSet::new()),
@@ -171,12 +186,14 @@ impl Access {
 
     /// For a signature by an unknown key: another node may have found a rotated one first. Looks into the key folder, at most once a second. True if
     /// it brought a key.
-    pub fn seek_keys(&self) -> bool {
+    pub async fn seek_keys(&self, asker: Asker) -> bool {
         let now_s = self.clock.now_s();
         if self.keys_sought_s.swap(now_s, Ordering::AcqRel) == now_s {
             return false;
         }
-        let has_changed = self.keyring.reload_signing().unwrap_or(false);
+        let keyring = Arc::clone(&self.keyring);
+        let looked = self.options.workshop.run(Work::Short, asker, move || keyring.reload_signing()).await;
+        let has_changed = matches!(looked, Ok(Ok(true)));
         if has_changed {
             self.reload_keys();
         }
@@ -209,13 +226,11 @@ impl Access {
         None
     }
 
-    /// Verifies a token that is not remembered, and remembers it.
-    pub async fn verify(&self, token: &str) -> Result<Principal, AccessError> {
+    /// Verifies a token that is not remembered, and remembers it. The signature costs its asker a turn in the workshop.
+    pub async fn verify(&self, token: &str, asker: Asker) -> Result<Principal, AccessError> {
         let generation = self.generation.load(Ordering::Acquire);
-        let claims = match tokens::verify(token, &self.issuers.load(), self.clock.now_s()) {
-            Err(TokenError::UnknownKey) if self.seek_keys() => {
-                tokens::verify(token, &self.issuers.load(), self.clock.now_s())?
-            }
+        let claims = match self.read_token(token, asker).await? {
+            Err(TokenError::UnknownKey) if self.seek_keys(asker).await => self.read_token(token, asker).await??,
             verified => verified?,
         };
         self.metrics.tokens_verified.inc();
@@ -238,20 +253,34 @@ impl Access {
         Ok(principal)
     }
 
+    async fn read_token(&self, token: &str, asker: Asker) -> Result<Result<TokenClaims, TokenError>, Crowded> {
+        let (token, issuers, now_s) = (TokenText::from(token.to_owned()), self.issuers.load_full(), self.clock.now_s());
+        let read = move || tokens::verify(token.expose(), &issuers, now_s);
+        self.options.workshop.run(Work::Short, asker, read).await
+    }
+
     /// An organization as it is stored.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         self.store.find_organization(id).await
     }
 
     /// The client credentials grant (RFC 6749, 4.4).
-    pub async fn grant(&self, credentials: &Credentials, scope: Option<&str>) -> Result<IssuedToken, GrantError> {
+    pub async fn grant(
+        &self,
+        credentials: &Credentials,
+        scope: Option<&str>,
+        asker: Asker,
+    ) -> Result<IssuedToken, GrantError> {
         let client = self.directory.find(credentials.client_id()).await?.ok_or(GrantError::InvalidClient)?;
         let now_s = self.clock.now_s();
         match credentials {
             Credentials::Secret { secret, .. } if is_secret_of(&client, secret) => {}
             Credentials::Secret { .. } => return Err(GrantError::InvalidClient),
             Credentials::Assertion(assertion) => {
-                let proven = assertion.verify(&client, &self.options.issuer, now_s).map_err(GrantError::Assertion)?;
+                let (assertion, client, issuer) = (assertion.clone(), Arc::clone(&client), self.options.issuer.clone());
+                let verify = move || assertion.verify(&client, &issuer, now_s);
+                let proven = self.options.workshop.run(Work::Short, asker, verify).await?;
+                let proven = proven.map_err(GrantError::Assertion)?;
                 if !self.is_first_use(&proven).await? {
                     return Err(GrantError::Assertion(AssertionFault::Used));
                 }

@@ -15,6 +15,12 @@ section! {
         deadline_ms: u64 = 5000, unit("ms"), within(100..=60_000);
         /// What a reader may take for a large answer.
         answer_ms: u64 = 30_000, unit("ms"), within(1000..=600_000);
+        /// Threads for long work, and as many for short pieces of it; 0: one a core, at least two.
+        workshop_threads: usize = 0, unit("threads"), within(0..=256);
+        /// Pieces of long work, and of short, that may wait for their turn.
+        workshop_queue_max: usize = 256, unit("pieces"), within(1..=100_000);
+        /// How long a piece of such work waits for its turn.
+        workshop_wait_ms: u64 = 250, unit("ms"), within(10..=60_000);
         /// Open connections of one worker.
         connections_max: usize = 8192, unit("connections"), within(1..=1_000_000);
     }

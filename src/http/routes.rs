@@ -17,7 +17,7 @@ use super::api::{
     organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
 };
 use super::contract::problem::{self, Problem};
-use super::contract::route::{Class, Route, Table};
+use super::contract::route::{Class, Route, TEN, Table};
 use super::contract::{answers, openapi};
 use super::pages::{self, desk, files, site};
 use super::pipeline::lane::Way;
@@ -63,9 +63,10 @@ const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
 
 operations! {
     checks::create = Route::post("/v1/checks").scopes(CHECKS).personal(Class::Check).verdicts();
-    checks::create_batch = Route::post("/v1/checks/batch").scopes(CHECKS).personal(Class::Checks).verdicts();
+    checks::create_batch = Route::post("/v1/checks/batch").scopes(CHECKS).personal(Class::Checks).costs_by_body().verdicts();
     alerts::list = Route::get("/v1/alerts").scopes(CHECKS).personal(Class::Checks).query();
-    receipts::verify_receipt = Route::post("/v1/receipts/verify").scopes(CHECKS_OR_AUDIT).personal(Class::Checks);
+    receipts::verify_receipt = Route::post("/v1/receipts/verify").scopes(CHECKS_OR_AUDIT).personal(Class::Expensive)
+        .costs_by_body();
     reports::create = Route::post(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createLossReport").creates(LOSS_REPORT);
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
@@ -106,7 +107,7 @@ operations! {
     temporary_cards::take_back = Route::post("/v1/replacement-applications/{application_id}/temporary-card/return")
         .scopes(REGISTRY).personal(Class::Reports);
     acceptance::eligibility = Route::post("/v1/acceptance/eligibility").personal(Class::Checks);
-    certificates::create = Route::post("/v1/temporary-certificates").scopes(REGISTRY).personal(Class::Reports)
+    certificates::create = Route::post("/v1/temporary-certificates").scopes(REGISTRY).personal(Class::Expensive).costs(TEN)
         .repeatable("createTemporaryCertificate").creates(CERTIFICATE);
     certificates::verify = Route::post("/v1/temporary-certificates/verify").scopes(CHECKS).personal(Class::Checks);
     certificates::read = Route::get(CERTIFICATE).scopes(REGISTRY).personal(Class::Reports);
@@ -115,7 +116,7 @@ operations! {
     usage::read = Route::get("/v1/usage").scopes(Scope::ALL).personal(Class::Checks).query();
     organization::read = Route::get("/v1/organization").scopes(Scope::ALL).personal(Class::Checks);
     status::read = Route::get("/v1/status").personal_always();
-    sandbox::reset = Route::post("/v1/sandbox/reset").scopes(Scope::ALL).personal(Class::Reports).of_sandbox();
+    sandbox::reset = Route::post("/v1/sandbox/reset").scopes(Scope::ALL).personal(Class::Reports).costs(TEN).of_sandbox();
     oauth::token = Route::post("/oauth2/token").personal(Class::Reports);
     oauth::jwks = Route::get("/.well-known/jwks.json");
     oauth::metadata = Route::get("/.well-known/oauth-authorization-server");

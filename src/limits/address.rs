@@ -2,7 +2,6 @@
 //! authentications, and, in cells of their own, by what is asked without a token.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::Clock as _;
@@ -11,7 +10,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{NotUntil, RateLimiter};
 use quick_cache::sync::Cache;
 
-use super::limit::{LimitName, Refused, Standing, quota, refused, standing, whole_seconds};
+use super::limit::{LimitName, Refused, Standing, quota, standing, whole_seconds};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
 
@@ -60,7 +59,7 @@ impl AddressLimits {
                 let wait = refusal.wait_time_from(self.clock.now());
                 let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
                 self.blocked.insert(network, self.clock.boot_ns().saturating_add(wait_ns));
-                Err(refused(self.name, self.rate, NonZeroU32::MIN, NonZeroU32::MIN, wait))
+                Err(Refused { standing: standing(self.name, self.rate, 0), retry_after_s: whole_seconds(wait) })
             }
         }
     }
@@ -73,7 +72,7 @@ impl AddressLimits {
 }
 
 /// An IPv6 host has a /64 of its own (RFC 4291, 2.5.1): the whole of it counts as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => IpAddr::V4(v4),

@@ -2,14 +2,13 @@
 //! Redis. A node reserves ahead for a client that asks often: its grant is units that are spent in Redis already, so that no
 //! unit passes twice. Invariant: what is not granted here within the link's deadline is called unknown, never passed.
 
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Script;
 
 use super::limit::LimitName;
+use super::turns::{GRACE_S, TURNS_MAX};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
 use crate::domain::ids::{ClientId, OrganizationId};
@@ -20,58 +19,111 @@ const RESERVED_MS: u64 = 50;
 /// ... and forgets what it has not used after this one.
 const GRANT_LIFE: Duration = Duration::from_secs(1);
 
-/// `KEYS`: when each limit is whole again, in microseconds. `ARGV`: units wanted beyond the cost; then for each limit the cost, the
-/// window in microseconds, the units of a window. Answers the number of the limit that refused or 0, the units granted
-/// beyond the cost, what the client has left, microseconds to wait.
+/// `KEYS`: when each limit is whole again, in microseconds, and the client's turns (`turns.rs`). `ARGV`: units wanted beyond the
+/// cost; the cost; for each limit the window in microseconds and the units of a window; 1 where nothing is to be spent; how long a
+/// turn waits after its `Retry-After`, and how many a client may have. Answers the number of the limit that refused or 0, the
+/// units granted beyond the cost, what the client has left, microseconds to wait, and until that limit is whole.
 const SPEND: &str = r"
 local time = redis.call('TIME')
 -- From a late moment on, so that a double holds fractions of a microsecond.
 local now = (time[1] - 1700000000) * 1000000 + time[2]
+local cost, is_look = tonumber(ARGV[2]), ARGV[7] == '1'
 local limits = {}
 for n = 1, 2 do
-  local cost, window = tonumber(ARGV[3 * n - 1]), tonumber(ARGV[3 * n])
-  local unit = window / tonumber(ARGV[3 * n + 1])
+  local window = tonumber(ARGV[2 * n + 1])
+  local unit = window / tonumber(ARGV[2 * n + 2])
   local whole = tonumber(redis.call('GET', KEYS[n]) or '') or now
-  -- At most wholly spent: a clock that goes back locks nobody out.
-  whole = math.min(math.max(whole, now), now + window + unit)
-  local left = math.floor((now + window - whole) / unit + 0.001)
-  if left < cost then
-    return {n, 0, 0, math.ceil(whole + cost * unit - now - window)}
-  end
-  limits[n] = {cost = cost, unit = unit, whole = whole, left = left}
+  -- At most wholly spent, and as much put aside: a clock that goes back locks nobody out for long.
+  limits[n] = {window = window, unit = unit, whole = math.min(math.max(whole, now), now + 2 * window + unit)}
 end
-local more = math.max(0, math.min(tonumber(ARGV[1]), limits[1].left - limits[1].cost, limits[2].left - limits[2].cost))
-for n, limit in ipairs(limits) do
-  local whole = limit.whole + (limit.cost + more) * limit.unit
-  redis.call('SET', KEYS[n], string.format('%.17g', whole), 'PX', math.ceil((whole - now) / 1000) + 1000)
-end
-return {0, more, limits[1].left - limits[1].cost - more, 0}
-";
 
-/// What an operation costs in each of the two limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    pub client: u32,
-    pub organization: u32,
-}
+local function spend(units)
+  for n = 1, 2 do limits[n].whole = math.max(now, limits[n].whole + units * limits[n].unit) end
+end
+
+local function left(n)
+  return math.max(0, math.floor((now + limits[n].window - limits[n].whole) / limits[n].unit + 0.001))
+end
+
+-- The limit that is the last to have so many units, and how long that takes.
+local function last(units)
+  local by, longest = 1, 0
+  for n = 1, 2 do
+    local wait = limits[n].whole + units * limits[n].unit - now - limits[n].window
+    if left(n) < units and wait > longest then by, longest = n, wait end
+  end
+  return by, math.ceil(longest)
+end
+
+local turns, written = {}, redis.call('GET', KEYS[3]) or ''
+for units, by, ready, ends in string.gmatch(written, '(%d+) (%d) (%d+) (%d+);') do
+  local turn = {units = tonumber(units), by = tonumber(by), ready = tonumber(ready), ends = tonumber(ends)}
+  if now > turn.ends then spend(-turn.units) else turns[#turns + 1] = turn end
+end
+
+local function finish(refused_by, more, wait)
+  for n = 1, 2 do
+    local rest = math.ceil((limits[n].whole - now) / 1000) + 1000
+    redis.call('SET', KEYS[n], string.format('%.17g', limits[n].whole), 'PX', rest)
+  end
+  local text, ends = '', now
+  for _, turn in ipairs(turns) do
+    text = text .. string.format('%d %d %.0f %.0f;', turn.units, turn.by, turn.ready, turn.ends)
+    ends = math.max(ends, turn.ends)
+  end
+  if text ~= '' then
+    redis.call('SET', KEYS[3], text, 'PX', math.ceil((ends - now) / 1000) + 60000)
+  elseif written ~= '' then
+    redis.call('DEL', KEYS[3])
+  end
+  local of = math.max(refused_by, 1)
+  return {refused_by, more, left(of), wait, math.ceil(limits[of].whole - now)}
+end
+
+if is_look or cost > 1 then
+  local early
+  for n, turn in ipairs(turns) do
+    if is_look or turn.units == cost then
+      if turn.ready <= now then
+        if not is_look then table.remove(turns, n) end
+        return finish(0, 0, 0)
+      end
+      if not early or turn.ready < early.ready then early = turn end
+    end
+  end
+  if early and (not is_look or left(1) < 1 or left(2) < 1) then
+    return finish(early.by, 0, math.ceil(early.ready - now))
+  end
+end
+if is_look then return finish(0, 0, 0) end
+local by, wait = last(cost)
+if wait == 0 then
+  local more = math.max(0, math.min(tonumber(ARGV[1]), left(1) - cost, left(2) - cost))
+  spend(cost + more)
+  return finish(0, more, 0)
+end
+if cost > 1 then
+  if left(1) > 0 and left(2) > 0 then spend(1) end
+  by, wait = last(cost)
+  if #turns < tonumber(ARGV[9]) and wait <= limits[by].window then
+    spend(cost)
+    local ends = now + math.max(1, math.ceil(wait / 1000000)) * 1000000 + tonumber(ARGV[8])
+    turns[#turns + 1] = {units = cost, by = by, ready = now + wait, ends = ends}
+  end
+end
+return finish(by, 0, wait)
+";
 
 /// Limits in Redis, for all clients of a node.
 #[derive(Debug)]
 pub struct Cluster {
     link: Arc<RedisLink>,
-    live_nodes: Arc<AtomicUsize>,
     spend: Script,
 }
 
 impl Cluster {
-    pub fn new(link: Arc<RedisLink>, live_nodes: Arc<AtomicUsize>) -> Arc<Self> {
-        Arc::new(Self { link, live_nodes, spend: Script::new(SPEND) })
-    }
-
-    /// How many nodes share a rate while Redis does not answer.
-    pub fn nodes(&self) -> NonZeroU32 {
-        let nodes = u32::try_from(self.live_nodes.load(Ordering::Acquire)).unwrap_or(u32::MAX);
-        NonZeroU32::new(nodes).unwrap_or(NonZeroU32::MIN)
+    pub fn new(link: Arc<RedisLink>) -> Arc<Self> {
+        Arc::new(Self { link, spend: Script::new(SPEND) })
     }
 }
 
@@ -80,6 +132,7 @@ impl Cluster {
 pub struct Spent {
     pub limit: LimitName,
     pub wait: Duration,
+    pub until_whole: Duration,
 }
 
 /// Units that this node may let pass without asking.
@@ -97,7 +150,7 @@ struct Grant {
 pub struct ClusterCell {
     cluster: Arc<Cluster>,
     clock: Clock,
-    keys: [String; 2],
+    keys: [String; 3],
     rates: [Rate; 2],
     /// Units reserved at a time; 0 or 1: every call asks Redis.
     chunk: u32,
@@ -113,17 +166,14 @@ impl ClusterCell {
     ) -> Arc<Self> {
         // The braces are Redis Cluster's: the text in them decides the slot, so that one script may touch both keys.
         let of = format!("lostcard:limit:{{{}}}", organization.0.as_simple());
-        let keys = [format!("{of}:client:{}", client.0.as_simple()), format!("{of}:organization")];
+        let own = format!("{of}:client:{}", client.0.as_simple());
+        let turns = format!("{own}:turns");
+        let keys = [own, format!("{of}:organization"), turns];
         let rate = client.1;
         let window_ms = u64::from(rate.per_seconds.get()) * 1000;
         let chunk = u64::from(rate.requests.get()) * RESERVED_MS / window_ms;
         let chunk = u32::try_from(chunk).unwrap_or(u32::MAX).min(rate.requests.get());
         Arc::new(Self { cluster, clock, keys, rates: [rate, organization.1], chunk, grant: Mutex::default() })
-    }
-
-    /// How many nodes share a rate while Redis does not answer.
-    pub fn nodes(&self) -> NonZeroU32 {
-        self.cluster.nodes()
     }
 
     /// Whether there is no use in asking Redis now.
@@ -132,8 +182,7 @@ impl ClusterCell {
     }
 
     /// Spends from the grant; returns what the client has left. None: the grant does not hold so much.
-    pub fn spend_grant(self: &Arc<Self>, cost: Cost) -> Option<u32> {
-        let units = cost.client.max(cost.organization);
+    pub fn spend_grant(self: &Arc<Self>, units: u32) -> Option<u32> {
         let mut grant = self.grant();
         if grant.units < units || self.clock.boot_ns() >= grant.until_ns {
             return None;
@@ -144,31 +193,51 @@ impl ClusterCell {
         drop(grant);
         if is_low && !self.is_out() {
             let cell = Arc::clone(self);
-            tokio::spawn(async move { cell.ask(Cost { client: 0, organization: 0 }).await });
+            tokio::spawn(async move { cell.ask(0).await });
         }
         Some(left)
     }
 
+    /// What the client has left, where the grant holds a unit. None: it holds none.
+    pub fn look_at_grant(&self) -> Option<u32> {
+        let grant = self.grant();
+        let has_units = grant.units > 0 && self.clock.boot_ns() < grant.until_ns;
+        has_units.then(|| grant.left.saturating_add(grant.units))
+    }
+
     /// Spends in Redis, and fills the grant up unless another call is at it; returns what the client has left. None: Redis does
     /// not say.
-    pub async fn ask(&self, cost: Cost) -> Option<Result<u32, Spent>> {
-        let filling = Filling::begin(self);
-        let beyond = if filling.is_some() { self.chunk.saturating_sub(cost.client) } else { 0 };
+    pub async fn ask(&self, units: u32) -> Option<Result<u32, Spent>> {
+        let filling = if units > 1 { None } else { Filling::begin(self) };
+        let beyond = if filling.is_some() { self.chunk.saturating_sub(units) } else { 0 };
+        let granted = self.question(units, beyond, false).await?;
+        Some(granted.map(|(granted, left)| self.grant_more(granted, left)))
+    }
+
+    /// Whether a call whose cost is not known yet has any prospect; spends nothing. None: Redis does not say.
+    pub async fn look(&self) -> Option<Result<u32, Spent>> {
+        let seen = self.question(0, 0, true).await?;
+        Some(seen.map(|(_, left)| left))
+    }
+
+    async fn question(&self, units: u32, beyond: u32, is_look: bool) -> Option<Result<(u32, u32), Spent>> {
         let mut invocation = self.cluster.spend.prepare_invoke();
-        invocation.key(&self.keys).arg(beyond);
-        for (cost, rate) in [cost.client, cost.organization].into_iter().zip(self.rates) {
+        invocation.key(&self.keys).arg(beyond).arg(units);
+        for rate in self.rates {
             let window_us = u64::from(rate.per_seconds.get()) * 1_000_000;
-            invocation.arg(cost).arg(window_us).arg(rate.requests.get());
+            invocation.arg(window_us).arg(rate.requests.get());
         }
-        let spend =
-            |mut connection| async move { invocation.invoke_async::<(u8, u32, u32, u64)>(&mut connection).await };
-        let (refused, granted, left, wait_us) = self.cluster.link.call(spend).await?;
-        let limit = match refused {
-            0 => return Some(Ok(self.grant_more(granted, left))),
+        invocation.arg(u8::from(is_look)).arg(GRACE_S * 1_000_000).arg(TURNS_MAX);
+        let ask =
+            |mut connection| async move { invocation.invoke_async::<(u8, u32, u32, u64, u64)>(&mut connection).await };
+        let (refused_by, granted, left, wait_us, whole_us) = self.cluster.link.call(ask).await?;
+        let limit = match refused_by {
+            0 => return Some(Ok((granted, left))),
             1 => LimitName::Client,
             _ => LimitName::Organization,
         };
-        Some(Err(Spent { limit, wait: Duration::from_micros(wait_us) }))
+        let (wait, until_whole) = (Duration::from_micros(wait_us), Duration::from_micros(whole_us));
+        Some(Err(Spent { limit, wait, until_whole }))
     }
 
     fn grant_more(&self, units: u32, left: u32) -> u32 {

@@ -1,18 +1,14 @@
-//! One limit of one caller: a GCRA cell (the `governor` crate), and what it says about itself. Invariant: no refusal is without a
-//! limit's name and a time to wait.
+//! One limit of one caller, and what it says about itself. Invariant: no refusal is without a limit's name and a time to wait.
 
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock as _;
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 
+use super::cell::{Cell, Measure};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
-
-type Cell = RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>;
 
 /// Which limit spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,34 +59,45 @@ pub struct Limit {
     pub(super) name: LimitName,
     pub(super) rate: Rate,
     clock: Clock,
-    cell: Cell,
+    cell: Mutex<Cell>,
 }
 
 impl Limit {
     pub fn new(name: LimitName, rate: Rate, clock: Clock) -> Self {
-        let cell = RateLimiter::direct_with_clock(quota(rate), clock.clone()).with_middleware();
-        Self { name, rate, clock, cell }
+        Self { name, rate, clock, cell: Mutex::default() }
     }
 
-    /// Spends `cost` units. A cost above the whole limit counts as the whole limit: such a batch passes when nothing else did.
-    pub fn spend(&self, cost: NonZeroU32) -> Result<Standing, Refused> {
-        self.spend_share(cost, NonZeroU32::MIN)
+    /// The same limit under another rate: what was spent stays spent.
+    pub(super) fn at_rate(&self, rate: Rate) -> Self {
+        let cell = self.cell().under(&Measure::of(self.name, rate, NonZeroU32::MIN), self.clock.boot_ns());
+        Self { name: self.name, rate, clock: self.clock.clone(), cell: Mutex::new(cell) }
     }
 
-    /// The same where so many nodes share the rate: each unit weighs as many.
-    pub(super) fn spend_share(&self, cost: NonZeroU32, nodes: NonZeroU32) -> Result<Standing, Refused> {
-        let cost = cost.saturating_mul(nodes).min(self.rate.requests);
-        match self.cell.check_n(cost) {
-            Ok(Ok(state)) => Ok(self.standing(state.remaining_burst_capacity() / nodes)),
-            Ok(Err(refusal)) => {
-                let wait = refusal.wait_time_from(self.clock.now());
-                Err(refused(self.name, self.rate, cost, nodes, wait))
+    /// An organization's limit under the rate that it has now, which may be the one it had.
+    pub fn again(self: std::sync::Arc<Self>, rate: Rate) -> std::sync::Arc<Self> {
+        if self.rate == rate { self } else { std::sync::Arc::new(self.at_rate(rate)) }
+    }
+
+    /// Spends units, where so many nodes share the rate. A cost above what could ever be spent at once counts as all of that.
+    pub fn spend(&self, units: NonZeroU32, nodes: NonZeroU32) -> Result<Standing, Refused> {
+        let (measure, now_ns) = (self.measure(nodes), self.clock.boot_ns());
+        let units = units.min(measure.largest()).get();
+        let mut cell = self.cell();
+        match cell.wait_ns(&measure, units, now_ns) {
+            0 => {
+                cell.spend(&measure, units, now_ns);
+                Ok(cell.standing(&measure, now_ns))
             }
-            // Not reached: the cost is at most the burst.
-            Err(_) => {
-                Err(Refused { standing: self.standing(0), retry_after_s: u64::from(self.rate.per_seconds.get()) })
-            }
+            wait_ns => Err(cell.refused(&measure, wait_ns, now_ns)),
         }
+    }
+
+    pub(super) fn measure(&self, nodes: NonZeroU32) -> Measure {
+        Measure::of(self.name, self.rate, nodes)
+    }
+
+    pub(super) fn cell(&self) -> MutexGuard<'_, Cell> {
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn standing(&self, remaining: u32) -> Standing {
@@ -102,14 +109,6 @@ pub(super) fn standing(limit: LimitName, rate: Rate, remaining: u32) -> Standing
     let spent = u64::from(rate.requests.get().saturating_sub(remaining));
     let reset_s = (spent * u64::from(rate.per_seconds.get())).div_ceil(u64::from(rate.requests.get()));
     Standing { limit, rate, remaining, reset_s }
-}
-
-/// What a wait says about a limit: the units that it brings are those that were missing.
-pub(super) fn refused(limit: LimitName, rate: Rate, cost: NonZeroU32, nodes: NonZeroU32, wait: Duration) -> Refused {
-    let window_ns = u128::from(rate.per_seconds.get()) * 1_000_000_000;
-    let missing = (wait.as_nanos() * u128::from(rate.requests.get())).div_ceil(window_ns);
-    let left = cost.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)) / nodes;
-    Refused { standing: standing(limit, rate, left), retry_after_s: whole_seconds(wait) }
 }
 
 /// Rounded up, and never zero: a client that waits as told must pass.

@@ -18,7 +18,7 @@ use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
 use crate::http::routes::TABLE;
 use crate::limits::cluster::Cluster;
-use crate::limits::{AddressLimits, LimitName};
+use crate::limits::{AddressLimits, LimitName, Workshop};
 use crate::redis_link::RedisLink;
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
@@ -55,12 +55,15 @@ pub(super) async fn assemble(
     let registry = make_registry(config, &clock, &store, &keyring, link.as_ref(), &metrics).await?;
     let issuer = config.issuer(address);
     let hosts = Hosts::new(config.host_names(&issuer));
-    let cluster = link.as_ref().map(|link| Cluster::new(Arc::clone(link), registry.live_nodes_counter()));
+    let cluster = link.as_ref().map(|link| Cluster::new(Arc::clone(link)));
+    let workshop = Arc::new(Workshop::start(options::workshop_options(config), &metrics)?);
     let options = AccessOptions {
         issuer,
         token_lifetime_s: config.tokens.lifetime_seconds,
         rates: options::default_rates(config),
         cluster,
+        live_nodes: registry.live_nodes_counter(),
+        workshop: Arc::clone(&workshop),
         tokens_max: config.tokens.remembered_max,
     };
     let outside = options::outside_issuers(config)?;
@@ -81,7 +84,7 @@ pub(super) async fn assemble(
         deliverer: Deliverer::new(options::webhook_options(config), &writer),
         policies: options::retention_policies(config)?,
         retention_every: Duration::from_secs(config.retention.every_seconds),
-        shared: share(config, writer, access, journal, hosts)?,
+        shared: share(config, writer, access, journal, hosts, workshop)?,
         follower: Some(follower),
         store,
         link,
@@ -117,6 +120,7 @@ fn share(
     access: Arc<Access>,
     journal: Arc<Journal>,
     hosts: Hosts,
+    workshop: Arc<Workshop>,
 ) -> anyhow::Result<Shared> {
     let (clock, metrics) = (writer.clock.clone(), Arc::clone(&writer.metrics));
     let acceptance = Arc::new(options::acceptance_rules(config)?);
@@ -124,6 +128,7 @@ fn share(
         routes: TABLE,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
         admission: Arc::new(Admission::new(options::admission_options(config), Arc::clone(&metrics))),
+        workshop,
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
         public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
         reports: Arc::new(Reports::new(Arc::clone(&writer))),

@@ -10,6 +10,7 @@ use crate::access::jwks::{OutsideIssuer, is_fetchable};
 use crate::config::{Config, ConfigError, Issuer, Overrides};
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
+use crate::limits::WorkshopOptions;
 use crate::redis_link::{RedisLink, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, ListedPlace};
@@ -67,6 +68,18 @@ pub(super) fn admission_options(config: &Config) -> AdmissionOptions {
         checks_max: (overload.requests_max * overload.checks_percent / 100).max(1),
         delay: Duration::from_millis(overload.delay_ms),
         deadline: Duration::from_millis(overload.deadline_ms),
+    }
+}
+
+pub(super) fn workshop_options(config: &Config) -> WorkshopOptions {
+    let threads = match config.overload.workshop_threads {
+        0 => std::thread::available_parallelism().map_or(2, usize::from).max(2),
+        chosen => chosen,
+    };
+    WorkshopOptions {
+        threads,
+        waiting_max: config.overload.workshop_queue_max,
+        wait: Duration::from_millis(config.overload.workshop_wait_ms),
     }
 }
 

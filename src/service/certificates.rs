@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use tokio::sync::Semaphore;
 
 use super::writing::{Begun, Writer, seal_number};
 use super::{ServiceError, qr};
@@ -23,9 +22,6 @@ use crate::domain::redacted::CredentialText;
 use crate::domain::report::OfficeCode;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
-
-/// Each takes about 0.07 s of a core, and nobody is in a hurry: requests go first.
-const PREPARED_AT_ONCE: usize = 2;
 
 /// A certificate as a police office makes it out.
 #[derive(Debug)]
@@ -71,19 +67,22 @@ pub enum Verified {
 #[derive(Debug)]
 pub struct Certificates {
     writer: Arc<Writer>,
-    turns: Arc<Semaphore>,
 }
 
 impl Certificates {
     pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer, turns: Arc::new(Semaphore::new(PREPARED_AT_ONCE)) }
+        Self { writer }
     }
 
-    /// Signs a certificate, and draws it: all that takes long, before the transaction takes its turn. Nothing is valid yet.
-    pub async fn prepare(&self, issuer: &str, issuing: Issuing) -> Result<Prepared, ServiceError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| ServiceError::NotSigned)?;
+    /// What signs a certificate, and draws it: all that takes long (0.07 s of a core), to be done elsewhere, before the transaction takes its
+    /// turn. Nothing is valid yet.
+    pub fn preparing(
+        &self,
+        issuer: &str,
+        issuing: Issuing,
+    ) -> impl FnOnce() -> Result<Prepared, ServiceError> + Send + 'static {
         let (issuer, keys) = (issuer.to_owned(), self.writer.keyring.signing());
-        let prepare = move || {
+        move || {
             let certificate = Certificate {
                 id: random::id(UnixMs::from_seconds(issuing.now_s)),
                 purpose: issuing.purpose,
@@ -107,10 +106,8 @@ impl Certificates {
             };
             let credential = claims.sign(&keys.certificate).map_err(|_| ServiceError::NotSigned)?;
             let qr_svg = qr::to_svg(credential.expose()).map_err(|_| ServiceError::NotSigned)?.into();
-            drop(turn);
             Ok(Prepared { issuing, certificate, credential, qr_svg })
-        };
-        tokio::task::spawn_blocking(prepare).await.map_err(|_| ServiceError::NotSigned)?
+        }
     }
 
     /// Issues what was prepared. `render` makes the answer, which a repetition of the request gets as well.

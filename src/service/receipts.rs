@@ -107,6 +107,13 @@ pub struct Opening {
     pub card_valid_from: Option<Date>,
 }
 
+impl Opening {
+    /// Whether opening takes thousands of hashes.
+    pub fn tries_every_day(&self) -> bool {
+        self.card_valid_from.is_none()
+    }
+}
+
 /// Verifies a receipt, and opens it where number and salt are given.
 pub fn verify(
     receipt: &str,

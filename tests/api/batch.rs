@@ -1,9 +1,12 @@
 //! `POST /v1/checks/batch`: order, items that spoil only themselves, bounds, cost.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, rate, with};
 use crate::helpers::TestApp;
+use crate::limits::{own_limits, retry_after};
 use crate::servers::tables::Tables;
 
 const LOST: &str = "2016-05-01";
@@ -77,21 +80,85 @@ async fn a_batch_holds_one_to_a_thousand_checks() {
     assert_eq!(app.check_batch(&checks(1001)).await.field_errors(), wrong_length);
 }
 
+fn many(items: usize) -> Vec<Value> {
+    (0..items).map(|_| with(check_of(&random_number(), None), "receipt", false)).collect()
+}
+
 #[tokio::test]
 async fn a_batch_costs_as_many_units_as_it_has_items() {
-    let app = TestApp::spawn_with(|config| config.limits.client = rate("100/60s")).await;
-    let checks: Vec<_> = (0..60).map(|_| check_of(&random_number(), None)).collect();
-    assert_eq!(app.check_batch(&checks).await.header("ratelimit"), r#""client";r=40;t=36"#);
-    let refused = app.check_batch(&checks).await;
+    let app = TestApp::spawn_with(|config| own_limits(config).client = rate("100/60s")).await;
+    assert_eq!(app.check_batch(&many(60)).await.header("ratelimit"), r#""client";r=40;t=36"#);
+    // One that is refused for its shape costs a unit, as any call.
+    app.check_batch(&[]).await.problem(422, "invalid_value");
+    let malformed = app.post(&app.hotel.token, "/v1/checks/batch", &json!([])).await;
+    malformed.problem(400, "malformed_json");
+    assert_eq!(malformed.header("ratelimit"), r#""client";r=38;t=38"#);
+    assert_eq!(app.check_batch(&many(38)).await.header("ratelimit"), r#""client";r=0;t=60"#);
+}
+
+#[tokio::test]
+async fn a_batch_that_the_limit_never_holds_is_told_the_largest_that_it_does_and_costs_nothing() {
+    let app = TestApp::spawn_with(|config| own_limits(config).client = rate("1/3600s")).await;
+    let big = app.add_client("checks", Some("1000/60s")).await;
+    for _ in 0..3 {
+        let refused = app.check_batch(&many(999)).await;
+        refused.problem(422, "batch_too_large_for_limit");
+        assert_eq!(refused.json()["items_max"], 1);
+        assert_eq!(refused.header("ratelimit"), r#""client";r=1;t=0"#);
+        assert!(refused.headers.get("retry-after").is_none(), "no wait helps");
+    }
+    assert_eq!(app.check_batch(&many(1)).await.status, 200, "nothing was spent");
+    app.check_batch(&many(999)).await.problem(422, "batch_too_large_for_limit");
+    app.check_batch(&many(1)).await.problem(429, "limit_spent");
+    assert_eq!(app.post(&big.token, "/v1/checks/batch", &json!({ "checks": many(1000) })).await.status, 200);
+}
+
+#[tokio::test]
+async fn small_calls_of_a_client_keep_none_of_its_batches_away() {
+    let app = TestApp::spawn_with(|config| own_limits(config).client = rate("100/60s")).await;
+    let check = with(check_of(&random_number(), None), "receipt", false);
+    assert_eq!(app.check_batch(&many(60)).await.status, 200);
+    let refused = app.check_batch(&many(60)).await;
     refused.problem(429, "limit_spent");
-    // What did not pass cost no more than its authentication.
-    let one = app.check(&check_of(&random_number(), None)).await;
-    assert_eq!(
-        (one.status, one.header("ratelimit").starts_with(r#""client";r=38;"#)),
-        (200, true),
-        "{:?}",
-        one.headers
-    );
+    // The one that it costs is gone, the rest is put aside: nobody else may have it.
+    assert_eq!(refused.header("ratelimit"), r#""client";r=0;t=73"#);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert_eq!(wait, 13);
+    for _ in 1..wait {
+        app.clock.advance(Duration::from_secs(1));
+        app.check(&check).await.problem(429, "limit_spent");
+        let early = app.check_batch(&many(60)).await;
+        early.problem(429, "limit_spent");
+        assert_eq!(early.header("ratelimit").split(';').nth(1), Some("r=0"));
+    }
+    app.clock.advance(Duration::from_secs(1));
+    app.check(&check).await.problem(429, "limit_spent");
+    assert_eq!(app.check_batch(&many(60)).await.status, 200, "it waited as told");
+    // Units are put aside once, and not for ever.
+    let wait = retry_after(&app.check_batch(&many(60)).await);
+    app.clock.advance(Duration::from_secs(wait));
+    app.check(&check).await.problem(429, "limit_spent");
+    app.clock.advance(Duration::from_millis(2001));
+    let answer = app.check(&check).await;
+    assert_eq!((answer.status, answer.header("ratelimit").split(';').nth(1)), (200, Some("r=63")));
+}
+
+#[tokio::test]
+async fn an_organizations_limit_keeps_units_for_a_batch_too() {
+    let app = TestApp::spawn_with(|config| own_limits(config).organization = rate("100/60s")).await;
+    let sister = app.add_client_of(app.hotel.organization, "checks").await;
+    assert_eq!(app.check_batch(&many(60)).await.status, 200);
+    let refused = app.check_batch(&many(60)).await;
+    refused.problem(429, "organization_limit_spent");
+    assert_eq!(refused.header("ratelimit"), r#""organization";r=0;t=73"#);
+    let check = with(check_of(&random_number(), None), "receipt", false);
+    for _ in 0..retry_after(&refused) {
+        for client in [&app.hotel, &sister] {
+            app.post(&client.token, "/v1/checks", &check).await.problem(429, "organization_limit_spent");
+        }
+        app.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(app.check_batch(&many(60)).await.status, 200);
 }
 
 #[tokio::test]

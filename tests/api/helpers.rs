@@ -71,6 +71,7 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     config.registry.poll_ms = 25;
     // A machine that runs many tests at once is slow now and then; what a slow store does is told by `tests/faults`.
     (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
+    config.overload.workshop_wait_ms = 5000;
     config
 }
 

@@ -6,7 +6,8 @@ use lostcard::config::{Config, Limits};
 use serde_json::json;
 
 use crate::bodies::{check_of, random_number, rate, with};
-use crate::helpers::{Answer, TestApp, TestClient};
+use crate::child;
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
 async fn check_as(app: &TestApp, client: &TestClient) -> Answer {
     app.post(&client.token, "/v1/checks", &with(check_of(&random_number(), None), "receipt", false)).await
@@ -16,12 +17,12 @@ async fn with_bad_token(app: &TestApp) -> Answer {
     app.post("a.b.c", "/v1/checks", &check_of(&random_number(), None)).await
 }
 
-fn retry_after(answer: &Answer) -> u64 {
+pub(crate) fn retry_after(answer: &Answer) -> u64 {
     answer.header("retry-after").parse().unwrap()
 }
 
 /// Limits by the node's own clock, which a test can move on. Shared limits go by the clock of Redis: `shared_limits`.
-fn own_limits(config: &mut Config) -> &mut Limits {
+pub(crate) fn own_limits(config: &mut Config) -> &mut Limits {
     config.redis_url = None;
     &mut config.limits
 }
@@ -176,4 +177,90 @@ async fn wrong_check_characters_count_in_batches_too() {
         codes[..10].iter().all(|code| code == "invalid_value") && codes[10..].iter().all(|code| code == "abnormal_use"),
         "{codes:?}"
     );
+}
+
+/// Three rotations while four callers ask without a pause, by a clock that stands still: what passes is one burst.
+#[tokio::test]
+async fn a_rotation_of_the_secret_under_load_gives_no_units_back() {
+    let app = TestApp::spawn_with(|config| own_limits(config).client = rate("40/600s")).await;
+    let passed = std::cell::Cell::new(0);
+    let is_over = std::cell::Cell::new(false);
+    let token = std::cell::RefCell::new(app.hotel.token.clone());
+    let hammer = async || {
+        while !is_over.get() {
+            let client = TestClient { token: token.borrow().clone(), ..app.hotel.clone() };
+            if check_as(&app, &client).await.status == 200 {
+                passed.set(passed.get() + 1);
+            }
+        }
+    };
+    let rotate = async {
+        for _ in 0..3 {
+            let before = check_as(&app, &app.hotel).await;
+            assert!([200, 429].contains(&before.status), "{}", before.text);
+            passed.set(passed.get() + i32::from(before.status == 200));
+            let (data, id) = (app.config.data.clone(), app.hotel.client_id.to_string());
+            let rotated = tokio::task::spawn_blocking(move || {
+                child::run_json(&data, &["client", "rotate-secret", &id, "--json"])
+            });
+            let secret = rotated.await.unwrap()["client_secret"].as_str().unwrap().to_owned();
+            let client = TestClient { secret, ..app.hotel.clone() };
+            let fresh = std::cell::RefCell::new(String::new());
+            eventually("the new secret is taken", async || {
+                let id = client.client_id.to_string();
+                let form = [
+                    ("grant_type", "client_credentials"),
+                    ("client_id", id.as_str()),
+                    ("client_secret", client.secret.as_str()),
+                ];
+                let answer = app.ask_token(&form).await;
+                if answer.status == 200 {
+                    *fresh.borrow_mut() = answer.json()["access_token"].as_str().unwrap().to_owned();
+                }
+                answer.status == 200
+            })
+            .await;
+            *token.borrow_mut() = fresh.borrow().clone();
+        }
+        eventually("the limit is spent", async || passed.get() >= 40).await;
+        let client = TestClient { token: token.borrow().clone(), ..app.hotel.clone() };
+        check_as(&app, &client).await.problem(429, "limit_spent");
+        is_over.set(true);
+    };
+    tokio::join!(rotate, hammer(), hammer(), hammer(), hammer());
+    assert_eq!(passed.get(), 40);
+}
+
+/// The bound: together at most one burst and what flows in, as long as the same nodes live. A node that joins brings its own part
+/// of a burst with it.
+#[tokio::test]
+async fn nodes_without_redis_let_pass_together_what_one_would() {
+    let one = TestApp::spawn_with(|config| own_limits(config).client = rate("20/600s")).await;
+    let two = one.sibling().await;
+    for app in [&one, &two] {
+        eventually("both know of each other", async || app.metric("lostcard_nodes").await == 2).await;
+    }
+    let batch = |items: usize| (0..items).map(|_| check_of(&random_number(), None)).collect::<Vec<_>>();
+    for app in [&one, &two] {
+        let refused = app.check_batch(&batch(11)).await;
+        refused.problem(422, "batch_too_large_for_limit");
+        assert_eq!(refused.json()["items_max"], 10, "its half");
+    }
+    for (left, app) in (0..10).rev().flat_map(|left| [(left, &one), (left, &two)]) {
+        let answer = check_as(app, &app.hotel).await;
+        assert_eq!(
+            (answer.status, answer.header("ratelimit")),
+            (200, &*format!(r#""client";r={left};t={}"#, (10 - left) * 60))
+        );
+    }
+    for app in [&one, &two] {
+        let refused = check_as(app, &app.hotel).await;
+        refused.problem(429, "limit_spent");
+        assert_eq!(retry_after(&refused), 60);
+    }
+    one.clock.advance(Duration::from_mins(1));
+    for app in [&one, &two] {
+        assert_eq!(check_as(app, &app.hotel).await.status, 200);
+        check_as(app, &app.hotel).await.problem(429, "limit_spent");
+    }
 }

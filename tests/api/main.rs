@@ -31,6 +31,7 @@ mod deeds;
 mod desk;
 mod drain;
 mod examples;
+mod expensive;
 mod found_cards;
 mod helpers;
 mod http;

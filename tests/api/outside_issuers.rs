@@ -7,6 +7,7 @@ use lostcard::access::tokens::TokenError;
 use lostcard::access::{Access, AccessError, AccessOptions};
 use lostcard::config::Issuer;
 use lostcard::crypto::signing::SigningKey;
+use lostcard::limits::{Asker, Workshop, WorkshopOptions};
 use lostcard::node::options;
 use lostcard::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -90,20 +91,25 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
 async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let outside = Outside::spawn().await;
     let app = &outside.app;
+    let options = WorkshopOptions { threads: 2, waiting_max: 8, wait: Duration::from_secs(5) };
+    let workshop = Workshop::start(options, &Metrics::new().unwrap()).unwrap();
     let options = AccessOptions {
         issuer: ISSUER.to_owned(),
         token_lifetime_s: 600,
         rates: options::default_rates(&app.config),
         cluster: None,
+        live_nodes: Arc::default(),
+        workshop: Arc::new(workshop),
         tokens_max: 10,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
     let metrics = Arc::new(Metrics::new().unwrap());
     let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);
     // A new token each time, by the clock of that time: none is remembered.
+    let asker = Asker::at(app.address.ip());
     let verify = async |id: &str| {
         let claims = with(outside.claims(), "jti", id);
-        access.verify(&outside.key.sign_jws("at+jwt", claims.to_string().as_bytes())).await
+        access.verify(&outside.key.sign_jws("at+jwt", claims.to_string().as_bytes()), asker).await
     };
     access.refresh_outside().await;
     verify("at once").await.unwrap();

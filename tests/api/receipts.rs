@@ -178,3 +178,26 @@ async fn an_auditor_verifies_offline() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(!data.exists(), "offline means without a data folder");
 }
+
+#[tokio::test]
+async fn a_receipt_that_is_opened_without_its_start_costs_ten_units() {
+    let app =
+        TestApp::spawn_with(|config| crate::limits::own_limits(config).client = crate::bodies::rate("50/60s")).await;
+    let number = random_number();
+    let check = app.check(&check_of(&number, Some("2016-05-01"))).await.json();
+    let full = json!({"receipt": check["receipt"], "receipt_salt": check["receipt_salt"], "id_number": number});
+    let cases = [
+        (full.clone(), 39),
+        (with(full.clone(), "card_valid_from", "2016-05-01"), 38),
+        (json!({"receipt": check["receipt"]}), 37),
+        (json!({"receipt": 7}), 36),
+    ];
+    for (body, left) in cases {
+        let answer = app.verify_receipt(&body).await;
+        assert!(
+            answer.header("ratelimit").starts_with(&format!(r#""client";r={left};"#)),
+            "{body}: {:?}",
+            answer.headers
+        );
+    }
+}

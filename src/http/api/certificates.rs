@@ -14,6 +14,7 @@ use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{created, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
+use crate::http::contract::route::Class;
 use crate::http::contract::schema::{
     CertificatePurposeCode, CertificatePurposeName, CertificateStateCode, CertificateStatusCode, PresentedForName,
 };
@@ -21,6 +22,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
+use crate::limits::Work;
 use crate::service::certificates::{Issued, Issuing, Verified};
 use crate::store::certificates::StoredCertificate;
 
@@ -158,8 +160,8 @@ pub struct CertificateVerificationAnswer {
 
 /// Issue a temporary identification certificate
 ///
-/// For somebody without a card, after the office has established who they are. Scope `registry`; costs one unit.
-/// `Idempotency-Key` as for loss reports. Issuing another one revokes nothing.
+/// For somebody without a card, after the office has established who they are. Scope `registry`; costs ten units, for
+/// it takes a tenth of a second. `Idempotency-Key` as for loss reports. Issuing another one revokes nothing.
 #[utoipa::path(
     post, path = "/v1/temporary-certificates", operation_id = "createTemporaryCertificate", tag = "certificates",
     security(("bearer" = [])),
@@ -185,8 +187,8 @@ pub async fn create(
     let render = |issued: &Issued<'_>| {
         created(caller.route().location(issued.certificate.id), &CertificateIssuedAnswer::of(issued))
     };
-    // Without a deadline: it waits for no store, and no more can wait than there are places.
-    let prepared = state.certificates.prepare(state.access.issuer(), issuing).await?;
+    let prepared = caller.work(Work::Long, state.certificates.preparing(state.access.issuer(), issuing)).await??;
+    caller.enter(Class::Reports)?;
     let issued = state.certificates.issue(caller.actor(), prepared, repeatable, render);
     Ok(respond(state.write_in_time(issued).await??))
 }
@@ -281,7 +283,7 @@ pub async fn verify(
     let digest = caller.finish(fields, digest)?;
     let read = || state.certificates.read(&request.certificate);
     let claims = match read() {
-        Err(CredentialError::UnknownKey) if state.access.seek_keys() => read(),
+        Err(CredentialError::UnknownKey) if state.access.seek_keys(caller.asker()).await => read(),
         claims => claims,
     };
     let Ok(claims) = claims else { return Ok(json(&CertificateVerificationAnswer::default())) };

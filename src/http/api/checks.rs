@@ -79,6 +79,14 @@ pub struct BatchRequest {
     checks: Vec<Box<RawValue>>,
 }
 
+impl BatchRequest {
+    /// One unit for each item; one for a batch that is refused for their number.
+    fn cost(&self) -> NonZeroU32 {
+        let items = u32::try_from(self.checks.len()).ok().filter(|_| self.checks.len() <= BATCH_CHECKS_MAX);
+        items.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
 /// Its checks are JSON still, and hold the numbers as they came.
 impl std::fmt::Debug for BatchRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -208,8 +216,10 @@ pub async fn create(
 
 /// Check many cards
 ///
-/// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs as many units of the
-/// client's limit as it has items, at most the whole limit. You may repeat it freely. At most 1 MiB.
+/// Up to 1,000 checks, answered in their order; a bad item spoils only itself. Scope `checks`; costs a unit of the
+/// client's limit for each item. 422 `batch_too_large_for_limit` where the limit never holds so many: `items_max` is the largest that fits. A
+/// batch that finds too few units left is 429 and costs one; it passes after `Retry-After`, until two seconds later: its units are put aside, and
+/// other calls of the client are 429 meanwhile. You may repeat it freely. At most 1 MiB.
 #[utoipa::path(
     post, path = "/v1/checks/batch", operation_id = "createCheckBatch", tag = "checks", security(("bearer" = [])),
     request_body = BatchRequest,
@@ -224,15 +234,13 @@ pub async fn create_batch(
     body: JsonBody<BatchRequest>,
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let (batch, _) = body.read_up_to(BATCH_BYTES_MAX).await?;
+    let body = body.read_up_to(BATCH_BYTES_MAX).await.map(|(batch, _)| batch);
+    let batch = caller.charge_batch(body, BatchRequest::cost).await?;
     let items = batch.checks.len();
     if !(1..=BATCH_CHECKS_MAX).contains(&items) {
         let mut fields = Fields::default();
         fields.refuse("/checks", "wrong_length", "a batch holds 1 to 1,000 checks");
         return fields.finish(None);
-    }
-    if let Some(cost) = u32::try_from(items).ok().and_then(NonZeroU32::new) {
-        caller.spend_rest(cost).await?;
     }
     let today = state.clock.today();
     let checks = batch.checks.iter().map(|item| {

@@ -22,7 +22,7 @@ use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::read_bytes;
 use crate::http::pipeline::caller::peer;
-use crate::http::pipeline::exchange::OwnErrorForm;
+use crate::http::pipeline::exchange::{Exchange, OwnErrorForm};
 use crate::http::pipeline::media::{Media, expect_type};
 use crate::http::pipeline::state::AppState;
 
@@ -177,7 +177,8 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
     }
     let scope = form.scope.clone();
     let credentials = credentials(request, form)?;
-    let issued = state.read_in_time(state.access.grant(&credentials, scope.as_deref())).await?;
+    let issued =
+        state.read_in_time(state.access.grant(&credentials, scope.as_deref(), Exchange::asker(request))).await?;
     let issued = issued.map_err(|error| match error {
         GrantError::InvalidClient => invalid_client(),
         GrantError::Assertion(fault) => {
@@ -188,6 +189,7 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
             let description = "a requested scope is unknown or not this client's";
             Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
         }
+        GrantError::Crowded(crowded) => Refusal::Problem(crowded.into()),
         GrantError::Store(error) => Refusal::Problem(error.into()),
     })?;
     Ok(TokenAnswer {
@@ -283,10 +285,10 @@ fn form_decoded(text: &str) -> Option<String> {
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "access",
     responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet))
 )]
-pub async fn jwks(state: Data<AppState>, known: Header<IfNoneMatch>) -> HttpResponse {
+pub async fn jwks(request: HttpRequest, state: Data<AppState>, known: Header<IfNoneMatch>) -> HttpResponse {
     // Another process may have rotated, and another node may sign by the new key already: a client that keeps this set for
     // five minutes would know neither.
-    state.access.seek_keys();
+    state.access.seek_keys(Exchange::asker(&request)).await;
     answers::published(state.keyring.signing().to_jwks().to_string(), &known)
 }
 

@@ -1,5 +1,8 @@
 //! `POST /v1/receipts/verify`: whether a receipt is this service's, and whether it is about a given number.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
@@ -16,9 +19,11 @@ use crate::domain::sequence::Sequence;
 use crate::domain::usage::Outcome;
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
+use crate::http::contract::route::{Class, TEN};
 use crate::http::pipeline::body::JsonBody;
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
+use crate::limits::Work;
 use crate::service::receipts::{Opening, Verification, verify};
 
 /// A receipt to be verified. With number (or digest) and salt it is opened as well.
@@ -36,10 +41,18 @@ pub struct VerificationRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<String>)]
     receipt_salt: Option<SaltText>,
-    /// The start of validity that was checked, if known: spares the service trying every day.
+    /// The start of validity that was checked, if known: spares the service trying every day, and you nine units.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, format = Date)]
     card_valid_from: Option<String>,
+}
+
+impl VerificationRequest {
+    /// Trying every day costs as much as ten checks.
+    fn cost(&self) -> NonZeroU32 {
+        let opens = (self.id_number.is_some() || self.id_digest.is_some()) && self.receipt_salt.is_some();
+        if opens && self.card_valid_from.is_none() { TEN } else { NonZeroU32::MIN }
+    }
 }
 
 /// What a receipt says. Only `authentic` if it is not this service's.
@@ -80,8 +93,8 @@ pub struct VerificationAnswer {
 
 /// Verify a receipt
 ///
-/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit. An auditor's
-/// verification leaves an entry in the audit log.
+/// Is this receipt authentic, what does it say, and is it about this number? Scope `checks` or `audit`; costs one unit, and ten
+/// where it is opened without `card_valid_from`: the service tries every day that a card can have started on. An auditor's verification leaves an entry in the audit log.
 /// Anybody can do the same offline with the published keys: `lostcard receipt verify`.
 #[utoipa::path(
     post, path = "/v1/receipts/verify", operation_id = "verifyReceipt", tag = "receipts", security(("bearer" = [])),
@@ -98,7 +111,7 @@ pub async fn verify_receipt(
     body: JsonBody<VerificationRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.read().await?;
+    let request = caller.charge(body.read().await, VerificationRequest::cost).await?;
     let mut fields = Fields::default();
     let digest = match (request.id_number.as_ref(), request.id_digest.as_ref()) {
         (None, None) => None,
@@ -107,9 +120,14 @@ pub async fn verify_receipt(
     let card_valid_from = fields.date("/card_valid_from", request.card_valid_from.as_deref());
     caller.finish(fields, Some(()))?;
     let opening = digest.zip(request.receipt_salt).map(|(digest, salt)| Opening { digest, salt, card_valid_from });
-    let verify = || verify(&request.receipt, &state.keyring.signing().published_receipts, opening.as_ref());
-    let verified = match verify() {
-        Err(ReceiptError::UnknownKey) if state.access.seek_keys() => verify(),
+    let work = if opening.as_ref().is_some_and(Opening::tries_every_day) { Work::Long } else { Work::Short };
+    let asked = Arc::new((request.receipt, opening));
+    let verify = async || {
+        let (asked, keys) = (Arc::clone(&asked), state.keyring.signing());
+        caller.work(work, move || verify(&asked.0, &keys.published_receipts, asked.1.as_ref())).await
+    };
+    let verified = match verify().await? {
+        Err(ReceiptError::UnknownKey) if state.access.seek_keys(caller.asker()).await => verify().await?,
         verified => verified,
     };
     // Also where both environments have the same keys, which they must not.
@@ -120,6 +138,7 @@ pub async fn verify_receipt(
     if let Ok(found) = &verified
         && caller.has_scope(Scope::Audit)
     {
+        caller.enter(Class::Checks)?;
         let deed = Deed::of(caller.actor(), Action::ReceiptVerified, found.claims.jti);
         state.read_in_time(state.writer.note(&deed)).await??;
     }

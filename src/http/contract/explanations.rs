@@ -116,6 +116,10 @@ explanations! {
         "Within 24 hours the same Idempotency-Key came with a different body. The first result would be wrong for this one.";
         "Idempotency-Key 已用于别的请求", "没有保存任何内容：该键属于另一个请求。", "24 小时内同一个 Idempotency-Key 带来了不同的正文，返回第一次的结果是错误的。",
         "每个新请求使用新的键，只有重复完全相同的正文时才用同一个键。";
+    "batch_too_large_for_limit": "Nothing was looked up, and the batch cost nothing: no wait would let it pass.",
+        "The batch has more items than the client, or its organization, may spend at once: its whole rate, or this node's part of it where several nodes share the rate without Redis.";
+        "批量请求的条数超过限额的上限", "没有查询任何内容，也没有扣除限额：等待也无法通过。", "条数超过该客户端或其单位一次可用的全部限额；多个节点在没有 Redis 的情况下分摊限额时，则超过本节点的份额。",
+        "请拆分：每批最多 items_max 条。如果这是正常用量，请向运营方申请更高的限速。";
     "limit_spent": "The request was not carried out; nothing is wrong with it.",
         "This client asked more in the last minute than its rate allows. Rates keep one client from guessing its way through all numbers.";
         "客户端的限额已用完", "请求未执行，请求本身没有问题。", "该客户端在最近一分钟内超过了限速。限速是为了防止有人逐个试探号码。",

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::field_codes;
 use crate::access::AccessError;
-use crate::limits::{LimitName, Refused, Standing};
+use crate::limits::{BatchRefused, Crowded, LimitName, Refused, Standing};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::fields::WrongMember;
@@ -73,6 +73,8 @@ kinds! {
         "Each entry of `errors` points to a member and says what is wrong with it. A wrong check character is nearly always a misread card: read it again.";
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request",
         "Use a new key for every new request, and the same key only to repeat exactly the same body.";
+    BATCH_TOO_LARGE_FOR_LIMIT = "batch_too_large_for_limit", UNPROCESSABLE_ENTITY, "The batch has more items than the limit ever holds",
+        "Split it: a batch may have at most `items_max` items. It cost nothing. Ask the operator for a higher rate if this is your normal load.";
     LIMIT_SPENT = "limit_spent", TOO_MANY_REQUESTS, "The client's limit is spent",
         "Wait for the seconds in Retry-After, then continue. A batch costs a unit for each of its items. Ask the operator for a higher rate if this is your normal load.";
     ORGANIZATION_LIMIT_SPENT = "organization_limit_spent", TOO_MANY_REQUESTS, "The organization's limit is spent",
@@ -138,6 +140,7 @@ struct Inner {
     kind: &'static Kind,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    items_max: Option<u32>,
     retry_after_s: Option<u64>,
     standing: Option<Standing>,
     /// Of `WWW-Authenticate`.
@@ -170,18 +173,41 @@ pub struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     pub errors: &'a [FieldError],
+    /// The largest batch that the limit ever lets pass; with `batch_too_large_for_limit` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1)]
+    pub items_max: Option<u32>,
 }
+
+/// The seconds after which refused callers come back, spread so that they do not come back together.
+pub const REDUCED_RETRY_S_MAX: u32 = 5;
 
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Inner { kind, detail, errors: Vec::new(), retry_after_s: None, standing: None, challenge: None }))
+        Self(Box::new(Inner {
+            kind,
+            detail,
+            errors: Vec::new(),
+            items_max: None,
+            retry_after_s: None,
+            standing: None,
+            challenge: None,
+        }))
     }
 
     /// Wrong values, one error each.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let mut problem = Self::new(INVALID_VALUE, "one or more members hold a wrong value: see errors");
         problem.0.errors = errors;
+        problem
+    }
+
+    /// A batch that no wait would let pass.
+    pub fn batch_too_large(items_max: u32) -> Self {
+        let detail = format!("a batch of this client may have at most {items_max} items");
+        let mut problem = Self::new(BATCH_TOO_LARGE_FOR_LIMIT, detail);
+        problem.0.items_max = Some(items_max);
         problem
     }
 
@@ -223,6 +249,11 @@ impl Problem {
         let mut problem = Self::new(kind, detail);
         problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(seconds_max)));
         problem
+    }
+
+    /// Refused for what the node has to do, whoever asks.
+    pub fn reduced_capacity() -> Self {
+        Self::retry_within(REDUCED_CAPACITY, "the node has more work than it can do now", REDUCED_RETRY_S_MAX)
     }
 
     /// To be tried again after so many seconds.
@@ -272,6 +303,7 @@ impl Problem {
             detail: &self.0.detail,
             request_id,
             errors: &self.0.errors,
+            items_max: self.0.items_max,
         };
         serde_json::to_string(&body).unwrap_or_default()
     }
@@ -312,10 +344,26 @@ impl From<Refused> for Problem {
     }
 }
 
+impl From<BatchRefused> for Problem {
+    fn from(refused: BatchRefused) -> Self {
+        match refused {
+            BatchRefused::TooLarge { items_max } => Self::batch_too_large(items_max),
+            BatchRefused::Spent(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<Crowded> for Problem {
+    fn from(_: Crowded) -> Self {
+        Self::reduced_capacity()
+    }
+}
+
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Token(refusal) => Self::unauthorized(refusal.to_string()),
+            AccessError::Crowded(crowded) => crowded.into(),
             AccessError::Store(error) => error.into(),
         }
     }

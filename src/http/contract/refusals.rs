@@ -160,6 +160,7 @@ fn example(kind: &'static Kind) -> Problem {
         "limit_spent" | "organization_limit_spent" | "address_limit_spent" | "public_limit_spent" | "abnormal_use" => {
             "wait for the seconds that Retry-After says"
         }
+        "batch_too_large_for_limit" => return Problem::batch_too_large(600),
         "registry_unavailable" => "the store does not answer",
         "outcome_unknown" => "the commit was not confirmed",
         "store_read_only" | "storage_full" => "nothing was stored",

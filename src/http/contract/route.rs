@@ -1,9 +1,14 @@
 //! What is known of a route: the facts that router, boundary, caller, document and tests all ask for. The table itself is filled in
 //! `http/routes.rs` and handed down at start, so that nobody imports upwards to ask.
 
+use std::num::NonZeroU32;
+
 use actix_web::http::Method;
 
 use crate::domain::client::Scope;
+
+/// Units of what costs more than a check.
+pub const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// What a request waits for, and so who is refused first when there is more work than a node can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,9 @@ pub enum Class {
     Check,
     /// Batches of checks, verifications, what those who check read beside, and what is asked without a token.
     Checks,
+    /// What needs a turn in the workshop: takes a place only for the store, after its turn, so that those who wait for one keep
+    /// nobody out.
+    Expensive,
     /// Reports, replacements, and the tokens without which they could not be made.
     Reports,
 }
@@ -27,6 +35,8 @@ pub struct Route {
     pub scopes: &'static [Scope],
     /// Its place in admission; none for what is answered whatever the load.
     pub class: Option<Class>,
+    /// Units of its client's limit that it costs. None: that shows only in its body, and the handler says it (`Caller::charge`).
+    pub cost: Option<NonZeroU32>,
     /// Its `operationId`, where it takes an `Idempotency-Key`: part of what tells a repetition.
     pub repeatable_as: Option<&'static str>,
     /// Where what it creates is read, as a path of this table; empty where that cannot be read. None: it creates nothing.
@@ -50,6 +60,7 @@ impl Route {
             path,
             scopes: &[],
             class: None,
+            cost: Some(NonZeroU32::MIN),
             repeatable_as: None,
             creates: None,
             is_personal: false,
@@ -88,6 +99,18 @@ impl Route {
     #[must_use]
     pub const fn scopes(mut self, any_of: &'static [Scope]) -> Self {
         self.scopes = any_of;
+        self
+    }
+
+    #[must_use]
+    pub const fn costs(mut self, units: NonZeroU32) -> Self {
+        self.cost = Some(units);
+        self
+    }
+
+    #[must_use]
+    pub const fn costs_by_body(mut self) -> Self {
+        self.cost = None;
         self
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::problem::Problem;
 use crate::http::contract::route::Class;
 use crate::telemetry::Metrics;
 
@@ -62,14 +62,14 @@ impl Admission {
     /// A place, if there is one for this class.
     pub fn enter(&self, class: Class) -> Result<Place, Problem> {
         let places = match class {
-            Class::Check | Class::Checks => self.options.checks_max,
+            Class::Check | Class::Checks | Class::Expensive => self.options.checks_max,
             Class::Reports => self.options.requests_max,
         };
         // Counted first: two that come at once may both miss the last place, never both take it. A refused one gives it back by
         // its drop.
         self.metrics.in_flight.inc();
         let place = Place { class, metrics: Arc::clone(&self.metrics) };
-        if self.metrics.in_flight.get() <= places { Ok(place) } else { Err(refusal()) }
+        if self.metrics.in_flight.get() <= places { Ok(place) } else { Err(Problem::reduced_capacity()) }
     }
 
     /// Logs refusals together, at most once a second: a line for each would make overload worse.
@@ -97,18 +97,11 @@ impl Drop for Place {
     }
 }
 
-/// The seconds after which refused callers come back, spread so that they do not come back together.
-const RETRY_AFTER_S_MAX: u32 = 5;
-
 /// Refusals that a worker answers in a second before the next ones wait: 2,000 cost it about 0.04 of its time.
 const REFUSAL_EVERY_NS: u64 = 500_000;
 /// What may be answered at once after a second without refusals.
 const REFUSAL_BURST_NS: u64 = 1_000_000_000;
 const REFUSAL_WAIT_MAX_NS: u64 = 1_000_000_000;
-
-fn refusal() -> Problem {
-    Problem::retry_within(problem::REDUCED_CAPACITY, "the node has more work than it can do now", RETRY_AFTER_S_MAX)
-}
 
 /// How far the event loop of one worker is behind. A gate counts only what has begun: what waits in the kernel for a busy worker
 /// shows only here. A task is put at the end of the worker's queue; the time until its turn is what a request waits now.
@@ -143,7 +136,7 @@ impl Delay {
         };
         let is_late = now_ns.saturating_sub(asked.boot_ns) > self.max_ns
             && self.clock.thread_cpu_ns().saturating_sub(asked.cpu_ns) > self.max_ns / 2;
-        if is_late { Err(refusal()) } else { Ok(()) }
+        if is_late { Err(Problem::reduced_capacity()) } else { Ok(()) }
     }
 
     /// How long a refusal waits before it is answered, so that those who come back at once cannot make refusing the whole work:
@@ -165,6 +158,7 @@ impl Delay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::contract::problem;
 
     fn options(requests_max: i64, checks_max: i64) -> AdmissionOptions {
         let delay = Duration::from_millis(250);
@@ -177,7 +171,7 @@ mod tests {
         let mut places = vec![admission.enter(Class::Checks).unwrap(), admission.enter(Class::Check).unwrap()];
         let refused = admission.enter(Class::Checks).unwrap_err();
         assert_eq!(refused.kind(), problem::REDUCED_CAPACITY);
-        assert!((1..=u64::from(RETRY_AFTER_S_MAX)).contains(&refused.retry_after_s().unwrap()));
+        assert!((1..=u64::from(problem::REDUCED_RETRY_S_MAX)).contains(&refused.retry_after_s().unwrap()));
         places.push(admission.enter(Class::Reports).unwrap());
         assert!(admission.enter(Class::Reports).is_err());
         places.clear();

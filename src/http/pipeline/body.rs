@@ -20,6 +20,7 @@ use super::wire::Faults;
 use crate::http::contract::fields::read_object;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
+use crate::limits::Work;
 
 /// A body, not read yet.
 pub struct JsonBody<T> {
@@ -50,7 +51,10 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take, whatever its size.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl<T: DeserializeOwned> JsonBody<T> {
+/// Larger bodies are parsed in the workshop: that would keep the other requests of the worker waiting.
+const PARSED_HERE_MAX: usize = 16 * 1024;
+
+impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
     /// Reads and parses a small body.
     pub async fn read(self) -> Result<T, Problem> {
         self.read_up_to(SINGLE_BYTES_MAX).await.map(|(value, _)| value)
@@ -60,7 +64,16 @@ impl<T: DeserializeOwned> JsonBody<T> {
     pub async fn read_up_to(self, bytes_max: usize) -> Result<(T, Bytes), Problem> {
         expect_type(self.request.headers(), Media::Json)?;
         let bytes = read_bytes(&self.request, self.payload, bytes_max).await?;
-        Ok((parse(&bytes)?, bytes))
+        if bytes.len() <= PARSED_HERE_MAX {
+            return Ok((parse(&bytes)?, bytes));
+        }
+        let parsing = {
+            let bytes = bytes.clone();
+            move || parse(&bytes)
+        };
+        let asker = Exchange::asker(&self.request);
+        let parsed = AppState::of(&self.request).workshop.run(Work::Short, asker, parsing).await?;
+        Ok((parsed?, bytes))
     }
 }
 
@@ -117,7 +130,7 @@ pub async fn read_bytes(request: &HttpRequest, mut payload: Payload, bytes_max: 
     let bytes = tokio::time::timeout(BODY_TIMEOUT, collect)
         .await
         .unwrap_or_else(|_| Err(Problem::new(problem::TOO_SLOW, "the body did not arrive in time")))?;
-    take_place(request, class)?;
+    class.map_or(Ok(()), |class| enter(request, class))?;
     Ok(bytes)
 }
 
@@ -128,8 +141,8 @@ fn leave_place(request: &HttpRequest) -> Option<Class> {
     place.map(|place| place.class())
 }
 
-fn take_place(request: &HttpRequest, class: Option<Class>) -> Result<(), Problem> {
-    let Some(class) = class else { return Ok(()) };
+/// Takes a place for what a request still has to do, until its answer is gone.
+pub fn enter(request: &HttpRequest, class: Class) -> Result<(), Problem> {
     let place = AppState::of(request).admission.enter(class)?;
     if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
         exchange.place = Some(place);

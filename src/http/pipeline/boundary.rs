@@ -13,6 +13,7 @@ use actix_web::{HttpMessage, HttpResponse};
 
 use super::admission::Place;
 use super::answering::{self, Failure, NO_SNIFF, NO_STORE, log_failure, problem_fields, standing_fields};
+use super::caller::peer;
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::screen::{REQUEST_ID, Target, request_id, screen};
@@ -20,6 +21,7 @@ use super::state::AppState;
 use super::wire::Faults;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
+use crate::limits::Asker;
 
 /// Wraps every request.
 pub async fn boundary(
@@ -35,8 +37,12 @@ pub async fn boundary(
         connection.begin();
     }
     let faults = request.conn_data::<Rc<Faults>>().cloned();
-    let mut exchange =
-        Exchange { route: target.route, request_id: request_id(&request, &state), ..Exchange::default() };
+    let mut exchange = Exchange {
+        route: target.route,
+        request_id: request_id(&request, &state),
+        asker: Some(Asker::at(peer(request.request()))),
+        ..Exchange::default()
+    };
     let admitted = screen(&request, &state, target).and_then(|()| admit(target, &state, started_ns));
     let admitted = admitted.map(|place| exchange.place = place);
     request.extensions_mut().insert(exchange);
@@ -91,13 +97,17 @@ pub async fn boundary(
     Ok(hand_over(response, place))
 }
 
-/// A place for what will wait. A single check takes one only when memory cannot answer it.
+/// A place for what will wait. A single check takes one only when memory cannot answer it, long work only after its turn in the
+/// workshop.
 fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
     let Some(class) = target.class() else { return Ok(None) };
     if class != Class::Reports {
         state.delay.admit(now_ns)?;
     }
-    if class == Class::Check { Ok(None) } else { state.admission.enter(class).map(Some) }
+    match class {
+        Class::Check | Class::Expensive => Ok(None),
+        Class::Checks | Class::Reports => state.admission.enter(class).map(Some),
+    }
 }
 
 /// Writes the problem document, counts and logs the failure.

@@ -4,12 +4,14 @@
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
+use super::body::enter;
 use super::exchange::Exchange;
 use super::state::AppState;
 use crate::access::Principal;
@@ -17,8 +19,8 @@ use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::domain::ids::OrganizationId;
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::{self, Problem};
-use crate::http::contract::route::Route;
-use crate::limits::{Refused, Standing};
+use crate::http::contract::route::{Class, Route};
+use crate::limits::{Asker, Refused, Standing, Work};
 
 /// An authenticated client with a scope of the route, whose limit has been spent by one unit.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl FromRequest for Caller {
         Either::Right(Box::pin(async move {
             // A signature costs eight checks: an address that has failed too often does not get one verified.
             state.addresses.check(peer(&request))?;
-            match state.read_in_time(state.access.verify(&token)).await? {
+            match state.read_in_time(state.access.verify(&token, Exchange::asker(&request))).await? {
                 Ok(principal) => Self::admit(principal, &request).await,
                 Err(error @ crate::access::AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
@@ -75,11 +77,18 @@ impl Caller {
             return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
         }
         let caller = Self { principal, request: request.clone(), route };
-        match caller.principal.client.limits.try_spend_unit() {
-            Some(spent) => Either::Left(ready(caller.admitted(spent))),
+        let limits = &caller.principal.client.limits;
+        // What costs by its body is let in to say so, if it has any prospect.
+        let asked = route.cost.map_or_else(|| limits.try_look(), |units| limits.try_spend(units));
+        match asked {
+            Some(answer) => Either::Left(ready(caller.admitted(answer))),
             None => Either::Right(Box::pin(async move {
-                let spent = caller.principal.client.limits.spend_unit().await;
-                caller.admitted(spent)
+                let limits = Arc::clone(&caller.principal.client.limits);
+                let answer = match route.cost {
+                    Some(units) => limits.spend(units).await,
+                    None => limits.look().await,
+                };
+                caller.admitted(answer)
             })),
         }
     }
@@ -87,24 +96,63 @@ impl Caller {
     fn admitted(self, spent: Result<Standing, Refused>) -> Result<Self, Problem> {
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
             exchange.organization = Some(self.principal.client.organization_id);
+            exchange.asker = Some(Asker::Client(self.principal.client.client_id));
             exchange.standing = spent.ok();
         }
         spent?;
         Ok(self)
     }
 
-    /// Spends the rest of what an operation costs, where that shows only in its body.
-    pub async fn spend_rest(&self, cost: NonZeroU32) -> Result<(), Problem> {
-        if let Some(standing) = self.principal.client.limits.spend_rest(cost).await? {
-            self.note(standing);
+    /// Spends what an operation costs where that shows only in its body; one that could not be read costs a unit.
+    pub async fn charge<T>(&self, body: Result<T, Problem>, cost: impl FnOnce(&T) -> NonZeroU32) -> Result<T, Problem> {
+        let units = body.as_ref().map_or(NonZeroU32::MIN, cost);
+        let spent = self.principal.client.limits.spend(units).await;
+        self.note_spent(body, spent.map_err(Problem::from))
+    }
+
+    /// The same for a batch, which costs its items and is refused where no wait would help.
+    pub async fn charge_batch<T>(
+        &self,
+        body: Result<T, Problem>,
+        items: impl FnOnce(&T) -> NonZeroU32,
+    ) -> Result<T, Problem> {
+        let units = body.as_ref().map_or(NonZeroU32::MIN, items);
+        let spent = self.principal.client.limits.spend_batch(units).await;
+        self.note_spent(body, spent.map_err(Problem::from))
+    }
+
+    fn note_spent<T>(&self, body: Result<T, Problem>, spent: Result<Standing, Problem>) -> Result<T, Problem> {
+        match spent {
+            Ok(standing) => self.note(standing),
+            // A body that could not be read is told so, whatever it could not be charged.
+            Err(refused) => return body.and(Err(refused)),
         }
-        Ok(())
+        body
     }
 
     fn note(&self, standing: Standing) {
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
             exchange.standing = Some(standing);
         }
+    }
+
+    /// Does work that would keep the event loop from others, in the caller's turn.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        work: Work,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(AppState::of(&self.request).workshop.run(work, self.asker(), job).await?)
+    }
+
+    /// Takes a place among those that wait for the store, where the row's class did not.
+    pub fn enter(&self, class: Class) -> Result<(), Problem> {
+        enter(&self.request, class)
+    }
+
+    /// For whom its work is done.
+    pub fn asker(&self) -> Asker {
+        Asker::Client(self.principal.client.client_id)
     }
 
     /// What the caller has left of its limit.

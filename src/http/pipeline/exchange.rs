@@ -1,12 +1,14 @@
 //! What belongs to one request and its answer: what the layers tell each other of it.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::admission::Place;
 use crate::domain::ids::OrganizationId;
 use crate::domain::usage::Outcome;
 use crate::http::contract::route::Route;
-use crate::limits::Standing;
+use crate::limits::{Asker, Standing};
 
 /// What belongs to one request and its answer.
 #[derive(Debug, Default)]
@@ -19,11 +21,19 @@ pub struct Exchange {
     pub standing: Option<Standing>,
     /// Whose client it is, once that is known.
     pub organization: Option<OrganizationId>,
+    /// For whom work is done: by the address until the client is known.
+    pub asker: Option<Asker>,
     /// Its place among those that wait.
     pub place: Option<Place>,
 }
 
 impl Exchange {
+    /// For whom work on a request is done.
+    pub fn asker(request: &HttpRequest) -> Asker {
+        let asker = request.extensions().get::<Self>().and_then(|exchange| exchange.asker);
+        asker.unwrap_or(Asker::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+
     /// The row of a request.
     pub fn route(request: &HttpRequest) -> Option<&'static Route> {
         request.extensions().get::<Self>().and_then(|exchange| exchange.route)

@@ -16,7 +16,7 @@ use crate::config::Security;
 use crate::crypto::Keyring;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Table;
-use crate::limits::AddressLimits;
+use crate::limits::{AddressLimits, Workshop};
 use crate::registry::Registry;
 use crate::service::acceptance::AcceptanceRules;
 use crate::service::alerts::Alerts;
@@ -43,6 +43,7 @@ pub struct Shared {
     pub keyring: Arc<Keyring>,
     pub registry: Arc<Registry>,
     pub access: Arc<Access>,
+    pub workshop: Arc<Workshop>,
     pub addresses: Arc<AddressLimits>,
     pub public_addresses: Arc<AddressLimits>,
     pub acceptance: Arc<AcceptanceRules>,

@@ -188,7 +188,7 @@ impl Lane {
         // The last question that may lead to the long way: from here on units are spent.
         let admitted = match state.delay.admit(begun_ns) {
             Err(problem) => Err(problem),
-            Ok(()) => match principal.client.limits.try_spend_unit()? {
+            Ok(()) => match principal.client.limits.try_spend(self.way.route.cost?)? {
                 Ok(standing) => Ok(Admitted { check, standing }),
                 Err(refused) => Err(refused.into()),
             },
