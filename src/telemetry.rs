@@ -57,6 +57,8 @@ pub struct Metrics {
     pub receipt_heads: IntCounter,
     pub receipts: IntCounter,
     pub certificates: IntCounter,
+    pub tls_files_refused: IntGauge,
+    pub tls_certificate_ends_s: IntGauge,
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
@@ -153,6 +155,14 @@ impl Metrics {
             receipt_heads: counter("receipt_heads_total", "Signatures made over batches of receipts.")?,
             receipts: counter("receipts_total", "Receipts issued.")?,
             certificates: counter("certificates_total", "Temporary identification certificates issued.")?,
+            tls_files_refused: gauge(
+                "tls_files_refused",
+                "1 while certificate or key of TLS changed and cannot be taken up.",
+            )?,
+            tls_certificate_ends_s: gauge(
+                "tls_certificate_ends_seconds",
+                "Wall time at which the certificate in use ends; 0: no TLS.",
+            )?,
             tokens_issued: counter("tokens_issued_total", "Access tokens issued.")?,
             tokens_verified: counter(
                 "tokens_verified_total",

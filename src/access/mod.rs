@@ -2,6 +2,7 @@
 //! Invariants: a signature is verified once per token and node, then the token is remembered until it expires, its client
 //! changes or it is revoked; what failed is not remembered. Secrets and tokens never reach a log. Knows nothing of HTTP.
 
+pub mod certificates;
 pub mod client_auth;
 pub mod directory;
 pub mod jwks;

@@ -41,7 +41,10 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     let address = application.address();
     // Before anybody learns where it listens: who knows may end it.
     let (once, twice) = (stop_signals(1)?, stop_signals(2)?);
-    output::line(&format!("lostcard {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    output::line(&format!("lostcard {} listening on {}://{address}", env!("CARGO_PKG_VERSION"), config.scheme()));
+    if let Some(plain) = application.plain_address() {
+        output::line(&format!("without TLS on http://{plain}"));
+    }
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));

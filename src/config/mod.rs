@@ -22,6 +22,7 @@ mod sightings;
 mod store;
 #[cfg(test)]
 mod table;
+mod tls;
 mod tokens;
 mod usage;
 mod value;
@@ -51,6 +52,7 @@ pub use security::Security;
 pub use server::Server;
 pub use sightings::Sightings;
 pub use store::Store;
+pub use tls::{Tls, TlsVersion};
 pub use tokens::Tokens;
 pub use usage::Usage;
 pub use webhooks::Webhooks;
@@ -84,7 +86,7 @@ section! {
             note("where nobody set it and the port is taken, another port is used and printed"), flag(Flag::Serve, "ADDRESS");
         /// The URL by which clients know the service: `iss` of tokens and receipts.
         public_url: Option<String> = None, unit("URL"), secret(),
-            default_is("`http://` and the listener's address (127.0.0.1 where that is unspecified)"),
+            default_is("`http://`, with TLS `https://`, and the listener's address (127.0.0.1 where that is unspecified)"),
             must(|url| url.as_deref().is_none_or(is_plain_url), "`http://` or `https://`, then letters, digits and `.-:[]/_~`; no slash and no `/sandbox` at the end"),
             note("the issuer is this URL; of a sandbox, with `/sandbox` behind it"),
             flag(Flag::Serve, "URL");
@@ -108,6 +110,7 @@ section! {
         redis: Redis,
         tokens: Tokens,
         server: Server,
+        tls: Tls,
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,
@@ -163,6 +166,14 @@ impl Config {
         if !config.registry.lease_lasts() {
             return Err(config.wrong("registry.poll_ms", &format!("is {}", config.registry.poll_ms)));
         }
+        if config.tls.certificate.is_some() != config.tls.key.is_some() {
+            let missing = if config.tls.key.is_none() { "tls.key" } else { "tls.certificate" };
+            return Err(config.wrong_by(missing, "is not set", "given: a certificate goes with its key"));
+        }
+        if config.tls.plain_listen.is_some() && config.tls.certificate.is_none() {
+            let right = "set together with tls.certificate: without it, listen is plain already";
+            return Err(config.wrong_by("tls.plain_listen", "is set", right));
+        }
         let issuer = config.public_url.clone().map(|url| config.environment().issuer(url));
         if issuer.is_some_and(|issuer| Environment::of_issuer(&issuer) != config.environment()) {
             return Err(config.wrong("public_url", "ends in /sandbox, as the issuers of sandboxes do"));
@@ -207,9 +218,14 @@ impl Config {
     /// The URL by which clients know the service, given the address in use.
     pub fn url(&self, bound: SocketAddr) -> String {
         self.public_url.clone().unwrap_or_else(|| match bound.ip() {
-            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", bound.port()),
-            _ => format!("http://{bound}"),
+            ip if ip.is_unspecified() => format!("{}://127.0.0.1:{}", self.scheme(), bound.port()),
+            _ => format!("{}://{bound}", self.scheme()),
         })
+    }
+
+    /// What the public listener speaks.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.certificate.is_some() { "https" } else { "http" }
     }
 
     /// Every name by which the service may be addressed.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::options;
 use super::tasks::Parts;
 use crate::access::jwks::{IssuerKeys, OutsideIssuer};
@@ -16,6 +18,7 @@ use crate::http::pipeline::admission::Admission;
 use crate::http::pipeline::hosts::Hosts;
 use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
+use crate::http::pipeline::tls::Tls;
 use crate::http::routes::TABLE;
 use crate::limits::cluster::Cluster;
 use crate::limits::{AddressLimits, LimitName, Workshop};
@@ -141,6 +144,11 @@ fn share(
         alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
         sandbox: config.sandbox.then(|| SandboxNode::new(&writer)).transpose()?.map(Arc::new),
         security: Arc::new(config.security.clone()),
+        tls: options::tls_options(config)
+            .map(|of| Tls::new(of, clock.clone(), Arc::clone(&metrics)))
+            .transpose()
+            .context("TLS")?
+            .map(Arc::new),
         draining: Arc::new(AtomicBool::new(false)),
         keyring: Arc::clone(&writer.keyring),
         registry: Arc::clone(&writer.registry),

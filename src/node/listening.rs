@@ -22,6 +22,8 @@ use crate::http::pipeline::connection::{self, KEEP_ALIVE};
 use crate::http::pipeline::lane::Lane;
 use crate::http::pipeline::lane::service::LaneFactory;
 use crate::http::pipeline::state::{AppState, Shared};
+use crate::http::pipeline::stream::Stream;
+use crate::http::pipeline::tls::Tls;
 use crate::http::pipeline::wire::{self, Wire};
 use crate::http::routes::{CHECK, configure, configure_metrics};
 use crate::telemetry::Metrics;
@@ -33,10 +35,22 @@ const BACKLOG: u32 = 4096;
 /// The server's own time for a first head: longer than that of the wire, which answers in the form of the API.
 const FIRST_HEAD_TIMEOUT: Duration = wire::HEAD_TIMEOUT.saturating_mul(2);
 
-/// Both listeners. After it, connections are accepted by the kernel.
-pub(super) fn bind(config: &Config) -> anyhow::Result<(TcpListener, TcpListener)> {
-    let listener = first_of(&config.listen, listen).with_context(|| format!("listener on {}", config.listen))?;
-    Ok((listener, bind_metrics(&config.metrics_listen)?))
+/// Where a node can be reached.
+pub(super) struct Listeners {
+    pub(super) public: TcpListener,
+    /// Without TLS, beside one with it.
+    pub(super) plain: Option<TcpListener>,
+    pub(super) metrics: TcpListener,
+}
+
+/// All listeners. After it, connections are accepted by the kernel.
+pub(super) fn bind(config: &Config) -> anyhow::Result<Listeners> {
+    let bind = |address: &Address| first_of(address, listen).with_context(|| format!("listener on {address}"));
+    Ok(Listeners {
+        public: bind(&config.listen)?,
+        plain: config.tls.plain_listen.as_ref().map(bind).transpose()?,
+        metrics: bind_metrics(&config.metrics_listen)?,
+    })
 }
 
 /// The operator's listener. Where nobody chose its port and another node has it, any other will do.
@@ -70,43 +84,63 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> Result<Server> {
+pub(super) fn serve(
+    public: TcpListener,
+    plain: Option<TcpListener>,
+    config: &Config,
+    shared: Shared,
+) -> Result<Server> {
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
     let answer = Duration::from_millis(config.overload.answer_ms);
-    let server = Server::build()
+    let mut server = Server::build()
         .workers(workers)
         .max_concurrent_connections(config.overload.connections_max)
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
+    let tls = shared.tls.clone();
     let has_lane = config.server.lane;
     // Made inside each worker: the receipt signer belongs to its event loop.
-    let service = move || {
-        let state = Data::new(AppState::new(shared.clone()));
-        let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
-        let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
-        let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
-        let (stopping, signal) = (stopping.clone(), stopping.clone());
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .client_request_timeout(FIRST_HEAD_TIMEOUT)
-            .client_disconnect_timeout(Duration::from_secs(1))
-            .keep_alive(KEEP_ALIVE)
-            .on_connect_ext(connection::watch(answer))
-            .h1(map_config(app, |()| AppConfig::default()));
-        let wired = async |io: TcpStream| {
-            let peer = io.peer_addr().ok();
-            Ok::<_, DispatchError>((Wire::new(io), peer))
-        };
-        fn_service(wired).and_then(LaneFactory { lane, stopping: signal, http })
+    let service = |tls: Option<Arc<Tls>>| {
+        let (shared, stopping) = (shared.clone(), stopping.clone());
+        move || {
+            let state = Data::new(AppState::new(shared.clone()));
+            let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
+            let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
+            let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+            let (stopping, signal) = (stopping.clone(), stopping.clone());
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .client_request_timeout(FIRST_HEAD_TIMEOUT)
+                .client_disconnect_timeout(Duration::from_secs(1))
+                .keep_alive(KEEP_ALIVE)
+                .on_connect_ext(connection::watch(answer))
+                .h1(map_config(app, |()| AppConfig::default()));
+            let tls = tls.clone();
+            let wired = move |io: TcpStream| {
+                let tls = tls.clone();
+                async move {
+                    let peer = io.peer_addr().ok();
+                    let stream = match tls {
+                        None => Stream::plain(io),
+                        Some(tls) => tls.accept(io).await.map_err(DispatchError::Io)?,
+                    };
+                    Ok::<_, DispatchError>((Wire::new(stream), peer))
+                }
+            };
+            fn_service(wired).and_then(LaneFactory { lane, stopping: signal, http })
+        }
     };
-    Ok(server.listen("lostcard", listener, service)?.run())
+    if let Some(plain) = plain {
+        server = server.listen("lostcard without TLS", plain, service(None))?;
+    }
+    Ok(server.listen("lostcard", public, service(tls))?.run())
 }
 
 pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {

@@ -7,7 +7,7 @@ mod opening;
 pub mod options;
 mod tasks;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::http::pipeline::state::Shared;
 use crate::service::sightings::moving::Mover;
 use crate::store::Store;
-use listening::{bind, serve, serve_metrics};
+use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
 pub use opening::open;
@@ -36,6 +36,7 @@ const LAST_COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// A node, ready to run.
 pub struct Application {
     address: SocketAddr,
+    plain_address: Option<SocketAddr>,
     metrics_address: SocketAddr,
     drain: Duration,
     server: Server,
@@ -56,21 +57,27 @@ impl Application {
     /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         options::check(config)?;
-        let (listener, metrics_listener) = bind(config)?;
-        let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
+        let Listeners { public, plain, metrics } = bind(config)?;
+        let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
+        let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
         let (store, keyring) = open(config).await?;
         let parts = assembling::assemble(config, clock, address, store.clone(), keyring).await?;
         let (shared, mover) = (parts.shared.clone(), Arc::clone(&parts.mover));
         let tasks = Tasks::start(parts);
-        let server = serve(listener, config, shared.clone())?;
-        let metrics_server = serve_metrics(metrics_listener, Arc::clone(&shared.metrics))?;
+        let server = serve(public, plain, config, shared.clone())?;
+        let metrics_server = serve_metrics(metrics, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
+        Ok(Self { address, plain_address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens without TLS, beside one with it.
+    pub fn plain_address(&self) -> Option<SocketAddr> {
+        self.plain_address
     }
 
     /// Where its metrics are.

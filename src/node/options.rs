@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::{OutsideIssuer, is_fetchable};
-use crate::config::{Config, ConfigError, Issuer, Overrides};
+use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
+use crate::http::pipeline::tls::TlsOptions;
 use crate::limits::WorkshopOptions;
 use crate::redis_link::{RedisLink, is_redis_url};
 use crate::registry::RegistryOptions;
@@ -89,6 +90,18 @@ pub(super) fn journal_options(config: &Config) -> JournalOptions {
         wait: Duration::from_millis(config.sightings.wait_ms),
         bytes_max: config.sightings.journal_mib_max << 20,
     }
+}
+
+pub(super) fn tls_options(config: &Config) -> Option<TlsOptions> {
+    let tls = &config.tls;
+    Some(TlsOptions {
+        certificate: tls.certificate.clone()?,
+        key: tls.key.clone()?,
+        client_ca: tls.client_ca.clone(),
+        has_1_2: tls.min_version == TlsVersion::V1_2,
+        handshake: Duration::from_millis(tls.handshake_ms),
+        handshakes_max: tls.handshakes_max,
+    })
 }
 
 pub(super) fn usage_options(config: &Config) -> UsageOptions {

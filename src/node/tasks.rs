@@ -69,7 +69,7 @@ const TASKS: [Task; 11] = [
     Task {
         name: "keys",
         period: "every 2 s",
-        does: "takes up rotated signing keys and peppers",
+        does: "takes up rotated signing keys, peppers and certificates of TLS",
         start: |parts| Some(Box::pin(tend_keys(parts.shared.clone()))),
     },
     Task {
@@ -188,6 +188,10 @@ async fn tend_keys(shared: Shared) {
             Err(error) => {
                 tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use");
             }
+        }
+        if let Some(tls) = shared.tls.clone() {
+            // Files may lie on a slow disk.
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
         let tended = timeout(KEYS_EVERY, shared.registry.tend_peppers()).await;
         match tended.unwrap_or(Err(RegistryError::TooSlow)) {

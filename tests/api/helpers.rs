@@ -38,7 +38,10 @@ pub(crate) struct TestClient {
 
 /// A running node.
 pub(crate) struct TestApp {
+    /// Without TLS.
     pub(crate) address: SocketAddr,
+    /// With TLS, where the settings have it.
+    pub(crate) tls_address: SocketAddr,
     pub(crate) metrics_address: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
@@ -148,7 +151,8 @@ impl TestApp {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let node = Application::build(&node_config, node_clock).await.unwrap();
-                started.send((node.address(), node.metrics_address())).unwrap();
+                let plain = node.plain_address().unwrap_or_else(|| node.address());
+                started.send((plain, node.address(), node.metrics_address())).unwrap();
                 let stop = async {
                     let _ = stopped.await;
                 };
@@ -156,9 +160,10 @@ impl TestApp {
             });
             let _ = end.send(());
         });
-        let (address, metrics_address) = start.await.expect("the node starts");
+        let (address, tls_address, metrics_address) = start.await.expect("the node starts");
         Self {
             address,
+            tls_address,
             metrics_address,
             clock,
             config,

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceResponse};
-use actix_web::rt::net::TcpStream as TokioStream;
 use actix_web::web::Bytes;
 use tokio::time::sleep;
 
 use super::admission::Place;
+use super::stream::Stream;
 use super::wire::Wire;
 
 /// How long an idle connection stays open.
@@ -48,10 +48,13 @@ pub struct Connection {
 }
 
 /// The server's hook for new connections. A reader has `answer` for a large answer, whatever its size.
-pub fn watch(answer: Duration) -> impl Fn(&Wire<TokioStream>, &mut Extensions) + 'static {
+pub fn watch(answer: Duration) -> impl Fn(&Wire<Stream>, &mut Extensions) + 'static {
     move |wire, extensions| {
         extensions.insert(wire.faults());
-        let io = wire.get_ref();
+        if let Some(certificate) = wire.get_ref().certificate() {
+            extensions.insert(certificate);
+        }
+        let io = wire.get_ref().tcp();
         // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
         let _ = io.set_nodelay(true);
         // Without a free descriptor the connection is served unwatched.

@@ -15,4 +15,6 @@ pub mod repetition;
 pub mod sandbox_node;
 mod screen;
 pub mod state;
+pub mod stream;
+pub mod tls;
 pub mod wire;

@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use super::admission::{Admission, Delay};
 use super::hosts::Hosts;
 use super::sandbox_node::SandboxNode;
+use super::tls::Tls;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Security;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub admission: Arc<Admission>,
     /// None in production.
     pub sandbox: Option<Arc<SandboxNode>>,
+    /// None where the public listener is plain.
+    pub tls: Option<Arc<Tls>>,
     pub draining: Arc<AtomicBool>,
 }
 

@@ -106,6 +106,7 @@ rules! {
     LostcardSightingsLost ticket for 0: Increase(all("lostcard_sightings_lost_total"), 900), > 0.0;
     LostcardSightingsNotMoved ticket for 600: Increase(all("lostcard_sightings_moves_failed_total"), 300), > 0.0;
     LostcardUsageNotCounted ticket for 600: Increase(all("lostcard_usage_flushes_failed_total"), 300), > 0.0;
+    LostcardTlsFilesRefused ticket for 60: Gauge("lostcard_tls_files_refused"), > 0.0;
     LostcardRedisAway ticket for 120: Gauge("lostcard_redis_breaker_open"), > 0.0;
     LostcardRedisNotGenuine ticket for 0: Increase(all("lostcard_redis_not_genuine_total"), 900), > 0.0;
     LostcardErrors page for 300: Share(only(PROBLEMS, FAILURES), 300), > 0.01;

@@ -1,0 +1,178 @@
+//! TLS of the public listener: the node's certificate, taken up again when its files change, and the handshakes, on a thread of
+//! their own and within their bounds. Clients may show a certificate and need not; who vouches for it is `access`'s to know.
+
+mod handshakes;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, version};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+
+use super::stream::Stream;
+use crate::access::certificates::{CertificateError, ClientCa, PeerCertificate};
+use crate::clock::Clock;
+use crate::telemetry::Metrics;
+use handshakes::{AnyCertificate, Handshakes};
+
+/// Files and bounds of TLS.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub client_ca: Option<PathBuf>,
+    /// TLS 1.2 beside 1.3.
+    pub has_1_2: bool,
+    pub handshake: Duration,
+    pub handshakes_max: usize,
+}
+
+/// TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {source}")]
+    Certificate { path: PathBuf, source: CertificateError },
+    #[error("{path}: no private key in PEM form")]
+    NoKey { path: PathBuf },
+    #[error("certificate and key: {0}")]
+    Pair(rustls::Error),
+    #[error("the thread of handshakes: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What handshakes are made with.
+#[derive(Debug)]
+struct Material {
+    config: Arc<ServerConfig>,
+    ca: Option<ClientCa>,
+    ends_at_s: i64,
+}
+
+/// Which files were looked at last, by their hash.
+#[derive(Debug)]
+struct Seen {
+    files: [u8; 32],
+    were_taken: bool,
+}
+
+/// TLS of a node.
+#[derive(Debug)]
+pub struct Tls {
+    options: TlsOptions,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    material: ArcSwap<Material>,
+    seen: Mutex<Seen>,
+    handshakes: Handshakes,
+}
+
+impl Tls {
+    pub fn new(options: TlsOptions, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
+        let files = Files::read(&options)?;
+        let material = files.material(&options)?;
+        metrics.tls_certificate_ends_s.set(material.ends_at_s);
+        let handshakes = Handshakes::new(options.handshakes_max, options.handshake).map_err(TlsError::Thread)?;
+        let seen = Mutex::new(Seen { files: files.hash(), were_taken: true });
+        Ok(Self { options, clock, metrics, material: ArcSwap::from_pointee(material), seen, handshakes })
+    }
+
+    /// Looks at the files again. Where they cannot be taken up, what is in memory serves on, and the metric says so.
+    pub fn reload(&self) {
+        let files = Files::read(&self.options);
+        let hash = files.as_ref().map_or([0; 32], Files::hash);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.files == hash {
+            return;
+        }
+        let material = files.and_then(|files| files.material(&self.options));
+        *seen = Seen { files: hash, were_taken: material.is_ok() };
+        self.metrics.tls_files_refused.set(i64::from(!seen.were_taken));
+        match material {
+            Ok(material) => {
+                self.metrics.tls_certificate_ends_s.set(material.ends_at_s);
+                self.material.store(Arc::new(material));
+                tracing::info!("certificate and key of TLS were taken up");
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "certificate or key of TLS cannot be taken up; those in memory stay in use");
+            }
+        }
+    }
+
+    /// Makes the handshake of a new connection.
+    pub async fn accept(&self, io: TcpStream) -> std::io::Result<Stream> {
+        let material = self.material.load_full();
+        let (config, now_s) = (Arc::clone(&material.config), self.clock.now_s());
+        let read = move |shown: &ServerConnection| {
+            let chain = shown.peer_certificates()?;
+            // One that cannot be read proves nothing: the connection is as good as one without.
+            PeerCertificate::read(chain, material.ca.as_ref(), now_s).ok().map(Arc::new)
+        };
+        let (stream, certificate) = self.handshakes.make(config, io, read).await?;
+        Ok(Stream::tls(stream, certificate))
+    }
+}
+
+/// The files as they were read.
+struct Files {
+    certificate: Vec<u8>,
+    key: zeroize::Zeroizing<Vec<u8>>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Files {
+    fn read(options: &TlsOptions) -> Result<Self, TlsError> {
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|source| TlsError::File { path: path.clone(), source });
+        Ok(Self {
+            certificate: read(&options.certificate)?,
+            key: read(&options.key)?.into(),
+            client_ca: options.client_ca.as_ref().map(read).transpose()?,
+        })
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for file in [Some(&self.certificate), Some(&*self.key), self.client_ca.as_ref()].into_iter().flatten() {
+            hash.update(file.len().to_be_bytes());
+            hash.update(file);
+        }
+        hash.finalize().into()
+    }
+
+    fn material(&self, options: &TlsOptions) -> Result<Material, TlsError> {
+        let of = |path: &PathBuf, source| TlsError::Certificate { path: path.clone(), source };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
+        let chain = chain.map_err(|_| of(&options.certificate, CertificateError::NotPem))?;
+        if chain.is_empty() {
+            return Err(of(&options.certificate, CertificateError::NotPem));
+        }
+        let own = PeerCertificate::read(&chain, None, 0).map_err(|source| of(&options.certificate, source))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::NoKey { path: options.key.clone() })?;
+        let ca = match (&self.client_ca, &options.client_ca) {
+            (Some(text), Some(path)) => Some(ClientCa::from_pem(text).map_err(|source| of(path, source))?),
+            _ => None,
+        };
+        let both: &[_] = &[&version::TLS13, &version::TLS12];
+        let versions = if options.has_1_2 { both } else { &both[..1] };
+        let provider = Arc::new(default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .map_err(TlsError::Pair)?
+            .with_client_cert_verifier(Arc::new(AnyCertificate::new(&provider)))
+            .with_single_cert(chain, key);
+        let mut config = config.map_err(TlsError::Pair)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Tickets are the client's to keep: a session costs the node no memory.
+        config.ticketer = Ticketer::new().map_err(TlsError::Pair)?;
+        Ok(Material { config: Arc::new(config), ca, ends_at_s: own.not_after_s() })
+    }
+}
