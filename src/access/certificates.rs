@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest, Sha256};
+use x509_cert::Version;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -27,6 +28,8 @@ pub enum CertificateError {
     NotPem,
     #[error("not an X.509 certificate")]
     NotACertificate,
+    #[error("not of version 3: make it with an extension, such as subjectAltName")]
+    OldVersion,
     #[error("not a certificate of an authority: {0}")]
     NoAuthority(String),
 }
@@ -75,9 +78,13 @@ impl PeerCertificate {
         })
     }
 
-    /// The first certificate of a text in PEM.
+    /// The first certificate of a text in PEM. One of a version that no handshake takes would never be of use.
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
         let first = CertificateDer::from_pem_slice(text).map_err(|_| CertificateError::NotPem)?;
+        let parsed = x509_cert::Certificate::from_der(&first).map_err(|_| CertificateError::NotACertificate)?;
+        if parsed.tbs_certificate().version() != Version::V3 {
+            return Err(CertificateError::OldVersion);
+        }
         Self::read(&[first], None, 0)
     }
 

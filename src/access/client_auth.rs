@@ -9,25 +9,34 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
+use super::certificates::PeerCertificate;
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
 use super::tokens::{LEEWAY_S, TOKEN_BYTES_MAX, TokenError, check_times};
 use crate::domain::ids::ClientId;
+use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::store::clients::Proof;
 
 /// What a client offered as proof.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    Secret { client_id: ClientId, secret: SecretText },
+    Secret {
+        client_id: ClientId,
+        secret: SecretText,
+    },
     Assertion(Box<Assertion>),
+    /// The certificate of the connection.
+    Certificate {
+        client_id: ClientId,
+    },
 }
 
 impl Credentials {
     /// Who the client says it is. For an assertion that is its `sub`, not yet believed.
     pub fn client_id(&self) -> ClientId {
         match self {
-            Self::Secret { client_id, .. } => *client_id,
+            Self::Secret { client_id, .. } | Self::Certificate { client_id } => *client_id,
             Self::Assertion(assertion) => assertion.claims.sub,
         }
     }
@@ -132,7 +141,7 @@ impl Audience {
 }
 
 /// A null is there, too.
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+pub(super) fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(Some)
 }
 
@@ -209,9 +218,9 @@ impl Assertion {
             TokenError::Expired => F::Expired,
             _ => F::Lifetime,
         })?;
-        let is_signed = client.proofs.iter().any(|proof| match proof {
+        let is_signed = client.proofs(UnixMs::from_seconds(now_s)).any(|proof| match proof {
             Proof::Key(jwk) => PublishedKey::parse(jwk).is_ok_and(|key| key.made(self.jwt.expose(), &self.header.alg)),
-            Proof::SecretHash(_) => false,
+            _ => false,
         });
         if !is_signed {
             return Err(F::Signature);
@@ -235,12 +244,24 @@ fn read_part<T: DeserializeOwned>(part: &str) -> Option<T> {
 }
 
 /// Whether a secret is one of the client's.
-pub fn is_secret_of(client: &ClientEntry, secret: &SecretText) -> bool {
+pub fn is_secret_of(client: &ClientEntry, secret: &SecretText, now_ms: UnixMs) -> bool {
     let offered = hash_secret(secret);
-    client.proofs.iter().any(|proof| match proof {
+    client.proofs(now_ms).any(|proof| match proof {
         Proof::SecretHash(hash) => verify_slices_are_equal(hash, &offered).is_ok(),
-        Proof::Key(_) => false,
+        _ => false,
     })
+}
+
+/// What the certificates of a client say of one that was shown: whether it is one of them. None: it has none registered.
+pub fn is_certificate_of(client: &ClientEntry, shown: &PeerCertificate, now_ms: UnixMs) -> Option<bool> {
+    let matches = client.proofs(now_ms).filter_map(|proof| match proof {
+        Proof::Thumbprint(thumbprint) => Some(shown.thumbprint == *thumbprint),
+        Proof::Subject(subject) => Some(shown.is_of_ca && shown.subject == *subject),
+        Proof::DnsName(name) => Some(shown.is_of_ca && shown.dns_names.contains(name)),
+        Proof::SecretHash(_) | Proof::Key(_) => None,
+    });
+    let is_one = matches.reduce(|one, other| one || other)?;
+    Some(is_one && shown.is_valid_at(now_ms.seconds()))
 }
 
 /// What the store keeps of a secret.

@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
-use crate::domain::client::{OrganizationKind, Rate, Scopes};
+use crate::domain::client::{Bound, OrganizationKind, Rate, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
+use crate::domain::instant::UnixMs;
 use crate::limits::cluster::{Cluster, ClusterCell};
 use crate::limits::{CallerLimits, Limit, LimitName};
-use crate::store::clients::Proof;
+use crate::store::clients::{Credential, Proof};
 use crate::store::{Store, StoreError};
 
 /// A client as requests see it.
@@ -24,8 +25,19 @@ pub struct ClientEntry {
     pub organization_id: OrganizationId,
     pub organization_kind: OrganizationKind,
     pub scopes: Scopes,
-    pub proofs: Vec<Proof>,
+    pub bound: Bound,
+    /// Tokens that were issued until then are good for nothing.
+    pub tokens_revoked_at_ms: Option<UnixMs>,
+    pub credentials: Vec<Credential>,
     pub limits: Arc<CallerLimits>,
+}
+
+impl ClientEntry {
+    /// What proves this client at an instant.
+    pub fn proofs(&self, now_ms: UnixMs) -> impl Iterator<Item = &Proof> {
+        let is_good = move |credential: &&Credential| credential.ends_at_ms.is_none_or(|ends| now_ms < ends);
+        self.credentials.iter().filter(is_good).map(|credential| &credential.proof)
+    }
 }
 
 /// Limits of those for whom no own limit is set.
@@ -99,7 +111,7 @@ impl Directory {
         }
         let organization = self.store.find_organization(client.organization_id).await?;
         let organization = organization.ok_or(StoreError::Corrupt("clients.organization_id"))?;
-        let proofs = self.store.list_proofs(client_id).await?;
+        let credentials = self.store.list_credentials(client_id).await?;
         let rate = client.rate.unwrap_or(self.defaults.client);
         let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
         let limits = self.limits((client_id, rate), (organization.organization_id, organization_rate));
@@ -108,7 +120,9 @@ impl Directory {
             organization_id: organization.organization_id,
             organization_kind: organization.kind,
             scopes: client.scopes,
-            proofs,
+            bound: client.bound,
+            tokens_revoked_at_ms: client.tokens_revoked_at_ms,
+            credentials,
             limits,
         }))
     }

@@ -97,7 +97,7 @@ impl PublishedKey {
     pub const ALGORITHMS: &[&str] = &["EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256"];
 
     /// Whether an algorithm is this key's, by either of its names.
-    fn is_named(&self, alg: &str) -> bool {
+    pub(super) fn is_named(&self, alg: &str) -> bool {
         algorithm_name(self.algorithm) == alg || (self.algorithm == Algorithm::EdDSA && alg == "Ed25519")
     }
 
@@ -159,9 +159,13 @@ pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
     Ok(keys.iter().map(ToString::to_string).collect())
 }
 
+/// Whether a JWK holds a member of a private or symmetric key (RFC 7518, 6.2.2, 6.3.2, 6.4.1; RFC 8037, 2).
+pub(super) fn is_private(key: &serde_json::Value) -> bool {
+    ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| key.get(private).is_some())
+}
+
 fn check_client_key(key: &serde_json::Value) -> Result<(), JwksError> {
-    // Private members of RFC 7518 (6.2.2, 6.3.2, 6.4.1) and RFC 8037 (2).
-    if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| key.get(private).is_some()) {
+    if is_private(key) {
         return Err(JwksError::PrivateKey);
     }
     let is_for = |member: &serde_json::Value, word: &str| match member {

@@ -2,9 +2,13 @@
 //! Invariants: a signature is verified once per token and node, then the token is remembered until it expires, its client
 //! changes or it is revoked; what failed is not remembered. Secrets and tokens never reach a log. Knows nothing of HTTP.
 
+pub mod binding;
 pub mod certificates;
 pub mod client_auth;
 pub mod directory;
+pub mod dpop;
+pub mod holder;
+mod holding;
 pub mod jwks;
 pub mod tokens;
 
@@ -24,13 +28,16 @@ use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
-use crate::limits::{Asker, Crowded, Work, Workshop};
+use crate::limits::{Asker, Crowded, Refused, Work, Workshop};
 use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use client_auth::{AssertionFault, Credentials, Proven, is_secret_of};
+use binding::Binding;
+use client_auth::{AssertionFault, Credentials, is_certificate_of, is_secret_of};
 use directory::{ClientEntry, DefaultRates, Directory};
+use dpop::DpopFault;
+use holder::Holder;
 use jwks::{IssuerKeys, OutsideIssuer};
 use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
 
@@ -47,6 +54,10 @@ pub struct AccessOptions {
     pub live_nodes: Arc<AtomicUsize>,
     /// Where signatures are verified.
     pub workshop: Arc<Workshop>,
+    /// Only tokens that are bound to their holder are issued and taken.
+    pub require_bound: bool,
+    /// Proofs need a nonce of this service.
+    pub dpop_nonce: bool,
     /// Verified tokens remembered at a time.
     pub tokens_max: usize,
 }
@@ -56,6 +67,7 @@ pub struct AccessOptions {
 pub struct Principal {
     pub client: Arc<ClientEntry>,
     pub scopes: Scopes,
+    pub binding: Binding,
 }
 
 #[derive(Debug)]
@@ -95,6 +107,31 @@ pub enum AccessError {
     Store(#[from] StoreError),
 }
 
+/// Who asks has not shown to be the holder, or that is not to be decided now.
+#[derive(Debug, thiserror::Error)]
+pub enum HolderError {
+    #[error("{}", .0.as_str())]
+    Dpop(DpopFault),
+    #[error("a limit is spent")]
+    Limit(Refused),
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DpopFault> for HolderError {
+    fn from(fault: DpopFault) -> Self {
+        Self::Dpop(fault)
+    }
+}
+
+impl From<Refused> for HolderError {
+    fn from(refused: Refused) -> Self {
+        Self::Limit(refused)
+    }
+}
+
 /// The token endpoint's refusals (RFC 6749, 5.2).
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
@@ -104,6 +141,12 @@ pub enum GrantError {
     Assertion(AssertionFault),
     #[error("a requested scope is unknown or not this client's")]
     InvalidScope,
+    #[error("the connection has no certificate of this client")]
+    NoCertificate,
+    #[error("the token would be bound to nobody")]
+    Unbound,
+    #[error(transparent)]
+    Holder(#[from] HolderError),
     #[error(transparent)]
     Crowded(#[from] Crowded),
     #[error(transparent)]
@@ -115,6 +158,7 @@ pub enum GrantError {
 pub struct IssuedToken {
     pub access_token: TokenText,
     pub scopes: Scopes,
+    pub binding: Binding,
     pub expires_in_s: i64,
 }
 
@@ -242,9 +286,12 @@ impl Access {
         if claims.organization.is_some_and(|organization| organization != client.organization_id) {
             return Err(TokenError::Invalid.into());
         }
+        if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
+            return Err(TokenError::Revoked.into());
+        }
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
-        let principal = Principal { client, scopes };
+        let principal = Principal { client, scopes, binding: claims.binding };
         let known = VerifiedToken { principal: principal.clone(), expires_s: claims.expires_s };
         self.verified.insert(token.into(), Arc::new(known));
         if self.generation.load(Ordering::Acquire) != generation {
@@ -270,20 +317,28 @@ impl Access {
         &self,
         credentials: &Credentials,
         scope: Option<&str>,
+        holder: Holder<'_>,
         asker: Asker,
     ) -> Result<IssuedToken, GrantError> {
         let client = self.directory.find(credentials.client_id()).await?.ok_or(GrantError::InvalidClient)?;
         let now_s = self.clock.now_s();
         match credentials {
-            Credentials::Secret { secret, .. } if is_secret_of(&client, secret) => {}
+            Credentials::Secret { secret, .. } if is_secret_of(&client, secret, self.clock.now_ms()) => {}
             Credentials::Secret { .. } => return Err(GrantError::InvalidClient),
             Credentials::Assertion(assertion) => {
                 let (assertion, client, issuer) = (assertion.clone(), Arc::clone(&client), self.options.issuer.clone());
                 let verify = move || assertion.verify(&client, &issuer, now_s);
                 let proven = self.options.workshop.run(Work::Short, asker, verify).await?;
                 let proven = proven.map_err(GrantError::Assertion)?;
-                if !self.is_first_use(&proven).await? {
+                let expires_at_ms = UnixMs::from_seconds(proven.expires_s);
+                if !self.is_first_use(&proven.fingerprint, expires_at_ms).await? {
                     return Err(GrantError::Assertion(AssertionFault::Used));
+                }
+            }
+            Credentials::Certificate { .. } => {
+                let shown = holder.certificate.ok_or(GrantError::NoCertificate)?;
+                if is_certificate_of(&client, shown, self.clock.now_ms()) != Some(true) {
+                    return Err(GrantError::NoCertificate);
                 }
             }
         }
@@ -294,6 +349,7 @@ impl Access {
         if !scopes.is_subset(client.scopes) {
             return Err(GrantError::InvalidScope);
         }
+        let binding = self.bind(&client, credentials, holder).await?;
         let token = NewToken {
             issuer: &self.options.issuer,
             client_id: client.client_id,
@@ -302,17 +358,18 @@ impl Access {
             now_s,
             lifetime_s: self.options.token_lifetime_s,
             token_id: random::id(self.clock.now_ms()),
+            binding,
         };
         self.metrics.tokens_issued.inc();
         let access_token = token.sign(&self.keyring.signing().token);
-        Ok(IssuedToken { access_token, scopes, expires_in_s: self.options.token_lifetime_s })
+        Ok(IssuedToken { access_token, scopes, binding, expires_in_s: self.options.token_lifetime_s })
     }
 
-    /// Whether no node has seen an assertion before. The store alone decides: what a node remembers, another does not.
-    async fn is_first_use(&self, proven: &Proven) -> Result<bool, StoreError> {
+    /// Whether no node has seen what is good once before, until it expires. The store decides: what a node remembers, another does not.
+    async fn is_first_use(&self, fingerprint: &[u8; 32], expires_at_ms: UnixMs) -> Result<bool, StoreError> {
         let now_ms = self.clock.now_ms();
         let mut tx = self.store.begin().await?;
-        let is_first = tx.use_assertion(&proven.fingerprint, UnixMs::from_seconds(proven.expires_s), now_ms).await?;
+        let is_first = tx.use_assertion(fingerprint, expires_at_ms, now_ms).await?;
         tx.commit_unlisted().await?;
         Ok(is_first)
     }

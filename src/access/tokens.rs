@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::binding::{Binding, Confirmation};
 use super::jwks::{IssuerKeys, PublishedKey, algorithm_name};
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
@@ -44,7 +45,9 @@ pub struct TokenClaims {
     pub client_id: ClientId,
     pub organization: Option<OrganizationId>,
     pub scopes: Scopes,
+    pub issued_s: i64,
     pub expires_s: i64,
+    pub binding: Binding,
     /// Known to the list of revoked tokens.
     pub fingerprint: [u8; 32],
 }
@@ -59,16 +62,20 @@ pub struct NewToken<'a> {
     pub now_s: i64,
     pub lifetime_s: i64,
     pub token_id: TokenId,
+    pub binding: Binding,
 }
 
 impl NewToken<'_> {
     /// The signed token, `typ` `at+jwt` (RFC 9068, 2.1).
     pub fn sign(&self, key: &SigningKey) -> TokenText {
-        let claims = serde_json::json!({
+        let mut claims = serde_json::json!({
             "iss": self.issuer, "aud": self.issuer, "sub": self.client_id, "client_id": self.client_id,
             "org": self.organization, "scope": self.scopes.to_string(), "jti": self.token_id,
             "iat": self.now_s, "nbf": self.now_s, "exp": self.now_s + self.lifetime_s,
         });
+        if !self.binding.is_none() {
+            claims["cnf"] = self.binding.to_claim();
+        }
         key.sign_jws("at+jwt", claims.to_string().as_bytes()).into()
     }
 }
@@ -94,6 +101,7 @@ struct Claims {
     client_id: ClientId,
     org: Option<OrganizationId>,
     scope: String,
+    cnf: Option<Confirmation>,
 }
 
 /// Verifies a token against every accepted key.
@@ -120,7 +128,9 @@ fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
         client_id: claims.client_id,
         organization: claims.org,
         scopes: Scopes::parse(&claims.scope).ok_or(TokenError::Invalid)?,
+        issued_s: claims.iat,
         expires_s: claims.exp,
+        binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
         fingerprint: fingerprint(&claims.iss, &claims.jti),
     })
 }

@@ -1,28 +1,24 @@
-//! `organization create`, `client create|list|disable|rotate-secret|revoke-token`. Each is a transaction with its feed row:
+//! `organization create`, `client create|list|disable`; what clients prove themselves by is in `credentials.rs`. Each is a transaction with its feed row:
 //! a server that runs on the same data takes it up within its lease. Each is in the audit log, as done by nobody's client.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 
+use super::credentials::{
+    CertificateCommand, ProofArgs, certificate, parse_time, record, revoke_token, revoke_tokens, rotate_secret,
+};
 use super::global::Global;
 use super::output;
-use crate::access::client_auth::hash_secret;
-use crate::access::jwks::read_client_keys;
-use crate::access::tokens::fingerprint;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
-use crate::crypto::signing::base64url;
-use crate::domain::audit::{Action, Deed};
-use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
-use crate::domain::ids::{ClientId, OrganizationId, RecordId};
-use crate::domain::instant::UnixMs;
-use crate::domain::redacted::SecretText;
+use crate::domain::audit::Action;
+use crate::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::node;
-use crate::store::clients::{CREDENTIALS_MAX, Client, Organization, Proof};
-use crate::store::{StoreError, WriteTx};
+use crate::store::clients::{Client, Organization};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrganizationCommand {
@@ -56,7 +52,9 @@ pub(super) enum ClientCommand {
     /// Register a client; its secret is shown once
     #[command(after_help = "Examples:
   lostcard client create --organization ID --scope checks --rate 600/60s --json
-  lostcard client create --organization ID --scope checks --jwks client-keys.json")]
+  lostcard client create --organization ID --scope checks --jwks client-keys.json
+  lostcard client create --organization ID --scope checks --tls-san-dns desk.hotel.example
+  lostcard client create --organization ID --scope checks --bound dpop")]
     Create(ClientArgs),
     /// List clients
     #[command(after_help = "Example:
@@ -75,10 +73,26 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Give a client a new secret; the previous one stays valid until the next rotation
-    #[command(after_help = "Example:
-  lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
+    /// Give a client a new secret; the previous one ends after some time, or at the next rotation
+    #[command(after_help = "Examples:
+  lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --json
+  lostcard client rotate-secret 01993c5e-0000-7000-8000-000000000000 --keep 0s     the old one is known to others")]
     RotateSecret {
+        client_id: ClientId,
+        /// How long the previous secret stays valid: 7d, 24h, 30m or 0s
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_time)]
+        keep: Duration,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Certificates of clients
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
+    /// Revoke all access tokens that a client has until now, at every node within its lease
+    #[command(after_help = "Example:
+  lostcard client revoke-tokens 01993c5e-0000-7000-8000-000000000000")]
+    RevokeTokens {
         client_id: ClientId,
         /// Print JSON
         #[arg(long)]
@@ -110,9 +124,11 @@ pub(super) struct ClientArgs {
     /// Its limit, as requests/seconds [default: limits.client]
     #[arg(long, value_name = "N/Ss", value_parser = parse_rate)]
     rate: Option<Rate>,
-    /// Its public keys as a JWK Set (one or two), for `private_key_jwt` instead of a secret
-    #[arg(long, value_name = "FILE")]
-    jwks: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
+    /// What its tokens are bound to, so that they work for their holder alone [default: none; with a certificate: mtls]
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["none", "mtls", "dpop"]))]
+    bound: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -148,7 +164,9 @@ pub(super) async fn client(global: &Global, command: ClientCommand) -> anyhow::R
         ClientCommand::Create(args) => create(global, args).await,
         ClientCommand::List { json } => list(global, json).await,
         ClientCommand::Disable { client_id, json } => disable(global, client_id, json).await,
-        ClientCommand::RotateSecret { client_id, json } => rotate_secret(global, client_id, json).await,
+        ClientCommand::RotateSecret { client_id, keep, json } => rotate_secret(global, client_id, keep, json).await,
+        ClientCommand::Certificate(command) => certificate(global, command).await,
+        ClientCommand::RevokeTokens { client_id, json } => revoke_tokens(global, client_id, json).await,
         ClientCommand::RevokeToken { token_id, issuer, json } => revoke_token(global, &token_id, &issuer, json).await,
     }
 }
@@ -156,20 +174,21 @@ pub(super) async fn client(global: &Global, command: ClientCommand) -> anyhow::R
 async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
     let now_ms = Clock::System.now_ms();
     let scopes: Scopes = args.scope.iter().filter_map(|word| Scope::parse(word)).collect();
+    let bound = args.bound.as_deref().and_then(Bound::parse);
+    if args.proof.is_certificate() && bound == Some(Bound::None) {
+        bail!("the tokens of a client that is known by its certificate are bound to it: leave --bound out");
+    }
     let new = Client {
         client_id: random::id(now_ms),
         organization_id: args.organization,
         scopes,
         rate: args.rate,
+        bound: bound.unwrap_or(if args.proof.is_certificate() { Bound::Mtls } else { Bound::None }),
         created_at_ms: now_ms,
         disabled_at_ms: None,
+        tokens_revoked_at_ms: None,
     };
-    let (proofs, secret) = if let Some(path) = &args.jwks {
-        (proofs_from(path)?, None)
-    } else {
-        let secret = new_secret()?;
-        (vec![Proof::SecretHash(hash_secret(&secret))], Some(secret))
-    };
+    let (proofs, secret) = args.proof.proofs()?;
     let (store, _) = node::open(&global.config()?).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");
@@ -203,7 +222,7 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
         .map(|client| {
             let mut value = json!({
                 "client_id": client.client_id, "organization_id": client.organization_id,
-                "scope": client.scopes.to_string(), "state": state(client),
+                "scope": client.scopes.to_string(), "state": state(client), "bound": client.bound.as_str(),
                 "created_at": Rfc3339::of(client.created_at_ms).as_str(),
             });
             if let Some(rate) = client.rate {
@@ -234,57 +253,6 @@ async fn disable(global: &Global, client_id: ClientId, json: bool) -> anyhow::Re
     store.close().await;
     output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
     Ok(())
-}
-
-async fn rotate_secret(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
-    if store.find_client(client_id).await?.is_none() {
-        bail!("there is no such client");
-    }
-    let secret = new_secret()?;
-    let now_ms = Clock::System.now_ms();
-    let mut tx = store.begin().await?;
-    let proof = Proof::SecretHash(hash_secret(&secret));
-    tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
-    record(&mut tx, Action::ClientSecretRotated, Some(client_id.into()), now_ms).await?;
-    tx.commit_unlisted().await?;
-    store.close().await;
-    let lines = [
-        format!("client_secret  {}", secret.expose()),
-        "The secret before it stays valid until the next rotation.".to_owned(),
-    ];
-    output::result(json, &json!({"client_id": client_id, "client_secret": secret.expose()}), &lines);
-    Ok(())
-}
-
-async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
-    let now_ms = Clock::System.now_ms();
-    let mut tx = store.begin().await?;
-    tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
-    record(&mut tx, Action::TokenRevoked, None, now_ms).await?;
-    tx.commit_unlisted().await?;
-    store.close().await;
-    output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
-    Ok(())
-}
-
-/// Who gets access decides who reads: the audit log records it too.
-async fn record(tx: &mut WriteTx, action: Action, subject: Option<RecordId>, now_ms: UnixMs) -> Result<(), StoreError> {
-    tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
-}
-
-/// 256 random bits behind a prefix that secret scanners can learn.
-pub(super) fn new_secret() -> anyhow::Result<SecretText> {
-    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
-}
-
-fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {
-    let keys = read_client_keys(path)?;
-    if keys.is_empty() || keys.len() > CREDENTIALS_MAX {
-        bail!("a client has one or two keys");
-    }
-    Ok(keys.into_iter().map(Proof::Key).collect())
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::clients::new_secret;
+use super::credentials::new_secret;
 use super::global::Global;
 use super::output;
 use crate::access::client_auth::hash_secret;
@@ -16,7 +16,7 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
 use crate::domain::card::CardValidity;
-use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
+use crate::domain::client::{Bound, OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, SecretText};
@@ -152,6 +152,8 @@ pub(super) async fn client(store: &Store, organization: OrganizationId, scope: S
         scopes: Scopes::from_iter([scope]),
         rate: None,
         created_at_ms: now_ms,
+        bound: Bound::None,
+        tokens_revoked_at_ms: None,
         disabled_at_ms: None,
     };
     let secret = new_secret()?;

@@ -5,6 +5,7 @@ mod audit;
 mod certificate;
 mod clients;
 mod contact;
+mod credentials;
 mod demo;
 mod exits;
 mod flags;

@@ -3,6 +3,7 @@
 //! (`node/options.rs`). Knows no layer but `domain`.
 
 mod acceptance;
+mod access;
 mod address;
 mod error;
 mod fact;
@@ -37,6 +38,7 @@ use given::Given;
 use setting::{Section, section};
 
 pub use acceptance::{Acceptance, Place};
+pub use access::Access;
 pub use address::Address;
 pub use error::{ConfigError, Origin};
 pub use fact::{Fact, Flag};
@@ -111,6 +113,7 @@ section! {
         tokens: Tokens,
         server: Server,
         tls: Tls,
+        access: Access,
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,

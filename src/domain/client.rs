@@ -29,6 +29,17 @@ words!(
     }
 );
 
+words!(
+    /// What the tokens of a client are bound to, so that they work for their holder alone.
+    Bound {
+        None = "none",
+        /// The certificate of the connection (RFC 8705).
+        Mtls = "mtls",
+        /// A key that each request proves (RFC 9449).
+        Dpop = "dpop",
+    }
+);
+
 /// A set of scopes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Scopes(u8);

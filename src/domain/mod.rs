@@ -106,6 +106,7 @@ mod tests {
             application::TemporaryCardState = ["outstanding", "returned", "lost"],
             alert::AlertKind = ["card_listed", "number_listed"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
+            client::Bound = ["none", "mtls", "dpop"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
             retention::Class = [
                 "listings",

@@ -125,6 +125,18 @@ impl Cluster {
     pub fn new(link: Arc<RedisLink>) -> Arc<Self> {
         Arc::new(Self { link, spend: Script::new(SPEND) })
     }
+
+    /// Notes that something that is good once was used; false where it was before. None: Redis does not say.
+    pub async fn use_once(&self, fingerprint: &[u8; 32], life: Duration) -> Option<bool> {
+        let key = format!("lostcard:used:{}", hex::encode(fingerprint));
+        let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1);
+        let set = |mut connection| async move {
+            let mut command = redis::cmd("SET");
+            command.arg(key).arg(1).arg("NX").arg("PX").arg(life_ms);
+            command.query_async::<Option<String>>(&mut connection).await
+        };
+        self.link.call(set).await.map(|set| set.is_some())
+    }
 }
 
 /// What Redis refused.

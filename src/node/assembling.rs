@@ -67,6 +67,8 @@ pub(super) async fn assemble(
         cluster,
         live_nodes: registry.live_nodes_counter(),
         workshop: Arc::clone(&workshop),
+        require_bound: config.access.require_bound,
+        dpop_nonce: config.access.dpop_nonce,
         tokens_max: config.tokens.remembered_max,
     };
     let outside = options::outside_issuers(config)?;

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::feed::ChangeKind;
 use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt};
-use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use crate::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use crate::domain::ids::{ClientId, CredentialId, OrganizationId};
 use crate::domain::instant::UnixMs;
 
@@ -31,8 +31,11 @@ pub struct Client {
     pub organization_id: OrganizationId,
     pub scopes: Scopes,
     pub rate: Option<Rate>,
+    pub bound: Bound,
     pub created_at_ms: UnixMs,
     pub disabled_at_ms: Option<UnixMs>,
+    /// Tokens that were issued until then are good for nothing.
+    pub tokens_revoked_at_ms: Option<UnixMs>,
 }
 
 /// How a client proves who it is.
@@ -42,6 +45,19 @@ pub enum Proof {
     SecretHash([u8; 32]),
     /// A public key as JWK, for `private_key_jwt` (RFC 7523).
     Key(String),
+    /// SHA-256 of a certificate that the operator vouches for, for `self_signed_tls_client_auth` (RFC 8705, 2.2).
+    Thumbprint([u8; 32]),
+    /// What an authority's certificate must be for, for `tls_client_auth` (RFC 8705, 2.1.2).
+    Subject(String),
+    DnsName(String),
+}
+
+/// A proof, as long as it is good.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    pub proof: Proof,
+    /// None: until another one takes its place.
+    pub ends_at_ms: Option<UnixMs>,
 }
 
 /// A client has at most so many live credentials.
@@ -63,7 +79,8 @@ impl Store {
 
     pub async fn find_client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
         let row = sqlx::query(
-            "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients WHERE client_id = $1",
+            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at \
+             FROM clients WHERE client_id = $1",
         )
         .bind(id.as_bytes().as_slice())
         .fetch_optional(&mut *self.connection().await?)
@@ -74,25 +91,33 @@ impl Store {
     /// Every client, oldest first.
     pub async fn list_clients(&self) -> Result<Vec<Client>, StoreError> {
         let rows = sqlx::query(
-            "SELECT client_id, organization_id, scopes, rate, created_at, disabled_at FROM clients ORDER BY client_id",
+            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at \
+             FROM clients ORDER BY client_id",
         )
         .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_client).collect()
     }
 
-    /// A client's live credentials, newest first.
-    pub async fn list_proofs(&self, client: ClientId) -> Result<Vec<Proof>, StoreError> {
+    /// A client's two newest credentials, newest first.
+    pub async fn list_credentials(&self, client: ClientId) -> Result<Vec<Credential>, StoreError> {
         let rows = sqlx::query(
-            "SELECT kind, secret_hash, jwk FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
+            "SELECT kind, secret_hash, jwk, thumbprint, subject, ends_at FROM client_credentials \
+             WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
         )
         .bind(client.as_bytes().as_slice())
         .fetch_all(&mut *self.connection().await?)
         .await?;
-        let read = |row: &AnyRow| match row.try_get::<&str, _>("kind")? {
-            "secret" => Ok(Proof::SecretHash(get_bytes(row, "secret_hash")?)),
-            "key" => Ok(Proof::Key(row.try_get("jwk")?)),
-            _ => Err(StoreError::Corrupt("client_credentials.kind")),
+        let read = |row: &AnyRow| {
+            let proof = match row.try_get::<&str, _>("kind")? {
+                "secret" => Proof::SecretHash(get_bytes(row, "secret_hash")?),
+                "key" => Proof::Key(row.try_get("jwk")?),
+                "certificate" => Proof::Thumbprint(get_bytes(row, "thumbprint")?),
+                "subject" => Proof::Subject(row.try_get("subject")?),
+                "dns_name" => Proof::DnsName(row.try_get("subject")?),
+                _ => return Err(StoreError::Corrupt("client_credentials.kind")),
+            };
+            Ok(Credential { proof, ends_at_ms: row.try_get("ends_at")? })
         };
         rows.iter().map(read).collect()
     }
@@ -126,12 +151,13 @@ impl WriteTx {
 
     pub async fn insert_client(&mut self, new: &Client) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO clients (client_id, organization_id, scopes, rate, created_at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO clients (client_id, organization_id, scopes, rate, bound, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(new.client_id.as_bytes().as_slice())
         .bind(new.organization_id.as_bytes().as_slice())
         .bind(new.scopes.to_string())
         .bind(new.rate.map(|rate| rate.to_string()))
+        .bind(new.bound.as_str())
         .bind(new.created_at_ms)
         .execute(&mut *self.tx)
         .await?;
@@ -147,19 +173,27 @@ impl WriteTx {
         proof: &Proof,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let (kind, hash, jwk) = match proof {
+        let (kind, hash, text) = match proof {
             Proof::SecretHash(hash) => ("secret", Some(hash.to_vec()), None),
             Proof::Key(jwk) => ("key", None, Some(jwk.as_str())),
+            Proof::Thumbprint(thumbprint) => ("certificate", Some(thumbprint.to_vec()), None),
+            Proof::Subject(subject) => ("subject", None, Some(subject.as_str())),
+            Proof::DnsName(name) => ("dns_name", None, Some(name.as_str())),
         };
+        let (secret_hash, thumbprint) = if kind == "secret" { (hash, None) } else { (None, hash) };
+        let (jwk, subject) = if kind == "key" { (text, None) } else { (None, text) };
         sqlx::query(
-            "INSERT INTO client_credentials (credential_id, client_id, kind, secret_hash, jwk, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO client_credentials \
+             (credential_id, client_id, kind, secret_hash, jwk, thumbprint, subject, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(credential.as_bytes().as_slice())
         .bind(client.as_bytes().as_slice())
         .bind(kind)
-        .bind(hash)
+        .bind(secret_hash)
         .bind(jwk)
+        .bind(thumbprint)
+        .bind(subject)
         .bind(now_ms)
         .execute(&mut *self.tx)
         .await?;
@@ -172,6 +206,31 @@ impl WriteTx {
         .await?;
         self.record_change(ChangeKind::Client, client.as_bytes()).await?;
         Ok(())
+    }
+
+    /// Lets the secrets that a client has end by then, those that do not end before.
+    pub async fn end_secrets(&mut self, client: ClientId, ends_at_ms: UnixMs) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE client_credentials SET ends_at = $1 \
+             WHERE client_id = $2 AND kind = 'secret' AND (ends_at IS NULL OR ends_at > $1)",
+        )
+        .bind(ends_at_ms)
+        .bind(client.as_bytes().as_slice())
+        .execute(&mut *self.tx)
+        .await?;
+        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        Ok(())
+    }
+
+    /// Revokes all tokens that a client has until now; false if there is none.
+    pub async fn revoke_tokens_of(&mut self, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE clients SET tokens_revoked_at = $1 WHERE client_id = $2")
+            .bind(now_ms)
+            .bind(client.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Disables a client for good; false if there is none.
@@ -238,7 +297,9 @@ fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
         organization_id: get_id(row, "organization_id")?,
         scopes: get_parsed(row, "scopes", Scopes::parse)?,
         rate: get_parsed_opt(row, "rate", Rate::parse)?,
+        bound: get_parsed(row, "bound", Bound::parse)?,
         created_at_ms: row.try_get("created_at")?,
         disabled_at_ms: row.try_get("disabled_at")?,
+        tokens_revoked_at_ms: row.try_get("tokens_revoked_at")?,
     })
 }

@@ -58,7 +58,7 @@ impl Authority {
     /// One of nobody's but its own.
     pub(crate) fn self_signed(&self, name: &str) -> Pair {
         let pair = pair_in(self.folder.path(), name);
-        self_sign(&pair, &["-subj", &format!("/CN={name}")]);
+        self_sign(&pair, &["-subj", &format!("/CN={name}"), "-addext", &format!("subjectAltName=DNS:{name}")]);
         pair
     }
 

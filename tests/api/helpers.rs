@@ -9,7 +9,7 @@ use lostcard::clock::Clock;
 use lostcard::config::{Config, Overrides};
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
-use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{ClientId, OrganizationId};
 use lostcard::node::{self, Application};
 use lostcard::store::clients::{Client, Organization, Proof};
@@ -354,6 +354,8 @@ async fn insert_client(
         scopes: Scopes::parse(scopes).unwrap(),
         rate: rate.map(|rate| Rate::parse(rate).unwrap()),
         created_at_ms: now_ms,
+        bound: Bound::None,
+        tokens_revoked_at_ms: None,
         disabled_at_ms: None,
     };
     let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));

@@ -100,6 +100,8 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
         cluster: None,
         live_nodes: Arc::default(),
         workshop: Arc::new(workshop),
+        require_bound: false,
+        dpop_nonce: false,
         tokens_max: 10,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));

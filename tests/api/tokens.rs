@@ -330,8 +330,16 @@ async fn the_metadata_names_what_the_service_does() {
     assert_eq!(metadata["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
     assert_eq!(
         metadata["token_endpoint_auth_methods_supported"],
-        json!(["client_secret_basic", "client_secret_post", "private_key_jwt"])
+        json!([
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth"
+        ])
     );
+    assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    assert_eq!(metadata["dpop_signing_alg_values_supported"], json!(["ES256", "EdDSA", "Ed25519"]));
     let keys = app.get("", "/.well-known/jwks.json").await.json();
     for key in keys["keys"].as_array().unwrap() {
         assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));

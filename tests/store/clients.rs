@@ -3,7 +3,7 @@
 use lostcard::crypto::random;
 use lostcard::domain::client::Rate;
 use lostcard::domain::ids::ClientId;
-use lostcard::store::clients::Proof;
+use lostcard::store::clients::{Credential, Proof};
 use lostcard::store::feed::ChangeKind;
 
 use crate::backend::Database;
@@ -40,13 +40,13 @@ pub(crate) async fn the_two_newest_proofs_live(database: &Database) {
         let proof = Proof::SecretHash(*hash);
         write(&store, async |tx| tx.add_proof(new.client_id, random::id(at_ms), &proof, at_ms).await.unwrap()).await;
     }
-    let live = |proofs: Vec<Proof>| proofs.iter().map(|proof| format!("{proof:?}")).collect::<Vec<_>>();
+    let live = |all: Vec<Credential>| all.iter().map(|one| format!("{:?}", one.proof)).collect::<Vec<_>>();
     let secret = |hash: [u8; 32]| format!("{:?}", Proof::SecretHash(hash));
-    assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [secret(hashes[2]), secret(hashes[1])]);
+    assert_eq!(live(store.list_credentials(new.client_id).await.unwrap()), [secret(hashes[2]), secret(hashes[1])]);
     let key = Proof::Key("{\"kty\":\"OKP\"}".to_owned());
     write(&store, async |tx| tx.add_proof(new.client_id, random::id(later(9)), &key, NOW_MS).await.unwrap()).await;
-    assert_eq!(live(store.list_proofs(new.client_id).await.unwrap()), [format!("{key:?}"), secret(hashes[2])]);
-    assert!(store.list_proofs(id()).await.unwrap().is_empty());
+    assert_eq!(live(store.list_credentials(new.client_id).await.unwrap()), [format!("{key:?}"), secret(hashes[2])]);
+    assert!(store.list_credentials(id()).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_client_is_disabled_once(database: &Database) {

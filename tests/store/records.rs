@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
 use lostcard::domain::card::CardValidity;
-use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{Id, NodeId, OrganizationId};
 use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
@@ -86,6 +86,8 @@ pub(crate) fn client(organization: OrganizationId) -> Client {
         scopes: Scopes::parse("checks audit").unwrap(),
         rate: None,
         created_at_ms: NOW_MS,
+        bound: Bound::None,
+        tokens_revoked_at_ms: None,
         disabled_at_ms: None,
     }
 }

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::access::GrantError;
 use crate::access::client_auth::{AssertionFault, Credentials};
+use crate::access::dpop::{self, DpopFault};
+use crate::access::holder::Holder;
 use crate::access::jwks::PublishedKey;
+use crate::access::{GrantError, HolderError};
 use crate::domain::client::Scope;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
@@ -23,11 +25,12 @@ use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::read_bytes;
 use crate::http::pipeline::caller::peer;
 use crate::http::pipeline::exchange::{Exchange, OwnErrorForm};
+use crate::http::pipeline::holder;
 use crate::http::pipeline::media::{Media, expect_type};
 use crate::http::pipeline::state::AppState;
 
 /// A token request. Client authentication is in the Authorization header (`client_secret_basic`), here
-/// (`client_secret_post`), or is a signed assertion (`private_key_jwt`).
+/// (`client_secret_post`), is a signed assertion (`private_key_jwt`), or the certificate of the connection (RFC 8705).
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
     /// `client_credentials`.
@@ -85,6 +88,10 @@ pub struct ServerMetadata {
     response_types_supported: Vec<String>,
     token_endpoint_auth_methods_supported: Vec<String>,
     token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// RFC 8705, 3.3.
+    tls_client_certificate_bound_access_tokens: bool,
+    /// RFC 9449, 5.1.
+    dpop_signing_alg_values_supported: Vec<String>,
     #[schema(value_type = Vec<ScopeCode>)]
     scopes_supported: Vec<String>,
 }
@@ -129,8 +136,9 @@ fn invalid_request(description: &'static str) -> Refusal {
 /// Get an access token
 ///
 /// The client credentials grant of RFC 6749. No token is needed; the client proves itself by `client_secret_basic`,
-/// `client_secret_post` or `private_key_jwt` (`EdDSA` or `Ed25519`, `ES256`, `ES384`, `RS256`, `PS256`). The token lives for ten minutes: keep it and use it for many checks. Spends one unit
-/// of the source address's limit, and none of the client's. At most 16 KiB.
+/// `client_secret_post`, `private_key_jwt` (`EdDSA` or `Ed25519`, `ES256`, `ES384`, `RS256`, `PS256`), or by the certificate of its
+/// connection and `client_id` alone (`tls_client_auth`, `self_signed_tls_client_auth`). With a `DPoP` proof the token is bound to its key. The token lives for ten minutes: keep it and use it for many checks. Spends one unit
+/// of the source address's limit, and none of the client's but for a `DPoP` proof, which costs one. At most 16 KiB.
 #[utoipa::path(
     post, path = "/oauth2/token", operation_id = "createToken", tag = "access",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -176,9 +184,15 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
         }
     }
     let scope = form.scope.clone();
-    let credentials = credentials(request, form)?;
+    let certificate = holder::certificate(request);
+    let credentials = credentials(request, form, certificate.is_some())?;
+    let proof = holder::proof(request).map_err(invalid_proof)?;
+    let held = Holder {
+        certificate: certificate.as_deref(),
+        proof: proof.as_ref().map(|proof| (proof, holder::expected(request, &state.access))),
+    };
     let issued =
-        state.read_in_time(state.access.grant(&credentials, scope.as_deref(), Exchange::asker(request))).await?;
+        state.read_in_time(state.access.grant(&credentials, scope.as_deref(), held, Exchange::asker(request))).await?;
     let issued = issued.map_err(|error| match error {
         GrantError::InvalidClient => invalid_client(),
         GrantError::Assertion(fault) => {
@@ -190,14 +204,31 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
             Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
         }
         GrantError::Crowded(crowded) => Refusal::Problem(crowded.into()),
+        GrantError::NoCertificate => {
+            let description = "the connection has no certificate of this client";
+            Refusal::Own { status: 401, error: "invalid_client", description, challenge: true }
+        }
+        GrantError::Unbound => {
+            let description = "the token would be bound to nobody: show a certificate or a DPoP proof";
+            Refusal::Own { status: 400, error: "unauthorized_client", description, challenge: false }
+        }
+        GrantError::Holder(HolderError::Dpop(fault)) => {
+            tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "a DPoP proof was refused");
+            invalid_proof(fault)
+        }
+        GrantError::Holder(error) => Refusal::Problem(error.into()),
         GrantError::Store(error) => Refusal::Problem(error.into()),
     })?;
     Ok(TokenAnswer {
         access_token: issued.access_token,
-        token_type: "Bearer",
+        token_type: if issued.binding.key.is_some() { "DPoP" } else { "Bearer" },
         expires_in: issued.expires_in_s,
         scope: issued.scopes.to_string(),
     })
+}
+
+fn invalid_proof(fault: DpopFault) -> Refusal {
+    Refusal::Own { status: 400, error: fault.error(), description: fault.as_str(), challenge: false }
 }
 
 fn invalid_client() -> Refusal {
@@ -224,9 +255,10 @@ impl TokenRequest {
     }
 }
 
-/// Exactly one of the three ways (RFC 6749, 2.3: a client must not use more than one). Where the client is named beside its
+/// Exactly one of the ways (RFC 6749, 2.3: a client must not use more than one); the certificate of the connection is the way of those
+/// that name themselves and nothing else (RFC 8705, 2). Where the client is named beside its
 /// proof, that is the same one.
-fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials, Refusal> {
+fn credentials(request: &HttpRequest, form: TokenRequest, has_certificate: bool) -> Result<Credentials, Refusal> {
     let named = form.client_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(invalid_client)).transpose()?;
     let basic = request.headers().get(header::AUTHORIZATION);
     let credentials = match (basic, form.client_secret, form.client_assertion) {
@@ -239,6 +271,9 @@ fn credentials(request: &HttpRequest, form: TokenRequest) -> Result<Credentials,
                 return Err(invalid_request("client_assertion_type is not jwt-bearer"));
             }
             Credentials::from_assertion(jwt).map_err(invalid_assertion)?
+        }
+        (None, None, None) if has_certificate => {
+            Credentials::Certificate { client_id: named.ok_or_else(invalid_client)? }
         }
         (None, None, None) => return Err(invalid_client()),
         _ => return Err(invalid_request("use one way of client authentication, not several")),
@@ -310,8 +345,16 @@ pub async fn metadata(state: Data<AppState>) -> HttpResponse {
         service_documentation: format!("{url}/docs"),
         grant_types_supported: words(&["client_credentials"]),
         response_types_supported: words(&["none"]),
-        token_endpoint_auth_methods_supported: words(&["client_secret_basic", "client_secret_post", "private_key_jwt"]),
+        token_endpoint_auth_methods_supported: words(&[
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+        ]),
         token_endpoint_auth_signing_alg_values_supported: words(PublishedKey::ALGORITHMS),
+        tls_client_certificate_bound_access_tokens: true,
+        dpop_signing_alg_values_supported: words(dpop::ALGORITHMS),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
     })
 }

@@ -60,7 +60,9 @@ fn refused(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 const DESCRIPTION: &str = "\
 Has the card in front of me been reported lost, stolen or replaced? `not_listed` never means \"valid\": it only says that nobody reported the card.
 
-**Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope.
+**Tokens.** `POST /oauth2/token` gives a token for ten minutes; send it as `Authorization: Bearer`. Each operation names its scope. A token that is \
+bound to a certificate (RFC 8705) works on connections that show it. One that is bound to a key (RFC 9449) is sent as `Authorization: DPoP` with a new \
+proof in `DPoP`, which costs one unit more; the answer offers a nonce in `DPoP-Nonce`. Anything else is 401.
 
 **Limits.** Every answer to a limited call carries `RateLimit-Policy` and `RateLimit`; 429 and 503 carry `Retry-After`. Wait for it, then repeat.
 

@@ -11,7 +11,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::field_codes;
-use crate::access::AccessError;
+use crate::access::{AccessError, dpop};
 use crate::limits::{BatchRefused, Crowded, LimitName, Refused, Standing};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
@@ -222,6 +222,13 @@ impl Problem {
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(INVALID_TOKEN, detail);
         problem.0.challenge = Some(r#"Bearer error="invalid_token""#.to_owned());
+        problem
+    }
+
+    /// A token whose holder has not shown to be it, by the standard's word where a proof is the reason (RFC 9449, 7.1).
+    pub fn not_the_holder(detail: &'static str, error: &str) -> Self {
+        let mut problem = Self::new(INVALID_TOKEN, detail);
+        problem.0.challenge = Some(format!(r#"DPoP error="{error}", algs="{}""#, dpop::ALGORITHMS.join(" ")));
         problem
     }
 

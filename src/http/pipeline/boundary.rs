@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -22,6 +22,8 @@ use super::wire::Faults;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
 use crate::limits::Asker;
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Wraps every request.
 pub async fn boundary(
@@ -54,7 +56,7 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, organization, place, .. } = exchange.unwrap_or_default();
+    let Exchange { request_id: id, mut standing, organization, place, offers_nonce, .. } = exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
@@ -82,6 +84,9 @@ pub async fn boundary(
     // Only what is about nobody says for how long it may be kept.
     if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    if offers_nonce && let Ok(nonce) = HeaderValue::from_maybe_shared(state.access.dpop_nonce()) {
+        headers.insert(DPOP_NONCE, nonce);
     }
     if let Some(standing) = standing {
         for (name, text) in standing_fields(standing) {

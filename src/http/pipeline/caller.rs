@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::body::enter;
 use super::exchange::Exchange;
+use super::holder::{self, Scheme};
 use super::state::AppState;
-use crate::access::Principal;
+use crate::access::{HolderError, Principal};
 use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::domain::ids::OrganizationId;
 use crate::http::contract::fields::Fields;
@@ -36,8 +38,8 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = AppState::of(request);
-        let token = match bearer(request.headers()) {
-            Ok(token) => token,
+        let (scheme, token) = match credentials(request.headers()) {
+            Ok(sent) => sent,
             Err(detail) => {
                 let refused =
                     failed_authentication(&state, request).err().unwrap_or_else(|| Problem::unauthorized(detail));
@@ -45,14 +47,14 @@ impl FromRequest for Caller {
             }
         };
         if let Some(principal) = state.access.recall(token) {
-            return Self::admit(principal, request);
+            return Self::admit_holder(principal, scheme, token, request, &state);
         }
         let (request, token) = (request.clone(), token.to_owned());
         Either::Right(Box::pin(async move {
             // A signature costs eight checks: an address that has failed too often does not get one verified.
             state.addresses.check(peer(&request))?;
             match state.read_in_time(state.access.verify(&token, Exchange::asker(&request))).await? {
-                Ok(principal) => Self::admit(principal, &request).await,
+                Ok(principal) => Self::admit_holder(principal, scheme, &token, &request, &state).await,
                 Err(error @ crate::access::AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
                     failed_authentication(&state, &request)?;
@@ -68,6 +70,37 @@ impl FromRequest for Caller {
 type Admission = Either<Ready<Result<Caller, Problem>>, LocalBoxFuture<'static, Result<Caller, Problem>>>;
 
 impl Caller {
+    /// Every caller comes by here: with a token that is bound, only its holder continues.
+    fn admit_holder(
+        principal: Principal,
+        scheme: Scheme,
+        token: &str,
+        request: &HttpRequest,
+        state: &Data<AppState>,
+    ) -> Admission {
+        if scheme == Scheme::Bearer && state.access.is_anybodys(&principal) {
+            return Self::admit(principal, request);
+        }
+        let held = holder::check(&principal, scheme, token, request, &state.access);
+        let (request, state) = (request.clone(), Data::clone(state));
+        Either::Right(Box::pin(async move {
+            let refuse = |problem: Problem| {
+                state.metrics.tokens_refused.inc();
+                failed_authentication(&state, &request).err().unwrap_or(problem)
+            };
+            let proof = held.map_err(refuse)?;
+            let caller = Self::admit(principal, &request).await?;
+            if let Some(proof) = proof {
+                let proven = state.access.prove(&proof, &caller.principal.client);
+                match state.read_in_time(proven).await? {
+                    Err(error @ HolderError::Dpop(_)) => return Err(refuse(error.into())),
+                    proven => proven?,
+                }
+            }
+            Ok(caller)
+        }))
+    }
+
     fn admit(principal: Principal, request: &HttpRequest) -> Admission {
         let Some(route) = Exchange::route(request) else {
             return Either::Left(ready(Err(Problem::new(problem::INTERNAL, "the request could not be handled"))));
@@ -209,19 +242,27 @@ pub fn peer(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
-/// The token of an `Authorization: Bearer` header (RFC 6750, 2.1): one header, spaces, one token.
-fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
+/// The token of an `Authorization` header, `Bearer` (RFC 6750, 2.1) or `DPoP` (RFC 9449, 7.1): one header, spaces, one token.
+fn credentials(headers: &HeaderMap) -> Result<(Scheme, &str), &'static str> {
     let mut all = headers.get_all(header::AUTHORIZATION);
     let (Some(value), None) = (all.next(), all.next()) else {
         return Err("send one Authorization header with a bearer token");
     };
-    token_of(value.as_bytes()).ok_or("the Authorization header is not `Bearer <token>`")
+    let value = value.as_bytes();
+    let sent = token_of(value).map(|token| (Scheme::Bearer, token));
+    let sent = sent.or_else(|| token_after(b"dpop ", value).map(|token| (Scheme::Dpop, token)));
+    sent.ok_or("the Authorization header is neither `Bearer <token>` nor `DPoP <token>`")
 }
 
-/// The token in the value of the header. By bytes: this runs for every check, over some 600 characters.
+/// The token in the value of the header.
 pub(super) fn token_of(value: &[u8]) -> Option<&str> {
-    let (scheme, token) = value.split_at_checked("bearer ".len())?;
-    let token = scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())?;
+    token_after(b"bearer ", value)
+}
+
+/// By bytes: this runs for every check, over some 600 characters.
+fn token_after<'a>(word: &[u8], value: &'a [u8]) -> Option<&'a str> {
+    let (scheme, token) = value.split_at_checked(word.len())?;
+    let token = scheme.eq_ignore_ascii_case(word).then(|| token.trim_ascii_start())?;
     let is_one = !token.is_empty() && !token.contains(&b' ');
     std::str::from_utf8(token).ok().filter(|_| is_one)
 }

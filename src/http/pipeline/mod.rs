@@ -8,6 +8,7 @@ pub mod boundary;
 pub mod caller;
 pub mod connection;
 pub mod exchange;
+pub mod holder;
 pub mod hosts;
 pub mod lane;
 pub mod media;

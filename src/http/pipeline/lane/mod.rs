@@ -180,7 +180,8 @@ impl Lane {
         if state.is_draining() || !state.hosts.accepts(Some(plain.host)) {
             return None;
         }
-        let principal = state.access.recall(plain.token)?;
+        // One that is bound is its holder's alone, which the server finds out.
+        let principal = state.access.recall(plain.token).filter(|principal| state.access.is_anybodys(principal))?;
         if !self.way.route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
             return None;
         }

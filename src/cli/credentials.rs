@@ -1,0 +1,212 @@
+//! What a client proves itself by, and what its tokens are worth: `client rotate-secret`, `client certificate add`,
+//! `client revoke-token`, `client revoke-tokens`. Each is a transaction with its feed row.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::global::Global;
+use super::output;
+use crate::access::certificates::{PeerCertificate, parse_subject};
+use crate::access::client_auth::hash_secret;
+use crate::access::jwks::read_client_keys;
+use crate::access::tokens::fingerprint;
+use crate::clock::{Clock, Rfc3339};
+use crate::crypto::random;
+use crate::crypto::signing::base64url;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::ids::{ClientId, RecordId};
+use crate::domain::instant::UnixMs;
+use crate::domain::redacted::SecretText;
+use crate::node;
+use crate::store::clients::{CREDENTIALS_MAX, Proof};
+use crate::store::{Store, StoreError, WriteTx};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertificateCommand {
+    /// Let a client in by a certificate of its own, which no authority needs to vouch for
+    #[command(after_help = "Example:
+  lostcard client certificate add 01993c5e-0000-7000-8000-000000000000 client.pem")]
+    Add {
+        client_id: ClientId,
+        /// The certificate, as PEM
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a new client proves who it is; a secret is made where nothing is given.
+#[derive(Debug, Args)]
+#[group(id = "proof", multiple = false)]
+pub(super) struct ProofArgs {
+    /// Its public keys as a JWK Set (one or two), for `private_key_jwt` instead of a secret
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The subject of its certificate by an authority of `tls.client_ca`, as RFC 4514 writes it, instead of a secret
+    #[arg(long, value_name = "DN")]
+    tls_subject_dn: Option<String>,
+    /// A DNS name of its certificate by an authority of `tls.client_ca`, instead of a secret
+    #[arg(long, value_name = "NAME")]
+    tls_san_dns: Option<String>,
+}
+
+impl ProofArgs {
+    /// Whether the client is known by its certificate.
+    pub(super) fn is_certificate(&self) -> bool {
+        self.tls_subject_dn.is_some() || self.tls_san_dns.is_some()
+    }
+
+    /// The proofs, and the secret where one was made.
+    pub(super) fn proofs(&self) -> anyhow::Result<(Vec<Proof>, Option<SecretText>)> {
+        if let Some(path) = &self.jwks {
+            return Ok((proofs_from(path)?, None));
+        }
+        if let Some(subject) = &self.tls_subject_dn {
+            let subject =
+                parse_subject(subject).context("a subject is written as in RFC 4514: CN=desk,O=Hotel,C=CN")?;
+            return Ok((vec![Proof::Subject(subject)], None));
+        }
+        if let Some(name) = &self.tls_san_dns {
+            let is_name =
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte));
+            if !is_name {
+                bail!("a DNS name has letters, digits, hyphens and dots");
+            }
+            return Ok((vec![Proof::DnsName(name.to_ascii_lowercase())], None));
+        }
+        let secret = new_secret()?;
+        Ok((vec![Proof::SecretHash(hash_secret(&secret))], Some(secret)))
+    }
+}
+
+/// `client rotate-secret`
+pub(super) async fn rotate_secret(
+    global: &Global,
+    client_id: ClientId,
+    keep: Duration,
+    json: bool,
+) -> anyhow::Result<()> {
+    let store = open_with(global, client_id).await?;
+    let secret = new_secret()?;
+    let now_ms = Clock::System.now_ms();
+    let ends_at_ms = now_ms.plus(keep);
+    let mut tx = store.begin().await?;
+    tx.end_secrets(client_id, ends_at_ms).await?;
+    let proof = Proof::SecretHash(hash_secret(&secret));
+    tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
+    record(&mut tx, Action::ClientSecretRotated, Some(client_id.into()), now_ms).await?;
+    tx.commit_unlisted().await?;
+    store.close().await;
+    let ends_at = Rfc3339::of(ends_at_ms).as_str().to_owned();
+    let lines = [
+        format!("client_secret  {}", secret.expose()),
+        format!("The secret before it ends at {ends_at}, or at the next rotation."),
+    ];
+    let value = json!({"client_id": client_id, "client_secret": secret.expose(), "previous_ends_at": ends_at});
+    output::result(json, &value, &lines);
+    Ok(())
+}
+
+/// `client certificate ...`
+pub(super) async fn certificate(global: &Global, command: CertificateCommand) -> anyhow::Result<()> {
+    let CertificateCommand::Add { client_id, file, json } = command;
+    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let certificate = PeerCertificate::from_pem(&text).with_context(|| file.display().to_string())?;
+    let now_ms = Clock::System.now_ms();
+    if certificate.not_after_s() < now_ms.seconds() {
+        bail!("{}: the certificate has ended", file.display());
+    }
+    let store = open_with(global, client_id).await?;
+    let mut tx = store.begin().await?;
+    let proof = Proof::Thumbprint(certificate.thumbprint);
+    tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
+    record(&mut tx, Action::ClientCertificateAdded, Some(client_id.into()), now_ms).await?;
+    tx.commit_unlisted().await?;
+    store.close().await;
+    let thumbprint = base64url(&certificate.thumbprint);
+    let lines = [format!("x5t#S256  {thumbprint}")];
+    output::result(json, &json!({"client_id": client_id, "x5t#S256": thumbprint}), &lines);
+    Ok(())
+}
+
+/// `client revoke-tokens`
+pub(super) async fn revoke_tokens(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
+    let store = open_with(global, client_id).await?;
+    let now_ms = Clock::System.now_ms();
+    let mut tx = store.begin().await?;
+    tx.revoke_tokens_of(client_id, now_ms).await?;
+    record(&mut tx, Action::ClientTokensRevoked, Some(client_id.into()), now_ms).await?;
+    tx.commit_unlisted().await?;
+    store.close().await;
+    let value = json!({"client_id": client_id, "state": "revoked", "issued_until": Rfc3339::of(now_ms).as_str()});
+    output::result(json, &value, &["revoked".to_owned()]);
+    Ok(())
+}
+
+/// `client revoke-token`
+pub(super) async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
+    let (store, _) = node::open(&global.config()?).await?;
+    let now_ms = Clock::System.now_ms();
+    let mut tx = store.begin().await?;
+    tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
+    record(&mut tx, Action::TokenRevoked, None, now_ms).await?;
+    tx.commit_unlisted().await?;
+    store.close().await;
+    output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
+    Ok(())
+}
+
+/// The store, where the client exists.
+async fn open_with(global: &Global, client_id: ClientId) -> anyhow::Result<Store> {
+    let (store, _) = node::open(&global.config()?).await?;
+    if store.find_client(client_id).await?.is_none() {
+        bail!("there is no such client");
+    }
+    Ok(store)
+}
+
+/// Who gets access decides who reads: the audit log records it too.
+pub(super) async fn record(
+    tx: &mut WriteTx,
+    action: Action,
+    subject: Option<RecordId>,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
+}
+
+/// 256 random bits behind a prefix that secret scanners can learn.
+pub(super) fn new_secret() -> anyhow::Result<SecretText> {
+    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
+}
+
+fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {
+    let keys = read_client_keys(path)?;
+    if keys.is_empty() || keys.len() > CREDENTIALS_MAX {
+        bail!("a client has one or two keys");
+    }
+    Ok(keys.into_iter().map(Proof::Key).collect())
+}
+
+/// A time written `7d`, `24h`, `30m` or `0s`.
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
+    let right = || "a time is written 7d, 24h, 30m or 0s, up to 90d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(right)?;
+    let unit_s = match unit {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(right()),
+    };
+    let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = if is_plain { number.parse().map_err(|_| right())? } else { return Err(right()) };
+    let seconds = number.checked_mul(unit_s).filter(|seconds| *seconds <= 90 * 86_400).ok_or_else(right)?;
+    Ok(Duration::from_secs(seconds))
+}

@@ -1,0 +1,95 @@
+//! Whether who sends a request is the holder of its token: the certificate of the connection, and the proof in the header `DPoP`
+//! (RFC 8705, 3; RFC 9449, 4.3 and 7.1). What costs mathematics is `access`'s.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::exchange::Exchange;
+use crate::access::certificates::PeerCertificate;
+use crate::access::dpop::{DpopFault, DpopProof, Held, Request};
+use crate::access::{Access, HolderError, Principal};
+use crate::http::contract::problem::Problem;
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// How a token was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// What the client of a request has shown in the handshake of its connection.
+pub fn certificate(request: &HttpRequest) -> Option<Arc<PeerCertificate>> {
+    request.conn_data::<Arc<PeerCertificate>>().cloned()
+}
+
+/// The proof that comes with a request, whose answer then offers a nonce.
+pub fn proof(request: &HttpRequest) -> Result<Option<DpopProof>, DpopFault> {
+    let proof = read(request.headers()).transpose();
+    if proof.is_some()
+        && let Some(exchange) = request.extensions_mut().get_mut::<Exchange>()
+    {
+        exchange.offers_nonce = true;
+    }
+    proof.transpose()
+}
+
+fn read(headers: &HeaderMap) -> Result<Option<DpopProof>, DpopFault> {
+    let mut all = headers.get_all(DPOP);
+    let Some(one) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(DpopFault::Several);
+    }
+    DpopProof::read(one.to_str().map_err(|_| DpopFault::Malformed)?).map(Some)
+}
+
+/// What a proof of this request must be about, but for the token.
+pub fn expected<'a>(request: &'a HttpRequest, access: &'a Access) -> Request<'a> {
+    Request { method: request.method().as_str(), url: access.url(), path: request.uri().path(), held: None, now_s: 0 }
+}
+
+/// Holds certificate and proof of a request against its token. A proof that comes back is still to be verified.
+pub fn check(
+    principal: &Principal,
+    scheme: Scheme,
+    token: &str,
+    request: &HttpRequest,
+    access: &Access,
+) -> Result<Option<DpopProof>, Problem> {
+    let binding = &principal.binding;
+    if binding.is_none() && access.requires_bound() {
+        return Err(Problem::unauthorized("the token is bound to nobody, and this service takes only bound ones"));
+    }
+    if !binding.allows(certificate(request).as_deref()) {
+        return Err(Problem::unauthorized("the token is bound to a certificate that this connection does not have"));
+    }
+    let Some(key) = binding.key else {
+        return match scheme {
+            Scheme::Bearer => Ok(None),
+            Scheme::Dpop => Err(Problem::unauthorized("the token is bound to no key: send it as `Bearer`")),
+        };
+    };
+    if scheme == Scheme::Bearer {
+        let detail = "the token is bound to a key: send it as `DPoP`, with a proof";
+        return Err(Problem::not_the_holder(detail, "invalid_token"));
+    }
+    let of_fault = |fault: DpopFault| Problem::not_the_holder(fault.as_str(), fault.error());
+    let proof = proof(request).and_then(|proof| proof.ok_or(DpopFault::Missing)).map_err(of_fault)?;
+    let expected = Request { held: Some(Held::of(token, key)), ..expected(request, access) };
+    access.check_proof(&proof, expected).map_err(of_fault)?;
+    Ok(Some(proof))
+}
+
+impl From<HolderError> for Problem {
+    fn from(error: HolderError) -> Self {
+        match error {
+            HolderError::Dpop(fault) => Self::not_the_holder(fault.as_str(), fault.error()),
+            HolderError::Limit(refused) => refused.into(),
+            HolderError::Crowded(crowded) => crowded.into(),
+            HolderError::Store(error) => error.into(),
+        }
+    }
+}
