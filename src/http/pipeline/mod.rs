@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod hosts;
 pub mod lane;
 pub mod media;
+pub mod polls;
 pub mod repetition;
 pub mod sandbox_node;
 mod screen;
