@@ -3,11 +3,12 @@
 
 pub mod figures;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -69,6 +70,9 @@ pub struct Metrics {
     pub filter_keys: IntGauge,
     pub recent_changes: IntGauge,
     resident_memory: IntGauge,
+    /// Since the metrics were last read, in nanoseconds.
+    longest_poll_ns: AtomicU64,
+    longest_poll: Gauge,
     pub lease_as_of_ms: IntGauge,
     pub follower_failures: IntCounter,
     pub epoch_changes: IntCounter,
@@ -178,6 +182,14 @@ impl Metrics {
             feed_sequence: gauge("feed_sequence", "The registry sequence this node knows.")?,
             filter_keys: gauge("filter_keys", "Numbers in this node's filter.")?,
             recent_changes: gauge("recent_changes", "Changes since the filter was built.")?,
+            longest_poll_ns: AtomicU64::new(0),
+            longest_poll: register(
+                &registry,
+                Gauge::new(
+                    "event_loop_longest_poll_seconds",
+                    "The longest that a connection kept its event loop since this was last read; 0 without overload.measure_polls.",
+                )?,
+            )?,
             resident_memory: gauge("resident_memory_bytes", "Memory of this process that is in RAM.")?,
             lease_as_of_ms: gauge("lease_as_of_milliseconds", "Wall time of the last poll that renewed the lease.")?,
             follower_failures: counter("follower_failures_total", "Polls of the feed that failed.")?,
@@ -267,6 +279,11 @@ impl Metrics {
         })
     }
 
+    /// A connection kept its event loop for so long.
+    pub fn note_poll(&self, ns: u64) {
+        self.longest_poll_ns.fetch_max(ns, Ordering::Relaxed);
+    }
+
     /// The counter of a verdict.
     pub fn verdict(&self, verdict: Verdict) -> &IntCounter {
         &self.verdicts[verdict as usize]
@@ -275,6 +292,7 @@ impl Metrics {
     /// The text exposition (Prometheus text format 0.0.4).
     pub fn render(&self) -> String {
         self.resident_memory.set(resident_bytes());
+        self.longest_poll.set(seconds(self.longest_poll_ns.swap(0, Ordering::Relaxed)));
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }

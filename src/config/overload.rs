@@ -21,6 +21,8 @@ section! {
         workshop_queue_max: usize = 256, unit("pieces"), within(1..=100_000);
         /// How long a piece of such work waits for its turn.
         workshop_wait_ms: u64 = 250, unit("ms"), within(10..=60_000);
+        /// Measures how long each poll of a connection takes, for the metric `lostcard_event_loop_longest_poll_seconds`.
+        measure_polls: bool = false;
         /// Open connections of one worker.
         connections_max: usize = 8192, unit("connections"), within(1..=1_000_000);
     }

@@ -29,7 +29,7 @@ macro_rules! redacted_texts {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer).map(Self)
+                String::deserialize(deserializer).map(|text| Self(shortened(text)))
             }
         }
 
@@ -45,6 +45,20 @@ macro_rules! redacted_texts {
             }
         }
     )+};
+}
+
+/// No text that is read is right with more bytes than this.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
+/// The beginning of a text that is wrong for its length alone: the rest is wiped where it was read, not where it is dropped, for that may
+/// be an event loop.
+fn shortened(mut text: String) -> String {
+    if text.len() <= KEPT_BYTES_MAX {
+        return text;
+    }
+    let kept = text.get(..text.floor_char_boundary(KEPT_BYTES_MAX)).unwrap_or_default().to_owned();
+    text.zeroize();
+    kept
 }
 
 redacted_texts! {
@@ -145,5 +159,13 @@ mod tests {
             serde_json::to_string(&NarrativeText::from("a".to_owned())).unwrap(),
         ];
         assert_eq!(json, ["\"a\""; 4]);
+    }
+
+    #[test]
+    fn of_a_text_that_is_too_long_the_beginning_is_kept() {
+        let read = |text: &str| serde_json::from_str::<NarrativeText>(&format!("\"{text}\"")).unwrap().expose().len();
+        assert_eq!(read(&"x".repeat(KEPT_BYTES_MAX)), KEPT_BYTES_MAX);
+        assert_eq!(read(&"x".repeat(200_000)), KEPT_BYTES_MAX);
+        assert_eq!(read(&"宾".repeat(100_000)), KEPT_BYTES_MAX - KEPT_BYTES_MAX % 3);
     }
 }

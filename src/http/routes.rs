@@ -16,9 +16,10 @@ use super::api::{
     acceptance, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports, oauth, ops,
     organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
 };
+use super::contract::answers::Published;
+use super::contract::openapi;
 use super::contract::problem::{self, Problem};
 use super::contract::route::{Class, Route, TEN, Table};
-use super::contract::{answers, openapi};
 use super::pages::{self, desk, files, site};
 use super::pipeline::lane::Way;
 use super::pipeline::state::AppState;
@@ -210,11 +211,17 @@ pub fn configure_metrics(config: &mut ServiceConfig, metrics: Data<Metrics>) {
 }
 
 /// Made once: it is the same until the program is another.
-static DOCUMENT: LazyLock<Option<String>> = LazyLock::new(|| openapi::text(&document()).ok());
+static DOCUMENT: LazyLock<Option<Published>> = LazyLock::new(|| openapi::text(&document()).ok().map(Published::new));
 
 async fn openapi_json(known: web::Header<IfNoneMatch>) -> Result<HttpResponse, Problem> {
-    let text = DOCUMENT.as_ref().ok_or_else(|| Problem::new(problem::INTERNAL, "the document cannot be written"))?;
-    Ok(answers::published(text.clone(), &known))
+    let published =
+        DOCUMENT.as_ref().ok_or_else(|| Problem::new(problem::INTERNAL, "the document cannot be written"))?;
+    Ok(published.answer(&known))
+}
+
+/// Makes what is made once, before an event loop would have to.
+pub fn prepare() {
+    LazyLock::force(&DOCUMENT);
 }
 
 /// The OpenAPI document of all operations.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::Server;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::{TcpSocket, TcpStream};
 use actix_web::web::Data;
@@ -21,6 +21,7 @@ use crate::http::pipeline::boundary::boundary;
 use crate::http::pipeline::connection::{self, KEEP_ALIVE};
 use crate::http::pipeline::lane::Lane;
 use crate::http::pipeline::lane::service::LaneFactory;
+use crate::http::pipeline::polls::Measured;
 use crate::http::pipeline::state::{AppState, Shared};
 use crate::http::pipeline::stream::Stream;
 use crate::http::pipeline::tls::Tls;
@@ -103,9 +104,10 @@ pub(super) fn serve(
     let stopping = server.graceful_shutdown_signal();
     let tls = shared.tls.clone();
     let has_lane = config.server.lane;
+    let measured = config.overload.measure_polls.then(|| Arc::clone(&shared.metrics));
     // Made inside each worker: the receipt signer belongs to its event loop.
     let service = |tls: Option<Arc<Tls>>| {
-        let (shared, stopping) = (shared.clone(), stopping.clone());
+        let (shared, stopping, measured) = (shared.clone(), stopping.clone(), measured.clone());
         move || {
             let state = Data::new(AppState::new(shared.clone()));
             let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
@@ -134,7 +136,11 @@ pub(super) fn serve(
                     Ok::<_, DispatchError>((Wire::new(stream), peer))
                 }
             };
-            fn_service(wired).and_then(LaneFactory { lane, stopping: signal, http })
+            let measured = measured.clone();
+            let served = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
+                Measured::new(service.call(opened), measured.clone())
+            });
+            fn_service(wired).and_then(served)
         }
     };
     if let Some(plain) = plain {

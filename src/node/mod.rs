@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::pipeline::state::Shared;
+use crate::http::routes::prepare;
 use crate::service::sightings::moving::Mover;
 use crate::store::Store;
 use listening::{Listeners, bind, serve, serve_metrics};
@@ -57,6 +58,7 @@ impl Application {
     /// Opens everything, loads the registry and binds the listeners. After it, connections are accepted by the kernel.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         options::check(config)?;
+        prepare();
         let Listeners { public, plain, metrics } = bind(config)?;
         let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
         let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;

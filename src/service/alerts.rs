@@ -35,6 +35,9 @@ pub struct Alerts {
     writer: Arc<Writer>,
 }
 
+/// Watches of a batch that are stored by one statement.
+const WATCHES_AT_ONCE: usize = 64;
+
 impl Alerts {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
@@ -52,8 +55,10 @@ impl Alerts {
             card_valid_from: check.card_valid_from,
             ends_at_ms: check.hours.end(now_ms),
         };
-        let watches: Vec<_> = checks.iter().map(watch).collect();
-        tx.insert_watches(&watches).await?;
+        // Some at a time, for their keys are made on the event loop of requests.
+        for some in checks.chunks(WATCHES_AT_ONCE) {
+            tx.insert_watches(&some.iter().map(watch).collect::<Vec<_>>()).await?;
+        }
         Ok(tx.commit_unlisted().await?)
     }
 

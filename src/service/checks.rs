@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::ServiceError;
 use super::alerts::{Alerts, Watching};
-use super::receipts::ReceiptSigner;
+use super::receipts::{HEAD_RECEIPTS_MAX, ReceiptSigner};
 use super::sightings::Sighting;
 use super::sightings::journal::Journal;
 use super::usage::counter::UsageCounter;
+use super::{ServiceError, breathe};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{NewClaims, commitment};
@@ -144,7 +144,7 @@ impl Checks {
         Ok(answer)
     }
 
-    /// Answers a batch, each item for itself; one signature covers all their receipts.
+    /// Answers a batch, each item for itself; one signature covers many of their receipts.
     pub async fn check_all<E: From<ServiceError> + Clone>(
         &self,
         organization: OrganizationId,
@@ -161,7 +161,8 @@ impl Checks {
         };
         let mut answers = Vec::with_capacity(checks.len());
         let (mut claims, mut waiting, mut sightings) = (Vec::new(), Vec::new(), Vec::new());
-        for check in checks {
+        for (index, check) in checks.into_iter().enumerate() {
+            breathe(index).await;
             let answer = check.and_then(|check| {
                 let (finding, check_id) = if check.watch.is_none() {
                     (findings.next().transpose()?, None)
@@ -180,10 +181,14 @@ impl Checks {
             answers.push(answer);
         }
         let recording = if sightings.is_empty() { None } else { self.journal.record(sightings) };
-        for ((index, salt), text) in waiting.into_iter().zip(self.signer.sign_all(&claims)) {
-            if let Some(Ok(answer)) = answers.get_mut(index) {
-                answer.receipt = Some(Receipt { text, salt });
+        let mut waiting = waiting.into_iter();
+        for some in claims.chunks(HEAD_RECEIPTS_MAX) {
+            for (text, (index, salt)) in self.signer.sign_all(some).into_iter().zip(waiting.by_ref()) {
+                if let Some(Ok(answer)) = answers.get_mut(index) {
+                    answer.receipt = Some(Receipt { text, salt });
+                }
             }
+            tokio::task::yield_now().await;
         }
         if let Some(recording) = recording {
             self.journal.confirmed(recording).await;

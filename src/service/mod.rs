@@ -75,3 +75,13 @@ impl ServiceError {
         Self::WrongMember(WrongMember { pointer, code, detail: detail.into() })
     }
 }
+
+/// Pieces of work that are done before others of the same event loop have their turn: some 0.1 ms of them.
+const SLICE: usize = 32;
+
+/// Between the pieces of work of one long request: lets other requests of the event loop have their turn after each slice.
+pub async fn breathe(done: usize) {
+    if done % SLICE == SLICE - 1 {
+        tokio::task::yield_now().await;
+    }
+}

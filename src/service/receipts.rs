@@ -18,8 +18,8 @@ use crate::crypto::signing::from_base64url;
 use crate::domain::redacted::SaltText;
 use crate::telemetry::Metrics;
 
-/// Beyond this a longer path costs every waiter more than another signature.
-const HEAD_RECEIPTS_MAX: usize = 64;
+/// Beyond this a longer path costs every waiter more than another signature, and signing keeps the event loop too long.
+pub const HEAD_RECEIPTS_MAX: usize = 64;
 
 type Waiter = (String, oneshot::Sender<String>);
 
@@ -63,7 +63,7 @@ impl ReceiptSigner {
         receiver.await.ok()
     }
 
-    /// The receipts of one batch request, under one head.
+    /// The receipts of one batch request, under one head: at most [`HEAD_RECEIPTS_MAX`].
     pub fn sign_all(&self, claims: &[String]) -> Vec<String> {
         if claims.is_empty() { Vec::new() } else { self.shared.sign(claims) }
     }

@@ -50,6 +50,7 @@ mod needles;
 mod outside_issuers;
 mod overload;
 mod pages;
+mod polls;
 mod raw;
 mod receipts;
 mod receiver;

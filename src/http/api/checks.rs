@@ -28,6 +28,7 @@ use crate::http::pipeline::body::{BATCH_BYTES_MAX, JsonBody, parse};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::exchange::refused_check;
 use crate::http::pipeline::state::AppState;
+use crate::service::breathe;
 use crate::service::checks::{Answer, Check};
 
 /// A question about one card.
@@ -79,10 +80,26 @@ pub struct BatchRequest {
     checks: Vec<Box<RawValue>>,
 }
 
-impl BatchRequest {
+/// A batch whose items have been read, which takes a while: where its body was parsed. More than a batch may hold are only counted.
+#[derive(Debug, Deserialize)]
+#[serde(from = "BatchRequest")]
+pub struct Batch {
+    items: usize,
+    checks: Vec<Result<CheckRequest, Problem>>,
+}
+
+impl From<BatchRequest> for Batch {
+    fn from(request: BatchRequest) -> Self {
+        let items = request.checks.len();
+        let read = request.checks.iter().take(if items > BATCH_CHECKS_MAX { 0 } else { items });
+        Self { items, checks: read.map(|item| parse(item.get().as_bytes())).collect() }
+    }
+}
+
+impl Batch {
     /// One unit for each item; one for a batch that is refused for their number.
     fn cost(&self) -> NonZeroU32 {
-        let items = u32::try_from(self.checks.len()).ok().filter(|_| self.checks.len() <= BATCH_CHECKS_MAX);
+        let items = u32::try_from(self.items).ok().filter(|_| self.items <= BATCH_CHECKS_MAX);
         items.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
     }
 }
@@ -231,23 +248,23 @@ pub async fn create(
 )]
 pub async fn create_batch(
     caller: Caller,
-    body: JsonBody<BatchRequest>,
+    body: JsonBody<Batch>,
     state: actix_web::web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.read_up_to(BATCH_BYTES_MAX).await.map(|(batch, _)| batch);
-    let batch = caller.charge_batch(body, BatchRequest::cost).await?;
-    let items = batch.checks.len();
+    let batch = caller.charge_batch(body, Batch::cost).await?;
+    let items = batch.items;
     if !(1..=BATCH_CHECKS_MAX).contains(&items) {
         let mut fields = Fields::default();
         fields.refuse("/checks", "wrong_length", "a batch holds 1 to 1,000 checks");
         return fields.finish(None);
     }
     let today = state.clock.today();
-    let checks = batch.checks.iter().map(|item| {
-        let request = parse::<CheckRequest>(item.get().as_bytes())?;
-        read_check(&request, &caller, today)
-    });
-    let mut checks: Vec<_> = checks.collect();
+    let mut checks = Vec::with_capacity(items);
+    for (index, request) in batch.checks.into_iter().enumerate() {
+        breathe(index).await;
+        checks.push(request.and_then(|request| read_check(&request, &caller, today)));
+    }
     if let Some(sandbox) = &state.sandbox {
         sandbox.meet_all(&caller.principal, &mut checks).await;
     }
@@ -260,6 +277,7 @@ pub async fn create_batch(
     let mut text = String::with_capacity(items * 1472 + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {
+        breathe(index).await;
         let comma = if index == 0 { "" } else { "," };
         let _ = write!(text, r#"{comma}{{"index":{index},"#);
         match answer {

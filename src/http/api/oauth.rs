@@ -19,7 +19,7 @@ use crate::domain::client::Scope;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::domain::sandbox::Environment;
-use crate::http::contract::answers;
+use crate::http::contract::answers::Published;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::read_bytes;
@@ -324,7 +324,7 @@ pub async fn jwks(request: HttpRequest, state: Data<AppState>, known: Header<IfN
     // Another process may have rotated, and another node may sign by the new key already: a client that keeps this set for
     // five minutes would know neither.
     state.access.seek_keys(Exchange::asker(&request)).await;
-    answers::published(state.keyring.signing().to_jwks().to_string(), &known)
+    Published::new(state.keyring.signing().to_jwks().to_string()).answer(&known)
 }
 
 /// Server metadata

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETag, EntityTag, IfNoneMatch, LOCATION};
-use actix_web::web::Path;
+use actix_web::web::{Bytes, Path};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -57,17 +57,30 @@ fn unwritten() -> HttpResponse {
     Problem::new(problem::INTERNAL, "the answer could not be written").error_response()
 }
 
-/// A public text that seldom changes, or 304 for whom has it (RFC 9110, 13.1.2).
-pub fn published(text: String, known: &IfNoneMatch) -> HttpResponse {
-    let digest = Sha256::digest(text.as_bytes());
-    let tag = EntityTag::new_strong(hex::encode(digest.get(..12).unwrap_or_default()));
-    let is_known = match known {
-        IfNoneMatch::Any => true,
-        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
-    };
-    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header(ETag(tag)).insert_header((CACHE_CONTROL, "public, max-age=300"));
-    if is_known { response.finish() } else { response.content_type(ContentType::json()).body(text) }
+/// A public text that seldom changes, with what tells one from another.
+#[derive(Debug)]
+pub struct Published {
+    text: Bytes,
+    tag: EntityTag,
+}
+
+impl Published {
+    pub fn new(text: String) -> Self {
+        let digest = Sha256::digest(text.as_bytes());
+        let tag = EntityTag::new_strong(hex::encode(digest.get(..12).unwrap_or_default()));
+        Self { text: text.into(), tag }
+    }
+
+    /// The text, or 304 for whom has it (RFC 9110, 13.1.2).
+    pub fn answer(&self, known: &IfNoneMatch) -> HttpResponse {
+        let is_known = match known {
+            IfNoneMatch::Any => true,
+            IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&self.tag)),
+        };
+        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response.insert_header(ETag(self.tag.clone())).insert_header((CACHE_CONTROL, "public, max-age=300"));
+        if is_known { response.finish() } else { response.content_type(ContentType::json()).body(self.text.clone()) }
+    }
 }
 
 /// The id in a path, written as it was given out. Any other text names nothing.

@@ -12,6 +12,7 @@ pub mod holder;
 pub mod hosts;
 pub mod lane;
 pub mod media;
+pub mod polls;
 pub mod repetition;
 pub mod sandbox_node;
 mod screen;

@@ -111,6 +111,7 @@ rules! {
     LostcardRedisNotGenuine ticket for 0: Increase(all("lostcard_redis_not_genuine_total"), 900), > 0.0;
     LostcardErrors page for 300: Share(only(PROBLEMS, FAILURES), 300), > 0.01;
     LostcardReducedCapacity page for 300: Rate(&[only(PROBLEMS, &["reduced_capacity"])], 300), > 1.0;
+    LostcardWorkshopCrowded ticket for 300: Rate(&[all("lostcard_workshop_refused_total")], 300), > 0.2;
     LostcardInternalError ticket for 0: Increase(only(PROBLEMS, &["internal"]), 900), > 0.0;
     LostcardChecksSlow ticket for 600: P99(Histogram::Checks, 300), > 0.05;
     LostcardWritesSlow ticket for 600: P99(Histogram::Created, 600), > 0.5;

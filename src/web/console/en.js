@@ -154,6 +154,7 @@ export default {
   LostcardRedisNotGenuine: "Strangers’ values in Redis",
   LostcardErrors: "More than 1 % of answers are failures",
   LostcardReducedCapacity: "More work than the node can do",
+  LostcardWorkshopCrowded: "Long work has no turn in time",
   LostcardInternalError: "A defect of the service",
   LostcardChecksSlow: "Checks are slow",
   LostcardWritesSlow: "Loss reports are slow",

@@ -154,6 +154,7 @@ export default {
   LostcardRedisNotGenuine: "Redis 中有外来数据",
   LostcardErrors: "超过 1% 的应答为故障",
   LostcardReducedCapacity: "请求超出节点能力",
+  LostcardWorkshopCrowded: "耗时工作等候超时",
   LostcardInternalError: "服务自身缺陷",
   LostcardChecksSlow: "核查缓慢",
   LostcardWritesSlow: "挂失登记缓慢",

@@ -1,0 +1,181 @@
+//! No operation keeps an event loop for long: each row of the route table and each page, with the largest body that it takes, on a node that
+//! measures how long a connection computes at a time.
+
+use lostcard::http::routes::ROUTES;
+use serde_json::{Value, json};
+
+use crate::bodies::{check_of, random_number, with};
+use crate::deeds::{There, perform};
+use crate::helpers::{Answer, TestApp, TestClient};
+
+const MANY: &str = "1000000/60s";
+/// What an event loop may be kept in a release build, in seconds.
+const BOUND_S: f64 = 0.0005;
+/// A build without optimization takes at least three times as long: a batch of 1,000 with receipts 10.3 ms and more against 3.6 ms of a release,
+/// one without receipts 9.4 ms against 0.9 ms. So what passes here is within the bound of a release.
+const SCALE: f64 = if cfg!(debug_assertions) { 3.0 } else { 1.0 };
+
+const SINGLE_BYTES_MAX: usize = 256 * 1024;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest poll since this was last asked.
+async fn longest_poll(app: &TestApp) -> f64 {
+    let metrics = app.metrics().await;
+    let value = |line: &str| line.strip_prefix("lostcard_event_loop_longest_poll_seconds ")?.parse().ok();
+    metrics.lines().find_map(value).unwrap()
+}
+
+/// Once an answer is here: the poll that wrote it may not have ended yet.
+async fn longest_poll_of(app: &TestApp, ask: impl AsyncFn() -> Answer) -> (f64, Answer) {
+    longest_poll(app).await;
+    let answer = ask().await;
+    (longest_poll(app).await.max(longest_poll(app).await), answer)
+}
+
+/// The third of four: a page fault or a first use is not the operation's.
+async fn usual_poll_of(app: &TestApp, ask: impl AsyncFn() -> Answer) -> (f64, Answer) {
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(longest_poll_of(app, &ask).await);
+    }
+    all.sort_by(|one, two| one.0.total_cmp(&two.0));
+    all.swap_remove(2)
+}
+
+fn padded(body: &Value, bytes: usize) -> String {
+    let mut text = body.to_string();
+    // Before the end, so that a reader has to go through all of it.
+    let end = text.pop().unwrap();
+    text.extend(std::iter::repeat_n(' ', bytes - text.len() - 1));
+    text.push(end);
+    text
+}
+
+async fn post(app: &TestApp, client: &TestClient, path: &str, body: String) -> Answer {
+    let request = app.request("POST", path).header("content-type", "application/json").body(body);
+    app.send(request.bearer_auth(&client.token)).await
+}
+
+async fn measuring() -> TestApp {
+    TestApp::spawn_with(|config| {
+        (config.sandbox, config.overload.measure_polls) = (true, true);
+        (config.limits.client, config.limits.organization) =
+            (crate::bodies::rate(MANY), crate::bodies::rate("10000000/60s"));
+        (config.limits.address, config.limits.public) = (crate::bodies::rate(MANY), crate::bodies::rate(MANY));
+    })
+    .await
+}
+
+struct Seen(Vec<(f64, String)>);
+
+impl Seen {
+    fn note(&mut self, what: impl Into<String>, poll_s: f64) {
+        self.0.push((poll_s, what.into()));
+    }
+
+    #[track_caller]
+    fn judge(mut self) {
+        self.0.sort_by(|one, two| two.0.total_cmp(&one.0));
+        for (poll_s, what) in self.0.iter().take(8) {
+            println!("{:8.0} us {what}", poll_s * 1e6);
+        }
+        let over: Vec<_> = self.0.iter().filter(|(poll_s, _)| *poll_s > BOUND_S * SCALE).collect();
+        assert!(over.is_empty(), "{over:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_operation_keeps_an_event_loop_for_long() {
+    let app = measuring().await;
+    let there = There::prepare(&app).await;
+    let mut seen = Seen(Vec::new());
+    for row in ROUTES {
+        longest_poll(&app).await;
+        let (by, answer) = perform(&app, &there, row.verb(), row.path).await;
+        let poll_s = longest_poll(&app).await.max(longest_poll(&app).await);
+        seen.note(format!("{} {}: {}", row.verb(), row.path, answer.status), poll_s);
+        if row.verb() == "get" {
+            continue;
+        }
+        // The largest body that it reads: of white space, and one that is wrong at its end.
+        let path = row.path.replace("{report_id}", &there.report);
+        let bytes = if row.path.ends_with("/batch") { BATCH_BYTES_MAX } else { SINGLE_BYTES_MAX };
+        let long = json!({"id_number": "1".repeat(bytes - 100)}).to_string();
+        for body in
+            [long, padded(&json!({"id_number": "1"}), bytes), padded(&json!({"checks": [], "office": "1"}), bytes)]
+        {
+            let (poll_s, answer) = usual_poll_of(&app, async || post(&app, by, &path, body.clone()).await).await;
+            seen.note(format!("{} {} of {bytes} bytes: {}", row.verb(), row.path, answer.status), poll_s);
+        }
+    }
+    seen.judge();
+}
+
+#[tokio::test]
+async fn no_batch_keeps_an_event_loop_for_long() {
+    let app = measuring().await;
+    let mut seen = Seen(Vec::new());
+    let numbers: Vec<_> = (0..1000).map(|_| random_number()).collect();
+    let listed = app.report_lost(&numbers[0], Some("2016-05-01")).await;
+    assert!(listed["report_id"].is_string());
+    let good: Vec<_> = numbers.iter().map(|number| check_of(number, Some("2016-05-01"))).collect();
+    let plain: Vec<_> = good.iter().map(|check| with(check.clone(), "receipt", false)).collect();
+    let wide: Vec<_> = good.iter().map(|check| with(check.clone(), "client_ref", "x".repeat(64))).collect();
+    let hits: Vec<_> = (0..1000).map(|_| check_of(&numbers[0], Some("2016-05-01"))).collect();
+    let wrong: Vec<_> = numbers.iter().map(|number| json!({"id_number": number, "purpose": 7, "extra": []})).collect();
+    let invalid: Vec<_> = (0..1000).map(|_| check_of("1", None)).collect();
+    let watched: Vec<_> = good.iter().map(|check| with(check.clone(), "watch_hours", 24)).collect();
+    let huge = vec![json!({"id_number": "1".repeat(1_000_000), "purpose": "lodging"})];
+    let many: Vec<_> = (0..250_000).map(|_| json!(1)).collect();
+    for (what, checks, status) in [
+        ("with receipts", good, 200),
+        ("without receipts", plain, 200),
+        ("of the longest items", wide, 200),
+        ("of one listed card", hits, 200),
+        ("that is watched", watched, 200),
+        ("of malformed items", wrong, 200),
+        ("of wrong items", invalid, 200),
+        ("of one huge item", huge, 200),
+        ("of far too many items", many, 422),
+    ] {
+        let body = json!({ "checks": checks }).to_string();
+        let (poll_s, answer) =
+            usual_poll_of(&app, async || post(&app, &app.hotel, "/v1/checks/batch", body.clone()).await).await;
+        assert_eq!(answer.status, status, "{what}");
+        seen.note(format!("a batch {what}"), poll_s);
+    }
+    seen.judge();
+}
+
+#[tokio::test]
+async fn nothing_else_keeps_an_event_loop_for_long() {
+    let app = measuring().await;
+    let mut seen = Seen(Vec::new());
+    let number = random_number();
+    let check = app.check(&check_of(&number, Some("2016-05-01"))).await.json();
+    let opening = json!({"receipt": check["receipt"], "receipt_salt": check["receipt_salt"], "id_number": number});
+    let (poll_s, answer) = usual_poll_of(&app, async || app.verify_receipt(&opening).await).await;
+    assert_eq!(answer.json()["opens"], true);
+    seen.note("a receipt that is opened without its start", poll_s);
+    let (poll_s, _) = usual_poll_of(&app, async || {
+        app.post(&format!("{}x", app.hotel.token), "/v1/checks", &check_of(&number, None)).await
+    })
+    .await;
+    seen.note("a token with a wrong signature", poll_s);
+    for path in [
+        "/",
+        "/docs/",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+        "/openapi.json",
+        "/desk",
+        "/console",
+        "/problems/not_found",
+        "/.well-known/jwks.json",
+    ] {
+        let (poll_s, answer) = usual_poll_of(&app, async || app.get("", path).await).await;
+        assert_eq!(answer.status, 200, "{path}");
+        seen.note(path, poll_s);
+    }
+    seen.judge();
+}
