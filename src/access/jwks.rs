@@ -1,15 +1,18 @@
 //! Outside issuers' keys: JWK Sets (RFC 7517) from files, and the public keys of clients that sign assertions.
 //! Only asymmetric keys with a known algorithm are taken: a symmetric one would let a verifier also sign.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::crypto::signing::from_base64url;
+use crate::domain::client::{Scope, Scopes};
+use crate::domain::ids::{ClientId, OrganizationId};
 
 /// An outside issuer whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,23 @@ pub struct OutsideIssuer {
     pub jwks_file: Option<PathBuf>,
     /// where to fetch it, by HTTPS.
     pub jwks_url: Option<String>,
+    pub rules: Arc<IssuerRules>,
+}
+
+/// What an outside issuer may say, and how it says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IssuerRules {
+    /// It speaks for clients of these organizations alone, and grants these scopes at most.
+    pub organizations: Vec<OrganizationId>,
+    pub scopes: Scopes,
+    /// Where it names the client, and which client its own names mean.
+    pub client_claim: String,
+    pub client_map: BTreeMap<String, ClientId>,
+    /// Where it names what it grants, and which scope its own words mean.
+    pub scope_claim: String,
+    pub scope_map: BTreeMap<String, Scope>,
+    /// Its tokens are plain JWTs, and not of RFC 9068.
+    pub is_plain_jwt: bool,
 }
 
 /// One issuer with its keys by id.
@@ -30,6 +50,8 @@ pub struct IssuerKeys {
     pub issuer: String,
     pub audience: String,
     pub keys: HashMap<String, PublishedKey>,
+    /// None: this service itself.
+    pub rules: Option<Arc<IssuerRules>>,
 }
 
 /// A key that verifies, with its one algorithm.
@@ -83,12 +105,19 @@ impl IssuerKeys {
     }
 
     fn of(outside: &OutsideIssuer, set: &JwkSet, source: &str) -> Result<Self, JwksError> {
-        let usable = set.keys.iter().filter_map(|jwk| Some((jwk.common.key_id.clone()?, PublishedKey::of(jwk).ok()?)));
+        // Keycloak publishes what it decrypts with in the same set.
+        let signs = |jwk: &&Jwk| jwk.common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature);
+        let usable = set
+            .keys
+            .iter()
+            .filter(signs)
+            .filter_map(|jwk| Some((jwk.common.key_id.clone()?, PublishedKey::of(jwk).ok()?)));
         let keys: HashMap<_, _> = usable.collect();
         if keys.is_empty() {
             return Err(JwksError::NoKey(source.to_owned()));
         }
-        Ok(Self { issuer: outside.issuer.clone(), audience: outside.audience.clone(), keys })
+        let rules = Some(Arc::clone(&outside.rules));
+        Ok(Self { issuer: outside.issuer.clone(), audience: outside.audience.clone(), keys, rules })
     }
 }
 
@@ -207,10 +236,15 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whether a URL may be fetched from: HTTPS without user information; for tests also plain HTTP to this very machine, where other
 /// things listen that an operator's typing error must not reach.
 pub fn is_fetchable(url: &str, loopback_for_tests: bool) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    let is_safe = url.scheme() == "https" || (loopback_for_tests && url.scheme() == "http" && is_here);
-    is_safe && url.username().is_empty() && url.password().is_none()
+    let Ok(parsed) = reqwest::Url::parse(url) else { return false };
+    let is_safe = parsed.scheme() == "https" || (loopback_for_tests && is_on_loopback(url));
+    is_safe && parsed.username().is_empty() && parsed.password().is_none()
+}
+
+/// Whether a URL is plain HTTP to this very machine.
+pub fn is_on_loopback(url: &str) -> bool {
+    let is_here = |url: &reqwest::Url| matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && is_here(&url))
 }
 
 /// Fetches a set: no redirects, a bound on time and size.

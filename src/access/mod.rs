@@ -7,9 +7,11 @@ pub mod certificates;
 pub mod client_auth;
 pub mod directory;
 pub mod dpop;
+mod error;
 pub mod holder;
 mod holding;
 pub mod jwks;
+mod outside;
 pub mod tokens;
 
 use std::collections::HashSet;
@@ -39,7 +41,10 @@ use directory::{ClientEntry, DefaultRates, Directory};
 use dpop::DpopFault;
 use holder::Holder;
 use jwks::{IssuerKeys, OutsideIssuer};
+use outside::OutsideKeys;
 use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
+
+pub use error::{AccessError, GrantError, HolderError};
 
 /// Bounds and names of access.
 #[derive(Debug, Clone)]
@@ -79,80 +84,6 @@ struct VerifiedToken {
 /// Longer than any token lives: what was revoked before has expired by itself.
 const REVOKED_MAX: Duration = Duration::from_hours(25);
 
-/// An outside issuer, and its keys as they were last had.
-#[derive(Debug, Clone)]
-struct OutsideKeys {
-    issuer: OutsideIssuer,
-    keys: Option<IssuerKeys>,
-    loaded_s: i64,
-}
-
-impl OutsideKeys {
-    fn unknown(issuer: OutsideIssuer) -> Self {
-        Self { issuer, keys: None, loaded_s: 0 }
-    }
-}
-
-/// How long keys serve that cannot be fetched again, in seconds.
-const OUTSIDE_KEYS_S_MAX: i64 = 3600;
-
-/// No principal: refused, or not to be decided now.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    #[error(transparent)]
-    Crowded(#[from] Crowded),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Who asks has not shown to be the holder, or that is not to be decided now.
-#[derive(Debug, thiserror::Error)]
-pub enum HolderError {
-    #[error("{}", .0.as_str())]
-    Dpop(DpopFault),
-    #[error("a limit is spent")]
-    Limit(Refused),
-    #[error(transparent)]
-    Crowded(#[from] Crowded),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<DpopFault> for HolderError {
-    fn from(fault: DpopFault) -> Self {
-        Self::Dpop(fault)
-    }
-}
-
-impl From<Refused> for HolderError {
-    fn from(refused: Refused) -> Self {
-        Self::Limit(refused)
-    }
-}
-
-/// The token endpoint's refusals (RFC 6749, 5.2).
-#[derive(Debug, thiserror::Error)]
-pub enum GrantError {
-    #[error("the client is unknown or its proof does not hold")]
-    InvalidClient,
-    #[error("{}", .0.as_str())]
-    Assertion(AssertionFault),
-    #[error("a requested scope is unknown or not this client's")]
-    InvalidScope,
-    #[error("the connection has no certificate of this client")]
-    NoCertificate,
-    #[error("the token would be bound to nobody")]
-    Unbound,
-    #[error(transparent)]
-    Holder(#[from] HolderError),
-    #[error(transparent)]
-    Crowded(#[from] Crowded),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// An issued token.
 #[derive(Debug)]
 pub struct IssuedToken {
@@ -171,7 +102,7 @@ pub struct Access {
     keyring: Arc<Keyring>,
     directory: Directory,
     metrics: Arc<Metrics>,
-    outside: ArcSwap<Vec<OutsideKeys>>,
+    outside: Vec<OutsideKeys>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
     revoked: ArcSwap<HashSet<[u8; 32]>>,
@@ -208,7 +139,7 @@ impl Access {
             store,
             keyring,
             metrics,
-            outside: ArcSwap::from_pointee(outside.iter().cloned().map(OutsideKeys::unknown).collect()),
+            outside: outside.iter().cloned().map(OutsideKeys::unknown).collect(),
         };
         access.reload_keys();
         access
@@ -222,10 +153,8 @@ impl Access {
     /// Takes up this service's own keys after a rotation.
     pub fn reload_keys(&self) {
         let own = tokens::own_keys(&self.options.issuer, &self.keyring.signing().published_tokens);
-        let outside = self.outside.load();
         let now_s = self.clock.now_s();
-        let known = outside.iter().filter(|one| now_s - one.loaded_s < OUTSIDE_KEYS_S_MAX);
-        let all = std::iter::once(own).chain(known.filter_map(|one| one.keys.clone())).collect();
+        let all = std::iter::once(own).chain(self.outside.iter().filter_map(|one| one.current(now_s))).collect();
         self.issuers.store(Arc::new(all));
     }
 
@@ -248,17 +177,30 @@ impl Access {
     /// Reads or fetches the outside issuers' keys again. An issuer whose fetch fails keeps its keys for an hour; after that its tokens
     /// are refused.
     pub async fn refresh_outside(&self) {
-        let mut fresh = Vec::new();
-        for known in self.outside.load().iter() {
-            let mut known = known.clone();
-            match IssuerKeys::load(&known.issuer).await {
-                Ok(keys) => (known.keys, known.loaded_s) = (Some(keys), self.clock.now_s()),
-                Err(error) => tracing::error!(error = %error, "an outside issuer's keys could not be fetched"),
-            }
-            fresh.push(known);
+        for issuer in &self.outside {
+            self.load_outside(issuer).await;
         }
-        self.outside.store(Arc::new(fresh));
         self.reload_keys();
+    }
+
+    async fn load_outside(&self, issuer: &OutsideKeys) {
+        if let Err(error) = issuer.load(self.clock.now_s()).await {
+            tracing::error!(error = %error, "an outside issuer's keys could not be fetched");
+        }
+    }
+
+    /// For a token by an unknown key: its issuer may have a new one. True if it is worth another look.
+    async fn seek_keys_of(&self, token: &str, asker: Asker) -> bool {
+        let Some(name) = tokens::claimed_issuer(token) else { return false };
+        let Some(issuer) = self.outside.iter().find(|one| one.name() == name) else {
+            return name == self.options.issuer && self.seek_keys(asker).await;
+        };
+        if !issuer.may_ask(self.clock.now_s()) {
+            return false;
+        }
+        self.load_outside(issuer).await;
+        self.reload_keys();
+        true
     }
 
     /// The caller of a token that this node has verified before: no signature, no I/O.
@@ -275,7 +217,9 @@ impl Access {
     pub async fn verify(&self, token: &str, asker: Asker) -> Result<Principal, AccessError> {
         let generation = self.generation.load(Ordering::Acquire);
         let claims = match self.read_token(token, asker).await? {
-            Err(TokenError::UnknownKey) if self.seek_keys(asker).await => self.read_token(token, asker).await??,
+            Err(TokenError::UnknownKey) if self.seek_keys_of(token, asker).await => {
+                self.read_token(token, asker).await??
+            }
             verified => verified?,
         };
         self.metrics.tokens_verified.inc();
@@ -283,7 +227,7 @@ impl Access {
             return Err(TokenError::Revoked.into());
         }
         let client = self.directory.find(claims.client_id).await?.ok_or(TokenError::Revoked)?;
-        if claims.organization.is_some_and(|organization| organization != client.organization_id) {
+        if !claims.organizations.contain(client.organization_id) {
             return Err(TokenError::Invalid.into());
         }
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {

@@ -3,17 +3,19 @@
 //! Who the client is and whether it is still welcome is the directory's affair.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::binding::{Binding, Confirmation};
-use super::jwks::{IssuerKeys, PublishedKey, algorithm_name};
+use super::jwks::{IssuerKeys, IssuerRules, PublishedKey, algorithm_name};
 use crate::crypto::signing::SigningKey;
-use crate::domain::client::Scopes;
+use crate::domain::client::{Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId, TokenId};
 use crate::domain::redacted::TokenText;
 
@@ -39,11 +41,29 @@ pub enum TokenError {
     Revoked,
 }
 
+/// Whose clients a token may be.
+#[derive(Debug, Clone)]
+pub enum Organizations {
+    /// Its own claim (`org`), or anybody's where it has none.
+    Claimed(Option<OrganizationId>),
+    /// Those that its issuer is bound to.
+    Bound(Arc<IssuerRules>),
+}
+
+impl Organizations {
+    pub fn contain(&self, organization: OrganizationId) -> bool {
+        match self {
+            Self::Claimed(claimed) => claimed.is_none_or(|claimed| claimed == organization),
+            Self::Bound(rules) => rules.organizations.contains(&organization),
+        }
+    }
+}
+
 /// What a verified token says.
 #[derive(Debug, Clone)]
 pub struct TokenClaims {
     pub client_id: ClientId,
-    pub organization: Option<OrganizationId>,
+    pub organizations: Organizations,
     pub scopes: Scopes,
     pub issued_s: i64,
     pub expires_s: i64,
@@ -86,8 +106,12 @@ impl NewToken<'_> {
 #[serde(deny_unknown_fields)]
 struct Header {
     alg: String,
-    typ: String,
+    typ: Option<String>,
     kid: String,
+    /// Entra ID sends both a `kid` and a thumbprint of the same key's certificate; of outside issuers they are passed over.
+    x5t: Option<IgnoredAny>,
+    #[serde(rename = "x5t#S256")]
+    x5t_s256: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -104,19 +128,98 @@ struct Claims {
     cnf: Option<Confirmation>,
 }
 
-/// Verifies a token against every accepted key.
+/// Verifies a token by the key that its issuer has under its name: two issuers may use one name.
 pub fn verify(token: &str, issuers: &[IssuerKeys], now_s: i64) -> Result<TokenClaims, TokenError> {
     let header = read_header(token)?;
-    let (issuer, key) = issuers
-        .iter()
-        .find_map(|issuer| issuer.keys.get(&header.kid).map(|key| (issuer, key)))
-        .ok_or(TokenError::UnknownKey)?;
+    let name = claimed_issuer(token).ok_or(TokenError::Malformed)?;
+    let issuer = issuers.iter().find(|issuer| issuer.issuer == name).ok_or(TokenError::UnknownKey)?;
+    if !is_kind_of(&header, issuer.rules.as_deref()) {
+        return Err(TokenError::Malformed);
+    }
+    let key = issuer.keys.get(&header.kid).ok_or(TokenError::UnknownKey)?;
     if algorithm_name(key.algorithm) != header.alg {
         return Err(TokenError::Invalid);
     }
     let validation = strict(key.algorithm, &issuer.issuer, &issuer.audience);
-    let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation).map_err(|_| TokenError::Invalid)?.claims;
-    read_claims(&claims, now_s)
+    let invalid = |_| TokenError::Invalid;
+    match &issuer.rules {
+        None => {
+            let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation).map_err(invalid)?.claims;
+            read_claims(&claims, now_s)
+        }
+        Some(rules) => {
+            let claims = jsonwebtoken::decode::<OutsideClaims>(token, &key.key, &validation).map_err(invalid)?.claims;
+            read_outside(claims, rules, token, now_s)
+        }
+    }
+}
+
+/// Whether a header is one of the issuer's: of RFC 9068, unless its tokens are plain JWTs.
+fn is_kind_of(header: &Header, rules: Option<&IssuerRules>) -> bool {
+    let typ = header.typ.as_deref().map(str::to_ascii_lowercase);
+    let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+    let may_be_plain = rules.is_some_and(|rules| rules.is_plain_jwt);
+    let has_thumbprint = header.x5t.is_some() || header.x5t_s256.is_some();
+    (typ == Some("at+jwt") || (may_be_plain && matches!(typ, None | Some("jwt"))))
+        && (rules.is_some() || !has_thumbprint)
+}
+
+/// The issuer that a token names, unread otherwise: by it the key is looked for.
+pub fn claimed_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        iss: String,
+    }
+    let claims = token.split('.').nth(1).filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
+    let json = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice::<Named>(&json).ok().map(|named| named.iss)
+}
+
+/// An outside issuer's claims: who the client is and what is granted stands where its rules say.
+#[derive(Deserialize)]
+struct OutsideClaims {
+    iss: String,
+    exp: i64,
+    nbf: Option<i64>,
+    iat: i64,
+    jti: Option<String>,
+    /// Entra ID's name for `jti`.
+    uti: Option<String>,
+    cnf: Option<Confirmation>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
+}
+
+fn read_outside(
+    claims: OutsideClaims,
+    rules: &Arc<IssuerRules>,
+    token: &str,
+    now_s: i64,
+) -> Result<TokenClaims, TokenError> {
+    check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
+    let client = claims.others.get(&rules.client_claim).and_then(serde_json::Value::as_str);
+    let client_id = client.and_then(|name| rules.client_map.get(name).copied().or_else(|| ClientId::parse(name)));
+    let words: Vec<&str> = match claims.others.get(&rules.scope_claim) {
+        Some(serde_json::Value::String(list)) => list.split_ascii_whitespace().collect(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(serde_json::Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    // Its other words are about other services.
+    let scope = |word: &&str| {
+        if rules.scope_map.is_empty() { Scope::parse(word) } else { rules.scope_map.get(*word).copied() }
+    };
+    let scopes = words.iter().filter_map(scope).filter(|scope| rules.scopes.contains(*scope)).collect();
+    let id = claims.jti.or(claims.uti).filter(|id| !id.is_empty());
+    let id = id.unwrap_or_else(|| hex::encode(Sha256::digest(token)));
+    Ok(TokenClaims {
+        client_id: client_id.ok_or(TokenError::Invalid)?,
+        organizations: Organizations::Bound(Arc::clone(rules)),
+        scopes,
+        issued_s: claims.iat,
+        expires_s: claims.exp,
+        binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        fingerprint: fingerprint(&claims.iss, &id),
+    })
 }
 
 fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
@@ -126,7 +229,7 @@ fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
     }
     Ok(TokenClaims {
         client_id: claims.client_id,
-        organization: claims.org,
+        organizations: Organizations::Claimed(claims.org),
         scopes: Scopes::parse(&claims.scope).ok_or(TokenError::Invalid)?,
         issued_s: claims.iat,
         expires_s: claims.exp,
@@ -175,10 +278,6 @@ fn read_header(token: &str) -> Result<Header, TokenError> {
         return Err(malformed);
     }
     let header: Header = serde_json::from_slice(&json).map_err(|_| malformed)?;
-    let typ = header.typ.to_ascii_lowercase();
-    if typ != "at+jwt" && typ != "application/at+jwt" {
-        return Err(malformed);
-    }
     Ok(header)
 }
 
@@ -200,5 +299,10 @@ pub fn own_keys(issuer: &str, published: &[crate::crypto::signing::PublicKey]) -
         let key = DecodingKey::from_ed_components(&public.x()).ok()?;
         Some((public.kid().to_owned(), PublishedKey { algorithm: Algorithm::EdDSA, key }))
     });
-    IssuerKeys { issuer: issuer.to_owned(), audience: issuer.to_owned(), keys: keys.collect::<HashMap<_, _>>() }
+    IssuerKeys {
+        issuer: issuer.to_owned(),
+        audience: issuer.to_owned(),
+        keys: keys.collect::<HashMap<_, _>>(),
+        rules: None,
+    }
 }

@@ -1,7 +1,7 @@
 //! `[acceptance]`: places that take applications away from home beside those of the binary's own rules.
 
 use super::setting::section;
-use super::value::Entry;
+use super::value::{Entry, Parts, Wrong};
 
 /// Every county of the country, with room.
 const PLACES_MAX: usize = 4000;
@@ -28,9 +28,8 @@ impl Entry for Place {
     const WHAT: &'static str = "a list of places: [{ region = \"4419\", since = \"2016-09-01\" }]";
     const NAMES: &'static [&'static str] = &["region", "since"];
 
-    fn of(texts: Vec<Option<String>>) -> Result<Self, (&'static str, &'static str)> {
-        let mut texts = texts.into_iter().map(Option::unwrap_or_default);
-        let [region, since] = [texts.next(), texts.next()].map(Option::unwrap_or_default);
+    fn of(parts: Parts) -> Result<Self, Wrong> {
+        let [region, since] = [parts.text("region")?, parts.text("since")?].map(Option::unwrap_or_default);
         if since.is_empty() {
             return Err(("since", "a date written YYYY-MM-DD"));
         }

@@ -36,7 +36,7 @@ fn every_layer_writes_each_kind_of_value() {
         data = \"folder\"\nlisten = \"[::1]:1\"\nhosts = [\"a\", \"b\"]\nlog = \"warn\"\nlog_json = true
         limits.client = \"6/60s\"\nacceptance.places = [{ region = \"44\", since = \"2016-07-01\" }]
         [registry]\nlease_ms = 2_000\n[retention]\nkeep.sightings = \"30 days\"
-        [[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_file = \"z\"";
+        [[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_file = \"z\"\norganizations = [\"01993c5e-0000-7000-8000-000000000000\"]\nscopes = [\"checks\"]";
     let variables = [
         ("LOSTCARD_DATA", "folder"),
         ("LOSTCARD_LISTEN", "[::1]:1"),
@@ -131,7 +131,7 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn what_may_hold_a_password_is_not_in_the_debug_text() {
-    let config = with("database_url = \"postgres://a:s3same@b/c\"\nredis_url = \"redis://a:s3same@b\"\n[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"https://a:s3same@b\"").unwrap();
+    let config = with("database_url = \"postgres://a:s3same@b/c\"\nredis_url = \"redis://a:s3same@b\"\n[[issuers]]\nissuer = \"x\"\naudience = \"y\"\njwks_url = \"https://a:s3same@b\"\norganizations = [\"01993c5e-0000-7000-8000-000000000000\"]\nscopes = [\"checks\"]").unwrap();
     let text = format!("{config:?}");
     assert!(text.contains("lease_ms: 1000") && !text.contains("s3same"), "{text}");
     let flags = Overrides::default().set("database_url", "postgres://a:s3same@b/c");

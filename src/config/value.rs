@@ -188,13 +188,39 @@ impl Value for BTreeMap<Class, Period> {
     }
 }
 
-/// A setting that is a list of tables, each with texts of these names.
+/// A setting that is a list of tables, each with parts of these names.
 pub(super) trait Entry: Clone + std::fmt::Debug + 'static {
     const WHAT: &'static str;
     const NAMES: &'static [&'static str];
 
-    /// `texts` are in the order of the names. Otherwise: the name that is wrong, and what would be right.
-    fn of(texts: Vec<Option<String>>) -> Result<Self, (&'static str, &'static str)>;
+    fn of(parts: Parts) -> Result<Self, Wrong>;
+}
+
+/// The name that is wrong, and what would be right.
+pub(super) type Wrong = (&'static str, &'static str);
+
+/// The parts of one table, by name.
+pub(super) struct Parts(BTreeMap<String, Item>);
+
+impl Parts {
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, Wrong> {
+        let text = |item: &Item| item.as_str().map(str::to_owned).ok_or((name, "text"));
+        self.0.get(name).map(text).transpose()
+    }
+
+    /// Empty where there is none.
+    pub(super) fn list(&self, name: &'static str) -> Result<Vec<String>, Wrong> {
+        let list = |item: &Item| Vec::<String>::of_item(item).map_err(|_| (name, "a list of texts"));
+        self.0.get(name).map_or(Ok(Vec::new()), list)
+    }
+
+    /// Empty where there is none.
+    pub(super) fn map(&self, name: &'static str) -> Result<BTreeMap<String, String>, Wrong> {
+        let wrong = (name, "a table of texts");
+        let Some(item) = self.0.get(name) else { return Ok(BTreeMap::new()) };
+        let text = |(key, item): (&str, &Item)| Some((key.to_owned(), item.as_str()?.to_owned()));
+        item.as_table_like().ok_or(wrong)?.iter().map(text).collect::<Option<_>>().ok_or(wrong)
+    }
 }
 
 impl<T: Entry> Value for Vec<T> {
@@ -230,11 +256,8 @@ fn entry<T: Entry>(at: usize, table: &dyn TableLike) -> Result<T, Fault> {
         let (inside, span) = place(name);
         return Err(Fault::Unknown { inside, span, near });
     }
-    let texts = T::NAMES.iter().map(|name| match table.get(name) {
-        None => Ok(None),
-        Some(item) => item.as_str().map(|text| Some(text.to_owned())).ok_or((*name, "text")),
-    });
-    texts.collect::<Result<_, _>>().and_then(T::of).map_err(|(name, right)| {
+    let parts = table.iter().map(|(name, item)| (name.to_owned(), item.clone())).collect();
+    T::of(Parts(parts)).map_err(|(name, right)| {
         let (inside, span) = place(name);
         // Any of them may be a URL with a password in it.
         let found = if table.contains_key(name) { "is not that (it is not shown)" } else { "is missing" };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::directory::DefaultRates;
-use crate::access::jwks::{OutsideIssuer, is_fetchable};
+use crate::access::jwks::{IssuerRules, OutsideIssuer, is_fetchable, is_on_loopback};
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
@@ -155,10 +155,30 @@ pub fn outside_issuers(config: &Config) -> Result<Vec<OutsideIssuer>, ConfigErro
     let issuer = |(at, of): (usize, &Issuer)| {
         let is_fetchable = |url: &str| is_fetchable(url, config.tokens.insecure_loopback_for_tests);
         if !of.jwks_url.as_deref().is_none_or(is_fetchable) {
-            return Err(config.wrong_by(&format!("issuers[{at}].jwks_url"), NOT_SHOWN, Issuer::RIGHT_URL));
+            let is_here = of.jwks_url.as_deref().is_some_and(is_on_loopback);
+            let right = if is_here { Issuer::RIGHT_ON_LOOPBACK } else { Issuer::RIGHT_URL };
+            return Err(config.wrong_by(&format!("issuers[{at}].jwks_url"), NOT_SHOWN, right));
         }
-        let (issuer, audience) = (of.issuer.clone(), of.audience.clone());
-        Ok(OutsideIssuer { issuer, audience, jwks_file: of.jwks_file.clone(), jwks_url: of.jwks_url.clone() })
+        if config.issuers[..at].iter().any(|other| other.issuer == of.issuer) {
+            let right = "there once: its tokens would be judged by two rules";
+            return Err(config.wrong_by(&format!("issuers[{at}].issuer"), NOT_SHOWN, right));
+        }
+        let rules = IssuerRules {
+            organizations: of.organizations.clone(),
+            scopes: of.scopes.iter().copied().collect(),
+            client_claim: of.client_claim.clone(),
+            client_map: of.client_map.clone(),
+            scope_claim: of.scope_claim.clone(),
+            scope_map: of.scope_map.clone(),
+            is_plain_jwt: of.is_plain_jwt,
+        };
+        Ok(OutsideIssuer {
+            issuer: of.issuer.clone(),
+            audience: of.audience.clone(),
+            jwks_file: of.jwks_file.clone(),
+            jwks_url: of.jwks_url.clone(),
+            rules: rules.into(),
+        })
     };
     config.issuers.iter().enumerate().map(issuer).collect()
 }

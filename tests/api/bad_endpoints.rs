@@ -39,8 +39,10 @@ fn keys_of_issuers_are_not_fetched_from_bad_addresses() {
     let folder = tempfile::tempdir().unwrap();
     for row in Row::of("webhook_or_jwks_url") {
         let file = folder.path().join("lostcard.toml");
-        let text =
-            format!("[[issuers]]\nissuer = \"https://login.example\"\naudience = \"a\"\njwks_url = {:?}\n", row.input);
+        let text = format!(
+            "[[issuers]]\nissuer = \"https://login.example\"\naudience = \"a\"\norganizations = [\"01993c5e-0000-7000-8000-000000000000\"]\nscopes = [\"checks\"]\njwks_url = {:?}\n",
+            row.input
+        );
         std::fs::write(&file, text).unwrap();
         let output = list_clients(&folder.path().join("data"), &file);
         let is_good = SHOWN_WHEN_SENT.iter().any(|(id, _)| *id == row.id);
