@@ -140,7 +140,7 @@ impl Directory {
                 None => fresh,
             })
         };
-        let known = kept(&self.client_limits, client.0, fresh);
+        let known = kept(&self.client_limits, &client.0, fresh);
         let limits = Arc::clone(&known).again(client.1, shared, cluster);
         if !Arc::ptr_eq(&known, &limits) {
             self.client_limits.insert(client.0, Arc::clone(&limits));
@@ -150,7 +150,7 @@ impl Directory {
 
     fn organization_limit(&self, (organization, rate): (OrganizationId, Rate)) -> Arc<Limit> {
         let fresh = || Arc::new(Limit::new(LimitName::Organization, rate, self.clock.clone()));
-        let known = kept(&self.organization_limits, organization, fresh);
+        let known = kept(&self.organization_limits, &organization, fresh);
         let limit = Arc::clone(&known).again(rate);
         if !Arc::ptr_eq(&known, &limit) {
             self.organization_limits.insert(organization, Arc::clone(&limit));
@@ -178,8 +178,8 @@ impl Directory {
 }
 
 /// What is kept of an id, made where nothing is: two that ask at once get the same.
-fn kept<K: Eq + Hash + Clone, T>(all: &Cache<K, Arc<T>>, id: K, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
-    let kept: Result<_, Infallible> = all.get_or_insert_with(&id, || Ok(make()));
+fn kept<K: Eq + Hash + Clone, T>(all: &Cache<K, Arc<T>>, id: &K, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    let kept: Result<_, Infallible> = all.get_or_insert_with(id, || Ok(make()));
     match kept {
         Ok(kept) => kept,
     }

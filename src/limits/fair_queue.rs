@@ -55,7 +55,7 @@ impl<A: Copy + Eq + Hash, J> FairQueue<A, J> {
     }
 
     /// The next job, which has a place until [`Self::done`].
-    pub fn next(&mut self) -> Option<(A, J)> {
+    pub fn take_next(&mut self) -> Option<(A, J)> {
         if self.running >= self.bounds.places {
             return None;
         }
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn queue(places: usize, waiting_max: usize) -> FairQueue<u8, u32> {
+    fn queue(places: usize, waiting_max: usize) -> FairQueue<u16, u32> {
         FairQueue::new(Bounds { places, waiting_max })
     }
 
@@ -138,12 +138,12 @@ mod tests {
         for job in 0..90 {
             queue.push(1, job).unwrap();
         }
-        assert_eq!([queue.next(), queue.next(), queue.next()], [Some((1, 0)), Some((1, 1)), None]);
+        assert_eq!([queue.take_next(), queue.take_next(), queue.take_next()], [Some((1, 0)), Some((1, 1)), None]);
         queue.push(2, 1000).unwrap();
-        assert_eq!(queue.next(), Some((2, 1000)), "however many wait before it");
+        assert_eq!(queue.take_next(), Some((2, 1000)), "however many wait before it");
         queue.done(1);
-        assert_eq!(queue.next(), Some((1, 2)));
-        assert_eq!(queue.next(), None);
+        assert_eq!(queue.take_next(), Some((1, 2)));
+        assert_eq!(queue.take_next(), None);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
             queue.push(2, 10 + job).unwrap();
         }
         let mut order = Vec::new();
-        while let Some((asker, job)) = queue.next() {
+        while let Some((asker, job)) = queue.take_next() {
             order.push(job);
             queue.done(asker);
         }
@@ -169,14 +169,14 @@ mod tests {
         assert!(queue.push(2, 10).is_some());
         assert!(!queue.withdraw(1, tickets[2]), "the last of the longest line made room");
         assert!(queue.withdraw(1, tickets[0]));
-        assert_eq!(queue.next(), Some((1, 1)));
-        assert_eq!(queue.next(), Some((2, 10)));
+        assert_eq!(queue.take_next(), Some((1, 1)));
+        assert_eq!(queue.take_next(), Some((2, 10)));
         assert!(!queue.withdraw(1, tickets[1]), "it has begun");
     }
 
     #[derive(Debug, Clone)]
     enum Step {
-        Push(u8),
+        Push(u16),
         Next,
         Done(usize),
         Withdraw(usize),
@@ -184,7 +184,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            3 => (0_u8..4).prop_map(Step::Push),
+            3 => (0_u16..4).prop_map(Step::Push),
             3 => Just(Step::Next),
             2 => (0_usize..8).prop_map(Step::Done),
             1 => (0_usize..8).prop_map(Step::Withdraw),
@@ -199,26 +199,28 @@ mod tests {
             places in 1_usize..6, waiting_max in 1_usize..10, steps in proptest::collection::vec(step(), 1..200),
         ) {
             let mut queue = queue(places, waiting_max);
-            let (mut running, mut tickets) = (Vec::<u8>::new(), Vec::new());
+            let (mut running, mut tickets) = (Vec::<u16>::new(), Vec::new());
             let share = (places / 2).max(1);
             for step in steps {
                 match step {
-                    Step::Push(asker) => match queue.push(asker, 0) {
-                        Some(ticket) => tickets.push((asker, ticket)),
-                        None => {
+                    Step::Push(asker) => {
+                        if let Some(ticket) = queue.push(asker, 0) {
+                            tickets.push((asker, ticket));
+                        } else {
                             let own = queue.lines.get(&asker).map_or(0, |line| line.waiting.len());
                             prop_assert_eq!(queue.waiting, waiting_max);
                             prop_assert!(queue.lines.values().all(|line| line.waiting.len() <= own + 1));
                         }
-                    },
-                    Step::Next => match queue.next() {
-                        Some((asker, _)) => running.push(asker),
-                        None => {
-                            let may = |asker: &u8| running.iter().filter(|one| *one == asker).count() < share;
+                    }
+                    Step::Next => {
+                        if let Some((asker, _)) = queue.take_next() {
+                            running.push(asker);
+                        } else {
+                            let may = |asker: &u16| running.iter().filter(|one| *one == asker).count() < share;
                             let waits = queue.lines.iter().any(|(asker, line)| !line.waiting.is_empty() && may(asker));
                             prop_assert!(running.len() == places || !waits);
                         }
-                    },
+                    }
                     Step::Done(at) if at < running.len() => queue.done(running.remove(at)),
                     Step::Withdraw(at) if at < tickets.len() => {
                         let (asker, ticket) = tickets.remove(at);
@@ -238,7 +240,7 @@ mod tests {
 
         /// Whoever asks for one thing waits for at most one turn of each other asker.
         #[test]
-        fn nobody_waits_longer_than_a_round(others in 1_u8..20, each in 1_u32..10) {
+        fn nobody_waits_longer_than_a_round(others in 1_u16..20, each in 1_u32..10) {
             let mut queue = queue(1, 1000);
             for asker in 0..others {
                 for job in 0..each {
@@ -247,7 +249,7 @@ mod tests {
             }
             queue.push(others, 0).unwrap();
             let mut turns = 0;
-            while let Some((asker, _)) = queue.next() {
+            while let Some((asker, _)) = queue.take_next() {
                 queue.done(asker);
                 if asker == others {
                     break;

@@ -199,7 +199,7 @@ impl Shared {
     fn work(&self) {
         let mut state = self.state();
         while !state.is_closed {
-            let Some((asker, job)) = state.queue.next() else {
+            let Some((asker, job)) = state.queue.take_next() else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -275,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_begun() {
-        let workshop = workshop(1, Duration::from_secs(60));
+        let workshop = workshop(1, Duration::from_mins(1));
         let (release, held) = mpsc::channel::<()>();
         let first = workshop.run(Work::Short, client(1), move || held.recv().is_ok());
         let given_up = async {
@@ -292,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_in_one_piece_of_work_costs_no_thread() {
-        let workshop = workshop(1, Duration::from_secs(60));
+        let workshop = workshop(1, Duration::from_mins(1));
         let fault = workshop.run(Work::Short, client(1), || assert!(std::hint::black_box(false), "on purpose"));
         assert_eq!(fault.await, Err(Crowded));
         assert_eq!(workshop.run(Work::Short, client(1), || 1).await, Ok(1));

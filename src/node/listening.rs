@@ -137,10 +137,10 @@ pub(super) fn serve(
                 }
             };
             let measured = measured.clone();
-            let served = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
+            let measuring = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
                 Measured::new(service.call(opened), measured.clone())
             });
-            fn_service(wired).and_then(served)
+            fn_service(wired).and_then(measuring)
         }
     };
     if let Some(plain) = plain {

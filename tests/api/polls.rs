@@ -77,7 +77,7 @@ impl Seen {
     fn judge(mut self) {
         self.0.sort_by(|one, two| two.0.total_cmp(&one.0));
         for (poll_s, what) in self.0.iter().take(8) {
-            println!("{:8.0} us {what}", poll_s * 1e6);
+            eprintln!("{:8.0} us {what}", poll_s * 1e6);
         }
         let over: Vec<_> = self.0.iter().filter(|(poll_s, _)| *poll_s > BOUND_S * SCALE).collect();
         assert!(over.is_empty(), "{over:?}");
