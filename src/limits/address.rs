@@ -10,7 +10,8 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{NotUntil, RateLimiter};
 use quick_cache::sync::Cache;
 
-use super::limit::{LimitName, Refused, Standing, quota, standing, whole_seconds};
+use super::limit::quota;
+use super::standing::{LimitName, Refused, Standing, standing, whole_seconds};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
 

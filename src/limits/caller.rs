@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cell::{Cell, Measure};
 use super::cluster::{ClusterCell, Spent};
-use super::limit::{Limit, LimitName, Refused, Standing};
+use super::limit::Limit;
+use super::standing::{LimitName, Refused, Standing, whole_seconds};
 use super::turns::{Found, GRACE_S, Turn, Turns};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
@@ -191,7 +192,7 @@ impl CallerLimits {
         let limit = if spent.limit == LimitName::Organization { &*self.organization } else { &self.client };
         let whole_ns = u64::try_from(spent.until_whole.as_nanos()).unwrap_or(u64::MAX);
         let standing = limit.measure(NonZeroU32::MIN).standing(whole_ns);
-        Refused { standing, retry_after_s: super::limit::whole_seconds(spent.wait) }
+        Refused { standing, retry_after_s: whole_seconds(spent.wait) }
     }
 
     fn look_here(&self) -> Result<Standing, Refused> {

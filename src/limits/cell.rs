@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::limit::{LimitName, Refused, Standing, whole_seconds};
+use super::standing::{LimitName, Refused, Standing, whole_seconds};
 use crate::domain::client::Rate;
 
 /// How a limit is counted on one node: where several share it without counting together, each unit weighs as many.

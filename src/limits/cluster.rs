@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::limit::LimitName;
+use super::standing::LimitName;
 use super::turns::{GRACE_S, TURNS_MAX};
 use crate::clock::Clock;
 use crate::domain::client::Rate;
@@ -20,7 +20,7 @@ const RESERVED_MS: u64 = 50;
 const GRANT_LIFE: Duration = Duration::from_secs(1);
 
 /// `KEYS`: when each limit is whole again, in microseconds, and the client's turns (`turns.rs`). `ARGV`: units wanted beyond the
-/// cost; the cost; for each limit the window in microseconds and the units of a window; 1 where nothing is to be spent; how long a
+/// cost; the cost; for each limit the window in microseconds and the units of a window; 1 where nothing must be spent; how long a
 /// turn waits after its `Retry-After`, and how many a client may have. Answers the number of the limit that refused or 0, the
 /// units granted beyond the cost, what the client has left, microseconds to wait, and until that limit is whole.
 const SPEND: &str = r"

@@ -238,7 +238,7 @@ mod tests {
             }
         }
 
-        /// Whoever asks for one thing waits for at most one turn of each other asker.
+        /// Who asks for one thing waits for at most one turn of each other asker.
         #[test]
         fn nobody_waits_longer_than_a_round(others in 1_u16..20, each in 1_u32..10) {
             let mut queue = queue(1, 1000);

@@ -8,12 +8,14 @@ mod cell;
 pub mod cluster;
 pub mod fair_queue;
 pub mod limit;
+pub mod standing;
 mod turns;
 pub mod workshop;
 
 pub use address::AddressLimits;
 pub use caller::{BatchRefused, CallerLimits};
-pub use limit::{Limit, LimitName, Refused, Standing};
+pub use limit::Limit;
+pub use standing::{LimitName, Refused, Standing};
 pub use workshop::{Asker, Crowded, Work, Workshop, WorkshopOptions};
 
 #[cfg(test)]

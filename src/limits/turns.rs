@@ -1,4 +1,4 @@
-//! Units put aside for calls of several units that were refused, so that calls of one unit cannot keep them away for ever. They
+//! Units put aside for calls of several units that were refused, so that calls of one unit cannot always come before them. They
 //! are spent when the call is refused, wait for it until a little after its `Retry-After`, and are given back if it does not come.
 //! The script of `cluster.rs` keeps the same list in Redis.
 

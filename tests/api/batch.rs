@@ -134,7 +134,7 @@ async fn small_calls_of_a_client_keep_none_of_its_batches_away() {
     app.clock.advance(Duration::from_secs(1));
     app.check(&check).await.problem(429, "limit_spent");
     assert_eq!(app.check_batch(&many(60)).await.status, 200, "it waited as told");
-    // Units are put aside once, and not for ever.
+    // Units are put aside once, and for a while.
     let wait = retry_after(&app.check_batch(&many(60)).await);
     app.clock.advance(Duration::from_secs(wait));
     app.check(&check).await.problem(429, "limit_spent");

@@ -2,6 +2,7 @@
 //! caller or a handler.
 
 pub mod answers;
+mod causes;
 pub mod examples;
 pub mod explanations;
 pub mod field_codes;

@@ -11,13 +11,9 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::field_codes;
-use crate::access::{AccessError, dpop};
-use crate::limits::{BatchRefused, Crowded, LimitName, Refused, Standing};
-use crate::registry::RegistryError;
-use crate::service::ServiceError;
-use crate::service::fields::WrongMember;
-use crate::service::json::{JsonFault, MemberFault};
-use crate::store::StoreError;
+use crate::access::dpop;
+use crate::limits::{Refused, Standing};
+use crate::service::json::JsonFault;
 
 /// A kind of problem, as `/problems/{code}` explains it.
 #[derive(Debug, PartialEq, Eq)]
@@ -211,6 +207,14 @@ impl Problem {
         problem
     }
 
+    /// A spent limit.
+    pub(super) fn spent(kind: &'static Kind, refused: Refused) -> Self {
+        let mut problem = Self::new(kind, "wait for the seconds that Retry-After says");
+        problem.0.retry_after_s = Some(refused.retry_after_s);
+        problem.0.standing = Some(refused.standing);
+        problem
+    }
+
     /// A body that is not an object of the documented shape.
     pub fn malformed_json(fault: JsonFault) -> Self {
         let mut problem = Self::new(MALFORMED_JSON, fault.detail);
@@ -258,7 +262,7 @@ impl Problem {
         problem
     }
 
-    /// Refused for what the node has to do, whoever asks.
+    /// Refused for what the node has to do, no matter who asks.
     pub fn reduced_capacity() -> Self {
         Self::retry_within(REDUCED_CAPACITY, "the node has more work than it can do now", REDUCED_RETRY_S_MAX)
     }
@@ -335,120 +339,11 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let kind = match refused.standing.limit {
-            LimitName::Client => LIMIT_SPENT,
-            LimitName::Organization => ORGANIZATION_LIMIT_SPENT,
-            LimitName::Address => ADDRESS_LIMIT_SPENT,
-            LimitName::Public => PUBLIC_LIMIT_SPENT,
-            LimitName::AbnormalUse => ABNORMAL_USE,
-        };
-        let mut problem = Self::new(kind, "wait for the seconds that Retry-After says");
-        problem.0.retry_after_s = Some(refused.retry_after_s);
-        problem.0.standing = Some(refused.standing);
-        problem
-    }
-}
-
-impl From<BatchRefused> for Problem {
-    fn from(refused: BatchRefused) -> Self {
-        match refused {
-            BatchRefused::TooLarge { items_max } => Self::batch_too_large(items_max),
-            BatchRefused::Spent(refused) => refused.into(),
-        }
-    }
-}
-
-impl From<Crowded> for Problem {
-    fn from(_: Crowded) -> Self {
-        Self::reduced_capacity()
-    }
-}
-
-impl From<AccessError> for Problem {
-    fn from(error: AccessError) -> Self {
-        match error {
-            AccessError::Token(refusal) => Self::unauthorized(refusal.to_string()),
-            AccessError::Crowded(crowded) => crowded.into(),
-            AccessError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full => Self::new(STORAGE_FULL, "nothing was stored"),
-            StoreError::Unsound => Self::unavailable(NOT_READY, "the disk failed to confirm a write; restart the node"),
-            StoreError::ReadOnly => Self::unavailable(STORE_READ_ONLY, "nothing was stored"),
-            StoreError::OutcomeUnknown(_) | StoreError::CommitUnanswered => {
-                Self::unavailable(OUTCOME_UNKNOWN, "the commit was not confirmed")
-            }
-            StoreError::Busy
-            | StoreError::Dead { .. }
-            | StoreError::OtherPepper
-            | StoreError::Unavailable(_)
-            | StoreError::Stopped => Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer"),
-            StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
-                tracing::error!(error = %error, "the store holds or was sent what it should not");
-                Self::new(INTERNAL, "the registry's data cannot be read")
-            }
-        }
-    }
-}
-
-impl From<RegistryError> for Problem {
-    fn from(error: RegistryError) -> Self {
-        match error {
-            RegistryError::Store(error) => error.into(),
-            RegistryError::OtherHistory => Self::unavailable(OUTCOME_UNKNOWN, "the store has changed since the commit"),
-            // The follower has already logged missing keys, once.
-            RegistryError::Keys(_) => Self::unavailable(REGISTRY_UNAVAILABLE, "this node lacks a key"),
-            RegistryError::TooSlow | RegistryError::Stopped | RegistryError::Filter(_) => {
-                Self::unavailable(REGISTRY_UNAVAILABLE, "the registry did not answer in time")
-            }
-        }
-    }
-}
-
-impl From<ServiceError> for Problem {
-    fn from(error: ServiceError) -> Self {
-        match error {
-            ServiceError::Store(error) => error.into(),
-            ServiceError::Registry(error) => error.into(),
-            ServiceError::Conflict(refusal) => Self::new(WRONG_STATE, refusal),
-            error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
-            ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
-            ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
-            ServiceError::IdempotencyKeyReused => {
-                Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")
-            }
-            ServiceError::Seal(_) | ServiceError::NotSigned => Self::new(INTERNAL, "a key could not be used"),
-            ServiceError::WrongConstant(_) => {
-                tracing::error!(error = %error, "a fault of this program");
-                Self::new(INTERNAL, "a fault of this program")
-            }
-        }
-    }
-}
-
-impl From<MemberFault> for FieldError {
-    fn from(fault: MemberFault) -> Self {
-        Self { pointer: fault.pointer.into(), code: fault.code, detail: fault.detail.into() }
-    }
-}
-
-impl From<WrongMember> for FieldError {
-    fn from(wrong: WrongMember) -> Self {
-        Self { pointer: wrong.pointer.into(), code: wrong.code, detail: wrong.detail }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::id_number::IdNumberError;
+    use crate::service::fields::WrongMember;
 
     #[test]
     fn codes_are_unique_and_every_kind_says_what_to_do() {
