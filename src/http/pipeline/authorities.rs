@@ -38,7 +38,7 @@ impl Authorities {
             match read {
                 Ok(authorities) => self.current.store(Arc::new(authorities)),
                 Err(error) => {
-                    tracing::error!(error = %error, "tls.client_ca cannot be taken; the old one stays in use")
+                    tracing::error!(error = %error, "tls.client_ca cannot be taken; the old one stays in use");
                 }
             }
         }
