@@ -1,4 +1,4 @@
-//! Proofs that a client has the key of its token (DPoP, RFC 9449): read, compared with their request, and verified, in the order of
+//! Proofs that a client has the key of its token (`DPoP`, RFC 9449): read, compared with their request, and verified, in the order of
 //! what it costs. Whether one was used before is the store's or Redis's to say.
 
 use base64::Engine;

@@ -74,9 +74,9 @@ impl Entry for Issuer {
             audience: given("audience")(parts.text("audience")?)?,
             jwks_file: jwks_file.map(PathBuf::from),
             jwks_url,
-            organizations: all(parts.list("organizations")?, |id| id.parse().ok())
+            organizations: all(&parts.list("organizations")?, |id| id.parse().ok())
                 .ok_or(("organizations", "a list of ids of organizations, one at least: it speaks for no others"))?,
-            scopes: all(parts.list("scopes")?, Scope::parse)
+            scopes: all(&parts.list("scopes")?, Scope::parse)
                 .ok_or(("scopes", "a list of scopes, one at least: it grants no others"))?,
             client_map: map(parts.map("client_map")?, |id| id.parse().ok())
                 .ok_or(("client_map", "a table of its names of clients, each with the id of a client"))?,
@@ -90,7 +90,7 @@ impl Entry for Issuer {
 }
 
 /// Every value of a list that must have one.
-fn all<T>(texts: Vec<String>, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+fn all<T>(texts: &[String], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     let values: Option<Vec<_>> = texts.iter().map(|text| parse(text)).collect();
     values.filter(|values| !values.is_empty())
 }

@@ -47,7 +47,10 @@ fn every_layer_writes_each_kind_of_value() {
         ("LOSTCARD_ACCEPTANCE__PLACES", "[{region=\"44\",since=\"2016-07-01\"}]"),
         ("LOSTCARD_REGISTRY__LEASE_MS", "2000"),
         ("LOSTCARD_RETENTION__KEEP__SIGHTINGS", "30 days"),
-        ("LOSTCARD_ISSUERS", "[{issuer=\"x\",audience=\"y\",jwks_file=\"z\"}]"),
+        (
+            "LOSTCARD_ISSUERS",
+            "[{issuer=\"x\",audience=\"y\",jwks_file=\"z\",organizations=[\"01993c5e-0000-7000-8000-000000000000\"],scopes=[\"checks\"]}]",
+        ),
         ("LOSTCARD_CLIENT_SECRET", "is no setting"),
         ("PATH", "/bin"),
     ];

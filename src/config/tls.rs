@@ -44,7 +44,7 @@ impl TlsVersion {
         }
     }
 
-    fn as_text(&self) -> String {
+    fn as_text(self) -> String {
         match self {
             Self::V1_2 => "1.2".to_owned(),
             Self::V1_3 => "1.3".to_owned(),
@@ -53,5 +53,5 @@ impl TlsVersion {
 }
 
 texts! {
-    TlsVersion: "1.2 or 1.3, as text: \"1.3\"", Self::parse, Self::as_text;
+    TlsVersion: "1.2 or 1.3, as text: \"1.3\"", Self::parse, |version| version.as_text();
 }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::http::pipeline::admission::Admission;
+use crate::http::pipeline::authorities::Authorities;
 use crate::http::pipeline::hosts::Hosts;
 use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
@@ -129,6 +130,10 @@ fn share(
 ) -> anyhow::Result<Shared> {
     let (clock, metrics) = (writer.clock.clone(), Arc::clone(&writer.metrics));
     let acceptance = Arc::new(options::acceptance_rules(config)?);
+    let authorities =
+        config.tls.client_ca.clone().map(Authorities::new).transpose().context("tls.client_ca")?.map(Arc::new);
+    let make_tls = |of| Tls::new(of, authorities.clone(), clock.clone(), Arc::clone(&metrics));
+    let tls = options::tls_options(config).map(make_tls).transpose().context("TLS")?.map(Arc::new);
     Ok(Shared {
         routes: TABLE,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
@@ -146,11 +151,8 @@ fn share(
         alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
         sandbox: config.sandbox.then(|| SandboxNode::new(&writer)).transpose()?.map(Arc::new),
         security: Arc::new(config.security.clone()),
-        tls: options::tls_options(config)
-            .map(|of| Tls::new(of, clock.clone(), Arc::clone(&metrics)))
-            .transpose()
-            .context("TLS")?
-            .map(Arc::new),
+        tls,
+        authorities,
         draining: Arc::new(AtomicBool::new(false)),
         keyring: Arc::clone(&writer.keyring),
         registry: Arc::clone(&writer.registry),

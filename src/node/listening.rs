@@ -89,7 +89,7 @@ pub(super) fn serve(
     public: TcpListener,
     plain: Option<TcpListener>,
     config: &Config,
-    shared: Shared,
+    shared: &Shared,
 ) -> Result<Server> {
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -66,7 +66,7 @@ impl Application {
         let parts = assembling::assemble(config, clock, address, store.clone(), keyring).await?;
         let (shared, mover) = (parts.shared.clone(), Arc::clone(&parts.mover));
         let tasks = Tasks::start(parts);
-        let server = serve(public, plain, config, shared.clone())?;
+        let server = serve(public, plain, config, &shared)?;
         let metrics_server = serve_metrics(metrics, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
         Ok(Self { address, plain_address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })

@@ -97,7 +97,6 @@ pub(super) fn tls_options(config: &Config) -> Option<TlsOptions> {
     Some(TlsOptions {
         certificate: tls.certificate.clone()?,
         key: tls.key.clone()?,
-        client_ca: tls.client_ca.clone(),
         has_1_2: tls.min_version == TlsVersion::V1_2,
         handshake: Duration::from_millis(tls.handshake_ms),
         handshakes_max: tls.handshakes_max,

@@ -189,10 +189,7 @@ async fn tend_keys(shared: Shared) {
                 tracing::error!(error = %error, "the key folder cannot be read; the keys in memory stay in use");
             }
         }
-        if let Some(tls) = shared.tls.clone() {
-            // Files may lie on a slow disk.
-            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
-        }
+        tend_tls(&shared).await;
         let tended = timeout(KEYS_EVERY, shared.registry.tend_peppers()).await;
         match tended.unwrap_or(Err(RegistryError::TooSlow)) {
             Ok(()) => is_complaining = false,
@@ -203,6 +200,15 @@ async fn tend_keys(shared: Shared) {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Files may lie on a slow disk.
+async fn tend_tls(shared: &Shared) {
+    let (tls, authorities) = (shared.tls.clone(), shared.authorities.clone());
+    let reload = move || tls.is_none_or(|tls| tls.reload()) & authorities.is_none_or(|all| all.reload());
+    if let Ok(were_taken) = tokio::task::spawn_blocking(reload).await {
+        shared.metrics.tls_files_refused.set(i64::from(!were_taken));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key which each request proves (DPoP, RFC 9449): every rule of a proof, at the token endpoint and at
+//! Tokens that are bound to a key which each request proves (`DPoP`, RFC 9449): every rule of a proof, at the token endpoint and at
 //! resources, and for whom the tokens do not work.
 
 use aws_lc_rs::rand::SystemRandom;

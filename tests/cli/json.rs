@@ -28,7 +28,7 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
     assert_eq!((members(&listed), clients.len()), (vec!["clients"], 2));
     let find = |id: &Value| clients.iter().find(|client| client["client_id"] == *id).unwrap();
     let of_rate = find(&client["client_id"]);
-    assert_eq!(members(of_rate), ["client_id", "created_at", "organization_id", "rate", "scope", "state"]);
+    assert_eq!(members(of_rate), ["bound", "client_id", "created_at", "organization_id", "rate", "scope", "state"]);
     assert_eq!(
         (&of_rate["scope"], &of_rate["rate"], &of_rate["state"]),
         (&json!("checks audit"), &json!("60/1s"), &json!("live"))
@@ -45,7 +45,7 @@ fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
     let client = folder.json(&["client", "create", "--organization", &organization, "--scope", "checks", "--json"]);
     let id = client["client_id"].as_str().unwrap();
     let rotated = folder.json(&["client", "rotate-secret", id, "--json"]);
-    assert_eq!(members(&rotated), ["client_id", "client_secret"]);
+    assert_eq!(members(&rotated), ["client_id", "client_secret", "previous_ends_at"]);
     assert_eq!(rotated["client_id"], client["client_id"]);
     assert_ne!(rotated["client_secret"], client["client_secret"]);
     folder.run(&["client", "disable", id]).success().stdout_eq("disabled\n");

@@ -184,7 +184,7 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
         }
     }
     let scope = form.scope.clone();
-    let certificate = holder::certificate(request);
+    let certificate = holder::certificate(request, state);
     let credentials = credentials(request, form, certificate.is_some())?;
     let proof = holder::proof(request).map_err(invalid_proof)?;
     let held = Holder {

@@ -81,7 +81,7 @@ impl Caller {
         if scheme == Scheme::Bearer && state.access.is_anybodys(&principal) {
             return Self::admit(principal, request);
         }
-        let held = holder::check(&principal, scheme, token, request, &state.access);
+        let held = holder::check(&principal, scheme, token, request, state);
         let (request, state) = (request.clone(), Data::clone(state));
         Either::Right(Box::pin(async move {
             let refuse = |problem: Problem| {

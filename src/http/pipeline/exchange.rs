@@ -23,7 +23,7 @@ pub struct Exchange {
     pub organization: Option<OrganizationId>,
     /// For whom work is done: by the address until the client is known.
     pub asker: Option<Asker>,
-    /// Whether its answer offers a nonce for DPoP proofs.
+    /// Whether its answer offers a nonce for `DPoP` proofs.
     pub offers_nonce: bool,
     /// Its place among those that wait.
     pub place: Option<Place>,

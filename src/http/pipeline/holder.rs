@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
 
 use super::exchange::Exchange;
+use super::state::AppState;
 use crate::access::certificates::PeerCertificate;
 use crate::access::dpop::{DpopFault, DpopProof, Held, Request};
 use crate::access::{Access, HolderError, Principal};
 use crate::http::contract::problem::Problem;
 
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// How a token was sent.
@@ -21,9 +26,28 @@ pub enum Scheme {
     Dpop,
 }
 
-/// What the client of a request has shown in the handshake of its connection.
-pub fn certificate(request: &HttpRequest) -> Option<Arc<PeerCertificate>> {
-    request.conn_data::<Arc<PeerCertificate>>().cloned()
+/// What the client of a request has shown in the handshake of its connection, or of its connection to a trusted proxy.
+pub fn certificate(request: &HttpRequest, state: &AppState) -> Option<Arc<PeerCertificate>> {
+    if !is_from_proxy(request, state) {
+        return request.conn_data::<Arc<PeerCertificate>>().cloned();
+    }
+    let certificate = CertificateDer::from(handed_on(request.headers())?);
+    let authorities = state.authorities.as_ref().map(|all| all.current());
+    let read = PeerCertificate::read(&[certificate], authorities.as_deref(), state.clock.now_s());
+    read.ok().map(Arc::new)
+}
+
+/// Whether a trusted proxy sends it: what anybody else says of certificates is not read.
+fn is_from_proxy(_request: &HttpRequest, _state: &AppState) -> bool {
+    false
+}
+
+/// The certificate that a proxy hands on (RFC 9440, 2.2): one byte sequence of RFC 8941 (3.3.5).
+fn handed_on(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut all = headers.get_all(CLIENT_CERT);
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let encoded = value.to_str().ok()?.trim().strip_prefix(':')?.strip_suffix(':')?;
+    STANDARD.decode(encoded).ok()
 }
 
 /// The proof that comes with a request, whose answer then offers a nonce.
@@ -57,13 +81,14 @@ pub fn check(
     scheme: Scheme,
     token: &str,
     request: &HttpRequest,
-    access: &Access,
+    state: &AppState,
 ) -> Result<Option<DpopProof>, Problem> {
+    let access = &*state.access;
     let binding = &principal.binding;
     if binding.is_none() && access.requires_bound() {
         return Err(Problem::unauthorized("the token is bound to nobody, and this service takes only bound ones"));
     }
-    if !binding.allows(certificate(request).as_deref()) {
+    if binding.certificate.is_some() && !binding.allows(certificate(request, state).as_deref()) {
         return Err(Problem::unauthorized("the token is bound to a certificate that this connection does not have"));
     }
     let Some(key) = binding.key else {

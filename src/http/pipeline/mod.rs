@@ -3,6 +3,7 @@
 
 pub mod admission;
 mod answering;
+pub mod authorities;
 pub mod body;
 pub mod boundary;
 pub mod caller;
@@ -19,4 +20,5 @@ mod screen;
 pub mod state;
 pub mod stream;
 pub mod tls;
+pub mod tls_error;
 pub mod wire;

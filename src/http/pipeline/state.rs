@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 
 use super::admission::{Admission, Delay};
+use super::authorities::Authorities;
 use super::hosts::Hosts;
 use super::sandbox_node::SandboxNode;
 use super::tls::Tls;
@@ -66,6 +67,8 @@ pub struct Shared {
     pub admission: Arc<Admission>,
     /// None in production.
     pub sandbox: Option<Arc<SandboxNode>>,
+    /// Who vouches for clients' certificates; None: nobody.
+    pub authorities: Option<Arc<Authorities>>,
     /// None where the public listener is plain.
     pub tls: Option<Arc<Tls>>,
     pub draining: Arc<AtomicBool>,

@@ -15,8 +15,10 @@ use rustls::{ServerConfig, ServerConnection, version};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 
+use super::authorities::Authorities;
 use super::stream::Stream;
-use crate::access::certificates::{CertificateError, ClientCa, PeerCertificate};
+use super::tls_error::TlsError;
+use crate::access::certificates::{CertificateError, PeerCertificate};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 use handshakes::{AnyCertificate, Handshakes};
@@ -26,33 +28,16 @@ use handshakes::{AnyCertificate, Handshakes};
 pub struct TlsOptions {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    pub client_ca: Option<PathBuf>,
     /// TLS 1.2 beside 1.3.
     pub has_1_2: bool,
     pub handshake: Duration,
     pub handshakes_max: usize,
 }
 
-/// TLS cannot be spoken.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("{path}: {source}")]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("{path}: {source}")]
-    Certificate { path: PathBuf, source: CertificateError },
-    #[error("{path}: no private key in PEM form")]
-    NoKey { path: PathBuf },
-    #[error("certificate and key: {0}")]
-    Pair(rustls::Error),
-    #[error("the thread of handshakes: {0}")]
-    Thread(std::io::Error),
-}
-
 /// What handshakes are made with.
 #[derive(Debug)]
 struct Material {
     config: Arc<ServerConfig>,
-    ca: Option<ClientCa>,
     ends_at_s: i64,
 }
 
@@ -69,32 +54,37 @@ pub struct Tls {
     options: TlsOptions,
     clock: Clock,
     metrics: Arc<Metrics>,
+    authorities: Option<Arc<Authorities>>,
     material: ArcSwap<Material>,
     seen: Mutex<Seen>,
     handshakes: Handshakes,
 }
 
 impl Tls {
-    pub fn new(options: TlsOptions, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
+    pub fn new(
+        options: TlsOptions,
+        authorities: Option<Arc<Authorities>>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, TlsError> {
         let files = Files::read(&options)?;
         let material = files.material(&options)?;
         metrics.tls_certificate_ends_s.set(material.ends_at_s);
         let handshakes = Handshakes::new(options.handshakes_max, options.handshake).map_err(TlsError::Thread)?;
         let seen = Mutex::new(Seen { files: files.hash(), were_taken: true });
-        Ok(Self { options, clock, metrics, material: ArcSwap::from_pointee(material), seen, handshakes })
+        Ok(Self { options, clock, metrics, authorities, material: ArcSwap::from_pointee(material), seen, handshakes })
     }
 
-    /// Looks at the files again. Where they cannot be taken up, what is in memory serves on, and the metric says so.
-    pub fn reload(&self) {
+    /// Looks at the files again; false where they cannot be taken up, and what is in memory serves on.
+    pub fn reload(&self) -> bool {
         let files = Files::read(&self.options);
         let hash = files.as_ref().map_or([0; 32], Files::hash);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.files == hash {
-            return;
+            return seen.were_taken;
         }
         let material = files.and_then(|files| files.material(&self.options));
         *seen = Seen { files: hash, were_taken: material.is_ok() };
-        self.metrics.tls_files_refused.set(i64::from(!seen.were_taken));
         match material {
             Ok(material) => {
                 self.metrics.tls_certificate_ends_s.set(material.ends_at_s);
@@ -105,16 +95,18 @@ impl Tls {
                 tracing::error!(error = %error, "certificate or key of TLS cannot be taken up; those in memory stay in use");
             }
         }
+        seen.were_taken
     }
 
     /// Makes the handshake of a new connection.
     pub async fn accept(&self, io: TcpStream) -> std::io::Result<Stream> {
         let material = self.material.load_full();
         let (config, now_s) = (Arc::clone(&material.config), self.clock.now_s());
+        let authorities = self.authorities.as_ref().map(|all| all.current());
         let read = move |shown: &ServerConnection| {
             let chain = shown.peer_certificates()?;
             // One that cannot be read proves nothing: the connection is as good as one without.
-            PeerCertificate::read(chain, material.ca.as_ref(), now_s).ok().map(Arc::new)
+            PeerCertificate::read(chain, authorities.as_deref(), now_s).ok().map(Arc::new)
         };
         let (stream, certificate) = self.handshakes.make(config, io, read).await?;
         Ok(Stream::tls(stream, certificate))
@@ -125,22 +117,17 @@ impl Tls {
 struct Files {
     certificate: Vec<u8>,
     key: zeroize::Zeroizing<Vec<u8>>,
-    client_ca: Option<Vec<u8>>,
 }
 
 impl Files {
     fn read(options: &TlsOptions) -> Result<Self, TlsError> {
         let read = |path: &PathBuf| std::fs::read(path).map_err(|source| TlsError::File { path: path.clone(), source });
-        Ok(Self {
-            certificate: read(&options.certificate)?,
-            key: read(&options.key)?.into(),
-            client_ca: options.client_ca.as_ref().map(read).transpose()?,
-        })
+        Ok(Self { certificate: read(&options.certificate)?, key: read(&options.key)?.into() })
     }
 
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for file in [Some(&self.certificate), Some(&*self.key), self.client_ca.as_ref()].into_iter().flatten() {
+        for file in [&self.certificate, &*self.key] {
             hash.update(file.len().to_be_bytes());
             hash.update(file);
         }
@@ -157,10 +144,6 @@ impl Files {
         let own = PeerCertificate::read(&chain, None, 0).map_err(|source| of(&options.certificate, source))?;
         let key =
             PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::NoKey { path: options.key.clone() })?;
-        let ca = match (&self.client_ca, &options.client_ca) {
-            (Some(text), Some(path)) => Some(ClientCa::from_pem(text).map_err(|source| of(path, source))?),
-            _ => None,
-        };
         let both: &[_] = &[&version::TLS13, &version::TLS12];
         let versions = if options.has_1_2 { both } else { &both[..1] };
         let provider = Arc::new(default_provider());
@@ -173,6 +156,6 @@ impl Files {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Tickets are the client's to keep: a session costs the node no memory.
         config.ticketer = Ticketer::new().map_err(TlsError::Pair)?;
-        Ok(Material { config: Arc::new(config), ca, ends_at_s: own.not_after_s() })
+        Ok(Material { config: Arc::new(config), ends_at_s: own.not_after_s() })
     }
 }

@@ -77,7 +77,7 @@ impl Handshakes {
         // Who has one address of a /64 has them all.
         let address = match address {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-            v4 => v4,
+            IpAddr::V4(_) => address,
         };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_default();
