@@ -9,6 +9,7 @@ use actix_web::web::Data;
 
 use super::admission::{Admission, Delay};
 use super::hosts::Hosts;
+use super::proxies::Proxies;
 use super::sandbox_node::SandboxNode;
 use super::tls::Tls;
 use crate::access::Access;
@@ -62,6 +63,7 @@ pub struct Shared {
     pub usage: Arc<Usage>,
     pub console: Arc<Console>,
     pub hosts: Hosts,
+    pub proxies: Arc<Proxies>,
     pub security: Arc<Security>,
     pub admission: Arc<Admission>,
     /// None in production.
@@ -78,6 +80,8 @@ pub struct AppState {
     pub checks: Checks,
     pub counter: Rc<UsageCounter>,
     pub delay: Delay,
+    /// Whether clients reach the service by TLS.
+    pub is_https: bool,
 }
 
 impl AppState {
@@ -95,7 +99,8 @@ impl AppState {
             Rc::clone(&counter),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
-        Self { shared, checks, counter, delay }
+        let is_https = shared.access.issuer().starts_with("https://");
+        Self { shared, checks, counter, delay, is_https }
     }
 
     /// The state of the worker that serves a request.
