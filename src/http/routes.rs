@@ -73,7 +73,8 @@ operations! {
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
     reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
     reports::withdraw = Route::post("/v1/loss-reports/{report_id}/withdrawal").scopes(REGISTRY).personal(Class::Reports);
-    sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings").scopes(REGISTRY).personal(Class::Reports);
+    sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings")
+        .scopes(REGISTRY).personal(Class::Reports).query();
     replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacement").creates("");
     replacements::correct = Route::post("/v1/replacements/{replacement_id}/correction")

@@ -8,6 +8,7 @@ pub mod field_codes;
 pub mod fields;
 pub mod members;
 pub mod openapi;
+pub mod page;
 pub mod problem;
 pub mod refusals;
 pub mod roles;
