@@ -2,6 +2,7 @@
 //! caller or a handler.
 
 pub mod answers;
+pub mod deprecation;
 pub mod examples;
 pub mod explanations;
 pub mod field_codes;
@@ -10,6 +11,7 @@ pub mod members;
 pub mod openapi;
 pub mod page;
 pub mod problem;
+pub mod reference;
 pub mod refusals;
 pub mod roles;
 pub mod route;

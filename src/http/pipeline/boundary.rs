@@ -82,6 +82,9 @@ pub async fn boundary(
         headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
     }
     put_below(&prefix, headers);
+    if let Some(deprecation) = target.route.and_then(|route| route.deprecation) {
+        deprecation.write(headers);
+    }
     // Only what is about nobody says for how long it may be kept.
     if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);

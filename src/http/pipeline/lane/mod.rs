@@ -113,7 +113,8 @@ impl Lane {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.state.sandbox.is_some() || wire.is_over() {
+        // A refusal, and what is on its way out, are the long way's to say.
+        if self.state.sandbox.is_some() || wire.is_over() || self.way.route.deprecation.is_some() {
             return Left::HandedOver;
         }
         let mut stopping = std::pin::pin!(stopping);
