@@ -135,6 +135,21 @@ fn example_settings_are_accepted() {
     }
 }
 
+/// The settings of a node that a proxy's file names in its head.
+#[test]
+fn settings_that_go_with_a_proxy_are_accepted_and_trust_it() {
+    for path in ["deploy/nginx/lostcard.conf", "deploy/haproxy/lostcard.cfg", "deploy/haproxy/lostcard-tcp.cfg"] {
+        let text = read(path);
+        let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lostcard.toml");
+        fs::write(&file, lines.join("\n")).unwrap();
+        let config = Config::load(Some(&file), Overrides::default());
+        let server = config.unwrap_or_else(|error| panic!("{path}: {error}")).server;
+        assert_eq!(server.trusted_proxies, ["127.0.0.1/32".parse().unwrap()], "{path}");
+    }
+}
+
 #[test]
 fn every_variable_is_a_setting() {
     let known: Vec<_> = Config::settings().iter().map(Fact::variable).collect();

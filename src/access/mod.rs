@@ -1,6 +1,6 @@
 //! Who is calling: tokens issued and verified, clients and their credentials, revocation.
-//! Invariants: a signature is verified once per token and node, then the token is remembered until it expires, its client
-//! changes or it is revoked; what failed is not remembered. Secrets and tokens never reach a log. Knows nothing of HTTP.
+//! Invariants: a signature is verified once per token and node, and remembered until the token expires; who the token is is looked up
+//! again when a client changes or a token is revoked; what failed is not remembered. Secrets and tokens never reach a log. Knows nothing of HTTP.
 
 pub mod binding;
 pub mod certificates;
@@ -74,10 +74,12 @@ pub struct Principal {
     pub binding: Binding,
 }
 
+/// A token whose signature holds, and who it was at a generation of what is known of clients.
 #[derive(Debug)]
 struct VerifiedToken {
+    claims: TokenClaims,
     principal: Principal,
-    expires_s: i64,
+    generation: u64,
 }
 
 /// Longer than any token lives: what was revoked before has expired by itself.
@@ -105,7 +107,7 @@ pub struct Access {
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
     revoked: ArcSwap<HashSet<[u8; 32]>>,
-    /// Grows whenever verified tokens are forgotten.
+    /// Grows whenever clients may have changed: who a token is has to be looked up again, its signature still holds.
     generation: AtomicU64,
     /// When the key folder was last read for a token's sake, in seconds.
     keys_sought_s: AtomicI64,
@@ -204,17 +206,35 @@ impl Access {
 
     /// The caller of a token that this node has verified before: no signature, no I/O.
     pub fn recall(&self, token: &str) -> Option<Principal> {
+        let known = self.known(token)?;
+        let is_current = known.generation == self.generation.load(Ordering::Acquire);
+        is_current.then(|| known.principal.clone())
+    }
+
+    fn known(&self, token: &str) -> Option<Arc<VerifiedToken>> {
         let known = self.verified.get(token)?;
-        if self.clock.now_s() < known.expires_s + LEEWAY_S {
-            return Some(known.principal.clone());
+        if self.clock.now_s() < known.claims.expires_s + LEEWAY_S {
+            return Some(known);
         }
         self.verified.remove(token);
         None
     }
 
+    /// The caller of a token whose signature was verified before, looked up again: clients have changed since. None: it has to be
+    /// verified.
+    pub async fn renew(&self, token: &str) -> Result<Option<Principal>, AccessError> {
+        let known = self.known(token).filter(|known| known.claims.key.is_among(&self.issuers.load()));
+        let Some(known) = known else { return Ok(None) };
+        let renewed = self.admit(token, known.claims.clone()).await;
+        if matches!(renewed, Err(AccessError::Token(_))) {
+            // It is good for nothing any more: from now on it costs its address, as any other that fails.
+            self.verified.remove(token);
+        }
+        renewed.map(Some)
+    }
+
     /// Verifies a token that is not remembered, and remembers it. The signature costs its asker a turn in the workshop.
     pub async fn verify(&self, token: &str, asker: Asker) -> Result<Principal, AccessError> {
-        let generation = self.generation.load(Ordering::Acquire);
         let claims = match self.read_token(token, asker).await? {
             Err(TokenError::UnknownKey) if self.seek_keys_of(token, asker).await => {
                 self.read_token(token, asker).await??
@@ -222,6 +242,12 @@ impl Access {
             verified => verified?,
         };
         self.metrics.tokens_verified.inc();
+        self.admit(token, claims).await
+    }
+
+    /// Who a token is now, remembered until clients change.
+    async fn admit(&self, token: &str, claims: TokenClaims) -> Result<Principal, AccessError> {
+        let generation = self.generation.load(Ordering::Acquire);
         if self.revoked.load().contains(&claims.fingerprint) {
             return Err(TokenError::Revoked.into());
         }
@@ -234,13 +260,10 @@ impl Access {
         }
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
-        let principal = Principal { client, scopes, binding: claims.binding };
-        let known = VerifiedToken { principal: principal.clone(), expires_s: claims.expires_s };
+        let principal = Principal { client, scopes, binding: claims.binding.clone() };
+        // Where something changed meanwhile, it is good for this once.
+        let known = VerifiedToken { claims, principal: principal.clone(), generation };
         self.verified.insert(token.into(), Arc::new(known));
-        if self.generation.load(Ordering::Acquire) != generation {
-            // Something changed meanwhile: good for this once, not to be kept.
-            self.verified.remove(token);
-        }
         Ok(principal)
     }
 
@@ -317,10 +340,9 @@ impl Access {
         Ok(is_first)
     }
 
-    /// Forgets every verified token; what is being verified at this moment will not be kept.
-    fn forget_tokens(&self) {
+    /// Forgets who every verified token is, and what is being looked up at this moment.
+    fn forget_callers(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.verified.clear();
     }
 }
 
@@ -330,11 +352,11 @@ impl Listener for Access {
         match (change.kind, id, token) {
             (ChangeKind::Client, Ok(client), _) => {
                 self.directory.forget_client(ClientId::from_bytes(client));
-                self.forget_tokens();
+                self.forget_callers();
             }
             (ChangeKind::Organization, Ok(organization), _) => {
                 self.directory.forget_organization(OrganizationId::from_bytes(organization));
-                self.forget_tokens();
+                self.forget_callers();
             }
             (ChangeKind::Token, _, Ok(token)) => {
                 self.revoked.rcu(|revoked| {
@@ -342,7 +364,7 @@ impl Listener for Access {
                     all.insert(token);
                     all
                 });
-                self.forget_tokens();
+                self.forget_callers();
             }
             _ => {}
         }
@@ -355,7 +377,7 @@ impl Listener for Access {
             let revoked = self.store.list_revoked_tokens(since).await?;
             self.revoked.store(Arc::new(revoked.into_iter().collect()));
             self.directory.forget_all();
-            self.forget_tokens();
+            self.forget_callers();
             Ok(())
         })
     }

@@ -68,8 +68,35 @@ pub struct TokenClaims {
     pub issued_s: i64,
     pub expires_s: i64,
     pub binding: Binding,
+    /// The key that signed it.
+    pub key: KeyName,
     /// Known to the list of revoked tokens.
     pub fingerprint: [u8; 32],
+}
+
+/// A key, as its issuer calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName {
+    issuer: String,
+    kid: String,
+}
+
+impl KeyName {
+    /// Whether the key is still accepted.
+    pub fn is_among(&self, issuers: &[IssuerKeys]) -> bool {
+        issuers.iter().any(|issuer| issuer.issuer == self.issuer && issuer.keys.contains_key(&self.kid))
+    }
+}
+
+/// The client that a token names, which it may not be: nothing is verified.
+pub fn claimed_client(token: &str) -> Option<ClientId> {
+    #[derive(Deserialize)]
+    struct Named {
+        client_id: ClientId,
+    }
+    let claims = token.split('.').nth(1).filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
+    let json = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice::<Named>(&json).ok().map(|named| named.client_id)
 }
 
 /// A token to be issued.
@@ -141,15 +168,15 @@ pub fn verify(token: &str, issuers: &[IssuerKeys], now_s: i64) -> Result<TokenCl
         return Err(TokenError::Invalid);
     }
     let validation = strict(key.algorithm, &issuer.issuer, &issuer.audience);
-    let invalid = |_| TokenError::Invalid;
+    let (invalid, name) = (|_| TokenError::Invalid, KeyName { issuer: issuer.issuer.clone(), kid: header.kid });
     match &issuer.rules {
         None => {
             let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation).map_err(invalid)?.claims;
-            read_claims(&claims, now_s)
+            read_claims(&claims, name, now_s)
         }
         Some(rules) => {
             let claims = jsonwebtoken::decode::<OutsideClaims>(token, &key.key, &validation).map_err(invalid)?.claims;
-            read_outside(claims, rules, token, now_s)
+            read_outside(claims, rules, token, name, now_s)
         }
     }
 }
@@ -194,6 +221,7 @@ fn read_outside(
     claims: OutsideClaims,
     rules: &Arc<IssuerRules>,
     token: &str,
+    key: KeyName,
     now_s: i64,
 ) -> Result<TokenClaims, TokenError> {
     check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
@@ -218,11 +246,12 @@ fn read_outside(
         issued_s: claims.iat,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        key,
         fingerprint: fingerprint(&claims.iss, &id),
     })
 }
 
-fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
+fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims, TokenError> {
     check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
     if claims.sub.is_empty() || claims.jti.is_empty() {
         return Err(TokenError::Invalid);
@@ -234,6 +263,7 @@ fn read_claims(claims: &Claims, now_s: i64) -> Result<TokenClaims, TokenError> {
         issued_s: claims.iat,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),
     })
 }

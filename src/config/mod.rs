@@ -51,7 +51,7 @@ pub use redis_bounds::Redis;
 pub use registry::Registry;
 pub use retention::Retention;
 pub use security::Security;
-pub use server::Server;
+pub use server::{Forwarded, Server};
 pub use sightings::Sightings;
 pub use store::Store;
 pub use tls::{Tls, TlsVersion};

@@ -5,10 +5,10 @@ use std::future::ready;
 use std::sync::LazyLock;
 
 use actix_web::guard::fn_guard;
-use actix_web::http::header::IfNoneMatch;
+use actix_web::http::header::{ContentType, IfNoneMatch};
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, middleware};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, middleware};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -19,8 +19,10 @@ use super::api::{
 use super::contract::answers::Published;
 use super::contract::openapi;
 use super::contract::problem::{self, Problem};
+use super::contract::reference::Reference;
 use super::contract::route::{Class, Route, TEN, Table};
 use super::pages::{self, desk, files, site};
+use super::pipeline::exchange::Exchange;
 use super::pipeline::lane::Way;
 use super::pipeline::state::AppState;
 use crate::domain::client::Scope;
@@ -73,7 +75,8 @@ operations! {
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
     reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
     reports::withdraw = Route::post("/v1/loss-reports/{report_id}/withdrawal").scopes(REGISTRY).personal(Class::Reports);
-    sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings").scopes(REGISTRY).personal(Class::Reports);
+    sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings")
+        .scopes(REGISTRY).personal(Class::Reports).query();
     replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacement").creates("");
     replacements::correct = Route::post("/v1/replacements/{replacement_id}/correction")
@@ -176,6 +179,7 @@ pages! {
     "/console/{file}" = pages::console::file;
     "/web/{file}" = files::shared;
     "/openapi.json" = openapi_json;
+    "/docs/openapi.json" = reference_json;
 }
 
 /// The metadata of an issuer with a path (RFC 8414, 3.1).
@@ -194,7 +198,7 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
         config.service(resource(&SANDBOX_METADATA, oauth::metadata));
     }
     route_pages(config);
-    let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
+    let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("../docs/openapi.json").validator_url("none"));
     config
         .service(web::redirect("/docs", "/docs/"))
         .service(
@@ -224,9 +228,23 @@ pub fn prepare() {
     LazyLock::force(&DOCUMENT);
 }
 
+/// The page's own copy, made once but for its reader's prefix.
+static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| Reference::of(&document(), TABLE).ok());
+
+async fn reference_json(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let written =
+        REFERENCE.as_ref().ok_or_else(|| Problem::new(problem::INTERNAL, "the document cannot be written"))?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(written.below(&Exchange::prefix(&request))))
+}
+
 /// The OpenAPI document of all operations.
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::document(Operations::openapi(), TABLE)
+    openapi::document(operations(), TABLE)
+}
+
+/// What the handlers' attributes say.
+pub fn operations() -> utoipa::openapi::OpenApi {
+    Operations::openapi()
 }
 
 #[cfg(test)]

@@ -4,16 +4,19 @@
 
 pub mod address;
 pub mod caller;
+mod caller_address;
 mod cell;
 pub mod cluster;
 pub mod fair_queue;
 pub mod limit;
+mod reserve;
 pub mod standing;
 mod turns;
 pub mod workshop;
 
 pub use address::AddressLimits;
 pub use caller::{BatchRefused, CallerLimits};
+pub use caller_address::CallerAddress;
 pub use limit::Limit;
 pub use standing::{LimitName, Refused, Standing};
 pub use workshop::{Asker, Crowded, Work, Workshop, WorkshopOptions};

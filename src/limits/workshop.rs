@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::oneshot;
 
+use super::caller_address::CallerAddress;
 use super::fair_queue::{Bounds, FairQueue, Ticket};
 use crate::domain::ids::ClientId;
 use crate::telemetry::Metrics;
@@ -42,8 +43,8 @@ pub enum Asker {
 
 impl Asker {
     /// Somebody of whom only the address is known.
-    pub fn at(address: IpAddr) -> Self {
-        Self::Address(super::address::network(address))
+    pub fn at(address: CallerAddress) -> Self {
+        Self::Address(address.network())
     }
 }
 

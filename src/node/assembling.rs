@@ -17,6 +17,7 @@ use crate::crypto::Keyring;
 use crate::http::pipeline::admission::Admission;
 use crate::http::pipeline::authorities::Authorities;
 use crate::http::pipeline::hosts::Hosts;
+use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
 use crate::http::pipeline::tls::Tls;
@@ -59,6 +60,7 @@ pub(super) async fn assemble(
     let registry = make_registry(config, &clock, &store, &keyring, link.as_ref(), &metrics).await?;
     let issuer = config.issuer(address);
     let hosts = Hosts::new(config.host_names(&issuer));
+    let proxies = options::proxies(config, address);
     let cluster = link.as_ref().map(|link| Cluster::new(Arc::clone(link)));
     let workshop = Arc::new(Workshop::start(options::workshop_options(config), &metrics)?);
     let options = AccessOptions {
@@ -90,7 +92,7 @@ pub(super) async fn assemble(
         deliverer: Deliverer::new(options::webhook_options(config), &writer),
         policies: options::retention_policies(config)?,
         retention_every: Duration::from_secs(config.retention.every_seconds),
-        shared: share(config, writer, access, journal, hosts, workshop)?,
+        shared: share(config, writer, access, journal, (hosts, proxies), workshop)?,
         follower: Some(follower),
         store,
         link,
@@ -125,7 +127,7 @@ fn share(
     writer: Arc<Writer>,
     access: Arc<Access>,
     journal: Arc<Journal>,
-    hosts: Hosts,
+    (hosts, proxies): (Hosts, Proxies),
     workshop: Arc<Workshop>,
 ) -> anyhow::Result<Shared> {
     let (clock, metrics) = (writer.clock.clone(), Arc::clone(&writer.metrics));
@@ -164,6 +166,7 @@ fn share(
         metrics,
         writer,
         hosts,
+        proxies: Arc::new(proxies),
     })
 }
 

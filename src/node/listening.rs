@@ -22,11 +22,13 @@ use crate::http::pipeline::connection::{self, KEEP_ALIVE};
 use crate::http::pipeline::lane::Lane;
 use crate::http::pipeline::lane::service::LaneFactory;
 use crate::http::pipeline::polls::Measured;
+use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::state::{AppState, Shared};
 use crate::http::pipeline::stream::Stream;
 use crate::http::pipeline::tls::Tls;
 use crate::http::pipeline::wire::{self, Wire};
 use crate::http::routes::{CHECK, configure, configure_metrics};
+use crate::limits::CallerAddress;
 use crate::telemetry::Metrics;
 
 /// How long requests in flight may take to finish when the node stops, in seconds.
@@ -102,12 +104,13 @@ pub(super) fn serve(
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
-    let tls = shared.tls.clone();
+    let (tls, proxies) = (shared.tls.clone(), Arc::clone(&shared.proxies));
     let has_lane = config.server.lane;
     let measured = config.overload.measure_polls.then(|| Arc::clone(&shared.metrics));
     // Made inside each worker: the receipt signer belongs to its event loop.
     let service = |tls: Option<Arc<Tls>>| {
-        let (shared, stopping, measured) = (shared.clone(), stopping.clone(), measured.clone());
+        let (shared, stopping) = (shared.clone(), stopping.clone());
+        let (measured, proxies) = (measured.clone(), Arc::clone(&proxies));
         move || {
             let state = Data::new(AppState::new(shared.clone()));
             let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
@@ -124,17 +127,10 @@ pub(super) fn serve(
                 .keep_alive(KEEP_ALIVE)
                 .on_connect_ext(connection::watch(answer))
                 .h1(map_config(app, |()| AppConfig::default()));
-            let tls = tls.clone();
+            let (tls, proxies) = (tls.clone(), Arc::clone(&proxies));
             let wired = move |io: TcpStream| {
-                let tls = tls.clone();
-                async move {
-                    let peer = io.peer_addr().ok();
-                    let stream = match tls {
-                        None => Stream::plain(io),
-                        Some(tls) => tls.accept(io).await.map_err(DispatchError::Io)?,
-                    };
-                    Ok::<_, DispatchError>((Wire::new(stream), peer))
-                }
+                let (tls, proxies) = (tls.clone(), Arc::clone(&proxies));
+                async move { meet(io, &proxies, tls.as_deref()).await.map_err(DispatchError::Io) }
             };
             let measured = measured.clone();
             let measuring = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
@@ -147,6 +143,25 @@ pub(super) fn serve(
         server = server.listen("lostcard without TLS", plain, service(None))?;
     }
     Ok(server.listen("lostcard", public, service(tls))?.run())
+}
+
+/// A new connection, and the address of its client: its peer's, or what the preface of a trusted peer says.
+async fn meet(mut io: TcpStream, proxies: &Proxies, tls: Option<&Tls>) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
+    let mut client = io.peer_addr().ok();
+    if client.is_some_and(|peer| proxies.send_preface(peer.ip())) {
+        match wire::read_preface(&mut io, wire::HEAD_TIMEOUT).await? {
+            Ok(source) => client = source.map(|ip| SocketAddr::new(ip, 0)).or(client),
+            Err(fault) => return Ok((Wire::refusing(Stream::plain(io), fault), client)),
+        }
+    }
+    let stream = match tls {
+        None => Stream::plain(io),
+        Some(tls) => {
+            let address = client.map_or(CallerAddress::UNKNOWN, |client| CallerAddress::new(client.ip()));
+            tls.accept(io, address).await?
+        }
+    };
+    Ok((Wire::new(stream), client))
 }
 
 pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {

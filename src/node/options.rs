@@ -1,6 +1,7 @@
 //! What each layer makes of the settings. Rules that only a layer can judge (its URLs, its policies) are judged here, before
 //! anything starts, and refused as settings: by key and place.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::access::jwks::{IssuerRules, OutsideIssuer, is_fetchable, is_on_loopba
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
+use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::tls::TlsOptions;
 use crate::limits::WorkshopOptions;
 use crate::redis_link::{RedisLink, is_redis_url};
@@ -115,6 +117,12 @@ pub fn webhook_options(config: &Config) -> WebhookOptions {
         ports: config.webhooks.ports.clone(),
         reach: if config.webhooks.insecure_loopback_for_tests { Reach::LoopbackToo } else { Reach::Public },
     }
+}
+
+/// Which proxies are believed, and where the service is for its clients.
+pub(super) fn proxies(config: &Config, address: SocketAddr) -> Proxies {
+    let server = &config.server;
+    Proxies::new(server.trusted_proxies.clone(), server.forwarded, &config.url(address))
 }
 
 /// The limits of those that have none of their own.

@@ -62,19 +62,14 @@ impl Alerts {
         Ok(tx.commit_unlisted().await?)
     }
 
-    /// An organization's alerts after a sequence, in order, and whether there are more.
+    /// An organization's alerts after a sequence, in order.
     pub async fn list(
         &self,
         organization: OrganizationId,
         after: AlertSequence,
-        limit: i64,
-    ) -> Result<(Vec<Alert>, bool), ServiceError> {
-        let mut alerts = self.writer.store.list_alerts(organization, after, limit + 1).await?;
-        let has_more = i64::try_from(alerts.len()).is_ok_and(|count| count > limit);
-        if has_more {
-            alerts.pop();
-        }
-        Ok((alerts, has_more))
+        count_max: usize,
+    ) -> Result<Vec<Alert>, ServiceError> {
+        Ok(self.writer.store.list_alerts(organization, after, count_max).await?)
     }
 }
 

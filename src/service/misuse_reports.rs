@@ -18,9 +18,6 @@ use crate::domain::usage::Outcome;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::misuse_reports::StoredMisuseReport;
 
-/// Reports of a page.
-pub const PAGE_REPORTS_MAX: usize = 100;
-
 /// Misuse as an organization reports it.
 #[derive(Debug)]
 pub struct Telling {
@@ -55,14 +52,6 @@ pub struct Opened {
     pub report: MisuseReport,
     pub narrative: Option<NarrativeText>,
     pub note: Option<NarrativeText>,
-}
-
-/// A part of the list.
-#[derive(Debug)]
-pub struct Page {
-    pub reports: Vec<MisuseReport>,
-    /// The last of them, if there are more behind it.
-    pub next: Option<MisuseReportId>,
 }
 
 /// Stores, reads and resolves misuse reports.
@@ -122,22 +111,19 @@ impl MisuseReports {
         Ok(Some(self.open(stored, view)?))
     }
 
-    /// A page of every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
+    /// Every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
     /// report, and the audit log says so.
     pub async fn list(
         &self,
         actor: Actor,
         state: MisuseState,
         after: Option<MisuseReportId>,
-    ) -> Result<Page, ServiceError> {
-        let rows_max = PAGE_REPORTS_MAX + 1;
-        let found = self.writer.store.list_misuse_reports(state, after, rows_max).await?;
+        count_max: usize,
+    ) -> Result<Vec<MisuseReport>, ServiceError> {
+        let found = self.writer.store.list_misuse_reports(state, after, count_max).await?;
         let deed = Deed { actor: Some(actor), action: Action::MisuseReportsListed, subject: None };
         self.writer.note(&deed).await?;
-        let has_more = found.len() == rows_max;
-        let reports: Vec<_> = found.into_iter().take(PAGE_REPORTS_MAX).map(|stored| stored.report).collect();
-        let next = reports.last().filter(|_| has_more).map(|report| report.id);
-        Ok(Page { reports, next })
+        Ok(found.into_iter().map(|stored| stored.report).collect())
     }
 
     /// A registrar ends a report, no matter who made it.

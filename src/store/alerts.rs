@@ -75,7 +75,7 @@ impl Store {
         &self,
         organization: OrganizationId,
         after: AlertSequence,
-        limit: i64,
+        count_max: usize,
     ) -> Result<Vec<Alert>, StoreError> {
         let rows = sqlx::query(
             "SELECT alert_id, check_id, kind, listing_kind, listed_at, seq FROM alerts \
@@ -83,7 +83,7 @@ impl Store {
         )
         .bind(organization.as_bytes().as_slice())
         .bind(as_i64(after))
-        .bind(limit)
+        .bind(i64::try_from(count_max).unwrap_or(i64::MAX))
         .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_alert).collect()

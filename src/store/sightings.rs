@@ -75,8 +75,13 @@ impl Store {
         Ok((versions, candidates.collect::<Result<_, _>>()?))
     }
 
-    /// The newest sightings of some listings, newest first.
-    pub async fn list_sightings(&self, listings: &[ListingId], limit: u32) -> Result<Vec<StoredSighting>, StoreError> {
+    /// The newest sightings of some listings, newest first; of those before a check, where one is named.
+    pub async fn list_sightings(
+        &self,
+        listings: &[ListingId],
+        before: Option<CheckId>,
+        count_max: usize,
+    ) -> Result<Vec<StoredSighting>, StoreError> {
         if listings.is_empty() {
             return Ok(Vec::new());
         }
@@ -85,13 +90,15 @@ impl Store {
             "SELECT s.listing_id AS listing_id, s.check_id AS check_id, o.name AS name, o.kind AS kind, o.region AS region, \
              s.site AS site, s.purpose AS purpose, s.verdict AS verdict, s.seen_at AS seen_at \
              FROM sightings s JOIN organizations o ON o.organization_id = s.organization_id \
-             WHERE s.listing_id IN ({}) ORDER BY s.check_id DESC, s.listing_id LIMIT {limit}",
-            places(1, listings.len())
+             WHERE s.listing_id IN ({}) AND s.check_id < ${} ORDER BY s.check_id DESC, s.listing_id LIMIT {count_max}",
+            places(1, listings.len()),
+            listings.len() + 1
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
         for listing in listings {
             query = query.bind(listing.as_bytes().as_slice());
         }
+        query = query.bind(before.unwrap_or(CheckId::from_bytes([0xff; 16])).as_bytes().as_slice().to_vec());
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         rows.iter().map(read_sighting).collect()
     }

@@ -200,6 +200,22 @@ async fn alerts_are_read_in_pages_without_a_gap() {
     }
     seen.extend(sequences(&page));
     assert_eq!(seen, [1, 2, 3, 4, 5]);
+    let (mut seen, mut query) = (Vec::new(), "?limit=2".to_owned());
+    loop {
+        let page = app.alerts_of(&app.hotel.token, &query).await;
+        seen.extend(sequences(&page));
+        assert_eq!(page.get("next").is_some(), page.get("next_cursor").is_some(), "{page}");
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("?cursor={cursor}&limit=2");
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5], "by cursors as by sequences");
+    let misuse =
+        app.get(&app.police.token, "/v1/misuse-reports?cursor=eyJsaXN0IjoibGlzdEFsZXJ0cyIsImFmdGVyIjoyfQ").await;
+    assert_eq!(
+        misuse.field_errors(),
+        [("/cursor".to_owned(), "malformed_cursor".to_owned())],
+        "no list takes another's"
+    );
     assert_eq!(sequences(&app.alerts_of(&other.token, "").await), [1, 2, 3], "each organization has its own count");
     assert_eq!(app.alerts_of(&other.token, "?after=3").await, json!({"alerts": []}));
     assert!(app.alerts_of(&other.token, "?limit=3").await.get("next").is_none());

@@ -195,6 +195,9 @@ async fn the_list_comes_in_pages_oldest_first() {
     let second = list(&app, &format!("?state=open&cursor={cursor}")).await.json();
     assert_eq!(ids(&second), all[100..]);
     assert!(second.get("next_cursor").is_none());
+    let (whole, last) =
+        (list(&app, "?limit=1000").await.json(), list(&app, &format!("?cursor={cursor}&limit=2")).await.json());
+    assert_eq!((ids(&whole), ids(&last)), (all.clone(), all[100..102].to_vec()));
     for id in &all[..3] {
         resolve(&app, id, &json!({"office": "110105-03", "outcome": "unfounded"})).await;
     }
@@ -209,14 +212,14 @@ async fn the_list_comes_in_pages_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_query_of_the_list_takes_state_and_cursor_alone() {
+async fn a_query_of_the_list_takes_state_and_page_alone() {
     let app = TestApp::spawn().await;
     let number = random_number();
     for query in [
         "?id_number=".to_owned() + &number,
         "?state=open&state=resolved".to_owned(),
         "?cursor=AAAA&cursor=AAAA".to_owned(),
-        "?limit=1000".to_owned(),
+        "?after=1".to_owned(),
         "?open".to_owned(),
     ] {
         let answer = list(&app, &query).await;
@@ -224,6 +227,8 @@ async fn a_query_of_the_list_takes_state_and_cursor_alone() {
         assert!(!answer.text.contains(&number), "{query}");
     }
     for query in [
+        "?limit=0".to_owned(),
+        "?limit=1001".to_owned(),
         "?state=".to_owned(),
         "?state=Open".to_owned(),
         "?cursor=".to_owned(),

@@ -10,7 +10,7 @@ use lostcard::access::{Access, AccessError, AccessOptions};
 use lostcard::config::{Config, Issuer};
 use lostcard::crypto::signing::{SigningKey, base64url};
 use lostcard::domain::client::Scope;
-use lostcard::limits::{Asker, Workshop, WorkshopOptions};
+use lostcard::limits::{Asker, CallerAddress, Workshop, WorkshopOptions};
 use lostcard::node::options;
 use lostcard::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -146,7 +146,7 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);
     // A new token each time, by the clock of that time: none is remembered.
-    let asker = Asker::at(app.address.ip());
+    let asker = Asker::at(CallerAddress::new(app.address.ip()));
     let verify = async |id: &str| {
         let claims = with(outside.claims(), "jti", id);
         access.verify(&outside.key.sign_jws("at+jwt", claims.to_string().as_bytes()), asker).await

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use lostcard::http::contract::openapi::files;
 use lostcard::http::contract::problem;
 use lostcard::http::routes::{ROUTES, document};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::bodies::{check_of, random_number};
 use crate::helpers::TestApp;
 
 /// Method and path of each operation of the document.
@@ -187,4 +188,39 @@ async fn the_reference_comes_from_the_binary_alone() {
         initializer.text
     );
     app.get("", "/docs/nothing.js").await.problem(404, "not_found");
+}
+
+/// What the page's "Authorize" does: the flow of its own document, from its own place, below a prefix or not.
+#[tokio::test]
+async fn the_reference_gets_a_token_by_itself() {
+    let app = TestApp::spawn_with(|config| config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let initializer = app.get("", "/docs/swagger-initializer.js").await.text;
+    let named =
+        initializer.split("\"url\": \"").nth(1).unwrap_or_else(|| panic!("{initializer}")).split('"').next().unwrap();
+    let page = reqwest::Url::parse(&format!("http://{}/docs/", app.address)).unwrap();
+    let path = page.join(named).unwrap().path().to_owned();
+    for prefix in ["", "/registry"] {
+        let request = app.request("GET", &path);
+        let request = if prefix.is_empty() { request } else { request.header("X-Forwarded-Prefix", prefix) };
+        let document = app.send(request).await.json();
+        assert_eq!(document["servers"][0]["url"], format!("{prefix}/"));
+        let flow = &document["components"]["securitySchemes"]["client"]["flows"]["clientCredentials"];
+        assert_eq!(flow["tokenUrl"], format!("{prefix}/oauth2/token"));
+        assert!(flow["scopes"]["checks"].is_string());
+        let security = &document["paths"]["/v1/checks"]["post"]["security"];
+        assert_eq!(security, &json!([{"client": ["checks"]}, {"bearer": []}]));
+        assert_eq!(document["paths"]["/v1/acceptance/eligibility"]["post"]["security"], json!([]));
+        // As Swagger UI asks: Basic, a form, and scopes that may be none.
+        for scope in ["", "checks"] {
+            let token = flow["tokenUrl"].as_str().unwrap().trim_start_matches(prefix);
+            let request = app.request("POST", token).basic_auth(app.hotel.client_id, Some(&app.hotel.secret));
+            let request = request.header("X-Requested-With", "XMLHttpRequest");
+            let answer = app.send(request.form(&[("grant_type", "client_credentials"), ("scope", scope)])).await;
+            let answer = answer.json();
+            let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}"));
+            assert_eq!(app.post(token, "/v1/checks", &check_of(&random_number(), None)).await.status, 200);
+        }
+    }
+    let exported = app.get("", "/openapi.json").await.json();
+    assert_eq!(exported["components"]["securitySchemes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["bearer"]);
 }

@@ -124,8 +124,32 @@ async fn sightings_are_for_the_registrar_whose_report_it_is() {
     }
     app.get(&app.hotel.token, &path).await.problem(403, "insufficient_scope");
     app.get("", &path).await.problem(401, "invalid_token");
-    let query = app.get(&app.police.token, &format!("{path}?limit=1")).await;
-    assert_eq!(query.status, 400, "{}", query.text);
+    app.get(&app.police.token, &format!("{path}?id_number={number}")).await.problem(400, "malformed_request");
+    let wrong = app.get(&app.police.token, &format!("{path}?cursor={number}&limit=0")).await;
+    let at = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
+    assert_eq!(wrong.field_errors(), [at("/cursor", "malformed_cursor"), at("/limit", "out_of_range")]);
+}
+
+#[tokio::test]
+async fn sightings_come_in_pages_newest_first() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    let report = app.report_lost(&number, Some(LOST)).await;
+    for _ in 0..5 {
+        app.see(&number, Some(LOST), "card_listed").await;
+    }
+    let all = app.sighted(&report, 5).await;
+    let path = format!("/v1/loss-reports/{}/sightings?limit=2", report["report_id"].as_str().unwrap());
+    let (mut seen, mut query) = (Vec::new(), String::new());
+    loop {
+        let page = app.get(&app.police.token, &format!("{path}{query}")).await.json();
+        let ids = page["sightings"].as_array().unwrap().iter().map(|one| one["check_id"].as_str().unwrap().to_owned());
+        seen.push(ids.collect::<Vec<_>>());
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("&cursor={cursor}");
+    }
+    assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(seen.concat(), all);
 }
 
 #[tokio::test]
@@ -142,8 +166,9 @@ async fn a_sighting_goes_under_every_report_of_the_card_else_under_its_replaceme
     let id: ListingId = replacement["replacement_id"].as_str().unwrap().parse().unwrap();
     let hit = app.see(&replaced, Some(LOST), "card_listed").await;
     let store = &app.store;
-    eventually("it is stored", || async move { !store.list_sightings(&[id], 10).await.unwrap().is_empty() }).await;
-    let stored = app.store.list_sightings(&[id], 10).await.unwrap();
+    eventually("it is stored", || async move { !store.list_sightings(&[id], None, 10).await.unwrap().is_empty() })
+        .await;
+    let stored = app.store.list_sightings(&[id], None, 10).await.unwrap();
     assert_eq!(stored.iter().map(|sighting| sighting.check_id.to_string()).collect::<Vec<_>>(), [hit]);
 }
 

@@ -20,6 +20,8 @@ def digest(number):
 
 class Desk:
     path = "/desk"
+    # There once the page has started.
+    first = "#entry:visible"
 
     def __init__(self, browser, node, binary):
         self.browser, self.node, self.binary = browser, node, binary
@@ -49,7 +51,7 @@ class Desk:
         self.page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         assert self.page.goto((url or self.node.url) + self.path).status == 200
-        self.page.wait_for_selector("#entry:visible")
+        self.page.wait_for_selector(self.first)
         return self.page
 
     def sign_in(self, **options):
@@ -117,6 +119,11 @@ class Desk:
             ? [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
                 .map((e) => e.tagName + "#" + e.id + "." + e.className) : []""")
         assert wide == [], f"{state}: {wide}"
+
+
+class Reference(Desk):
+    path = "/docs/"
+    first = "#operations-checks-createCheck"
 
 
 class Console(Desk):

@@ -12,8 +12,9 @@ import answers
 import console
 import entering
 import looks
+import reference
 import refusals
-from harness import Console, Desk
+from harness import Console, Desk, Reference
 from node import Node, Traffic
 
 
@@ -29,7 +30,7 @@ def main():
         with sync_playwright() as playwright:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            areas = [(Desk, entering), (Desk, answers), (Desk, refusals), (Desk, looks), (Console, console)]
+            areas = [(Desk, entering), (Desk, answers), (Desk, refusals), (Desk, looks), (Console, console), (Reference, reference)]
             cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
             for kind, case in cases:
                 begun = time.monotonic()

@@ -3,6 +3,7 @@
 //! `#[path = "../servers/mod.rs"] mod servers;`. Every child ends with its value, every wait has an end, and no case or
 //! assertion about the service is here.
 
+pub(crate) mod front;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod process;
@@ -28,6 +29,6 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// An address on loopback that nobody listens on.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

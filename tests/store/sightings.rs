@@ -41,7 +41,7 @@ pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: 
     insert(&store, &sightings[600..]).await;
     insert(&store, std::slice::from_ref(&of_both)).await;
     insert(&store, &[]).await;
-    let listed = store.list_sightings(&[first], 5000).await.unwrap();
+    let listed = store.list_sightings(&[first], None, 5000).await.unwrap();
     let ids: Vec<_> = listed.iter().map(|sighting| sighting.check_id).collect();
     assert_eq!(ids, sightings.iter().rev().map(|sighting| sighting.check_id).collect::<Vec<_>>());
     let (newest, expected) = (&listed[0], &sightings[1202]);
@@ -49,11 +49,13 @@ pub(crate) async fn sightings_are_stored_once_and_listed_newest_first(database: 
     assert_eq!((newest.verdict, newest.seen_at_ms), (expected.verdict, expected.seen_at_ms));
     assert_eq!((newest.organization_name.as_str(), newest.region.as_str()), ("派出所 Harbour", "110105"));
     assert_eq!((newest.organization_kind.as_str(), &listed[1].site), ("registrar", &None));
-    assert_eq!(store.list_sightings(&[first], 10).await.unwrap(), listed[..10]);
-    assert_eq!(store.list_sightings(&[second], 10).await.unwrap().len(), 1);
-    assert_eq!(store.list_sightings(&[first, second], 5000).await.unwrap().len(), 1204);
-    assert_eq!(store.list_sightings(&[ListingId::from_u128(3)], 10).await.unwrap(), []);
-    assert_eq!(store.list_sightings(&[], 10).await.unwrap(), []);
+    assert_eq!(store.list_sightings(&[first], None, 10).await.unwrap(), listed[..10]);
+    let behind = store.list_sightings(&[first], Some(ids[9]), 10).await.unwrap();
+    assert_eq!(behind, listed[10..20]);
+    assert_eq!(store.list_sightings(&[second], None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.list_sightings(&[first, second], None, 5000).await.unwrap().len(), 1204);
+    assert_eq!(store.list_sightings(&[ListingId::from_u128(3)], None, 10).await.unwrap(), []);
+    assert_eq!(store.list_sightings(&[], None, 10).await.unwrap(), []);
 }
 
 pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Database) {

@@ -1,4 +1,4 @@
-//! Look-back alerts: `/v1/alerts`. The query holds a sequence and a limit, which say nothing about a person.
+//! Look-back alerts: `/v1/alerts`. The query holds a page, which says nothing about a person.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
@@ -10,6 +10,7 @@ use crate::domain::ids::{AlertId, CheckId};
 use crate::domain::sequence::AlertSequence;
 use crate::http::contract::answers::{instant, json};
 use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::page::{List, Page, read_number};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{AlertKindCode, ListingKindCode};
 use crate::http::pipeline::caller::Caller;
@@ -22,6 +23,8 @@ use crate::store::alerts::Alert;
 struct PageQuery {
     #[serde(default, deserialize_with = "present")]
     after: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    cursor: Option<String>,
     #[serde(default, deserialize_with = "present")]
     limit: Option<String>,
 }
@@ -49,25 +52,30 @@ pub struct AlertAnswer {
 /// An organization's alerts, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertList {
-    /// Those after `after`, at most `limit`.
+    /// Those of the page.
     alerts: Vec<AlertAnswer>,
-    /// Only where there are more: `after` of the next page.
+    /// Deprecated: `after` of the next page, where there is one. Use `next_cursor`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>, nullable = false)]
+    #[schema(value_type = Option<i64>, nullable = false, deprecated)]
     next: Option<AlertSequence>,
+    /// Where the next page begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
 }
 
-const PAGE_ALERTS_MAX: i64 = 1000;
-const PAGE_ALERTS: i64 = 100;
+/// A place is the sequence of an alert.
+const LIST: List<AlertSequence> = List::new("listAlerts", 100);
 
 /// Read your organization's alerts
 ///
-/// Scope `checks`; costs one unit. The alerts after a sequence, oldest first: a client that keeps the last
-/// `sequence` that it has seen and asks for those after it misses none and sees none twice. Kept for 90 days.
+/// Scope `checks`; costs one unit. Oldest first, in pages: a client that keeps the last `sequence` that it has seen, and later asks
+/// for those after it, misses none and sees none twice. Kept for 90 days.
 #[utoipa::path(
     get, path = "/v1/alerts", operation_id = "listAlerts", tag = "checks", security(("bearer" = [])),
     params(
-        ("after" = Option<i64>, Query, minimum = 0, nullable = false, description = "The last `sequence` that was seen; 0 if absent."),
+        ("after" = Option<i64>, Query, minimum = 0, nullable = false, description = "Deprecated: the last `sequence` that was seen, to begin behind it; 0 if absent. Not beside `cursor`, which takes its place."),
+        ("cursor" = Option<String>, Query, max_length = 256, nullable = false, description = "The `next_cursor` of the page before."),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, nullable = false, description = "How many alerts at most; 100 if absent."),
     ),
     responses(
@@ -77,30 +85,25 @@ const PAGE_ALERTS: i64 = 100;
     )
 )]
 pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    let (after, limit) = read_page(request.query_string())?;
-    let read = state.alerts.list(caller.organization_id(), after, limit);
-    let (alerts, has_more) = state.read_in_time(read).await??;
-    let next = alerts.last().filter(|_| has_more).map(|alert| alert.sequence);
-    Ok(json(&AlertList { alerts: alerts.iter().map(AlertAnswer::of).collect(), next }))
+    let page = read_page(request.query_string())?;
+    let read = state.alerts.list(caller.organization_id(), page.after.unwrap_or_default(), page.limit + 1);
+    let mut alerts = state.read_in_time(read).await??;
+    let next_cursor = LIST.end(&page, &mut alerts, |alert| alert.sequence);
+    let next = alerts.last().filter(|_| next_cursor.is_some()).map(|alert| alert.sequence);
+    Ok(json(&AlertList { alerts: alerts.iter().map(AlertAnswer::of).collect(), next, next_cursor }))
 }
 
-fn read_page(query: &str) -> Result<(AlertSequence, i64), Problem> {
-    let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes after and limit, each once");
-    let Query(page): web::Query<PageQuery> = Query::from_query(query).map_err(malformed)?;
+fn read_page(query: &str) -> Result<Page<AlertSequence>, Problem> {
+    let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes cursor, after and limit, each once");
+    let Query(asked): web::Query<PageQuery> = Query::from_query(query).map_err(malformed)?;
+    if asked.after.is_some() && asked.cursor.is_some() {
+        return Err(Problem::new(problem::MALFORMED_REQUEST, "the query takes cursor or after, not both"));
+    }
     let mut fields = Fields::default();
-    let mut number = |pointer, text: Option<String>, absent, range: std::ops::RangeInclusive<i64>| match text {
-        None => Some(absent),
-        Some(text) => {
-            // "+1" would parse.
-            let digits = (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-            let value = if digits { text.parse().ok() } else { None };
-            let detail = format!("a whole number from {} to {}", range.start(), range.end());
-            fields.take(pointer, value.filter(|value| range.contains(value)), "out_of_range", detail)
-        }
-    };
-    let after = number("/after", page.after, 0, 0..=i64::MAX);
-    let limit = number("/limit", page.limit, PAGE_ALERTS, 1..=PAGE_ALERTS_MAX);
-    fields.finish(after.map(|after| AlertSequence::new(after.unsigned_abs())).zip(limit))
+    let after = read_number(&mut fields, "/after", asked.after.as_deref(), 0, 0..=i64::MAX.unsigned_abs());
+    let page = LIST.read(&mut fields, asked.cursor.as_deref(), asked.limit.as_deref());
+    let after = after.filter(|_| asked.after.is_some()).map(AlertSequence::new);
+    fields.finish(page.map(|page| Page { after: page.after.or(after), ..page }))
 }
 
 impl AlertAnswer {
@@ -129,6 +132,8 @@ mod tests {
             ("after=999999999999999999", Ok((999_999_999_999_999_999, 100))),
             ("after=1&after=2", Err(problem::MALFORMED_REQUEST)),
             ("before=1", Err(problem::MALFORMED_REQUEST)),
+            ("after=1&cursor=x", Err(problem::MALFORMED_REQUEST)),
+            ("cursor=x", Err(problem::INVALID_VALUE)),
             ("after=1&x", Err(problem::MALFORMED_REQUEST)),
             ("after", Err(problem::INVALID_VALUE)),
             ("after=", Err(problem::INVALID_VALUE)),
@@ -141,7 +146,7 @@ mod tests {
             ("limit=0", Err(problem::INVALID_VALUE)),
             ("limit=1001", Err(problem::INVALID_VALUE)),
         ] {
-            let read = read_page(query).map(|(after, limit)| (after.get(), limit));
+            let read = read_page(query).map(|page| (page.after.unwrap_or_default().get(), page.limit));
             assert_eq!(read.map_err(|problem| problem.kind()), expected, "{query}");
         }
     }

@@ -287,7 +287,7 @@ pub async fn create_batch(
             }
             Err(problem) => {
                 text.push_str(r#""problem":"#);
-                text.push_str(&problem.to_json(&caller.request_id()));
+                text.push_str(&problem.to_json(&caller.request_id(), &caller.prefix()));
             }
         }
         text.push('}');

@@ -5,13 +5,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::client::Scope;
 use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
 use crate::domain::redacted::{DigestText, IdNumberText, NarrativeText};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::page::{List, Page};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{
     MisuseKindCode, MisuseKindName, MisuseOutcomeCode, MisuseOutcomeName, MisuseStateCode,
@@ -20,7 +20,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::misuse_reports::{Opened, Page, Resolving, Telling, View};
+use crate::service::misuse_reports::{Opened, Resolving, Telling, View};
 
 /// Misuse of a card, as reported by the organization that checked it. Exactly one of `id_number` and `id_digest`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -101,7 +101,7 @@ pub struct ResolutionAnswer {
     note: Option<NarrativeText>,
 }
 
-/// A page of misuse reports, oldest first, at most 100, without their texts.
+/// A page of misuse reports, oldest first, without their texts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MisuseReportList {
     misuse_reports: Vec<MisuseReportAnswer>,
@@ -110,6 +110,9 @@ pub struct MisuseReportList {
     #[schema(nullable = false)]
     next_cursor: Option<String>,
 }
+
+/// A place is the id of a report.
+const LIST: List<MisuseReportId> = List::new("listMisuseReports", 100);
 
 /// Which page of the list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -122,8 +125,12 @@ pub struct MisuseReportQuery {
     state: Option<String>,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "present")]
-    #[param(nullable = false, required = false, value_type = String)]
+    #[param(nullable = false, required = false, value_type = String, max_length = 256)]
     cursor: Option<String>,
+    /// How many reports at most; 100 if absent.
+    #[serde(default, deserialize_with = "present")]
+    #[param(nullable = false, required = false, value_type = i32, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
 }
 
 /// What a registrar found.
@@ -201,7 +208,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// List misuse reports
 ///
-/// Every organization's, oldest first, a hundred at a time, without narratives. Scope `registry`, for organizations of the kind
+/// Every organization's, oldest first, in pages, without narratives. Scope `registry`, for organizations of the kind
 /// `registrar`; costs one unit. The query takes nothing about a person.
 #[utoipa::path(
     get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
@@ -217,9 +224,12 @@ pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -
     if !caller.is_registrar() {
         return Err(Problem::registrars_only());
     }
-    let (of_state, after) = read_query(request.query_string())?;
-    let page = state.read_in_time(state.misuse_reports.list(caller.actor(), of_state, after)).await??;
-    Ok(json(&MisuseReportList::of(&page)))
+    let (of_state, page) = read_query(request.query_string())?;
+    let read = state.misuse_reports.list(caller.actor(), of_state, page.after, page.limit + 1);
+    let mut reports = state.read_in_time(read).await??;
+    let next_cursor = LIST.end(&page, &mut reports, |report| report.id);
+    let misuse_reports = reports.iter().map(|report| MisuseReportAnswer::of(report, View::Registrar)).collect();
+    Ok(json(&MisuseReportList { misuse_reports, next_cursor }))
 }
 
 /// Resolve a misuse report
@@ -290,18 +300,16 @@ fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&Narrative
     fields.take(pointer, text?.parse(), "malformed_text", detail)
 }
 
-/// State and cursor of the query; anything else in it is refused, and not repeated.
-fn read_query(query: &str) -> Result<(MisuseState, Option<MisuseReportId>), Problem> {
-    let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes state and cursor, each at most once");
+/// State and page of the query; anything else in it is refused, and not repeated.
+fn read_query(query: &str) -> Result<(MisuseState, Page<MisuseReportId>), Problem> {
+    let malformed =
+        |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes state, cursor and limit, each at most once");
     let asked = Query::<MisuseReportQuery>::from_query(query).map_err(malformed)?;
     let mut fields = Fields::default();
     let of_state =
         fields.word("/state", asked.state.as_deref().unwrap_or("open"), MisuseState::parse, "open, resolved");
-    let after = asked.cursor.as_deref().and_then(|text| {
-        let after = from_base64url(text).and_then(|bytes| bytes.try_into().ok()).map(MisuseReportId::from_bytes);
-        fields.take("/cursor", after, "malformed_cursor", "a cursor is the next_cursor of a page, as it was given")
-    });
-    fields.finish(of_state.map(|of_state| (of_state, after)))
+    let page = LIST.read(&mut fields, asked.cursor.as_deref(), asked.limit.as_deref());
+    fields.finish(of_state.zip(page))
 }
 
 impl MisuseReportAnswer {
@@ -331,14 +339,5 @@ impl MisuseReportAnswer {
             resolution.note = opened.note;
         }
         answer
-    }
-}
-
-impl MisuseReportList {
-    fn of(page: &Page) -> Self {
-        Self {
-            misuse_reports: page.reports.iter().map(|report| MisuseReportAnswer::of(report, View::Registrar)).collect(),
-            next_cursor: page.next.map(|id| base64url(id.as_bytes())),
-        }
     }
 }

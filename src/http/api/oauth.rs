@@ -23,7 +23,6 @@ use crate::http::contract::answers::Published;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::read_bytes;
-use crate::http::pipeline::caller::peer;
 use crate::http::pipeline::exchange::{Exchange, OwnErrorForm};
 use crate::http::pipeline::holder;
 use crate::http::pipeline::media::{Media, expect_type};
@@ -168,7 +167,40 @@ pub async fn token(request: HttpRequest, body: Payload, state: Data<AppState>) -
 }
 
 async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result<TokenAnswer, Refusal> {
-    state.addresses.spend(peer(request)).map_err(Problem::from)?;
+    let address = Exchange::address(request);
+    let spent = state.addresses.spend(address);
+    let asked = read(request, body, state).await;
+    if let Err(refused) = spent {
+        let client = asked.as_ref().ok().map(|(credentials, _)| credentials.client_id());
+        if !state.addresses.spend_reserve(client, address) {
+            return Err(Problem::from(refused).into());
+        }
+    }
+    let (credentials, scope) = asked?;
+    let certificate = holder::certificate(request, state);
+    let proof = holder::proof(request).map_err(invalid_proof)?;
+    let held = Holder {
+        certificate: certificate.as_deref(),
+        proof: proof.as_ref().map(|proof| (proof, holder::expected(request, &state.access))),
+    };
+    let issued =
+        state.read_in_time(state.access.grant(&credentials, scope.as_deref(), held, Exchange::asker(request))).await?;
+    let issued = issued.map_err(|error| refusal(error, &credentials))?;
+    state.addresses.note_proven(credentials.client_id());
+    Ok(TokenAnswer {
+        access_token: issued.access_token,
+        token_type: if issued.binding.key.is_some() { "DPoP" } else { "Bearer" },
+        expires_in: issued.expires_in_s,
+        scope: issued.scopes.to_string(),
+    })
+}
+
+/// Who asks, as far as it says, and for which scopes.
+async fn read(
+    request: &HttpRequest,
+    body: Payload,
+    state: &AppState,
+) -> Result<(Credentials, Option<String>), Refusal> {
     expect_type(request.headers(), Media::Form)?;
     let bytes = read_bytes(request, body.into_inner(), FORM_BYTES_MAX).await?;
     let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
@@ -184,16 +216,12 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
         }
     }
     let scope = form.scope.clone();
-    let certificate = holder::certificate(request, state);
-    let credentials = credentials(request, form, certificate.is_some())?;
-    let proof = holder::proof(request).map_err(invalid_proof)?;
-    let held = Holder {
-        certificate: certificate.as_deref(),
-        proof: proof.as_ref().map(|proof| (proof, holder::expected(request, &state.access))),
-    };
-    let issued =
-        state.read_in_time(state.access.grant(&credentials, scope.as_deref(), held, Exchange::asker(request))).await?;
-    let issued = issued.map_err(|error| match error {
+    let credentials = credentials(request, form, holder::certificate(request, state).is_some())?;
+    Ok((credentials, scope))
+}
+
+fn refusal(error: GrantError, credentials: &Credentials) -> Refusal {
+    match error {
         GrantError::InvalidClient => invalid_client(),
         GrantError::Assertion(fault) => {
             tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "an assertion was refused");
@@ -218,13 +246,7 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
         }
         GrantError::Holder(error) => Refusal::Problem(error.into()),
         GrantError::Store(error) => Refusal::Problem(error.into()),
-    })?;
-    Ok(TokenAnswer {
-        access_token: issued.access_token,
-        token_type: if issued.binding.key.is_some() { "DPoP" } else { "Bearer" },
-        expires_in: issued.expires_in_s,
-        scope: issued.scopes.to_string(),
-    })
+    }
 }
 
 fn invalid_proof(fault: DpopFault) -> Refusal {

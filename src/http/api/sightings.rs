@@ -1,13 +1,15 @@
 //! Sightings of a report: `/v1/loss-reports/{report_id}/sightings`. Stored rows to answers.
 
-use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
-use serde::Serialize;
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::ids::CheckId;
 use crate::http::contract::answers::{instant, json, path_id};
-use crate::http::contract::problem::Problem;
+use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::page::{LIMIT_MAX, List, Page};
+use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{OrganizationKindCode, PurposeCode, VerdictName};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
@@ -41,33 +43,70 @@ pub struct SightingAnswer {
     seen_at: String,
 }
 
-/// The sightings of a report, newest first, at most 1,000.
+/// A page of the sightings of a report, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SightingList {
     sightings: Vec<SightingAnswer>,
+    /// Where the next page begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
 }
+
+/// Which page of the list, as text: what it holds is judged after its shape.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    #[serde(default, deserialize_with = "present")]
+    cursor: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    limit: Option<String>,
+}
+
+/// A place is the check of a sighting.
+const LIST: List<CheckId> = List::new("listSightings", LIMIT_MAX);
 
 /// Where the reported card was shown
 ///
 /// Every check, by any organization, that was answered `card_listed` or `number_listed` because of this report: newest
-/// first, at most 1,000. Scope `registry`; costs one unit. Only for your own organization's reports: others are 404. A
+/// first, in pages. Scope `registry`; costs one unit. Only for your own organization's reports: others are 404. A
 /// check is here a few seconds after its answer.
 #[utoipa::path(
     get, path = "/v1/loss-reports/{report_id}/sightings", operation_id = "listSightings", tag = "registry",
     security(("bearer" = [])),
-    params(("report_id" = Uuid, Path, description = "The report's id.")),
+    params(
+        ("report_id" = Uuid, Path, description = "The report's id."),
+        ("cursor" = Option<String>, Query, max_length = 256, nullable = false, description = "The `next_cursor` of the page before."),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, nullable = false, description = "How many sightings at most; 1,000 if absent."),
+    ),
     responses(
         (status = 200, description = "The sightings.", body = SightingList),
         crate::http::contract::openapi::CallRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 422, response = crate::http::contract::openapi::Refused),
         (status = 507, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn list(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    caller: Caller,
+    path: Path<String>,
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
-    let found = state.read_in_time(state.sightings.list(caller.actor(), report_id)).await??;
-    let found = found.ok_or_else(Problem::not_found)?;
-    Ok(json(&SightingList { sightings: found.iter().map(SightingAnswer::of).collect() }))
+    let page = read_page(request.query_string())?;
+    let read = state.sightings.list(caller.actor(), report_id, page.after, page.limit + 1);
+    let mut found = state.read_in_time(read).await??.ok_or_else(Problem::not_found)?;
+    let next_cursor = LIST.end(&page, &mut found, |sighting| sighting.check_id);
+    Ok(json(&SightingList { sightings: found.iter().map(SightingAnswer::of).collect(), next_cursor }))
+}
+
+fn read_page(query: &str) -> Result<Page<CheckId>, Problem> {
+    let malformed = |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes cursor and limit, each once");
+    let Query(asked) = Query::<PageQuery>::from_query(query).map_err(malformed)?;
+    let mut fields = Fields::default();
+    let page = LIST.read(&mut fields, asked.cursor.as_deref(), asked.limit.as_deref());
+    fields.finish(page)
 }
 
 impl SightingAnswer {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::{Array, Object, RefOr, Schema};
+use utoipa::openapi::{Array, Deprecated, Object, RefOr, Schema};
 
 /// Described differently in one object than elsewhere.
 const OF_OBJECTS: &[(&str, &str, &str)] = &[
@@ -146,11 +146,18 @@ fn fill(schema: &str, name: &str, description: &mut Option<String>) {
     }
 }
 
-/// Tells which value an absent parameter has.
+/// Parameters of requests that are taken for the sake of old clients alone.
+const DEPRECATED: &[(&str, &str)] = &[("listAlerts", "after")];
+
+/// Tells which value an absent parameter has, and whether it should be absent.
 pub fn set_default(operation_id: &str, parameter: &mut Parameter) {
+    if DEPRECATED.contains(&(operation_id, &parameter.name)) {
+        parameter.deprecated = Some(Deprecated::True);
+    }
     let default = match (operation_id, parameter.name.as_str()) {
         ("listAlerts", "after") => json!(0),
-        ("listAlerts", "limit") => json!(100),
+        ("listAlerts" | "listMisuseReports", "limit") => json!(100),
+        ("listSightings", "limit") => json!(1000),
         ("listMisuseReports", "state") => json!("open"),
         _ => return,
     };

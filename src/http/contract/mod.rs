@@ -3,13 +3,16 @@
 
 pub mod answers;
 mod causes;
+pub mod deprecation;
 pub mod examples;
 pub mod explanations;
 pub mod field_codes;
 pub mod fields;
 pub mod members;
 pub mod openapi;
+pub mod page;
 pub mod problem;
+pub mod reference;
 pub mod refusals;
 pub mod roles;
 pub mod route;

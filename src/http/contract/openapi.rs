@@ -153,8 +153,10 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
     document.webhooks = Some(webhooks::sent());
     let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            complete(routes.find(&Method::GET, path), operation);
+        for (method, operation) in [(Method::GET, &mut item.get), (Method::POST, &mut item.post)] {
+            let Some(operation) = operation else { continue };
+            let route = routes.find(&method, path);
+            complete(route, operation);
             refusals::detail(operation, components);
             examples::illustrate(operation, &components.schemas);
             let id = operation.operation_id.clone().unwrap_or_default();
@@ -162,6 +164,9 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
                 if let RefOr::T(parameter) = parameter {
                     members::set_default(&id, parameter);
                 }
+            }
+            if let Some(deprecation) = route.and_then(|route| route.deprecation) {
+                deprecation.describe(operation);
             }
         }
     }

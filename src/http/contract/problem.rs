@@ -304,10 +304,10 @@ impl Problem {
         self.0.challenge.as_deref()
     }
 
-    /// The document's text.
-    pub fn to_json(&self, request_id: &str) -> String {
+    /// The document's text, with what paths begin with where the caller sees them.
+    pub fn to_json(&self, request_id: &str, prefix: &str) -> String {
         let body = ProblemBody {
-            type_uri: format!("/problems/{}", self.0.kind.code),
+            type_uri: format!("{prefix}/problems/{}", self.0.kind.code),
             code: self.0.kind.code,
             title: self.0.kind.title,
             status: self.0.kind.status.as_u16(),
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_problem_is_the_document_of_the_contract() {
         let problem = Problem::invalid(vec![WrongMember::from(IdNumberError::FullWidth).into()]);
-        let body: serde_json::Value = serde_json::from_str(&problem.to_json("r-1")).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&problem.to_json("r-1", "")).unwrap();
         assert_eq!(body["type"], "/problems/invalid_value");
         assert_eq!(
             (&body["code"], &body["status"], &body["request_id"]),
@@ -368,7 +368,7 @@ mod tests {
             (&"/id_number".into(), &"full_width".into())
         );
         assert!(
-            serde_json::from_str::<serde_json::Value>(&Problem::not_found().to_json("r"))
+            serde_json::from_str::<serde_json::Value>(&Problem::not_found().to_json("r", ""))
                 .unwrap()
                 .get("errors")
                 .is_none()

@@ -83,7 +83,7 @@ pub fn detail(operation: &mut Operation, components: &mut Components) {
 fn refusal(status: u16, description: &str, headers: &[&str]) -> Response {
     let kinds = problem::ALL.iter().filter(|kind| kind.status.as_u16() == status);
     let examples = kinds.map(|kind| {
-        let value = serde_json::from_str(&example(kind).to_json(REQUEST_ID)).ok();
+        let value = serde_json::from_str(&example(kind).to_json(REQUEST_ID, "")).ok();
         (kind.code, ExampleBuilder::new().summary(kind.title).value(value).build())
     });
     let examples = examples.map(|(code, example)| (code, RefOr::T(example)));

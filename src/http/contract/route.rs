@@ -4,7 +4,9 @@
 use std::num::NonZeroU32;
 
 use actix_web::http::Method;
+use jiff::civil::Date;
 
+use super::deprecation::Deprecation;
 use crate::domain::client::Scope;
 
 /// Units of what costs more than a check.
@@ -51,6 +53,8 @@ pub struct Route {
     pub is_probe: bool,
     /// Whether only a sandbox has it.
     pub is_of_sandbox: bool,
+    /// Since when it is on its way out, and until when it is served.
+    pub deprecation: Option<Deprecation>,
 }
 
 impl Route {
@@ -68,6 +72,7 @@ impl Route {
             gives_verdicts: false,
             is_probe: false,
             is_of_sandbox: false,
+            deprecation: None,
         }
     }
 
@@ -147,6 +152,13 @@ impl Route {
     #[must_use]
     pub const fn of_sandbox(mut self) -> Self {
         self.is_of_sandbox = true;
+        self
+    }
+
+    /// On its way out since a day; from another on it may be gone.
+    #[must_use]
+    pub const fn deprecated(mut self, since: Date, sunset: Date) -> Self {
+        self.deprecation = Some(Deprecation { since, sunset });
         self
     }
 

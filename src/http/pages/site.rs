@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::domain::instant::UnixMs;
 use crate::http::contract::explanations;
 use crate::http::contract::problem::{self, Kind, Problem};
+use crate::http::pipeline::exchange::Exchange;
 use crate::http::pipeline::state::AppState;
 
 use crate::clock::Rfc3339;
@@ -145,14 +146,15 @@ pub async fn security_txt(state: Data<AppState>) -> Result<HttpResponse, Problem
 }
 
 /// The start page: where to go from here.
-pub async fn start() -> HttpResponse {
+pub async fn start(request: HttpRequest) -> HttpResponse {
+    let prefix = Exchange::prefix(&request);
     let item = |kind: &&problem::Kind| {
-        format!(r#"<li><a href="/problems/{0}"><code>{0}</code></a> {1}</li>"#, kind.code, kind.title)
+        format!(r#"<li><a href="{prefix}/problems/{0}"><code>{0}</code></a> {1}</li>"#, kind.code, kind.title)
     };
     let kinds = problem::ALL.iter().map(item).collect::<Vec<_>>().concat();
     let main = format!(
         r#"<h1>lostcard</h1><p>Has the card in front of me been reported lost, stolen or replaced?</p>
-<ul><li><a href="/desk">Desk: check a card</a></li><li><a href="/console">Console: how the service is</a></li><li><a href="/docs/">API reference</a></li><li><a href="/openapi.json">OpenAPI document</a></li></ul>
+<ul><li><a href="{prefix}/desk">Desk: check a card</a></li><li><a href="{prefix}/console">Console: how the service is</a></li><li><a href="{prefix}/docs/">API reference</a></li><li><a href="{prefix}/openapi.json">OpenAPI document</a></li></ul>
 <h2>Problems</h2><ul>{kinds}</ul>"#
     );
     page("lostcard", &main)

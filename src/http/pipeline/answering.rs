@@ -13,6 +13,8 @@ use crate::limits::{LimitName, Standing};
 use crate::telemetry::seconds;
 
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// For clients that reached it by TLS (RFC 6797, 7.2); over plain HTTP it means nothing (8.1).
+pub(super) const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 pub(super) const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

@@ -12,8 +12,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 
 use super::admission::Place;
-use super::answering::{self, Failure, NO_SNIFF, NO_STORE, log_failure, problem_fields, standing_fields};
-use super::caller::peer;
+use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, log_failure, problem_fields, standing_fields};
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::screen::{REQUEST_ID, Target, request_id, screen};
@@ -21,7 +20,6 @@ use super::state::AppState;
 use super::wire::Faults;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
-use crate::limits::Asker;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -39,13 +37,11 @@ pub async fn boundary(
         connection.begin();
     }
     let faults = request.conn_data::<Rc<Faults>>().cloned();
-    let mut exchange = Exchange {
-        route: target.route,
-        request_id: request_id(&request, &state),
-        asker: Some(Asker::at(peer(request.request()))),
-        ..Exchange::default()
-    };
-    let admitted = screen(&request, &state, target).and_then(|()| admit(target, &state, started_ns));
+    let mut exchange =
+        Exchange { route: target.route, request_id: request_id(&request, &state), ..Exchange::default() };
+    let admitted = identify(&request, &state, &mut exchange)
+        .and_then(|()| screen(&request, &state, target))
+        .and_then(|()| admit(target, &state, started_ns));
     let admitted = admitted.map(|place| exchange.place = place);
     request.extensions_mut().insert(exchange);
     let mut response = match admitted {
@@ -56,13 +52,14 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, organization, place, offers_nonce, .. } = exchange.unwrap_or_default();
+    let Exchange { request_id: id, mut standing, organization, place, offers_nonce, prefix, .. } =
+        exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standing = problem.as_ref().and_then(Problem::standing).or(standing);
-        response = explain(response, target, &id, &state, elapsed_ns);
+        response = explain(response, target, (&id, &prefix), &state, elapsed_ns);
         if let Some(organization) = organization.filter(|_| target.route.is_some_and(|route| route.gives_verdicts)) {
             state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
         }
@@ -81,6 +78,13 @@ pub async fn boundary(
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    if state.is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
+    }
+    put_below(&prefix, headers);
+    if let Some(deprecation) = target.route.and_then(|route| route.deprecation) {
+        deprecation.write(headers);
+    }
     // Only what is about nobody says for how long it may be kept.
     if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -102,6 +106,24 @@ pub async fn boundary(
     Ok(hand_over(response, place))
 }
 
+/// Who asks, and where it sees this service.
+fn identify(request: &ServiceRequest, state: &AppState, exchange: &mut Exchange) -> Result<(), Problem> {
+    exchange.address = state.proxies.caller(request)?;
+    exchange.prefix = state.proxies.prefix(request)?;
+    Ok(())
+}
+
+/// What an answer points to, as the caller sees it.
+fn put_below(prefix: &str, headers: &mut header::HeaderMap) {
+    if prefix.is_empty() {
+        return;
+    }
+    let path = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).filter(|path| path.starts_with('/'));
+    if let Some(value) = path.and_then(|path| HeaderValue::from_str(&format!("{prefix}{path}")).ok()) {
+        headers.insert(header::LOCATION, value);
+    }
+}
+
 /// A place for what will wait. A single check takes one only when memory cannot answer it, long work only after its turn in the
 /// workshop.
 fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
@@ -119,7 +141,7 @@ fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>,
 fn explain(
     response: ServiceResponse<BoxBody>,
     target: Target,
-    request_id: &str,
+    (request_id, prefix): (&str, &str),
     state: &AppState,
     spent_ns: u64,
 ) -> ServiceResponse<BoxBody> {
@@ -149,7 +171,7 @@ fn explain(
     if let Some(allow) = old.headers().get(header::ALLOW) {
         fresh.insert_header((header::ALLOW, allow.clone()));
     }
-    let body = problem.to_json(request_id);
+    let body = problem.to_json(request_id, prefix);
     ServiceResponse::new(request, fresh.body(body))
 }
 

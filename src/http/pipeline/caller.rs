@@ -2,7 +2,6 @@
 //! that none of the three can be forgotten; `Anyone` spends the address's limit of public questions.
 
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -16,7 +15,8 @@ use super::body::enter;
 use super::exchange::Exchange;
 use super::holder::{self, Scheme};
 use super::state::AppState;
-use crate::access::{HolderError, Principal};
+use crate::access::tokens::claimed_client;
+use crate::access::{AccessError, HolderError, Principal};
 use crate::domain::client::{Actor, OrganizationKind, Scope};
 use crate::domain::ids::OrganizationId;
 use crate::http::contract::fields::Fields;
@@ -51,11 +51,9 @@ impl FromRequest for Caller {
         }
         let (request, token) = (request.clone(), token.to_owned());
         Either::Right(Box::pin(async move {
-            // A signature costs eight checks: an address that has failed too often does not get one verified.
-            state.addresses.check(peer(&request))?;
-            match state.read_in_time(state.access.verify(&token, Exchange::asker(&request))).await? {
+            match state.read_in_time(Self::verify(&token, &request, &state)).await?? {
                 Ok(principal) => Self::admit_holder(principal, scheme, &token, &request, &state).await,
-                Err(error @ crate::access::AccessError::Token(_)) => {
+                Err(error @ AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
                     failed_authentication(&state, &request)?;
                     Err(error.into())
@@ -99,6 +97,31 @@ impl Caller {
             }
             Ok(caller)
         }))
+    }
+
+    /// Who a token is that is not remembered as it is. A known signature is not verified again, whatever the address has spent. Another
+    /// costs eight checks: an address that has failed too often does not get one verified, but for a client with units of its own.
+    async fn verify(
+        token: &str,
+        request: &HttpRequest,
+        state: &AppState,
+    ) -> Result<Result<Principal, AccessError>, Refused> {
+        match state.access.renew(token).await {
+            Ok(None) => {}
+            Ok(Some(principal)) => return Ok(Ok(principal)),
+            Err(error) => return Ok(Err(error)),
+        }
+        let address = Exchange::address(request);
+        if let Err(refused) = state.addresses.check(address)
+            && !state.addresses.spend_reserve(claimed_client(token), address)
+        {
+            return Err(refused);
+        }
+        let verified = state.access.verify(token, Exchange::asker(request)).await;
+        if let Ok(principal) = &verified {
+            state.addresses.note_proven(principal.client.client_id);
+        }
+        Ok(verified)
     }
 
     fn admit(principal: Principal, request: &HttpRequest) -> Admission {
@@ -223,6 +246,11 @@ impl Caller {
         self.request.extensions().get::<Exchange>().map_or_else(String::new, |exchange| exchange.request_id.clone())
     }
 
+    /// What paths begin with where the caller sees them.
+    pub fn prefix(&self) -> Box<str> {
+        Exchange::prefix(&self.request)
+    }
+
     /// The value built from members, or the problem with them. A number with a wrong check character is counted against the client.
     pub fn finish<T>(&self, fields: Fields, value: Option<T>) -> Result<T, Problem> {
         if fields.guessed {
@@ -233,13 +261,8 @@ impl Caller {
 }
 
 fn failed_authentication(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
-    state.addresses.spend(peer(request))?;
+    state.addresses.spend(Exchange::address(request))?;
     Ok(())
-}
-
-/// The address of the other end of the connection. Never a header's: those can be made up.
-pub fn peer(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
 /// The token of an `Authorization` header, `Bearer` (RFC 6750, 2.1) or `DPoP` (RFC 9449, 7.1): one header, spaces, one token.
@@ -277,7 +300,7 @@ impl FromRequest for Anyone {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let spent = AppState::of(request).public_addresses.spend(peer(request));
+        let spent = AppState::of(request).public_addresses.spend(Exchange::address(request));
         if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
             exchange.standing = spent.ok();
         }

@@ -17,6 +17,7 @@ use actix_web::web::Bytes;
 use tokio::time::sleep;
 
 use super::admission::Place;
+use super::proxies::Peer;
 use super::stream::Stream;
 use super::wire::Wire;
 
@@ -55,6 +56,9 @@ pub fn watch(answer: Duration) -> impl Fn(&Wire<Stream>, &mut Extensions) + 'sta
             extensions.insert(certificate);
         }
         let io = wire.get_ref().tcp();
+        if let Ok(peer) = io.peer_addr() {
+            extensions.insert(Peer(peer.ip()));
+        }
         // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
         let _ = io.set_nodelay(true);
         // Without a free descriptor the connection is served unwatched.

@@ -1,27 +1,29 @@
 //! What belongs to one request and its answer: what the layers tell each other of it.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::admission::Place;
 use crate::domain::ids::OrganizationId;
 use crate::domain::usage::Outcome;
 use crate::http::contract::route::Route;
-use crate::limits::{Asker, Standing};
+use crate::limits::{Asker, CallerAddress, Standing};
 
 /// What belongs to one request and its answer.
 #[derive(Debug, Default)]
 pub struct Exchange {
     /// The row of its path; none where no row names it.
     pub route: Option<&'static Route>,
+    /// Who asks: the address by which callers are counted, behind a proxy or not.
+    pub address: CallerAddress,
+    /// What paths begin with where the caller sees them.
+    pub prefix: Box<str>,
     /// For problems and logs.
     pub request_id: String,
     /// What the caller has left of its limit.
     pub standing: Option<Standing>,
     /// Whose client it is, once that is known.
     pub organization: Option<OrganizationId>,
-    /// For whom work is done: by the address until the client is known.
+    /// For whom work is done, once the client is known; until then for its address.
     pub asker: Option<Asker>,
     /// Whether its answer offers a nonce for `DPoP` proofs.
     pub offers_nonce: bool,
@@ -33,12 +35,22 @@ impl Exchange {
     /// For whom work on a request is done.
     pub fn asker(request: &HttpRequest) -> Asker {
         let asker = request.extensions().get::<Self>().and_then(|exchange| exchange.asker);
-        asker.unwrap_or(Asker::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        asker.unwrap_or_else(|| Asker::at(Self::address(request)))
     }
 
     /// The row of a request.
     pub fn route(request: &HttpRequest) -> Option<&'static Route> {
         request.extensions().get::<Self>().and_then(|exchange| exchange.route)
+    }
+
+    /// The address of a request's caller. There is no other: never the connection's, which may be a proxy's.
+    pub fn address(request: &HttpRequest) -> CallerAddress {
+        request.extensions().get::<Self>().map_or(CallerAddress::UNKNOWN, |exchange| exchange.address)
+    }
+
+    /// What paths begin with where the caller sees them.
+    pub fn prefix(request: &HttpRequest) -> Box<str> {
+        request.extensions().get::<Self>().map(|exchange| exchange.prefix.clone()).unwrap_or_default()
     }
 }
 

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
 use super::exchange::Exchange;
+use super::proxies::Peer;
 use super::state::AppState;
 use crate::access::certificates::PeerCertificate;
 use crate::access::dpop::{DpopFault, DpopProof, Held, Request};
@@ -38,8 +39,8 @@ pub fn certificate(request: &HttpRequest, state: &AppState) -> Option<Arc<PeerCe
 }
 
 /// Whether a trusted proxy sends it: what anybody else says of certificates is not read.
-fn is_from_proxy(_request: &HttpRequest, _state: &AppState) -> bool {
-    false
+fn is_from_proxy(request: &HttpRequest, state: &AppState) -> bool {
+    request.conn_data::<Peer>().is_some_and(|peer| state.proxies.trusts(peer.0))
 }
 
 /// The certificate that a proxy hands on (RFC 9440, 2.2): one byte sequence of RFC 8941 (3.3.5).

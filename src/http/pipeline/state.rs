@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use super::admission::{Admission, Delay};
 use super::authorities::Authorities;
 use super::hosts::Hosts;
+use super::proxies::Proxies;
 use super::sandbox_node::SandboxNode;
 use super::tls::Tls;
 use crate::access::Access;
@@ -63,6 +64,7 @@ pub struct Shared {
     pub usage: Arc<Usage>,
     pub console: Arc<Console>,
     pub hosts: Hosts,
+    pub proxies: Arc<Proxies>,
     pub security: Arc<Security>,
     pub admission: Arc<Admission>,
     /// None in production.
@@ -81,6 +83,8 @@ pub struct AppState {
     pub checks: Checks,
     pub counter: Rc<UsageCounter>,
     pub delay: Delay,
+    /// Whether clients reach the service by TLS.
+    pub is_https: bool,
 }
 
 impl AppState {
@@ -98,7 +102,8 @@ impl AppState {
             Rc::clone(&counter),
         );
         let delay = Delay::new(shared.clock.clone(), shared.admission.delay_max());
-        Self { shared, checks, counter, delay }
+        let is_https = shared.access.issuer().starts_with("https://");
+        Self { shared, checks, counter, delay, is_https }
     }
 
     /// The state of the worker that serves a request.

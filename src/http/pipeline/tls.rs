@@ -20,6 +20,7 @@ use super::stream::Stream;
 use super::tls_error::TlsError;
 use crate::access::certificates::{CertificateError, PeerCertificate};
 use crate::clock::Clock;
+use crate::limits::CallerAddress;
 use crate::telemetry::Metrics;
 use handshakes::{AnyCertificate, Handshakes};
 
@@ -99,7 +100,7 @@ impl Tls {
     }
 
     /// Makes the handshake of a new connection.
-    pub async fn accept(&self, io: TcpStream) -> std::io::Result<Stream> {
+    pub async fn accept(&self, io: TcpStream, client: CallerAddress) -> std::io::Result<Stream> {
         let material = self.material.load_full();
         let (config, now_s) = (Arc::clone(&material.config), self.clock.now_s());
         let authorities = self.authorities.as_ref().map(|all| all.current());
@@ -108,7 +109,7 @@ impl Tls {
             // One that cannot be read proves nothing: the connection is as good as one without.
             PeerCertificate::read(chain, authorities.as_deref(), now_s).ok().map(Arc::new)
         };
-        let (stream, certificate) = self.handshakes.make(config, io, read).await?;
+        let (stream, certificate) = self.handshakes.make(config, io, client, read).await?;
         Ok(Stream::tls(stream, certificate))
     }
 }

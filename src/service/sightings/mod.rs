@@ -22,9 +22,6 @@ use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
 use crate::store::sightings::StoredSighting;
 
-/// Sightings of one listing that one answer holds, the newest.
-pub const SIGHTINGS_MAX: u32 = 1000;
-
 /// A check that found a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
@@ -51,13 +48,19 @@ impl Sightings {
         Self { writer }
     }
 
-    /// The newest sightings under an organization's own report; none: there is no such report.
-    pub async fn list(&self, actor: Actor, report_id: ReportId) -> Result<Option<Vec<StoredSighting>>, ServiceError> {
+    /// Sightings under an organization's own report, newest first, before the one of a check; none: there is no such report.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        report_id: ReportId,
+        before: Option<CheckId>,
+        count_max: usize,
+    ) -> Result<Option<Vec<StoredSighting>>, ServiceError> {
         let store = &self.writer.store;
         if store.find_report(actor.organization, report_id).await?.is_none() {
             return Ok(None);
         }
-        let found = store.list_sightings(&[report_id.into()], SIGHTINGS_MAX).await?;
+        let found = store.list_sightings(&[report_id.into()], before, count_max).await?;
         self.writer.note(&Deed::of(actor, Action::SightingsRead, report_id)).await?;
         Ok(Some(found))
     }

@@ -8,7 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, HttpDate};
 
 use crate::clock::Clock;
 use crate::domain::instant::UnixMs;
-use crate::http::pipeline::answering::{NO_SNIFF, NO_STORE, standing_fields};
+use crate::http::pipeline::answering::{NO_SNIFF, NO_STORE, ONE_YEAR, standing_fields};
 use crate::limits::Standing;
 
 /// The `Date` of answers (RFC 9110, 6.6.1), written once a second.
@@ -43,6 +43,8 @@ pub(super) struct Head<'a> {
     pub(super) standing: Option<Standing>,
     /// The connection ends after it.
     pub(super) is_last: bool,
+    /// Clients reach the service by TLS.
+    pub(super) is_https: bool,
 }
 
 /// Appends an answer. `fields` are those that depend on what is answered, its type among them.
@@ -66,6 +68,9 @@ pub(super) fn write(
     }
     put(&[b"\r\nx-request-id: ", head.request_id.as_bytes()]);
     put(&[b"\r\nx-content-type-options: ", NO_SNIFF.as_bytes(), b"\r\ncache-control: ", NO_STORE.as_bytes()]);
+    if head.is_https {
+        put(&[b"\r\nstrict-transport-security: ", ONE_YEAR.as_bytes()]);
+    }
     for (name, text) in head.standing.into_iter().flat_map(standing_fields) {
         put(&[b"\r\n", name.as_str().as_bytes(), b": ", text.as_bytes()]);
     }

@@ -113,7 +113,8 @@ impl Lane {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.state.sandbox.is_some() {
+        // A refusal, and what is on its way out, are the long way's to say.
+        if self.state.sandbox.is_some() || wire.is_over() || self.way.route.deprecation.is_some() {
             return Left::HandedOver;
         }
         let mut stopping = std::pin::pin!(stopping);
@@ -247,19 +248,19 @@ impl Lane {
     fn write(&self, out: &mut Vec<u8>, request_id: &str, standing: Option<Standing>, answer: &Result<Answer, Problem>) {
         let mut body = self.body.borrow_mut();
         body.clear();
-        let is_last = self.state.is_draining();
+        let (is_last, is_https) = (self.state.is_draining(), self.state.is_https);
         let clock = (&self.date, &self.state.clock);
         match answer {
             Ok(answer) => {
                 (self.way.write)(&mut body, answer);
                 let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let head = Head { status: StatusCode::OK, request_id, standing, is_last };
+                let head = Head { status: StatusCode::OK, request_id, standing, is_last, is_https };
                 answer::write(out, &head, std::iter::once(json), &body, clock);
             }
             Err(problem) => {
-                body.push_str(&problem.to_json(request_id));
+                body.push_str(&problem.to_json(request_id, self.state.proxies.public_prefix()));
                 let standing = problem.standing().or(standing);
-                let head = Head { status: problem.kind().status, request_id, standing, is_last };
+                let head = Head { status: problem.kind().status, request_id, standing, is_last, is_https };
                 answer::write(out, &head, problem_fields(problem), &body, clock);
             }
         }

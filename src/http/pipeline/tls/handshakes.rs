@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::limits::CallerAddress;
 
 /// One address may have this part of the handshakes.
 const SHARE: usize = 4;
@@ -57,9 +59,11 @@ impl Handshakes {
         &self,
         config: Arc<ServerConfig>,
         io: TcpStream,
+        client: CallerAddress,
         read: impl FnOnce(&ServerConnection) -> T + Send + 'static,
     ) -> Result<(TlsStream<TcpStream>, T)> {
-        let turn = self.turn_of(io.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()))?;
+        // Who has one address of a /64 has them all.
+        let turn = self.turn_of(client.network())?;
         let (places, time) = (Arc::clone(&self.places), self.time);
         let handshake = async move {
             let _turn = turn;
@@ -74,11 +78,6 @@ impl Handshakes {
     }
 
     fn turn_of(&self, address: IpAddr) -> Result<Turn> {
-        // Who has one address of a /64 has them all.
-        let address = match address {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-            IpAddr::V4(_) => address,
-        };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_default();
         if *count >= self.of_address_max {

@@ -27,6 +27,8 @@ pub enum HeadFault {
     TooLarge,
     TargetTooLong,
     TooSlow,
+    /// A trusted proxy's connection begins without a PROXY preface, or with a malformed one.
+    Preface,
 }
 
 /// What is wrong with what has come.

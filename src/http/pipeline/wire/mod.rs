@@ -4,6 +4,7 @@
 
 mod chunks;
 mod framing;
+mod preface;
 
 use std::cell::Cell;
 use std::io;
@@ -18,6 +19,7 @@ use tokio::time::{Sleep, sleep};
 
 pub use framing::HeadFault;
 use framing::{Fault, Framing, REFUSED_METHOD};
+pub use preface::{Source, read_preface};
 
 /// How long a head may take from its first byte on; the first head of a connection from its opening on (RFC 9110, 15.5.9).
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,6 +78,19 @@ impl<S> Wire<S> {
             has_ended: false,
             linger: None,
         }
+    }
+
+    /// A connection that is refused before its first head.
+    pub fn refusing(io: S, fault: HeadFault) -> Self {
+        let mut wire = Self::new(io);
+        wire.framing.refuse(&mut wire.out);
+        wire.note(Fault::Head(fault));
+        wire
+    }
+
+    /// Whether nothing more is taken.
+    pub fn is_over(&self) -> bool {
+        self.framing.is_over()
     }
 
     pub fn get_ref(&self) -> &S {
