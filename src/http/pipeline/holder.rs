@@ -40,7 +40,7 @@ pub fn certificate(request: &HttpRequest, state: &AppState) -> Option<Arc<PeerCe
 
 /// Whether a trusted proxy sends it: what anybody else says of certificates is not read.
 fn is_from_proxy(request: &HttpRequest, state: &AppState) -> bool {
-    request.conn_data::<Peer>().is_some_and(|peer| state.proxies.trusts(peer.0))
+    request.conn_data::<Peer>().is_some_and(|peer| state.proxies.trusts_fields_of(peer.0))
 }
 
 /// The certificate that a proxy hands on (RFC 9440, 2.2): one byte sequence of RFC 8941 (3.3.5).

@@ -44,6 +44,11 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&peer))
     }
 
+    /// Whether fields that this peer adds are believed. One that speaks the PROXY protocol hands on bytes: every field is its client's.
+    pub(super) fn trusts_fields_of(&self, peer: IpAddr) -> bool {
+        self.forwarded != Forwarded::ProxyProtocol && self.trusts(peer)
+    }
+
     /// Whether the connections of this peer begin with a preface.
     pub fn send_preface(&self, peer: IpAddr) -> bool {
         self.forwarded == Forwarded::ProxyProtocol && self.trusts(peer)
@@ -84,7 +89,7 @@ impl Proxies {
     pub(super) fn prefix(&self, request: &ServiceRequest) -> Result<Box<str>, Problem> {
         let mut said = request.headers().get_all(X_FORWARDED_PREFIX);
         let Some(first) = said.next() else { return Ok(self.public_prefix.clone()) };
-        if !request.conn_data::<Peer>().is_some_and(|peer| self.trusts(peer.0)) {
+        if !request.conn_data::<Peer>().is_some_and(|peer| self.trusts_fields_of(peer.0)) {
             return Ok(self.public_prefix.clone());
         }
         let prefix = first.to_str().ok().and_then(read_prefix).filter(|_| said.next().is_none());
@@ -109,6 +114,16 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    #[test]
+    fn who_hands_on_bytes_adds_no_field() {
+        let peer: IpAddr = "10.0.0.1".parse().unwrap();
+        let proxies = |forwarded| Proxies::new(vec!["10.0.0.0/8".parse().unwrap()], forwarded, "http://lostcard.test");
+        assert!(proxies(Forwarded::Forwarded).trusts_fields_of(peer));
+        assert!(!proxies(Forwarded::Forwarded).trusts_fields_of("192.0.2.1".parse().unwrap()));
+        assert!(proxies(Forwarded::ProxyProtocol).trusts(peer));
+        assert!(!proxies(Forwarded::ProxyProtocol).trusts_fields_of(peer));
+    }
 
     fn caller(forwarded: Forwarded, peer: &str, fields: &[(&'static str, &str)]) -> Option<String> {
         let trusted = ["10.0.0.0/8", "2001:db8:1::/48"].map(|network| network.parse().unwrap());
