@@ -260,7 +260,7 @@ impl Access {
         }
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
-        let principal = Principal { client, scopes, binding: claims.binding.clone() };
+        let principal = Principal { client, scopes, binding: claims.binding };
         // Where something changed meanwhile, it is good for this once.
         let known = VerifiedToken { claims, principal: principal.clone(), generation };
         self.verified.insert(token.into(), Arc::new(known));
