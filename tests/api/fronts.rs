@@ -11,7 +11,8 @@ use tokio::time::{Instant, interval};
 use crate::bodies::{check_of, random_number, rate};
 use crate::helpers::{Answer, TestApp};
 use crate::proxies::count;
-use crate::servers::front::{Front, free_address, write_certificate};
+use crate::servers::free_address;
+use crate::servers::front::{Front, write_certificate};
 
 const NGINX: &str = include_str!("../../deploy/nginx/lostcard.conf");
 const HAPROXY: &str = include_str!("../../deploy/haproxy/lostcard.cfg");

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-pub(crate) use super::free_address;
 use super::process::{Process, run};
 use super::wait_until;
 
