@@ -30,6 +30,7 @@ pub mod domain;
 pub mod http;
 pub mod limits;
 pub mod node;
+pub mod own_files;
 pub mod redis_link;
 pub mod registry;
 pub mod sample;

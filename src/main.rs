@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
-/// Keeps the memory of large batch answers instead of giving it back to the kernel for each (load-tests/README.md).
+use mimalloc::MiMalloc;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Keeps the memory of large batch answers instead of giving it back to the kernel for each (load-tests/README.md), and wipes what
+/// is freed: whatever held a number, a library's buffer too, holds none when nobody needs it any more (decision 040).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     match lostcard::cli::run() {

@@ -3,6 +3,7 @@
 
 pub mod figures;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogLevel;
 use crate::domain::verdict::Verdict;
+use crate::own_files;
 
 /// Starts the log on standard error. Other crates never log below `warn`: what they trace (request heads, statements) is not
 /// ours to vouch for.
@@ -47,6 +49,12 @@ pub struct Metrics {
     pub workshop_waiting: IntGaugeVec,
     pub workshop_running: IntGaugeVec,
     pub workshop_refused: IntCounterVec,
+    pub reserved_bytes: IntGauge,
+    pub budget_refused: IntCounterVec,
+    pub connections: IntGauge,
+    pub connections_allowed: IntGauge,
+    pub descriptors: IntGauge,
+    pub descriptors_max: IntGauge,
     pub tasks_running: IntGaugeVec,
     pub lookups_filter: IntCounter,
     pub lookups_local: IntCounter,
@@ -149,6 +157,17 @@ impl Metrics {
                 "work",
             )?,
             in_flight: gauge("in_flight", "Requests that wait for more than memory.")?,
+            reserved_bytes: gauge("reserved_bytes", "Bytes of heads and bodies in flight, of overload.memory_mib.")?,
+            budget_refused: family(
+                "budget_refused_total",
+                "Heads, bodies and connections refused because there was no room, by whose it was: node, share (of an address or a \
+                 client), connections (of an address), descriptors.",
+                "whose",
+            )?,
+            connections: gauge("connections", "Open connections.")?,
+            connections_allowed: gauge("connections_allowed", "Connections that the limit of descriptors allows.")?,
+            descriptors: gauge("open_descriptors", "Open descriptors of this process.")?,
+            descriptors_max: gauge("descriptors_allowed", "Descriptors that the system allows this process.")?,
             lookups_filter: lookups.with_label_values(&["filter"]),
             lookups_local: lookups.with_label_values(&["local"]),
             lookups_redis: lookups.with_label_values(&["redis"]),
@@ -289,9 +308,16 @@ impl Metrics {
         &self.verdicts[verdict as usize]
     }
 
+    /// What only the system knows.
+    fn look_at_process(&self) {
+        self.resident_memory.set(resident_bytes());
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        self.descriptors.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
     /// The text exposition (Prometheus text format 0.0.4).
     pub fn render(&self) -> String {
-        self.resident_memory.set(resident_bytes());
+        self.look_at_process();
         self.longest_poll.set(seconds(self.longest_poll_ns.swap(0, Ordering::Relaxed)));
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
@@ -304,7 +330,7 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> R
 
 /// What Linux says about this process (proc(5), `VmRSS` in kB); 0 where it does not.
 fn resident_bytes() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = own_files::read_text(Path::new("/proc/self/status")).unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<i64>().ok()).unwrap_or_default() * 1024
 }

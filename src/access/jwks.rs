@@ -13,6 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use crate::crypto::signing::from_base64url;
 use crate::domain::client::{Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
+use crate::own_files;
 
 /// An outside issuer whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +175,7 @@ pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
 
 /// The keys of a client's set, each as text: none that cannot be used, and none that should not have been shown.
 pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
-    let text = std::fs::read(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
+    let text = own_files::read_named(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
     let not_a_set = || JwksError::NotASet(path.display().to_string());
     let set: serde_json::Value = serde_json::from_slice(&text).map_err(|_| not_a_set())?;
     let keys = set["keys"].as_array().ok_or_else(not_a_set)?;
@@ -225,7 +226,7 @@ fn bits(number: &[u8]) -> usize {
 
 /// Reads a JWK Set from a file.
 pub fn read_set(path: &Path) -> Result<JwkSet, JwksError> {
-    let text = std::fs::read(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
+    let text = own_files::read_named(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
     serde_json::from_slice(&text).map_err(|_| JwksError::NotASet(path.display().to_string()))
 }
 

@@ -25,7 +25,7 @@ use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
-use crate::domain::client::Scopes;
+use crate::domain::client::{Actor, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::TokenText;
@@ -72,6 +72,13 @@ pub struct Principal {
     pub client: Arc<ClientEntry>,
     pub scopes: Scopes,
     pub binding: Binding,
+}
+
+impl Principal {
+    /// Who calls, by its ids alone.
+    pub fn actor(&self) -> Actor {
+        Actor { organization: self.client.organization_id, client: self.client.client_id }
+    }
 }
 
 /// A token whose signature holds, and who it was at a generation of what is known of clients.

@@ -1,7 +1,6 @@
 //! `audit export` and `audit verify`: the log out of the store, with a signed head, and its verification, offline from files or
 //! where it is. Exit status 1 and one line that says what is wrong where it is not in order.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +17,7 @@ use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;
 use crate::domain::instant::UnixMs;
 use crate::node;
+use crate::own_files;
 use crate::service::audit::{Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store};
 
 #[derive(Debug, Subcommand)]
@@ -107,14 +107,14 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
     out.flush()?;
     drop(out);
     if let Some(path) = &args.output {
-        File::open(path)?.sync_all()?;
+        own_files::open(path)?.sync_all()?;
         output::error(&format!("{} entries, up to {}", entries(&exported), exported.end.sequence));
     }
     Ok(())
 }
 
-fn new_file(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path).with_context(|| path.display().to_string())
+fn new_file(path: &Path) -> anyhow::Result<std::fs::File> {
+    own_files::create_new(path).with_context(|| path.display().to_string())
 }
 
 fn verify_file(file: &Path, keys: &[PublicKey], previous: Option<&Path>) -> anyhow::Result<Verified> {
@@ -143,7 +143,7 @@ async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verifi
 }
 
 fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = io::Result<String>>> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let file = own_files::open(path).with_context(|| path.display().to_string())?;
     Ok(BufReader::new(file).lines())
 }
 

@@ -22,6 +22,7 @@ use crate::domain::ids::{ClientId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::SecretText;
 use crate::node;
+use crate::own_files;
 use crate::store::clients::{CREDENTIALS_MAX, Proof};
 use crate::store::{Store, StoreError, WriteTx};
 
@@ -116,7 +117,7 @@ pub(super) async fn rotate_secret(
 /// `client certificate ...`
 pub(super) async fn certificate(global: &Global, command: CertificateCommand) -> anyhow::Result<()> {
     let CertificateCommand::Add { client_id, file, json } = command;
-    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let text = own_files::read_named(&file).with_context(|| file.display().to_string())?;
     let certificate = PeerCertificate::from_pem(&text).with_context(|| file.display().to_string())?;
     let now_ms = Clock::System.now_ms();
     if certificate.not_after_s() < now_ms.seconds() {

@@ -22,6 +22,7 @@ use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, SecretText};
 use crate::domain::report::OfficeCode;
 use crate::node;
+use crate::own_files;
 use crate::sample::{SampleRecord, records};
 use crate::service::filing::Filing;
 use crate::service::listing;
@@ -79,8 +80,8 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         if !is_new && !mark.is_file() {
             bail!("this data folder is not a demo's: name another one, or none");
         }
-        std::fs::create_dir_all(&config.data)?;
-        std::fs::write(mark, "made by serve --demo\n")?;
+        own_files::create_folder(&config.data)?;
+        own_files::write_public(&mark, "made by serve --demo\n")?;
         None
     } else {
         let folder = TempDir::with_prefix("lostcard-demo-").context("temporary folder")?;

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::output;
+use crate::own_files;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -58,7 +59,7 @@ fn write_pages(command: &Command, args: &ManArgs) -> anyhow::Result<()> {
     let mut text = Vec::new();
     page.render(&mut text)?;
     let path = args.folder.join(page.get_filename());
-    std::fs::write(&path, with_examples(&String::from_utf8(text)?)).with_context(|| path.display().to_string())
+    own_files::write_public(&path, with_examples(&String::from_utf8(text)?)).with_context(|| path.display().to_string())
 }
 
 /// The examples get a heading of their own, with their lines as they are.

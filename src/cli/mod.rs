@@ -10,6 +10,7 @@ mod demo;
 mod exits;
 mod flags;
 mod global;
+mod hardening;
 mod import;
 mod keys;
 mod manual;
@@ -101,6 +102,10 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let global = &cli.global;
+    // A node does so as soon as it knows `server.core_dumps`.
+    if !matches!(cli.command, Command::Serve(_)) {
+        hardening::close_process()?;
+    }
     match cli.command {
         Command::Serve(args) => block_on(serve::serve(global, args)),
         Command::Import(args) => block_on(import::import(global, args)),

@@ -8,6 +8,7 @@ use clap::Args;
 use super::output;
 use crate::http::contract::openapi::all_files;
 use crate::http::routes::{TABLE, document};
+use crate::own_files;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,18 +29,18 @@ pub(super) fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.check {
         for (name, text) in &files {
             let path = folder.join(name);
-            let written = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let written = own_files::read_text(&path).with_context(|| path.display().to_string())?;
             if written != *text {
                 bail!("{} is not current: run `cargo run -- openapi --output openapi`", path.display());
             }
         }
         output::line("the OpenAPI document is current");
     } else if let Some(file) = args.output.as_ref().filter(|path| path.extension().is_some_and(|end| end == "json")) {
-        std::fs::write(file, &files[0].1)?;
+        own_files::write_public(file, &files[0].1)?;
     } else if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder)?;
         for (name, text) in &files {
-            std::fs::write(folder.join(name), text)?;
+            own_files::write_public(&folder.join(name), text)?;
         }
     } else {
         output::line(files[0].1.trim_end());

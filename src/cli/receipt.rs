@@ -15,6 +15,7 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::signing::{PublicKey, from_base64url};
 use crate::domain::id_number::IdNumber;
 use crate::domain::redacted::SaltText;
+use crate::own_files;
 use crate::service::receipts::{Opening, verify};
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +98,7 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
 }
 
 pub(super) fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let text = own_files::read_named(path).with_context(|| path.display().to_string())?;
     let set: Set = serde_json::from_slice(&text).context("not a JWK Set (RFC 7517, 5)")?;
     let of = |key: &Key| {
         let x = key.x.as_deref().filter(|_| key.crv.as_deref() == Some("Ed25519"))?;
@@ -112,5 +113,5 @@ pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
         std::io::stdin().read_to_string(&mut text)?;
         return Ok(text);
     }
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+    own_files::read_text(path).with_context(|| path.display().to_string())
 }

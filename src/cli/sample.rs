@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use crate::clock::Clock;
+use crate::own_files;
 use crate::sample::records;
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) struct SampleArgs {
 pub(super) fn sample(args: &SampleArgs, clock: &Clock) -> anyhow::Result<()> {
     let today = args.today.unwrap_or_else(|| clock.today());
     let out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(std::fs::File::create(path).with_context(|| path.display().to_string())?),
+        Some(path) => Box::new(own_files::create_public(path).with_context(|| path.display().to_string())?),
         None => Box::new(std::io::stdout().lock()),
     };
     let mut out = std::io::BufWriter::with_capacity(1 << 20, out);

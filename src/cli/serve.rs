@@ -2,14 +2,13 @@
 //! `--sandbox` makes its first clients and prints the magic numbers.
 
 use clap::Args;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::flags::ServeSettings;
 use super::global::Global;
-use super::{demo, output, sandbox};
+use super::{demo, hardening, output, sandbox};
 use crate::clock::Clock;
-use crate::node::{Application, options};
+use crate::node::{Application, options, raise_limit};
 use crate::telemetry::init_log;
 
 #[derive(Debug, Args)]
@@ -30,7 +29,10 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     let overrides = args.settings.overrides(&global.settings);
     let mut config = options::load(global.config.as_deref(), overrides)?;
     init_log(config.log, config.log_json);
-    raise_descriptor_limit();
+    if !config.server.core_dumps {
+        hardening::close_process()?;
+    }
+    raise_limit();
     // The folder of a demo lives as long as this value.
     if args.demo && config.sandbox {
         anyhow::bail!("a demo and a sandbox have data of their own each: leave --demo or --sandbox out");
@@ -55,14 +57,6 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     tokio::select! {
         ended = application.run_until_stopped(once) => ended,
         () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
-    }
-}
-
-/// A connection takes two descriptors, and shells give a process 1,024: what the system allows is taken.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(error = %error, "the limit of open files cannot be raised");
     }
 }
 

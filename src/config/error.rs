@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::own_files::TooOpen;
+
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -31,6 +33,8 @@ pub enum ConfigError {
     NoFile(PathBuf),
     #[error("configuration file {path}")]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("configuration file {path} {why}, and `{key}` holds a password: chmod 600 it, or set {variable}")]
+    TooOpen { path: PathBuf, why: TooOpen, key: String, variable: String },
     #[error("{at}: not TOML: {problem}")]
     NotToml { at: Origin, problem: String },
     #[error("{at}: unknown key `{key}`{}", near.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]

@@ -10,6 +10,7 @@ use toml_edit::{ImDocument, Item, TableLike};
 use super::error::{ConfigError, Origin, nearest};
 use super::fact::{Fact, PREFIX};
 use super::raw::{Fault, Found, Raw, parse_item, shown};
+use crate::own_files;
 
 /// Variables with the service's prefix that are not settings: the load generator's and the tests'.
 const OTHER_VARIABLES: [&str; 6] =
@@ -33,12 +34,29 @@ impl Given {
             return Err(ConfigError::NoFile(path.to_owned()));
         }
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        self.text = std::fs::read_to_string(path).map_err(unreadable)?;
+        self.text = own_files::read_text(path).map_err(unreadable)?;
         let document = ImDocument::parse(self.text.clone()).map_err(|error| {
             let at = Origin::File { path: path.to_owned(), line: line(&self.text, error.span()) };
             ConfigError::NotToml { at, problem: error.message().trim().replace('\n', ", ") }
         })?;
         self.walk(document.as_table(), "", &|text, span| Origin::File { path: path.to_owned(), line: line(text, span) })
+    }
+
+    /// The text of a key, where the file set it.
+    fn of_file(&self, key: &str) -> Option<&str> {
+        self.find(key).filter(|found| matches!(found.at, Origin::File { .. }))?.raw.text()
+    }
+
+    /// A file with a password is as strict as a key file.
+    pub(super) fn check_owner(&self, path: &Path) -> Result<(), ConfigError> {
+        let holds_password = |fact: &&Fact| fact.is_secret && self.of_file(fact.key).is_some_and(holds_password);
+        let Some(fact) = self.facts.iter().find(holds_password) else { return Ok(()) };
+        let judged = own_files::judge_file(path);
+        let judged = judged.map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        judged.map_err(|why| {
+            let (key, variable) = (fact.key.to_owned(), fact.variable());
+            ConfigError::TooOpen { path: path.to_owned(), why, key, variable }
+        })
     }
 
     pub(super) fn add_variables(
@@ -175,6 +193,12 @@ impl Given {
         let (at, key) = (found.at.clone(), format!("{}.{name}", map.key));
         ConfigError::Wrong { at, key, found: shown(&found.raw, false), right: right.to_owned() }
     }
+}
+
+/// Whether a URL names one: behind its user (RFC 3986, 3.2.1), or as an option.
+fn holds_password(url: &str) -> bool {
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    authority.is_some_and(|(user, _)| user.contains(':')) || url.contains("password=")
 }
 
 fn section(key: &str) -> Option<&str> {

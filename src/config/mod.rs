@@ -163,6 +163,9 @@ impl Config {
         given.add_variables(variables)?;
         given.add_flags(overrides.0)?;
         let mut config = Self::read(&given)?;
+        if let Some(path) = file {
+            given.check_owner(path)?;
+        }
         if config.sandbox && given.find(Self::data().fact.key).is_none() {
             config.data = SANDBOX_DATA.into();
         }

@@ -23,6 +23,12 @@ section! {
         workshop_wait_ms: u64 = 250, unit("ms"), within(10..=60_000);
         /// Measures how long each poll of a connection takes, for the metric `lostcard_event_loop_longest_poll_seconds`.
         measure_polls: bool = false;
+        /// Heads and bodies that are in flight, in all. One address or client holds at most an eighth of it.
+        memory_mib: i64 = 128, unit("MiB"), within(1..=65_536);
+        /// Open connections of one address; an IPv6 address counts by its /64.
+        connections_per_address: i64 = 512, unit("connections"), within(1..=1_000_000);
+        /// What a connection may be idle between two requests.
+        idle_seconds: u64 = 75, unit("s"), within(1..=3600);
         /// Open connections of one worker.
         connections_max: usize = 8192, unit("connections"), within(1..=1_000_000);
     }

@@ -13,6 +13,15 @@ pub(super) enum Raw {
     Item(Item),
 }
 
+impl Raw {
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Item(item) => item.as_str(),
+        }
+    }
+}
+
 /// A value and its place.
 #[derive(Clone)]
 pub(super) struct Found {
@@ -60,10 +69,7 @@ pub(super) fn parse_item(text: &str) -> Option<Item> {
 
 /// What stands there, in an error. Whatever may hold a password is not repeated.
 pub(super) fn shown(raw: &Raw, is_secret: bool) -> String {
-    let text = match raw {
-        Raw::Text(text) => Some(text.as_str()),
-        Raw::Item(item) => item.as_str(),
-    };
+    let text = raw.text();
     let is_plain = |text: &str| {
         text.len() <= SHOWN_MAX && !text.contains('@') && !text.contains("://") && !text.contains(char::is_control)
     };

@@ -1,4 +1,4 @@
-//! `[server]`: how connections are served, what is between them and clients, and how that says who is asking.
+//! `[server]`: how connections are served, what is between them and clients, how that says who is asking; and the process itself.
 
 use ipnet::IpNet;
 use toml_edit::Item;
@@ -12,6 +12,8 @@ section! {
     Server in "server." {
         /// The short way of a check, below the HTTP server. Answers are the same without it, and cost more.
         lane: bool = true;
+        /// Whether the process may leave a core dump and be looked into by a debugger of its user.
+        core_dumps: bool = false, note("a dump holds keys and the numbers that are in flight: for the search of a fault alone");
         /// The proxies that are believed when they say for whom they ask.
         trusted_proxies: Vec<IpNet> = Vec::new(), unit("list of networks");
         /// How they say it.

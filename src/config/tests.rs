@@ -7,6 +7,7 @@ fn layers(toml: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lostcard.toml");
     std::fs::write(&path, toml).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     let flags = flags.iter().fold(Overrides::default(), |flags, (key, text)| flags.set(key, *text));
     let folder = format!("{}/", dir.path().display());
@@ -173,6 +174,32 @@ fn localhost_is_loopback_and_nobody_is_asked() {
     {
         assert!(listen(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_file_with_a_password_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lostcard.toml");
+    let load = |text: &str, mode| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        Config::of_layers(Some(&path), std::iter::empty(), Overrides::default()).map_err(|error| error.to_string())
+    };
+    for secret in [
+        "database_url = \"postgres://user:hunter2@db/lostcard\"",
+        "redis_url = \"redis://:hunter2@cache\"",
+        "database_url = \"postgres://db/lostcard?password=hunter2\"",
+    ] {
+        assert!(load(secret, 0o600).is_ok());
+        for mode in [0o640, 0o644, 0o602] {
+            let error = load(secret, mode).unwrap_err();
+            assert!(error.contains(&format!("mode {mode:o}")) && error.contains("_URL"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+    let without = "public_url = \"https://a.example\"\ndatabase_url = \"postgres://user@db/lostcard\"\nworkers = 1";
+    assert!(load(without, 0o644).is_ok());
 }
 
 /// `UPDATE=1 cargo test --lib config` writes the table.

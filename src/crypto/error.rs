@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use super::{random, seal};
+use crate::own_files::TooOpen;
 
 /// The key folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     #[error("key folder {path}: {source}")]
     Folder { path: PathBuf, source: std::io::Error },
-    #[error(
-        "key file {path} can be read by others (mode {mode:o}): chmod 600 it, and rotate the key if others have read it"
-    )]
-    TooOpen { path: PathBuf, mode: u32 },
+    #[error("key file {path} {why}: chmod 600 it, and rotate the key if others have read it")]
+    TooOpen { path: PathBuf, why: TooOpen },
+    #[error("key folder {path} {why}: chmod 700 it, and rotate the keys if others have read them")]
+    FolderTooOpen { path: PathBuf, why: TooOpen },
     #[error("key file {path} does not hold a key of its kind")]
     Malformed { path: PathBuf },
     #[error("the key folder holds no {purpose} key")]

@@ -1,10 +1,10 @@
-//! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`, readable by its owner alone (or root's, see `is_private`).
+//! The key folder: one file a key, `<purpose>-<version>.key|.pem|.pub.pem`. Folder and files, public halves too, are refused where
+//! others can read or change them (`own_files`).
 //! Reads, makes and rotates files; what the keys do is in the sibling modules. Never prints what a file holds.
 
 use std::fmt;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::error::KeyError;
 use super::random;
 use super::signing::{KeyFormatError, PublicKey, SigningKey, base64url, from_base64url};
+use crate::own_files;
 
 /// What a key is for; also the start of its file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl KeyFolder {
 
     /// Makes the folder, before there are keys in it, a sandbox's.
     pub fn mark_as_sandbox(&self) -> Result<(), KeyError> {
-        fs::create_dir_all(&self.0).map_err(|error| self.io(error))?;
+        own_files::create_folder(&self.0).map_err(|error| self.io(error))?;
         if !self.is_sandbox() {
             self.write_new(
                 SANDBOX_MARK,
@@ -99,8 +100,7 @@ impl KeyFolder {
 
     /// Makes the folder and one key of each purpose.
     pub fn create_all(&self) -> Result<(), KeyError> {
-        fs::create_dir_all(&self.0).map_err(|error| self.io(error))?;
-        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(|error| self.io(error))?;
+        own_files::claim_folder(&self.0).map_err(|error| self.io(error))?;
         for purpose in [Purpose::Pepper, Purpose::Seal] {
             self.write_secret(purpose, 1, "")?;
         }
@@ -184,8 +184,8 @@ impl KeyFolder {
         let mut keys = Vec::new();
         for (version, path) in self.files(purpose, ".pub.pem")? {
             let malformed = |_| KeyError::Malformed { path: path.clone() };
-            let text = fs::read(&path).map_err(|error| self.io(error))?;
-            let der = pem::parse(text).map_err(|_| KeyFormatError).map_err(malformed)?;
+            let text = self.read_private(&path)?;
+            let der = pem::parse(text.as_bytes()).map_err(|_| KeyFormatError).map_err(malformed)?;
             keys.push((version, PublicKey::from_spki(der.contents()).map_err(malformed)?));
         }
         Ok(keys)
@@ -199,7 +199,8 @@ impl KeyFolder {
         let public = pem::encode(&pem::Pem::new("PUBLIC KEY", old.public().to_spki()));
         let name = format!("{}-{version}.pub.pem", purpose.as_str());
         // A rotation that stopped here before continues.
-        if fs::read(self.0.join(&name)).map_or(true, |there| there != public.as_bytes()) {
+        let path_of_public = self.0.join(&name);
+        if !path_of_public.exists() || *self.read_private(&path_of_public)? != public {
             self.write_new(&name, public.as_bytes())?;
         }
         let kid = self.write_signing_key(purpose, version + 1)?;
@@ -227,6 +228,8 @@ impl KeyFolder {
     }
 
     fn files(&self, purpose: Purpose, suffix: &str) -> Result<Vec<(u32, PathBuf)>, KeyError> {
+        let judged = own_files::judge_folder(&self.0).map_err(|error| self.io(error))?;
+        judged.map_err(|why| KeyError::FolderTooOpen { path: self.0.clone(), why })?;
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.0).map_err(|error| self.io(error))? {
             let path = entry.map_err(|error| self.io(error))?.path();
@@ -245,24 +248,18 @@ impl KeyFolder {
     }
 
     fn read_private(&self, path: &Path) -> Result<Zeroizing<String>, KeyError> {
-        let metadata = fs::metadata(path).map_err(|error| self.io(error))?;
-        let mode = metadata.mode() & 0o777;
-        if !is_private(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
-            return Err(KeyError::TooOpen { path: path.to_owned(), mode });
-        }
-        Ok(Zeroizing::new(fs::read_to_string(path).map_err(|error| self.io(error))?))
+        let read = own_files::read_secret(path).map_err(|error| self.io(error))?;
+        read.map_err(|why| KeyError::TooOpen { path: path.to_owned(), why })
     }
 
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(self.0.join(name)).map_err(|error| self.io(error))?;
+        let mut file = own_files::create_new(&self.0.join(name)).map_err(|error| self.io(error))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| self.io(error))
     }
 
     /// Makes new names durable: a key that vanished in a power cut would lock the registry out.
     fn sync(&self) -> Result<(), KeyError> {
-        fs::File::open(&self.0).and_then(|dir| dir.sync_all()).map_err(|error| self.io(error))
+        own_files::sync_folder(&self.0).map_err(|error| self.io(error))
     }
 
     fn io(&self, source: std::io::Error) -> KeyError {
@@ -275,16 +272,12 @@ fn parse_secret(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
 }
 
-/// A file of the process's own user is for that user alone. One of root's may be read by a group too: so systemd (an ACL shows as
-/// 0440) and Kubernetes (`fsGroup`) hand a secret to a service that is not root.
-fn is_private(mode: u32, owner: u32, user: u32) -> bool {
-    let others = if owner == 0 && user != 0 { 0o037 } else { 0o077 };
-    mode & others == 0
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::own_files::TooOpen;
 
     fn folder() -> (tempfile::TempDir, KeyFolder) {
         let dir = tempfile::tempdir().unwrap();
@@ -307,27 +300,15 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let (_dir, folder) = folder();
-        fs::set_permissions(folder.0.join("pepper-1.key"), fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(folder.pepper_files(), Err(KeyError::TooOpen { mode: 0o640, .. })));
-    }
-
-    #[test]
-    fn a_group_may_read_only_what_root_hands_to_a_service() {
-        const ROOT: u32 = 0;
-        const SERVICE: u32 = 65_532;
-        for (mode, owner, user, expected) in [
-            (0o600, SERVICE, SERVICE, true),
-            (0o400, ROOT, ROOT, true),
-            (0o440, ROOT, SERVICE, true),
-            (0o640, ROOT, SERVICE, true),
-            (0o440, SERVICE, SERVICE, false),
-            (0o440, ROOT, ROOT, false),
-            (0o444, ROOT, SERVICE, false),
-            (0o660, ROOT, SERVICE, false),
-            (0o404, SERVICE, SERVICE, false),
-        ] {
-            assert_eq!(is_private(mode, owner, user), expected, "{mode:o} of {owner} for {user}");
-        }
+        let open =
+            |name: &str, mode| fs::set_permissions(folder.0.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        open("pepper-1.key", 0o640);
+        assert!(matches!(folder.pepper_files(), Err(KeyError::TooOpen { why: TooOpen::Mode(0o640), .. })));
+        folder.rotate_signing_key(Purpose::Receipt).unwrap();
+        open("receipt-1.pub.pem", 0o644);
+        assert!(matches!(folder.retired(Purpose::Receipt), Err(KeyError::TooOpen { .. })), "a public half, too");
+        open("", 0o750);
+        assert!(matches!(folder.seal_key(), Err(KeyError::FolderTooOpen { why: TooOpen::Mode(0o750), .. })));
     }
 
     #[test]

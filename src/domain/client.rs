@@ -100,7 +100,7 @@ impl fmt::Debug for Scopes {
 }
 
 /// Who does something: an organization, by one of its clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Actor {
     pub organization: OrganizationId,
     pub client: ClientId,

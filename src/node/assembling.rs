@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::options;
 use super::tasks::Parts;
+use super::{descriptors, options};
 use crate::access::jwks::{IssuerKeys, OutsideIssuer};
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
@@ -16,7 +16,9 @@ use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::http::pipeline::admission::Admission;
 use crate::http::pipeline::authorities::Authorities;
+use crate::http::pipeline::budget::Budget;
 use crate::http::pipeline::hosts::Hosts;
+use crate::http::pipeline::lines::Lines;
 use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::sandbox_node::SandboxNode;
 use crate::http::pipeline::state::Shared;
@@ -139,6 +141,9 @@ fn share(
     Ok(Shared {
         routes: TABLE,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
+        refusal_log: Arc::default(),
+        budget: Arc::new(Budget::new(options::budget_options(config), Arc::clone(&metrics))),
+        lines: Arc::new(Lines::new(descriptors::connections_allowed(config, &metrics), Arc::clone(&metrics))),
         admission: Arc::new(Admission::new(options::admission_options(config), Arc::clone(&metrics))),
         workshop,
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),

@@ -16,17 +16,18 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware::from_fn};
 use anyhow::Context;
 
+use super::descriptors;
 use crate::config::{Address, Config};
 use crate::http::pipeline::boundary::boundary;
-use crate::http::pipeline::connection::{self, KEEP_ALIVE};
+use crate::http::pipeline::connection;
 use crate::http::pipeline::lane::Lane;
 use crate::http::pipeline::lane::service::LaneFactory;
 use crate::http::pipeline::polls::Measured;
-use crate::http::pipeline::proxies::Proxies;
+use crate::http::pipeline::stack;
 use crate::http::pipeline::state::{AppState, Shared};
 use crate::http::pipeline::stream::Stream;
 use crate::http::pipeline::tls::Tls;
-use crate::http::pipeline::wire::{self, Wire};
+use crate::http::pipeline::wire::{HEAD_TIMEOUT, Wire, read_preface};
 use crate::http::routes::{CHECK, configure, configure_metrics};
 use crate::limits::CallerAddress;
 use crate::telemetry::Metrics;
@@ -36,7 +37,7 @@ const FINISH_S_MAX: u64 = 10;
 /// Connections that the kernel has accepted and no worker has taken yet; the system's own bound (`somaxconn`) may be lower.
 const BACKLOG: u32 = 4096;
 /// The server's own time for a first head: longer than that of the wire, which answers in the form of the API.
-const FIRST_HEAD_TIMEOUT: Duration = wire::HEAD_TIMEOUT.saturating_mul(2);
+const FIRST_HEAD_TIMEOUT: Duration = HEAD_TIMEOUT.saturating_mul(2);
 
 /// Where a node can be reached.
 pub(super) struct Listeners {
@@ -100,20 +101,22 @@ pub(super) fn serve(
     let answer = Duration::from_millis(config.overload.answer_ms);
     let mut server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(config.overload.connections_max)
+        .max_concurrent_connections(accepted_max(config.overload.connections_max, shared.lines.max(), workers))
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
-    let (tls, proxies) = (shared.tls.clone(), Arc::clone(&shared.proxies));
+    let tls = shared.tls.clone();
     let has_lane = config.server.lane;
     let measured = config.overload.measure_polls.then(|| Arc::clone(&shared.metrics));
+    let idle = Duration::from_secs(config.overload.idle_seconds);
     // Made inside each worker: the receipt signer belongs to its event loop.
     let service = |tls: Option<Arc<Tls>>| {
         let (shared, stopping) = (shared.clone(), stopping.clone());
-        let (measured, proxies) = (measured.clone(), Arc::clone(&proxies));
+        let measured = measured.clone();
         move || {
             let state = Data::new(AppState::new(shared.clone()));
-            let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer)));
+            stack::tend();
+            let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer, idle)));
             let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
             let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
             let (stopping, signal) = (stopping.clone(), stopping.clone());
@@ -124,13 +127,13 @@ pub(super) fn serve(
                 })
                 .client_request_timeout(FIRST_HEAD_TIMEOUT)
                 .client_disconnect_timeout(Duration::from_secs(1))
-                .keep_alive(KEEP_ALIVE)
+                .keep_alive(idle)
                 .on_connect_ext(connection::watch(answer))
                 .h1(map_config(app, |()| AppConfig::default()));
-            let (tls, proxies) = (tls.clone(), Arc::clone(&proxies));
+            let (shared, tls) = (Rc::new(shared.clone()), tls.clone());
             let wired = move |io: TcpStream| {
-                let (tls, proxies) = (tls.clone(), Arc::clone(&proxies));
-                async move { meet(io, &proxies, tls.as_deref()).await.map_err(DispatchError::Io) }
+                let (shared, tls) = (Rc::clone(&shared), tls.clone());
+                async move { meet(io, &shared, tls.as_deref()).await.map_err(DispatchError::Io) }
             };
             let measured = measured.clone();
             let measuring = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
@@ -145,23 +148,36 @@ pub(super) fn serve(
     Ok(server.listen("lostcard", public, service(tls))?.run())
 }
 
-/// A new connection, and the address of its client: its peer's, or what the preface of a trusted peer says.
-async fn meet(mut io: TcpStream, proxies: &Proxies, tls: Option<&Tls>) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
+/// A new connection, if there is room for it, and the address of its client: its peer's, or what the preface of a trusted peer says.
+/// What has no room is closed without a word: a word to each would be work that an attacker chooses.
+async fn meet(mut io: TcpStream, shared: &Shared, tls: Option<&Tls>) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
+    let (proxies, no_room) = (&shared.proxies, || Error::from(ErrorKind::ConnectionRefused));
+    let entry = shared.lines.enter(shared.clock.boot_ns()).ok_or_else(no_room)?;
     let mut client = io.peer_addr().ok();
+    let mut fault = None;
     if client.is_some_and(|peer| proxies.send_preface(peer.ip())) {
-        match wire::read_preface(&mut io, wire::HEAD_TIMEOUT).await? {
+        match read_preface(&mut io, HEAD_TIMEOUT).await? {
             Ok(source) => client = source.map(|ip| SocketAddr::new(ip, 0)).or(client),
-            Err(fault) => return Ok((Wire::refusing(Stream::plain(io), fault), client)),
+            Err(wrong) => fault = Some(wrong),
         }
+    }
+    let address = client.map_or(CallerAddress::UNKNOWN, |client| CallerAddress::new(client.ip()));
+    // A trusted proxy speaks for many: it has no share of its own.
+    let accountable = Some(address).filter(|address| client.is_some() && !proxies.trusts(address.ip()));
+    let peer = shared.budget.enter(accountable).ok_or_else(no_room)?;
+    if let Some(fault) = fault {
+        return Ok((Wire::refusing(Stream::plain(io), fault, &peer, entry), client));
     }
     let stream = match tls {
         None => Stream::plain(io),
-        Some(tls) => {
-            let address = client.map_or(CallerAddress::UNKNOWN, |client| CallerAddress::new(client.ip()));
-            tls.accept(io, address).await?
-        }
+        Some(tls) => tls.accept(io, address).await?,
     };
-    Ok((Wire::new(stream), client))
+    Ok((Wire::new(stream, &peer, entry), client))
+}
+
+/// What each worker accepts: no more together than descriptors allow, and a few that others give way to.
+fn accepted_max(chosen: usize, allowed: usize, workers: usize) -> usize {
+    chosen.min((allowed + descriptors::ACCEPTED_AHEAD).div_ceil(workers.max(1)))
 }
 
 pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {

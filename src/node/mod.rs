@@ -2,6 +2,7 @@
 //! Nothing is decided here but order: what must be there before what, and what ends before what.
 
 mod assembling;
+mod descriptors;
 mod listening;
 mod opening;
 pub mod options;
@@ -25,6 +26,7 @@ use crate::store::Store;
 use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
+pub use descriptors::raise_limit;
 pub use opening::open;
 
 /// How long a stopping node waits to leave and close its store.

@@ -1,8 +1,6 @@
 //! Keys and store, opened together: whatever is made at a first start is compared at every later one, and what belongs to another
 //! service or to the other environment is refused before anything is made.
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -13,19 +11,16 @@ use crate::config::Config;
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
 use crate::domain::sandbox::Environment;
+use crate::own_files;
 use crate::service::sandbox::furnish;
 use crate::store::Store;
 use crate::store::keys::KeyMatch;
 
 /// Keys and store of a data folder, made at the first start, compared at every later one.
 pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data)
-        .with_context(|| format!("data folder {}", config.data.display()))?;
+    own_files::claim_folder(&config.data).with_context(|| format!("data folder {}", config.data.display()))?;
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
-    let lock = File::create(config.data.join(".lock")).context("lock file of the data folder")?;
+    let lock = own_files::create_lock(&config.data.join(".lock")).context("lock file of the data folder")?;
     lock.lock().context("lock of the data folder")?;
     let (environment, folder) = (config.environment(), KeyFolder::new(config.key_folder()));
     if !folder.is_empty() && folder.is_sandbox() != config.sandbox {

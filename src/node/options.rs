@@ -11,6 +11,7 @@ use crate::access::jwks::{IssuerRules, OutsideIssuer, is_fetchable, is_on_loopba
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
+use crate::http::pipeline::budget::BudgetOptions;
 use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::tls::TlsOptions;
 use crate::limits::WorkshopOptions;
@@ -83,6 +84,16 @@ pub(super) fn workshop_options(config: &Config) -> WorkshopOptions {
         threads,
         waiting_max: config.overload.workshop_queue_max,
         wait: Duration::from_millis(config.overload.workshop_wait_ms),
+    }
+}
+
+/// Of the places of requests, one caller's bodies that are still coming in take at most an eighth, too.
+pub(super) fn budget_options(config: &Config) -> BudgetOptions {
+    let overload = &config.overload;
+    BudgetOptions {
+        bytes_max: overload.memory_mib << 20,
+        connections_max: overload.connections_per_address,
+        bodies_max: (overload.requests_max / 8).max(1),
     }
 }
 

@@ -3,9 +3,8 @@
 //! judged in `saving`. No SQL, and nothing of a number but the filter's own bits.
 //! Form: magic, format, length of the header, header (JSON), fingerprints (little-endian), HMAC-SHA-256 of all that.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use super::snapshot::Filter;
 
 use crate::crypto::pepper::{Fingerprint, Fingerprints};
 use crate::domain::sequence::Sequence;
+use crate::own_files;
 use crate::store::feed::Mark;
 
 const MAGIC: [u8; 16] = *b"lostcard filter\n";
@@ -139,7 +139,7 @@ impl FilterFolder {
 
     /// The filter that was saved; None: there is none. Takes the filter's own memory and a chunk.
     pub fn read(&self) -> Result<Option<Saved>, Refusal> {
-        let file = match File::open(self.path.join(NAME)) {
+        let file = match own_files::open(&self.path.join(NAME)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -158,7 +158,7 @@ impl FilterFolder {
 
     /// Saves a filter in place of the last one: whole and durable, or not at all.
     pub fn write(&self, filter: &Filter, epoch: &str, key_version: u32, mark: Mark) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        own_files::create_folder(&self.path)?;
         self.remove_unfinished()?;
         // Made with mode 0600 and a name of its own. The lock tells other processes that it is being written.
         let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path)?;
@@ -178,7 +178,7 @@ impl FilterFolder {
         file.write_all(&mac.finish())?;
         file.sync_all()?;
         unfinished.persist(self.path.join(NAME)).map_err(|error| error.error)?;
-        File::open(&self.path)?.sync_all()
+        own_files::sync_folder(&self.path)
     }
 
     /// Files of processes that were killed while they wrote.
@@ -195,7 +195,7 @@ impl FilterFolder {
 }
 
 fn is_abandoned(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    own_files::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// A file all of whose bytes go through the MAC.

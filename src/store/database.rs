@@ -71,6 +71,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data).into());
         let dialect = Dialect::of(url.expose())?;
+        schema::claim_files(url.expose())?;
         let reach = Reach::of(url.clone(), dialect);
         let connect = async |connections| {
             let connected = connect(url.expose(), dialect, connections, options.acquire_timeout).await;

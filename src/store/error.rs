@@ -31,6 +31,8 @@ impl fmt::Display for Silence {
 pub enum StoreError {
     #[error("the database URL names no supported database: sqlite:PATH or postgres://USER@HOST/NAME")]
     UnknownUrl,
+    #[error("the database file cannot be kept for its owner alone")]
+    Files(#[from] std::io::Error),
     /// Others hold its lock or its connections.
     #[error("the store is busy: others are writing to it, or hold its connections")]
     Busy,

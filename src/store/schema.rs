@@ -8,6 +8,7 @@ use sqlx::migrate::Migrator;
 
 use super::error::StoreError;
 use super::migrations;
+use crate::own_files;
 
 /// Which database a URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,23 @@ impl Dialect {
             .replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit())
             .replace("NO_TIME_LIMIT", no_time_limit)
     }
+}
+
+/// Makes the files of an embedded store, or so of those that are there, readable by their owner alone: SQLite gives its journals
+/// the mode of the database.
+pub(super) fn claim_files(url: &str) -> std::io::Result<()> {
+    let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
+    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path == ":memory:" {
+        return Ok(());
+    }
+    let path = ["%23", "%3f", "%25"]
+        .iter()
+        .zip(["#", "?", "%"])
+        .fold(path.to_owned(), |path, (code, character)| path.replace(code, character));
+    own_files::claim_file(Path::new(&path), options.split('&').any(|option| option == "mode=rwc"))?;
+    ["-wal", "-shm"].iter().try_for_each(|end| own_files::claim_file(Path::new(&format!("{path}{end}")), false))
 }
 
 /// The URL of the embedded store in a data folder.

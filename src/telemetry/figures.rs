@@ -12,7 +12,7 @@ pub struct Figures(Vec<MetricFamily>);
 impl Metrics {
     /// Every figure as it is now.
     pub fn figures(&self) -> Figures {
-        self.resident_memory.set(super::resident_bytes());
+        self.look_at_process();
         Figures(self.registry.gather())
     }
 }

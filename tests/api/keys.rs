@@ -99,7 +99,7 @@ async fn a_key_that_others_can_read_is_refused() {
         let path = config.key_folder().join(file);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let message = refusal(&config).await;
-        assert!(message.contains("can be read by others (mode 644)") && message.contains(file), "{message}");
+        assert!(message.contains("can be read or changed by others (mode 644)") && message.contains(file), "{message}");
         assert!(binary_refuses(&config.data).contains("chmod 600"));
     }
 }

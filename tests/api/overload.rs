@@ -154,14 +154,16 @@ async fn five_hundred_callers_that_dribble_stop_nobody() {
         let check = check_of(&random_number(), None);
         assert_eq!(app.post(&many.token, "/v1/checks", &check).await.status, 200);
         let batch = app.post(&many.token, "/v1/checks/batch", &json!({ "checks": [check] })).await;
-        assert_eq!(batch.status, 200, "dribblers hold no place: {}", batch.text);
+        assert_eq!(batch.status, 200, "dribblers hold their part of the places: {}", batch.text);
         assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
         served += 2;
     }
     assert!(served > 20, "{served}");
     for dribbler in dribblers {
         let answer = dribbler.await.unwrap();
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+        // Beyond one client's part of the places a body that trickles in is refused at once.
+        let is_refused = [b"HTTP/1.1 408", b"HTTP/1.1 503"].iter().any(|start| answer.starts_with(*start));
+        assert!(answer.is_empty() || is_refused, "{}", String::from_utf8_lossy(&answer));
     }
     assert!(started.elapsed() < Duration::from_secs(19), "ended at their bounds: {:?}", started.elapsed());
 }

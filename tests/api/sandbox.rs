@@ -313,6 +313,7 @@ async fn metadata_names_the_issuer_of_the_sandbox() {
 /// Copies keys as somebody might who does not know better.
 fn copy_keys(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

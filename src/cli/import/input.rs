@@ -15,6 +15,7 @@ use super::ndjson_form;
 use super::records::Records;
 use super::xlsx_form::Sheet;
 use crate::cli::exits::{refused, usage};
+use crate::own_files;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -76,7 +77,7 @@ impl Input {
             return Err(usage("the name of the file does not tell its format: --format csv, ndjson or xlsx"));
         };
         let mut beginning = Vec::new();
-        File::open(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
+        own_files::open_named(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
         if beginning.is_empty() {
             return Err(super::records::no_rows());
         }
@@ -160,7 +161,7 @@ impl Input {
     }
 
     fn file(&self) -> anyhow::Result<File> {
-        File::open(&self.path).with_context(|| self.path.display().to_string())
+        own_files::open_named(&self.path).with_context(|| self.path.display().to_string())
     }
 
     /// Every piece of the file, then an empty one.

@@ -3,12 +3,12 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use crate::own_files;
 use crate::service::fields::WrongMember;
 
 /// A file that may come to be.
@@ -37,7 +37,7 @@ impl Rejects {
     ) -> anyhow::Result<()> {
         if self.out.is_none() {
             // Never one that is there: it would be somebody else's, made since it was looked for.
-            let file = File::options().write(true).create_new(true).mode(0o600).open(&self.path);
+            let file = own_files::create_new(&self.path);
             self.out = Some(BufWriter::new(file.with_context(|| self.path.display().to_string())?));
         }
         let Some(out) = &mut self.out else { return Ok(()) };

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use calamine::{DataRef, Reader, Xlsx};
 use super::header::Header;
 use super::row::{Cell, Row};
 use crate::cli::exits::refused;
+use crate::own_files;
 use crate::service::fields::Fields;
 
 /// What begins a row, a cell, and a cell that is no text. No text of a cell holds them afterwards.
@@ -35,7 +35,7 @@ pub(super) struct Sheet {
 impl Sheet {
     /// Reads the first sheet of a workbook.
     pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
-        let file = File::open(path).with_context(|| path.display().to_string())?;
+        let file = own_files::open_named(path).with_context(|| path.display().to_string())?;
         // The messages of the library may name what is in the file.
         let unreadable = || refused("the workbook cannot be read: save it again as .xlsx, or its sheet as CSV");
         let mut workbook = Xlsx::new(BufReader::new(file)).map_err(|_| unreadable())?;

@@ -2,7 +2,7 @@
 //! and outages, which look like everywhere else.
 
 use actix_web::http::header::{self, IfNoneMatch};
-use actix_web::web::{Data, Header, Payload};
+use actix_web::web::{Data, Header};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -149,8 +149,8 @@ fn invalid_request(description: &'static str) -> Refusal {
         (status = 429, response = crate::http::contract::openapi::Refused), (status = 503, response = crate::http::contract::openapi::Refused),
     )
 )]
-pub async fn token(request: HttpRequest, body: Payload, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    match grant(&request, body, &state).await {
+pub async fn token(request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    match grant(&request, &state).await {
         Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(answer)),
         Err(Refusal::Problem(problem)) => Err(problem),
         Err(Refusal::Own { status, error, description, challenge }) => {
@@ -166,10 +166,10 @@ pub async fn token(request: HttpRequest, body: Payload, state: Data<AppState>) -
     }
 }
 
-async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result<TokenAnswer, Refusal> {
+async fn grant(request: &HttpRequest, state: &AppState) -> Result<TokenAnswer, Refusal> {
     let address = Exchange::address(request);
     let spent = state.addresses.spend(address);
-    let asked = read(request, body, state).await;
+    let asked = read(request, state).await;
     if let Err(refused) = spent {
         let client = asked.as_ref().ok().map(|(credentials, _)| credentials.client_id());
         if !state.addresses.spend_reserve(client, address) {
@@ -196,13 +196,9 @@ async fn grant(request: &HttpRequest, body: Payload, state: &AppState) -> Result
 }
 
 /// Who asks, as far as it says, and for which scopes.
-async fn read(
-    request: &HttpRequest,
-    body: Payload,
-    state: &AppState,
-) -> Result<(Credentials, Option<String>), Refusal> {
+async fn read(request: &HttpRequest, state: &AppState) -> Result<(Credentials, Option<String>), Refusal> {
     expect_type(request.headers(), Media::Form)?;
-    let bytes = read_bytes(request, body.into_inner(), FORM_BYTES_MAX).await?;
+    let bytes = read_bytes(request, FORM_BYTES_MAX).await?;
     let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
         .map_err(|_| invalid_request("the form cannot be read, or a parameter is repeated"))?
         .into_inner()

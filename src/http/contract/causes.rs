@@ -62,6 +62,7 @@ impl From<StoreError> for Problem {
             StoreError::Busy
             | StoreError::Dead { .. }
             | StoreError::OtherPepper
+            | StoreError::Files(_)
             | StoreError::Unavailable(_)
             | StoreError::Stopped => Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer"),
             StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {

@@ -136,6 +136,10 @@ explanations! {
         "Too many questions without a token came from this network address.";
         "此地址的无令牌查询过多", "问题没有得到答复，问题本身没有错误。", "此网络地址发来的无令牌查询太多。",
         "请按 Retry-After 的秒数等待。令牌请求另有限额。";
+    "address_share_held": "The request was refused before it had come in full; nothing is wrong with it.",
+        "What has come from this network address and waits for its rest takes as much memory as one address may take.";
+        "此地址同时发来的数据过多", "服务没有收完请求就拒绝了，请求本身没有问题。", "此网络地址发来、尚未收完的数据已占满一个地址可用的内存。",
+        "请减少同时发送的请求，发送时不要停顿。请按 Retry-After 的秒数等待。";
     "abnormal_use": "The service stopped the client for a while, for right numbers too.",
         "Many of its numbers had a wrong check character. A few come from misread cards; many look like somebody who tries numbers.";
         "校验码错误的号码过多", "该客户端被暂停，正确的号码也暂不受理。", "该客户端发来的许多号码校验码有误。误读只会产生少量错误，大量错误像是在试探号码。",

@@ -79,6 +79,8 @@ kinds! {
         "Keep a token until it expires instead of asking for one per check. Wait for the seconds in Retry-After.";
     PUBLIC_LIMIT_SPENT = "public_limit_spent", TOO_MANY_REQUESTS, "Too many questions without a token from this address",
         "Wait for the seconds in Retry-After. Token requests have a limit of their own.";
+    ADDRESS_SHARE_HELD = "address_share_held", TOO_MANY_REQUESTS, "Too much of this address is on its way to the node at once",
+        "Send fewer requests at a time, each without pauses. Wait for the seconds in Retry-After.";
     ABNORMAL_USE = "abnormal_use", TOO_MANY_REQUESTS, "Too many numbers with a wrong check character",
         "This looks like guessing. Verify the check character before you send a number, and talk to the operator.";
     HEAD_TOO_LARGE = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large",

@@ -157,9 +157,12 @@ fn example(kind: &'static Kind) -> Problem {
         "unsupported_media_type" => "the Content-Type is not the one this operation takes",
         "wrong_host" => "the Host header names another server",
         "idempotency_key_reused" => "the body differs from the first request with this key",
-        "limit_spent" | "organization_limit_spent" | "address_limit_spent" | "public_limit_spent" | "abnormal_use" => {
-            "wait for the seconds that Retry-After says"
-        }
+        "limit_spent"
+        | "organization_limit_spent"
+        | "address_limit_spent"
+        | "public_limit_spent"
+        | "abnormal_use"
+        | "address_share_held" => "wait for the seconds that Retry-After says",
         "batch_too_large_for_limit" => return Problem::batch_too_large(600),
         "registry_unavailable" => "the store does not answer",
         "outcome_unknown" => "the commit was not confirmed",

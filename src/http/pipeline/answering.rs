@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use super::state::AppState;
+use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
 use crate::limits::{LimitName, Standing};
@@ -72,11 +73,12 @@ pub(super) struct Failure<'a> {
     pub(super) code: &'static str,
     /// The limit that spoke.
     pub(super) limit: Option<LimitName>,
+    pub(super) caller: Option<Actor>,
     pub(super) spent_ns: u64,
 }
 
 pub(super) fn log_failure(state: &AppState, failure: &Failure<'_>) {
-    let &Failure { request_id, method, route, status, code, limit, spent_ns } = failure;
+    let &Failure { request_id, method, route, status, code, limit, caller, spent_ns } = failure;
     state.metrics.problems.with_label_values(&[code]).inc();
     if let Some(limit) = limit.filter(|_| status == StatusCode::TOO_MANY_REQUESTS) {
         state.metrics.limited.with_label_values(&[limit.as_str()]).inc();
@@ -84,10 +86,17 @@ pub(super) fn log_failure(state: &AppState, failure: &Failure<'_>) {
     let (elapsed_us, status) = (spent_ns / 1000, status.as_u16());
     if code == problem::REDUCED_CAPACITY.code {
         state.admission.note_refusal(state.clock.boot_ns());
-    } else if status >= 500 {
-        tracing::error!(request_id, method, route, status, code, elapsed_us, "request failed");
+        return;
+    }
+    if !state.refusal_log.admits(code, caller, state.clock.boot_ns()) {
+        return;
+    }
+    let client = caller.map(|caller| tracing::field::display(caller.client));
+    let organization = caller.map(|caller| tracing::field::display(caller.organization));
+    if status >= 500 {
+        tracing::error!(request_id, method, route, status, code, client, organization, elapsed_us, "request failed");
     } else {
-        tracing::info!(request_id, method, route, status, code, elapsed_us, "request refused");
+        tracing::info!(request_id, method, route, status, code, client, organization, elapsed_us, "request refused");
     }
 }
 
@@ -106,7 +115,7 @@ pub(super) fn note_success(
         state.metrics.created_seconds.observe(seconds(spent_ns));
     }
     let elapsed_ms = spent_ns / 1_000_000;
-    if elapsed_ms > SLOW_MS {
+    if elapsed_ms > SLOW_MS && state.refusal_log.admits("slow", None, state.clock.boot_ns()) {
         tracing::warn!(request_id, route = route(), elapsed_ms, status = status.as_u16(), "slow request");
     }
 }

@@ -17,7 +17,8 @@ use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::screen::{REQUEST_ID, Target, request_id, screen};
 use super::state::AppState;
-use super::wire::Faults;
+use super::wire::{Faults, Inbox};
+use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
 
@@ -34,11 +35,16 @@ pub async fn boundary(
     let started_ns = state.clock.boot_ns();
     let target = Target::of(&request, &state);
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
-        connection.begin();
+        connection.begin(started_ns);
     }
     let faults = request.conn_data::<Rc<Faults>>().cloned();
-    let mut exchange =
-        Exchange { route: target.route, request_id: request_id(&request, &state), ..Exchange::default() };
+    let body = request.conn_data::<Rc<Inbox>>().and_then(|inbox| inbox.next());
+    let mut exchange = Exchange {
+        route: target.route,
+        request_id: request_id(&request, &state),
+        body: body.clone(),
+        ..Exchange::default()
+    };
     let admitted = identify(&request, &state, &mut exchange)
         .and_then(|()| screen(&request, &state, target))
         .and_then(|()| admit(target, &state, started_ns));
@@ -52,26 +58,34 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, organization, place, offers_nonce, prefix, .. } =
+    let Exchange { request_id: id, mut standing, caller, place, offers_nonce, prefix, .. } =
         exchange.unwrap_or_default();
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standing = problem.as_ref().and_then(Problem::standing).or(standing);
-        response = explain(response, target, (&id, &prefix), &state, elapsed_ns);
-        if let Some(organization) = organization.filter(|_| target.route.is_some_and(|route| route.gives_verdicts)) {
+        response = explain(response, target, (&id, &prefix), caller, &state, elapsed_ns);
+        if let Some(Actor { organization, .. }) =
+            caller.filter(|_| target.route.is_some_and(|route| route.gives_verdicts))
+        {
             state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
         }
-        // A refusal before the body was read would end the connection. Most bodies have come with their head, and are taken off
-        // the connection as soon as this waits: then it stays.
-        match is_reduced.then(|| state.delay.pace_refusal(state.clock.boot_ns())) {
-            Some(wait) if !wait.is_zero() => tokio::time::sleep(wait).await,
-            _ => tokio::task::yield_now().await,
+        if is_reduced {
+            let wait = state.delay.pace_refusal(state.clock.boot_ns());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
         }
     } else {
         let label = || target.label(&response);
         answering::note_success(&state, target.class(), response.status(), &id, label, elapsed_ns);
+    }
+    // What was not read of the body is thrown away as it comes, or too much of it is to come.
+    if body.is_some_and(|body| !body.dismiss())
+        && let Some(faults) = &faults
+    {
+        faults.end();
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_maybe_shared(id) {
@@ -99,7 +113,7 @@ pub async fn boundary(
             }
         }
     }
-    if state.is_draining() || faults.is_some_and(|faults| faults.has_broken_body()) {
+    if state.is_draining() || faults.is_some_and(|faults| faults.is_last()) {
         // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -142,6 +156,7 @@ fn explain(
     response: ServiceResponse<BoxBody>,
     target: Target,
     (request_id, prefix): (&str, &str),
+    caller: Option<Actor>,
     state: &AppState,
     spent_ns: u64,
 ) -> ServiceResponse<BoxBody> {
@@ -157,6 +172,7 @@ fn explain(
         status: response.status(),
         code,
         limit: problem.standing().map(|standing| standing.limit),
+        caller,
         spent_ns,
     };
     log_failure(state, &failure);

@@ -128,6 +128,9 @@ impl Caller {
         let Some(route) = Exchange::route(request) else {
             return Either::Left(ready(Err(Problem::new(problem::INTERNAL, "the request could not be handled"))));
         };
+        if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+            exchange.caller = Some(principal.actor());
+        }
         if !route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
             let names: Vec<_> = route.scopes.iter().map(|scope| scope.as_str()).collect();
             return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
@@ -151,7 +154,6 @@ impl Caller {
 
     fn admitted(self, spent: Result<Standing, Refused>) -> Result<Self, Problem> {
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
-            exchange.organization = Some(self.principal.client.organization_id);
             exchange.asker = Some(Asker::Client(self.principal.client.client_id));
             exchange.standing = spent.ok();
         }
@@ -228,7 +230,7 @@ impl Caller {
 
     /// Who calls, for services and the audit log.
     pub fn actor(&self) -> Actor {
-        Actor { organization: self.organization_id(), client: self.principal.client.client_id }
+        self.principal.actor()
     }
 
     /// Whether the token carries a scope, where an operation takes one of several.

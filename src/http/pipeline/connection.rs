@@ -4,10 +4,9 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,12 +16,11 @@ use actix_web::web::Bytes;
 use tokio::time::sleep;
 
 use super::admission::Place;
+use super::lines::Line;
 use super::proxies::Peer;
 use super::stream::Stream;
 use super::wire::Wire;
 
-/// How long an idle connection stays open.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How often a connection is looked at in the time that its reader has for an answer: all times are kept to such a part.
 const LOOKS: u32 = 6;
 /// Larger answers are handed over in pieces of this. The server buffers 32 KiB and one piece for a connection.
@@ -42,8 +40,7 @@ enum Doing {
 /// An open connection, as its requests and the watch share it.
 #[derive(Debug)]
 pub struct Connection {
-    /// A second handle: the server gives its own to nobody.
-    socket: TcpStream,
+    line: Arc<Line>,
     doing: Cell<Doing>,
     looks: Cell<u32>,
 }
@@ -52,6 +49,7 @@ pub struct Connection {
 pub fn watch(answer: Duration) -> impl Fn(&Wire<Stream>, &mut Extensions) + 'static {
     move |wire, extensions| {
         extensions.insert(wire.faults());
+        extensions.insert(wire.inbox());
         if let Some(certificate) = wire.get_ref().certificate() {
             extensions.insert(certificate);
         }
@@ -61,11 +59,8 @@ pub fn watch(answer: Duration) -> impl Fn(&Wire<Stream>, &mut Extensions) + 'sta
         }
         // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
         let _ = io.set_nodelay(true);
-        // Without a free descriptor the connection is served unwatched.
-        let Ok(socket) = io.as_fd().try_clone_to_owned() else { return };
-        let connection =
-            Rc::new(Connection { socket: socket.into(), doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
-        // Weak: the second handle must close with the first, or the client would never see the end.
+        let line = Arc::clone(wire.line());
+        let connection = Rc::new(Connection { line, doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
         tokio::task::spawn_local(look_after(Rc::downgrade(&connection), answer / LOOKS));
         extensions.insert(connection);
     }
@@ -76,8 +71,7 @@ async fn look_after(connection: Weak<Connection>, every: Duration) {
         sleep(every).await;
         let Some(connection) = connection.upgrade() else { return };
         if connection.is_overdue() {
-            // Fails only where it has ended already.
-            let _ = connection.socket.shutdown(Shutdown::Both);
+            connection.line.end();
             return;
         }
     }
@@ -85,13 +79,17 @@ async fn look_after(connection: Weak<Connection>, every: Duration) {
 
 impl Connection {
     /// A request has come.
-    pub fn begin(&self) {
+    pub fn begin(&self, now_ns: u64) {
+        self.line.begin(now_ns);
         self.turn_to(Doing::Work);
     }
 
     fn turn_to(&self, doing: Doing) {
         self.doing.set(doing);
         self.looks.set(0);
+        if doing == Doing::Nothing {
+            self.line.rest();
+        }
     }
 
     fn is_overdue(&self) -> bool {

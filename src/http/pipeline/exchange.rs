@@ -1,9 +1,12 @@
 //! What belongs to one request and its answer: what the layers tell each other of it.
 
+use std::rc::Rc;
+
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::admission::Place;
-use crate::domain::ids::OrganizationId;
+use super::wire::Body;
+use crate::domain::client::Actor;
 use crate::domain::usage::Outcome;
 use crate::http::contract::route::Route;
 use crate::limits::{Asker, CallerAddress, Standing};
@@ -21,12 +24,14 @@ pub struct Exchange {
     pub request_id: String,
     /// What the caller has left of its limit.
     pub standing: Option<Standing>,
-    /// Whose client it is, once that is known.
-    pub organization: Option<OrganizationId>,
+    /// Who calls, once that is known.
+    pub caller: Option<Actor>,
     /// For whom work is done, once the client is known; until then for its address.
     pub asker: Option<Asker>,
     /// Whether its answer offers a nonce for `DPoP` proofs.
     pub offers_nonce: bool,
+    /// Not read by the server.
+    pub body: Option<Rc<Body>>,
     /// Its place among those that wait.
     pub place: Option<Place>,
 }

@@ -115,6 +115,7 @@ fn refused_head(fault: HeadFault) -> Problem {
         HeadFault::TooLarge => Problem::new(problem::HEAD_TOO_LARGE, "a head has at most 32 KiB and 96 fields"),
         HeadFault::TargetTooLong => Problem::new(problem::TARGET_TOO_LONG, TARGET_DETAIL),
         HeadFault::Preface => Problem::new(problem::MALFORMED_REQUEST, "the connection begins with no PROXY preface"),
+        HeadFault::Full(full) => full.problem(false),
         HeadFault::TooSlow => Problem::new(problem::TOO_SLOW, "the head did not arrive within five seconds"),
     }
 }

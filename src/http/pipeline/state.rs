@@ -9,8 +9,11 @@ use actix_web::web::Data;
 
 use super::admission::{Admission, Delay};
 use super::authorities::Authorities;
+use super::budget::Budget;
 use super::hosts::Hosts;
+use super::lines::Lines;
 use super::proxies::Proxies;
+use super::refusal_log::RefusalLog;
 use super::sandbox_node::SandboxNode;
 use super::tls::Tls;
 use crate::access::Access;
@@ -67,6 +70,9 @@ pub struct Shared {
     pub proxies: Arc<Proxies>,
     pub security: Arc<Security>,
     pub admission: Arc<Admission>,
+    pub budget: Arc<Budget>,
+    pub lines: Arc<Lines>,
+    pub refusal_log: Arc<RefusalLog>,
     /// None in production.
     pub sandbox: Option<Arc<SandboxNode>>,
     /// Who vouches for clients' certificates; None: nobody.

@@ -21,6 +21,7 @@ use super::tls_error::TlsError;
 use crate::access::certificates::{CertificateError, PeerCertificate};
 use crate::clock::Clock;
 use crate::limits::CallerAddress;
+use crate::own_files;
 use crate::telemetry::Metrics;
 use handshakes::{AnyCertificate, Handshakes};
 
@@ -122,7 +123,9 @@ struct Files {
 
 impl Files {
     fn read(options: &TlsOptions) -> Result<Self, TlsError> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(|source| TlsError::File { path: path.clone(), source });
+        let read = |path: &PathBuf| {
+            own_files::read_named(path).map_err(|source| TlsError::File { path: path.clone(), source })
+        };
         Ok(Self { certificate: read(&options.certificate)?, key: read(&options.key)?.into() })
     }
 

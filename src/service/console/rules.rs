@@ -85,6 +85,8 @@ use Measure::{Age, Gauge, Increase, P99, Rate, Share};
 const PROBLEMS: &str = "lostcard_problems_total";
 /// `limited_total`.
 const LIMITED: &str = "lostcard_limited_total";
+/// `budget_refused_total`.
+const REFUSED: &str = "lostcard_budget_refused_total";
 /// What is answered where the service fails.
 const FAILURES: &[&str] = &["internal", "registry_unavailable", "store_read_only", "outcome_unknown", "storage_full"];
 /// All that is answered.
@@ -112,6 +114,10 @@ rules! {
     LostcardErrors page for 300: Share(only(PROBLEMS, FAILURES), 300), > 0.01;
     LostcardReducedCapacity page for 300: Rate(&[only(PROBLEMS, &["reduced_capacity"])], 300), > 1.0;
     LostcardWorkshopCrowded ticket for 300: Rate(&[all("lostcard_workshop_refused_total")], 300), > 0.2;
+    LostcardMemorySpent page for 300: Rate(&[only(REFUSED, &["node"])], 300), > 0.2;
+    LostcardShareHeld ticket for 300: Rate(&[only(REFUSED, &["share"])], 300), > 0.2;
+    LostcardConnectionsHeld ticket for 300: Rate(&[only(REFUSED, &["connections"])], 300), > 0.2;
+    LostcardDescriptorsSpent page for 300: Rate(&[only(REFUSED, &["descriptors"])], 300), > 0.2;
     LostcardInternalError ticket for 0: Increase(only(PROBLEMS, &["internal"]), 900), > 0.0;
     LostcardChecksSlow ticket for 600: P99(Histogram::Checks, 300), > 0.05;
     LostcardWritesSlow ticket for 600: P99(Histogram::Created, 600), > 0.5;

@@ -3,9 +3,8 @@
 //! was written. The process that works on a segment, to add or to move, holds its lock.
 //! Form: magic, wrapped key; then records: length (little-endian), sealed digest and facts.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use crate::domain::instant::UnixMs;
 use crate::domain::report::Label;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Purpose, Verdict};
+use crate::own_files;
 
 /// The last characters but one are the format.
 const MAGIC: [u8; 16] = *b"lostcard seen 1\n";
@@ -75,7 +75,7 @@ pub(super) struct Segment {
 impl Segment {
     /// Begins a segment. It has its name only once its lock is held: nobody else takes it in hand before it is let go.
     pub(super) fn create(folder: &Path, name: &str, seal: &Sealer) -> Result<Self, WriteError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        own_files::create_folder(folder)?;
         // Made with mode 0600.
         let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         file.as_file().lock()?;
@@ -119,7 +119,7 @@ impl Segment {
         self.file.sync_data()?;
         self.buffer.clear();
         if !self.is_named {
-            File::open(&self.folder)?.sync_all()?;
+            own_files::sync_folder(&self.folder)?;
             self.is_named = true;
         }
         Ok(())
@@ -149,7 +149,7 @@ pub(super) enum End {
 impl Finished {
     /// Takes a segment in hand and reads it; none if somebody else has it in hand, or has moved it meanwhile.
     pub(super) fn take(path: &Path, seal: &Sealer) -> io::Result<Option<Self>> {
-        let mut file = match File::open(path) {
+        let mut file = match own_files::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -188,7 +188,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
             // Another process may have moved it meanwhile.
             let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
             segments.push((path, bytes));
-        } else if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+        } else if own_files::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = std::fs::remove_file(path);
         }
     }

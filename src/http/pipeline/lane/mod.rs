@@ -23,13 +23,13 @@ use zeroize::Zeroize;
 
 use self::answer::{DateLine, Head};
 use super::answering::{Failure, log_failure, note_success, problem_fields};
-use super::connection::KEEP_ALIVE;
 use super::exchange::refused_check;
 use super::screen::request_id_of;
 use super::state::AppState;
 use super::wire::{HEAD_TIMEOUT, Wire};
 use crate::access::Principal;
 use crate::clock::Clock;
+use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
 use crate::limits::Standing;
@@ -55,6 +55,8 @@ pub struct Lane {
     request_line: Box<[u8]>,
     /// How long a reader may take for an answer.
     answer_time: Duration,
+    /// How long a connection may send nothing between two requests.
+    idle_time: Duration,
     /// What a connection has sent: looked at and wiped before another one is read.
     input: RefCell<Box<[u8]>>,
     body: RefCell<String>,
@@ -94,13 +96,14 @@ enum Came {
 }
 
 impl Lane {
-    pub fn new(state: Data<AppState>, way: Way, answer_time: Duration) -> Self {
+    pub fn new(state: Data<AppState>, way: Way, answer_time: Duration, idle_time: Duration) -> Self {
         let request_line = format!("{} {} HTTP/1.1\r\n", way.route.method, way.route.path);
         Self {
             state,
             way,
             request_line: request_line.into_bytes().into(),
             answer_time,
+            idle_time,
             input: RefCell::new(vec![0; INPUT_BYTES].into()),
             body: RefCell::default(),
             output: RefCell::default(),
@@ -119,7 +122,7 @@ impl Lane {
         }
         let mut stopping = std::pin::pin!(stopping);
         let mut rest = Vec::new();
-        let mut wait = Wait::new();
+        let mut wait = Wait::new(self.idle_time);
         loop {
             let came = if rest.is_empty() {
                 std::future::poll_fn(|cx| self.poll_next(wire, &mut wait, stopping.as_mut(), cx)).await
@@ -133,9 +136,11 @@ impl Lane {
                     task
                 }
             };
+            wire.line().begin(task.begun_ns);
             if self.answer(wire, *task).await.is_err() || self.state.is_draining() {
                 return Left::Ended;
             }
+            wire.line().rest();
             wait.since_ns = Some(self.state.clock.boot_ns());
         }
     }
@@ -217,7 +222,7 @@ impl Lane {
                 note_success(state, Some(Class::Check), StatusCode::OK, &request_id, label, spent_ns);
             }
             Err(problem) => {
-                self.log(problem, &request_id, spent_ns);
+                self.log(problem, &request_id, principal.actor(), spent_ns);
                 state.counter.count(organization, refused_check(problem.kind().status.as_u16()), state.clock.now_ms());
                 if problem.kind().code == problem::REDUCED_CAPACITY.code {
                     let wait = state.delay.pace_refusal(state.clock.boot_ns());
@@ -266,7 +271,7 @@ impl Lane {
         }
     }
 
-    fn log(&self, problem: &Problem, request_id: &str, spent_ns: u64) {
+    fn log(&self, problem: &Problem, request_id: &str, caller: Actor, spent_ns: u64) {
         let failure = Failure {
             request_id,
             method: self.way.route.method.as_str(),
@@ -274,6 +279,7 @@ impl Lane {
             status: problem.kind().status,
             code: problem.kind().code,
             limit: problem.standing().map(|standing| standing.limit),
+            caller: Some(caller),
             spent_ns,
         };
         log_failure(&self.state, &failure);
@@ -287,18 +293,19 @@ struct Wait {
     timer: Pin<Box<Sleep>>,
     /// When the last answer was given (boot time).
     since_ns: Option<u64>,
+    idle_time: Duration,
 }
 
 impl Wait {
-    fn new() -> Self {
-        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None }
+    fn new(idle_time: Duration) -> Self {
+        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time }
     }
 
     fn is_over(&mut self, clock: &Clock, cx: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(cx).is_ready() {
             let rested = self.since_ns.map(|since_ns| Duration::from_nanos(clock.boot_ns().saturating_sub(since_ns)));
-            let Some(left) = rested.and_then(|rested| KEEP_ALIVE.checked_sub(rested)).filter(|left| !left.is_zero())
-            else {
+            let left = rested.and_then(|rested| self.idle_time.checked_sub(rested)).filter(|left| !left.is_zero());
+            let Some(left) = left else {
                 return true;
             };
             self.timer.set(sleep(left));

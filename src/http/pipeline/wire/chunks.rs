@@ -1,13 +1,11 @@
-//! The chunks of one body (RFC 9112, 7.1), checked before the server sees them: it would end the connection of a malformed one
-//! without a word. Sizes are written again in one form; extensions and trailers mean nothing here and are left out.
+//! The chunks of one body (RFC 9112, 7.1): what they hold, without sizes, extensions and trailers, which mean nothing here.
 
 /// The longest line that announces a chunk, extensions included. An honest one has under ten bytes.
 const SIZE_LINE_BYTES_MAX: usize = 1024;
 /// All trailer fields of a body.
 const TRAILER_BYTES_MAX: usize = 4096;
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// The body is not in chunks as it says. What the server has got of it has been closed in due form.
+/// The body is not in chunks as it says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -37,15 +35,18 @@ impl Chunks {
         Self { at: At::Size, line: Vec::new(), trailer_bytes: 0 }
     }
 
-    /// Takes what belongs to the body, and appends to `out` what the server is to read. Returns what follows the body once it
-    /// has ended; None before.
-    pub(super) fn feed<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Malformed> {
+    /// Takes what belongs to the body, and hands on what it holds. Returns what follows the body once it has ended; None before.
+    pub(super) fn feed<'a>(
+        &mut self,
+        input: &'a [u8],
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Option<&'a [u8]>, Malformed> {
         let mut rest = input;
         while let Some((&byte, tail)) = rest.split_first() {
             if let At::Data(left) = self.at {
                 let length = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                 let (data, tail) = rest.split_at(length);
-                out.extend_from_slice(data);
+                take(data);
                 rest = tail;
                 let left = left - length as u64;
                 self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
@@ -53,23 +54,15 @@ impl Chunks {
             }
             rest = tail;
             self.line.push(byte);
-            match self.line_byte(out) {
-                Ok(true) => return Ok(Some(rest)),
-                Ok(false) => {}
-                Err(Malformed) => {
-                    if self.at == At::DataEnd {
-                        out.extend_from_slice(b"\r\n");
-                    }
-                    out.extend_from_slice(LAST_CHUNK);
-                    return Err(Malformed);
-                }
+            if self.line_byte()? {
+                return Ok(Some(rest));
             }
         }
         Ok(None)
     }
 
     /// Looks at a line that has grown by one byte. True: the body has ended.
-    fn line_byte(&mut self, out: &mut Vec<u8>) -> Result<bool, Malformed> {
+    fn line_byte(&mut self) -> Result<bool, Malformed> {
         let is_whole = self.line.ends_with(b"\n");
         if is_whole && !self.line.ends_with(b"\r\n") {
             return Err(Malformed);
@@ -78,19 +71,13 @@ impl Chunks {
             At::Size if is_whole => {
                 let size = read_size(&self.line)?;
                 self.at = if size == 0 { At::Trailers } else { At::Data(size) };
-                if size > 0 {
-                    out.extend_from_slice(format!("{size:x}\r\n").as_bytes());
-                }
             }
             // Nothing but the end of the line follows its CR.
             At::Size if self.line.iter().rev().nth(1) == Some(&b'\r') => return Err(Malformed),
             At::Size if self.line.len() > SIZE_LINE_BYTES_MAX => return Err(Malformed),
             // A line that begins wrongly is refused at once: its end may never come.
             At::Size if !self.line[0].is_ascii_hexdigit() => return Err(Malformed),
-            At::DataEnd if is_whole && self.line.len() == 2 => {
-                out.extend_from_slice(b"\r\n");
-                self.at = At::Size;
-            }
+            At::DataEnd if is_whole && self.line.len() == 2 => self.at = At::Size,
             At::DataEnd if self.line != b"\r" => return Err(Malformed),
             At::Trailers => {
                 self.trailer_bytes += 1;
@@ -98,7 +85,6 @@ impl Chunks {
                     return Err(Malformed);
                 }
                 if is_whole && self.line.len() == 2 {
-                    out.extend_from_slice(LAST_CHUNK);
                     return Ok(true);
                 }
             }
@@ -132,29 +118,29 @@ mod tests {
 
     use super::*;
 
-    /// What the server reads, and what is left over or whether it was refused.
+    /// What they hold, and what is left over or whether they were refused.
     fn fed(input: &[u8]) -> (String, Result<Option<String>, Malformed>) {
         let mut out = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let rest = Chunks::new().feed(input, &mut out).map(|rest| rest.map(text));
+        let rest = Chunks::new().feed(input, |data| out.extend_from_slice(data)).map(|rest| rest.map(text));
         (text(&out), rest)
     }
 
     #[test]
-    fn good_chunks_come_out_in_one_form() {
+    fn good_chunks_are_what_they_hold() {
         for (input, out) in [
-            ("2\r\n{}\r\n0\r\n\r\nGET", "2\r\n{}\r\n0\r\n\r\n"),
-            ("02;a=\"b\"\r\n{}\r\n0\r\nX: y\r\n\r\nGET", "2\r\n{}\r\n0\r\n\r\n"),
-            ("a \t\r\n0123456789\r\n000\r\n\r\nGET", "a\r\n0123456789\r\n0\r\n\r\n"),
-            ("1\r\n{\r\n1\r\n}\r\n0\r\n\r\nGET", "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+            ("2\r\n{}\r\n0\r\n\r\nGET", "{}"),
+            ("02;a=\"b\"\r\n{}\r\n0\r\nX: y\r\n\r\nGET", "{}"),
+            ("a \t\r\n0123456789\r\n000\r\n\r\nGET", "0123456789"),
+            ("1\r\n{\r\n1\r\n}\r\n0\r\n\r\nGET", "{}"),
         ] {
             assert_eq!(fed(input.as_bytes()), (out.to_owned(), Ok(Some("GET".to_owned()))), "{input:?}");
         }
-        assert_eq!(fed(b"5\r\nab"), ("5\r\nab".to_owned(), Ok(None)));
+        assert_eq!(fed(b"5\r\nab"), ("ab".to_owned(), Ok(None)));
     }
 
     #[test]
-    fn malformed_chunks_are_closed_in_due_form() {
+    fn malformed_chunks_are_refused() {
         let (long, trailers) = (format!("2;{}\r\n", "a".repeat(65_536)), format!("0\r\n{}", "X: y\r\n".repeat(1000)));
         for size in [
             "-1\r\n",
@@ -173,11 +159,11 @@ mod tests {
             &trailers,
             "0\r\nX: y\n",
         ] {
-            assert_eq!(fed(size.as_bytes()), ("0\r\n\r\n".to_owned(), Err(Malformed)), "{size:.20?}");
+            assert_eq!(fed(size.as_bytes()), (String::new(), Err(Malformed)), "{size:.20?}");
         }
-        assert_eq!(fed(b"2\r\n{}\r\n-1\r\n").0, "2\r\n{}\r\n0\r\n\r\n");
+        assert_eq!(fed(b"2\r\n{}\r\n-1\r\n"), ("{}".to_owned(), Err(Malformed)));
         for after in ["2\r\n{}x", "2\r\n{}\rx", "2\r\n{}\n"] {
-            assert_eq!(fed(after.as_bytes()), ("2\r\n{}\r\n0\r\n\r\n".to_owned(), Err(Malformed)), "{after:?}");
+            assert_eq!(fed(after.as_bytes()), ("{}".to_owned(), Err(Malformed)), "{after:?}");
         }
     }
 
@@ -186,9 +172,9 @@ mod tests {
         fn where_reads_are_cut_makes_no_difference(input in "[0-9a-f;{}\r\n -]{0,40}", at in 0..40_usize) {
             let (one, two) = input.as_bytes().split_at(at.min(input.len()));
             let (mut chunks, mut out) = (Chunks::new(), Vec::new());
-            let first = chunks.feed(one, &mut out).map(|rest| rest.map(<[u8]>::len));
+            let first = chunks.feed(one, |data| out.extend_from_slice(data)).map(|rest| rest.map(<[u8]>::len));
             let cut = match first {
-                Ok(None) => chunks.feed(two, &mut out).map(|rest| rest.map(<[u8]>::len)),
+                Ok(None) => chunks.feed(two, |data| out.extend_from_slice(data)).map(|rest| rest.map(<[u8]>::len)),
                 ended => ended.map(|rest| rest.map(|left| left + two.len())),
             };
             let (whole, rest) = fed(input.as_bytes());

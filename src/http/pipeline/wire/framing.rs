@@ -3,10 +3,13 @@
 //! the protocol are taken out, so that nobody takes them at their word. Knows nothing of time and of sockets.
 
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 use actix_web::http::Uri;
 
 use super::chunks::Chunks;
+use super::inbox::{Body, BodyFault, Inbox};
+use crate::http::pipeline::budget::{Full, Hold, Peer};
 
 /// The longest head. An honest one, token included, has under two kilobytes.
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -29,6 +32,8 @@ pub enum HeadFault {
     TooSlow,
     /// A trusted proxy's connection begins without a PROXY preface, or with a malformed one.
     Preface,
+    /// There is no room for it.
+    Full(Full),
 }
 
 /// What is wrong with what has come.
@@ -43,8 +48,8 @@ pub(super) enum Fault {
 enum At {
     Head,
     /// So many bytes of a body are to come.
-    Body(u64),
-    Chunks(Chunks),
+    Body(u64, Rc<Body>),
+    Chunks(Chunks, Rc<Body>),
     /// Nothing more is taken.
     Over,
 }
@@ -53,8 +58,10 @@ enum At {
 #[derive(Debug)]
 pub(super) struct Framing {
     at: At,
-    /// The head that has not come in full.
+    /// The head that has not come in full, as much as is reserved for it.
     held: Vec<u8>,
+    hold: Hold,
+    inbox: Rc<Inbox>,
     /// Whether a byte of it has come: empty lines before a head are not kept.
     has_begun: bool,
     /// Heads that have come in full.
@@ -62,8 +69,35 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    pub(super) fn new() -> Self {
-        Self { at: At::Head, held: Vec::new(), has_begun: false, heads: 0 }
+    pub(super) fn new(peer: &Rc<Peer>) -> Self {
+        let inbox = Rc::new(Inbox::new(Rc::clone(peer)));
+        Self { at: At::Head, held: Vec::new(), hold: peer.hold(), inbox, has_begun: false, heads: 0 }
+    }
+
+    pub(super) fn inbox(&self) -> &Rc<Inbox> {
+        &self.inbox
+    }
+
+    /// The body that is coming in.
+    pub(super) fn body(&self) -> Option<&Rc<Body>> {
+        match &self.at {
+            At::Body(_, body) | At::Chunks(_, body) => Some(body),
+            At::Head | At::Over => None,
+        }
+    }
+
+    /// Takes nothing more.
+    pub(super) fn end(&mut self) {
+        if let Some(body) = self.body() {
+            body.finish(Err(BodyFault::CutOff));
+        }
+        self.at = At::Over;
+        self.forget_head();
+    }
+
+    fn forget_head(&mut self) {
+        (self.held, self.has_begun) = (Vec::new(), false);
+        self.hold.clear();
     }
 
     /// Whether a head has begun and not come in full.
@@ -93,23 +127,26 @@ impl Framing {
                         return Some(Fault::Head(fault));
                     }
                 },
-                At::Body(left) => {
+                At::Body(left, body) => {
                     let length = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                    let (body, tail) = rest.split_at(length);
-                    out.extend_from_slice(body);
+                    let (part, tail) = rest.split_at(length);
+                    body.put(part);
                     rest = tail;
                     *left -= length as u64;
                     if *left == 0 {
+                        body.finish(Ok(()));
                         self.at = At::Head;
                     }
                 }
-                At::Chunks(chunks) => match chunks.feed(rest, out) {
+                At::Chunks(chunks, body) => match chunks.feed(rest, |part| body.put(part)) {
                     Ok(None) => return None,
                     Ok(Some(tail)) => {
                         rest = tail;
+                        body.finish(Ok(()));
                         self.at = At::Head;
                     }
                     Err(_) => {
+                        body.finish(Err(BodyFault::Malformed));
                         self.at = At::Over;
                         return Some(Fault::Body);
                     }
@@ -122,7 +159,9 @@ impl Framing {
 
     /// Puts a request that is answered with a refusal in the place of the head that is coming in.
     pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
-        (self.at, self.held, self.has_begun) = (At::Over, Vec::new(), false);
+        self.at = At::Over;
+        self.forget_head();
+        self.inbox.push_none();
         out.extend_from_slice(REFUSED_HEAD);
     }
 
@@ -145,13 +184,17 @@ impl Framing {
                 // An empty line before a request is passed over (RFC 9112, 2.2).
                 self.held.clear();
             } else if self.held.ends_with(b"\r\n\r\n") {
-                self.at = read_head(&self.held, out)?;
+                self.at = read_head(&self.held, out, &self.inbox)?;
                 self.held.clear();
                 self.held.shrink_to(HELD_BYTES_KEPT_MAX);
+                self.hold.clear();
                 (self.has_begun, self.heads) = (false, self.heads + 1);
                 return Ok(&input[from..]);
             }
         }
+        // Only now is something kept until more comes.
+        self.hold.clear();
+        self.hold.grow(self.held.len() + input.len() - from).map_err(HeadFault::Full)?;
         self.held.extend_from_slice(&input[from..]);
         self.check_size()?;
         Ok(&[])
@@ -185,8 +228,9 @@ struct Facts {
     offers_upgrade: bool,
 }
 
-/// Reads a whole head as strictly as the server does, and writes it for the server, without offers. Returns what follows it.
-fn read_head(head: &[u8], out: &mut Vec<u8>) -> Result<At, HeadFault> {
+/// Reads a whole head as strictly as the server does, and writes it for the server, without offers and without what says that a
+/// body follows: that does not go through the server. Returns what follows it.
+fn read_head(head: &[u8], out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFault> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut headers) {
@@ -209,16 +253,20 @@ fn read_head(head: &[u8], out: &mut Vec<u8>) -> Result<At, HeadFault> {
     }
     // The server would take all that follows for the tunnel's.
     let is_tunnel = method == "CONNECT";
-    if is_tunnel || facts.offers_upgrade {
+    let has_body = facts.is_chunked || facts.length.is_some_and(|length| length > 0);
+    if is_tunnel || facts.offers_upgrade || has_body {
         write_head(&request, is_tunnel, out);
     } else {
         out.extend_from_slice(head);
     }
+    if is_tunnel || !has_body {
+        inbox.push_none();
+        return Ok(if is_tunnel { At::Over } else { At::Head });
+    }
+    let body = inbox.push(facts.length);
     Ok(match facts.length {
-        _ if is_tunnel => At::Over,
-        _ if facts.is_chunked => At::Chunks(Chunks::new()),
-        Some(length) if length > 0 => At::Body(length),
-        _ => At::Head,
+        Some(length) => At::Body(length, body),
+        None => At::Chunks(Chunks::new(), body),
     })
 }
 
@@ -260,6 +308,11 @@ fn is_offer(name: &str) -> bool {
     name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("http2-settings")
 }
 
+/// Fields that say how long the body is (RFC 9112, 6).
+fn is_length(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+}
+
 fn options(value: &[u8]) -> impl Iterator<Item = &str> {
     value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())
 }
@@ -274,7 +327,9 @@ fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<
             out.extend_from_slice(part);
         }
     };
-    for httparse::Header { name, value } in request.headers.iter().filter(|header| !is_offer(header.name)) {
+    for httparse::Header { name, value } in
+        request.headers.iter().filter(|header| !is_offer(header.name) && !is_length(header.name))
+    {
         if !name.eq_ignore_ascii_case("connection") {
             field(name, value);
             continue;
@@ -295,11 +350,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::pipeline::budget::tests::budget;
 
+    fn framing() -> Framing {
+        Framing::new(&budget(1 << 30, 1).enter(None).unwrap())
+    }
+
+    /// What the server reads.
     fn fed(input: &str) -> (String, Option<Fault>) {
         let mut out = Vec::new();
-        let fault = Framing::new().feed(input.as_bytes(), &mut out);
+        let fault = framing().feed(input.as_bytes(), &mut out);
         (String::from_utf8_lossy(&out).into_owned(), fault)
+    }
+
+    /// The bodies that have come.
+    fn bodies(inbox: &Inbox, requests: usize) -> Vec<Option<Result<String, BodyFault>>> {
+        let text =
+            |body: Rc<Body>| Some(body.take_whole(1 << 20)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+        (0..requests).map(|_| inbox.next().and_then(text)).collect()
     }
 
     #[test]
@@ -307,8 +375,6 @@ mod tests {
         for input in [
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.0\r\n\r\n",
-            "POST /v1/checks HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET http://a/v1/alerts HTTP/1.1\r\nHost: b\r\nConnection: keep-alive\r\n\r\n",
         ] {
             assert_eq!(fed(input), (input.to_owned(), None));
@@ -317,11 +383,40 @@ mod tests {
     }
 
     #[test]
+    fn bodies_go_beside_the_server() {
+        for (length, body) in [("Content-Length: 2", "{}"), ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n")] {
+            let (mut framing, mut out) = (framing(), Vec::new());
+            let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            let input = format!("POST /v1/checks HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n{body}{get}");
+            assert_eq!(framing.feed(input.as_bytes(), &mut out), None);
+            assert_eq!(String::from_utf8_lossy(&out), format!("POST /v1/checks HTTP/1.1\r\nHost: a\r\n\r\n{get}"));
+            assert_eq!(bodies(framing.inbox(), 2), [Some(Ok("{}".to_owned())), None]);
+        }
+        let (mut framing, mut out) = (framing(), Vec::new());
+        let input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n-1\r\n";
+        assert_eq!(framing.feed(input, &mut out), Some(Fault::Body));
+        assert_eq!(bodies(framing.inbox(), 1), [Some(Err(BodyFault::Malformed))]);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_head_is_in_the_budget() {
+        let budget = budget(8000, 9);
+        let peer = budget.enter(Some(crate::limits::CallerAddress::new([192, 0, 2, 1].into()))).unwrap();
+        let (mut first, mut second, mut out) = (Framing::new(&peer), Framing::new(&peer), Vec::new());
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "a".repeat(560));
+        assert_eq!(first.feed(head.as_bytes(), &mut out), None);
+        assert_eq!(second.feed(head.as_bytes(), &mut out), Some(Fault::Head(HeadFault::Full(Full::Share))));
+        assert_eq!(first.feed(b"\r\n\r\n", &mut out), None);
+        let mut third = Framing::new(&peer);
+        assert_eq!(third.feed(head.as_bytes(), &mut out), None, "a whole head is given on");
+    }
+
+    #[test]
     fn offers_are_taken_out() {
         for (input, out) in [
             (
                 "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\nContent-Length: 2\r\n\r\n{}",
-                "Content-Length: 2\r\n\r\n{}",
+                "\r\n",
             ),
             ("Connection: upgrade, close\r\nUpgrade: websocket\r\n\r\n", "Connection: close\r\n\r\n"),
             ("connection: keep-alive, Upgrade\r\n\r\n", "connection: keep-alive\r\n\r\n"),
@@ -390,7 +485,7 @@ mod tests {
 
     #[test]
     fn a_head_is_known_while_it_comes_in() {
-        let (mut framing, mut out) = (Framing::new(), Vec::new());
+        let (mut framing, mut out) = (framing(), Vec::new());
         assert!(!framing.is_in_head());
         assert_eq!(framing.feed(b"\r\nGET / HT", &mut out), None);
         assert!(framing.is_in_head() && out.is_empty());
@@ -412,7 +507,7 @@ mod tests {
                 POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\n\n\n\nGET / HTTP/1.1\nHost: a\r\n\r\n".as_bytes();
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(input.len())).chain([0, input.len()]).collect();
             cuts.sort_unstable();
-            let (mut framing, mut out, mut faults) = (Framing::new(), Vec::new(), Vec::new());
+            let (mut framing, mut out, mut faults) = (framing(), Vec::new(), Vec::new());
             for pair in cuts.windows(2) {
                 faults.extend(framing.feed(&input[pair[0]..pair[1]], &mut out));
             }

@@ -1,12 +1,13 @@
 //! The stream between the socket and the HTTP server. Each head is held until it has come in full, within its size and time, so
 //! that no request of a connection, the first or the hundredth, holds more than that; what is malformed is refused with a problem
-//! instead of a closed connection. What requests are about is not known here.
+//! instead of a closed connection. Bodies go beside the server (`inbox.rs`). What requests are about is not known here.
 
 mod chunks;
 mod framing;
+mod inbox;
 mod preface;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,23 +17,39 @@ use std::time::Duration;
 use actix_web::http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+use zeroize::Zeroize;
 
 pub use framing::HeadFault;
 use framing::{Fault, Framing, REFUSED_METHOD};
+pub use inbox::{Body, BodyFault, Inbox};
 pub use preface::{Source, read_preface};
+
+use super::budget::Peer;
+use super::lines::{Entry, Line};
 
 /// How long a head may take from its first byte on; the first head of a connection from its opening on (RFC 9110, 15.5.9).
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a body may take from its head on.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what a refused client still sends is thrown away: to close earlier would destroy the answer on its way (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 /// An idle connection keeps no larger buffer.
 const BUFFER_BYTES_KEPT_MAX: usize = 4096;
+/// What one read takes at most.
+const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    /// What a worker has just read off a socket: looked at and wiped before another one is read. So nothing that comes lies in the
+    /// server's own buffers but heads.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
 
 /// What was wrong with what came on a connection, as its requests ask for it.
 #[derive(Debug, Default)]
 pub struct Faults {
     head: Cell<Option<HeadFault>>,
-    body: Cell<bool>,
+    /// Nothing more is taken after the answer: a body was malformed, or too much of it is to come.
+    is_last: Cell<bool>,
 }
 
 impl Faults {
@@ -41,9 +58,14 @@ impl Faults {
         if method.as_str() == REFUSED_METHOD { self.head.get() } else { None }
     }
 
-    /// Whether the chunks of a body were malformed. It is the last one of its connection.
-    pub fn has_broken_body(&self) -> bool {
-        self.body.get()
+    /// Whether the connection takes nothing after the request that it is at.
+    pub fn is_last(&self) -> bool {
+        self.is_last.get()
+    }
+
+    /// The request that the connection is at is its last one.
+    pub fn end(&self) {
+        self.is_last.set(true);
     }
 }
 
@@ -53,6 +75,7 @@ pub struct Wire<S> {
     io: S,
     framing: Framing,
     faults: Rc<Faults>,
+    entry: Entry,
     /// For the server to read, from `given` on.
     out: Vec<u8>,
     given: usize,
@@ -61,28 +84,32 @@ pub struct Wire<S> {
     /// How many heads had come when it was set.
     timed_heads: u64,
     has_ended: bool,
+    /// Runs while a body comes in.
+    body_timer: Option<(u64, Pin<Box<Sleep>>)>,
     /// Runs from the shutdown of a refused connection on.
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Wire<S> {
-    pub fn new(io: S) -> Self {
+    pub fn new(io: S, peer: &Rc<Peer>, entry: Entry) -> Self {
         Self {
             io,
-            framing: Framing::new(),
+            framing: Framing::new(peer),
             faults: Rc::default(),
+            entry,
             out: Vec::new(),
             given: 0,
             head_timer: None,
             timed_heads: 0,
             has_ended: false,
+            body_timer: None,
             linger: None,
         }
     }
 
     /// A connection that is refused before its first head.
-    pub fn refusing(io: S, fault: HeadFault) -> Self {
-        let mut wire = Self::new(io);
+    pub fn refusing(io: S, fault: HeadFault, peer: &Rc<Peer>, entry: Entry) -> Self {
+        let mut wire = Self::new(io, peer, entry);
         wire.framing.refuse(&mut wire.out);
         wire.note(Fault::Head(fault));
         wire
@@ -99,6 +126,21 @@ impl<S> Wire<S> {
 
     pub fn faults(&self) -> Rc<Faults> {
         Rc::clone(&self.faults)
+    }
+
+    pub fn inbox(&self) -> Rc<Inbox> {
+        Rc::clone(self.framing.inbox())
+    }
+
+    /// What other threads see of the connection.
+    pub fn line(&self) -> &std::sync::Arc<Line> {
+        self.entry.line()
+    }
+
+    /// Fails once another thread, or the watch over slow readers, has ended the connection.
+    fn check_ending(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.entry.line().register(cx.waker());
+        if self.entry.line().is_ending() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
     /// Takes what was read past the framing and not answered: the server reads it first.
@@ -118,7 +160,7 @@ impl<S> Wire<S> {
         buf.put_slice(&waiting[..length]);
         self.given += length;
         if self.given == self.out.len() {
-            self.out.clear();
+            self.out.zeroize();
             self.out.shrink_to(BUFFER_BYTES_KEPT_MAX);
             self.given = 0;
         }
@@ -128,7 +170,7 @@ impl<S> Wire<S> {
     fn note(&self, fault: Fault) {
         match fault {
             Fault::Head(fault) => self.faults.head.set(Some(fault)),
-            Fault::Body => self.faults.body.set(true),
+            Fault::Body => self.faults.end(),
         }
     }
 
@@ -145,6 +187,12 @@ impl<S> Wire<S> {
         self.head_timer.get_or_insert_with(|| Box::pin(sleep(HEAD_TIMEOUT))).as_mut().poll(cx).is_ready()
     }
 
+    /// Nothing more comes, and the server learns it.
+    fn end_by_itself(&mut self) {
+        self.framing.end();
+        (self.has_ended, self.body_timer) = (true, None);
+    }
+
     /// Refuses a late head; a connection on which nothing has come ends without a word.
     fn end_late(&mut self) {
         if self.framing.is_in_head() {
@@ -157,8 +205,42 @@ impl<S> Wire<S> {
 }
 
 impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads once, and looks at what has come. None: nothing has.
+    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
+        READ.with_borrow_mut(|input| {
+            let mut buf = ReadBuf::new(input);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            let length = buf.filled().len();
+            if let Some(fault) = self.framing.feed(buf.filled(), &mut self.out) {
+                self.note(fault);
+            }
+            buf.filled_mut().zeroize();
+            Poll::Ready(Ok((length > 0).then_some(length)))
+        })
+    }
+
+    /// Whether the socket is left alone for now: nobody wants the body that is coming in, or as many requests wait as may.
+    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.framing.body() {
+            Some(body) => !body.is_awaited(cx),
+            None => self.framing.inbox().is_full(cx),
+        }
+    }
+
+    /// Whether the body that is coming in has had its time, or is not worth waiting for.
+    fn is_body_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let heads = self.framing.heads();
+        let Some(body) = self.framing.body() else { return false };
+        if self.body_timer.as_ref().is_none_or(|(of, _)| *of != heads) {
+            // The reader of the body has less time and answers: only where nobody reads it does this end the connection.
+            self.body_timer = Some((heads, Box::pin(sleep(BODY_TIMEOUT + LINGER))));
+        }
+        body.is_flood() || self.body_timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready())
+    }
+
     /// Reads past the framing, between two requests: what is not answered by itself must be given back.
     pub fn poll_read_past(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check_ending(cx)?;
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -167,22 +249,29 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            // After a broken body nothing more can be read: the server takes that for the end.
-            if this.give(buf) || this.has_ended || this.faults.has_broken_body() {
+            if this.faults.is_last() && !this.framing.is_over() {
+                this.framing.end();
+            }
+            if this.give(buf) || this.has_ended {
                 return Poll::Ready(Ok(()));
             }
-            let before = buf.filled().len();
-            match Pin::new(&mut this.io).poll_read(cx, buf) {
+            this.check_ending(cx)?;
+            if this.is_paused(cx) {
+                return Poll::Pending;
+            }
+            match this.poll_feed(cx) {
+                Poll::Pending if this.is_body_over(cx) => this.end_by_itself(),
                 Poll::Pending if this.is_late(cx) => this.end_late(),
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) if buf.filled().len() == before => this.has_ended = true,
-                Poll::Ready(Ok(())) => {
-                    if let Some(fault) = this.framing.feed(&buf.filled()[before..], &mut this.out) {
-                        this.note(fault);
-                    }
-                    buf.set_filled(before);
-                    if this.framing.is_over() && this.out.is_empty() {
+                Poll::Ready(Err(error)) => {
+                    this.end_by_itself();
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(None)) => this.end_by_itself(),
+                Poll::Ready(Ok(Some(_))) => {
+                    if this.framing.body().is_some() && this.is_body_over(cx) {
+                        this.end_by_itself();
+                    } else if this.framing.is_over() && this.out.is_empty() {
                         // Thrown away a piece at a time: one that floods a refused connection keeps nobody waiting.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
@@ -195,6 +284,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.check_ending(cx)?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -204,6 +294,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.faults.is_last() && !this.framing.is_over() {
+            this.framing.end();
+        }
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             if !this.framing.is_over() || this.has_ended {
@@ -214,10 +307,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        let mut thrown_away = [0; 4096];
-        let mut buf = ReadBuf::new(&mut thrown_away);
-        match ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf)) {
-            Ok(()) if !buf.filled().is_empty() => {
+        match ready!(this.poll_feed(cx)) {
+            Ok(Some(_)) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -230,6 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check_ending(cx)?;
         Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
     }
 

@@ -1,0 +1,29 @@
+//! The stack of a worker below its event loop, wiped once a second: what a finished call left there is no longer needed, and a worker
+//! that rests would keep it for as long as it rests.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use zeroize::Zeroize;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Deeper than any request reaches. Takes some microseconds.
+const BYTES: usize = 128 * 1024;
+
+/// Wipes the stack of this worker for as long as it runs.
+pub fn tend() {
+    tokio::task::spawn_local(async {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            wipe();
+        }
+    });
+}
+
+#[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "the stack is what is wiped")]
+fn wipe() {
+    let mut left_behind = [0_u8; BYTES];
+    left_behind.zeroize();
+    black_box(&left_behind);
+}

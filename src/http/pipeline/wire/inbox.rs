@@ -1,0 +1,247 @@
+//! The bodies of a connection, beside the server and not through it: each is read off the socket only when its request asks for
+//! it, is held once and in the budget, and is wiped when the request ends. What nobody asks for is thrown away as it comes.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::domain::ids::ClientId;
+use crate::http::pipeline::budget::{Full, Hold, Peer};
+
+/// Requests of one connection whose turn has not come.
+const PIPELINED_MAX: usize = 16;
+/// What is thrown away of a body that nobody asked for before its connection is closed instead.
+const THROWN_AWAY_MAX: u64 = 64 * 1024;
+/// The first room of a body that does not come at once; it doubles as it fills.
+const ROOM_MIN: usize = 4096;
+
+/// Why there is no body to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    /// Its chunks are malformed.
+    Malformed,
+    TooLarge,
+    Full(Full),
+    /// The connection ended before it did.
+    CutOff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// The request has not said whether it reads its body.
+    Unknown,
+    /// Up to so many bytes.
+    Wanted(usize),
+    /// It never will, or not more.
+    Unwanted,
+}
+
+/// One body, as far as it has come.
+#[derive(Debug)]
+pub struct Body {
+    /// What its head says it has.
+    announced: Option<u64>,
+    peer: Rc<Peer>,
+    flow: RefCell<Flow>,
+}
+
+#[derive(Debug)]
+struct Flow {
+    bytes: Zeroizing<Vec<u8>>,
+    hold: Hold,
+    /// Came, kept or not.
+    came: u64,
+    end: Option<Result<(), BodyFault>>,
+    /// Nothing more comes, whatever the fault.
+    is_over: bool,
+    wish: Wish,
+    reader: Option<Waker>,
+    wire: Option<Waker>,
+}
+
+impl Body {
+    fn new(announced: Option<u64>, peer: &Rc<Peer>) -> Self {
+        let flow = Flow {
+            bytes: Zeroizing::default(),
+            hold: peer.hold(),
+            came: 0,
+            end: None,
+            is_over: false,
+            wish: Wish::Unknown,
+            reader: None,
+            wire: None,
+        };
+        Self { announced, peer: Rc::clone(peer), flow: RefCell::new(flow) }
+    }
+
+    /// What its head says it has.
+    pub fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// Adds what has come. More than fits is not kept.
+    pub(super) fn put(&self, bytes: &[u8]) {
+        let mut flow = self.flow.borrow_mut();
+        flow.came += bytes.len() as u64;
+        if flow.end.is_some() || flow.wish == Wish::Unwanted {
+            return;
+        }
+        if let Wish::Wanted(bytes_max) = flow.wish
+            && flow.bytes.len() + bytes.len() > bytes_max
+        {
+            flow.finish(Err(BodyFault::TooLarge));
+            return;
+        }
+        let filled = flow.bytes.len() + bytes.len();
+        if filled > flow.bytes.capacity() {
+            // What comes at once has just its room.
+            let doubled = (flow.bytes.capacity() * 2).max(ROOM_MIN);
+            let is_whole = self.announced == Some(filled as u64);
+            let room = if is_whole { filled } else { doubled.max(filled) };
+            let more = room - flow.bytes.capacity();
+            if let Err(full) = flow.hold.grow(more) {
+                self.peer.note_refusal(full);
+                flow.finish(Err(BodyFault::Full(full)));
+                return;
+            }
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(&flow.bytes);
+            flow.bytes = larger;
+        }
+        flow.bytes.extend_from_slice(bytes);
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&self, end: Result<(), BodyFault>) {
+        let mut flow = self.flow.borrow_mut();
+        flow.is_over = true;
+        flow.finish(end);
+    }
+
+    /// Whether the socket should be read for it. If not, the one who asks is woken when it should.
+    pub(super) fn is_awaited(&self, cx: &Context<'_>) -> bool {
+        let mut flow = self.flow.borrow_mut();
+        if flow.wish == Wish::Unknown {
+            flow.wire = Some(cx.waker().clone());
+        }
+        flow.wish != Wish::Unknown
+    }
+
+    /// Whether more of it has come than is thrown away.
+    pub(super) fn is_flood(&self) -> bool {
+        let flow = self.flow.borrow();
+        flow.wish == Wish::Unwanted && flow.came > THROWN_AWAY_MAX.max(flow.bytes.capacity() as u64)
+    }
+
+    /// The bytes, where all are there.
+    pub fn take_whole(&self, bytes_max: usize) -> Option<Result<Zeroizing<Vec<u8>>, BodyFault>> {
+        let mut flow = self.flow.borrow_mut();
+        let end = flow.end?;
+        Some(match end {
+            Ok(()) if flow.bytes.len() > bytes_max => Err(BodyFault::TooLarge),
+            Ok(()) => Ok(std::mem::take(&mut flow.bytes)),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// What has come counts towards a client from here on.
+    pub fn charge(&self, client: ClientId) -> Result<(), BodyFault> {
+        self.flow.borrow_mut().hold.charge(client).map_err(|full| {
+            self.peer.note_refusal(full);
+            BodyFault::Full(full)
+        })
+    }
+
+    /// Waits for the rest, and gives all.
+    pub fn poll_whole(&self, bytes_max: usize, cx: &Context<'_>) -> Poll<Result<Zeroizing<Vec<u8>>, BodyFault>> {
+        if let Some(whole) = self.take_whole(bytes_max) {
+            return Poll::Ready(whole);
+        }
+        let mut flow = self.flow.borrow_mut();
+        if flow.bytes.len() > bytes_max {
+            return Poll::Ready(Err(BodyFault::TooLarge));
+        }
+        flow.reader = Some(cx.waker().clone());
+        flow.wish = Wish::Wanted(bytes_max);
+        flow.wake_wire();
+        Poll::Pending
+    }
+
+    /// Its request has been answered: what has come is wiped, what comes is thrown away. False: too much is to come, and the
+    /// connection ends with the answer.
+    pub fn dismiss(&self) -> bool {
+        let mut flow = self.flow.borrow_mut();
+        flow.wish = Wish::Unwanted;
+        flow.bytes.zeroize();
+        flow.bytes = Zeroizing::default();
+        flow.hold.arrived();
+        flow.hold.clear();
+        let is_over = flow.is_over;
+        flow.wake_wire();
+        is_over || self.announced.is_some_and(|announced| announced - flow.came <= THROWN_AWAY_MAX)
+    }
+}
+
+impl Flow {
+    fn finish(&mut self, end: Result<(), BodyFault>) {
+        if self.end.is_none() {
+            self.end = Some(end);
+            self.hold.arrived();
+        }
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_wire(&mut self) {
+        if let Some(waker) = self.wire.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The bodies of a connection's requests, in their order; none for a request without one.
+#[derive(Debug)]
+pub struct Inbox {
+    peer: Rc<Peer>,
+    bodies: RefCell<VecDeque<Option<Rc<Body>>>>,
+    wire: RefCell<Option<Waker>>,
+}
+
+impl Inbox {
+    pub(super) fn new(peer: Rc<Peer>) -> Self {
+        Self { peer, bodies: RefCell::default(), wire: RefCell::default() }
+    }
+
+    /// A head without a body has come.
+    pub(super) fn push_none(&self) {
+        self.bodies.borrow_mut().push_back(None);
+    }
+
+    /// A head has come whose body follows.
+    pub(super) fn push(&self, announced: Option<u64>) -> Rc<Body> {
+        let body = Rc::new(Body::new(announced, &self.peer));
+        self.bodies.borrow_mut().push_back(Some(Rc::clone(&body)));
+        body
+    }
+
+    /// Whether as many requests wait as may. The one who asks is woken when one has its turn.
+    pub(super) fn is_full(&self, cx: &Context<'_>) -> bool {
+        let is_full = self.bodies.borrow().len() >= PIPELINED_MAX;
+        if is_full {
+            *self.wire.borrow_mut() = Some(cx.waker().clone());
+        }
+        is_full
+    }
+
+    /// The body of the request whose turn it is. Asked once for each, in their order.
+    pub fn next(&self) -> Option<Rc<Body>> {
+        if let Some(waker) = self.wire.borrow_mut().take() {
+            waker.wake();
+        }
+        self.bodies.borrow_mut().pop_front().flatten()
+    }
+}

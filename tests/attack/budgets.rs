@@ -1,0 +1,171 @@
+//! Bodies, heads and connections that are held open: what one attacker takes of memory, places and descriptors, and what an honest
+//! caller beside gets meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::bodies::{check_of, random_number};
+use crate::target::{Target, connect_many, ends, head, send, status};
+
+const SHORT: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_trickle_in_take_one_clients_share() {
+    const MIB: u64 = 16;
+    let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
+    let before = target.resident_mib();
+    let honest = target.honest_caller(false);
+    let mut attackers = JoinSet::new();
+    for _ in 0..400 {
+        let (address, head) =
+            (target.node.address, head("/v1/checks/batch", &target.service.hotel.token, "Content-Length: 1048576"));
+        attackers.spawn(async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            send(&mut stream, head.as_bytes(), SHORT).await;
+            send(&mut stream, &vec![b' '; 1_048_000], SHORT).await;
+            let answer = status(&mut stream, SHORT).await;
+            (answer, stream)
+        });
+    }
+    let (mut answers, mut open, mut most, mut reserved) = (BTreeMap::new(), Vec::new(), 0, 0);
+    while let Some(done) = attackers.join_next().await {
+        let (answer, stream) = done.unwrap();
+        *answers.entry(answer).or_insert(0) += 1;
+        open.push(stream);
+        most = most.max(target.resident_mib());
+        reserved = reserved.max(target.metric("lostcard_reserved_bytes").await);
+    }
+    let got = honest.stop().await;
+    println!("bodies: 400 of 1,048,000 bytes: {before} -> {most} MiB, reserved {reserved}, answers {answers:?}; {got}");
+    got.assert_served();
+    // Its share is two of sixteen MiB; what is over is the work of the others and the allocator's.
+    assert!(reserved <= MIB << 20 && most < before + MIB + 48, "{before} -> {most} MiB, reserved {reserved}");
+    assert!(answers.get(&Some(503)).is_some_and(|refused| *refused > 300), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_trickle_in_leave_places_for_others_and_end() {
+    let target = Target::new(&[("OVERLOAD__REQUESTS_MAX", "16"), ("OVERLOAD__CHECKS_PERCENT", "100")]).await;
+    let head = head("/v1/checks/batch", &target.service.hotel.token, "Transfer-Encoding: chunked");
+    let mut streams = connect_many(target.node.address, 16).await;
+    for stream in &mut streams {
+        assert!(send(stream, format!("{head}1\r\n{{\r\n").as_bytes(), SHORT).await);
+    }
+    let (mut refused, mut waiting) = (0, Vec::new());
+    for mut stream in streams {
+        match status(&mut stream, Duration::from_millis(500)).await {
+            Some(503) => refused += 1,
+            None => waiting.push(stream),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((refused, waiting.len()), (14, 2), "an eighth of the places");
+    let batch = json!({ "checks": [check_of(&random_number(), None)] }).to_string();
+    let mut other = target.connect().await;
+    let head = crate::target::head("/v1/checks/batch", &target.honest, &format!("Content-Length: {}", batch.len()));
+    send(&mut other, format!("{head}{batch}").as_bytes(), SHORT).await;
+    assert_eq!(status(&mut other, SHORT).await, Some(200));
+    // A byte a second keeps no socket.
+    let (began, mut stream) = (Instant::now(), waiting.pop().unwrap());
+    let (mut reader, mut writer) = stream.split();
+    let drip = async {
+        while tokio::io::AsyncWriteExt::write_all(&mut writer, b"1\r\n \r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut answer);
+    tokio::select! { () = drip => {}, _ = tokio::time::timeout(Duration::from_secs(20), read) => {} }
+    let took = began.elapsed();
+    println!(
+        "bodies: a byte a second held a socket for {took:?}; 14 of 16 trickled batches were refused; another client's was answered"
+    );
+    assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408") && took < Duration::from_secs(14), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_heads_hold_little_and_not_long() {
+    let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
+    let before = target.resident_mib();
+    let honest = target.honest_caller(true);
+    let mut streams = connect_many(target.node.address, 300).await;
+    let partial = format!("GET / HTTP/1.1\r\nHost: lostcard.test\r\nX: {}", "a".repeat(30_000));
+    let mut attackers = JoinSet::new();
+    for (at, mut stream) in streams.drain(..).enumerate() {
+        // Some stay below the bound of a head, some continue to the 120 kB of the report.
+        let bytes = if at % 2 == 0 { partial.clone() } else { partial.clone() + &"a".repeat(90_000) };
+        attackers.spawn(async move {
+            send(&mut stream, bytes.as_bytes(), SHORT).await;
+            (status(&mut stream, Duration::from_secs(7)).await, ends(&mut stream, SHORT).await)
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (most, reserved) = (target.resident_mib(), target.metric("lostcard_reserved_bytes").await);
+    let (mut answers, mut open) = (BTreeMap::new(), 0);
+    while let Some(done) = attackers.join_next().await {
+        let (answer, has_ended) = done.unwrap();
+        *answers.entry(answer).or_insert(0) += 1;
+        open += usize::from(!has_ended);
+    }
+    let got = honest.stop().await;
+    println!(
+        "heads: 300 partial ones: {before} -> {most} MiB, reserved {reserved}, answers {answers:?}, {open} open after 9 s; {got}"
+    );
+    got.assert_served();
+    assert!(reserved <= 2 << 20, "an eighth: {reserved}");
+    assert!(open == 0 && most < before + 32, "{before} -> {most} MiB, {open} open");
+    assert!(answers.contains_key(&Some(408)) && answers.contains_key(&Some(429)), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_give_way_near_the_limit_of_descriptors() {
+    let target = Target::under(&["prlimit", "--nofile=256:256"], &[]).await;
+    let allowed = target.metric("lostcard_connections_allowed").await;
+    let honest = target.honest_caller(true);
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.extend(connect_many(target.node.address, 20).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (open, descriptors) =
+        (target.metric("lostcard_connections").await, target.metric("lostcard_open_descriptors").await);
+    let got = honest.stop().await;
+    println!(
+        "connections: 200 idle ones of 256 descriptors: {open} open, {allowed} allowed, {descriptors} descriptors in use; {got}"
+    );
+    got.assert_served();
+    assert!(open <= allowed && descriptors < 250, "{open} of {allowed}, {descriptors} descriptors");
+    let mut ended = 0;
+    for stream in &mut idle {
+        ended += u32::from(ends(stream, Duration::from_millis(20)).await);
+    }
+    assert!(ended > 0, "the longest idle gave way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_so_many_connections_and_no_more() {
+    let target = Target::new(&[("OVERLOAD__CONNECTIONS_PER_ADDRESS", "30"), ("OVERLOAD__IDLE_SECONDS", "1")]).await;
+    let mut streams = connect_many(target.node.address, 100).await;
+    let (mut answered, mut refused) = (0, 0);
+    for stream in &mut streams {
+        send(stream, b"GET /health/live HTTP/1.1\r\nHost: lostcard.test\r\n\r\n", SHORT).await;
+        match status(stream, SHORT).await {
+            Some(200) => answered += 1,
+            _ => refused += 1,
+        }
+    }
+    let mut open = 0;
+    for stream in &mut streams {
+        open += u32::from(!ends(stream, SHORT).await);
+    }
+    println!(
+        "connections: 100 of one address, 30 allowed: {answered} answered, {refused} refused, {open} open after a second of rest"
+    );
+    assert!(answered <= 30 && answered + 5 >= 30 && open == 0, "{answered} {refused} {open}");
+    let mut later = target.connect().await;
+    send(&mut later, b"GET /health/live HTTP/1.1\r\nHost: lostcard.test\r\n\r\n", SHORT).await;
+    assert_eq!(status(&mut later, SHORT).await, Some(200), "what has ended is free again");
+}

@@ -1,0 +1,29 @@
+//! Attacks on a real node, a child process, by raw sockets; each in seconds. A row prints one line: what the attacker took and what
+//! the others got. The harness is `target.rs`; what is read out of the node's memory is `memory.rs`.
+//!
+//! | attack | test |
+//! |---|---|
+//! | 400 batches of one client trickle in | `budgets::bodies_that_trickle_in_take_one_clients_share` |
+//! | batches take places, and drip | `budgets::bodies_that_trickle_in_leave_places_for_others_and_end` |
+//! | 300 partial heads | `budgets::partial_heads_hold_little_and_not_long` |
+//! | 200 idle connections, 256 descriptors | `budgets::idle_connections_give_way_near_the_limit_of_descriptors` |
+//! | more connections than an address may have | `budgets::an_address_has_so_many_connections_and_no_more` |
+//! | numbers looked for in the memory of the process | `canaries::after_five_seconds_of_rest_no_number_is_in_memory` |
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
+)]
+
+#[path = "../api/bodies.rs"]
+#[expect(dead_code, reason = "shared with the API suite, which needs more")]
+mod bodies;
+mod budgets;
+mod canaries;
+mod memory;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
+mod servers;
+#[path = "../faults/service.rs"]
+#[expect(dead_code, reason = "shared with the fault tests, which need more")]
+mod service;
+mod target;

@@ -1,0 +1,183 @@
+//! What every attack has: a node under attack, what it takes of the machine, an honest caller beside the attacker, and connections
+//! by hand. Holds no attack and no assertion about one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::bodies::{check_of, random_number};
+use crate::servers::node::Node;
+use crate::service::{ISSUER, Service};
+
+/// A node, its service, and a second client whose calls must be answered.
+pub(crate) struct Target {
+    pub(crate) service: Service,
+    pub(crate) node: Node,
+    pub(crate) honest: String,
+}
+
+impl Target {
+    /// A node with these settings, as variables.
+    pub(crate) async fn new(settings: &[(&str, &str)]) -> Self {
+        Self::under(&["env"], settings).await
+    }
+
+    /// A node started by another program, such as `prlimit`.
+    pub(crate) async fn under(program: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut service = Service::new(None);
+        let node = Node::start_under(program, &service.data("first"), |command| {
+            command.args(["--public-url", ISSUER, "--workers", "2"]);
+            command.envs(settings.iter().map(|(key, text)| (format!("LOSTCARD_{key}"), *text)));
+        });
+        service.get_tokens(&node).await;
+        let honest = Self::another_client(&service, &node).await;
+        Self { service, node, honest }
+    }
+
+    async fn another_client(service: &Service, node: &Node) -> String {
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+        let args = ["organization", "create", "--name", "Bank", "--kind", "certifying", "--region", "110105", "--json"];
+        let organization = text(&service.run(&args), "organization_id");
+        let args = ["--scope", "checks", "--rate", "1000000/60s", "--json"];
+        let made = service.run(&[&["client", "create", "--organization", &organization][..], &args].concat());
+        let (id, secret) = (text(&made, "client_id"), text(&made, "client_secret"));
+        let form = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", &secret)];
+        let asked = Client::new().post(format!("{}/oauth2/token", node.url())).form(&form).send().await.unwrap();
+        text(&serde_json::from_str(&asked.text().await.unwrap()).unwrap(), "access_token")
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.node.address).await.unwrap()
+    }
+
+    /// What the node has in RAM, in MiB.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(PathBuf::from(format!("/proc/{}/status", self.node.id()))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// A metric, or the sum of its series.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = Client::new().get(format!("http://{}/metrics", self.node.metrics_address)).send().await.unwrap();
+        let text = text.text().await.unwrap();
+        let of = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
+        let is_of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        text.lines().filter(is_of).filter_map(of).sum()
+    }
+
+    /// Begins to check as an honest caller does, one card after the other; over new connections, or one that stays.
+    pub(crate) fn honest_caller(&self, is_new_each_time: bool) -> Honest {
+        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
+        let url = format!("{}/v1/checks", self.node.url());
+        let (token, stopped, counts) = (self.honest.clone(), Arc::clone(&stop), Arc::clone(&tally));
+        let task = tokio::spawn(async move {
+            let client = || Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+            let mut http = client();
+            while !stopped.load(Ordering::Relaxed) {
+                if is_new_each_time {
+                    http = client();
+                }
+                let began = Instant::now();
+                let sent = http.post(&url).bearer_auth(&token).json(&check_of(&random_number(), None)).send().await;
+                let is_good = sent.is_ok_and(|answer| answer.status() == 200);
+                let took = u64::try_from(began.elapsed().as_millis()).unwrap();
+                counts.slowest_ms.fetch_max(took, Ordering::Relaxed);
+                let count = if is_good { &counts.answered } else { &counts.failed };
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Honest { stop, tally, task }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    answered: AtomicU64,
+    failed: AtomicU64,
+    slowest_ms: AtomicU64,
+}
+
+/// An honest caller at work.
+pub(crate) struct Honest {
+    stop: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+    task: JoinHandle<()>,
+}
+
+/// What an honest caller got.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) answered: u64,
+    pub(crate) failed: u64,
+    pub(crate) slowest_ms: u64,
+}
+
+impl Honest {
+    pub(crate) async fn stop(self) -> Got {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap();
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Got {
+            answered: read(&self.tally.answered),
+            failed: read(&self.tally.failed),
+            slowest_ms: read(&self.tally.slowest_ms),
+        }
+    }
+}
+
+impl std::fmt::Display for Got {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "others: {} answered, {} failed, slowest {} ms", self.answered, self.failed, self.slowest_ms)
+    }
+}
+
+impl Got {
+    /// Nine in ten at least.
+    #[track_caller]
+    pub(crate) fn assert_served(&self) {
+        assert!(self.answered > 20 && self.answered >= 9 * self.failed, "{self}");
+    }
+}
+
+/// The head of a request.
+pub(crate) fn head(path: &str, token: &str, rest: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: lostcard.test\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n{rest}\r\n\r\n"
+    )
+}
+
+/// The status of the answer that comes on a connection; none if it ends without one, or none comes in time.
+pub(crate) async fn status(stream: &mut TcpStream, within: Duration) -> Option<u16> {
+    let mut start = [0; 12];
+    timeout(within, stream.read_exact(&mut start)).await.ok()?.ok()?;
+    std::str::from_utf8(&start[9..]).ok()?.parse().ok()
+}
+
+/// Sends, for so long at most: a server that does not read holds nobody up.
+pub(crate) async fn send(stream: &mut TcpStream, bytes: &[u8], within: Duration) -> bool {
+    timeout(within, stream.write_all(bytes)).await.is_ok_and(|sent| sent.is_ok())
+}
+
+/// Whether the other end ends the connection in time, whatever it sends before.
+pub(crate) async fn ends(stream: &mut TcpStream, within: Duration) -> bool {
+    let mut sink = [0; 4096];
+    let read = async { while stream.read(&mut sink).await.is_ok_and(|length| length > 0) {} };
+    timeout(within, read).await.is_ok()
+}
+
+/// So many connections at once.
+pub(crate) async fn connect_many(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let connect = (0..count).map(|_| TcpStream::connect(address));
+    futures_util::future::join_all(connect).await.into_iter().filter_map(Result::ok).collect()
+}
