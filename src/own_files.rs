@@ -119,6 +119,8 @@ pub enum TooOpen {
     Mode(u32),
 }
 
+impl std::error::Error for TooOpen {}
+
 impl std::fmt::Display for TooOpen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,6 +1,8 @@
 //! TLS of the node itself: what is spoken, by which certificate, and what a handshake may hold.
 
+use std::fs::Permissions;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -87,6 +89,11 @@ async fn a_changed_certificate_is_taken_up_and_a_broken_one_keeps_the_old() {
         std::fs::write(&pair.certificate, &right).unwrap();
         eventually("it is whole again", async || app.metric("lostcard_tls_files_refused").await == 0).await;
     }
+    std::fs::set_permissions(&pair.key, Permissions::from_mode(0o644)).unwrap();
+    eventually("a key that all may read is noticed", async || app.metric("lostcard_tls_files_refused").await == 1)
+        .await;
+    std::fs::set_permissions(&pair.key, Permissions::from_mode(0o600)).unwrap();
+    eventually("it is closed again", async || app.metric("lostcard_tls_files_refused").await == 0).await;
     let fresh = new.of_node("node");
     // The certificate first: with the old key it is no pair, until the key has come too.
     std::fs::copy(&fresh.certificate, &pair.certificate).unwrap();

@@ -1,4 +1,4 @@
-//! A real nginx or HAProxy in front of a node, with a configuration that a test gives it; and a certificate for it.
+//! A real nginx or `HAProxy` in front of a node, with a configuration that a test gives it; and a certificate for it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -12,8 +12,8 @@ use super::wait_until;
 /// A running proxy; ends with its value.
 #[derive(Debug)]
 pub(crate) struct Front {
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    folder: TempDir,
     pub(crate) address: SocketAddr,
 }
 
@@ -45,10 +45,10 @@ impl Front {
     fn start(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
         let errors = std::fs::File::create(folder.path().join("errors")).unwrap();
         let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors));
-        let mut front = Self { _process: process, _folder: folder, address };
+        let mut front = Self { process, folder, address };
         wait_until("the proxy listens", || {
-            let said = || std::fs::read_to_string(front._folder.path().join("errors")).unwrap();
-            assert!(!front._process.has_ended(), "{}", said());
+            let said = || std::fs::read_to_string(front.folder.path().join("errors")).unwrap();
+            assert!(!front.process.has_ended(), "{}", said());
             TcpStream::connect(address).is_ok()
         });
         front

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::tls_error::TlsError;
 use crate::access::certificates::ClientCa;
+use crate::own_files;
 
 /// A file of certificates, and what it was when it was last looked at.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Authorities {
 }
 
 fn read(path: &PathBuf) -> ([u8; 32], Result<ClientCa, TlsError>) {
-    match std::fs::read(path) {
+    match own_files::read_named(path) {
         Err(source) => ([0; 32], Err(TlsError::File { path: path.clone(), source })),
         Ok(text) => {
             let read = ClientCa::from_pem(&text);

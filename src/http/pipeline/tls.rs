@@ -118,20 +118,22 @@ impl Tls {
 /// The files as they were read.
 struct Files {
     certificate: Vec<u8>,
-    key: zeroize::Zeroizing<Vec<u8>>,
+    key: zeroize::Zeroizing<String>,
 }
 
 impl Files {
     fn read(options: &TlsOptions) -> Result<Self, TlsError> {
-        let read = |path: &PathBuf| {
-            own_files::read_named(path).map_err(|source| TlsError::File { path: path.clone(), source })
-        };
-        Ok(Self { certificate: read(&options.certificate)?, key: read(&options.key)?.into() })
+        let of = |path: &PathBuf, source| TlsError::File { path: path.clone(), source };
+        let certificate =
+            own_files::read_named(&options.certificate).map_err(|source| of(&options.certificate, source))?;
+        let key = own_files::read_secret(&options.key).map_err(|source| of(&options.key, source))?;
+        let key = key.map_err(|source| TlsError::TooOpen { path: options.key.clone(), source })?;
+        Ok(Self { certificate, key })
     }
 
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for file in [&self.certificate, &*self.key] {
+        for file in [&*self.certificate, self.key.as_bytes()] {
             hash.update(file.len().to_be_bytes());
             hash.update(file);
         }
@@ -146,8 +148,8 @@ impl Files {
             return Err(of(&options.certificate, CertificateError::NotPem));
         }
         let own = PeerCertificate::read(&chain, None, 0).map_err(|source| of(&options.certificate, source))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::NoKey { path: options.key.clone() })?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
+            .map_err(|_| TlsError::NoKey { path: options.key.clone() })?;
         let both: &[_] = &[&version::TLS13, &version::TLS12];
         let versions = if options.has_1_2 { both } else { &both[..1] };
         let provider = Arc::new(default_provider());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::access::certificates::CertificateError;
+use crate::own_files::TooOpen;
 
 /// TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,8 @@ pub enum TlsError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}")]
     Certificate { path: PathBuf, source: CertificateError },
+    #[error("{path}: {source}")]
+    TooOpen { path: PathBuf, source: TooOpen },
     #[error("{path}: no private key in PEM form")]
     NoKey { path: PathBuf },
     #[error("certificate and key: {0}")]
