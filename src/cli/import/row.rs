@@ -81,7 +81,7 @@ impl fmt::Debug for Cell<'_> {
 
 /// The cells of a row, by column.
 #[derive(Debug, Default)]
-pub(crate) struct Row<'a>(pub(in crate::cli) [Cell<'a>; Column::COUNT]);
+pub(crate) struct Row<'a>(pub(crate) [Cell<'a>; Column::COUNT]);
 
 impl Row<'_> {
     pub(crate) fn cell(&self, column: Column) -> &Cell<'_> {

@@ -1,5 +1,5 @@
 //! What the service sends by itself, as the document shows it: 3.1 has a section for that, its twin for 3.0 an extension of the
-//! same shape. The sending is in `service::webhooks`; `tests/api/webhooks.rs` holds the section against what receivers really get.
+//! same shape. The sending is in `service::webhooks`; `tests/api/webhook_promises.rs` holds the section against what receivers really get.
 
 use serde_json::json;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
