@@ -12,7 +12,6 @@ use super::global::Global;
 use super::output;
 use super::receipt::read_keys;
 use crate::clock::{Clock, Rfc3339};
-use crate::config::Config;
 use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;
 use crate::domain::instant::UnixMs;
@@ -80,17 +79,8 @@ pub(super) async fn audit(global: &Global, command: AuditCommand) -> anyhow::Res
     }
 }
 
-/// How long these commands wait for a connection: a request must not wait for long, a nightly export may.
-const ACQUIRE_TIMEOUT_MS: u64 = 10_000;
-
-fn patient(global: &Global) -> anyhow::Result<Config> {
-    let mut config = global.config()?;
-    config.store.acquire_timeout_ms = ACQUIRE_TIMEOUT_MS;
-    Ok(config)
-}
-
 async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
-    let config = patient(global)?;
+    let config = global.config()?;
     let (store, keyring) = node::open(&config).await?;
     let mut out: Box<dyn Write> = match &args.output {
         None => Box::new(BufWriter::new(io::stdout())),
@@ -128,7 +118,7 @@ fn verify_file(file: &Path, keys: &[PublicKey], previous: Option<&Path>) -> anyh
 }
 
 async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verified> {
-    let (store, keyring) = node::open(&patient(global)?).await?;
+    let (store, keyring) = node::open(&global.config()?).await?;
     let keys = match &args.jwks {
         Some(path) => read_keys(path)?,
         None => keyring.signing().published_receipts.clone(),

@@ -11,6 +11,9 @@ const DATA: u8 = 65;
 /// Something that the command needs is busy (`EX_TEMPFAIL`): the same command may do later.
 const TRY_AGAIN: u8 = 75;
 
+/// What was asked about is listed: an answer, which scripts must not take for "done".
+const LISTED: u8 = 10;
+
 /// An error with an exit code of its own.
 #[derive(Debug)]
 struct Exit {
@@ -29,6 +32,11 @@ impl std::error::Error for Exit {}
 /// The data is wrong.
 pub(super) fn refused(message: impl Into<String>) -> anyhow::Error {
     Exit { code: DATA, message: message.into() }.into()
+}
+
+/// Something is listed. The command has said so: nothing is left to complain about.
+pub(super) fn listed() -> anyhow::Error {
+    Exit { code: LISTED, message: String::new() }.into()
 }
 
 /// The same command may do later.
@@ -66,6 +74,7 @@ mod tests {
     fn errors_have_the_codes_of_sysexits() {
         assert_eq!(code_of(&refused("x")), 65);
         assert_eq!(code_of(&usage("x")), 2);
+        assert_eq!((code_of(&listed()), listed().to_string().as_str()), (10, ""));
         assert_eq!(code_of(&anyhow::anyhow!("x")), 1);
         assert_eq!(code_of(&try_again("x").context("y")), 75);
         let busy: anyhow::Result<()> = Err(StoreError::Busy).context("the import stopped");

@@ -3,6 +3,7 @@
 
 mod audit;
 mod certificate;
+mod check;
 mod clients;
 mod contact;
 mod credentials;
@@ -23,6 +24,7 @@ mod retention;
 mod sample;
 mod sandbox;
 mod serve;
+mod verify_receipts;
 mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -58,6 +60,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Import loss reports from a CSV, NDJSON or XLSX file
     Import(import::ImportArgs),
+    /// Check all cards of a guest list
+    Check(check::CheckArgs),
+    /// Verify the receipts that `check` has left in a folder
+    VerifyReceipts(verify_receipts::VerifyReceiptsArgs),
     /// Organizations
     #[command(subcommand)]
     Organization(clients::OrganizationCommand),
@@ -109,6 +115,8 @@ pub fn run() -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => block_on(serve::serve(global, args)),
         Command::Import(args) => block_on(import::import(global, args)),
+        Command::Check(args) => block_on(check::check(args)),
+        Command::VerifyReceipts(args) => verify_receipts::verify_receipts(&args),
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
@@ -134,5 +142,8 @@ pub use exits::code_of;
 
 /// Reports a failure, with its causes.
 pub fn complain(error: &anyhow::Error) {
-    output::error(&format!("error: {error:#}"));
+    let why = format!("{error:#}");
+    if !why.is_empty() {
+        output::error(&format!("error: {why}"));
+    }
 }

@@ -27,6 +27,8 @@ pub struct Entry {
     pub client: Option<ClientId>,
     pub action: String,
     pub subject: Option<RecordId>,
+    /// The start of validity that a correction took away, as it is written.
+    pub old_start: Option<String>,
     pub hash: Hash,
 }
 
@@ -59,6 +61,7 @@ impl End {
             client: deed.actor.map(|actor| actor.client),
             action: deed.action.as_str().to_owned(),
             subject: deed.subject,
+            old_start: deed.old_start.map(|day| day.to_string()),
             hash: self.hash,
         };
         entry.hash = link(&self.hash, &entry);
@@ -92,7 +95,7 @@ impl Entry {
 }
 
 /// An entry's hash: SHA-256 over label, previous hash, sequence and time (64-bit big-endian), three ids (16 bytes, zeros for
-/// none) and the action's word.
+/// none) and the action's word. Behind it, in an entry that has one, a zero byte, `old_start:` and the old start: no word has a zero.
 fn link(previous: &Hash, entry: &Entry) -> Hash {
     let mut hash = Sha256::new();
     hash.update(LABEL);
@@ -103,6 +106,10 @@ fn link(previous: &Hash, entry: &Entry) -> Hash {
         hash.update(id.unwrap_or(RecordId::nil()).as_bytes());
     }
     hash.update(entry.action.as_bytes());
+    if let Some(old_start) = &entry.old_start {
+        hash.update(b"\0old_start:");
+        hash.update(old_start.as_bytes());
+    }
     hash.finalize().into()
 }
 
@@ -197,10 +204,10 @@ mod tests {
         let actor = Actor { organization: OrganizationId::from_u128(1), client: ClientId::from_u128(2) };
         let mut end = End::BEGINNING;
         let deeds = [
-            Deed { actor: None, action: Action::ReportFiled, subject: None },
+            Deed::of_operator(Action::ReportFiled, None),
             Deed::of(actor, Action::ReportRead, ReportId::from_u128(3)),
-            Deed { actor: Some(actor), action: Action::ReportsSearched, subject: None },
-            Deed { actor: None, action: Action::ContactErased, subject: Some(RecordId::from_u128(4)) },
+            Deed::of_many(actor, Action::ReportsSearched),
+            Deed::of_operator(Action::ContactErased, Some(RecordId::from_u128(4))),
         ];
         let mut next = |(at_ms, deed): (i64, &Deed)| {
             let entry = end.next(UnixMs::new(at_ms), deed);
@@ -231,6 +238,28 @@ mod tests {
     }
 
     #[test]
+    fn an_old_start_is_part_of_the_hash_behind_the_word() {
+        let deed = Deed::of_operator(Action::ReplacementCorrected, Some(RecordId::from_u128(4)));
+        let deed = deed.taking_away(jiff::civil::date(2016, 5, 1));
+        let entry = End::BEGINNING.next(UnixMs::new(1000), &deed);
+        let mut bytes = b"lostcard:audit:v1:".to_vec();
+        bytes.extend_from_slice(&[0; 32]);
+        bytes.extend_from_slice(&1_u64.to_be_bytes());
+        bytes.extend_from_slice(&1000_i64.to_be_bytes());
+        for id in [0_u128, 0, 4] {
+            bytes.extend_from_slice(&id.to_be_bytes());
+        }
+        bytes.extend_from_slice(b"replacement_corrected\0old_start:2016-05-01");
+        assert_eq!(entry.hash, <Hash>::from(Sha256::digest(bytes)));
+        // Neither taken away, nor made a part of the word.
+        let joined = format!("{}\0old_start:2016-05-01", entry.action);
+        for (action, old_start) in [(entry.action.clone(), None), (joined, Some("2016-05-02".to_owned()))] {
+            let changed = Entry { action, old_start, ..entry.clone() };
+            assert!(follow(&[changed]).is_err());
+        }
+    }
+
+    #[test]
     fn a_chain_is_followed_to_its_end() {
         let entries = chain();
         assert_eq!(follow(&entries), Ok(entries[3].end()));
@@ -239,7 +268,8 @@ mod tests {
 
     #[test]
     fn every_change_of_an_entry_breaks_the_chain_there() {
-        let changes: [fn(&mut Entry); 8] = [
+        let changes: [fn(&mut Entry); 9] = [
+            |entry| entry.old_start = Some("2016-05-01".to_owned()),
             |entry| entry.at_ms = entry.at_ms.plus(Duration::from_millis(1)),
             |entry| entry.organization = Some(OrganizationId::from_u128(9)),
             |entry| entry.client = None,

@@ -8,12 +8,14 @@ use super::verdict::{Listing, ListingKind, Record, Verdict, decide};
 use crate::domain::instant::UnixMs;
 
 words!(
-    /// What an alert says, in the words of the verdict that the check would get now.
+    /// What an alert says: the verdict that the check would get now, or that the one it got was wrong.
     AlertKind {
         /// This very card was listed.
         CardListed = "card_listed",
         /// The number was listed, and it is not known whether this card is meant.
         NumberListed = "number_listed",
+        /// The check was answered by a start of validity that was wrong: what it would get now is for a new check to say.
+        CheckAgain = "check_again",
     }
 );
 

@@ -2,6 +2,8 @@
 //! How entries are chained is `crypto::audit`'s, where they are `store::audit`'s. An entry never holds a number, a digest or a
 //! lookup key.
 
+use jiff::civil::Date;
+
 use super::client::Actor;
 use crate::domain::ids::RecordId;
 
@@ -58,15 +60,28 @@ pub struct Deed {
     pub actor: Option<Actor>,
     pub action: Action,
     pub subject: Option<RecordId>,
+    /// The start of validity that a correction took away.
+    pub old_start: Option<Date>,
 }
 
 impl Deed {
     pub fn of(actor: Actor, action: Action, subject: impl Into<RecordId>) -> Self {
-        Self { actor: Some(actor), action, subject: Some(subject.into()) }
+        Self { actor: Some(actor), action, subject: Some(subject.into()), old_start: None }
+    }
+
+    /// What is done to no one record.
+    pub fn of_many(actor: Actor, action: Action) -> Self {
+        Self { actor: Some(actor), action, subject: None, old_start: None }
     }
 
     /// What the operator did by the command line.
     pub fn of_operator(action: Action, subject: Option<RecordId>) -> Self {
-        Self { actor: None, action, subject }
+        Self { actor: None, action, subject, old_start: None }
+    }
+
+    /// A correction of a start: what it was before.
+    #[must_use]
+    pub fn taking_away(self, old_start: Date) -> Self {
+        Self { old_start: Some(old_start), ..self }
     }
 }

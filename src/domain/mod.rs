@@ -104,7 +104,7 @@ mod tests {
             application::ApplicationReason = ["lost", "expired", "damaged"],
             application::ApplicationState = ["accepted", "refused", "issued", "cancelled"],
             application::TemporaryCardState = ["outstanding", "returned", "lost"],
-            alert::AlertKind = ["card_listed", "number_listed"],
+            alert::AlertKind = ["card_listed", "number_listed", "check_again"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
             client::Bound = ["none", "mtls", "dpop"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin"],

@@ -72,6 +72,25 @@ pub fn listings_of(presented: Option<Date>, known_up_to: Sequence, records: &[Ca
     }
 }
 
+/// The replacements that may have listed the presented card when a verdict was made, and perhaps do no more: none where a report
+/// is about the card.
+pub fn replacements_that_may_have_listed(
+    presented: Date,
+    known_up_to: Sequence,
+    records: &[Candidate],
+) -> Vec<ReplacementId> {
+    let is_report = |record: &Candidate| matches!(record, Candidate::Report { .. });
+    let reports: Vec<_> = records.iter().filter(|record| is_report(record)).cloned().collect();
+    if !listings_of(Some(presented), known_up_to, &reports).is_empty() {
+        return Vec::new();
+    }
+    let replacement = |record: &Candidate| match record {
+        Candidate::Replacement { id, .. } => Some(*id),
+        Candidate::Report { .. } => None,
+    };
+    records.iter().filter_map(replacement).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

@@ -60,13 +60,17 @@ const LOSS_REPORTS: &str = "/v1/loss-reports";
 const LOSS_REPORT: &str = "/v1/loss-reports/{report_id}";
 const MISUSE_REPORTS: &str = "/v1/misuse-reports";
 const MISUSE_REPORT: &str = "/v1/misuse-reports/{misuse_report_id}";
+/// Where many cards are checked.
+pub const CHECK_BATCH: &str = "/v1/checks/batch";
+/// Where a client gets its token.
+pub const TOKEN: &str = "/oauth2/token";
 const FOUND_CARD: &str = "/v1/found-cards/{found_card_id}";
 const APPLICATION: &str = "/v1/replacement-applications/{application_id}";
 const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
 
 operations! {
     checks::create = Route::post("/v1/checks").scopes(CHECKS).personal(Class::Check).verdicts();
-    checks::create_batch = Route::post("/v1/checks/batch").scopes(CHECKS).personal(Class::Checks).costs_by_body().verdicts();
+    checks::create_batch = Route::post(CHECK_BATCH).scopes(CHECKS).personal(Class::Checks).costs_by_body().verdicts();
     alerts::list = Route::get("/v1/alerts").scopes(CHECKS).personal(Class::Checks).query();
     receipts::verify_receipt = Route::post("/v1/receipts/verify").scopes(CHECKS_OR_AUDIT).personal(Class::Expensive)
         .costs_by_body();
@@ -121,7 +125,7 @@ operations! {
     organization::read = Route::get("/v1/organization").scopes(Scope::ALL).personal(Class::Checks);
     status::read = Route::get("/v1/status").personal_always();
     sandbox::reset = Route::post("/v1/sandbox/reset").scopes(Scope::ALL).personal(Class::Reports).costs(TEN).of_sandbox();
-    oauth::token = Route::post("/oauth2/token").personal(Class::Reports);
+    oauth::token = Route::post(TOKEN).personal(Class::Reports);
     oauth::jwks = Route::get("/.well-known/jwks.json");
     oauth::metadata = Route::get("/.well-known/oauth-authorization-server");
     console::read = Route::get("/v1/console").scopes(ADMIN).personal(Class::Reports);

@@ -64,7 +64,7 @@ impl Application {
         let Listeners { public, plain, metrics } = bind(config)?;
         let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
         let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (store, keyring) = open(config).await?;
+        let (store, keyring) = opening::open_for_node(config).await?;
         let parts = assembling::assemble(config, clock, address, store.clone(), keyring).await?;
         let (shared, mover) = (parts.shared.clone(), Arc::clone(&parts.mover));
         let tasks = Tasks::start(parts);

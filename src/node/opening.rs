@@ -2,6 +2,7 @@
 //! service or to the other environment is refused before anything is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -13,11 +14,28 @@ use crate::crypto::{KeyError, Keyring};
 use crate::domain::sandbox::Environment;
 use crate::own_files;
 use crate::service::sandbox::furnish;
-use crate::store::Store;
 use crate::store::keys::KeyMatch;
+use crate::store::{Store, StoreOptions};
+
+/// How long a command waits for a connection, and for the confirmation of its change: a request must not wait for long, a command
+/// has nothing else to do.
+const COMMAND_WAIT: Duration = Duration::from_secs(10);
+
+/// Keys and store for a command.
+pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
+    let mut patient = options::store_options(config);
+    patient.acquire_timeout = patient.acquire_timeout.max(COMMAND_WAIT);
+    patient.commit_timeout = patient.commit_timeout.max(COMMAND_WAIT);
+    open_with(config, &patient).await
+}
+
+/// Keys and store for a node.
+pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
+    open_with(config, &options::store_options(config)).await
+}
 
 /// Keys and store of a data folder, made at the first start, compared at every later one.
-pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
+async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>)> {
     own_files::claim_folder(&config.data).with_context(|| format!("data folder {}", config.data.display()))?;
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
     let lock = own_files::create_lock(&config.data.join(".lock")).context("lock file of the data folder")?;
@@ -26,7 +44,7 @@ pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
     if !folder.is_empty() && folder.is_sandbox() != config.sandbox {
         bail!("the key folder {}", of_other_environment(environment));
     }
-    let store = Store::open(&options::store_options(config), &config.data).await.context("store")?;
+    let store = Store::open(options, &config.data).await.context("store")?;
     if store.environment(environment).await? != environment {
         bail!("the store {}", of_other_environment(environment));
     }

@@ -12,12 +12,12 @@ use super::writing::{Writer, Writing, open_digest};
 use crate::clock::beijing_date;
 use crate::crypto::Keyring;
 use crate::crypto::digest::{IdDigest, LookupKey};
-use crate::domain::alert::{WatchHours, alert_of};
-use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::alert::{AlertKind, WatchHours, alert_of};
+use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId};
 use crate::domain::report::ReportState;
 use crate::domain::sequence::AlertSequence;
-use crate::domain::verdict::Record;
-use crate::store::alerts::{Alert, NewAlert, Watch};
+use crate::domain::verdict::{ListingKind, Record};
+use crate::store::alerts::{Alert, NewAlert, StoredWatch, Told, Watch};
 use crate::store::reports::NewReport;
 
 /// A check that asks to be watched.
@@ -73,10 +73,11 @@ impl Alerts {
     }
 }
 
-/// Tells those who watch that a record of the number was made, or, where it takes the place of another, that it says more.
+/// Tells those who watch that a replacement was recorded, or, where it takes the place of another, that it says more.
 pub(super) async fn tell_of(
     writing: &mut Writing,
     digest: &IdDigest,
+    replacement: ReplacementId,
     record: Record,
     before: Option<Record>,
 ) -> Result<(), ServiceError> {
@@ -88,13 +89,33 @@ pub(super) async fn tell_of(
             let (kind, listing) = alert_of(watch.card_valid_from, record)?;
             let was_told = before.and_then(|before| alert_of(watch.card_valid_from, before));
             (was_told != Some((kind, listing))).then_some(())?;
-            Some(NewAlert { alert_id: writing.new_id(), watch, kind, listing })
+            let alert = NewAlert { replacement: Some(replacement), ..of_watch(writing, watch, kind, listing) };
+            Some(alert)
         })
         .collect();
     if !alerts.is_empty() {
         writing.tx.insert_alerts(&alerts, writing.now_ms).await?;
     }
     Ok(())
+}
+
+/// A replacement listed cards by a start that was too late: those who were told that a card is listed by it are told to ask again.
+/// Which card each was shown is kept nowhere, so that some of them were told rightly.
+pub(super) async fn tell_to_check_again(writing: &mut Writing, replacement: ReplacementId) -> Result<(), ServiceError> {
+    let told = writing.tx.told_of_replacement(replacement).await?;
+    let alerts: Vec<_> = told.into_iter().map(|told| check_again(writing.new_id(), told, replacement)).collect();
+    if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }
+}
+
+pub(super) fn check_again(alert_id: AlertId, told: Told, replacement: ReplacementId) -> NewAlert {
+    let Told { organization, check_id } = told;
+    let (kind, listing) = (AlertKind::CheckAgain, ListingKind::Superseded);
+    NewAlert { alert_id, organization, check_id, kind, listing, replacement: Some(replacement) }
+}
+
+fn of_watch(writing: &Writing, watch: StoredWatch, kind: AlertKind, listing: ListingKind) -> NewAlert {
+    let StoredWatch { watch_id: check_id, organization, .. } = watch;
+    NewAlert { alert_id: writing.new_id(), organization, check_id, kind, listing, replacement: None }
 }
 
 /// The same for reports, one or thousands: without watches it is one question for each pepper.
@@ -121,7 +142,7 @@ pub(super) async fn tell_of_reports(writing: &mut Writing, reports: &[NewReport]
         // One alert a watch, of the record that says most: the order of the kinds.
         let found = of_number.filter_map(|report| alert_of(watch.card_valid_from, record_of(report))).min();
         if let Some((kind, listing)) = found {
-            alerts.push(NewAlert { alert_id: writing.new_id(), watch, kind, listing });
+            alerts.push(of_watch(writing, watch, kind, listing));
         }
     }
     if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }

@@ -71,6 +71,8 @@ struct EntryLine {
     action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<RecordId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    old_start: Option<String>,
     hash: String,
 }
 
@@ -93,6 +95,7 @@ fn entry_line(entry: &Entry) -> String {
         client: entry.client,
         action: entry.action.clone(),
         subject: entry.subject,
+        old_start: entry.old_start.clone(),
         hash: base64url(&entry.hash),
     };
     serde_json::to_string(&line).unwrap_or_default()
@@ -105,8 +108,8 @@ fn parse_line(text: &str) -> Option<Line> {
     let line: EntryLine = serde_json::from_str(text).ok()?;
     let at_ms = UnixMs::new(line.at.parse::<Timestamp>().ok()?.as_millisecond());
     let hash = hash_of(&line.hash)?;
-    let EntryLine { seq: sequence, organization, client, action, subject, .. } = line;
-    Some(Line::Entry(Entry { sequence, at_ms, organization, client, action, subject, hash }))
+    let EntryLine { seq: sequence, organization, client, action, subject, old_start, .. } = line;
+    Some(Line::Entry(Entry { sequence, at_ms, organization, client, action, subject, old_start, hash }))
 }
 
 /// Follows a chain, and sees whether it goes through the end of an earlier export.

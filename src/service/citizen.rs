@@ -30,7 +30,7 @@ impl Citizen {
         let store = &self.writer.store;
         let read = async |keys: Vec<_>| store.person_records(&keys).await;
         let records = self.writer.read_by_number(digest, read).await?;
-        let deed = Deed { actor: Some(actor), action: Action::CitizenRecordsRead, subject: None };
+        let deed = Deed::of_many(actor, Action::CitizenRecordsRead);
         self.writer.note(&deed).await?;
         Ok(records)
     }

@@ -21,7 +21,7 @@ pub async fn erase(store: &Store, of: &Aggregate, record: RecordId, now_ms: Unix
     let mut tx = store.begin().await?;
     let erased = tx.erase(of, record).await?;
     if erased == Erased::Done {
-        tx.record_deed(&Deed { actor: None, action: Action::ContactErased, subject: Some(record) }, now_ms).await?;
+        tx.record_deed(&Deed::of_operator(Action::ContactErased, Some(record)), now_ms).await?;
         tx.commit_unlisted().await?;
     } else {
         drop(tx);

@@ -87,13 +87,13 @@ pub async fn replaced(
     };
     writing.tx.insert_replacement(&new, &change).await?;
     let record = Record::Replacement { card_valid_from: *card_valid_from, recorded_on: beijing_date(writing.now_ms) };
-    alerts::tell_of(writing, digest, record, None).await?;
+    alerts::tell_of(writing, digest, replacement_id, record, None).await?;
     let (card_valid_from, recorded_at_ms) = (*card_valid_from, writing.now_ms);
     Ok(Replacement { replacement_id, card_valid_from, reports_replaced, recorded_at_ms, sequence: change.sequence() })
 }
 
 /// A replacement was recorded with a wrong start: the right one lists cards from now on. Those who watch a card that the wrong one
-/// let pass are told.
+/// let pass are told, and those who learnt that a card is listed which should not be.
 pub async fn corrected(
     writing: &mut Writing,
     stored: &StoredReplacement,
@@ -107,7 +107,11 @@ pub async fn corrected(
     writing.tx.correct_replacement(stored.replacement_id, *card_valid_from, office, &change).await?;
     let recorded_on = beijing_date(stored.recorded_at_ms);
     let record = |card_valid_from| Record::Replacement { card_valid_from, recorded_on };
-    alerts::tell_of(writing, digest, record(*card_valid_from), Some(record(stored.card_valid_from))).await?;
+    let before = record(stored.card_valid_from);
+    alerts::tell_of(writing, digest, stored.replacement_id, record(*card_valid_from), Some(before)).await?;
+    if *card_valid_from < stored.card_valid_from {
+        alerts::tell_to_check_again(writing, stored.replacement_id).await?;
+    }
     Ok(Replacement {
         replacement_id: stored.replacement_id,
         card_valid_from: *card_valid_from,

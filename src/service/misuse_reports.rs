@@ -121,7 +121,7 @@ impl MisuseReports {
         count_max: usize,
     ) -> Result<Vec<MisuseReport>, ServiceError> {
         let found = self.writer.store.list_misuse_reports(state, after, count_max).await?;
-        let deed = Deed { actor: Some(actor), action: Action::MisuseReportsListed, subject: None };
+        let deed = Deed::of_many(actor, Action::MisuseReportsListed);
         self.writer.note(&deed).await?;
         Ok(found.into_iter().map(|stored| stored.report).collect())
     }

@@ -21,6 +21,7 @@ mod qr;
 pub mod receipts;
 pub mod reports;
 pub mod retention;
+pub mod retry_after;
 pub mod rotation;
 pub mod sandbox;
 pub mod sightings;

@@ -130,7 +130,8 @@ impl Reports {
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
         let corrected = listing::corrected(&mut writing, &stored, &replacing).await?;
-        self.writer.finish(writing, &Deed::of(actor, Action::ReplacementCorrected, replacement_id), None).await?;
+        let deed = Deed::of(actor, Action::ReplacementCorrected, replacement_id).taking_away(stored.card_valid_from);
+        self.writer.finish(writing, &deed, None).await?;
         Ok(Some(corrected))
     }
 
@@ -148,7 +149,7 @@ impl Reports {
         let store = &self.writer.store;
         let read = async |keys: Vec<_>| store.list_reports(actor.organization, &keys).await;
         let found = self.writer.read_by_number(digest, read).await?;
-        let deed = Deed { actor: Some(actor), action: Action::ReportsSearched, subject: None };
+        let deed = Deed::of_many(actor, Action::ReportsSearched);
         self.writer.note(&deed).await?;
         Ok(found)
     }

@@ -152,7 +152,7 @@ impl Retention {
             return Ok(0);
         }
         if !is_told {
-            let deed = Deed { actor: None, action: Action::RecordsExpired, subject: None };
+            let deed = Deed::of_operator(Action::RecordsExpired, None);
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
         leave_to_followers(tx).await?;

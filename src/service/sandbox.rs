@@ -58,7 +58,7 @@ impl Sandbox {
         listing::removed(&mut writing, actor.organization, &keys).await?;
         plant(&mut writing, today).await?;
         let sequence = writing.tx.head().await?;
-        let deed = Deed { actor: Some(actor), action: Action::SandboxReset, subject: None };
+        let deed = Deed::of_many(actor, Action::SandboxReset);
         self.writer.finish(writing, &deed, None).await?;
         Ok(Reset { at_ms: now_ms, sequence })
     }

@@ -194,6 +194,7 @@ pub static WATCHES: Aggregate = Aggregate {
 pub static ALERTS: Aggregate = Aggregate {
     table: "alerts",
     id: "alert_id",
+    references: &[Reference { column: "replacement_id", of: &["replacements"], when_gone: WhenGone::Forget }],
     expiries: &[at(Class::Alerts, "listed_at <= $1", "listed_at")],
     is_reset: true,
     personal: &["check_id", "kind", "listing_kind"],

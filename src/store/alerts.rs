@@ -11,7 +11,7 @@ use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
-use crate::domain::ids::{AlertId, CheckId, OrganizationId};
+use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::ListingKind;
@@ -41,10 +41,20 @@ pub struct StoredWatch {
 #[derive(Debug, Clone, Copy)]
 pub struct NewAlert {
     pub alert_id: AlertId,
-    /// The watch that it ends.
-    pub watch: StoredWatch,
+    pub organization: OrganizationId,
+    /// The check that it is about; a watch of it ends.
+    pub check_id: CheckId,
     pub kind: AlertKind,
     pub listing: ListingKind,
+    /// The replacement that made it, which may be corrected.
+    pub replacement: Option<ReplacementId>,
+}
+
+/// A check and who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Told {
+    pub organization: OrganizationId,
+    pub check_id: CheckId,
 }
 
 /// A stored alert.
@@ -66,8 +76,10 @@ const DELETED_MAX: usize = 5000;
 
 static WATCHES: RowsInsert =
     RowsInsert::new("watches", "watch_id, organization_id, lookup_key, key_version, card_valid_from, ends_at");
-static ALERTS: RowsInsert =
-    RowsInsert::new("alerts", "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at");
+static ALERTS: RowsInsert = RowsInsert::new(
+    "alerts",
+    "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at, replacement_id",
+);
 
 impl Store {
     /// An organization's alerts after a sequence, in order.
@@ -183,12 +195,42 @@ impl WriteTx {
         Ok(watches)
     }
 
+    /// The checks that were answered or alerted that a card is listed by a replacement, but for those that were told to ask again.
+    pub async fn told_of_replacement(&mut self, replacement: ReplacementId) -> Result<Vec<Told>, StoreError> {
+        self.take_turn().await?;
+        let rows = sqlx::query(
+            "SELECT t.organization_id AS organization_id, t.check_id AS check_id FROM ( \
+               SELECT organization_id, check_id FROM sightings WHERE listing_id = $1 AND verdict = 'card_listed' \
+               UNION SELECT organization_id, check_id FROM alerts WHERE replacement_id = $1 AND kind = 'card_listed' \
+             ) t WHERE NOT EXISTS (SELECT 1 FROM alerts a \
+               WHERE a.replacement_id = $1 AND a.kind = 'check_again' AND a.check_id = t.check_id) ORDER BY t.check_id",
+        )
+        .bind(replacement.as_bytes().as_slice())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let read = |row: &AnyRow| {
+            Ok(Told { organization: get_id(row, "organization_id")?, check_id: get_id(row, "check_id")? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether a check was told to ask again, because of that replacement.
+    pub async fn is_told_again(&mut self, replacement: ReplacementId, told: Told) -> Result<bool, StoreError> {
+        let row =
+            sqlx::query("SELECT 1 FROM alerts WHERE replacement_id = $1 AND kind = 'check_again' AND check_id = $2")
+                .bind(replacement.as_bytes().as_slice())
+                .bind(told.check_id.as_bytes().as_slice())
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        Ok(row.is_some())
+    }
+
     /// Stores alerts, ends their watches, and makes a delivery of each to every enabled endpoint of its organization.
     pub async fn insert_alerts(&mut self, alerts: &[NewAlert], now_ms: UnixMs) -> Result<(), StoreError> {
         self.take_turn().await?;
         let mut counts = BTreeMap::new();
         for alert in alerts {
-            *counts.entry(alert.watch.organization).or_insert(0_u64) += 1;
+            *counts.entry(alert.organization).or_insert(0_u64) += 1;
         }
         let mut last = BTreeMap::new();
         for (organization, count) in &counts {
@@ -203,21 +245,22 @@ impl WriteTx {
             last.insert(*organization, AlertSequence::new(get_u64(&row, "seq")?.saturating_sub(*count)));
         }
         let bind = |values: &mut Values, alert: &NewAlert| {
-            let sequence = last.entry(alert.watch.organization).or_default();
+            let sequence = last.entry(alert.organization).or_default();
             *sequence = sequence.next();
             values
                 .push(alert.alert_id.as_bytes().as_slice())
-                .push(alert.watch.organization.as_bytes().as_slice())
+                .push(alert.organization.as_bytes().as_slice())
                 .push(as_i64(*sequence))
-                .push(alert.watch.watch_id.as_bytes().as_slice())
+                .push(alert.check_id.as_bytes().as_slice())
                 .push(alert.kind.as_str())
                 .push(alert.listing.as_str())
-                .push(now_ms);
+                .push(now_ms)
+                .push(alert.replacement.map(|id| id.as_bytes().to_vec()));
         };
         ALERTS.execute(&mut self.tx, self.dialect, alerts, bind).await?;
         for alert in alerts {
             sqlx::query("DELETE FROM watches WHERE watch_id = $1")
-                .bind(alert.watch.watch_id.as_bytes().as_slice())
+                .bind(alert.check_id.as_bytes().as_slice())
                 .execute(&mut *self.tx)
                 .await?;
             self.insert_deliveries(alert.alert_id).await?;

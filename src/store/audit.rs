@@ -18,7 +18,7 @@ impl Store {
     /// from one another is for the caller to see.
     pub async fn list_audit(&self, after: u64) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, at, organization_id, client_id, action, subject, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+            "SELECT seq, at, organization_id, client_id, action, subject, old_start, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
         .bind(as_i64(after))
         .bind(PAGE_ENTRIES_MAX)
@@ -43,7 +43,7 @@ impl WriteTx {
         };
         let entry = end.next(now_ms, deed);
         sqlx::query(
-            "INSERT INTO audit (seq, at, organization_id, client_id, action, subject, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO audit (seq, at, organization_id, client_id, action, subject, old_start, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(as_i64(entry.sequence))
         .bind(entry.at_ms)
@@ -51,6 +51,7 @@ impl WriteTx {
         .bind(entry.client.map(|id| id.as_bytes().to_vec()))
         .bind(entry.action.as_str())
         .bind(entry.subject.map(|id| id.as_bytes().to_vec()))
+        .bind(entry.old_start.clone())
         .bind(entry.hash.to_vec())
         .execute(&mut *self.tx)
         .await?;
@@ -66,6 +67,7 @@ fn read_entry(row: &AnyRow) -> Result<Entry, StoreError> {
         client: get_id_opt(row, "client_id")?,
         action: row.try_get("action")?,
         subject: get_id_opt(row, "subject")?,
+        old_start: row.try_get("old_start")?,
         hash: get_bytes(row, "hash")?,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -44,6 +44,9 @@ impl Default for StoreOptions {
 
 /// How long a writer waits for its turn before it learns that the store is busy.
 const WRITE_TURN_WAIT: Duration = Duration::from_secs(2);
+/// How long a new connection may take on a machine that has other work: nobody is busy then, and a command or a node that starts
+/// has nobody to answer in the meantime.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Connections of the node itself: follower, membership, confirming, waiting for others. No load on the others ends a lease.
 const OWN_CONNECTIONS: u32 = 4;
 /// How long a connection that was given back may take to answer before it is given up.
@@ -58,6 +61,7 @@ pub struct Store {
     reach: Reach,
     pub(super) dialect: Dialect,
     writers: Arc<Semaphore>,
+    acquire_timeout: Duration,
     commit_timeout: Duration,
     /// False once a flush failed: the system may have dropped what it could not write, and the next flush would succeed.
     sound: Arc<AtomicBool>,
@@ -73,8 +77,10 @@ impl Store {
         let dialect = Dialect::of(url.expose())?;
         schema::claim_files(url.expose())?;
         let reach = Reach::of(url.clone(), dialect);
+        let wait = options.acquire_timeout.max(CONNECT_MAX);
+        reach.ask_first(wait).await?;
         let connect = async |connections| {
-            let connected = connect(url.expose(), dialect, connections, options.acquire_timeout).await;
+            let connected = connect(url.expose(), dialect, connections, wait).await;
             match connected {
                 Ok(pool) => Ok(pool),
                 Err(error) => Err(reach.why(error).await),
@@ -83,7 +89,7 @@ impl Store {
         let pool = connect(options.connections_max).await?;
         let own = connect(OWN_CONNECTIONS).await?;
         let writers = Arc::new(Semaphore::new(dialect.writers_max()));
-        let commit_timeout = options.commit_timeout;
+        let (acquire_timeout, commit_timeout) = (options.acquire_timeout, options.commit_timeout);
         let sound = Arc::new(AtomicBool::new(true));
         let store = Self {
             pool,
@@ -91,6 +97,7 @@ impl Store {
             reach: reach.clone(),
             dialect,
             writers,
+            acquire_timeout,
             commit_timeout,
             sound,
             runtime: Handle::current(),
@@ -130,9 +137,10 @@ impl Store {
     }
 
     pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
-        let (pool, reach) = (self.pool.clone(), self.reach.clone());
+        let (pool, reach, within) = (self.pool.clone(), self.reach.clone(), self.acquire_timeout);
         let begun = self.runtime.spawn(async move {
-            match pool.begin_with(statement).await {
+            let connection = acquire(&pool, &reach, within).await?;
+            match Transaction::begin(connection, Some(statement.into_sql_str())).await {
                 Ok(tx) => Ok(tx),
                 Err(error) => Err(reach.why(error).await),
             }
@@ -143,14 +151,14 @@ impl Store {
     /// A connection for one statement. It is made where the store lives and not where it is asked for: the thread of a request may
     /// be busy, or end, while its connection serves others.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Any>, StoreError> {
-        let (pool, reach) = (self.pool.clone(), self.reach.clone());
-        let acquired = self.runtime.spawn(async move { acquire(&pool, &reach).await });
+        let (pool, reach, within) = (self.pool.clone(), self.reach.clone(), self.acquire_timeout);
+        let acquired = self.runtime.spawn(async move { acquire(&pool, &reach, within).await });
         acquired.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// One of the node's own connections, which no load on the others can take away.
     pub(super) async fn own_connection(&self) -> Result<PoolConnection<Any>, StoreError> {
-        acquire(&self.own, &self.reach).await
+        acquire(&self.own, &self.reach, self.acquire_timeout).await
     }
 
     /// Begins a transaction that reads the store at one moment, with time to read all of it.
@@ -172,8 +180,12 @@ impl Store {
     }
 }
 
-async fn acquire(pool: &AnyPool, reach: &Reach) -> Result<PoolConnection<Any>, StoreError> {
-    match pool.acquire().await {
+/// The bound is ours and not the pool's, which has one for requests and for the first connection. The embedded store has no server
+/// that could be dead: there, what makes a new connection take long is the machine.
+async fn acquire(pool: &AnyPool, reach: &Reach, within: Duration) -> Result<PoolConnection<Any>, StoreError> {
+    let may_grow = reach.is_embedded() && pool.size() < pool.options().get_max_connections();
+    let within = if may_grow { within.max(CONNECT_MAX) } else { within };
+    match timeout(within, pool.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(connection) => Ok(connection),
         Err(error) => Err(reach.why(error).await),
     }

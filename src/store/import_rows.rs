@@ -1,11 +1,14 @@
 //! What imports brought, so that it can be undone, and the rows of sources that list all they know again and again. Rows are known
 //! by keyed fingerprints alone.
 
+use std::ops::RangeInclusive;
+
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::reports::{KEYS_MAX, places};
 use super::rows::RowsInsert;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_sequence};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_sequence};
 use crate::domain::ids::{ImportId, ReportId};
 use crate::domain::sequence::Sequence;
 
@@ -14,11 +17,32 @@ pub type SourceId = [u8; 16];
 /// Half of a keyed fingerprint of a row.
 pub type RowFingerprint = [u8; 16];
 
-/// A piece of the feed that an import wrote: from the first to the last sequence.
-pub type Piece = std::ops::RangeInclusive<Sequence>;
+/// A piece of the feed that an import wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// From the first to the last.
+    pub sequences: RangeInclusive<Sequence>,
+    /// Between these lie the ids of its reports.
+    pub reports: RangeInclusive<ReportId>,
+}
 
-/// Reports of one page.
-pub const PAGE_ROWS_MAX: usize = 500;
+impl Piece {
+    /// The part of feed and ids that pieces lie in; none where there are none. They are in the order of their sequences.
+    pub fn around(pieces: &[Self]) -> Option<Self> {
+        let (first, last) = pieces.first().zip(pieces.last())?;
+        let from = pieces.iter().map(|piece| *piece.reports.start()).min()?;
+        let until = pieces.iter().map(|piece| *piece.reports.end()).max()?;
+        Some(Self { sequences: *first.sequences.start()..=*last.sequences.end(), reports: from..=until })
+    }
+}
+
+/// Active reports of a part, from an id on; the primary key bounds what is read (`tests/store/imports.rs`).
+pub const ACTIVE_REPORTS_BETWEEN: [&str; 2] = [
+    "SELECT report_id, sequence FROM loss_reports WHERE report_id >= $1 AND report_id <= $2 \
+     AND sequence >= $3 AND sequence <= $4 AND state = 'active' ORDER BY report_id LIMIT 500",
+    "SELECT report_id, sequence FROM loss_reports WHERE report_id > $1 AND report_id <= $2 \
+     AND sequence >= $3 AND sequence <= $4 AND state = 'active' ORDER BY report_id LIMIT 500",
+];
 
 static ROWS: RowsInsert = RowsInsert::new("import_rows", "source_id, row_fingerprint, report_id");
 
@@ -38,11 +62,18 @@ impl Store {
 
     /// The pieces of the feed that an import wrote, in their order; none where there was no such import.
     pub async fn import_pieces(&self, import: ImportId) -> Result<Vec<Piece>, StoreError> {
-        let text =
-            "SELECT first_sequence, last_sequence FROM import_pieces WHERE import_id = $1 ORDER BY first_sequence";
+        let text = "SELECT first_sequence, last_sequence, first_report, last_report FROM import_pieces WHERE import_id = $1 \
+             ORDER BY first_sequence";
         let query = sqlx::query(text).bind(import.as_bytes().as_slice());
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
-        rows.iter().map(|row| Ok(get_sequence(row, "first_sequence")?..=get_sequence(row, "last_sequence")?)).collect()
+        let read = |row: &AnyRow| {
+            let sequences = get_sequence(row, "first_sequence")?..=get_sequence(row, "last_sequence")?;
+            // A piece of before these were kept may have any.
+            let first = get_id_opt(row, "first_report")?.unwrap_or(ReportId::nil());
+            let last = get_id_opt(row, "last_report")?.unwrap_or(ReportId::from_u128(u128::MAX));
+            Ok(Piece { sequences, reports: first..=last })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Active reports whose last change lies in a part of the feed, in the order of their ids after `after`, a page at a time.
@@ -51,16 +82,12 @@ impl Store {
         part: &Piece,
         after: Option<ReportId>,
     ) -> Result<Vec<(ReportId, Sequence)>, StoreError> {
-        let text = format!(
-            "SELECT report_id, sequence FROM loss_reports \
-             WHERE report_id > $1 AND sequence >= $2 AND sequence <= $3 AND state = 'active' \
-             ORDER BY report_id LIMIT {PAGE_ROWS_MAX}"
-        );
-        let after = after.map(|report| *report.as_bytes());
-        let after = after.as_ref().map_or(&[] as &[u8], <[u8; 16]>::as_slice);
-        // One page may have to pass all reports but its own.
+        let text = ACTIVE_REPORTS_BETWEEN[usize::from(after.is_some())];
+        let (from, until) = (after.unwrap_or(*part.reports.start()), *part.reports.end());
+        // A page may have to pass all that others reported while the import ran.
         let mut tx = self.begin_long_read().await?;
-        let query = sqlx::query(AssertSqlSafe(text)).bind(after).bind(as_i64(*part.start())).bind(as_i64(*part.end()));
+        let query = sqlx::query(text).bind(from.as_bytes().as_slice()).bind(until.as_bytes().as_slice());
+        let query = query.bind(as_i64(*part.sequences.start())).bind(as_i64(*part.sequences.end()));
         let rows = query.fetch_all(&mut *tx).await?;
         rows.iter().map(|row| Ok((get_id(row, "report_id")?, get_sequence(row, "sequence")?))).collect()
     }
@@ -76,10 +103,12 @@ impl Store {
 impl WriteTx {
     /// Notes what an import wrote.
     pub async fn note_piece(&mut self, import: ImportId, piece: &Piece) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO import_pieces (import_id, first_sequence, last_sequence) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO import_pieces (import_id, first_sequence, last_sequence, first_report, last_report) VALUES ($1, $2, $3, $4, $5)")
             .bind(import.as_bytes().as_slice())
-            .bind(as_i64(*piece.start()))
-            .bind(as_i64(*piece.end()))
+            .bind(as_i64(*piece.sequences.start()))
+            .bind(as_i64(*piece.sequences.end()))
+            .bind(piece.reports.start().as_bytes().as_slice())
+            .bind(piece.reports.end().as_bytes().as_slice())
             .execute(&mut *self.tx)
             .await?;
         Ok(())

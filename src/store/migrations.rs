@@ -40,6 +40,7 @@ pub(super) const FILES: &[File] = files! {
     13 "environment" "0013_environment.sql"
     14 "import sources" "0014_import_sources.sql"
     16 "used assertions" "0016_used_assertions.sql"
+    17 "corrections" "0017_corrections.sql"
     18 "bound tokens" "0018_bound_tokens.sql"
 };
 

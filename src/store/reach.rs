@@ -40,6 +40,20 @@ impl Reach {
         Self(Arc::new(Server { url, address, asking: tokio::sync::Mutex::default(), heard: Mutex::default() }))
     }
 
+    /// Whether there is no server, but a file.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.0.address.is_none()
+    }
+
+    /// Before the first connection: the pool would try a server that is dead for as long as it may try one that is slow.
+    pub(super) async fn ask_first(&self, within: Duration) -> Result<(), StoreError> {
+        let Some(address) = &self.0.address else { return Ok(()) };
+        match ask(&self.0.url, within).await? {
+            Some(how) => Err(StoreError::Dead { address: address.clone(), how }),
+            None => Ok(()),
+        }
+    }
+
     /// What a failure to connect means. Only where the pool ran out of time is the server asked.
     pub(super) async fn why(&self, error: sqlx::Error) -> StoreError {
         let Some(address) = &self.0.address else { return error.into() };
@@ -49,7 +63,7 @@ impl Reach {
             other => return silence_of(other).map_or_else(|| error.into(), dead),
         }
         let silence = match self.0.asking.try_lock() {
-            Ok(_asking) => match ask(&self.0.url).await {
+            Ok(_asking) => match ask(&self.0.url, ANSWER_MAX).await {
                 Ok(silence) => {
                     *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner) = silence;
                     silence
@@ -63,8 +77,8 @@ impl Reach {
 }
 
 /// How the server does not answer; none if it does, and so is busy.
-async fn ask(url: &DatabaseUrl) -> Result<Option<Silence>, StoreError> {
-    match timeout(ANSWER_MAX, AnyConnection::connect(url.expose())).await {
+async fn ask(url: &DatabaseUrl, within: Duration) -> Result<Option<Silence>, StoreError> {
+    match timeout(within, AnyConnection::connect(url.expose())).await {
         Err(_) => Ok(Some(Silence::Hung)),
         Ok(Ok(connection)) => {
             let _ = timeout(ANSWER_MAX, connection.close()).await;

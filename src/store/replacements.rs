@@ -1,17 +1,20 @@
 //! Replacements: new cards by which the cards before them are listed. Every writer here takes the change that the feed has of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::feed::RecordedChange;
 use super::reports::{SealedNumber, places};
-use super::{StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
+use super::{StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::card::Threshold;
 use crate::domain::ids::{OrganizationId, ReplacementId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
+use crate::domain::sequence::Sequence;
 
 /// A replacement to be stored.
 #[derive(Debug, Clone)]
@@ -95,6 +98,27 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         Ok(())
+    }
+
+    /// The starts of some replacements as they are now, each with the sequence of its last change.
+    pub async fn replacement_starts(
+        &mut self,
+        replacements: &BTreeSet<ReplacementId>,
+    ) -> Result<BTreeMap<ReplacementId, (Sequence, Date)>, StoreError> {
+        self.take_turn().await?;
+        let text = format!(
+            "SELECT replacement_id, sequence, card_valid_from FROM replacements WHERE replacement_id IN ({})",
+            places(1, replacements.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for id in replacements {
+            query = query.bind(id.as_bytes().as_slice());
+        }
+        let read = |row: &AnyRow| {
+            let now = (get_sequence(row, "sequence")?, get_parsed(row, "card_valid_from", parse_date)?);
+            Ok((get_id(row, "replacement_id")?, now))
+        };
+        query.fetch_all(&mut *self.tx).await?.iter().map(read).collect()
     }
 
     /// The day of the application that a replacement was issued for, if it was.

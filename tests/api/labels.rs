@@ -62,6 +62,20 @@ async fn an_id_of_a_request_that_holds_a_number_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_id_of_a_request_that_holds_none_stays() {
+    let app = TestApp::spawn().await;
+    for id in [
+        "4200001234202611281234567890",
+        "110105194912310021",
+        "123456789012345",
+        "01993c5e-0000-7000-8000-000000000000",
+    ] {
+        let answer = app.send(app.request("GET", "/health/live").header("X-Request-Id", id)).await;
+        assert_eq!((answer.status, answer.header("x-request-id")), (200, id));
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_a_repeatable_request_holds_no_number() {
     let app = TestApp::spawn().await;
     for separator in ["-", "/", "_", "."] {

@@ -77,5 +77,6 @@ mod tls;
 mod tokens;
 mod usage;
 mod ways_in;
+mod webhook_promises;
 mod webhooks;
 mod wire;

@@ -27,6 +27,8 @@ pub(crate) struct Received {
 #[derive(Debug, Clone)]
 pub(crate) enum Manner {
     Status(u16),
+    /// A status, with this `Retry-After`.
+    Later(u16, String),
     /// 307 to this URL.
     Redirect(String),
     /// Takes the request and never answers.
@@ -147,6 +149,9 @@ async fn serve(mut stream: TcpStream, received: Arc<Mutex<Vec<Received>>>, manne
     let answer = match manner {
         Manner::Hang => return std::future::pending().await,
         Manner::Status(status) => format!("HTTP/1.1 {status} Told\r\nContent-Length: 0\r\n\r\n"),
+        Manner::Later(status, when) => {
+            format!("HTTP/1.1 {status} Later\r\nRetry-After: {when}\r\nContent-Length: 0\r\n\r\n")
+        }
         Manner::Redirect(url) => format!("HTTP/1.1 307 Elsewhere\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"),
     };
     let _ = stream.write_all(answer.as_bytes()).await;

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, with};
-use crate::helpers::{Answer, TestApp};
+use crate::helpers::{Answer, TestApp, eventually};
 
 const LOST: &str = "2016-05-01";
 const EVE: &str = "2026-10-31";
 const NEW: &str = "2026-11-01";
+const LATE: &str = "2026-11-10";
 
 #[tokio::test]
 async fn a_replacement_ends_reports_and_moves_the_threshold() {
@@ -131,6 +132,87 @@ async fn a_wrong_start_is_corrected_on_every_node_and_watchers_are_told() {
     assert_eq!(correct(&app, &app.police.token, &wrong, NEW).await.status, 200);
     assert_eq!(correct(&app, &app.police.token, &wrong, "2016-11-01").await.status, 200);
     assert_eq!(app.verdict(&number, Some(EVE)).await, "other_card_listed");
+}
+
+/// A start that was too late lists cards that are good: who was told so, by an answer or by an alert, gets an alert.
+#[tokio::test]
+async fn a_correction_tells_those_who_were_told_of_a_good_card() {
+    let app = TestApp::spawn().await;
+    let bank = app.add_client("checks", None).await;
+    let number = random_number();
+    // Watched before: an alert says that the card is listed.
+    let watched = app.check(&with(check_of(&number, Some(NEW)), "watch_hours", 24)).await.json();
+    assert_eq!(watched["verdict"], "not_listed");
+    let wrong = app.replace(&number, LATE).await.json();
+    // Checked after: the answer says so.
+    let path = "/v1/checks";
+    let answered = app.post(&bank.token, path, &check_of(&number, Some(NEW))).await.json();
+    assert_eq!(answered["verdict"], "card_listed");
+    let without = app.post(&bank.token, path, &check_of(&number, None)).await.json();
+    assert_eq!(without["verdict"], "number_listed");
+    let alerts = async |token: &str| app.get(token, "/v1/alerts").await.json()["alerts"].as_array().unwrap().clone();
+    let told = async |token: &str| {
+        let told = alerts(token).await.into_iter().map(|alert| (alert["check_id"].clone(), alert["kind"].clone()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&app.hotel.token).await, [(watched["check_id"].clone(), json!("card_listed"))]);
+    assert!(told(&bank.token).await.is_empty());
+    assert_eq!(correct(&app, &app.police.token, &wrong, NEW).await.status, 200);
+    assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed");
+    // Whether the sighting was in the store or still in the journal when the correction came.
+    eventually("the bank gets an alert", || async { !told(&bank.token).await.is_empty() }).await;
+    assert_eq!(
+        told(&bank.token).await,
+        [(answered["check_id"].clone(), json!("check_again"))],
+        "and of that check alone"
+    );
+    let expected =
+        [(watched["check_id"].clone(), json!("card_listed")), (watched["check_id"].clone(), json!("check_again"))];
+    assert_eq!(told(&app.hotel.token).await, expected);
+    // A start that moves on tells nobody again, and nobody who was told already.
+    let moved = app.clock.today().to_string();
+    assert_eq!(correct(&app, &app.police.token, &wrong, &moved).await.status, 200);
+    assert_eq!(correct(&app, &app.police.token, &wrong, NEW).await.status, 200);
+    assert_eq!((told(&app.hotel.token).await.len(), told(&bank.token).await.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn sightings_of_before_a_correction_are_found_in_the_store_too() {
+    let app = TestApp::spawn().await;
+    let number = random_number();
+    let wrong = app.replace(&number, LATE).await.json();
+    let mut checks = Vec::new();
+    for _ in 0..3 {
+        checks.push(app.check(&check_of(&number, Some(NEW))).await.json()["check_id"].as_str().unwrap().to_owned());
+    }
+    eventually("the sightings are stored", || async { app.metric("lostcard_sightings_stored_total").await >= 3 }).await;
+    assert_eq!(correct(&app, &app.police.token, &wrong, NEW).await.status, 200);
+    // In the correction's own transaction: nothing is waited for.
+    let alerts = app.get(&app.hotel.token, "/v1/alerts").await.json();
+    let mut told: Vec<_> = alerts["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| alert["check_id"].as_str().unwrap().to_owned())
+        .collect();
+    told.sort();
+    checks.sort();
+    assert_eq!(told, checks);
+    // The audit log keeps what the start was, and its chain covers it.
+    let entries = app.store.list_audit(0).await.unwrap();
+    let corrected = entries.iter().find(|entry| entry.action == "replacement_corrected").unwrap();
+    assert_eq!(corrected.old_start.as_deref(), Some(LATE));
+    let mut end = lostcard::crypto::audit::End::BEGINNING;
+    for entry in &entries {
+        end.follow(entry).unwrap();
+    }
+    let mut changed = corrected.clone();
+    for other in [None, Some(NEW.to_owned())] {
+        changed.old_start = other;
+        let mut end = lostcard::crypto::audit::End::BEGINNING;
+        let broken = entries.iter().map(|entry| if entry.sequence == changed.sequence { &changed } else { entry });
+        assert!(broken.into_iter().try_for_each(|entry| end.follow(entry)).is_err());
+    }
 }
 
 #[tokio::test]

@@ -25,12 +25,12 @@ fn for_tests(config: &mut Config) {
 }
 
 impl TestApp {
-    async fn with_webhooks() -> Self {
+    pub(crate) async fn with_webhooks() -> Self {
         Self::spawn_with(for_tests).await
     }
 
     /// An endpoint of the hotel, with its secret.
-    async fn add_webhook(&self, url: &str) -> (WebhookId, String) {
+    pub(crate) async fn add_webhook(&self, url: &str) -> (WebhookId, String) {
         let webhook_id: WebhookId = random::id(self.clock.now_ms());
         let secret = WebhookSecret::generate().unwrap();
         let new = Webhook {
@@ -47,7 +47,7 @@ impl TestApp {
     }
 
     /// A watched check and a report of its number: one alert. Returns the check's id.
-    async fn raise(&mut self) -> String {
+    pub(crate) async fn raise(&mut self) -> String {
         // Tokens live for ten minutes of a clock that the cases move by days.
         self.hotel.token = self.token_for(&self.hotel).await;
         self.police.token = self.token_for(&self.police).await;
@@ -64,7 +64,7 @@ impl TestApp {
     }
 
     /// Waits until an outcome was counted so often.
-    async fn until_counted(&self, outcome: &str, times: u64) {
+    pub(crate) async fn until_counted(&self, outcome: &str, times: u64) {
         let name = format!("lostcard_webhook_deliveries_total{{outcome=\"{outcome}\"}}");
         let name = &name;
         eventually(outcome, || async move { self.metric(name).await >= times }).await;
@@ -76,12 +76,12 @@ impl TestApp {
         self.store.due_deliveries(UnixMs::MAX, 100).await.unwrap().is_empty()
     }
 
-    async fn until_settled(&self) {
+    pub(crate) async fn until_settled(&self) {
         eventually("every delivery is settled", || self.has_no_delivery()).await;
     }
 }
 
-async fn until_received(receiver: &Receiver, count: usize) -> Vec<Received> {
+pub(crate) async fn until_received(receiver: &Receiver, count: usize) -> Vec<Received> {
     eventually("the receiver is told", || async { receiver.count() >= count }).await;
     receiver.received()
 }

@@ -6,6 +6,8 @@
 )]
 
 mod audit;
+mod busy;
+mod check;
 mod exit_codes;
 mod help;
 mod import;

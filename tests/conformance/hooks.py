@@ -65,6 +65,8 @@ RULES = {
     "exactly_one": "number or digest, one of them: `oneOf` is left out because generators choke on it",
     "malformed_receipt": "a receipt is signed by this service: text that is made up is none",
     "malformed_certificate": "so is a certificate",
+    "malformed_label": "a label may hold an identity number by chance",
+    "malformed_office": "so may an office",
     "malformed_text": "control characters are refused",
     "malformed_salt": "32 bytes in base64url",
     "unknown_region": "a list of provinces that changes",

@@ -31,8 +31,14 @@ fn watch(organization: OrganizationId) -> Watch {
 }
 
 fn alert(organization: OrganizationId) -> NewAlert {
-    let watch = StoredWatch { watch_id: id(), organization, lookup_key: key(), card_valid_from: None };
-    NewAlert { alert_id: id(), watch, kind: AlertKind::NumberListed, listing: ListingKind::Superseded }
+    NewAlert {
+        alert_id: id(),
+        organization,
+        check_id: id(),
+        kind: AlertKind::NumberListed,
+        listing: ListingKind::Superseded,
+        replacement: None,
+    }
 }
 
 async fn store_alerts(store: &Store, alerts: &[NewAlert]) {
@@ -114,7 +120,12 @@ pub(crate) async fn an_alert_ends_its_watch_and_is_its_organizations_alone(datab
     write(&store, async |tx| tx.insert_watches(&[told.clone(), kept.clone()]).await.unwrap()).await;
     let mut tx = store.begin().await.unwrap();
     let found = tx.watches_of(&[told.lookup_key], NOW_MS).await.unwrap()[0];
-    let new = NewAlert { watch: found, kind: AlertKind::CardListed, ..alert(own) };
+    let new = NewAlert {
+        check_id: found.watch_id,
+        organization: found.organization,
+        kind: AlertKind::CardListed,
+        ..alert(own)
+    };
     tx.insert_alerts(&[new], NOW_MS).await.unwrap();
     tx.commit().await.unwrap();
     let listed = store.list_alerts(own, AlertSequence::ZERO, 10).await.unwrap();

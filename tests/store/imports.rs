@@ -5,7 +5,9 @@ use lostcard::domain::ids::{ImportId, ReportId};
 use lostcard::domain::sequence::Sequence;
 use lostcard::store::Store;
 use lostcard::store::feed::ChangeKind;
+use lostcard::store::import_rows::{ACTIVE_REPORTS_BETWEEN, Piece};
 use lostcard::store::imports::ImportProgress;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, TODAY, id, key, report, write};
@@ -57,7 +59,9 @@ async fn insert(store: &Store, import: Option<ImportId>, count: usize) -> Vec<Re
         let change = tx.record_listings(&keys).await.unwrap();
         tx.insert_reports(&reports, &change).await.unwrap();
         if let Some(import) = import {
-            tx.note_piece(import, &change.sequences()).await.unwrap();
+            let ids = || reports.iter().map(|report| report.report_id);
+            let piece = Piece { sequences: change.sequences(), reports: ids().min().unwrap()..=ids().max().unwrap() };
+            tx.note_piece(import, &piece).await.unwrap();
         }
     })
     .await;
@@ -77,16 +81,45 @@ pub(crate) async fn what_an_import_brought_is_found_by_its_pieces(database: &Dat
     mine.sort_unstable();
     let pieces = store.import_pieces(import).await.unwrap();
     let piece = |first, last| Sequence::new(first)..=Sequence::new(last);
-    assert_eq!(pieces, [piece(1, 700), piece(706, 710)]);
+    let sequences: Vec<_> = pieces.iter().map(|piece| piece.sequences.clone()).collect();
+    assert_eq!(sequences, [piece(1, 700), piece(706, 710)]);
+    let part = Piece::around(&pieces).unwrap();
+    assert_eq!((&part.sequences, &part.reports), (&piece(1, 710), &(mine[0]..=mine[704])));
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = store.active_reports_between(&piece(1, 710), after).await.unwrap();
+        let page = store.active_reports_between(&part, after).await.unwrap();
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);
-        found.extend(page.iter().filter(|(_, at)| pieces.iter().any(|piece| piece.contains(at))).map(|(id, _)| *id));
+        found.extend(page.iter().filter(|(_, at)| sequences.iter().any(|piece| piece.contains(at))).map(|(id, _)| *id));
     }
     assert_eq!(found, mine, "in the order of their ids, each once, and no other");
-    assert_eq!(store.active_reports_between(&piece(711, 720), None).await.unwrap(), []);
+    let behind = Piece { sequences: piece(711, 720), ..part };
+    assert_eq!(store.active_reports_between(&behind, None).await.unwrap(), []);
+}
+
+pub(crate) async fn an_undoing_does_not_read_all_reports(database: &Database) {
+    let store = database.open().await;
+    insert(&store, Some(id()), 50).await;
+    let mut connection = AnyConnection::connect(&database.url()).await.unwrap();
+    let is_sqlite = database.url().starts_with("sqlite");
+    if !is_sqlite {
+        // Fifty rows are read faster without any index.
+        connection.execute("SET enable_seqscan = off").await.unwrap();
+    }
+    for text in ACTIVE_REPORTS_BETWEEN {
+        let (explain, bytes) = if is_sqlite { ("EXPLAIN QUERY PLAN", "X'00'") } else { ("EXPLAIN", "'\\x00'::bytea") };
+        let text = text.replace("$1", bytes).replace("$2", bytes).replace("$3", "1").replace("$4", "2");
+        let rows = connection.fetch_all(AssertSqlSafe(format!("{explain} {text}"))).await.unwrap();
+        let plan: Vec<String> =
+            rows.iter().map(|row| row.get(if is_sqlite { "detail" } else { "QUERY PLAN" })).collect();
+        let plan = plan.join("\n");
+        let is_bounded = if is_sqlite {
+            plan.contains("SEARCH loss_reports") && plan.contains("(report_id>? AND report_id<?)")
+        } else {
+            plan.contains("Index Cond: ((report_id >")
+        };
+        assert!(is_bounded && !plan.contains("SCAN") && !plan.contains("Seq Scan"), "{plan}");
+    }
 }
 
 pub(crate) async fn rows_of_a_source_are_known_until_they_are_forgotten(database: &Database) {

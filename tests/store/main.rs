@@ -100,6 +100,7 @@ macro_rules! contract {
             imports::progress_is_kept_with_its_records
             imports::of_two_imports_of_a_file_one_goes_on
             imports::what_an_import_brought_is_found_by_its_pieces
+            imports::an_undoing_does_not_read_all_reports
             imports::rows_of_a_source_are_known_until_they_are_forgotten
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_made_by_version_0_1_0_has_the_checksums_of_today

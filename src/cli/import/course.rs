@@ -182,7 +182,8 @@ impl Course {
             valid: plan.rows - plan.wrong,
         };
         let records = input.records(Judge { today: from.judged_on, zone: args.zone })?;
-        let progress = Progress::new(survey.lines, self.0.clock.clone(), [Arc::clone(&already_stored), wrong]);
+        let progress =
+            Progress::new(survey.lines, "reports", self.0.clock.clone(), vec![Arc::clone(&already_stored), wrong]);
         let (batches, threads) = runs::start(
             &job,
             Reading::new(records, std::mem::take(&mut plan.first)),

@@ -10,7 +10,7 @@ use super::row::{Cell, Row};
 use crate::service::fields::Fields;
 
 /// Cuts a line into its cells; none where that cannot be done.
-pub(super) fn cut<'a>(header: &Header, line: &'a str, fields: &mut Fields) -> Option<Row<'a>> {
+pub(crate) fn cut<'a>(header: &Header, line: &'a str, fields: &mut Fields) -> Option<Row<'a>> {
     let separator = header.separator();
     if memchr(b'"', line.as_bytes()).is_none() {
         return cut_plain(header, line, fields);
@@ -50,7 +50,7 @@ fn cut_plain<'a>(header: &Header, line: &'a str, fields: &mut Fields) -> Option<
 }
 
 /// Whether a line has no more than separators and blanks.
-pub(super) fn is_blank(line: &str, separator: u8) -> bool {
+pub(crate) fn is_blank(line: &str, separator: u8) -> bool {
     line.bytes().all(|byte| byte == separator || matches!(byte, b' ' | b'\t' | b'"'))
 }
 
@@ -60,7 +60,7 @@ fn refuse_count<T>(fields: &mut Fields) -> Option<T> {
 }
 
 /// The first cell of a text and what follows its separator. None if the quotes are wrong.
-fn take_cell(text: &str, separator: u8) -> Option<(Cow<'_, str>, Option<&str>)> {
+pub(crate) fn take_cell(text: &str, separator: u8) -> Option<(Cow<'_, str>, Option<&str>)> {
     // `="..."` is how spreadsheets keep text as text: the quotes are not those of RFC 4180.
     if let Some(formula) = text.strip_prefix("=\"") {
         let end = memchr(b'"', formula.as_bytes())? + 3;

@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use crate::domain::instant::UnixMs;
 
 /// Why a text is no day or instant: a code of the rejects file, and a sentence.
-pub(super) type Refusal = (&'static str, &'static str);
+pub(crate) type Refusal = (&'static str, &'static str);
 
 const MALFORMED_DATE: Refusal =
     ("malformed_date", "a date is written 2016-05-01, 20160501, 2016.05.01, 2016/5/1 or 2016年5月1日, and must exist");
@@ -15,12 +15,12 @@ const SERIAL_NUMBER: Refusal =
     ("date_as_number", "a spreadsheet's serial number is no date: give the column a date format, or save it as text");
 const AMBIGUOUS: Refusal = ("ambiguous_date", "day and month could be either: write the year first, 2016-05-01");
 const TIME_OF_DAY: Refusal = ("time_in_date", "a date has no time of day, but midnight");
-pub(super) const PLACEHOLDER: Refusal = ("placeholder", "where nothing is known leave the cell empty");
+pub(crate) const PLACEHOLDER: Refusal = ("placeholder", "where nothing is known leave the cell empty");
 const MALFORMED_INSTANT: Refusal =
     ("malformed_instant", "an instant is a date, a blank or T, and a time: 2026-11-01T08:30:00+08:00");
 
 /// A day; a time of midnight behind it is dropped.
-pub(super) fn read_day(text: &str) -> Result<Date, Refusal> {
+pub(crate) fn read_day(text: &str) -> Result<Date, Refusal> {
     let (date, rest) = match take_date(text) {
         Ok(taken) => taken,
         Err(_) if text.trim_matches(is_blank).len() != text.len() => return read_day(text.trim_matches(is_blank)),
@@ -45,7 +45,7 @@ pub(super) fn read_day(text: &str) -> Result<Date, Refusal> {
 }
 
 /// The end of a card's validity: none for a long-term card, however that is written.
-pub(super) fn read_end(text: &str) -> Result<Option<Date>, Refusal> {
+pub(crate) fn read_end(text: &str) -> Result<Option<Date>, Refusal> {
     let is_long_term = |day: Date| day == Date::MAX || day == LAST_OF_2099;
     match read_day(text) {
         Ok(day) => Ok(Some(day).filter(|day| !is_long_term(*day))),
@@ -56,7 +56,7 @@ pub(super) fn read_end(text: &str) -> Result<Option<Date>, Refusal> {
 
 /// Systems that must write an end write the last day that they know.
 const LAST_OF_2099: Date = Date::constant(2099, 12, 31);
-pub(super) const BEIJING: Offset = Offset::constant(8);
+pub(crate) const BEIJING: Offset = Offset::constant(8);
 
 fn is_long_term_word(text: &str) -> bool {
     let no_day = |text: &str| {
@@ -70,7 +70,7 @@ fn is_long_term_word(text: &str) -> bool {
 }
 
 /// What programs write for "nothing": never taken for a value, nor for an absent one.
-pub(super) fn is_placeholder(text: &str) -> bool {
+pub(crate) fn is_placeholder(text: &str) -> bool {
     let text = text.trim_matches(is_blank);
     let words = ["null", "\\n", "n/a", "#n/a", "na", "nan", "nil", "none", "nat", "(null)", "<null>", "undefined"];
     let signs = |c: char| matches!(c, '-' | '—' | '–' | '－' | '/' | '*' | '?' | '.');
@@ -80,7 +80,7 @@ pub(super) fn is_placeholder(text: &str) -> bool {
 }
 
 /// An instant in milliseconds since the Unix epoch; without a zone of its own, in `zone`.
-pub(super) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> {
+pub(crate) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> {
     let text = text.trim_matches(is_blank);
     let named = |refusal: Refusal| if refusal == MALFORMED_DATE { MALFORMED_INSTANT } else { refusal };
     let (date, rest) = take_date(text).map_err(named)?;
@@ -91,7 +91,7 @@ pub(super) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> 
 }
 
 /// `Z`, `+08:00`, `+0800` or `+08`.
-pub(super) fn read_zone(text: &str) -> Option<Offset> {
+pub(crate) fn read_zone(text: &str) -> Option<Offset> {
     if text.eq_ignore_ascii_case("z") || text.eq_ignore_ascii_case("utc") {
         return Some(Offset::UTC);
     }

@@ -8,7 +8,7 @@ use encoding_rs::{Decoder, DecoderResult, GB18030, UTF_16BE, UTF_16LE};
 
 /// How the characters of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     #[value(name = "utf-8")]
     Utf8,
     #[value(name = "gb18030")]
@@ -20,7 +20,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Utf8 => "utf-8",
             Self::Gb18030 => "gb18030",
@@ -30,7 +30,7 @@ impl Encoding {
     }
 
     /// By the byte order mark that a file begins with.
-    pub(super) fn of_mark(beginning: &[u8]) -> Option<Self> {
+    pub(crate) fn of_mark(beginning: &[u8]) -> Option<Self> {
         match beginning {
             [0xEF, 0xBB, 0xBF, ..] => Some(Self::Utf8),
             [0xFF, 0xFE, ..] => Some(Self::Utf16Le),
@@ -41,7 +41,7 @@ impl Encoding {
     }
 
     /// Without a mark, every other byte of plain text in UTF-16 is zero.
-    pub(super) fn looks_like_utf_16(beginning: &[u8]) -> Option<Self> {
+    pub(crate) fn looks_like_utf_16(beginning: &[u8]) -> Option<Self> {
         let zeros = |odd: usize| beginning.chunks_exact(2).filter(|pair| pair[odd] == 0).count() * 2;
         let most = beginning.len().max(8) * 9 / 10;
         match (zeros(0) >= most, zeros(1) >= most) {
@@ -61,7 +61,7 @@ impl Encoding {
     }
 
     /// The file as UTF-8.
-    pub(super) fn read<R: Read + Send + 'static>(self, source: R) -> Box<dyn Read + Send> {
+    pub(crate) fn read<R: Read + Send + 'static>(self, source: R) -> Box<dyn Read + Send> {
         match self.decoder() {
             None => Box::new(source),
             Some(decoder) => Box::new(Transcoded {
@@ -144,18 +144,18 @@ impl<R: Read> Read for Transcoded<R> {
 }
 
 /// Whether all that passes is valid in an encoding.
-pub(super) struct Validity {
+pub(crate) struct Validity {
     decoder: Decoder,
     output: Vec<u8>,
     is_valid: bool,
 }
 
 impl Validity {
-    pub(super) fn of_utf8() -> Self {
+    pub(crate) fn of_utf8() -> Self {
         Self::new(encoding_rs::UTF_8.new_decoder_without_bom_handling())
     }
 
-    pub(super) fn of_gb18030() -> Self {
+    pub(crate) fn of_gb18030() -> Self {
         Self::new(GB18030.new_decoder_without_bom_handling())
     }
 
@@ -163,7 +163,7 @@ impl Validity {
         Self { decoder, output: vec![0; CHUNK_BYTES * 4], is_valid: true }
     }
 
-    pub(super) fn take(&mut self, mut bytes: &[u8], is_end: bool) {
+    pub(crate) fn take(&mut self, mut bytes: &[u8], is_end: bool) {
         while self.is_valid {
             let (result, read, _) = self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.output, is_end);
             bytes = &bytes[read..];
@@ -175,7 +175,7 @@ impl Validity {
         }
     }
 
-    pub(super) fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.is_valid
     }
 }

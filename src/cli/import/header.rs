@@ -5,14 +5,14 @@ use super::row::Column;
 
 /// In which cell each column stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Of each cell; none for one that is ignored.
     columns: Vec<Option<Column>>,
     separator: u8,
 }
 
 /// What is wrong with a header.
-pub(super) type HeaderError = String;
+pub(crate) type HeaderError = String;
 
 /// The separators that a header is tried with.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
@@ -69,7 +69,18 @@ const OTHER_NAMES: [(Column, &[&str]); Column::COUNT] = [
     (Column::LostOn, &["丢失日期", "遗失日期", "丢失时间", "遗失时间", "被盗日期", "丢失被盗日期", "丢失或被盗日期"]),
     (
         Column::Reporter,
-        &["申报人", "挂失人", "报失人", "申请人", "申报人类型", "挂失人类型", "申报人身份", "申报人关系"],
+        &[
+            "申报人",
+            "挂失人",
+            "报失人",
+            "申请人",
+            "申报人类型",
+            "挂失人类型",
+            "申报人身份",
+            "申报人关系",
+            "是否本人",
+            "是否本人办理",
+        ],
     ),
     (
         Column::Office,
@@ -88,7 +99,7 @@ const OTHER_NAMES: [(Column, &[&str]); Column::COUNT] = [
 
 impl Header {
     /// Whether a line is no header yet, but names what divides the cells: `sep=;`, as spreadsheet programs take it.
-    pub(super) fn named_separator(line: &str) -> Option<u8> {
+    pub(crate) fn named_separator(line: &str) -> Option<u8> {
         let line = line.trim_matches('"');
         let rest = line.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| &line[4..])?;
         match rest.as_bytes() {
@@ -100,12 +111,8 @@ impl Header {
     }
 
     /// Reads the line that names the columns.
-    pub(super) fn read(line: &str, separator: Option<u8>, ignored: &[String]) -> Result<Self, HeaderError> {
-        let separator = separator.unwrap_or_else(|| {
-            let count = |separator: u8| line.bytes().filter(|byte| *byte == separator).count();
-            let most = SEPARATORS.into_iter().rev().max_by_key(|separator| count(*separator));
-            most.unwrap_or(b',')
-        });
+    pub(crate) fn read(line: &str, separator: Option<u8>, ignored: &[String]) -> Result<Self, HeaderError> {
+        let separator = separator.unwrap_or_else(|| Self::separator_in(line));
         let names = line.split(char::from(separator)).map(|name| {
             let plain = name.trim();
             plain.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(plain)
@@ -113,8 +120,14 @@ impl Header {
         Self::of_names(names, separator, ignored)
     }
 
+    /// What divides most cells of a line.
+    pub(crate) fn separator_in(line: &str) -> u8 {
+        let count = |separator: u8| line.bytes().filter(|byte| *byte == separator).count();
+        SEPARATORS.into_iter().rev().max_by_key(|separator| count(*separator)).unwrap_or(b',')
+    }
+
     /// By the names in their order.
-    pub(super) fn of_names<'a>(
+    pub(crate) fn of_names<'a>(
         names: impl Iterator<Item = &'a str>,
         separator: u8,
         ignored: &[String],
@@ -157,21 +170,26 @@ impl Header {
     }
 
     /// In which cell a column stands, from 1.
-    pub(super) fn place(&self, column: Column) -> Option<usize> {
+    pub(crate) fn place(&self, column: Column) -> Option<usize> {
         self.columns.iter().position(|of_cell| *of_cell == Some(column)).map(|at| at + 1)
     }
 
-    pub(super) fn columns(&self) -> &[Option<Column>] {
+    pub(crate) fn columns(&self) -> &[Option<Column>] {
         &self.columns
     }
 
-    pub(super) fn separator(&self) -> u8 {
+    pub(crate) fn separator(&self) -> u8 {
         self.separator
     }
 }
 
+/// The column that a name stands for, in either language.
+pub(crate) fn column_named(name: &str) -> Option<Column> {
+    column_of(&plain_name(name))
+}
+
 /// Names are compared without case, and a blank or a hyphen is as good as an underscore.
-fn plain_name(name: &str) -> String {
+pub(crate) fn plain_name(name: &str) -> String {
     name.trim_matches(['\u{FEFF}', ' ', '\t', '\u{A0}', '\u{3000}', '\'']).to_lowercase().replace([' ', '-'], "_")
 }
 

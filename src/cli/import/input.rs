@@ -18,7 +18,7 @@ use crate::cli::exits::{refused, usage};
 use crate::own_files;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Csv,
     Ndjson,
     Xlsx,
@@ -26,7 +26,7 @@ pub(super) enum Format {
 
 impl Format {
     /// By the end of a file's name, in capitals or not.
-    pub(super) fn of_name(path: &Path) -> Option<Self> {
+    pub(crate) fn of_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" | "tsv" | "txt" => Some(Self::Csv),
             "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
@@ -38,27 +38,28 @@ impl Format {
 
 /// A file, and how it is read.
 #[derive(Clone)]
-pub(super) struct Input {
+pub(crate) struct Input {
     path: PathBuf,
-    pub(super) format: Format,
-    pub(super) encoding: Encoding,
+    pub(crate) format: Format,
+    pub(crate) encoding: Encoding,
     /// Whether the encoding is a first guess, which the whole file may prove wrong.
     is_guess: bool,
     ignored: Vec<String>,
     sheet: Option<Sheet>,
+    has_mark: bool,
 }
 
 /// What reading the whole file tells, whatever its form.
 #[derive(Debug)]
-pub(super) struct Survey {
-    pub(super) hash: [u8; 32],
-    pub(super) lines: u64,
+pub(crate) struct Survey {
+    pub(crate) hash: [u8; 32],
+    pub(crate) lines: u64,
     is_utf8: bool,
 }
 
 impl Input {
     /// Looks at the beginning of a file.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         format: Option<Format>,
         encoding: Option<Encoding>,
@@ -83,6 +84,7 @@ impl Input {
         }
         check_kind(&beginning, format)?;
         let sheet = if format == Format::Xlsx { Some(Sheet::load(path)?) } else { None };
+        let has_mark = sheet.is_none() && Encoding::of_mark(&beginning).is_some();
         let (encoding, is_guess) = match (encoding, Encoding::of_mark(&beginning)) {
             (Some(told), Some(mark)) if told != mark => {
                 let (told, mark) = (told.name(), mark.name());
@@ -94,21 +96,21 @@ impl Input {
         if let Some(utf_16) = Encoding::looks_like_utf_16(&beginning).filter(|_| is_guess && sheet.is_none()) {
             return Err(refused(format!("the file looks like UTF-16 without its mark: --encoding {}", utf_16.name())));
         }
-        Ok(Self { path: path.to_owned(), format, encoding, is_guess, ignored: ignored.to_owned(), sheet })
+        Ok(Self { path: path.to_owned(), format, encoding, is_guess, ignored: ignored.to_owned(), sheet, has_mark })
     }
 
     /// Its size.
-    pub(super) fn bytes(&self) -> anyhow::Result<u64> {
+    pub(crate) fn bytes(&self) -> anyhow::Result<u64> {
         Ok(self.path.metadata().with_context(|| self.path.display().to_string())?.len())
     }
 
     /// Whether a workbook has sheets that are not read.
-    pub(super) fn leaves_sheets_out(&self) -> bool {
+    pub(crate) fn leaves_sheets_out(&self) -> bool {
         self.sheet.as_ref().is_some_and(|sheet| sheet.has_others)
     }
 
     /// Reads all of the file for its hash, its lines and its encoding.
-    pub(super) fn survey(&self) -> anyhow::Result<Survey> {
+    pub(crate) fn survey(&self) -> anyhow::Result<Survey> {
         let (mut hash, mut utf8) = (Sha256::new(), Validity::of_utf8());
         let mut lines = 0;
         self.each_chunk(|chunk| {
@@ -123,7 +125,7 @@ impl Input {
     }
 
     /// GB18030, where the whole file is that and is no UTF-8, and nobody has said what it is. None: the encoding stays.
-    pub(super) fn as_gb18030(&self, survey: &Survey) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn as_gb18030(&self, survey: &Survey) -> anyhow::Result<Option<Self>> {
         if !self.is_guess || survey.is_utf8 || self.sheet.is_some() {
             return Ok(None);
         }
@@ -138,26 +140,40 @@ impl Input {
         if let Some(sheet) = &self.sheet {
             return Records::xlsx(sheet, &self.ignored, judge);
         }
-        let lines = || anyhow::Ok(Lines::new(self.encoding.read(self.file()?)));
         match self.format {
-            Format::Ndjson => {
-                let mut first = lines()?;
-                while let Some(line) = first.next()? {
-                    let line = line.unwrap_or_default();
-                    if ndjson_form::is_array(line) {
-                        return Err(refused(
-                            "the file is one JSON array: an import takes one object a line, \
-                             as jq -c '.[]' FILE writes them",
-                        ));
-                    }
-                    if !line.trim_ascii().is_empty() {
-                        break;
-                    }
-                }
-                Ok(Records::ndjson(lines()?, &self.ignored, judge))
-            }
-            _ => Records::csv(lines()?, &self.ignored, judge),
+            Format::Ndjson => Ok(Records::ndjson(self.lines()?, &self.ignored, judge)),
+            _ => Records::csv(self.lines()?, &self.ignored, judge),
         }
+    }
+
+    /// Whether its text begins with a byte order mark.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.has_mark
+    }
+
+    /// The sheet, where the file is a workbook.
+    pub(crate) fn sheet(&self) -> Option<&Sheet> {
+        self.sheet.as_ref()
+    }
+
+    /// Its lines from the beginning.
+    pub(crate) fn lines(&self) -> anyhow::Result<Lines> {
+        let lines = || anyhow::Ok(Lines::new(self.encoding.read(self.file()?)));
+        if self.format == Format::Ndjson {
+            let mut first = lines()?;
+            while let Some(line) = first.next()? {
+                let line = line.unwrap_or_default();
+                if ndjson_form::is_array(line) {
+                    return Err(refused(
+                        "the file is one JSON array: one object a line is taken, as jq -c '.[]' FILE writes them",
+                    ));
+                }
+                if !line.trim_ascii().is_empty() {
+                    break;
+                }
+            }
+        }
+        lines()
     }
 
     fn file(&self) -> anyhow::Result<File> {

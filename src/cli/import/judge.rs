@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use super::dates::{PLACEHOLDER, is_placeholder, read_day, read_end, read_instant};
-use super::row::{Cell, Column, Row, is_spreadsheet_number};
+use super::row::{Cell, Column, ID_AS_NUMBER, Row, is_spreadsheet_number};
+use super::words::code_of;
 use crate::clock::beijing_date;
 use crate::domain::card::{CardValidityError, FIRST_CARDS_ON};
 use crate::domain::instant::UnixMs;
@@ -83,7 +84,7 @@ impl Judge {
 }
 
 fn filing_text<'a>(row: &'a Row<'_>, number: &'a IdNumberText, contact: Option<&'a PhoneText>) -> FilingText<'a> {
-    let required = |column| row.text(column).unwrap_or_default();
+    let required = |column| code_of(column, row.text(column).unwrap_or_default());
     FilingText {
         id_number: number,
         card_valid_from: row.text(Column::CardValidFrom),
@@ -146,10 +147,6 @@ fn name_one(row: &Row<'_>, is_swapped: bool, wrong: &mut WrongMember) {
     }
 }
 
-const ID_AS_NUMBER: (&str, &str) = (
-    "id_as_number",
-    "a spreadsheet took the number for a quantity and keeps 15 of its digits: save the column as text, from the source",
-);
 const PHONE_AS_NUMBER: (&str, &str) =
     ("phone_as_number", "a spreadsheet took the phone number for a quantity: save the column as text");
 

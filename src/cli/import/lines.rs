@@ -6,25 +6,25 @@ use std::io::{self, Read};
 use memchr::memchr2;
 
 /// As long as the body of a single request may be.
-pub(super) const LINE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Why a line is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LineError {
+pub(crate) enum LineError {
     TooLong,
     WrongEncoding,
 }
 
 impl LineError {
-    pub(super) fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::TooLong => "line_too_long",
             Self::WrongEncoding => "wrong_encoding",
         }
     }
 
-    pub(super) fn detail(self) -> &'static str {
+    pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::TooLong => "a line has at most 256 KiB",
             Self::WrongEncoding => "the line is not in the encoding of the file: --encoding names another",
@@ -33,7 +33,7 @@ impl LineError {
 }
 
 /// Reads line after line: each lies in the buffer.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
     /// What of the buffer is not given out yet.
@@ -44,17 +44,17 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
+    pub(crate) fn new(source: Box<dyn Read + Send>) -> Self {
         Self { source, buffer: vec![0; BUFFER_BYTES], at: 0, end: 0, is_end: false, number: 0 }
     }
 
     /// The number of the last line read, from 1.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
     /// The next line, without its end (LF, CR, CRLF or CR CR LF); none at the end of the file.
-    pub(super) fn next(&mut self) -> io::Result<Option<Result<&str, LineError>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Result<&str, LineError>>> {
         let Some(length) = self.find_end()? else { return Ok(None) };
         let line = self.at..self.at + length;
         self.number += 1;

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What a file says of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     IdNumber,
     CardValidFrom,
     CardValidUntil,
@@ -20,8 +20,8 @@ pub(super) enum Column {
 }
 
 impl Column {
-    pub(super) const COUNT: usize = 10;
-    pub(super) const ALL: [Self; Self::COUNT] = [
+    pub(crate) const COUNT: usize = 10;
+    pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::IdNumber,
         Self::CardValidFrom,
         Self::CardValidUntil,
@@ -33,10 +33,10 @@ impl Column {
         Self::ReportedAt,
         Self::ContactPhone,
     ];
-    pub(super) const REQUIRED: [Self; 5] = [Self::IdNumber, Self::Reason, Self::Reporter, Self::Office, Self::Channel];
+    pub(crate) const REQUIRED: [Self; 5] = [Self::IdNumber, Self::Reason, Self::Reporter, Self::Office, Self::Channel];
 
     /// JSON Pointer (RFC 6901) to the member; a column of a table is one too.
-    pub(super) fn pointer(self) -> &'static str {
+    pub(crate) fn pointer(self) -> &'static str {
         match self {
             Self::IdNumber => "/id_number",
             Self::CardValidFrom => "/card_valid_from",
@@ -51,14 +51,14 @@ impl Column {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         &self.pointer()[1..]
     }
 }
 
 /// What is in a cell. It may be a number, in any of them: `Debug` does not show it.
 #[derive(Default, Clone, PartialEq, Eq)]
-pub(super) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     #[default]
     Absent,
     Text(Cow<'a, str>),
@@ -81,15 +81,15 @@ impl fmt::Debug for Cell<'_> {
 
 /// The cells of a row, by column.
 #[derive(Debug, Default)]
-pub(super) struct Row<'a>(pub(super) [Cell<'a>; Column::COUNT]);
+pub(crate) struct Row<'a>(pub(crate) [Cell<'a>; Column::COUNT]);
 
 impl Row<'_> {
-    pub(super) fn cell(&self, column: Column) -> &Cell<'_> {
+    pub(crate) fn cell(&self, column: Column) -> &Cell<'_> {
         &self.0[column as usize]
     }
 
     /// The text of a cell without what spreadsheets put around it; none where there is nothing.
-    pub(super) fn text(&self, column: Column) -> Option<&str> {
+    pub(crate) fn text(&self, column: Column) -> Option<&str> {
         match self.cell(column) {
             Cell::Text(text) => Some(unwrapped(text)).filter(|text| !text.is_empty()),
             Cell::Absent | Cell::Number | Cell::OtherType => None,
@@ -97,7 +97,7 @@ impl Row<'_> {
     }
 
     /// Rows without a word are no rows.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.0.iter().all(|cell| match cell {
             Cell::Absent => true,
             Cell::Text(text) => text.trim_matches([' ', '\t', '\u{A0}', '\u{3000}']).is_empty(),
@@ -107,7 +107,7 @@ impl Row<'_> {
 }
 
 /// Takes off what makes a spreadsheet keep text as text: `="..."`, a leading apostrophe, a tab on either side. Nothing else.
-fn unwrapped(text: &str) -> &str {
+pub(crate) fn unwrapped(text: &str) -> &str {
     match text.as_bytes() {
         [b'=', b'"', .., b'"'] if text.len() >= 3 => &text[2..text.len() - 1],
         [b'\'', ..] => &text[1..],
@@ -119,8 +119,14 @@ fn unwrapped(text: &str) -> &str {
     }
 }
 
+/// Why such a number is refused where an identity number must stand.
+pub(crate) const ID_AS_NUMBER: (&str, &str) = (
+    "id_as_number",
+    "a spreadsheet took the number for a quantity and keeps 15 of its digits: save the column as text, from the source",
+);
+
 /// `1.19999E+17` or `13800138000.0`: a spreadsheet took text for a number, and digits are lost or may be.
-pub(super) fn is_spreadsheet_number(text: &str) -> bool {
+pub(crate) fn is_spreadsheet_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),

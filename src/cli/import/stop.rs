@@ -4,11 +4,11 @@ use tokio::sync::watch;
 
 /// Whether to stop.
 #[derive(Debug, Clone)]
-pub(super) struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Listens from now on.
-    pub(super) fn on_ctrl_c() -> Self {
+    pub(crate) fn on_ctrl_c() -> Self {
         let (tell, told) = watch::channel(false);
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
@@ -19,12 +19,12 @@ impl Stop {
         Self(told)
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Waits for it.
-    pub(super) async fn set(&mut self) {
+    pub(crate) async fn set(&mut self) {
         if self.0.wait_for(|is_set| *is_set).await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -26,7 +26,7 @@ pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow
     let (store, keyring) = node::open(&config).await?;
     let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c() };
     let pieces = context.store.import_pieces(args.import_id).await?;
-    let Some(part) = pieces.first().zip(pieces.last()).map(|(first, last)| *first.start()..=*last.end()) else {
+    let Some(part) = Piece::around(&pieces) else {
         bail!("there is no such import, or it stored nothing");
     };
     let withdrawn = withdraw_pieces(&context, args.import_id, &pieces, &part).await?;
@@ -48,8 +48,8 @@ async fn withdraw_pieces(context: &Context, import: ImportId, pieces: &[Piece], 
         let Some((last, _)) = page.last() else { return Ok(withdrawn) };
         after = Some(*last);
         let is_of_import = |sequence: Sequence| {
-            let at = pieces.partition_point(|piece| *piece.end() < sequence);
-            pieces.get(at).is_some_and(|piece| piece.contains(&sequence))
+            let at = pieces.partition_point(|piece| *piece.sequences.end() < sequence);
+            pieces.get(at).is_some_and(|piece| piece.sequences.contains(&sequence))
         };
         let reports: Vec<_> = page.into_iter().filter(|(_, at)| is_of_import(*at)).map(|(report, _)| report).collect();
         if reports.is_empty() {

@@ -17,7 +17,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{Id, ImportId};
 use crate::service::listing;
 use crate::service::writing::{Writing, leave_to_followers};
-use crate::store::import_rows::{RowFingerprint, SourceId};
+use crate::store::import_rows::{Piece, RowFingerprint, SourceId};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 use crate::store::{Store, WriteTx};
@@ -124,7 +124,11 @@ impl Writer<'_> {
         if !reports.is_empty() {
             let reported = listing::reported(&mut writing, reports).await;
             let change = reported.context("the import stopped; the same command continues there")?;
-            writing.tx.note_piece(import_id(&self.fingerprint), &change.sequences()).await?;
+            let ids = reports.iter().map(|report| report.report_id);
+            if let Some((first, last)) = ids.clone().min().zip(ids.max()) {
+                let piece = Piece { sequences: change.sequences(), reports: first..=last };
+                writing.tx.note_piece(import_id(&self.fingerprint), &piece).await?;
+            }
         }
         if let Some(source) = &self.source {
             let ids = reports.iter().map(|report| report.report_id);

@@ -24,17 +24,17 @@ const OTHER: &str = "\u{1}o";
 
 /// A sheet's rows. They hold numbers: no `Debug`.
 #[derive(Clone)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     text: Arc<str>,
     /// How many rows have a cell.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// Whether other sheets of the workbook are left out.
-    pub(super) has_others: bool,
+    pub(crate) has_others: bool,
 }
 
 impl Sheet {
     /// Reads the first sheet of a workbook.
-    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let file = own_files::open_named(path).with_context(|| path.display().to_string())?;
         // The messages of the library may name what is in the file.
         let unreadable = || refused("the workbook cannot be read: save it again as .xlsx, or its sheet as CSV");
@@ -61,14 +61,13 @@ impl Sheet {
             match cell.get_value() {
                 DataRef::String(value) => push_text(&mut text, value),
                 DataRef::SharedString(value) => push_text(&mut text, value),
-                DataRef::Int(_) | DataRef::Float(_) => text.push_str(NUMBER),
-                _ => text.push_str(OTHER),
+                other => push_other(&mut text, other),
             }
         }
         Ok(Self { text: text.into(), rows, has_others: names.len() > 1 })
     }
 
-    pub(super) fn rows(&self) -> SheetRows {
+    pub(crate) fn rows(&self) -> SheetRows {
         SheetRows { text: Arc::clone(&self.text), at: 0, number: 0 }
     }
 }
@@ -78,8 +77,35 @@ fn push_text(text: &mut String, value: &str) {
     text.extend(value.chars().map(|c| if matches!(c, ROW | CELL | '\u{1}') { '\u{FFFD}' } else { c }));
 }
 
+/// What is no text, with a mark that tells so.
+fn push_other(text: &mut String, value: &DataRef<'_>) {
+    // Writing to a string does not fail.
+    let _ = match value {
+        DataRef::Int(number) => write!(text, "{NUMBER}{number}"),
+        DataRef::Float(number) => write!(text, "{NUMBER}{number}"),
+        DataRef::Bool(value) => write!(text, "{OTHER}{}", if *value { "TRUE" } else { "FALSE" }),
+        DataRef::DateTime(at) if at.is_datetime() => {
+            let (year, month, day, hour, minute, second, _) = at.to_ymd_hms_milli();
+            let _ = write!(text, "{OTHER}{year:04}-{month:02}-{day:02}");
+            if (hour, minute, second) == (0, 0, 0) {
+                Ok(())
+            } else {
+                write!(text, " {hour:02}:{minute:02}:{second:02}")
+            }
+        }
+        DataRef::DateTime(of) => write!(text, "{OTHER}{}", of.as_f64()),
+        DataRef::DateTimeIso(shown) | DataRef::DurationIso(shown) => {
+            text.push_str(OTHER);
+            push_text(text, shown);
+            Ok(())
+        }
+        DataRef::Error(error) => write!(text, "{OTHER}{error}"),
+        DataRef::String(_) | DataRef::SharedString(_) | DataRef::Empty => Ok(()),
+    };
+}
+
 /// Row after row of a sheet; rows without a cell are not among them.
-pub(super) struct SheetRows {
+pub(crate) struct SheetRows {
     text: Arc<str>,
     at: usize,
     number: u64,
@@ -87,28 +113,33 @@ pub(super) struct SheetRows {
 
 impl SheetRows {
     /// The number of the last row read, from 1, as the spreadsheet counts.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
     /// The cells of the next row; none at the end.
-    pub(super) fn next(&mut self) -> Option<impl Iterator<Item = Cell<'_>>> {
+    pub(crate) fn next(&mut self) -> Option<impl Iterator<Item = Cell<'_>>> {
+        Some(self.next_shown()?.map(|(cell, _)| cell))
+    }
+
+    /// The cells of the next row, each with what the spreadsheet shows, or nearly so.
+    pub(crate) fn next_shown(&mut self) -> Option<impl Iterator<Item = (Cell<'_>, &str)>> {
         let rest = self.text[self.at..].strip_prefix(ROW)?;
         let length = rest.find(ROW).unwrap_or(rest.len());
         self.at += ROW.len_utf8() + length;
         let mut parts = rest[..length].split(CELL);
         self.number = parts.next()?.parse().ok()?;
-        Some(parts.map(|part| match part {
-            "" => Cell::Absent,
-            NUMBER => Cell::Number,
-            OTHER => Cell::OtherType,
-            text => Cell::Text(Cow::Borrowed(text)),
+        Some(parts.map(|part| match (part.strip_prefix(NUMBER), part.strip_prefix(OTHER)) {
+            (Some(shown), _) => (Cell::Number, shown),
+            (_, Some(shown)) => (Cell::OtherType, shown),
+            _ if part.is_empty() => (Cell::Absent, part),
+            _ => (Cell::Text(Cow::Borrowed(part)), part),
         }))
     }
 }
 
 /// Puts cells in their columns; none where a cell is beside them.
-pub(super) fn arrange<'a>(
+pub(crate) fn arrange<'a>(
     header: &Header,
     cells: impl Iterator<Item = Cell<'a>>,
     fields: &mut Fields,

@@ -29,12 +29,12 @@ struct PageQuery {
     limit: Option<String>,
 }
 
-/// A card that this organization checked was listed while it watched.
+/// A card that this organization checked was listed while it watched, or the check was answered by a start that was wrong.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertAnswer {
     #[schema(value_type = Uuid)]
     alert_id: AlertId,
-    /// The check that asked for it, by the id that was answered then.
+    /// The check that it is about, by the id that was answered then.
     #[schema(value_type = Uuid)]
     check_id: CheckId,
     #[schema(value_type = AlertKindCode)]
@@ -69,7 +69,8 @@ const LIST: List<AlertSequence> = List::new("listAlerts", 100);
 
 /// Read your organization's alerts
 ///
-/// Scope `checks`; costs one unit. Oldest first, in pages: a client that keeps the last `sequence` that it has seen, and later asks
+/// Scope `checks`; costs one unit. Checks with `watch_hours` cause alerts; any check does that found a card listed by a replacement whose
+/// start is corrected later. Oldest first, in pages: a client that keeps the last `sequence` that it has seen, and later asks
 /// for those after it, misses none and sees none twice. Kept for 90 days.
 #[utoipa::path(
     get, path = "/v1/alerts", operation_id = "listAlerts", tag = "checks", security(("bearer" = [])),

@@ -1,5 +1,5 @@
 //! What the service sends by itself, as the document shows it: 3.1 has a section for that, its twin for 3.0 an extension of the
-//! same shape. The sending is in `service::webhooks`; a test of the receivers' examples holds the two together.
+//! same shape. The sending is in `service::webhooks`; `tests/api/webhook_promises.rs` holds the section against what receivers really get.
 
 use serde_json::json;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -10,7 +10,7 @@ use utoipa::openapi::{
 
 const DESCRIPTION: &str = "A card that your organization checked with `watch_hours` was listed. Sent to the endpoints that the operator set for you \
 (`lostcard webhook add`), by Standard Webhooks 1.0.0: verify `webhook-signature` with any library of it, and take a `webhook-id` that you know for a \
-repetition. Answer 2xx; anything else is tried again for three days, with a growing pause that a `Retry-After` can lengthen. 410 ends the sending. \
+repetition. Answer 2xx; anything else is tried again for three days, with a growing pause that a `Retry-After` (seconds or a date) can lengthen, to an hour at most. 410 ends the sending. \
 What was missed is in `GET /v1/alerts`.";
 
 fn header(name: &str, description: &str, example: &str) -> Parameter {
@@ -42,7 +42,7 @@ pub fn sent() -> Paths {
         "timestamp": "2026-11-23T09:12:44.120Z",
         "data": {
             "alert_id": "01a20ab7-fbc3-7a3a-91a3-236b64f206b3", "check_id": "01a20ab7-fbc3-7a3a-91a3-236b64f206b2",
-            "kind": "card_listed", "listing_kind": "report", "listed_at": "2026-11-23T09:12:44.120Z", "sequence": 7,
+            "kind": "card_listed", "listing_kind": "reported", "listed_at": "2026-11-23T09:12:44.120Z", "sequence": 7,
         },
     });
     let content = ContentBuilder::new().schema(Some(event)).example(Some(example)).build();

@@ -58,12 +58,10 @@ pub(super) fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 pub(super) fn request_id_of(offered: Option<&str>, state: &AppState) -> String {
     let offered = offered.filter(|text| {
         let bytes = text.as_bytes();
-        let longest_run = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
         let is_digest = bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit);
         (1..=64).contains(&bytes.len())
             && !is_digest
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-            && longest_run < 15
             && !holds_id_number(text, state.clock.today())
     });
     offered.map_or_else(|| random::uuid_v7(state.clock.now_ms()).to_string(), str::to_owned)

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -14,14 +15,19 @@ use super::Sighting;
 use super::journal::{Journal, Loss};
 use super::segment::{End, Finished, list};
 use crate::crypto::digest::LookupKey;
+use crate::crypto::random;
 use crate::domain::ids::NodeId;
-use crate::domain::sighting::{Candidate, listings_of};
+use crate::domain::sequence::Sequence;
+use crate::domain::sighting::{Candidate, listings_of, replacements_that_may_have_listed};
+use crate::domain::verdict::Verdict;
 use crate::registry::RegistryError;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
+use crate::service::alerts::check_again;
 use crate::service::writing::Writer;
-use crate::store::StoreError;
+use crate::store::alerts::Told;
 use crate::store::reports::KEYS_MAX;
 use crate::store::sightings::NewSighting;
+use crate::store::{StoreError, WriteTx};
 
 /// How often the journal is moved.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
@@ -162,8 +168,39 @@ impl Mover {
         }
         let mut tx = self.writer.store.begin().await?;
         tx.insert_sightings(&rows).await?;
+        self.tell_of_corrections(&mut tx, sightings, &candidates).await?;
         tx.commit_unlisted().await?;
         self.writer.metrics.sightings_stored.inc_by(rows.len() as u64);
+        Ok(())
+    }
+
+    /// A replacement may have been corrected since a check was answered by it: the correction did not find the sighting in the store.
+    async fn tell_of_corrections(
+        &self,
+        tx: &mut WriteTx,
+        sightings: &[Sighting],
+        candidates: &[Vec<Candidate>],
+    ) -> Result<(), StoreError> {
+        let mut asked = Vec::new();
+        for (sighting, candidates) in sightings.iter().zip(candidates) {
+            let presented = sighting.card_valid_from.filter(|_| sighting.verdict == Verdict::CardListed);
+            let Some(presented) = presented else { continue };
+            let may_have = replacements_that_may_have_listed(presented, sighting.sequence, candidates);
+            asked.extend(may_have.into_iter().map(|id| (id, sighting, presented)));
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let starts = tx.replacement_starts(&asked.iter().map(|(id, ..)| *id).collect()).await?;
+        let now_ms = self.writer.clock.now_ms();
+        for (id, sighting, presented) in asked {
+            let is_corrected =
+                |(sequence, start): &(Sequence, Date)| *sequence > sighting.sequence && *start <= presented;
+            let told = Told { organization: sighting.organization, check_id: sighting.check_id };
+            if starts.get(&id).is_some_and(is_corrected) && !tx.is_told_again(id, told).await? {
+                tx.insert_alerts(&[check_again(random::id(now_ms), told, id)], now_ms).await?;
+            }
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ServiceError;
+use super::retry_after::retry_after;
 use super::writing::Writer;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::webhook::WebhookSecret;
@@ -46,6 +47,8 @@ const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 const FAILING_MAX: Duration = Duration::from_hours(3 * 24);
 const RETRY_MS_MIN: u32 = 5_000;
 const RETRY_MS_MAX: u32 = 12 * 3_600_000;
+/// The longest that a receiver can ask to be left alone.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// How long the secret before the last one signs as well.
 pub const OLD_SECRET_KEPT: Duration = Duration::from_hours(24);
 /// How often watches that have ended are deleted.
@@ -59,8 +62,8 @@ enum Outcome {
     Delivered,
     /// 410: the receiver wants no more.
     Gone,
-    /// Any other status, redirects included.
-    Refused,
+    /// Any other status, redirects included; how long the receiver wants to be left alone.
+    Refused(Option<Duration>),
     /// No answer in time, or none at all.
     Unreachable,
     /// The name means an address that nothing is sent to.
@@ -75,7 +78,7 @@ impl Outcome {
         match self {
             Self::Delivered => "delivered",
             Self::Gone => "gone",
-            Self::Refused => "refused",
+            Self::Refused(_) => "refused",
             Self::Unreachable => "unreachable",
             Self::NotPublic => "not_public",
             Self::NotSent => "not_sent",
@@ -214,7 +217,7 @@ impl Deliverer {
         tracing::info!(%webhook, outcome = outcome.as_str(), attempts, "a webhook was not delivered");
         let now_ms = self.clock.now_ms();
         let is_late = now_ms.since(delivery.alert.listed_at_ms) >= FAILING_MAX;
-        let again_at_ms = (!is_late).then(|| now_ms.plus(Duration::from_millis(retry_ms(attempts))));
+        let again_at_ms = (!is_late).then(|| now_ms.plus(pause(attempts, outcome)));
         if is_late {
             self.metrics.webhook_deliveries.with_label_values(&["given_up"]).inc();
         }
@@ -257,7 +260,10 @@ impl Deliverer {
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Outcome::Delivered,
             Ok(answer) if answer.status().as_u16() == 410 => Outcome::Gone,
-            Ok(_) => Outcome::Refused,
+            Ok(answer) => {
+                let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                Outcome::Refused(told.and_then(|text| retry_after(text, self.clock.now_ms())))
+            }
             Err(error) if is_not_public(&error) => Outcome::NotPublic,
             Err(_) => Outcome::Unreachable,
         }
@@ -317,6 +323,15 @@ fn body_of(alert: &Alert) -> String {
         "listing_kind": alert.listing.as_str(), "listed_at": listed_at.as_str(), "sequence": alert.sequence.get(),
     });
     json!({"type": EVENT_TYPE, "timestamp": listed_at.as_str(), "data": data}).to_string()
+}
+
+/// When the next attempt comes: after a pause of our own, or as late as the receiver asks, within reason.
+fn pause(attempts: i64, outcome: Outcome) -> Duration {
+    let own = Duration::from_millis(retry_ms(attempts));
+    match outcome {
+        Outcome::Refused(Some(told)) => own.max(told.min(RETRY_AFTER_MAX)),
+        _ => own,
+    }
 }
 
 /// How long after so many attempts the next one comes: four times as long each time, and up to half of it less, so that an

@@ -56,6 +56,36 @@ fn separators_ends_of_lines_and_blank_rows_do_not_matter() {
 }
 
 #[test]
+fn chinese_words_stand_for_the_codes_of_the_contract() {
+    let folder = Folder::new();
+    let cells = [
+        ("丢失", "本人", "派出所", "lost holder station"),
+        ("被盗", "代办", "办事大厅", "stolen agent hall"),
+        ("遗失", "监护人", "网上", "lost guardian online"),
+        ("失窃", "否", "政务服务大厅", "stolen agent hall"),
+        ("lost", "是", "hall", "lost holder hall"),
+    ];
+    let row = |(at, (reason, reporter, channel, _)): (u64, &(&str, &str, &str, &str))| {
+        format!("{},{reason},{reporter},110105-03,{channel}\n", number(at))
+    };
+    let text: String = (1..).zip(&cells).map(row).collect();
+    folder.write("words.csv", &format!("证件号码,挂失原因,申报人,受理单位,受理渠道\n{text}"));
+    import(&folder, &["words.csv"], 0);
+    let stored = query(&folder, "SELECT reason || ' ' || reporter || ' ' || channel FROM loss_reports ORDER BY 1");
+    let mut expected: Vec<_> = cells.iter().map(|(.., codes)| vec![Some((*codes).to_owned())]).collect();
+    expected.sort();
+    assert_eq!(stored, expected);
+    // A word that no code stands for is wrong, by the name of its column.
+    folder.write("other.csv", &format!("证件号码,挂失原因,申报人,受理单位,受理渠道\n{},损坏,邻居,A,hall\n", number(9)));
+    import(&folder, &["other.csv"], 65);
+    let expected = [
+        (2, "/reason".to_owned(), "unknown_value".to_owned()),
+        (2, "/reporter".to_owned(), "unknown_value".to_owned()),
+    ];
+    assert_eq!(rejects(&folder, "other.csv"), expected);
+}
+
+#[test]
 fn headers_are_english_or_chinese_in_any_case_and_extra_columns_are_named() {
     let line = |names: &str| format!("{names}\n{},lost,holder,A,hall,x\n", number(1));
     for names in [

@@ -6,7 +6,7 @@ mod inputs;
 mod limits;
 mod sources;
 mod stopping;
-mod workbook;
+pub(crate) mod workbook;
 
 use serde_json::Value;
 use snapbox::cmd::OutputAssert;
@@ -18,7 +18,7 @@ const HEADER: &str =
     "id_number,card_valid_from,card_valid_until,reason,lost_on,reporter,office,channel,reported_at,contact_phone";
 
 /// Valid numbers that nobody has: region 119999 does not exist.
-fn number(at: u64) -> String {
+pub(crate) fn number(at: u64) -> String {
     // Births of 1950 on, a day a step, so that no two are the same.
     let (year, month, day, sequence) = (1950 + at / 336 % 50, at / 28 % 12 + 1, at % 28 + 1, at / 16_800 % 900 + 11);
     with_check(&format!("119999{year:04}{month:02}{day:02}{sequence:03}"))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// What is in a cell.
 #[derive(Clone)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Empty,
     /// Text in the cell itself.
     Inline(String),
@@ -16,17 +16,17 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    pub(super) fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         Self::Inline(text.to_owned())
     }
 
-    pub(super) fn shared(text: &str) -> Self {
+    pub(crate) fn shared(text: &str) -> Self {
         Self::Shared(text.to_owned())
     }
 }
 
 /// The bytes of a workbook with these rows; an empty one is left out.
-pub(super) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
+pub(crate) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
     let (mut sheet, mut strings) = (String::new(), Vec::new());
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
         write!(sheet, "<row r=\"{}\">", at + 1).unwrap();

@@ -13,9 +13,13 @@ generate() {
         { cat "$1/generated.txt"; exit 1; }
 }
 
-# compile TOOLS CLASS_PATH FOLDER...: the client, the program and the shims of these folders, to TOOLS/classes.
+# compile TOOLS CLASS_PATH RELEASE FOLDER...: the client and the shims of these folders for that Java, then the program (of Java 11: it verifies
+# Ed25519), to TOOLS/classes.
 compile() {
-    local sources
-    mapfile -t sources < <(find "$1/generated/src/main" "${@:3}" -name '*.java')
-    javac -nowarn -proc:none --release 11 -d "$1/classes" -cp "$2" "${sources[@]}" 2>"$1/javac.txt" || { cat "$1/javac.txt" >&2; exit 1; }
+    local client program
+    mapfile -t client < <(find "$1/generated/src/main" "${@:4}" -mindepth 2 -name '*.java')
+    mapfile -t program < <(find "${@:4}" -maxdepth 1 -name '*.java')
+    javac -nowarn -proc:none --release "$3" -d "$1/classes" -cp "$2" "${client[@]}" 2>"$1/javac.txt" &&
+        javac -nowarn -proc:none --release 11 -d "$1/classes" -cp "$1/classes:$2" "${program[@]}" 2>"$1/javac.txt" ||
+        { cat "$1/javac.txt" >&2; exit 1; }
 }

@@ -1,0 +1,196 @@
+//! A client's talk with the service over HTTP: a token, kept until it is about to end, and one request at a time. What an answer
+//! means for the request is said here, what becomes of the rows in `service`.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use serde::Deserialize;
+
+use super::credentials::Credentials;
+use crate::cli::exits::usage;
+use crate::clock::Clock;
+use crate::domain::redacted::TokenText;
+use crate::http::routes;
+use crate::service::retry_after::retry_after;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A token is not used in its last seconds: it would end on its way.
+const TOKEN_MARGIN_S: u64 = 10;
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Body(Vec<u8>),
+    /// Not now: the limit is spent.
+    Later(Option<Duration>),
+    /// No answer, or one that says that there is none now; why.
+    Unavailable(Option<Duration>, String),
+    /// Fewer at once; so many, where the service says.
+    TooLarge(Option<usize>),
+}
+
+/// What is asked, of whom, by whom.
+pub(super) struct Session {
+    client: Client,
+    base: String,
+    credentials: Credentials,
+    clock: Clock,
+    token: Option<Token>,
+}
+
+struct Token {
+    text: TokenText,
+    until_ns: u64,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: TokenText,
+    expires_in: u64,
+}
+
+/// What is read of a problem (RFC 9457).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Problem {
+    pub(super) status: u16,
+    pub(super) code: String,
+    detail: String,
+    title: String,
+    errors: Vec<MemberProblem>,
+    /// Of a batch that is too large for the client's limit: how many items fit.
+    items_max: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MemberProblem {
+    code: String,
+    detail: String,
+}
+
+impl Problem {
+    /// Code and sentence; those of the members where there are any.
+    pub(super) fn said(&self) -> String {
+        let said = |code: &str, detail: &str| format!("{code}: {detail}");
+        if self.errors.is_empty() {
+            let detail = if self.detail.is_empty() { &self.title } else { &self.detail };
+            return said(&self.code, detail);
+        }
+        self.errors.iter().map(|wrong| said(&wrong.code, &wrong.detail)).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Session {
+    pub(super) fn new(url: &str, credentials: Credentials, clock: Clock) -> anyhow::Result<Self> {
+        let parsed =
+            Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+        if parsed.is_none() {
+            return Err(usage("--url is the service's own URL: https://lostcard.example"));
+        }
+        let client = Client::builder()
+            .user_agent(concat!("lostcard/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirected POST would hand numbers to another server.
+            .redirect(redirect::Policy::none())
+            .build()?;
+        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), credentials, clock, token: None })
+    }
+
+    /// Sends checks, with a token that is good.
+    pub(super) async fn check(&mut self, body: String) -> anyhow::Result<Reply> {
+        let mut is_renewed = false;
+        loop {
+            if self.token.as_ref().is_none_or(|token| self.clock.boot_ns() >= token.until_ns) {
+                is_renewed = true;
+                match self.ask_for_token().await? {
+                    Ok(token) => self.token = Some(token),
+                    Err(reply) => return Ok(reply),
+                }
+            }
+            let Some(token) = &self.token else { continue };
+            let request = self.client.post(format!("{}{}", self.base, routes::CHECK_BATCH));
+            let request = request
+                .header(CONTENT_TYPE, "application/json")
+                .header(AUTHORIZATION, format!("Bearer {}", token.text.expose()))
+                .body(body.clone());
+            let answer = match send(request).await {
+                Ok(answer) => answer,
+                Err(reply) => return Ok(reply),
+            };
+            // Revoked, or the service has new keys: another token may do.
+            if answer.status().as_u16() == 401 && !is_renewed {
+                self.token = None;
+                continue;
+            }
+            return judge(answer).await;
+        }
+    }
+
+    async fn ask_for_token(&self) -> anyhow::Result<Result<Token, Reply>> {
+        let Credentials::Secret { client_id, secret } = &self.credentials;
+        let request = self
+            .client
+            .post(format!("{}{}", self.base, routes::TOKEN))
+            .basic_auth(client_id, Some(secret.expose()))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials&scope=checks");
+        let asked_ns = self.clock.boot_ns();
+        let answer = match send(request).await {
+            Ok(answer) => answer,
+            Err(reply) => return Ok(Err(reply)),
+        };
+        match judge(answer).await.context("no token")? {
+            Reply::Body(body) => {
+                let TokenAnswer { access_token, expires_in } = serde_json::from_slice(&body)
+                    .ok()
+                    .context("no token: the answer is not that of a token endpoint")?;
+                let good_s = expires_in.saturating_sub(TOKEN_MARGIN_S).max(1);
+                Ok(Ok(Token {
+                    text: access_token,
+                    until_ns: asked_ns.saturating_add(good_s.saturating_mul(1_000_000_000)),
+                }))
+            }
+            other => Ok(Err(other)),
+        }
+    }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, Reply> {
+    request.send().await.map_err(|error| {
+        // Without its URL, and without what may be in the cause of it.
+        let why = if error.is_connect() {
+            "no connection"
+        } else if error.is_timeout() {
+            "no answer in time"
+        } else {
+            "no answer"
+        };
+        Reply::Unavailable(None, why.to_owned())
+    })
+}
+
+/// What an answer is for the one who asked; an error where asking again does not help.
+async fn judge(answer: Response) -> anyhow::Result<Reply> {
+    let status = answer.status();
+    let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let wait = wait.and_then(|text| retry_after(text, Clock::System.now_ms()));
+    let Ok(body) = answer.bytes().await else {
+        return Ok(Reply::Unavailable(None, "the answer broke off".to_owned()));
+    };
+    if status.is_success() {
+        return Ok(Reply::Body(body.to_vec()));
+    }
+    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    let said = || if problem.code.is_empty() { String::new() } else { format!(" {}", problem.said()) };
+    match status.as_u16() {
+        429 => Ok(Reply::Later(wait)),
+        413 => Ok(Reply::TooLarge(None)),
+        422 if problem.code == "batch_too_large_for_limit" => Ok(Reply::TooLarge(problem.items_max)),
+        408 | 500..=599 => Ok(Reply::Unavailable(wait, format!("the service answers {}{}", status.as_u16(), said()))),
+        _ => bail!("the service answers {}{}", status.as_u16(), said()),
+    }
+}

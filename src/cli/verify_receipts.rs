@@ -1,0 +1,75 @@
+//! `verify-receipts`: all receipts of a folder, offline, from a JWK Set file. Needs neither server nor store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::check::Kept;
+use super::exits::refused;
+use super::output;
+use super::receipt::read_keys;
+use crate::crypto::salt::Salt;
+use crate::crypto::signing::PublicKey;
+use crate::service::receipts::verify;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 every receipt is authentic, 1 one is not (each such file is named), 65 there is no receipt.
+
+Example:
+  curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
+  lostcard verify-receipts --jwks jwks.json a.csv.checked.csv.receipts")]
+pub(crate) struct VerifyReceiptsArgs {
+    /// The folder: files as `check` writes them, or with a receipt alone
+    folder: PathBuf,
+    /// The service's published keys
+    #[arg(long, value_name = "FILE")]
+    jwks: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `verify-receipts DIR`
+pub(super) fn verify_receipts(args: &VerifyReceiptsArgs) -> anyhow::Result<()> {
+    let keys = read_keys(&args.jwks)?;
+    let shown = || args.folder.display().to_string();
+    let entries = std::fs::read_dir(&args.folder).with_context(shown)?;
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    let (mut authentic, mut wrong) = (0_u64, Vec::new());
+    for path in &paths {
+        match verify_file(path, &keys) {
+            Ok(()) => authentic += 1,
+            Err(error) => wrong.push((path.display().to_string(), format!("{error:#}"))),
+        }
+    }
+    let named: Vec<_> = wrong.iter().map(|(file, why)| json!({"file": file, "why": why})).collect();
+    let mut lines = vec![format!("{authentic} receipts are authentic")];
+    lines.extend(wrong.iter().map(|(file, why)| format!("{file}: {why}")));
+    output::result(args.json, &json!({"authentic": authentic, "not_authentic": named}), &lines);
+    match (wrong.len(), authentic) {
+        (0, 0) => Err(refused(format!("{}: there is no receipt", shown()))),
+        (0, _) => Ok(()),
+        (count, _) => bail!("{count} of {} receipts are not authentic", paths.len()),
+    }
+}
+
+fn verify_file(path: &Path, keys: &[PublicKey]) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).context("it cannot be read")?;
+    let text = text.trim();
+    if !text.starts_with('{') {
+        verify(text, keys, None)?;
+        return Ok(());
+    }
+    // The parser's message could repeat what is in the file.
+    let Ok(kept) = serde_json::from_str::<Kept>(text) else { bail!("it is not what `check` writes") };
+    let found = verify(&kept.receipt, keys, None)?;
+    if found.claims.jti != kept.check_id {
+        bail!("the receipt is that of another check");
+    }
+    let Some(_) = Salt::<32>::parse(&kept.receipt_salt) else { bail!("the salt is not one") };
+    Ok(())
+}
