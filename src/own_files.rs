@@ -22,8 +22,8 @@ pub fn create_new(path: &Path) -> Result<File> {
     open_with(path, OpenOptions::new().write(true).create_new(true).mode(0o600))
 }
 
-/// A file for its owner alone, made if absent and left as it is if not: to hold a lock on.
-pub fn create_lock(path: &Path) -> Result<File> {
+/// A file for its owner alone, made if absent and left as it is if not: to hold a lock on, or to continue.
+pub fn create_or_keep(path: &Path) -> Result<File> {
     open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
 }
 

@@ -12,6 +12,7 @@ use super::output;
 use super::receipt::read_keys;
 use crate::crypto::salt::Salt;
 use crate::crypto::signing::PublicKey;
+use crate::own_files;
 use crate::service::receipts::verify;
 
 #[derive(Debug, Args)]
@@ -58,7 +59,7 @@ pub(super) fn verify_receipts(args: &VerifyReceiptsArgs) -> anyhow::Result<()> {
 }
 
 fn verify_file(path: &Path, keys: &[PublicKey]) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(path).context("it cannot be read")?;
+    let text = own_files::read_text(path).context("it cannot be read")?;
     let text = text.trim();
     if !text.starts_with('{') {
         verify(text, keys, None)?;

@@ -38,7 +38,7 @@ pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc
 async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>)> {
     own_files::claim_folder(&config.data).with_context(|| format!("data folder {}", config.data.display()))?;
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
-    let lock = own_files::create_lock(&config.data.join(".lock")).context("lock file of the data folder")?;
+    let lock = own_files::create_or_keep(&config.data.join(".lock")).context("lock file of the data folder")?;
     lock.lock().context("lock of the data folder")?;
     let (environment, folder) = (config.environment(), KeyFolder::new(config.key_folder()));
     if !folder.is_empty() && folder.is_sandbox() != config.sandbox {

@@ -3,7 +3,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -12,6 +11,7 @@ use super::guests::{Guest, Guests};
 use super::names::ADDED;
 use super::service::Answered;
 use crate::cli::exits::{try_again, usage};
+use crate::own_files;
 
 /// How many rows have which end.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +60,7 @@ impl Checked {
         if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
             bail!("{}: the checked list is not written through a symbolic link", shown());
         }
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-        let file = options.custom_flags(nofollow).open(path).with_context(shown)?;
+        let file = own_files::create_or_keep(path).with_context(shown)?;
         if !file.metadata().with_context(shown)?.is_file() {
             bail!("{}: the checked list is written to a file", shown());
         }

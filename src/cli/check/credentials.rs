@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::cli::exits::usage;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::SecretText;
+use crate::own_files;
 
 /// By what a token is asked for.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ struct Written {
 
 impl Credentials {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = zeroize::Zeroizing::new(std::fs::read(path).with_context(|| path.display().to_string())?);
+        let text = zeroize::Zeroizing::new(own_files::read_named(path).with_context(|| path.display().to_string())?);
         let not_such = || usage(format!("{}: not the JSON that `client create --json` prints", path.display()));
         let written: Written = serde_json::from_slice(&text).map_err(|_| not_such())?;
         match written {

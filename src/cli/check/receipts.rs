@@ -1,9 +1,9 @@
 //! The folder of receipts: a file for each checked row, with the receipt and what opens it. Files are their owner's alone, and
 //! are never written through a link that somebody else has laid.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::CheckId;
 use crate::domain::redacted::SaltText;
+use crate::own_files;
 
 /// What is kept of a check, with the names that the answer has for it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(shown),
             _ => {}
         }
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).with_context(shown)?;
+        let mut file = own_files::create_new(&path).with_context(shown)?;
         file.write_all(format!("{}\n", serde_json::to_string(kept)?).as_bytes()).with_context(shown)?;
         Ok(name)
     }
