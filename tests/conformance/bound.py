@@ -1,4 +1,4 @@
-"""The programs of docs/guides/bound-tokens.md as they stand there, by mutual TLS and by DPoP, against a node with TLS: without a nonce and with
+"""The programs of docs/guides/bound-tokens.md, each as it is there, by mutual TLS and by DPoP, against a node with TLS: without a nonce and with
 one demanded where the program keeps nonces."""
 
 import json
