@@ -92,20 +92,24 @@ pub fn claim_folder(path: &Path) -> Result<()> {
 }
 
 /// Makes of a file that is there one for its owner alone, and makes one that is absent if `may_make`, before a library opens it. An
-/// operator may have laid a link in its place, to another disk.
+/// operator may have laid a link in its place, to another disk. What is there is never opened: to close a file gives up all locks
+/// that the process has on it (POSIX.1, `fcntl`), and those of SQLite are such.
 pub fn claim_file(path: &Path, may_make: bool) -> Result<()> {
-    let file = match open_named(path) {
+    let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return if may_make { create_new(path).map(drop) } else { Ok(()) };
+            return match may_make.then(|| create_new(path)) {
+                // Another process that starts now has made it.
+                Some(Err(error)) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            };
         }
-        opened => opened?,
+        found => found?,
     };
-    let metadata = file.metadata()?;
     if !is_own(metadata.uid()) {
         return if metadata.uid() == ROOT { Ok(()) } else { Err(denied("the file is another user's")) };
     }
     if metadata.mode() & 0o777 != 0o600 {
-        file.set_permissions(Permissions::from_mode(0o600))?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     Ok(())
 }
@@ -206,7 +210,7 @@ mod tests {
         symlink(&target, &link).unwrap();
         symlink(dir.path().join("absent"), &nowhere).unwrap();
         for path in [&link, &nowhere] {
-            assert!(open(path).is_err() && create_new(path).is_err() && create_lock(path).is_err());
+            assert!(open(path).is_err() && create_new(path).is_err() && create_or_keep(path).is_err());
             assert!(create_public(path).is_err() && write_public(path, "x").is_err());
         }
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
@@ -221,7 +225,7 @@ mod tests {
         claim_file(&at("absent"), false).unwrap();
         assert!(!at("absent").exists());
         claim_file(&at("new"), true).unwrap();
-        create_lock(&at("lock")).unwrap();
+        create_or_keep(&at("lock")).unwrap();
         fs::write(at("older"), "rows").unwrap();
         fs::set_permissions(at("older"), Permissions::from_mode(0o644)).unwrap();
         claim_file(&at("older"), false).unwrap();

@@ -1,8 +1,10 @@
 //! Tokens that are bound to the certificate of a connection (RFC 8705): by an authority, by a thumbprint, and for whom they do not
 //! work.
 
+use lostcard::config::Forwarded;
 use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::authority::{Authority, Pair};
 use crate::bodies::{check_of, random_number};
@@ -177,4 +179,72 @@ async fn a_certificate_that_is_added_lets_in_at_every_node() {
     let (http_1, http_2) = (authority.client(Some(&first)), authority.client(Some(&second)));
     eventually("the second lets in", async || ask_token(&app, &http_2, &form).await.status == 200).await;
     assert_eq!(ask_token(&app, &http_1, &form).await.status, 200, "two at a time, for a change without a gap");
+}
+
+/// What comes back to a request from an address of this machine, whole, with `Connection: close`.
+async fn send_from(app: &TestApp, address: [u8; 4], request: &str) -> String {
+    let mut stream = crate::tls::connect_from(address.into(), app.address).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+fn request(app: &TestApp, path: &str, fields: &str, kind: &str, body: &str) -> String {
+    let (port, length) = (app.address.port(), body.len());
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{fields}Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_hands_a_certificate_on_and_nobody_else_does() {
+    let authority = Authority::new();
+    let (own, other) = (authority.issue("own", "/CN=desk", "DNS:desk.hotel.example"), authority.self_signed("other"));
+    let root = authority.root.certificate.clone();
+    let app = TestApp::spawn_with(|config| {
+        config.server.trusted_proxies = vec!["127.0.0.9/32".parse().unwrap()];
+        config.tls.client_ca = Some(root);
+    })
+    .await;
+    let client = create_client(&app, &["--tls-san-dns", "desk.hotel.example"]);
+    let field = |pair: &Pair| {
+        format!("Client-Cert: :{}:\r\n", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair.der()))
+    };
+    let form = format!("grant_type=client_credentials&client_id={}", id_of(&client));
+    let form_type = "application/x-www-form-urlencoded";
+    let ask = async |from: [u8; 4], fields: String| {
+        send_from(&app, from, &request(&app, "/oauth2/token", &fields, form_type, &form)).await
+    };
+    let proxy = [127, 0, 0, 9];
+    let answer = ask(proxy, field(&own)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let token = answer.split("\"access_token\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    for (from, fields) in [
+        ([127, 0, 0, 1], field(&own)),
+        (proxy, String::new()),
+        (proxy, field(&other)),
+        (proxy, field(&own) + &field(&other)),
+        (proxy, "Client-Cert: :AAAA:\r\n".to_owned()),
+        (proxy, field(&own).replacen(": :", ": ", 1)),
+    ] {
+        let refused = ask(from, fields.clone()).await;
+        assert!(refused.starts_with("HTTP/1.1 401 "), "{from:?} {fields}: {refused}");
+    }
+    let check = async |from: [u8; 4], fields: String| {
+        let fields = format!("Authorization: Bearer {token}\r\n{fields}");
+        let body = check_of(&random_number(), None).to_string();
+        send_from(&app, from, &request(&app, "/v1/checks", &fields, "application/json", &body)).await
+    };
+    let answer = check(proxy, field(&own)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for (from, fields) in [([127, 0, 0, 1], field(&own)), (proxy, field(&other)), (proxy, String::new())] {
+        let refused = check(from, fields).await;
+        assert!(refused.starts_with("HTTP/1.1 401 "), "{from:?}: {refused}");
+    }
+    // Behind a preface the head is the client's own.
+    let passing = app.sibling_with(|config| config.server.forwarded = Forwarded::ProxyProtocol).await;
+    let bytes = request(&passing, "/oauth2/token", &field(&own), form_type, &form);
+    let refused = send_from(&passing, proxy, &format!("PROXY TCP4 192.0.2.1 127.0.0.1 4000 443\r\n{bytes}")).await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
 }

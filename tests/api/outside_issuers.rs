@@ -349,7 +349,7 @@ async fn the_recipes_of_the_guide_take_tokens_of_their_real_shape() {
             None => line.to_owned(),
         });
         let lines: Vec<_> = lines.collect();
-        text += &format!("[[issuers]]{}\n", lines.join("\n"));
+        text.extend(["[[issuers]]", &lines.join("\n"), "\n"]);
     }
     text = text.replace("ORGANIZATION", &base.hotel.organization.to_string());
     text = text.replace("\"CLIENT\"", &format!("\"{}\"", base.hotel.client_id));

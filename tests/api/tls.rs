@@ -147,7 +147,7 @@ async fn the_start_line_prints_the_https_address() {
 }
 
 /// A connection from an address of this machine.
-async fn connect_from(address: IpAddr, to: SocketAddr) -> TcpStream {
+pub(crate) async fn connect_from(address: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((address, 0).into()).unwrap();
     socket.connect(to).await.unwrap()

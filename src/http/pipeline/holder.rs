@@ -38,7 +38,8 @@ pub fn certificate(request: &HttpRequest, state: &AppState) -> Option<Arc<PeerCe
     read.ok().map(Arc::new)
 }
 
-/// Whether a trusted proxy sends it: what anybody else says of certificates is not read.
+/// Whether a trusted proxy has written its head: what anybody else says of certificates is not read. One that sends a preface passes
+/// the bytes of its clients on, their heads included.
 fn is_from_proxy(request: &HttpRequest, state: &AppState) -> bool {
     request.conn_data::<Peer>().is_some_and(|peer| state.proxies.trusts_fields_of(peer.0))
 }
