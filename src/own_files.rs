@@ -72,6 +72,11 @@ pub fn create_folder(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes a new folder for its owner alone, and none above it. One that is there is left as it is.
+pub fn create_one_folder(path: &Path) -> Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
 /// Makes a folder for its owner alone, or so of one that is there. A folder of root's, as a volume is, stays as it is: nobody
 /// but root and one group may write there.
 pub fn claim_folder(path: &Path) -> Result<()> {

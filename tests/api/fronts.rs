@@ -1,4 +1,4 @@
-//! The files of deploy/ for nginx and HAProxy, with their own programs between clients and a node: each caller counts by its own
+//! The files of deploy/ for nginx and `HAProxy`, with their own programs between clients and a node: each caller counts by its own
 //! address, whatever it says of itself, and a stranger's garbage is nobody else's trouble.
 
 use std::net::{IpAddr, SocketAddr};

@@ -44,6 +44,7 @@ mod labels;
 mod lane;
 mod life;
 mod limits;
+mod locks;
 mod matching;
 mod misuse_reports;
 mod mtls;

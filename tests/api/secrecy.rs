@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use lostcard::clock::{Clock, Rfc3339};
 use lostcard::domain::ids::ClientId;
-use lostcard::store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::backend::{database_files, is_postgres, redis_contents};
 use crate::bodies::{check_of, digest_of, random_number, report_of, with};
 use crate::child::{self, Server, run_json};
-use crate::helpers::{Answer, TestApp, eventually};
+use crate::helpers::{Answer, eventually};
 use crate::needles::{assert_absent, holds};
 use crate::raw;
 
@@ -380,25 +379,4 @@ async fn no_number_and_no_digest_is_found_anywhere() {
     assert!(holds(&database, b"Harbour Office") && holds(&log, b"request refused"));
     assert!(holds(&exported, b"misuse_resolved") && holds(&exported, client_id.to_string().as_bytes()));
     assert!(holds(&metrics, b"lostcard_problems_total") && holds(&errors, b"application/problem+json"));
-}
-
-#[tokio::test]
-async fn a_store_that_is_opened_again_keeps_its_locks() {
-    if is_postgres() {
-        return;
-    }
-    let app = TestApp::spawn().await;
-    let database = app.config.data.join("lostcard.db");
-    let lock_from_outside = || {
-        let mut command = std::process::Command::new("sqlite3");
-        let output = command.arg(&database).arg("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK;").output();
-        output.expect("the tests need the sqlite3 command").status.success()
-    };
-    assert!(lock_from_outside());
-    let tx = app.hold_writers().await;
-    assert!(!lock_from_outside());
-    // To close a file gives up every lock of the process on it, whichever descriptor it was.
-    let again = Store::open(&StoreOptions::default(), &app.config.data).await;
-    assert!(!lock_from_outside(), "a second opening in this process has let go of the first one's locks");
-    drop((tx, again));
 }

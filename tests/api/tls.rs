@@ -176,7 +176,7 @@ async fn a_handshake_has_its_time_and_one_address_its_share() {
     // Another address makes its handshakes meanwhile.
     for _ in 0..5 {
         let asked = authority.client(None).get(app.https("/health/live")).send();
-        let answer = tokio::time::timeout(Duration::from_millis(1000), asked).await;
+        let answer = tokio::time::timeout(Duration::from_secs(1), asked).await;
         assert_eq!(answer.expect("at once").unwrap().status(), 200);
     }
     let open: Vec<_> = futures_util::future::join_all(held).await.into_iter().map(Result::unwrap).collect();
@@ -218,5 +218,5 @@ async fn a_slow_reader_loses_its_connection_with_tls_too() {
         }
     };
     tokio::time::timeout(Duration::from_secs(15), cut).await.expect("the connection ends");
-    assert!(began.elapsed() >= Duration::from_millis(1000), "not before its time: {:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(1), "not before its time: {:?}", began.elapsed());
 }

@@ -1,9 +1,8 @@
 //! The folder of receipts: a file for each checked row, with the receipt and what opens it. Files are their owner's alone, and
 //! are never written through a link that somebody else has laid.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -28,7 +27,7 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = || path.display().to_string();
-        match DirBuilder::new().mode(0o700).create(path) {
+        match own_files::create_one_folder(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).with_context(shown),
             _ => {}
         }

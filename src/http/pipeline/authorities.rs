@@ -1,7 +1,7 @@
 //! The authorities that vouch for clients (`tls.client_ca`), taken up again when their file changes; for certificates of handshakes
 //! and for those that a trusted proxy hands on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -47,12 +47,12 @@ impl Authorities {
     }
 }
 
-fn read(path: &PathBuf) -> ([u8; 32], Result<ClientCa, TlsError>) {
+fn read(path: &Path) -> ([u8; 32], Result<ClientCa, TlsError>) {
     match own_files::read_named(path) {
-        Err(source) => ([0; 32], Err(TlsError::File { path: path.clone(), source })),
+        Err(source) => ([0; 32], Err(TlsError::File { path: path.to_owned(), source })),
         Ok(text) => {
             let read = ClientCa::from_pem(&text);
-            let read = read.map_err(|source| TlsError::Certificate { path: path.clone(), source });
+            let read = read.map_err(|source| TlsError::Certificate { path: path.to_owned(), source });
             (Sha256::digest(&text).into(), read)
         }
     }

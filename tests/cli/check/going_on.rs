@@ -19,7 +19,7 @@ impl Service {
         let url = self.node.url();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lostcard"));
         command.env_clear().current_dir(self.folder.path());
-        command.args(self.args(&url, &["--purpose", "lodging", "--patience", "2", "guests.csv"]));
+        command.args(Self::args(&url, &["--purpose", "lodging", "--patience", "2", "guests.csv"]));
         let said = File::create(self.folder.path().join("said")).unwrap();
         Process::start(command.stdout(Stdio::null()).stderr(said))
     }
@@ -65,7 +65,7 @@ fn killed_under_a_limit_it_goes_on_where_it_stopped() {
     let path = service.folder.path().join(OUTPUT);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 30]).unwrap();
-    let done = whole.iter().filter(|byte| **byte == b'\n').count() - 2;
+    let done = String::from_utf8_lossy(&whole).matches('\n').count() - 2;
     let (told, said) = service.check(&["--purpose", "lodging", "guests.csv"], 10);
     assert!(said.contains(&format!("{done} rows are checked already")), "{said}");
     assert!(
@@ -128,7 +128,7 @@ fn two_runs_do_not_write_one_output() {
     let mut process = service.start_check();
     wait_until("rows are done", || process.has_ended() || service.lines() > 1);
     let url = service.node.url();
-    let output = service.folder.run(&service.args(&url, &["--purpose", "lodging", "guests.csv"])).code(75);
+    let output = service.folder.run(&Service::args(&url, &["--purpose", "lodging", "guests.csv"])).code(75);
     assert!(stderr(&output).contains("another run writes it"), "{}", stderr(&output));
     assert_eq!(process.wait().code(), Some(10));
     service.assert_whole(300);

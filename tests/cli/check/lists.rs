@@ -119,8 +119,8 @@ fn a_row_that_cannot_be_checked_says_why_and_is_not_sent() {
         (format!("{},,x", number(7)), "wrong_cell_count: "),
         (format!("\"{},", number(7)), "malformed_quotes: "),
     ];
-    let list = cases.iter().map(|(row, _)| format!("{row}\n")).collect::<String>();
-    service.folder.write("guests.csv", &format!("id_number,card_valid_from\n{list}"));
+    let list = cases.iter().map(|(row, _)| row.as_str()).collect::<Vec<_>>().join("\n");
+    service.folder.write("guests.csv", &format!("id_number,card_valid_from\n{list}\n"));
     let before = service.metric("lostcard_checks_total");
     service.check(&["--purpose", "lodging", "guests.csv"], 65);
     let out = service.read("guests.csv.checked.csv");
@@ -143,7 +143,7 @@ impl Service {
         let text = runtime.block_on(async { reqwest::get(url).await.unwrap().text().await.unwrap() });
         text.lines()
             .filter(|line| line.starts_with(name))
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
     }
 }

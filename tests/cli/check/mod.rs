@@ -40,14 +40,14 @@ impl Service {
         Self { folder, node }
     }
 
-    fn args<'a>(&self, url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    fn args<'a>(url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
         [&["check", "--url", url, "--credentials", "client.json"], args].concat()
     }
 
     /// Runs a check; what it said on standard output and standard error.
     fn check(&self, args: &[&str], code: i32) -> (String, String) {
         let url = self.node.url();
-        let output = self.folder.run(&self.args(&url, args)).code(code);
+        let output = self.folder.run(&Self::args(&url, args)).code(code);
         let said = (stdout(&output), stderr(&output));
         assert!(!said.0.contains("119999") && !said.1.contains("119999"), "a number: {said:?}");
         said
