@@ -26,7 +26,7 @@ const DOCUMENTED: &[&str] =
     &["id_number", "lost_on", "contact", "other", "Bearer", "bytes", "reports", "checks", "limit"];
 
 /// The lines by which a node says what runs in it: of no request, and in words that inputs have too.
-const OF_THE_NODE: &str = "background task starts";
+const OF_THE_NODE: [&str; 2] = ["background task starts", "what this node takes on at a time"];
 
 const ISSUER: &str = "http://lostcard.test";
 const NUMBER: &str = "11010519491231002";
@@ -203,7 +203,8 @@ impl Suite {
         assert!(longest_run < 15, "a run of {longest_run} digits in the log");
         for row in rows {
             for word in words(&row.input) {
-                let line = log.lines().find(|line| line.contains(word) && !line.contains(OF_THE_NODE));
+                let line =
+                    log.lines().find(|line| line.contains(word) && !OF_THE_NODE.iter().any(|own| line.contains(own)));
                 assert!(line.is_none(), "{}: {word:.40} in the log: {line:?}", row.id);
             }
         }

@@ -159,12 +159,10 @@ async fn a_node_answers_to_its_own_names_only() {
 async fn a_request_id_is_taken_if_well_formed_and_always_returned() {
     let app = TestApp::spawn().await;
     let send = |id: &str| app.send(app.request("GET", "/health/live").header("X-Request-Id", id));
-    for good in ["a", "folio-77", &"f".repeat(63), "01993c5e-0000-7000-8000-000000000000"] {
+    for good in ["a", "folio-77", &"f".repeat(63), "01993c5e-0000-7000-8000-000000000000", &"7".repeat(28)] {
         assert_eq!(send(good).await.header("x-request-id"), good);
     }
-    for bad in
-        ["a b", "a\tb", "a_b", "id/1", &"f".repeat(65), "110105194912310021", "id-11010519491231002X", &"0a".repeat(32)]
-    {
+    for bad in ["a b", "a\tb", "a_b", "id/1", &"f".repeat(65), "id-11010519491231002X", &"0a".repeat(32)] {
         let answer = send(bad).await;
         let made: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
         assert_eq!((answer.status, made.get_version_num()), (200, 7), "{bad}");

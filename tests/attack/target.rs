@@ -124,6 +124,10 @@ pub(crate) struct Got {
 }
 
 impl Honest {
+    pub(crate) fn answered(&self) -> u64 {
+        self.tally.answered.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn stop(self) -> Got {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap();

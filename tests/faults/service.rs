@@ -31,7 +31,7 @@ pub(crate) struct Service {
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
     pub(crate) client_id: String,
-    secret: String,
+    pub(crate) secret: String,
     pub(crate) token: String,
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Node {
     process: Process,
     log: PathBuf,
     pub(crate) address: SocketAddr,
+    /// Where it speaks TLS, if it does: `address` is its plain listener then.
+    pub(crate) tls_address: Option<SocketAddr>,
     pub(crate) metrics_address: SocketAddr,
 }
 
@@ -50,14 +52,17 @@ impl Node {
         tweak(&mut command);
         let mut process = Process::start(&mut command);
         let lines = process.lines();
-        let address = || -> SocketAddr {
+        let address = || {
             let line = lines.recv_timeout(WAIT_MAX);
             let line = line.unwrap_or_else(|_| panic!("no node: {}", std::fs::read_to_string(&log).unwrap()));
-            let (_, rest) = line.split_once("http://").unwrap_or_else(|| panic!("{line}"));
-            rest.trim_end_matches("/metrics").parse().unwrap()
+            let (before, rest) = line.split_once("://").unwrap_or_else(|| panic!("{line}"));
+            (before.ends_with("https"), rest.trim_end_matches("/metrics").parse::<SocketAddr>().unwrap())
         };
-        let (address, metrics_address) = (address(), address());
-        let node = Self { process, log, address, metrics_address };
+        // With TLS the plain listener follows.
+        let (is_tls, first) = address();
+        let (tls_address, address_plain) = if is_tls { (Some(first), address().1) } else { (None, first) };
+        let metrics_address = address().1;
+        let node = Self { process, log, address: address_plain, tls_address, metrics_address };
         wait_until("the node is ready", || node.is_ready());
         node
     }

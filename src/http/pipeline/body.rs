@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 use super::exchange::Exchange;
 use super::media::{Media, expect_type};
@@ -19,7 +18,7 @@ use crate::http::contract::route::Class;
 use crate::limits::Work;
 
 /// The bytes of a body: wiped when dropped.
-pub type BodyBytes = Zeroizing<Vec<u8>>;
+pub type BodyBytes = Vec<u8>;
 
 /// A body, not read yet.
 pub struct JsonBody<T> {

@@ -66,8 +66,10 @@ pub async fn boundary(
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standing = problem.as_ref().and_then(Problem::standing).or(standing);
         response = explain(response, target, (&id, &prefix), caller, &state, elapsed_ns);
+        // Who may not check has asked for no check.
+        let may_check = problem.as_ref().is_none_or(|problem| problem.kind() != problem::INSUFFICIENT_SCOPE);
         if let Some(Actor { organization, .. }) =
-            caller.filter(|_| target.route.is_some_and(|route| route.gives_verdicts))
+            caller.filter(|_| may_check && target.route.is_some_and(|route| route.gives_verdicts))
         {
             state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
         }

@@ -19,12 +19,12 @@ use actix_web::web::Data;
 use jiff::civil::Date;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
-use zeroize::Zeroize;
 
 use self::answer::{DateLine, Head};
 use super::answering::{Failure, log_failure, note_success, problem_fields};
 use super::exchange::refused_check;
 use super::screen::request_id_of;
+use super::stack::wipe;
 use super::state::AppState;
 use super::wire::{HEAD_TIMEOUT, Wire};
 use crate::access::Principal;
@@ -157,7 +157,7 @@ impl Lane {
         match wire.poll_read_past(cx, &mut buf) {
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                 let came = self.take(wire, buf.filled());
-                buf.filled_mut().zeroize();
+                wipe(buf.filled_mut());
                 Poll::Ready(came)
             }
             Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
@@ -240,7 +240,8 @@ impl Lane {
                 Poll::Pending => Ok(0),
             };
             let rest = written.map(|length| out.get(length..).unwrap_or_default().to_vec());
-            out.zeroize();
+            wipe(&mut out);
+            out.clear();
             Poll::Ready(rest)
         });
         let rest = rest.await?;

@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use zeroize::{Zeroize, Zeroizing};
-
 use crate::domain::ids::ClientId;
 use crate::http::pipeline::budget::{Full, Hold, Peer};
 
@@ -50,7 +48,7 @@ pub struct Body {
 
 #[derive(Debug)]
 struct Flow {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Vec<u8>,
     hold: Hold,
     /// Came, kept or not.
     came: u64,
@@ -65,7 +63,7 @@ struct Flow {
 impl Body {
     fn new(announced: Option<u64>, peer: &Rc<Peer>) -> Self {
         let flow = Flow {
-            bytes: Zeroizing::default(),
+            bytes: Vec::new(),
             hold: peer.hold(),
             came: 0,
             end: None,
@@ -107,7 +105,7 @@ impl Body {
                 flow.finish(Err(BodyFault::Full(full)));
                 return;
             }
-            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            let mut larger = Vec::with_capacity(room);
             larger.extend_from_slice(&flow.bytes);
             flow.bytes = larger;
         }
@@ -137,7 +135,7 @@ impl Body {
     }
 
     /// The bytes, where all are there.
-    pub fn take_whole(&self, bytes_max: usize) -> Option<Result<Zeroizing<Vec<u8>>, BodyFault>> {
+    pub fn take_whole(&self, bytes_max: usize) -> Option<Result<Vec<u8>, BodyFault>> {
         let mut flow = self.flow.borrow_mut();
         let end = flow.end?;
         Some(match end {
@@ -156,7 +154,7 @@ impl Body {
     }
 
     /// Waits for the rest, and gives all.
-    pub fn poll_whole(&self, bytes_max: usize, cx: &Context<'_>) -> Poll<Result<Zeroizing<Vec<u8>>, BodyFault>> {
+    pub fn poll_whole(&self, bytes_max: usize, cx: &Context<'_>) -> Poll<Result<Vec<u8>, BodyFault>> {
         if let Some(whole) = self.take_whole(bytes_max) {
             return Poll::Ready(whole);
         }
@@ -175,8 +173,8 @@ impl Body {
     pub fn dismiss(&self) -> bool {
         let mut flow = self.flow.borrow_mut();
         flow.wish = Wish::Unwanted;
-        flow.bytes.zeroize();
-        flow.bytes = Zeroizing::default();
+        // The allocator wipes it, as all that is freed.
+        flow.bytes = Vec::new();
         flow.hold.arrived();
         flow.hold.clear();
         let is_over = flow.is_over;

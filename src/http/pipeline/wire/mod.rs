@@ -14,10 +14,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::stack::wipe;
 use actix_web::http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
-use zeroize::Zeroize;
 
 pub use framing::HeadFault;
 use framing::{Fault, Framing, REFUSED_METHOD};
@@ -160,7 +160,8 @@ impl<S> Wire<S> {
         buf.put_slice(&waiting[..length]);
         self.given += length;
         if self.given == self.out.len() {
-            self.out.zeroize();
+            wipe(&mut self.out);
+            self.out.clear();
             self.out.shrink_to(BUFFER_BYTES_KEPT_MAX);
             self.given = 0;
         }
@@ -214,7 +215,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             if let Some(fault) = self.framing.feed(buf.filled(), &mut self.out) {
                 self.note(fault);
             }
-            buf.filled_mut().zeroize();
+            wipe(buf.filled_mut());
             Poll::Ready(Ok((length > 0).then_some(length)))
         })
     }

@@ -1,0 +1,179 @@
+//! One caller's long work, its many small calls, and a new secret: what others get of a node, and its own batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use crate::bodies::{check_of, random_number, report_of};
+use crate::target::Target;
+
+/// A client made for an attack, or for whom it is aimed at.
+struct Caller {
+    id: String,
+    secret: String,
+    token: String,
+}
+
+async fn caller(target: &Target, kind: &str, scope: &str, rate: &str) -> Caller {
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+    let args = ["organization", "create", "--name", "Office", "--kind", kind, "--region", "110105", "--json"];
+    let organization = text(&target.service.run(&args), "organization_id");
+    let args = ["client", "create", "--organization", &organization, "--scope", scope, "--rate", rate, "--json"];
+    let made = target.service.run(&args);
+    let (id, secret) = (text(&made, "client_id"), text(&made, "client_secret"));
+    let token = token(target, &id, &secret).await.unwrap();
+    Caller { id, secret, token }
+}
+
+async fn token(target: &Target, id: &str, secret: &str) -> Option<String> {
+    let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
+    let answer = Client::new().post(format!("{}/oauth2/token", target.node.url())).form(&form).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["access_token"].as_str().map(str::to_owned)
+}
+
+async fn post(http: &Client, target: &Target, token: &str, path: &str, body: &Value) -> Response {
+    http.post(format!("{}{path}", target.node.url())).bearer_auth(token).json(body).send().await.unwrap()
+}
+
+/// The slowest but one in a hundred of reports, and none may fail.
+async fn p99_of_reports(http: &Client, target: &Target, token: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let begun = Instant::now();
+        let answer = post(http, target, token, "/v1/loss-reports", &report_of(&random_number(), None)).await;
+        assert_eq!(answer.status(), 201);
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_registrars_certificates_leave_reports_of_others_alone() {
+    const CONNECTIONS: usize = 90;
+    let target = Arc::new(Target::new(&[("LIMITS__ADDRESS", "1000000/60s")]).await);
+    let flood = caller(&target, "registrar", "registry", "1000000/60s").await.token;
+    let other = caller(&target, "registrar", "registry", "1000000/60s").await;
+    let http = Client::builder().no_proxy().build().unwrap();
+    let quiet = p99_of_reports(&http, &target, &other.token).await;
+    let (is_over, issued, refused) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let attackers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (target, flood, is_over) = (Arc::clone(&target), flood.clone(), Arc::clone(&is_over));
+            let (issued, refused) = (Arc::clone(&issued), Arc::clone(&refused));
+            tokio::spawn(async move {
+                let http = Client::builder().no_proxy().build().unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    let body = json!({"id_number": random_number(), "purpose": "rail", "office": "110105-03", "valid_hours": 24});
+                    let answer = post(&http, &target, &flood, "/v1/temporary-certificates", &body).await;
+                    let count = if answer.status() == 201 { &issued } else { &refused };
+                    assert!([201, 503].contains(&answer.status().as_u16()), "{}", answer.status());
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    while issued.load(Ordering::Relaxed) == 0 || refused.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let busy = p99_of_reports(&http, &target, &other.token).await;
+    let mut tokens = 0;
+    for _ in 0..50 {
+        tokens += u32::from(token(&target, &other.id, &other.secret).await.is_some());
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
+    println!(
+        "certificates: {CONNECTIONS} connections of one registrar got {} and {} refusals; others: 200 of 200 reports, p99 {busy:?} (quiet {quiet:?}), {tokens} of 50 tokens",
+        issued.load(Ordering::Relaxed),
+        refused.load(Ordering::Relaxed)
+    );
+    assert_eq!(tokens, 50);
+    assert!(busy <= (quiet * 2).max(Duration::from_millis(50)), "{busy:?} against {quiet:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_calls_of_a_client_keep_none_of_its_batches_away() {
+    let target = Arc::new(Target::new(&[]).await);
+    let starved = caller(&target, "certifying", "checks", "40/10s").await.token;
+    let (is_over, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let starvers: Vec<_> = (0..4)
+        .map(|_| {
+            let (target, starved) = (Arc::clone(&target), starved.clone());
+            let (is_over, passed) = (Arc::clone(&is_over), Arc::clone(&passed));
+            tokio::spawn(async move {
+                let http = Client::builder().no_proxy().build().unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = post(&http, &target, &starved, "/v1/checks", &check_of(&random_number(), None)).await;
+                    passed.fetch_add(u64::from(answer.status() == 200), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    while passed.load(Ordering::Relaxed) < 30 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let http = Client::builder().no_proxy().build().unwrap();
+    let batch = json!({ "checks": (0..30).map(|_| check_of(&random_number(), None)).collect::<Vec<_>>() });
+    let (mut batches, mut waited) = (0, 0);
+    for _ in 0..2 {
+        let refused = post(&http, &target, &starved, "/v1/checks/batch", &batch).await;
+        assert_eq!(refused.status(), 429);
+        let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        waited += seconds;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        batches += u32::from(post(&http, &target, &starved, "/v1/checks/batch", &batch).await.status() == 200);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for starver in starvers {
+        starver.await.unwrap();
+    }
+    let small = passed.load(Ordering::Relaxed);
+    println!(
+        "starve: {small} small calls passed; {batches} of 2 batches passed after the {waited} s that they were told"
+    );
+    assert_eq!(batches, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_the_secret_under_load_gives_no_units_back() {
+    let target = Arc::new(Target::new(&[]).await);
+    let client = caller(&target, "certifying", "checks", "60/3600s").await;
+    let begun = Instant::now();
+    let (is_over, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let spenders: Vec<_> = (0..4)
+        .map(|_| {
+            let (target, token) = (Arc::clone(&target), client.token.clone());
+            let (is_over, passed) = (Arc::clone(&is_over), Arc::clone(&passed));
+            tokio::spawn(async move {
+                let http = Client::builder().no_proxy().build().unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = post(&http, &target, &token, "/v1/checks", &check_of(&random_number(), None)).await;
+                    passed.fetch_add(u64::from(answer.status() == 200), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let rotated = target.service.run(&["client", "rotate-secret", &client.id, "--json"]);
+        let secret = rotated["client_secret"].as_str().unwrap();
+        // Until the node knows it.
+        while token(&target, &client.id, secret).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for spender in spenders {
+        spender.await.unwrap();
+    }
+    let (passed, most) = (passed.load(Ordering::Relaxed), 60 + begun.elapsed().as_secs() / 60 + 1);
+    println!("rotation: 3 rotations under load, {passed} calls of a burst of 60 passed");
+    assert!((60..=most).contains(&passed), "{passed} of {most}");
+}
