@@ -36,7 +36,7 @@ pub struct Alerts {
 }
 
 /// Watches of a batch that are stored by one statement.
-const WATCHES_AT_ONCE: usize = 64;
+const WATCHES_AT_ONCE: usize = 32;
 
 impl Alerts {
     pub fn new(writer: Arc<Writer>) -> Self {

@@ -203,8 +203,12 @@ impl Checks {
         checks: &[Result<Check, E>],
     ) -> Result<Vec<(Finding, CheckId)>, ServiceError> {
         let now_ms = self.clock.now_ms();
-        let asked = checks.iter().filter_map(|check| check.as_ref().ok());
-        let watching: Vec<_> = asked.filter_map(|check| check.watching(random::id(now_ms))).collect();
+        let mut watching = Vec::new();
+        for some in checks.chunks(KEYS_MAX) {
+            let asked = some.iter().filter_map(|check| check.as_ref().ok());
+            watching.extend(asked.filter_map(|check| check.watching(random::id(now_ms))));
+            tokio::task::yield_now().await;
+        }
         if watching.is_empty() {
             return Ok(Vec::new());
         }
