@@ -125,7 +125,7 @@ pub struct MisuseReportQuery {
     state: Option<String>,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "present")]
-    #[param(nullable = false, required = false, value_type = String, max_length = 256)]
+    #[param(nullable = false, required = false, value_type = String)]
     cursor: Option<String>,
     /// How many reports at most; 100 if absent.
     #[serde(default, deserialize_with = "present")]
