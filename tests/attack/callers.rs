@@ -1,4 +1,4 @@
-//! Who calls: readers that do not read, strangers behind a proxy, handshakes that never end, and a proof that is sent again.
+//! Who calls: strangers behind a proxy, handshakes that never end, and a proof that is sent again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,42 +14,9 @@ use tokio::task::JoinSet;
 use crate::authority::Authority;
 use crate::bodies::{check_of, random_number};
 use crate::service::ISSUER;
-use crate::target::{Target, connect_many, ends, head, send};
+use crate::target::{Target, connect_many, ends, send};
 
 const SHORT: Duration = Duration::from_secs(2);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn readers_that_do_not_read_hold_little_and_not_long() {
-    let target = Target::new(&[("OVERLOAD__ANSWER_MS", "2000"), ("OVERLOAD__MEMORY_MIB", "32")]).await;
-    let before = target.resident_mib();
-    let honest = target.honest_caller(false);
-    let batch =
-        json!({ "checks": (0..1000).map(|_| check_of(&random_number(), None)).collect::<Vec<_>>() }).to_string();
-    let request = head("/v1/checks/batch", &target.service.hotel.token, &format!("Content-Length: {}", batch.len()));
-    let request = Arc::new(format!("{request}{batch}").into_bytes());
-    let mut attackers = JoinSet::new();
-    for mut stream in connect_many(target.node.address, 20).await {
-        let request = Arc::clone(&request);
-        attackers.spawn(async move {
-            // More answers than the kernel holds for a socket, and none of them is read until the node has had its time.
-            for _ in 0..12 {
-                send(&mut stream, &request, Duration::from_secs(1)).await;
-            }
-            tokio::time::sleep(Duration::from_secs(6)).await;
-            ends(&mut stream, SHORT).await
-        });
-    }
-    let mut most = before;
-    let mut ended = 0;
-    while let Some(done) = attackers.join_next().await {
-        ended += usize::from(done.unwrap());
-        most = most.max(target.resident_mib());
-    }
-    let got = honest.stop().await;
-    println!("readers: 20 that read nothing: {before} -> {most} MiB, {ended} of 20 connections ended; {got}");
-    got.assert_served();
-    assert!(ended == 20 && most < before + 128, "{before} -> {most} MiB, {ended}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_tokens_behind_a_proxy_lock_nobody_out() {

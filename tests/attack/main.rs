@@ -8,7 +8,6 @@
 //! | 300 partial heads | `budgets::partial_heads_hold_little_and_not_long` |
 //! | 200 idle connections, 256 descriptors | `budgets::idle_connections_give_way_near_the_limit_of_descriptors` |
 //! | more connections than an address may have | `budgets::an_address_has_so_many_connections_and_no_more` |
-//! | readers that read nothing | `callers::readers_that_do_not_read_hold_little_and_not_long` |
 //! | garbage tokens behind a proxy | `callers::garbage_tokens_behind_a_proxy_lock_nobody_out` |
 //! | 400 handshakes that never end | `callers::handshakes_that_never_end_leave_others_theirs` |
 //! | one DPoP proof a hundred times | `callers::a_proof_that_is_sent_again_is_refused` |

@@ -154,6 +154,7 @@ export default {
   LostcardRedisNotGenuine: "Strangers’ values in Redis",
   LostcardErrors: "More than 1 % of answers are failures",
   LostcardReducedCapacity: "More work than the node can do",
+  LostcardTlsFilesRefused: "A changed certificate or key of TLS is not taken: the old one stays in use",
   LostcardWorkshopCrowded: "Long work has no turn in time",
   LostcardMemorySpent: "No memory for more requests",
   LostcardShareHeld: "A caller holds its share of memory",

@@ -154,6 +154,7 @@ export default {
   LostcardRedisNotGenuine: "Redis 中有外来数据",
   LostcardErrors: "超过 1% 的应答为故障",
   LostcardReducedCapacity: "请求超出节点能力",
+  LostcardTlsFilesRefused: "更换的 TLS 证书或密钥无法采用，仍在使用旧的",
   LostcardWorkshopCrowded: "耗时工作等候超时",
   LostcardMemorySpent: "接收请求的内存已用完",
   LostcardShareHeld: "有调用方占满其内存份额",
