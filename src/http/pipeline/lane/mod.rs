@@ -9,6 +9,7 @@ pub mod service;
 
 use std::cell::RefCell;
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -84,7 +85,9 @@ struct Task {
 #[derive(Debug)]
 struct Admitted {
     check: Check,
-    standing: Standing,
+    /// None: it takes a question to Redis.
+    standing: Option<Standing>,
+    cost: NonZeroU32,
 }
 
 /// What came on a connection.
@@ -195,10 +198,13 @@ impl Lane {
         // The last question that may lead to the long way: from here on units are spent.
         let admitted = match state.delay.admit(begun_ns) {
             Err(problem) => Err(problem),
-            Ok(()) => match principal.client.limits.try_spend(self.way.route.cost?)? {
-                Ok(standing) => Ok(Admitted { check, standing }),
-                Err(refused) => Err(refused.into()),
-            },
+            Ok(()) => {
+                let cost = self.way.route.cost?;
+                match principal.client.limits.try_spend(cost).transpose() {
+                    Ok(standing) => Ok(Admitted { check, standing, cost }),
+                    Err(refused) => Err(refused.into()),
+                }
+            }
         };
         let task = Task { begun_ns, request_id: request_id_of(plain.request_id, state), admitted, principal };
         Some((task, plain.length))
@@ -210,9 +216,16 @@ impl Lane {
         let organization = principal.client.organization_id;
         let (standing, answer) = match admitted {
             Err(problem) => (None, Err(problem)),
-            Ok(Admitted { check, standing }) => {
+            Ok(Admitted { check, standing, cost }) => {
+                let spent = match standing {
+                    Some(standing) => Ok(standing),
+                    None => Box::pin(principal.client.limits.spend(cost)).await.map_err(Problem::from),
+                };
                 let enter = || state.admission.enter(Class::Check);
-                (Some(standing), state.checks.check(organization, &check, enter).await)
+                match spent {
+                    Ok(standing) => (Some(standing), state.checks.check(organization, &check, enter).await),
+                    Err(problem) => (None, Err(problem)),
+                }
             }
         };
         let spent_ns = state.clock.boot_ns().saturating_sub(begun_ns);
