@@ -196,16 +196,11 @@ impl Lane {
         }
         let check = (self.way.read)(plain.body, state.clock.today())?;
         // The last question that may lead to the long way: from here on units are spent.
-        let admitted = match state.delay.admit(begun_ns) {
-            Err(problem) => Err(problem),
-            Ok(()) => {
-                let cost = self.way.route.cost?;
-                match principal.client.limits.try_spend(cost).transpose() {
-                    Ok(standing) => Ok(Admitted { check, standing, cost }),
-                    Err(refused) => Err(refused.into()),
-                }
-            }
-        };
+        let cost = self.way.route.cost?;
+        let admitted = state.delay.admit(begun_ns).and_then(|()| {
+            let standing = principal.client.limits.try_spend(cost).transpose()?;
+            Ok(Admitted { check, standing, cost })
+        });
         let task = Task { begun_ns, request_id: request_id_of(plain.request_id, state), admitted, principal };
         Some((task, plain.length))
     }
