@@ -224,22 +224,18 @@ impl WriteTx {
 
     /// Revokes all tokens that a client has until now; false if there is none.
     pub async fn revoke_tokens_of(&mut self, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE clients SET tokens_revoked_at = $1 WHERE client_id = $2")
-            .bind(now_ms)
-            .bind(client.as_bytes().as_slice())
-            .execute(&mut *self.tx)
-            .await?;
-        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
-        Ok(done.rows_affected() > 0)
+        self.date_client("UPDATE clients SET tokens_revoked_at = $1 WHERE client_id = $2", client, now_ms).await
     }
 
     /// Disables a client for good; false if there is none.
     pub async fn disable_client(&mut self, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE clients SET disabled_at = COALESCE(disabled_at, $1) WHERE client_id = $2")
-            .bind(now_ms)
-            .bind(client.as_bytes().as_slice())
-            .execute(&mut *self.tx)
-            .await?;
+        let text = "UPDATE clients SET disabled_at = COALESCE(disabled_at, $1) WHERE client_id = $2";
+        self.date_client(text, client, now_ms).await
+    }
+
+    /// Writes an instant into the row of a client, and tells the nodes; false if there is none.
+    async fn date_client(&mut self, text: &'static str, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
+        let done = sqlx::query(text).bind(now_ms).bind(client.as_bytes().as_slice()).execute(&mut *self.tx).await?;
         self.record_change(ChangeKind::Client, client.as_bytes()).await?;
         Ok(done.rows_affected() > 0)
     }

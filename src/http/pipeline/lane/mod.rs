@@ -73,7 +73,7 @@ enum Left {
     Ended,
 }
 
-/// A check that will be answered here: its units are spent, or it is refused.
+/// A check that will be answered here: its units are spent or still to be asked for, or it is refused.
 #[derive(Debug)]
 struct Task {
     begun_ns: u64,
@@ -194,9 +194,9 @@ impl Lane {
         if !self.way.route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
             return None;
         }
-        let check = (self.way.read)(plain.body, state.clock.today())?;
-        // The last question that may lead to the long way: from here on units are spent.
         let cost = self.way.route.cost?;
+        // The last question that may lead to the long way: after it units are spent.
+        let check = (self.way.read)(plain.body, state.clock.today())?;
         let admitted = state.delay.admit(begun_ns).and_then(|()| {
             let standing = principal.client.limits.try_spend(cost).transpose()?;
             Ok(Admitted { check, standing, cost })
@@ -260,8 +260,7 @@ impl Lane {
     }
 
     fn write(&self, out: &mut Vec<u8>, request_id: &str, standing: Option<Standing>, answer: &Result<Answer, Problem>) {
-        let mut body = self.body.borrow_mut();
-        body.clear();
+        let mut body = self.body.take();
         let (is_last, is_https) = (self.state.is_draining(), self.state.is_https);
         let clock = (&self.date, &self.state.clock);
         match answer {
@@ -278,6 +277,11 @@ impl Lane {
                 answer::write(out, &head, problem_fields(problem), &body, clock);
             }
         }
+        // Its room is used again: the salt of a receipt must not rest there.
+        let mut room = body.into_bytes();
+        wipe(&mut room);
+        room.clear();
+        self.body.replace(String::from_utf8(room).unwrap_or_default());
     }
 
     fn log(&self, problem: &Problem, request_id: &str, caller: Actor, spent_ns: u64) {
