@@ -37,3 +37,4 @@ pub mod sample;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod wiping;

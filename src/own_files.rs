@@ -27,6 +27,21 @@ pub fn create_or_keep(path: &Path) -> Result<File> {
     open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
 }
 
+/// A file for its owner alone, to write behind what it holds.
+pub fn append(path: &Path) -> Result<File> {
+    open_with(path, OpenOptions::new().append(true).create(true).mode(0o600))
+}
+
+/// Puts a file for its owner alone in the place of one, whole or not at all.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut fresh, bytes)?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
 /// A file in place of what was there, readable as the user's mask has it: documents and samples, nothing about a person.
 pub fn create_public(path: &Path) -> Result<File> {
     open_with(path, OpenOptions::new().write(true).create(true).truncate(true))
@@ -54,6 +69,15 @@ pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open_named(path)?.read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Takes place on the disk for a file, which has this length then: to write there needs no more of it. Where the file system has
+/// no such call the length alone is set.
+pub fn reserve(file: &File, bytes: u64) -> Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(bytes),
+        reserved => Ok(reserved?),
+    }
 }
 
 /// Makes the names in a folder durable.

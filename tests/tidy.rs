@@ -13,6 +13,8 @@ mod prose;
 mod secrets;
 #[path = "tidy/sizes.rs"]
 mod sizes;
+#[path = "tidy/twins.rs"]
+mod twins;
 
 use std::{fmt, fs, io, path::Path};
 
@@ -33,7 +35,7 @@ const LAYERS: &str = "
 
 /// Modules that every layer but `domain` and `config` may name. Leaves may name layers too; only the two on top are
 /// out of their reach.
-const LEAVES: &[&str] = &["clock", "own_files", "redis_link", "sample", "telemetry"];
+const LEAVES: &[&str] = &["clock", "own_files", "redis_link", "sample", "telemetry", "wiping"];
 /// The one that `config` may name, too.
 const FILES: &str = "own_files";
 const ABOVE_LEAVES: &[&str] = &["node", "cli"];
@@ -57,8 +59,8 @@ const WORD_RULES: &str = "
         actix*
     SQL lives in src/store/ ; src/ !src/store/ ; \
         SELECT|INSERT INTO|UPDATE |DELETE FROM|BEGIN IMMEDIATE|sqlx::
-    Redis commands live in three files ; \
-        src/ !src/redis_link.rs !src/registry/cache.rs !src/registry/follower.rs !src/limits/cluster.rs ; \
+    Redis commands live in five files ; \
+        src/ !src/redis_link.rs !src/registry/cache.rs !src/registry/wakes.rs !src/limits/cluster.rs !src/limits/cluster_numbers.rs ; \
         redis::
     status codes and responses live in src/http/ ; src/ !src/http/ ; \
         StatusCode|HttpResponse*

@@ -10,12 +10,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
-use crate::domain::client::{Bound, OrganizationKind, Rate, Scopes};
+use crate::domain::authority::Offices;
+use crate::domain::client::{Actor, Bound, OrganizationKind, Rate, RegionCode, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
+use crate::domain::numbers::Guests;
+use crate::domain::report::OfficeCode;
 use crate::limits::cluster::{Cluster, ClusterCell};
-use crate::limits::{CallerLimits, Limit, LimitName};
-use crate::store::clients::{Credential, Proof};
+use crate::limits::cluster_numbers::ClusterNumbers;
+use crate::limits::numbers::{Declaration, Numbers};
+use crate::limits::{CallerLimits, ClientNumbers, Limit, LimitName};
+use crate::store::clients::{Credential, Proof, StoredNumbers};
 use crate::store::{Store, StoreError};
 
 /// A client as requests see it.
@@ -24,15 +29,26 @@ pub struct ClientEntry {
     pub client_id: ClientId,
     pub organization_id: OrganizationId,
     pub organization_kind: OrganizationKind,
+    /// What its organization's kind may have of what it was given.
     pub scopes: Scopes,
+    /// The rest, of before there was a rule.
+    pub forbidden: Scopes,
+    pub region: RegionCode,
+    pub offices: Offices,
     pub bound: Bound,
     /// Tokens that were issued until then are good for nothing.
     pub tokens_revoked_at_ms: Option<UnixMs>,
     pub credentials: Vec<Credential>,
     pub limits: Arc<CallerLimits>,
+    pub numbers: Arc<ClientNumbers>,
 }
 
 impl ClientEntry {
+    /// Whether it may act for an office.
+    pub fn acts_for(&self, office: &OfficeCode) -> bool {
+        self.offices.include(&self.region, office)
+    }
+
     /// What proves this client at an instant.
     pub fn proofs(&self, now_ms: UnixMs) -> impl Iterator<Item = &Proof> {
         let is_good = move |credential: &&Credential| credential.ends_at_ms.is_none_or(|ends| now_ms < ends);
@@ -45,6 +61,7 @@ impl ClientEntry {
 pub struct DefaultRates {
     pub client: Rate,
     pub organization: Rate,
+    pub guests: Guests,
 }
 
 /// Clients and organizations remembered at a time.
@@ -59,9 +76,11 @@ pub struct Directory {
     /// What all nodes count together; None without Redis.
     cluster: Option<Arc<Cluster>>,
     live_nodes: Arc<AtomicUsize>,
+    numbers: Arc<Numbers>,
     clients: Cache<ClientId, Arc<ClientEntry>>,
     /// Apart from the entries: what a client has spent stays spent, whatever becomes of its secrets.
     client_limits: Cache<ClientId, Arc<CallerLimits>>,
+    client_numbers: Cache<ClientId, Arc<ClientNumbers>>,
     organization_limits: Cache<OrganizationId, Arc<Limit>>,
     /// Grows with every change, so that a read which began before one is not kept.
     changes: AtomicU64,
@@ -74,6 +93,7 @@ impl Directory {
         defaults: DefaultRates,
         cluster: Option<Arc<Cluster>>,
         live_nodes: Arc<AtomicUsize>,
+        numbers: Arc<Numbers>,
     ) -> Self {
         Self {
             store,
@@ -81,8 +101,10 @@ impl Directory {
             defaults,
             cluster,
             live_nodes,
+            numbers,
             clients: Cache::new(ENTRIES_MAX),
             client_limits: Cache::new(ENTRIES_MAX),
+            client_numbers: Cache::new(ENTRIES_MAX),
             organization_limits: Cache::new(ENTRIES_MAX),
             changes: AtomicU64::new(0),
         }
@@ -115,15 +137,21 @@ impl Directory {
         let rate = client.rate.unwrap_or(self.defaults.client);
         let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
         let limits = self.limits((client_id, rate), (organization.organization_id, organization_rate));
+        let actor = Actor { organization: organization.organization_id, client: client_id, origin: None };
+        let numbers = self.numbers_of(actor, rate, &client.numbers);
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,
             organization_kind: organization.kind,
-            scopes: client.scopes,
+            scopes: client.scopes.and(organization.kind.scopes()),
+            forbidden: organization.kind.forbidden(client.scopes),
+            region: organization.region,
+            offices: organization.offices,
             bound: client.bound,
             tokens_revoked_at_ms: client.tokens_revoked_at_ms,
             credentials,
             limits,
+            numbers,
         }))
     }
 
@@ -146,6 +174,27 @@ impl Directory {
             self.client_limits.insert(client.0, Arc::clone(&limits));
         }
         limits
+    }
+
+    /// The numbers of a client, which outlive what is known of it, too.
+    fn numbers_of(&self, client: Actor, rate: Rate, stored: &StoredNumbers) -> Arc<ClientNumbers> {
+        let released_at_ms = stored.released_at_ms;
+        let make = |cluster: &Arc<Cluster>| {
+            ClusterNumbers::new(Arc::clone(cluster), self.clock.clone(), client, released_at_ms)
+        };
+        let declared = Declaration {
+            guests: stored.guests.unwrap_or(self.defaults.guests),
+            digests: stored.digests,
+            rate,
+            is_held: stored.held.is_some(),
+            released_at_ms,
+            cluster: self.cluster.as_ref().map(make),
+        };
+        let fresh = || Arc::new(ClientNumbers::new(Arc::clone(&self.numbers), client, declared.clone()));
+        let known = kept(&self.client_numbers, &client.client, fresh);
+        let numbers = Arc::new(known.again(declared));
+        self.client_numbers.insert(client.client, Arc::clone(&numbers));
+        numbers
     }
 
     fn organization_limit(&self, (organization, rate): (OrganizationId, Rate)) -> Arc<Limit> {

@@ -51,6 +51,8 @@ pub enum GrantError {
     Assertion(AssertionFault),
     #[error("a requested scope is unknown or not this client's")]
     InvalidScope,
+    #[error("the client has a scope that organizations of its kind may not have")]
+    ForbiddenScope,
     #[error("the connection has no certificate of this client")]
     NoCertificate,
     #[error("the token would be bound to nobody")]

@@ -10,7 +10,7 @@ use super::directory::ClientEntry;
 use super::dpop::{self, DpopFault, DpopProof, Request};
 use super::holder::Holder;
 use super::{Access, GrantError, HolderError, Principal};
-use crate::domain::client::Bound;
+use crate::domain::client::{Bound, Scopes};
 use crate::domain::instant::UnixMs;
 use crate::limits::{Asker, Work};
 use crate::store::StoreError;
@@ -22,6 +22,19 @@ impl Access {
     /// The public URL, without a slash at its end.
     pub fn url(&self) -> &str {
         crate::domain::sandbox::Environment::url_of(&self.options.issuer)
+    }
+
+    /// The scopes of a token that asks for some; all that its client has where it names none.
+    pub(super) fn granted(client: &ClientEntry, asked: Option<&str>) -> Result<Scopes, GrantError> {
+        let scopes = match asked {
+            None if !client.forbidden.is_empty() => return Err(GrantError::ForbiddenScope),
+            None => return Ok(client.scopes),
+            Some(list) => Scopes::parse(list).ok_or(GrantError::InvalidScope)?,
+        };
+        if !scopes.and(client.forbidden).is_empty() {
+            return Err(GrantError::ForbiddenScope);
+        }
+        if scopes.is_subset(client.scopes) { Ok(scopes) } else { Err(GrantError::InvalidScope) }
     }
 
     /// Whether nobody needs to show anything beside the token. Every way to a caller asks this.

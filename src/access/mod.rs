@@ -10,6 +10,7 @@ pub mod dpop;
 mod error;
 pub mod holder;
 mod holding;
+pub mod holds;
 pub mod jwks;
 mod outside;
 pub mod tokens;
@@ -30,7 +31,7 @@ use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
-use crate::limits::{Asker, Crowded, Work, Workshop};
+use crate::limits::{Asker, Crowded, Numbers, Work, Workshop};
 use crate::store::clients::Organization;
 use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
@@ -56,6 +57,7 @@ pub struct AccessOptions {
     pub cluster: Option<Arc<Cluster>>,
     /// How many nodes share a rate where they do not count together.
     pub live_nodes: Arc<AtomicUsize>,
+    pub numbers: Arc<Numbers>,
     /// Where signatures are verified.
     pub workshop: Arc<Workshop>,
     /// Only tokens that are bound to their holder are issued and taken.
@@ -77,7 +79,7 @@ pub struct Principal {
 impl Principal {
     /// Who calls, by its ids alone.
     pub fn actor(&self) -> Actor {
-        Actor { organization: self.client.organization_id, client: self.client.client_id }
+        Actor { organization: self.client.organization_id, client: self.client.client_id, origin: None }
     }
 }
 
@@ -136,6 +138,7 @@ impl Access {
                 options.rates,
                 options.cluster.clone(),
                 Arc::clone(&options.live_nodes),
+                Arc::clone(&options.numbers),
             ),
             verified: Cache::new(options.tokens_max),
             issuers: ArcSwap::from_pointee(Vec::new()),
@@ -153,6 +156,11 @@ impl Access {
         access
     }
 
+    /// What clients' numbers have in common.
+    pub fn numbers(&self) -> &Arc<Numbers> {
+        &self.options.numbers
+    }
+
     /// The `iss` of tokens and receipts.
     pub fn issuer(&self) -> &str {
         &self.options.issuer
@@ -166,20 +174,20 @@ impl Access {
         self.issuers.store(Arc::new(all));
     }
 
-    /// For a signature by an unknown key: another node may have found a rotated one first. Looks into the key folder, at most once a second. True if
-    /// it brought a key.
-    pub async fn seek_keys(&self, asker: Asker) -> bool {
+    /// For a signature by an unknown key, which another node may have found first: looks into the key folder where a file came or went,
+    /// else at most once a second. True where there are other keys than when `Keyring::signing_count` was `seen`.
+    pub async fn seek_keys(&self, asker: Asker, seen: u64) -> bool {
         let now_s = self.clock.now_s();
-        if self.keys_sought_s.swap(now_s, Ordering::AcqRel) == now_s {
-            return false;
+        if self.keys_sought_s.swap(now_s, Ordering::AcqRel) != now_s || self.keyring.is_signing_stale() {
+            let keyring = Arc::clone(&self.keyring);
+            // A folder that cannot be read, or no turn: the keys in memory stay.
+            let _ = self.options.workshop.run(Work::Short, asker, move || keyring.reload_signing()).await;
         }
-        let keyring = Arc::clone(&self.keyring);
-        let looked = self.options.workshop.run(Work::Short, asker, move || keyring.reload_signing()).await;
-        let has_changed = matches!(looked, Ok(Ok(true)));
-        if has_changed {
+        let are_other = self.keyring.signing_count() != seen;
+        if are_other {
             self.reload_keys();
         }
-        has_changed
+        are_other
     }
 
     /// Reads or fetches the outside issuers' keys again. An issuer whose fetch fails keeps its keys for an hour; after that its tokens
@@ -198,10 +206,10 @@ impl Access {
     }
 
     /// For a token by an unknown key: its issuer may have a new one. True if it is worth another look.
-    async fn seek_keys_of(&self, token: &str, asker: Asker) -> bool {
+    async fn seek_keys_of(&self, token: &str, asker: Asker, seen: u64) -> bool {
         let Some(name) = tokens::claimed_issuer(token) else { return false };
         let Some(issuer) = self.outside.iter().find(|one| one.name() == name) else {
-            return name == self.options.issuer && self.seek_keys(asker).await;
+            return name == self.options.issuer && self.seek_keys(asker, seen).await;
         };
         if !issuer.may_ask(self.clock.now_s()) {
             return false;
@@ -242,8 +250,9 @@ impl Access {
 
     /// Verifies a token that is not remembered, and remembers it. The signature costs its asker a turn in the workshop.
     pub async fn verify(&self, token: &str, asker: Asker) -> Result<Principal, AccessError> {
+        let seen = self.keyring.signing_count();
         let claims = match self.read_token(token, asker).await? {
-            Err(TokenError::UnknownKey) if self.seek_keys_of(token, asker).await => {
+            Err(TokenError::UnknownKey) if self.seek_keys_of(token, asker, seen).await => {
                 self.read_token(token, asker).await??
             }
             verified => verified?,
@@ -315,13 +324,7 @@ impl Access {
                 }
             }
         }
-        let scopes = match scope {
-            None => client.scopes,
-            Some(list) => Scopes::parse(list).ok_or(GrantError::InvalidScope)?,
-        };
-        if !scopes.is_subset(client.scopes) {
-            return Err(GrantError::InvalidScope);
-        }
+        let scopes = Self::granted(&client, scope)?;
         let binding = self.bind(&client, credentials, holder).await?;
         let token = NewToken {
             issuer: &self.options.issuer,

@@ -8,16 +8,22 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::audit_who::{WhoArgs, who};
 use super::global::Global;
 use super::output;
 use super::receipt::read_keys;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::instant::UnixMs;
 use crate::node;
 use crate::own_files;
-use crate::service::audit::{Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store};
+use crate::service::audit::linking::link;
+use crate::service::audit::since::Kept;
+use crate::service::audit::{
+    Against, Verified, begins_behind, export, head_line, verify_earlier, verify_export, verify_store,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
@@ -34,8 +40,23 @@ Examples:
 Examples:
   curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
   lostcard audit verify --jwks jwks.json audit-2026-11-24.ndjson --previous audit-2026-11-23.ndjson
-  lostcard audit verify --previous audit-2026-11-23.ndjson")]
+  lostcard audit verify --previous audit-2026-11-23.ndjson
+  lostcard audit verify --since /mnt/elsewhere/heads.ndjson")]
     Verify(VerifyArgs),
+    /// Take the log of the store as it is found: after a restore, or when nodes of version 0.1 wrote until just now
+    #[command(after_help = "\
+Until then `audit verify` names the first entry that was written without the service's key. The link is an entry itself.
+
+Example:
+  lostcard audit link --as 'Wang Fang' --reason 'restored the back-up of Monday'")]
+    Link,
+    /// Tell who looked at the records of a person, whose number comes by standard input
+    #[command(after_help = "\
+Organizations, clients, persons and times, newest first. The question itself leaves an entry.
+
+Example:
+  lostcard audit who --as 'Wang Fang' --reason 'asked by the person' < number.txt")]
+    Who(WhoArgs),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +80,9 @@ pub(super) struct VerifyArgs {
     /// An earlier export, which must be the beginning of this log
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
+    /// Heads that nodes signed meanwhile: a file of them, or one line
+    #[arg(long, value_name = "FILE-OR-LINE")]
+    since: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -70,12 +94,14 @@ pub(super) async fn audit(global: &Global, command: AuditCommand) -> anyhow::Res
         AuditCommand::Export(args) => write_export(global, &args).await,
         AuditCommand::Verify(args) => {
             let verified = match (&args.file, &args.jwks) {
-                (Some(file), Some(jwks)) => verify_file(file, &read_keys(jwks)?, args.previous.as_deref())?,
+                (Some(file), Some(jwks)) => verify_file(file, &read_keys(jwks)?, &args)?,
                 _ => verify_log(global, &args).await?,
             };
             tell(&args, &verified);
             Ok(())
         }
+        AuditCommand::Link => link_log(global).await,
+        AuditCommand::Who(args) => who(global, &args).await,
     }
 }
 
@@ -87,12 +113,12 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
         // An earlier export is evidence: it is not overwritten.
         Some(path) => Box::new(BufWriter::new(new_file(path)?)),
     };
-    let exported = export(&store, args.after, |line| writeln!(out, "{line}")).await;
+    let exported = export(&store, keyring.audit(), args.after, |line| writeln!(out, "{line}")).await;
+    let issuer = node::issuer_of_command(&config, &store).await?;
     // What comes before a fault is written too: it is needed to look into the fault.
     let exported = exported.inspect_err(|_| drop(out.flush()))?;
     store.close().await;
-    let head =
-        Head { issuer: config.issuer(config.listen.first()), issued_at_s: Clock::System.now_s(), end: exported.end };
+    let head = Head { issuer, issued_at_s: Clock::System.now_s(), end: exported.end, place: None };
     writeln!(out, "{}", head_line(head.sign(&keyring.signing().receipt)))?;
     out.flush()?;
     drop(out);
@@ -103,21 +129,44 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
     Ok(())
 }
 
+async fn link_log(global: &Global) -> anyhow::Result<()> {
+    let (store, _) = node::open(&global.config()?).await?;
+    let deed = Deed::of_operator(Action::LogLinked, None).by(&global.behind()?);
+    let end = link(&store, &deed, Clock::System.now_ms()).await?;
+    store.close().await;
+    output::line(&format!("linked behind entry {}", end.sequence));
+    Ok(())
+}
+
 fn new_file(path: &Path) -> anyhow::Result<std::fs::File> {
     own_files::create_new(path).with_context(|| path.display().to_string())
 }
 
-fn verify_file(file: &Path, keys: &[PublicKey], previous: Option<&Path>) -> anyhow::Result<Verified> {
-    let name = || file.display().to_string();
+/// The heads that somebody kept.
+fn kept(args: &VerifyArgs, keys: &[PublicKey]) -> anyhow::Result<Option<Kept>> {
+    let Some(since) = args.since.as_deref() else { return Ok(None) };
+    let path = Path::new(since);
+    // A signed head is longer than any name of a file may be.
+    if !path.exists() && since.contains("eyJ") {
+        return Ok(Some(Kept::read(since.lines(), keys).context("--since")?));
+    }
+    let text = own_files::read_text(path).with_context(|| since.to_owned())?;
+    Ok(Some(Kept::read(text.lines(), keys).with_context(|| since.to_owned())?))
+}
+
+fn verify_file(file: &Path, keys: &[PublicKey], args: &VerifyArgs) -> anyhow::Result<(Verified, Option<Kept>)> {
+    let (name, previous) = (|| file.display().to_string(), args.previous.as_deref());
+    let kept = kept(args, keys)?;
     let behind = begins_behind(lines(file)?, keys).with_context(name)?;
     let earlier = previous.map(|previous| {
         let verified = verify_earlier(lines(previous)?, keys, behind);
         verified.with_context(|| previous.display().to_string())
     });
-    verify_export(lines(file)?, keys, behind, earlier.transpose()?.as_ref()).with_context(name)
+    let verified = verify_export(lines(file)?, keys, behind, earlier.transpose()?.as_ref(), kept.as_ref());
+    Ok((verified.with_context(name)?, kept))
 }
 
-async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verified> {
+async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<(Verified, Option<Kept>)> {
     let (store, keyring) = node::open(&global.config()?).await?;
     let keys = match &args.jwks {
         Some(path) => read_keys(path)?,
@@ -127,9 +176,11 @@ async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<Verifi
         let verified = verify_earlier(lines(previous)?, &keys, 0);
         verified.map(|earlier| earlier.end).with_context(|| previous.display().to_string())
     });
-    let verified = verify_store(&store, earlier.transpose()?).await.context("the log of the store");
+    let kept = kept(args, &keys)?;
+    let against = Against { earlier: earlier.transpose()?, kept: kept.as_ref() };
+    let verified = verify_store(&store, keyring.audit(), against).await.context("the log of the store");
     store.close().await;
-    verified
+    Ok((verified?, kept))
 }
 
 fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = io::Result<String>>> {
@@ -141,7 +192,7 @@ fn entries(verified: &Verified) -> u64 {
     verified.first.map_or(0, |first| verified.end.sequence - first + 1)
 }
 
-fn tell(args: &VerifyArgs, verified: &Verified) {
+fn tell(args: &VerifyArgs, (verified, kept): &(Verified, Option<Kept>)) {
     let mut value = json!({"in_order": true, "entries": entries(verified), "last": verified.end.sequence});
     let mut lines = vec![
         "in order    yes".to_owned(),
@@ -154,8 +205,17 @@ fn tell(args: &VerifyArgs, verified: &Verified) {
         value["signed_at"] = json!(signed_at.as_str());
         lines.push(format!("issuer      {}", head.issuer));
         lines.push(format!("signed at   {}", signed_at.as_str()));
-    } else if args.previous.is_none() {
-        lines.push("Whether its end was cut off shows only against an earlier export (--previous).".to_owned());
+    } else if args.previous.is_none() && kept.is_none() {
+        lines.push(
+            "Whether its end was cut off shows only against an earlier export (--previous) or signed heads (--since)."
+                .to_owned(),
+        );
+    }
+    if let Some(kept) = kept {
+        let (of, signed_at) = (kept.newest.end.sequence, Rfc3339::of(UnixMs::from_seconds(kept.newest.issued_at_s)));
+        value["heads"] = json!(kept.count);
+        value["newest_head"] = json!({"seq": of, "signed_at": signed_at.as_str()});
+        lines.push(format!("heads       {}, the newest of entry {of} at {}", kept.count, signed_at.as_str()));
     }
     output::result(args.json, &value, &lines);
 }

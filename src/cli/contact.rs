@@ -58,8 +58,8 @@ pub(super) async fn contact(global: &Global, command: ContactCommand) -> anyhow:
         Record { misuse_report: Some(id), .. } => (&MISUSE_REPORTS, id.into()),
         Record { .. } => bail!("say which record: --report, --found-card or --misuse-report"),
     };
-    let (store, _) = node::open(&global.config()?).await?;
-    let done = erase(&store, of, id, Clock::System.now_ms()).await?;
+    let (store, keyring) = node::open(&global.config()?).await?;
+    let done = erase((&store, &keyring), of, id, &global.behind()?, Clock::System.now_ms()).await?;
     store.close().await;
     let state = match done.erased {
         Erased::NoRecord => bail!("there is no such record"),

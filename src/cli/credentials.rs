@@ -1,7 +1,7 @@
-//! What a client proves itself by, and what its tokens are worth: `client rotate-secret`, `client certificate add`,
+//! What a client proves itself by, and what its tokens are worth: `client rotate-secret`, `client certificate`,
 //! `client revoke-token`, `client revoke-tokens`. Each is a transaction with its feed row.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -16,7 +16,7 @@ use crate::access::jwks::read_client_keys;
 use crate::access::tokens::fingerprint;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
-use crate::crypto::signing::base64url;
+use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{ClientId, RecordId};
 use crate::domain::instant::UnixMs;
@@ -24,7 +24,7 @@ use crate::domain::redacted::SecretText;
 use crate::node;
 use crate::own_files;
 use crate::store::clients::{CREDENTIALS_MAX, Proof};
-use crate::store::{Store, StoreError, WriteTx};
+use crate::store::{Store, WriteTx};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CertificateCommand {
@@ -36,6 +36,26 @@ pub(super) enum CertificateCommand {
         /// The certificate, as PEM
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the certificates that were added to a client, newest first
+    #[command(after_help = "Example:
+  lostcard client certificate list 01993c5e-0000-7000-8000-000000000000")]
+    List {
+        client_id: ClientId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a certificate, as when its key was stolen, and end all tokens that the client has
+    #[command(after_help = "Example:
+  lostcard client certificate remove 01993c5e-0000-7000-8000-000000000000 bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2")]
+    Remove {
+        client_id: ClientId,
+        /// `x5t#S256`, as `list` prints it
+        thumbprint: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -101,7 +121,7 @@ pub(super) async fn rotate_secret(
     tx.end_secrets(client_id, ends_at_ms).await?;
     let proof = Proof::SecretHash(hash_secret(&secret));
     tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
-    record(&mut tx, Action::ClientSecretRotated, Some(client_id.into()), now_ms).await?;
+    record(global, &mut tx, Action::ClientSecretRotated, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let ends_at = Rfc3339::of(ends_at_ms).as_str().to_owned();
@@ -116,8 +136,17 @@ pub(super) async fn rotate_secret(
 
 /// `client certificate ...`
 pub(super) async fn certificate(global: &Global, command: CertificateCommand) -> anyhow::Result<()> {
-    let CertificateCommand::Add { client_id, file, json } = command;
-    let text = own_files::read_named(&file).with_context(|| file.display().to_string())?;
+    match command {
+        CertificateCommand::Add { client_id, file, json } => add_certificate(global, client_id, &file, json).await,
+        CertificateCommand::List { client_id, json } => list_certificates(global, client_id, json).await,
+        CertificateCommand::Remove { client_id, thumbprint, json } => {
+            remove_certificate(global, client_id, &thumbprint, json).await
+        }
+    }
+}
+
+async fn add_certificate(global: &Global, client_id: ClientId, file: &Path, json: bool) -> anyhow::Result<()> {
+    let text = own_files::read_named(file).with_context(|| file.display().to_string())?;
     let certificate = PeerCertificate::from_pem(&text).with_context(|| file.display().to_string())?;
     let now_ms = Clock::System.now_ms();
     if certificate.not_after_s() < now_ms.seconds() {
@@ -127,12 +156,47 @@ pub(super) async fn certificate(global: &Global, command: CertificateCommand) ->
     let mut tx = store.begin().await?;
     let proof = Proof::Thumbprint(certificate.thumbprint);
     tx.add_proof(client_id, random::id(now_ms), &proof, now_ms).await?;
-    record(&mut tx, Action::ClientCertificateAdded, Some(client_id.into()), now_ms).await?;
+    record(global, &mut tx, Action::ClientCertificateAdded, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let thumbprint = base64url(&certificate.thumbprint);
     let lines = [format!("x5t#S256  {thumbprint}")];
     output::result(json, &json!({"client_id": client_id, "x5t#S256": thumbprint}), &lines);
+    Ok(())
+}
+
+async fn list_certificates(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
+    let store = open_with(global, client_id).await?;
+    let credentials = store.list_credentials(client_id).await?;
+    store.close().await;
+    let (mut lines, mut items) = (Vec::new(), Vec::new());
+    for credential in credentials {
+        let Proof::Thumbprint(thumbprint) = credential.proof else { continue };
+        let (thumbprint, added_at) = (base64url(&thumbprint), Rfc3339::of(credential.created_at_ms));
+        lines.push(format!("{thumbprint}  {}", added_at.as_str()));
+        items.push(json!({"x5t#S256": thumbprint, "added_at": added_at.as_str()}));
+    }
+    output::result(json, &json!({"client_id": client_id, "certificates": items}), &lines);
+    Ok(())
+}
+
+/// Its tokens end with it: which of them were bound to the certificate is known to their holders alone.
+async fn remove_certificate(global: &Global, client_id: ClientId, text: &str, json: bool) -> anyhow::Result<()> {
+    let thumbprint = from_base64url(text).and_then(|bytes| bytes.try_into().ok());
+    let thumbprint: [u8; 32] =
+        thumbprint.context("a thumbprint is 43 characters, as `client certificate list` prints it")?;
+    let store = open_with(global, client_id).await?;
+    let now_ms = Clock::System.now_ms();
+    let mut tx = store.begin().await?;
+    if !tx.remove_certificate(client_id, &thumbprint).await? {
+        bail!("the client has no such certificate");
+    }
+    tx.revoke_tokens_of(client_id, now_ms).await?;
+    record(global, &mut tx, Action::ClientCertificateRemoved, Some(client_id.into()), now_ms).await?;
+    tx.commit_unlisted().await?;
+    store.close().await;
+    let value = json!({"client_id": client_id, "x5t#S256": text, "state": "removed"});
+    output::result(json, &value, &["removed; the tokens that the client had are revoked".to_owned()]);
     Ok(())
 }
 
@@ -142,7 +206,7 @@ pub(super) async fn revoke_tokens(global: &Global, client_id: ClientId, json: bo
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     tx.revoke_tokens_of(client_id, now_ms).await?;
-    record(&mut tx, Action::ClientTokensRevoked, Some(client_id.into()), now_ms).await?;
+    record(global, &mut tx, Action::ClientTokensRevoked, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     let value = json!({"client_id": client_id, "state": "revoked", "issued_until": Rfc3339::of(now_ms).as_str()});
@@ -156,7 +220,7 @@ pub(super) async fn revoke_token(global: &Global, token_id: &str, issuer: &str, 
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
-    record(&mut tx, Action::TokenRevoked, None, now_ms).await?;
+    record(global, &mut tx, Action::TokenRevoked, None, now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
     output::result(json, &json!({"token_id": token_id, "state": "revoked"}), &["revoked".to_owned()]);
@@ -174,12 +238,13 @@ async fn open_with(global: &Global, client_id: ClientId) -> anyhow::Result<Store
 
 /// Who gets access decides who reads: the audit log records it too.
 pub(super) async fn record(
+    global: &Global,
     tx: &mut WriteTx,
     action: Action,
     subject: Option<RecordId>,
     now_ms: UnixMs,
-) -> Result<(), StoreError> {
-    tx.record_deed(&Deed::of_operator(action, subject), now_ms).await
+) -> anyhow::Result<()> {
+    Ok(tx.record_deed(&Deed::of_operator(action, subject).by(&global.behind()?), now_ms).await?)
 }
 
 /// 256 random bits behind a prefix that secret scanners can learn.

@@ -16,7 +16,7 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
 use crate::domain::card::CardValidity;
-use crate::domain::client::{Bound, OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
+use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{IdNumberText, SecretText};
@@ -99,7 +99,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     let registrar =
         organization(&store, "Chaoyang station (demo)", OrganizationKind::Registrar, Scope::Registry).await?;
     let portal = organization(&store, "Citizens' portal (demo)", OrganizationKind::Portal, Scope::Citizen).await?;
-    let operator = organization(&store, "Operator (demo)", OrganizationKind::Auditor, Scope::Admin).await?;
+    let operator = organization(&store, "Operator (demo)", OrganizationKind::Operator, Scope::Admin).await?;
     if store.feed_totals().await?.0 < REPORTS as u64 {
         let pepper = keyring.pepper(store.key_versions().await?.current)?;
         let reports =
@@ -130,14 +130,9 @@ pub(super) async fn organization(
     scope: Scope,
 ) -> anyhow::Result<Credentials> {
     let now_ms = Clock::System.now_ms();
-    let new = Organization {
-        organization_id: random::id(now_ms),
-        name: OrganizationName::parse(name).context("name")?,
-        kind,
-        region: RegionCode::parse("110105").context("region")?,
-        rate: None,
-        created_at_ms: now_ms,
-    };
+    let (name, region) =
+        (OrganizationName::parse(name).context("name")?, RegionCode::parse("110105").context("region")?);
+    let new = Organization::new(random::id(now_ms), name, kind, region, now_ms);
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
     tx.commit_unlisted().await?;
@@ -147,16 +142,7 @@ pub(super) async fn organization(
 /// Makes a client of an organization.
 pub(super) async fn client(store: &Store, organization: OrganizationId, scope: Scope) -> anyhow::Result<Credentials> {
     let now_ms = Clock::System.now_ms();
-    let client = Client {
-        client_id: random::id(now_ms),
-        organization_id: organization,
-        scopes: Scopes::from_iter([scope]),
-        rate: None,
-        created_at_ms: now_ms,
-        bound: Bound::None,
-        tokens_revoked_at_ms: None,
-        disabled_at_ms: None,
-    };
+    let client = Client::new(random::id(now_ms), organization, Scopes::from_iter([scope]), now_ms);
     let secret = new_secret()?;
     let proof = Proof::SecretHash(hash_secret(&secret));
     let mut tx = store.begin().await?;

@@ -1,11 +1,14 @@
-//! What every command takes: where settings, data and keys are.
+//! What every command takes: where settings, data and keys are, and who acts and why.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::acting::Acting;
 use super::flags::GlobalSettings;
+use crate::clock::{Clock, beijing_date};
 use crate::config::Config;
+use crate::domain::audit::Behind;
 use crate::node::options;
 
 /// What every command takes.
@@ -16,10 +19,17 @@ pub(super) struct Global {
     /// A configuration file (TOML)
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) acting: Acting,
 }
 
 impl Global {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         Ok(options::load(self.config.as_deref(), self.settings.overrides())?)
+    }
+
+    /// Who acts and why, as the audit log keeps it.
+    pub(super) fn behind(&self) -> anyhow::Result<Behind> {
+        self.acting.behind(beijing_date(Clock::System.now_ms()))
     }
 }

@@ -1,9 +1,10 @@
 //! `keys rotate`: new signing keys, which a running server takes up within seconds (what the old ones signed stays verifiable), and a
-//! new pepper, whose steps are in `pepper`.
+//! new pepper, whose steps are in `pepper`. `keys fingerprints` is in `fingerprints`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::fingerprints::{FingerprintsArgs, fingerprints};
 use super::global::Global;
 use super::pepper::PepperArgs;
 use super::{output, pepper};
@@ -22,6 +23,15 @@ Examples:
   lostcard keys rotate --pepper --prepare       then copy the new file to every node's key folder
   lostcard keys rotate --pepper --json")]
     Rotate(RotateArgs),
+    /// Print the fingerprints of the public signing keys, for those who pin them
+    #[command(after_help = "\
+A fingerprint is the SHA-256 thumbprint of the key (RFC 7638), in hexadecimal. Tell it by a way of its own: in a contract, by
+telephone, on paper. Who has it needs to trust nobody who hands over jwks.json.
+
+Examples:
+  lostcard keys fingerprints
+  lostcard keys fingerprints --jwks jwks.json       an auditor's, of the keys in a file")]
+    Fingerprints(FingerprintsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -45,7 +55,10 @@ pub(super) struct RotateArgs {
 
 /// `keys ...`
 pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Result<()> {
-    let KeysCommand::Rotate(args) = command;
+    let args = match command {
+        KeysCommand::Rotate(args) => args,
+        KeysCommand::Fingerprints(args) => return fingerprints(global, args),
+    };
     let config = global.config()?;
     let folder = KeyFolder::new(config.key_folder());
     let chosen =

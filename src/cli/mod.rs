@@ -1,14 +1,18 @@
 //! The command line: what each command takes, and which file carries it out. The only layer that prints.
 //! Results go to standard output (`--json` for scripts), everything else to standard error.
 
+mod acting;
 mod audit;
+mod audit_who;
 mod certificate;
 mod check;
+mod client_numbers;
 mod clients;
 mod contact;
 mod credentials;
 mod demo;
 mod exits;
+mod fingerprints;
 mod flags;
 mod global;
 mod hardening;
@@ -19,6 +23,7 @@ mod openapi;
 mod output;
 mod pepper;
 mod receipt;
+mod receipt_file;
 mod registry;
 mod retention;
 mod sample;
@@ -28,8 +33,10 @@ mod verify_receipts;
 mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::Builder;
 
 use crate::clock::Clock;
+use crate::wiping::wipe_stack;
 use global::Global;
 
 /// Tells organizations that must check identity cards whether a card has been reported lost, stolen or replaced.
@@ -113,7 +120,7 @@ pub fn run() -> anyhow::Result<()> {
         hardening::close_process()?;
     }
     match cli.command {
-        Command::Serve(args) => block_on(serve::serve(global, args)),
+        Command::Serve(args) => runtime().on_thread_park(wipe_stack).build()?.block_on(serve::serve(global, args)),
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Check(args) => block_on(check::check(args)),
         Command::VerifyReceipts(args) => verify_receipts::verify_receipts(&args),
@@ -135,7 +142,13 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+    runtime().build()?.block_on(work)
+}
+
+fn runtime() -> Builder {
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all();
+    runtime
 }
 
 pub use exits::code_of;

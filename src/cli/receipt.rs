@@ -10,6 +10,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::output;
+use super::receipt_file::ReceiptFile;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::signing::{PublicKey, from_base64url};
@@ -24,21 +25,22 @@ pub(super) enum ReceiptCommand {
     #[command(after_help = "Examples:
   curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
   lostcard receipt verify --jwks jwks.json receipt.txt
-  lostcard receipt verify --jwks jwks.json --salt SALT --id-number-file number.txt receipt.txt")]
+  lostcard receipt verify --jwks jwks.json --salt SALT --id-number-file number.txt receipt.txt
+  lostcard receipt verify --jwks jwks.json --id-number-file number.txt lostcard-CHECK.txt    the file that the desk saves")]
     Verify(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// A file with the receipt; - for standard input
+    /// A file with the receipt: alone, as the desk saves it, or JSON; - for standard input
     receipt: PathBuf,
     /// The service's published keys
     #[arg(long, value_name = "FILE")]
     jwks: PathBuf,
     /// A file with the ID number, to see whether the receipt is about it (never on the command line: others can read that)
-    #[arg(long, value_name = "FILE", requires = "salt")]
+    #[arg(long, value_name = "FILE")]
     id_number_file: Option<PathBuf>,
-    /// The `receipt_salt` of the answer
+    /// The `receipt_salt` of the answer, where the file does not have it
     // A salt may begin with a hyphen: it is base64url.
     #[arg(long, requires = "id_number_file", allow_hyphen_values = true)]
     salt: Option<SaltText>,
@@ -62,8 +64,9 @@ struct Key {
 pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     let ReceiptCommand::Verify(args) = command;
     let keys = read_keys(&args.jwks)?;
-    let text = read_text(&args.receipt)?;
-    let opening = match (&args.id_number_file, &args.salt) {
+    let file = ReceiptFile::parse(&read_text(&args.receipt)?)?;
+    let opening = match (&args.id_number_file, args.salt.as_ref().or(file.receipt_salt.as_ref())) {
+        (Some(_), None) => bail!("the file has no receipt_salt: give it with --salt"),
         (Some(file), Some(salt)) => {
             let number = Zeroizing::new(read_text(file)?);
             let number = IdNumber::parse(number.trim(), Clock::System.today())?;
@@ -71,13 +74,17 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    let found = verify(text.trim(), &keys, opening.as_ref())?;
+    let found = verify(&file.receipt, &keys, opening.as_ref())?;
+    file.agrees_with(&found.claims)?;
     let checked_at = Rfc3339::of(found.claims.checked_at_ms());
     let mut value = json!({
         "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "check_id": found.claims.jti,
         "checked_at": checked_at.as_str(), "verdict": found.claims.verdict, "as_of": found.claims.as_of,
         "registry_sequence": found.claims.seq,
     });
+    if let Some(name) = &file.organization {
+        value["organization_by_file"] = json!(name);
+    }
     if let Some(opens) = found.opens {
         value["opens"] = json!(opens);
     }
@@ -88,7 +95,7 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(name, value)| format!("{name:18}  {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(name, value)| format!("{name:20}  {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
     output::result(args.json, &value, &lines);
     if found.opens == Some(false) {

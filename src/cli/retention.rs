@@ -36,7 +36,8 @@ pub(super) async fn retention(global: &Global, command: RetentionCommand) -> any
     let RetentionCommand::Run(args) = command;
     let config = global.config()?;
     let (store, _) = node::open(&config).await?;
-    let retention = Retention { clock: Clock::System, store, policies: options::retention_policies(&config)? };
+    let policies = options::retention_policies(&config)?;
+    let retention = Retention { clock: Clock::System, store, policies, behind: global.behind()? };
     let found = if args.dry_run { retention.preview().await? } else { retention.run_by_hand().await? };
     retention.store.close().await;
     let count = if args.dry_run { "due" } else { "deleted" };

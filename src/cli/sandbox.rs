@@ -17,7 +17,7 @@ pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Crede
         let hotel = organization(&store, "Sandbox hotel", OrganizationKind::Certifying, Scope::Checks).await?;
         let portal = organization(&store, "Sandbox portal", OrganizationKind::Portal, Scope::Citizen).await?;
         let auditor = organization(&store, "Sandbox auditor", OrganizationKind::Auditor, Scope::Audit).await?;
-        let operator = organization(&store, "Sandbox operator", OrganizationKind::Auditor, Scope::Admin).await?;
+        let operator = organization(&store, "Sandbox operator", OrganizationKind::Operator, Scope::Admin).await?;
         let station = client(&store, STATION, Scope::Registry).await?;
         made = vec![
             (Scope::Checks, hotel),

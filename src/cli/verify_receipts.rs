@@ -6,10 +6,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::check::Kept;
 use super::exits::refused;
 use super::output;
 use super::receipt::read_keys;
+use super::receipt_file::ReceiptFile;
 use crate::crypto::salt::Salt;
 use crate::crypto::signing::PublicKey;
 use crate::own_files;
@@ -23,7 +23,7 @@ Example:
   curl -s https://lostcard.example/.well-known/jwks.json > jwks.json
   lostcard verify-receipts --jwks jwks.json a.csv.checked.csv.receipts")]
 pub(crate) struct VerifyReceiptsArgs {
-    /// The folder: files as `check` writes them, or with a receipt alone
+    /// The folder: files as `check` or the desk writes them, or with a receipt alone
     folder: PathBuf,
     /// The service's published keys
     #[arg(long, value_name = "FILE")]
@@ -59,18 +59,10 @@ pub(super) fn verify_receipts(args: &VerifyReceiptsArgs) -> anyhow::Result<()> {
 }
 
 fn verify_file(path: &Path, keys: &[PublicKey]) -> anyhow::Result<()> {
-    let text = own_files::read_text(path).context("it cannot be read")?;
-    let text = text.trim();
-    if !text.starts_with('{') {
-        verify(text, keys, None)?;
-        return Ok(());
+    let file = ReceiptFile::parse(&own_files::read_text(path).context("it cannot be read")?)?;
+    file.agrees_with(&verify(&file.receipt, keys, None)?.claims)?;
+    if file.receipt_salt.is_some_and(|salt| Salt::<32>::parse(&salt).is_none()) {
+        bail!("the salt is not one");
     }
-    // The parser's message could repeat what is in the file.
-    let Ok(kept) = serde_json::from_str::<Kept>(text) else { bail!("it is not what `check` writes") };
-    let found = verify(&kept.receipt, keys, None)?;
-    if found.claims.jti != kept.check_id {
-        bail!("the receipt is that of another check");
-    }
-    let Some(_) = Salt::<32>::parse(&kept.receipt_salt) else { bail!("the salt is not one") };
     Ok(())
 }

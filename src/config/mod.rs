@@ -5,6 +5,7 @@
 mod acceptance;
 mod access;
 mod address;
+mod audit;
 mod error;
 mod fact;
 mod given;
@@ -40,6 +41,7 @@ use setting::{Section, section};
 pub use acceptance::{Acceptance, Place};
 pub use access::Access;
 pub use address::Address;
+pub use audit::Audit;
 pub use error::{ConfigError, Origin};
 pub use fact::{Fact, Flag};
 pub use given::Overrides;
@@ -117,6 +119,7 @@ section! {
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,
+        audit: Audit,
         sightings: Sightings,
         usage: Usage,
         webhooks: Webhooks,

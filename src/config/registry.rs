@@ -9,10 +9,14 @@ section! {
         lease_ms: u64 = 1000, unit("ms"), within(50..=60_000);
         /// How often a node asks the store for changes.
         poll_ms: u64 = 250, unit("ms"), must(|ms| *ms >= 10, "10 to half of `registry.lease_ms`");
-        /// Exact listings that are kept in memory.
+        /// Memory for every listing, so that no hit asks the store. Beyond it, or with 0, there is a filter.
+        exact_mib: u64 = 256, unit("MiB"), within(0..=65_536);
+        /// Copies of listings that are kept in memory beside a filter.
         listings_max: usize = 100_000, unit("listings"), within(1..=100_000_000);
-        /// Changes since the filter was built that start a new one.
+        /// Changes that are worked into the listings in memory, or start a new filter.
         rebuild_after: usize = 50_000, unit("changes"), within(1..=1_000_000);
+        /// Reports that a client withdraws in a day by itself; beyond them a second client of its organization confirms each.
+        withdrawals_per_day: u64 = 200, unit("withdrawals"), within(1..=1_000_000);
         /// How long a look-up in the store may take.
         store_timeout_ms: u64 = 250, unit("ms"), within(10..=10_000);
     }

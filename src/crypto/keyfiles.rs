@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -21,6 +22,8 @@ pub enum Purpose {
     Pepper,
     /// Seals digests and contacts.
     Seal,
+    /// Makes the keyed hashes of the audit log.
+    Audit,
     /// Signs access tokens.
     Token,
     /// Signs receipts.
@@ -38,6 +41,7 @@ impl Purpose {
         match self {
             Self::Pepper => "pepper",
             Self::Seal => "seal",
+            Self::Audit => "audit",
             Self::Token => "token",
             Self::Receipt => "receipt",
             Self::Certificate => "certificate",
@@ -81,6 +85,11 @@ impl KeyFolder {
         fs::read_dir(&self.0).map_or(true, |entries| entries.filter(|entry| !is_mark(entry)).count() == 0)
     }
 
+    /// When a file of it last came or went, by its file system; none where that cannot be told.
+    pub fn changed_at(&self) -> Option<SystemTime> {
+        fs::metadata(&self.0).and_then(|folder| folder.modified()).ok()
+    }
+
     /// Whether its keys are a sandbox's.
     pub fn is_sandbox(&self) -> bool {
         self.0.join(SANDBOX_MARK).exists()
@@ -101,7 +110,7 @@ impl KeyFolder {
     /// Makes the folder and one key of each purpose.
     pub fn create_all(&self) -> Result<(), KeyError> {
         own_files::claim_folder(&self.0).map_err(|error| self.io(error))?;
-        for purpose in [Purpose::Pepper, Purpose::Seal] {
+        for purpose in [Purpose::Pepper, Purpose::Seal, Purpose::Audit] {
             self.write_secret(purpose, 1, "")?;
         }
         for purpose in Purpose::SIGNING {
@@ -112,18 +121,26 @@ impl KeyFolder {
 
     /// Whether it holds no key of a purpose that came after the first version, retired or not. A folder made before has none.
     pub fn lacks(&self, purpose: Purpose) -> Result<bool, KeyError> {
-        Ok(self.newest(purpose, ".pem")?.is_none() && self.newest(purpose, ".pub.pem")?.is_none())
+        for end in [".key", ".pem", ".pub.pem"] {
+            if self.newest(purpose, end)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Makes the first signing key of a purpose.
-    pub fn create_signing_key(&self, purpose: Purpose) -> Result<(), KeyError> {
-        self.write_signing_key(purpose, 1)?;
+    /// Makes the first key of a purpose.
+    pub fn create_first(&self, purpose: Purpose) -> Result<(), KeyError> {
+        if Purpose::SIGNING.contains(&purpose) {
+            self.write_signing_key(purpose, 1)?;
+        } else {
+            self.write_secret(purpose, 1, "")?;
+        }
         self.sync()
     }
 
-    /// The seal key: its version and 32 bytes.
-    pub fn seal_key(&self) -> Result<(u32, Zeroizing<[u8; 32]>), KeyError> {
-        let purpose = Purpose::Seal;
+    /// The secret of a purpose that has one: its version and 32 bytes.
+    pub fn secret(&self, purpose: Purpose) -> Result<(u32, Zeroizing<[u8; 32]>), KeyError> {
         let (version, path) = self.newest(purpose, ".key")?.ok_or(KeyError::Missing { purpose: purpose.as_str() })?;
         let text = self.read_private(&path)?;
         let secret = parse_secret(&text).ok_or_else(|| KeyError::Malformed { path: path.clone() })?;
@@ -308,14 +325,14 @@ mod tests {
         open("receipt-1.pub.pem", 0o644);
         assert!(matches!(folder.retired(Purpose::Receipt), Err(KeyError::TooOpen { .. })), "a public half, too");
         open("", 0o750);
-        assert!(matches!(folder.seal_key(), Err(KeyError::FolderTooOpen { why: TooOpen::Mode(0o750), .. })));
+        assert!(matches!(folder.secret(Purpose::Seal), Err(KeyError::FolderTooOpen { why: TooOpen::Mode(0o750), .. })));
     }
 
     #[test]
     fn a_damaged_or_missing_key_is_refused() {
         let (_dir, folder) = folder();
         fs::write(folder.0.join("seal-1.key"), "AAAA").unwrap();
-        assert!(matches!(folder.seal_key(), Err(KeyError::Malformed { .. })));
+        assert!(matches!(folder.secret(Purpose::Seal), Err(KeyError::Malformed { .. })));
         fs::remove_file(folder.0.join("token-1.pem")).unwrap();
         assert!(matches!(folder.signing_key(Purpose::Token), Err(KeyError::Missing { purpose: "token" })));
     }

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
+use super::audit_key::AuditKey;
+use super::digest::IdDigest;
 use super::error::KeyError;
 use super::keyfiles::{KeyFolder, Purpose};
 use super::pepper::{Fingerprints, KeyVersions, Pepper, Peppers};
-use super::seal::Sealer;
+use super::seal::{SealError, Sealer};
 use super::signing::{PublicKey, SigningKey};
+use crate::domain::ids::RecordId;
 
 /// All keys of a node.
 #[derive(Debug)]
@@ -21,7 +27,13 @@ pub struct Keyring {
     fingerprints: Fingerprints,
     sealer: Sealer,
     seal_check: KeyCheck,
+    audit: AuditKey,
+    audit_check: KeyCheck,
     signing: ArcSwap<SigningSet>,
+    /// Of the folder when the signing keys were read: names that come and go change it.
+    read_at: ArcSwap<Option<SystemTime>>,
+    /// Grows with every other set of signing keys.
+    signing_count: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -48,13 +60,19 @@ impl Keyring {
         if peppers.is_empty() {
             return Err(KeyError::Missing { purpose: Purpose::Pepper.as_str() });
         }
-        let (seal_version, seal) = folder.seal_key()?;
+        let (seal_version, seal) = folder.secret(Purpose::Seal)?;
+        let (audit_version, audit) = folder.secret(Purpose::Audit)?;
+        let read_at = folder.changed_at();
         Ok(Self {
             peppers: ArcSwap::from_pointee(peppers),
             fingerprints: Fingerprints::of_seal_key(&seal),
             seal_check: KeyCheck::of(Purpose::Seal, seal_version, &seal, &[]),
             sealer: Sealer::new(&seal)?,
+            audit_check: KeyCheck::of(Purpose::Audit, audit_version, &audit, &[]),
+            audit: AuditKey::new(&audit),
             signing: ArcSwap::from_pointee(SigningSet::read(&folder)?),
+            read_at: ArcSwap::from_pointee(read_at),
+            signing_count: AtomicU64::new(0),
             folder,
         })
     }
@@ -123,6 +141,17 @@ impl Keyring {
         &self.sealer
     }
 
+    /// The digest that a record holds sealed.
+    pub fn open_digest(&self, record: RecordId, sealed: &[u8]) -> Result<IdDigest, SealError> {
+        let plain = Zeroizing::new(self.sealer.open(record.as_bytes(), sealed)?);
+        Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
+    }
+
+    /// What makes the keyed hashes of the audit log.
+    pub fn audit(&self) -> &AuditKey {
+        &self.audit
+    }
+
     /// The signing keys of the moment.
     pub fn signing(&self) -> Arc<SigningSet> {
         self.signing.load_full()
@@ -130,18 +159,33 @@ impl Keyring {
 
     /// Reads the signing keys again, after a rotation. True if the published set changed.
     pub fn reload_signing(&self) -> Result<bool, KeyError> {
+        // Before the files: what comes while they are read is looked for again. A folder that cannot be read is not read for each
+        // question either.
+        self.read_at.store(Arc::new(self.folder.changed_at()));
         let fresh = SigningSet::read(&self.folder)?;
         let old = self.signing.load();
         let changed = fresh.published().ne(old.published());
         if changed {
             self.signing.store(Arc::new(fresh));
+            self.signing_count.fetch_add(1, Ordering::Release);
         }
         Ok(changed)
     }
 
-    /// Values by which the store recognises signing keys, those of retired ones too. They come from the public halves.
-    pub fn signing_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
-        let mut checks = Vec::new();
+    /// How many sets of signing keys there were: another number later means other keys.
+    pub fn signing_count(&self) -> u64 {
+        self.signing_count.load(Ordering::Acquire)
+    }
+
+    /// Whether files came or went since the signing keys were read: one look at the folder itself.
+    pub fn is_signing_stale(&self) -> bool {
+        self.folder.changed_at() != **self.read_at.load()
+    }
+
+    /// Values by which the store recognises keys that came after the first version: the audit log's, and signing keys, those of
+    /// retired ones too, from their public halves.
+    pub fn later_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
+        let mut checks = vec![self.audit_check.clone()];
         for purpose in Purpose::SIGNING {
             for (version, key) in self.folder.public_keys(purpose)? {
                 checks.push(KeyCheck { purpose, version, value: Sha256::digest(key.to_spki()).into() });

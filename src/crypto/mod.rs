@@ -3,6 +3,7 @@
 //! Knows neither SQL nor HTTP.
 
 pub mod audit;
+pub mod audit_key;
 pub mod certificate;
 pub mod digest;
 pub mod error;

@@ -2,7 +2,6 @@
 //! The form is `<head>~<claims>~<path>`: see docs/RECEIPTS.md. Leaves are the `claims` strings exactly as in the receipt
 //! (base64url), so that no verifier has to re-serialize JSON. Who waits for a signature is the service's affair, not ours.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -11,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::digest::IdDigest;
 use super::salt::Salt;
-use super::signing::{PublicKey, SigningKey, base64url, from_base64url};
+use super::signing::{PublicKey, SigningKey, base64url, from_base64url, push_base64url};
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
@@ -76,21 +75,27 @@ impl NewClaims<'_> {
     /// The `claims` string. Padded with white space, so that its length says nothing about the verdict.
     pub fn encode(&self) -> String {
         let verdict = self.verdict.as_str();
-        let padding = longest_verdict() - verdict.len();
         let mut json = String::with_capacity(CLAIMS_BYTES);
-        // Writing to a string does not fail.
-        let _ = write!(
-            json,
-            r#"{{"iss":{},"aud":"{}","iat":{},"jti":"{}","verdict":"{verdict}","as_of":"{}","seq":{},"cm":"{}"{:padding$}}}"#,
-            self.iss_json,
-            self.organization,
-            self.now_s,
-            self.check_id,
-            self.as_of,
-            self.sequence,
-            base64url(&self.commitment),
-            "",
-        );
+        let number = &mut itoa::Buffer::new();
+        json.push_str(r#"{"iss":"#);
+        json.push_str(self.iss_json);
+        json.push_str(r#","aud":""#);
+        self.organization.push_to(&mut json);
+        json.push_str(r#"","iat":"#);
+        json.push_str(number.format(self.now_s));
+        json.push_str(r#","jti":""#);
+        self.check_id.push_to(&mut json);
+        json.push_str(r#"","verdict":""#);
+        json.push_str(verdict);
+        json.push_str(r#"","as_of":""#);
+        json.push_str(self.as_of);
+        json.push_str(r#"","seq":"#);
+        json.push_str(number.format(self.sequence.get()));
+        json.push_str(r#","cm":""#);
+        push_base64url(&mut json, &self.commitment);
+        json.push('"');
+        json.extend(std::iter::repeat_n(' ', longest_verdict() - verdict.len()));
+        json.push('}');
         base64url(json.as_bytes())
     }
 }
@@ -102,16 +107,24 @@ pub const fn longest_verdict() -> usize {
 
 /// Binds a receipt to a number and a card without telling either: only who knows number and salt can open it.
 pub fn commitment(salt: &Salt<32>, digest: &IdDigest, card_valid_from: Option<Date>) -> Hash {
-    let date = card_valid_from.map_or_else(
-        || "00000000".to_owned(),
-        |date| format!("{:04}{:02}{:02}", date.year(), date.month(), date.day()),
-    );
+    let date = card_valid_from.map_or([b'0'; 8], eight_digits);
     let mut hash = Sha256::new();
     hash.update(COMMITMENT_LABEL);
     hash.update(salt.expose());
     hash.update(digest.expose());
-    hash.update(date.as_bytes());
+    hash.update(date);
     hash.finalize().into()
+}
+
+/// A date in the basic format (ISO 8601-1, 5.2.2.1).
+fn eight_digits(date: Date) -> [u8; 8] {
+    let mut rest = i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day());
+    let mut digits = [b'0'; 8];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    digits
 }
 
 /// Signs one head over a batch of claims and returns a receipt for each, in order.

@@ -46,6 +46,23 @@ impl Sealer {
         Ok(out)
     }
 
+    /// Seals what a buffer holds from `from` on, in its place, and adds the tag. For the data key of a file: the place in the
+    /// file is the nonce, and no place is written twice under one key, nor is the key used for anything else.
+    pub fn seal_at(&self, place: u64, buffer: &mut Vec<u8>, from: usize) -> Result<(), SealError> {
+        let secret = buffer.get_mut(from..).ok_or(SealError)?;
+        let tag = self.0.seal_in_place_separate_tag(nonce_of(place), Aad::empty(), secret).map_err(|_| SealError)?;
+        buffer.extend_from_slice(tag.as_ref());
+        Ok(())
+    }
+
+    /// Opens what [`Sealer::seal_at`] sealed for the same place.
+    pub fn open_at(&self, place: u64, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut body = sealed.to_vec();
+        let plain = self.0.open_in_place(nonce_of(place), Aad::empty(), &mut body).map_err(|_| SealError)?.len();
+        body.truncate(plain);
+        Ok(body)
+    }
+
     /// Opens what [`Sealer::seal`] sealed for the same context.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealError)?;
@@ -81,6 +98,12 @@ impl Sealer {
     }
 }
 
+fn nonce_of(place: u64) -> Nonce {
+    let mut nonce = [0; NONCE_LEN];
+    nonce[NONCE_LEN - 8..].copy_from_slice(&place.to_be_bytes());
+    Nonce::assume_unique_for_key(nonce)
+}
+
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealer(redacted)")
@@ -103,6 +126,20 @@ mod tests {
         damaged[20] ^= 1;
         assert!(own.open(b"record-1", &damaged).is_err());
         assert_ne!(sealed, own.seal(b"record-1", b"secret").unwrap(), "nonces differ");
+    }
+
+    #[test]
+    fn what_is_sealed_in_its_place_opens_there_alone() {
+        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let mut buffer = b"head".to_vec();
+        buffer.extend_from_slice(b"secret");
+        sealer.seal_at(77, &mut buffer, 4).unwrap();
+        assert_eq!((&buffer[..4], buffer.len()), (&b"head"[..], 4 + 6 + 16));
+        assert_eq!(sealer.open_at(77, &buffer[4..]).unwrap(), b"secret");
+        assert!(sealer.open_at(78, &buffer[4..]).is_err());
+        buffer[5] ^= 1;
+        assert!(sealer.open_at(77, &buffer[4..]).is_err());
+        assert!(sealer.seal_at(1, &mut buffer, 1000).is_err());
     }
 
     #[test]

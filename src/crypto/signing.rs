@@ -24,11 +24,17 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// A key from its 32 bytes; the id is the start of its thumbprint (RFC 7638 with RFC 8037, 2).
+    /// A key from its 32 bytes; the id is the start of its thumbprint.
     pub fn new(bytes: [u8; 32]) -> Self {
-        let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(&bytes));
-        let kid = base64url(&Sha256::digest(jwk.as_bytes())[..12]);
+        let kid = base64url(&thumbprint(&bytes)[..12]);
         Self { kid, bytes }
+    }
+
+    /// What a reader pins: the thumbprint in hexadecimal, in groups of four that two people can read to each other.
+    pub fn fingerprint(&self) -> String {
+        let hex = hex::encode(thumbprint(&self.bytes));
+        let groups: Vec<_> = hex.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+        groups.join(" ")
     }
 
     /// From the DER of a `SubjectPublicKeyInfo`.
@@ -61,6 +67,11 @@ impl PublicKey {
     pub fn to_jwk(&self) -> serde_json::Value {
         serde_json::json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": self.x()})
     }
+}
+
+/// The JWK thumbprint of a key (RFC 7638 with RFC 8037, 2).
+fn thumbprint(bytes: &[u8; 32]) -> [u8; 32] {
+    Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(bytes))).into()
 }
 
 /// A private key that signs compact JWS.
@@ -121,6 +132,11 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Appends what [`base64url`] gives.
+pub fn push_base64url(text: &mut String, bytes: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 /// Reads [`base64url`]; anything else, padding included, is `None`.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
@@ -136,6 +152,17 @@ mod tests {
         let again = SigningKey::from_pkcs8(key.pkcs8()).unwrap();
         assert_eq!(key.public(), again.public());
         assert_eq!(&PublicKey::from_spki(&key.public().to_spki()).unwrap(), key.public());
+    }
+
+    /// RFC 8037, A.3.
+    #[test]
+    fn a_fingerprint_is_the_thumbprint_of_the_standard() {
+        let x = from_base64url("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let key = PublicKey::new(x.try_into().unwrap());
+        let thumbprint = from_base64url("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k").unwrap();
+        assert_eq!(key.fingerprint().replace(' ', ""), hex::encode(&thumbprint));
+        assert_eq!(key.fingerprint().split(' ').count(), 16);
+        assert_eq!(key.kid(), base64url(&thumbprint[..12]));
     }
 
     #[test]

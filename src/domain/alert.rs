@@ -50,6 +50,12 @@ pub fn alert_of(watched_card: Option<Date>, record: Record) -> Option<(AlertKind
     Some((kind, listing.kind))
 }
 
+/// It has as many watches as it may, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchesSpent {
+    pub retry_after_s: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

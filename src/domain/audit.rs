@@ -2,9 +2,12 @@
 //! How entries are chained is `crypto::audit`'s, where they are `store::audit`'s. An entry never holds a number, a digest or a
 //! lookup key.
 
+use std::fmt;
+
 use jiff::civil::Date;
 
-use super::client::Actor;
+use super::client::{Actor, is_control};
+use super::label::holds_id_number;
 use crate::domain::ids::RecordId;
 
 words!(
@@ -14,6 +17,9 @@ words!(
         ReportRead = "report_read",
         ReportsSearched = "reports_searched",
         ReportWithdrawn = "report_withdrawn",
+        /// Beyond the client's number of a day: another client must confirm it.
+        WithdrawalRequested = "withdrawal_requested",
+        WithdrawalConfirmed = "withdrawal_confirmed",
         ReplacementRecorded = "replacement_recorded",
         ReplacementCorrected = "replacement_corrected",
         SightingsRead = "sightings_read",
@@ -36,13 +42,24 @@ words!(
         TemporaryCardIssued = "temporary_card_issued",
         TemporaryCardReturned = "temporary_card_returned",
         CitizenRecordsRead = "citizen_records_read",
+        /// Who looked at a person's records.
+        AccessesRead = "accesses_read",
         ReceiptVerified = "receipt_verified",
         ContactErased = "contact_erased",
         OrganizationCreated = "organization_created",
+        OrganizationUpdated = "organization_updated",
         ClientCreated = "client_created",
+        ClientUpdated = "client_updated",
         ClientDisabled = "client_disabled",
+        /// Its guests were declared, or whether it may send digests.
+        ClientNumbersDeclared = "client_numbers_declared",
+        /// Nobody counts its numbers any more.
+        ClientNumbersLifted = "client_numbers_lifted",
+        ClientHeld = "client_held",
+        ClientReleased = "client_released",
         ClientSecretRotated = "client_secret_rotated",
         ClientCertificateAdded = "client_certificate_added",
+        ClientCertificateRemoved = "client_certificate_removed",
         TokenRevoked = "token_revoked",
         ClientTokensRevoked = "client_tokens_revoked",
         ImportBegun = "import_begun",
@@ -51,37 +68,195 @@ words!(
         /// A run of retention began to delete.
         RecordsExpired = "records_expired",
         SandboxReset = "sandbox_reset",
+        /// From here on every entry has a keyed hash; what is before was taken as it was.
+        LogLinked = "log_linked",
     }
 );
 
+impl Action {
+    /// Whether a person may learn that it was done to records of theirs. What others report about them to the police they may not.
+    pub fn is_told_to_its_person(self) -> bool {
+        !matches!(
+            self,
+            Self::MisuseReported | Self::MisuseReportRead | Self::MisuseReportsListed | Self::MisuseResolved
+        )
+    }
+}
+
+macro_rules! notes {
+    ($($(#[$meta:meta])* $name:ident($chars_max:literal);)+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            pub const CHARS_MAX: usize = $chars_max;
+
+            /// Visible text of at most so many characters, without an identity number; spaces around it are dropped.
+            pub fn parse(text: &str, today: Date) -> Option<Self> {
+                let text = text.trim();
+                let is_note = is_note(text, Self::CHARS_MAX) && !holds_id_number(text, today);
+                is_note.then(|| Self(text.to_owned()))
+            }
+
+            /// What was judged when it was stored.
+            pub fn stored(text: &str) -> Option<Self> {
+                is_note(text, Self::CHARS_MAX).then(|| Self(text.to_owned()))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// It names a person, or was written about one.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    )+};
+}
+
+notes! {
+    /// What a person who acts is called: by the provider that knows them, or as they say themselves.
+    Person(100);
+    /// The user of the operating system under whom a command ran.
+    OsUser(100);
+    /// Why something was done, in somebody's words.
+    Grounds(200);
+}
+
+fn is_note(text: &str, chars_max: usize) -> bool {
+    // A character takes at most four bytes: longer texts are not even counted.
+    (1..=chars_max * 4).contains(&text.len()) && text.chars().count() <= chars_max && !text.chars().any(is_control)
+}
+
+/// Who stands behind a deed beside its client, and why it was done, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    pub person: Option<Person>,
+    pub os_user: Option<OsUser>,
+    pub reason: Option<Grounds>,
+}
+
+/// A person that an entry is about: a keyed hash of the number, cut to its first half (`crypto::audit_key`). It is a name for a
+/// person, so `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubjectTag([u8; 16]);
+
+impl SubjectTag {
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl From<[u8; 16]> for SubjectTag {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SubjectTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubjectTag(redacted)")
+    }
+}
+
 /// Something to remember: who (none: the operator, by the command line), what, and the record it was done to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
     pub actor: Option<Actor>,
+    pub behind: Behind,
     pub action: Action,
     pub subject: Option<RecordId>,
     /// The start of validity that a correction took away.
     pub old_start: Option<Date>,
+    /// Whom it concerns, where that does not follow from the subject.
+    pub persons: Vec<SubjectTag>,
 }
 
 impl Deed {
     pub fn of(actor: Actor, action: Action, subject: impl Into<RecordId>) -> Self {
-        Self { actor: Some(actor), action, subject: Some(subject.into()), old_start: None }
+        Self {
+            actor: Some(actor),
+            behind: Behind::default(),
+            action,
+            subject: Some(subject.into()),
+            old_start: None,
+            persons: Vec::new(),
+        }
     }
 
     /// What is done to no one record.
     pub fn of_many(actor: Actor, action: Action) -> Self {
-        Self { actor: Some(actor), action, subject: None, old_start: None }
+        Self {
+            actor: Some(actor),
+            behind: Behind::default(),
+            action,
+            subject: None,
+            old_start: None,
+            persons: Vec::new(),
+        }
     }
 
     /// What the operator did by the command line.
     pub fn of_operator(action: Action, subject: Option<RecordId>) -> Self {
-        Self { actor: None, action, subject, old_start: None }
+        Self { actor: None, behind: Behind::default(), action, subject, old_start: None, persons: Vec::new() }
+    }
+
+    /// The person, and why.
+    #[must_use]
+    pub fn by(self, behind: &Behind) -> Self {
+        Self { behind: behind.clone(), ..self }
+    }
+
+    /// Whom it concerns, beside the subject.
+    #[must_use]
+    pub fn about(self, persons: impl IntoIterator<Item = SubjectTag>) -> Self {
+        Self { persons: self.persons.into_iter().chain(persons).collect(), ..self }
     }
 
     /// A correction of a start: what it was before.
     #[must_use]
     pub fn taking_away(self, old_start: Date) -> Self {
         Self { old_start: Some(old_start), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Date = Date::constant(2026, 11, 23);
+
+    #[test]
+    fn a_note_is_visible_text_of_bounded_length_without_a_number() {
+        let (longest, too_long) = ("王".repeat(100), "王".repeat(101));
+        for (text, kept) in [
+            ("王芳", Some("王芳")),
+            ("  J. Doe <j.doe@city.example> ", Some("J. Doe <j.doe@city.example>")),
+            (&longest, Some(longest.as_str())),
+            (&too_long, None),
+            ("", None),
+            (" \u{3000}", None),
+            ("a\nb", None),
+            ("a\0os_user:root", None),
+            ("gnaw\u{202E}", None),
+            ("11010519491231002X", None),
+            ("clerk 110105-19491231-002x", None),
+        ] {
+            assert_eq!(Person::parse(text, TODAY).as_ref().map(Person::as_str), kept, "{text}");
+        }
+        assert_eq!(Grounds::parse(&"x".repeat(200), TODAY).map(|reason| reason.as_str().len()), Some(200));
+        assert_eq!(Grounds::parse(&"x".repeat(201), TODAY), None);
+    }
+
+    #[test]
+    fn who_stands_behind_a_deed_is_not_shown() {
+        let behind = Behind { person: Person::parse("Wang Fang", TODAY), ..Behind::default() };
+        let deed = Deed::of_operator(Action::ClientDisabled, None).by(&behind);
+        assert_eq!(deed.behind, behind);
+        assert!(!format!("{deed:?}").contains("Wang"), "{deed:?}");
     }
 }

@@ -16,6 +16,8 @@ words!(
         Registrar = "registrar",
         Portal = "portal",
         Auditor = "auditor",
+        /// Runs the service.
+        Operator = "operator",
     }
 );
 words!(
@@ -26,6 +28,8 @@ words!(
         Citizen = "citizen",
         Audit = "audit",
         Admin = "admin",
+        /// Checks whose numbers the service does not learn.
+        Blind = "blind",
     }
 );
 
@@ -61,6 +65,18 @@ impl Scopes {
 
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.iter().copied().filter(move |&scope| self.contains(scope))
+    }
+
+    /// The scopes of this set that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The scopes of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     pub const fn is_empty(self) -> bool {
@@ -99,11 +115,23 @@ impl fmt::Debug for Scopes {
     }
 }
 
-/// Who does something: an organization, by one of its clients.
+words!(
+    /// From what kind of address somebody acts. Not from which: the audit log would be a record of where clerks are.
+    Origin {
+        /// The machine of the node, or a proxy that is not trusted to name its callers.
+        Loopback = "loopback",
+        Private = "private",
+        Public = "public",
+    }
+);
+
+/// Who does something: an organization, by one of its clients, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Actor {
     pub organization: OrganizationId,
     pub client: ClientId,
+    /// None where it is not known, or is no matter.
+    pub origin: Option<Origin>,
 }
 
 /// The administrative division (GB/T 2260) that an organization works in.
@@ -149,7 +177,7 @@ impl OrganizationName {
 
 /// Control characters, and the invisible ones by which a name can pass for another one on a screen
 /// (Unicode UTR 36).
-fn is_control(character: char) -> bool {
+pub(super) fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
@@ -192,7 +220,7 @@ mod tests {
             ("checks", Some("checks")),
             ("audit checks", Some("checks audit")),
             ("checks checks", Some("checks")),
-            ("admin audit citizen registry checks", Some("checks registry citizen audit admin")),
+            ("admin audit citizen registry checks blind", Some("checks registry citizen audit admin blind")),
             ("", None),
             (" checks", None),
             ("checks ", None),

@@ -9,6 +9,7 @@ use std::fmt;
 use jiff::civil::Date;
 use zeroize::Zeroize;
 
+use super::numbers::Neighbourhood;
 use super::redacted::IdNumberText;
 
 /// Six digits of region, eight of birth date, three of sequence, one check character (GB
@@ -68,6 +69,13 @@ impl IdNumber {
         number.0[..17].copy_from_slice(first_17);
         number.0[17] = check_character(first_17);
         number
+    }
+
+    /// Where it belongs.
+    pub fn neighbourhood(&self) -> Neighbourhood {
+        let decimal =
+            |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit.wrapping_sub(b'0')));
+        Neighbourhood { county: decimal(&self.0[..6]), born: decimal(&self.0[6..14]) }
     }
 
     /// The canonical form, for the digest and for nothing else.

@@ -53,6 +53,11 @@ macro_rules! ids {
                 self.0.as_simple()
             }
 
+            /// Appends it, without the formatting machinery.
+            pub fn push_to(&self, text: &mut String) {
+                text.push_str(self.0.as_hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+            }
+
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
@@ -120,6 +125,8 @@ ids! {
     NodeId;
     /// A process, as its counts of usage name it.
     ProcessId;
+    /// The heads of the audit log that one data folder's nodes sign, one after the other.
+    SeriesId;
     /// A mark that was put into the feed.
     MarkId;
     /// A file that was imported.

@@ -38,6 +38,7 @@ pub mod acceptance;
 pub mod alert;
 pub mod application;
 pub mod audit;
+pub mod authority;
 pub mod card;
 pub mod certificate;
 pub mod client;
@@ -46,6 +47,7 @@ pub mod id_number;
 pub mod instant;
 pub mod label;
 pub mod misuse;
+pub mod numbers;
 pub mod redacted;
 pub mod report;
 pub mod retention;
@@ -105,9 +107,9 @@ mod tests {
             application::ApplicationState = ["accepted", "refused", "issued", "cancelled"],
             application::TemporaryCardState = ["outstanding", "returned", "lost"],
             alert::AlertKind = ["card_listed", "number_listed", "check_again"],
-            client::OrganizationKind = ["certifying", "registrar", "portal", "auditor"],
+            client::OrganizationKind = ["certifying", "registrar", "portal", "auditor", "operator"],
             client::Bound = ["none", "mtls", "dpop"],
-            client::Scope = ["checks", "registry", "citizen", "audit", "admin"],
+            client::Scope = ["checks", "registry", "citizen", "audit", "admin", "blind"],
             retention::Class = [
                 "listings",
                 "withdrawn_reports",

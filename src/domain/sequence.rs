@@ -42,6 +42,12 @@ macro_rules! sequences {
                 Self(self.0.saturating_add(count))
             }
 
+            /// The one before it; of the first, itself.
+            #[must_use]
+            pub const fn before(self) -> Self {
+                Self(self.0.saturating_sub(1))
+            }
+
             /// How many there are after `earlier`, up to this one.
             pub const fn since(self, earlier: Self) -> u64 {
                 self.0.saturating_sub(earlier.0)

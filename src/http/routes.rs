@@ -13,8 +13,9 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::api::{
-    acceptance, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports, oauth, ops,
-    organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
+    acceptance, accesses, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports,
+    oauth, ops, organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
+    withdrawals,
 };
 use super::contract::answers::Published;
 use super::contract::openapi;
@@ -58,6 +59,7 @@ const CHECKS_OR_REGISTRY: &[Scope] = &[Scope::Checks, Scope::Registry];
 // Paths that several rows name.
 const LOSS_REPORTS: &str = "/v1/loss-reports";
 const LOSS_REPORT: &str = "/v1/loss-reports/{report_id}";
+const WITHDRAWAL: &str = "/v1/loss-reports/{report_id}/withdrawal";
 const MISUSE_REPORTS: &str = "/v1/misuse-reports";
 const MISUSE_REPORT: &str = "/v1/misuse-reports/{misuse_report_id}";
 /// Where many cards are checked.
@@ -78,7 +80,10 @@ operations! {
         .repeatable("createLossReport").creates(LOSS_REPORT);
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
     reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
-    reports::withdraw = Route::post("/v1/loss-reports/{report_id}/withdrawal").scopes(REGISTRY).personal(Class::Reports);
+    withdrawals::withdraw = Route::post(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports);
+    withdrawals::read = Route::get(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports);
+    withdrawals::confirm = Route::post("/v1/loss-reports/{report_id}/withdrawal/confirmation")
+        .scopes(REGISTRY).personal(Class::Reports);
     sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings")
         .scopes(REGISTRY).personal(Class::Reports).query();
     replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
@@ -99,6 +104,7 @@ operations! {
         .scopes(REGISTRY).personal(Class::Reports);
     found_cards::transfer = Route::post("/v1/found-cards/{found_card_id}/transfer").scopes(REGISTRY).personal(Class::Reports);
     citizen::records = Route::post("/v1/citizen/records").scopes(CITIZEN).personal(Class::Reports);
+    accesses::list = Route::post("/v1/citizen/accesses").scopes(CITIZEN).personal(Class::Reports);
     citizen::create = Route::post("/v1/citizen/loss-reports").scopes(CITIZEN).personal(Class::Reports)
         .repeatable("createCitizenLossReport").creates(LOSS_REPORT);
     citizen::withdraw = Route::post("/v1/citizen/loss-reports/{report_id}/withdrawal")
@@ -181,6 +187,8 @@ pages! {
     "/desk/{file}" = desk::file;
     "/console" = pages::console::page;
     "/console/{file}" = pages::console::file;
+    "/verify" = pages::verify::page;
+    "/verify/{file}" = pages::verify::file;
     "/web/{file}" = files::shared;
     "/openapi.json" = openapi_json;
     "/docs/openapi.json" = reference_json;

@@ -19,7 +19,6 @@ use crate::domain::client::Rate;
 pub struct CallerLimits {
     client: Limit,
     organization: Arc<Limit>,
-    wrong_numbers: Limit,
     turns: Mutex<Turns>,
     clock: Clock,
     /// How many nodes share the rates where they do not count together.
@@ -44,7 +43,6 @@ impl CallerLimits {
         Self {
             client: Limit::new(LimitName::Client, client, clock.clone()),
             organization,
-            wrong_numbers: Limit::new(LimitName::AbnormalUse, half_of(client), clock.clone()),
             turns: Mutex::default(),
             clock: clock.clone(),
             live_nodes,
@@ -73,7 +71,6 @@ impl CallerLimits {
         Arc::new(Self {
             client: self.client.at_rate(client),
             organization,
-            wrong_numbers: self.wrong_numbers.at_rate(half_of(client)),
             turns: Mutex::new(std::mem::take(&mut *self.turns())),
             clock: self.clock.clone(),
             live_nodes: Arc::clone(&self.live_nodes),
@@ -154,11 +151,6 @@ impl CallerLimits {
     /// The refusal of a client whose units are all spent, for a sandbox: nothing is spent.
     pub fn as_if_spent(&self, retry_after_s: u64) -> Refused {
         Refused { standing: self.client.standing(0), retry_after_s }
-    }
-
-    /// Counts a number with a wrong check character.
-    pub fn count_wrong_number(&self) -> Result<(), Refused> {
-        self.wrong_numbers.spend(NonZeroU32::MIN, self.nodes()).map(|_| ())
     }
 
     /// The most that can ever be spent at once.
@@ -294,10 +286,4 @@ impl<'a> Here<'a> {
     fn refused(&self, by: usize, wait_ns: u64) -> Refused {
         self.cells[by].refused(&self.measures[by], wait_ns, self.now_ns)
     }
-}
-
-/// A reader or a clerk misreads now and then, nobody misreads every second card.
-fn half_of(client: Rate) -> Rate {
-    let half = NonZeroU32::new(client.requests.get() / 2).unwrap_or(NonZeroU32::MIN);
-    Rate { requests: half, per_seconds: client.per_seconds }
 }

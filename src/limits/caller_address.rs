@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::domain::client::Origin;
+
 /// The address of a caller. An IPv4 address that came in IPv6's form is that IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallerAddress(IpAddr);
@@ -19,6 +21,20 @@ impl CallerAddress {
         self.0
     }
 
+    /// What kind of address it is; none where none is known.
+    pub fn origin(self) -> Option<Origin> {
+        let is_private = match self.0 {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
+            IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        };
+        match self.0 {
+            ip if ip.is_unspecified() => None,
+            ip if ip.is_loopback() => Some(Origin::Loopback),
+            _ if is_private => Some(Origin::Private),
+            _ => Some(Origin::Public),
+        }
+    }
+
     /// What counts as one caller: an IPv6 host has a /64 of its own (RFC 4291, 2.5.1).
     pub fn network(self) -> IpAddr {
         match self.0 {
@@ -26,6 +42,12 @@ impl CallerAddress {
             v4 @ IpAddr::V4(_) => v4,
         }
     }
+}
+
+/// Of a provider's network, behind which many are (RFC 6598, 7).
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && (64..128).contains(&second)
 }
 
 impl Default for CallerAddress {
@@ -37,6 +59,30 @@ impl Default for CallerAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_of_a_kind() {
+        for (address, origin) in [
+            ("127.0.0.1", Some("loopback")),
+            ("::1", Some("loopback")),
+            ("10.1.2.3", Some("private")),
+            ("192.168.1.1", Some("private")),
+            ("172.31.0.1", Some("private")),
+            ("172.32.0.1", Some("public")),
+            ("169.254.1.1", Some("private")),
+            ("100.64.0.1", Some("private")),
+            ("100.128.0.1", Some("public")),
+            ("fd00::1", Some("private")),
+            ("fe80::1", Some("private")),
+            ("::ffff:10.0.0.1", Some("private")),
+            ("2001:db8::1", Some("public")),
+            ("203.0.113.7", Some("public")),
+            ("0.0.0.0", None),
+        ] {
+            let found = CallerAddress::new(address.parse().unwrap()).origin();
+            assert_eq!(found.map(Origin::as_str), origin, "{address}");
+        }
+    }
 
     #[test]
     fn a_network_of_ipv6_counts_as_one() {

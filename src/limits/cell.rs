@@ -86,6 +86,11 @@ impl Cell {
         Refused { standing: self.standing(measure, now_ns), retry_after_s }
     }
 
+    /// Whether all units are there.
+    pub(super) fn is_whole(self, now_ns: u64) -> bool {
+        self.until_whole_ns(now_ns) == 0
+    }
+
     fn until_whole_ns(self, now_ns: u64) -> u64 {
         self.whole_ns.saturating_sub(now_ns)
     }

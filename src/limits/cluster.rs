@@ -126,6 +126,15 @@ impl Cluster {
         Arc::new(Self { link, spend: Script::new(SPEND) })
     }
 
+    pub(super) fn link(&self) -> &Arc<RedisLink> {
+        &self.link
+    }
+
+    /// Whether there is no use in asking Redis now.
+    pub(super) fn is_out(&self) -> bool {
+        self.link.is_open()
+    }
+
     /// Notes that something that is good once was used; false where it was before. None: Redis does not say.
     pub async fn use_once(&self, fingerprint: &[u8; 32], life: Duration) -> Option<bool> {
         let key = format!("lostcard:used:{}", hex::encode(fingerprint));

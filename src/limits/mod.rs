@@ -7,8 +7,10 @@ pub mod caller;
 mod caller_address;
 mod cell;
 pub mod cluster;
+pub mod cluster_numbers;
 pub mod fair_queue;
 pub mod limit;
+pub mod numbers;
 mod reserve;
 pub mod standing;
 mod turns;
@@ -18,6 +20,7 @@ pub use address::AddressLimits;
 pub use caller::{BatchRefused, CallerLimits};
 pub use caller_address::CallerAddress;
 pub use limit::Limit;
+pub use numbers::{ClientNumbers, Numbers, NumbersRefused};
 pub use standing::{LimitName, Refused, Standing};
 pub use workshop::{Asker, Crowded, Work, Workshop, WorkshopOptions};
 

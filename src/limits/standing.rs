@@ -14,6 +14,8 @@ pub enum LimitName {
     Public,
     /// Too many wrong check characters: somebody is guessing numbers.
     AbnormalUse,
+    /// Numbers that a client has not asked about lately.
+    Numbers,
 }
 
 impl LimitName {
@@ -24,6 +26,7 @@ impl LimitName {
             Self::Address => "address",
             Self::Public => "public",
             Self::AbnormalUse => "abnormal_use",
+            Self::Numbers => "numbers",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
+use crate::domain::numbers::NumbersMode;
 use crate::http::pipeline::admission::Admission;
 use crate::http::pipeline::authorities::Authorities;
 use crate::http::pipeline::budget::Budget;
@@ -25,17 +26,20 @@ use crate::http::pipeline::state::Shared;
 use crate::http::pipeline::tls::Tls;
 use crate::http::routes::TABLE;
 use crate::limits::cluster::Cluster;
-use crate::limits::{AddressLimits, LimitName, Workshop};
+use crate::limits::{AddressLimits, LimitName, Numbers, Workshop};
 use crate::redis_link::RedisLink;
 use crate::registry::cache::SharedCache;
 use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry};
+use crate::service::accesses::Accesses;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
+use crate::service::audit::heads::Heads;
 use crate::service::certificates::Certificates;
 use crate::service::citizen::Citizen;
 use crate::service::console::Console;
+use crate::service::day_limit::DayLimit;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::reports::Reports;
@@ -44,6 +48,7 @@ use crate::service::sightings::journal::Journal;
 use crate::service::sightings::moving::Mover;
 use crate::service::usage::Usage;
 use crate::service::webhooks::Deliverer;
+use crate::service::withdrawals::Withdrawals;
 use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
@@ -65,8 +70,11 @@ pub(super) async fn assemble(
     let proxies = options::proxies(config, address);
     let cluster = link.as_ref().map(|link| Cluster::new(Arc::clone(link)));
     let workshop = Arc::new(Workshop::start(options::workshop_options(config), &metrics)?);
+    let mode = numbers_mode(config, &store).await?;
+    let numbers = Numbers::new(mode, clock.clone(), registry.live_nodes_counter(), Arc::clone(&metrics));
     let options = AccessOptions {
         issuer,
+        numbers,
         token_lifetime_s: config.tokens.lifetime_seconds,
         rates: options::default_rates(config),
         cluster,
@@ -88,8 +96,18 @@ pub(super) async fn assemble(
     let folder = config.data.join("sightings");
     let (keyring, metrics) = (Arc::clone(&writer.keyring), Arc::clone(&writer.metrics));
     let journal = options::journal_options(config);
-    let journal = Arc::new(Journal::start(folder, writer.registry.node(), journal, keyring, metrics)?);
+    // How late a disk is shows on the machine's clock, whatever clock a test holds.
+    let (node, clock) = (writer.registry.node(), Clock::System);
+    let journal = Arc::new(Journal::start(folder, node, journal, keyring, metrics, clock)?);
+    let heads = Heads {
+        options: options::head_options(config, address)?,
+        clock: writer.clock.clone(),
+        keyring: Arc::clone(&writer.keyring),
+        store: store.clone(),
+        metrics: Arc::clone(&writer.metrics),
+    };
     Ok(Parts {
+        heads: Some(heads),
         mover: Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer))),
         deliverer: Deliverer::new(options::webhook_options(config), &writer),
         policies: options::retention_policies(config)?,
@@ -137,6 +155,8 @@ fn share(
     let authorities =
         config.tls.client_ca.clone().map(Authorities::new).transpose().context("tls.client_ca")?.map(Arc::new);
     let make_tls = |of| Tls::new(of, authorities.clone(), clock.clone(), Arc::clone(&metrics));
+    let limit = DayLimit(config.registry.withdrawals_per_day);
+    let found_cards = Arc::new(FoundCards::new(Arc::clone(&writer), limit));
     let tls = options::tls_options(config).map(make_tls).transpose().context("TLS")?.map(Arc::new);
     Ok(Shared {
         routes: TABLE,
@@ -150,7 +170,9 @@ fn share(
         public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
         reports: Arc::new(Reports::new(Arc::clone(&writer))),
         sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
-        found_cards: Arc::new(FoundCards::new(Arc::clone(&writer))),
+        withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), Arc::clone(&found_cards), limit)),
+        found_cards,
+        accesses: Arc::new(Accesses::new(Arc::clone(&writer))),
         citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
         applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
         misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
@@ -173,6 +195,28 @@ fn share(
         hosts,
         proxies: Arc::new(proxies),
     })
+}
+
+/// Whether limits of numbers refuse: by the settings, or as the store says. The log says at each start what holds. A
+/// sandbox has a few magic numbers, which are asked about again and again.
+async fn numbers_mode(config: &Config, store: &Store) -> anyhow::Result<NumbersMode> {
+    let by_store = store.numbers_mode().await?;
+    let set = if config.sandbox { Some(NumbersMode::Observe) } else { config.limits.numbers_mode };
+    let mode = set.unwrap_or(by_store);
+    let uncounted = store.count_clients().await?.uncounted;
+    match mode {
+        NumbersMode::Enforce => tracing::info!("limits of numbers are enforced"),
+        NumbersMode::Observe if config.sandbox => {
+            tracing::info!("limits of numbers count and refuse nothing: this is a sandbox");
+        }
+        NumbersMode::Observe => tracing::warn!(
+            "limits of numbers only count: declare what clients need (client numbers), then set limits.numbers_mode to enforce"
+        ),
+    }
+    if uncounted > 0 {
+        tracing::warn!(clients = uncounted, "clients whose numbers nobody counts may read the list: see client list");
+    }
+    Ok(mode)
 }
 
 /// The keys of the outside issuers. A file that cannot be read is a wrong setting; a server that cannot be reached is asked again.

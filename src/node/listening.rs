@@ -23,7 +23,6 @@ use crate::http::pipeline::connection;
 use crate::http::pipeline::lane::Lane;
 use crate::http::pipeline::lane::service::LaneFactory;
 use crate::http::pipeline::polls::Measured;
-use crate::http::pipeline::stack;
 use crate::http::pipeline::state::{AppState, Shared};
 use crate::http::pipeline::stream::Stream;
 use crate::http::pipeline::tls::Tls;
@@ -31,6 +30,7 @@ use crate::http::pipeline::wire::{HEAD_TIMEOUT, Wire, read_preface};
 use crate::http::routes::{CHECK, configure, configure_metrics};
 use crate::limits::CallerAddress;
 use crate::telemetry::Metrics;
+use crate::wiping::tend_stack;
 
 /// How long requests in flight may take to finish when the node stops, in seconds.
 const FINISH_S_MAX: u64 = 10;
@@ -115,7 +115,7 @@ pub(super) fn serve(
         let measured = measured.clone();
         move || {
             let state = Data::new(AppState::new(shared.clone()));
-            stack::tend();
+            tend_stack();
             let lane = has_lane.then(|| Rc::new(Lane::new(state.clone(), CHECK, answer, idle)));
             let app = App::new().wrap(from_fn(boundary)).configure(|config| configure(config, state));
             let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
@@ -133,7 +133,7 @@ pub(super) fn serve(
             let (shared, tls) = (Rc::new(shared.clone()), tls.clone());
             let wired = move |io: TcpStream| {
                 let (shared, tls) = (Rc::clone(&shared), tls.clone());
-                async move { meet(io, &shared, tls.as_deref()).await.map_err(DispatchError::Io) }
+                async move { meet(io, &shared, tls.as_deref(), answer).await.map_err(DispatchError::Io) }
             };
             let measured = measured.clone();
             let measuring = apply_fn_factory(LaneFactory { lane, stopping: signal, http }, move |opened, service| {
@@ -150,7 +150,12 @@ pub(super) fn serve(
 
 /// A new connection, if there is room for it, and the address of its client: its peer's, or what the preface of a trusted peer says.
 /// What has no room is closed without a word: a word to each would be work that an attacker chooses.
-async fn meet(mut io: TcpStream, shared: &Shared, tls: Option<&Tls>) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
+async fn meet(
+    mut io: TcpStream,
+    shared: &Shared,
+    tls: Option<&Tls>,
+    answer: Duration,
+) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
     let (proxies, no_room) = (&shared.proxies, || Error::from(ErrorKind::ConnectionRefused));
     let entry = shared.lines.enter(shared.clock.boot_ns()).ok_or_else(no_room)?;
     let mut client = io.peer_addr().ok();
@@ -166,13 +171,13 @@ async fn meet(mut io: TcpStream, shared: &Shared, tls: Option<&Tls>) -> Result<(
     let accountable = Some(address).filter(|address| client.is_some() && !proxies.trusts(address.ip()));
     let peer = shared.budget.enter(accountable).ok_or_else(no_room)?;
     if let Some(fault) = fault {
-        return Ok((Wire::refusing(Stream::plain(io), fault, &peer, entry), client));
+        return Ok((Wire::refusing(Stream::plain(io), fault, &peer, entry, answer), client));
     }
     let stream = match tls {
         None => Stream::plain(io),
         Some(tls) => tls.accept(io, address).await?,
     };
-    Ok((Wire::new(stream, &peer, entry), client))
+    Ok((Wire::new(stream, &peer, entry, answer), client))
 }
 
 /// What each worker accepts: no more together than descriptors allow, and a few that others give way to.

@@ -21,13 +21,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::pipeline::state::Shared;
 use crate::http::routes::prepare;
+use crate::service::misfits::misfits;
 use crate::service::sightings::moving::Mover;
 use crate::store::Store;
 use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
 pub use descriptors::raise_limit;
-pub use opening::open;
+pub use opening::{issuer_of_command, open};
 
 /// How long a stopping node waits to leave and close its store.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,6 +66,16 @@ impl Application {
         let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
         let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
         let (store, keyring) = opening::open_for_node(config).await?;
+        for misfit in misfits(&store).await? {
+            tracing::warn!(
+                client = %misfit.client_id,
+                kind = misfit.kind.as_str(),
+                scopes = %misfit.forbidden,
+                command = misfit.command,
+                "a client has scopes that its organization's kind may not have: it gets no token of them"
+            );
+        }
+        store.remember_issuer(&config.issuer(address)).await.context("the issuer")?;
         let parts = assembling::assemble(config, clock, address, store.clone(), keyring).await?;
         let (shared, mover) = (parts.shared.clone(), Arc::clone(&parts.mover));
         let tasks = Tasks::start(parts);

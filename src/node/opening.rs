@@ -13,6 +13,7 @@ use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
 use crate::domain::sandbox::Environment;
 use crate::own_files;
+use crate::service::audit::linking::link_what_is_there;
 use crate::service::sandbox::furnish;
 use crate::store::keys::KeyMatch;
 use crate::store::{Store, StoreOptions};
@@ -51,6 +52,8 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
     if config.sandbox {
         folder.mark_as_sandbox()?;
     }
+    // The key folder says so, and not the store, which somebody else may have changed.
+    let log_was_plain = !folder.is_empty() && folder.lacks(Purpose::Audit)?;
     if folder.is_empty() {
         if store.knows_keys().await? {
             bail!(
@@ -58,10 +61,8 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
             );
         }
         folder.create_all()?;
-    } else if folder.lacks(Purpose::Certificate)? && store.key_check(Purpose::Certificate, 1).await?.is_none() {
-        // A folder of before there were certificates. Where another node has made the key already, it has to be copied from there.
-        folder.create_signing_key(Purpose::Certificate).context("a first certificate key for the key folder")?;
     }
+    make_later_keys(&store, &folder).await?;
     let keyring = Arc::new(Keyring::open(folder)?);
     let checks = keyring.check_values();
     if store.match_keys(&checks).await? == KeyMatch::Unknown {
@@ -74,16 +75,37 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
             bail!("these are not the keys that the store was made with: every look-up would be wrong")
         }
     }
-    for check in keyring.signing_checks()? {
+    for check in keyring.later_checks()? {
         if !store.remember_key(&check).await? {
             let (purpose, version) = (check.purpose.as_str(), check.version);
             bail!("{purpose} key {version} differs from this service's: what one node signs, another would refuse");
         }
     }
+    store.use_audit_key(keyring.audit().clone());
+    if log_was_plain {
+        link_what_is_there(&store, Clock::System.now_ms()).await.context("audit log")?;
+    }
     if config.sandbox {
         furnish(&store, &keyring, &Clock::System).await.context("records of the sandbox")?;
     }
     Ok((store, keyring))
+}
+
+/// In whose name a command signs: as its own settings say, or as the nodes serve that run from this store.
+pub async fn issuer_of_command(config: &Config, store: &Store) -> anyhow::Result<String> {
+    let told = if config.public_url.is_none() { store.issuer().await? } else { None };
+    Ok(told.unwrap_or_else(|| config.issuer(config.listen.first())))
+}
+
+/// Keys that a folder of an earlier version lacks. Where another node has made one already, it has to be copied from there.
+async fn make_later_keys(store: &Store, folder: &KeyFolder) -> anyhow::Result<()> {
+    for purpose in [Purpose::Certificate, Purpose::Audit] {
+        if folder.lacks(purpose)? && store.key_check(purpose, 1).await?.is_none() {
+            let what = || format!("a first {} key for the key folder", purpose.as_str());
+            folder.create_first(purpose).with_context(what)?;
+        }
+    }
+    Ok(())
 }
 
 fn of_other_environment(wanted: Environment) -> &'static str {

@@ -18,6 +18,8 @@ use crate::limits::WorkshopOptions;
 use crate::redis_link::{RedisLink, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, ListedPlace};
+use crate::service::audit::heads::HeadOptions;
+use crate::service::audit::sinks::{Collector, Sink};
 use crate::service::retention::policy::{self, PoliciesError};
 use crate::service::sightings::journal::JournalOptions;
 use crate::service::usage::UsageOptions;
@@ -42,6 +44,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     }
     acceptance_rules(config)?;
     retention_policies(config)?;
+    head_sinks(config)?;
     outside_issuers(config).map(drop)
 }
 
@@ -51,6 +54,7 @@ pub(super) fn registry_options(config: &Config) -> RegistryOptions {
         lease: Duration::from_millis(registry.lease_ms),
         poll: Duration::from_millis(registry.poll_ms),
         listings_max: registry.listings_max,
+        exact_bytes: registry.exact_mib << 20,
         rebuild_after: registry.rebuild_after,
         store_timeout: Duration::from_millis(registry.store_timeout_ms),
     }
@@ -138,7 +142,8 @@ pub(super) fn proxies(config: &Config, address: SocketAddr) -> Proxies {
 
 /// The limits of those that have none of their own.
 pub fn default_rates(config: &Config) -> DefaultRates {
-    DefaultRates { client: config.limits.client, organization: config.limits.organization }
+    let limits = &config.limits;
+    DefaultRates { client: limits.client, organization: limits.organization, guests: limits.numbers }
 }
 
 /// The link to Redis, if one is wanted.
@@ -154,6 +159,30 @@ pub(super) fn acceptance_rules(config: &Config) -> Result<AcceptanceRules, Confi
     let options = AcceptanceOptions { places: config.acceptance.places.iter().map(place).collect() };
     AcceptanceRules::new(&options)
         .map_err(|error| config.wrong_by("acceptance.places", "cannot be taken", &error.to_string()))
+}
+
+/// How heads of the audit log are made.
+pub(super) fn head_options(config: &Config, address: SocketAddr) -> Result<HeadOptions, ConfigError> {
+    Ok(HeadOptions {
+        every: Duration::from_secs(config.audit.head_seconds),
+        issuer: config.issuer(address),
+        folder: config.data.join("audit"),
+        sinks: head_sinks(config)?,
+    })
+}
+
+/// Where heads of the audit log go.
+pub(super) fn head_sinks(config: &Config) -> Result<Vec<Sink>, ConfigError> {
+    let audit = &config.audit;
+    let mut sinks: Vec<_> = audit.head_file.iter().cloned().map(Sink::File).collect();
+    if let Some(text) = &audit.head_syslog {
+        let wrong = || config.wrong("audit.head_syslog", &format!("is \"{text}\""));
+        sinks.push(Sink::syslog(Collector::parse(text).ok_or_else(wrong)?));
+    }
+    if let Some(text) = &audit.head_webhook {
+        sinks.push(Sink::webhook(text).ok_or_else(|| config.wrong("audit.head_webhook", NOT_SHOWN))?);
+    }
+    Ok(sinks)
 }
 
 /// How long what is kept.

@@ -9,15 +9,19 @@ use prometheus::IntGauge;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::access::holds::HoldKeeper;
+use crate::domain::audit::Behind;
 use crate::domain::retention::Policies;
 use crate::http::pipeline::state::Shared;
 use crate::redis_link::RedisLink;
 use crate::registry::RegistryError;
 use crate::registry::follower::Follower;
+use crate::service::audit::heads::Heads;
 use crate::service::retention::Retention;
 use crate::service::sightings::moving::Mover;
 use crate::service::webhooks::Deliverer;
 use crate::store::Store;
+use crate::wiping::spawn_wiped;
 
 /// How often the key folder is looked at for rotated signing keys.
 const KEYS_EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +41,8 @@ pub(super) struct Parts {
     pub(super) link: Option<Arc<RedisLink>>,
     pub(super) mover: Arc<Mover>,
     pub(super) deliverer: Arc<Deliverer>,
+    /// Taken by the task that runs it.
+    pub(super) heads: Option<Heads>,
     pub(super) policies: Policies,
     pub(super) retention_every: Duration,
 }
@@ -53,7 +59,7 @@ struct Task {
     start: fn(&mut Parts) -> Option<Work>,
 }
 
-const TASKS: [Task; 11] = [
+const TASKS: [Task; 13] = [
     Task {
         name: "follower",
         period: "every `registry.poll_ms`, or when woken",
@@ -70,13 +76,24 @@ const TASKS: [Task; 11] = [
         name: "keys",
         period: "every 2 s",
         does: "takes up rotated signing keys, peppers and certificates of TLS",
-        start: |parts| Some(Box::pin(tend_keys(parts.shared.clone()))),
+        start: |parts| Some(Box::pin(tend_keys(parts.shared.clone(), parts.store.clone()))),
     },
     Task {
         name: "addresses",
         period: "every minute",
         does: "forgets the limits of idle addresses",
         start: |parts| Some(Box::pin(tend_addresses(parts.shared.clone()))),
+    },
+    Task {
+        name: "holds",
+        period: "as they come, and every 5 s",
+        does: "writes which clients are held, counts them",
+        start: |parts| {
+            let (shared, store) = (&parts.shared, parts.store.clone());
+            let (numbers, clock) = (Arc::clone(shared.access.numbers()), shared.clock.clone());
+            let metrics = Arc::clone(&shared.metrics);
+            Some(Box::pin(HoldKeeper { numbers, store, clock, metrics }.run()))
+        },
     },
     Task {
         name: "issuers",
@@ -90,9 +107,15 @@ const TASKS: [Task; 11] = [
         does: "deletes records whose period is over",
         start: |parts| {
             let (clock, store, policies) = (parts.shared.clock.clone(), parts.store.clone(), parts.policies.clone());
-            let retention = Retention { clock, store, policies };
+            let retention = Retention { clock, store, policies, behind: Behind::default() };
             Some(Box::pin(retention.tend(parts.retention_every, Arc::clone(&parts.shared.metrics))))
         },
+    },
+    Task {
+        name: "audit",
+        period: "every `audit.head_seconds`",
+        does: "checks whether the audit log continues; signs and sends its head, files in the blocking pool",
+        start: |parts| Some(Box::pin(parts.heads.take()?.run())),
     },
     Task {
         name: "sightings",
@@ -173,7 +196,7 @@ impl Drop for Running {
     }
 }
 
-async fn tend_keys(shared: Shared) {
+async fn tend_keys(shared: Shared, store: Store) {
     let mut ticks = interval(KEYS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_complaining = false;
@@ -183,6 +206,7 @@ async fn tend_keys(shared: Shared) {
             Ok(true) => {
                 shared.access.reload_keys();
                 tracing::info!("signing keys were rotated");
+                compare_signing_keys(&shared, &store).await;
             }
             Ok(false) => {}
             Err(error) => {
@@ -203,11 +227,23 @@ async fn tend_keys(shared: Shared) {
     }
 }
 
+/// A key that was made in two folders at once has two halves of one name: what one node signs by it, another refuses. The next start
+/// would be refused for it, so it is said now.
+async fn compare_signing_keys(shared: &Shared, store: &Store) {
+    let Ok(checks) = shared.keyring.later_checks() else { return };
+    for check in checks {
+        if let Ok(false) = store.remember_key(&check).await {
+            let (purpose, version) = (check.purpose.as_str(), check.version);
+            tracing::error!(purpose, version, "this key differs from this service's: copy the other node's file");
+        }
+    }
+}
+
 /// Files may lie on a slow disk.
 async fn tend_tls(shared: &Shared) {
     let (tls, authorities) = (shared.tls.clone(), shared.authorities.clone());
     let reload = move || tls.is_none_or(|tls| tls.reload()) & authorities.is_none_or(|all| all.reload());
-    if let Ok(were_taken) = tokio::task::spawn_blocking(reload).await {
+    if let Ok(were_taken) = spawn_wiped(reload).await {
         shared.metrics.tls_files_refused.set(i64::from(!were_taken));
     }
 }

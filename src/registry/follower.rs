@@ -1,40 +1,51 @@
-//! Keeps a node's snapshot current: applies the change feed, renews the lease, rebuilds the filter in the background.
-//! The only writer of the snapshot. Wakes the other nodes' followers, and is woken by them. Invariants: the lease counts from
-//! *before* the question was asked; within an epoch the sequence never falls and has no gap, else everything is loaded again;
-//! every wait has an end, because a network may swallow a question.
+//! Keeps a node's snapshot current: applies the change feed, renews the lease, works changes into what it holds of all numbers.
+//! The only writer of the snapshot. Invariants: the lease counts from *before* the question was asked; within an epoch the sequence
+//! never falls and has no gap, else everything is loaded again; every wait has an end, because a network may swallow a question.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use super::cache::{SharedCache, prefix};
+use super::building::{self, Built};
+use super::exact::PARTS;
+use super::packed::Packed;
 use super::saving::{self, Saving};
-use super::snapshot::{Filter, Snapshot};
+use super::snapshot::{Base, Read, Snapshot};
 use super::state::{Registry, RegistryError};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
-use crate::crypto::pepper::KeyVersions;
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
-use crate::redis_link::{PAUSE_FIRST, PAUSE_MAX, jittered};
+use crate::domain::verdict::Listing;
 use crate::store::feed::{Change, ChangeKind, Listener, PAGE_CHANGES_MAX};
+use crate::store::reports::KEYS_MAX;
+use crate::wiping::spawn_wiped;
 
 /// How long reading everything may take: longer than PostgreSQL lets the read take.
 const LOAD_MAX: Duration = Duration::from_mins(15);
 /// How long joining may take: longer than a writer waits for its turn.
 const JOIN_MAX: Duration = Duration::from_secs(10);
 
+/// Changed numbers whose listings are read in a turn at most.
+const READ_AT_ONCE_MAX: usize = 1024;
+/// Parts of the exact listings that changes are worked into in a turn.
+const MERGED_AT_ONCE: usize = 16;
+
 /// Follows the feed for one registry.
 pub struct Follower {
     registry: Arc<Registry>,
     listener: Arc<dyn Listener>,
     saving: Saving,
-    rebuild: Option<JoinHandle<Result<(Filter, KeyVersions), RegistryError>>>,
+    rebuild: Option<JoinHandle<Result<Built, RegistryError>>>,
+    /// Changed numbers that the store was not asked about yet.
+    unread: Vec<LookupKey>,
+    /// The next part that changes are worked into, while they are.
+    merging: Option<usize>,
+    /// The filter came from the disk: perhaps the listings fit into memory by now.
+    may_fit: bool,
     failing: bool,
 }
 
@@ -46,7 +57,16 @@ impl fmt::Debug for Follower {
 
 impl Follower {
     pub fn new(registry: Arc<Registry>, listener: Arc<dyn Listener>) -> Self {
-        Self { registry, listener, saving: Saving::default(), rebuild: None, failing: false }
+        Self {
+            registry,
+            listener,
+            saving: Saving::default(),
+            rebuild: None,
+            unread: Vec::new(),
+            merging: None,
+            may_fit: false,
+            failing: false,
+        }
     }
 
     /// Loads everything, from local disk if it can, and catches up: after it the node may answer.
@@ -94,9 +114,11 @@ impl Follower {
         }
     }
 
-    /// One turn of [`Self::run`]: the snapshot is brought up to date, and the filter tended to.
+    /// One turn of [`Self::run`]: the snapshot is brought up to date, and what it holds tended to.
     pub async fn turn(&mut self) -> Result<(), RegistryError> {
         let polled = self.poll().await;
+        self.read_changed().await;
+        self.tend_merge().await;
         self.tend_rebuild().await;
         self.saving.tend(&self.registry);
         polled
@@ -151,12 +173,12 @@ impl Follower {
     }
 
     /// Listings for the snapshot; everything else to the listener that remembers it.
-    fn sort_out(&self, changes: &[Change]) -> Vec<(u64, Sequence)> {
+    fn sort_out(&mut self, changes: &[Change]) -> Vec<(LookupKey, Sequence)> {
         let mut listings = Vec::with_capacity(changes.len());
         for change in changes {
             match (change.kind, <[u8; 16]>::try_from(change.subject.as_slice())) {
                 (ChangeKind::Listing, Ok(key)) => {
-                    listings.push((LookupKey::from_bytes(key).prefix(), change.sequence));
+                    listings.push((LookupKey::from_bytes(key), change.sequence));
                 }
                 (ChangeKind::Listing, Err(_)) => {
                     error!(sequence = change.sequence.get(), "a listing change without a lookup key");
@@ -169,6 +191,7 @@ impl Follower {
                 }
             }
         }
+        self.unread.extend(listings.iter().map(|(key, _)| *key));
         listings
     }
 
@@ -176,7 +199,8 @@ impl Follower {
         let metrics = &self.registry.metrics;
         metrics.feed_sequence.set(i64::try_from(snapshot.sequence.get()).unwrap_or(i64::MAX));
         metrics.recent_changes.set(i64::try_from(snapshot.recent.len()).unwrap_or(i64::MAX));
-        metrics.filter_keys.set(i64::try_from(snapshot.filter.keys()).unwrap_or(i64::MAX));
+        metrics.filter_keys.set(i64::try_from(snapshot.base.keys()).unwrap_or(i64::MAX));
+        metrics.exact.set(i64::from(matches!(snapshot.base, Base::Exact(_))));
         metrics.lease_as_of_ms.set(asked_wall_ms.get());
         metrics.rotating_from.set(snapshot.peppers.versions().previous.map_or(0, i64::from));
         let sequence = snapshot.sequence;
@@ -184,29 +208,87 @@ impl Follower {
         self.registry.known.send_replace(sequence);
     }
 
-    /// Starts a rebuild when the recent changes have grown, and puts a finished one in place.
+    /// Asks the store what is listed of numbers that have changed, so that no check has to. While rows are being re-keyed one key
+    /// alone does not tell what is listed of a number: then checks ask, by both.
+    async fn read_changed(&mut self) {
+        let registry = Arc::clone(&self.registry);
+        let snapshot = registry.snapshot.load_full();
+        if !matches!(snapshot.base, Base::Exact(_)) || snapshot.is_rotating() {
+            self.unread.clear();
+            return;
+        }
+        let first = self.unread.len().saturating_sub(READ_AT_ONCE_MAX);
+        let asked = self.unread.split_off(first);
+        // The lease must not run out over it.
+        let time_max = registry.options.store_timeout.min(registry.options.poll);
+        let read = tokio::time::timeout(time_max, read_listings(&registry, &snapshot, &asked)).await;
+        let Ok(Ok(read)) = read else {
+            tracing::debug!("what is listed of changed numbers could not be read; it will be tried again");
+            self.unread.extend(asked);
+            return;
+        };
+        if !read.is_empty() {
+            registry.snapshot.store(Arc::new(Snapshot::clone(&snapshot).with_read(&read)));
+        }
+        if !self.unread.is_empty() {
+            registry.wake.notify_one();
+        }
+    }
+
+    /// Works changes into the exact listings once there are many, some parts in a turn.
+    async fn tend_merge(&mut self) {
+        let registry = Arc::clone(&self.registry);
+        let snapshot = registry.snapshot.load_full();
+        let Base::Exact(exact) = &snapshot.base else {
+            self.merging = None;
+            return;
+        };
+        let least = registry.options.rebuild_after;
+        let due = snapshot.recent.len() >= least && snapshot.mergeable() >= least;
+        let Some(first) = self.merging.or(due.then_some(0)).filter(|_| !snapshot.is_rotating()) else {
+            self.merging = None;
+            return;
+        };
+        let next = first + MERGED_AT_ONCE;
+        let made = if building::fits(exact.keys() + snapshot.recent.len() as u64, registry.options.exact_bytes) {
+            let merge = Snapshot::clone(&snapshot);
+            let merged = spawn_wiped(move || merge.with_merged(first..next));
+            merged.await.map_err(|_| RegistryError::Stopped)
+        } else {
+            info!(numbers = exact.keys(), "the listings outgrow registry.exact_mib: from now on there is a filter");
+            building::filter_of(Arc::clone(exact)).await.map(|filter| Snapshot::clone(&snapshot).with_base(filter))
+        };
+        match made {
+            Ok(made) => registry.snapshot.store(Arc::new(made)),
+            Err(failure) => error!(error = %failure, "changes were not worked in; it will be tried again"),
+        }
+        self.merging = (next < PARTS).then_some(next);
+        if self.merging.is_some() {
+            registry.wake.notify_one();
+        }
+    }
+
+    /// Starts a rebuild from the store when it is due, and puts a finished one in place.
     async fn tend_rebuild(&mut self) {
         let current = self.registry.snapshot.load_full();
-        let due = current.recent.len() >= self.registry.options.rebuild_after;
         match self.rebuild.take_if(|task| task.is_finished()) {
             Some(task) => match task.await.map_err(|_| RegistryError::Stopped).flatten() {
-                // Invariant 12: a filter older than the one in place would lose changes. One that holds rows under a pepper
+                // Invariant 12: one older than that in place would lose changes. One that holds rows under a pepper
                 // that this snapshot does not look up by would lose those.
-                Ok((filter, versions))
-                    if filter.built_at >= current.filter.built_at && current.peppers.versions().cover(versions) =>
+                Ok(Built { base, key_versions, .. })
+                    if base.built_at() >= current.base.built_at() && current.peppers.versions().cover(key_versions) =>
                 {
-                    let swapped = Snapshot::clone(&current).with_filter(Arc::new(filter));
+                    let swapped = Snapshot::clone(&current).with_base(base);
+                    (self.merging, self.unread) = (None, swapped.unread());
                     self.registry.snapshot.store(Arc::new(swapped));
                 }
                 Ok(_) => {}
-                Err(failure) => error!(error = %failure, "the filter was not rebuilt; it will be tried again"),
+                Err(failure) => error!(error = %failure, "the rows were not read; it will be tried again"),
             },
-            None if due && self.rebuild.is_none() => {
+            None if self.rebuild.is_none() && (self.may_fit || is_rebuild_due(&current, &self.registry)) => {
+                self.may_fit = false;
                 let registry = Arc::clone(&self.registry);
-                self.rebuild = Some(tokio::spawn(async move {
-                    let (filter, _, versions) = build_filter(&registry).await?;
-                    Ok((filter, versions))
-                }));
+                self.rebuild = Some(tokio::spawn(async move { building::build(&registry).await }));
             }
             None => {}
         }
@@ -214,7 +296,9 @@ impl Follower {
 
     /// Forgets everything and reads it again.
     async fn reload(&mut self, source: Source) -> Result<(), RegistryError> {
-        self.rebuild = None;
+        (self.rebuild, self.merging) = (None, None);
+        self.may_fit = false;
+        self.unread.clear();
         let peppers = Arc::clone(&self.registry.snapshot.load().peppers);
         self.registry.snapshot.store(Arc::new(Snapshot::unknown(peppers)));
         self.registry.known.send_replace(Sequence::ZERO);
@@ -224,18 +308,25 @@ impl Follower {
             Source::Rows => None,
         };
         let is_saved = saved.is_some();
-        let (filter, epoch, key_versions) = match saved {
-            Some((saved, key_versions)) => (saved.filter, saved.epoch, key_versions),
-            None => build_filter(&self.registry).await?,
+        let Built { base, epoch, key_versions } = match saved {
+            Some((saved, key_versions)) => Built { base: saved.base, epoch: saved.epoch, key_versions },
+            None => building::build(&self.registry).await?,
         };
-        info!(numbers = filter.keys(), sequence = filter.built_at.get(), from_disk = is_saved, "registry loaded");
+        info!(
+            numbers = base.keys(),
+            sequence = base.built_at().get(),
+            is_exact = matches!(base, Base::Exact(_)),
+            from_disk = is_saved,
+            "registry loaded"
+        );
         let loaded = Snapshot {
-            sequence: filter.built_at,
-            filter: Arc::new(filter),
+            sequence: base.built_at(),
+            base,
             epoch: Arc::from(epoch),
             ..Snapshot::unknown(self.registry.peppers_for(key_versions).await?)
         };
         if is_saved {
+            self.may_fit = matches!(&loaded.base, Base::Filter(filter) if building::fits(filter.keys(), self.registry.options.exact_bytes));
             self.saving.is_saved(&loaded);
         }
         self.registry.snapshot.store(Arc::new(loaded));
@@ -250,75 +341,31 @@ enum Source {
     Rows,
 }
 
-async fn build_filter(registry: &Registry) -> Result<(Filter, String, KeyVersions), RegistryError> {
-    let listed = registry.store.listed_prefixes().await?;
-    let build = tokio::task::spawn_blocking(move || Filter::build(listed.prefixes, listed.head));
-    let filter = build.await.map_err(|_| RegistryError::Stopped)??;
-    Ok((filter, listed.epoch, listed.key_versions))
-}
-
-/// How often a subscription is looked at: a connection may die without a word.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Wakes other nodes and is woken by them, until the task is dropped. Without Redis there is nothing to do.
-pub async fn exchange_wakes(registry: Arc<Registry>) {
-    if let Some(shared) = &registry.shared {
-        tokio::join!(wake_others(&registry, shared), be_woken(&registry, shared));
+/// A filter is built again when much has changed. Exact listings hold what changes by being worked in; while rows are re-keyed
+/// that is not possible, and afterwards they hold keys that nobody looks up.
+fn is_rebuild_due(snapshot: &Snapshot, registry: &Registry) -> bool {
+    let has_changed = snapshot.recent.len() >= registry.options.rebuild_after;
+    match &snapshot.base {
+        Base::Exact(exact) if !snapshot.is_rotating() => exact.versions != snapshot.peppers.versions(),
+        Base::Exact(_) | Base::Filter(_) => has_changed,
     }
 }
 
-fn channel(epoch: &str) -> String {
-    format!("{}:wake", prefix(epoch))
-}
-
-async fn wake_others(registry: &Registry, shared: &SharedCache) {
-    loop {
-        registry.wake_others.notified().await;
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(channel(&registry.epoch())).arg(registry.node.as_bytes());
-        shared.link().call(|mut connection| async move { publish.query_async::<()>(&mut connection).await }).await;
-    }
-}
-
-async fn be_woken(registry: &Registry, shared: &SharedCache) {
-    let mut pause = PAUSE_FIRST;
-    loop {
-        if let Err(failure) = subscribe(registry, shared, &mut pause).await {
-            tracing::debug!(why = failure.category(), "no wake-ups by Redis; the feed is polled");
-            tokio::time::sleep(jittered(pause)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+/// What the store has listed of some numbers, unless it is keyed by other peppers than the snapshot, or of another history.
+async fn read_listings(
+    registry: &Registry,
+    snapshot: &Snapshot,
+    keys: &[LookupKey],
+) -> Result<Vec<(LookupKey, Read)>, RegistryError> {
+    let mut listings = Vec::with_capacity(keys.len());
+    for some in keys.chunks(KEYS_MAX) {
+        let read = registry.store.records_of(some).await?;
+        if read.key_versions != snapshot.peppers.versions() {
+            return Ok(Vec::new());
         }
+        let listed = |records: Vec<_>| Packed::of(Listing::from_records(records).as_ref());
+        let read = read.records.into_iter().map(|records| Read { at: read.head, listed: listed(records) });
+        listings.extend(some.iter().copied().zip(read));
     }
-}
-
-/// Listens until the epoch is another one, or the connection fails.
-async fn subscribe(registry: &Registry, shared: &SharedCache, pause: &mut Duration) -> RedisResult<()> {
-    let epoch = registry.epoch();
-    let (mut sink, mut messages) = shared.link().subscriber().await?.split();
-    in_time(sink.subscribe(channel(&epoch))).await?;
-    *pause = PAUSE_FIRST;
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    loop {
-        tokio::select! {
-            message = messages.next() => match message {
-                Some(message) if message.get_payload_bytes() == registry.node.as_bytes() => {}
-                Some(_) => {
-                    registry.metrics.wakes.inc();
-                    registry.wake.notify_one();
-                }
-                None => return Err(RedisError::from((ErrorKind::Io, "the subscription ended"))),
-            },
-            _ = look.tick() => {
-                if registry.epoch() != epoch {
-                    return Ok(());
-                }
-                in_time(sink.ping::<()>()).await?;
-            }
-        }
-    }
-}
-
-async fn in_time<T>(work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let late = |_| Err(RedisError::from((ErrorKind::Io, "no answer in time")));
-    tokio::time::timeout(LOOK_EVERY, work).await.unwrap_or_else(late)
+    Ok(listings)
 }

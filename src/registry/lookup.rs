@@ -27,6 +27,10 @@ impl Registry {
                 self.metrics.lookups_filter.inc();
                 Some(finding(None))
             }
+            Presence::Listed(listing) => {
+                self.metrics.lookups_exact.inc();
+                Some(finding(Some(listing)))
+            }
             Presence::Maybe { fresh_from } => {
                 let copy = self.local.find(&key, fresh_from)?;
                 self.metrics.lookups_local.inc();

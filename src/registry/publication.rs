@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::follower::exchange_wakes;
 use super::membership::Membership;
 use super::reporting;
 use super::state::{LEASE_DRIFT, Registry, RegistryError};
+use super::wakes::exchange_wakes;
 use crate::domain::sequence::Sequence;
 use crate::store::nodes::Audience;
 

@@ -1,11 +1,11 @@
-//! When the filter is saved to local disk, and whether a saved one may be started from. What is in doubt is refused and built
-//! from rows: a filter that lacks a listed number would answer `not_listed` for it.
+//! When what a snapshot holds is saved to local disk, and whether a saved one may be started from. What is in doubt is refused and built
+//! from rows: what lacks a listed number would answer `not_listed` for it.
 //! Saving costs no answer: it runs beside the follower, and a disk that takes nothing is reported, not fatal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::disk::{Refusal, Saved};
@@ -17,6 +17,7 @@ use crate::crypto::random;
 use crate::domain::sequence::Sequence;
 use crate::store::StoreError;
 use crate::store::feed::Marked;
+use crate::wiping::spawn_wiped;
 
 /// How often the filter is written at most, the first time apart: 10^8 numbers are 225 MB.
 const SAVE_EVERY: Duration = Duration::from_mins(1);
@@ -26,8 +27,8 @@ const BEHIND_MAX: u64 = 1_000_000;
 
 /// The saved filter, if this store's feed since leads from it to the present.
 pub(super) async fn restore(registry: &Registry) -> Result<Option<(Saved, KeyVersions)>, RegistryError> {
-    let folder = Arc::clone(&registry.folder);
-    let read = spawn_blocking(move || folder.read()).await.map_err(|_| RegistryError::Stopped)?;
+    let (folder, exact_bytes) = (Arc::clone(&registry.folder), registry.options.exact_bytes);
+    let read = spawn_wiped(move || folder.read(exact_bytes)).await.map_err(|_| RegistryError::Stopped)?;
     let judged = match read {
         Ok(None) => {
             registry.metrics.filter_file_reads.with_label_values(&["none"]).inc();
@@ -47,7 +48,7 @@ pub(super) async fn restore(registry: &Registry) -> Result<Option<(Saved, KeyVer
 
 /// The mark was put after the filter was built, so while it is there, everything up to the filter's sequence is unchanged.
 fn judge(saved: &Saved, now: &Marked, key_version: u32) -> Result<(), Refusal> {
-    let built_at = saved.filter.built_at;
+    let built_at = saved.base.built_at();
     if saved.epoch != now.epoch {
         Err(Refusal::Epoch)
     } else if saved.key_version != key_version {
@@ -108,7 +109,7 @@ enum SaveError {
 }
 
 fn identity(snapshot: &Snapshot) -> Identity {
-    (Arc::clone(&snapshot.epoch), snapshot.filter.built_at)
+    (Arc::clone(&snapshot.epoch), snapshot.base.built_at())
 }
 
 async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identity> {
@@ -124,7 +125,7 @@ async fn save(registry: Arc<Registry>, snapshot: Arc<Snapshot>) -> Option<Identi
 async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), SaveError> {
     let mark = registry.store.put_mark(random::id(registry.clock.now_ms())).await?;
     let (folder, snapshot) = (Arc::clone(&registry.folder), Arc::clone(snapshot));
-    spawn_blocking(move || folder.write(&snapshot.filter, &snapshot.epoch, snapshot.peppers.current.version(), mark))
+    spawn_wiped(move || folder.write(&snapshot.base, &snapshot.epoch, snapshot.peppers.current.version(), mark))
         .await
         .map_err(|_| SaveError::Stopped)??;
     Ok(())
@@ -134,7 +135,8 @@ async fn write(registry: &Registry, snapshot: &Arc<Snapshot>) -> Result<(), Save
 mod tests {
     use super::*;
     use crate::domain::ids::MarkId;
-    use crate::registry::snapshot::Filter;
+    use crate::registry::filter::Filter;
+    use crate::registry::snapshot::Base;
     use crate::store::feed::Mark;
 
     #[test]
@@ -142,7 +144,7 @@ mod tests {
         let judged_by = |key_version, epoch: &str, mark_at: u64, head: u64, has_mark: bool| {
             let mark = Mark { sequence: Sequence::new(mark_at), id: MarkId::nil() };
             let filter = Filter::build(vec![1], Sequence::new(100)).unwrap();
-            let saved = Saved { filter, epoch: "this".to_owned(), key_version: 1, mark };
+            let saved = Saved { base: Base::Filter(filter.into()), epoch: "this".to_owned(), key_version: 1, mark };
             let now = Marked { epoch: epoch.to_owned(), head: Sequence::new(head), has_mark };
             judge(&saved, &now, key_version).map_err(|refusal| refusal.reason())
         };

@@ -12,8 +12,9 @@ use super::cache::{LocalCache, SharedCache};
 use super::company::Company;
 use super::confirmations::Confirmations;
 use super::disk::FilterFolder;
+use super::filter::FilterError;
 use super::said::Said;
-use super::snapshot::{FilterError, Snapshot};
+use super::snapshot::Snapshot;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::pepper::Peppers;
 use crate::crypto::{KeyError, Keyring, random};
@@ -35,7 +36,9 @@ pub struct RegistryOptions {
     pub poll: Duration,
     /// Listings kept in memory.
     pub listings_max: usize,
-    /// Recent changes that start a rebuild of the filter.
+    /// Memory for exact listings; with more of them there is a filter.
+    pub exact_bytes: u64,
+    /// Recent changes that are worked into the exact listings, or start a rebuild of the filter.
     pub rebuild_after: usize,
     /// How long one look-up may wait for the store.
     pub store_timeout: Duration,
@@ -47,6 +50,7 @@ impl Default for RegistryOptions {
             lease: Duration::from_secs(1),
             poll: Duration::from_millis(250),
             listings_max: 100_000,
+            exact_bytes: 256 << 20,
             rebuild_after: 50_000,
             store_timeout: Duration::from_millis(250),
         }

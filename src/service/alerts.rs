@@ -12,7 +12,8 @@ use super::writing::{Writer, Writing, open_digest};
 use crate::clock::beijing_date;
 use crate::crypto::Keyring;
 use crate::crypto::digest::{IdDigest, LookupKey};
-use crate::domain::alert::{AlertKind, WatchHours, alert_of};
+use crate::domain::alert::{AlertKind, WatchHours, WatchesSpent, alert_of};
+use crate::domain::client::Actor;
 use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId};
 use crate::domain::report::ReportState;
 use crate::domain::sequence::AlertSequence;
@@ -29,6 +30,14 @@ pub struct Watching<'a> {
     pub hours: WatchHours,
 }
 
+/// Who wants checks to be watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Watcher {
+    pub actor: Actor,
+    /// Watches that it may have at a time; None: as many as it wants.
+    pub active_max: Option<u32>,
+}
+
 /// Keeps watches, and reads an organization's own alerts.
 #[derive(Debug)]
 pub struct Alerts {
@@ -36,30 +45,32 @@ pub struct Alerts {
 }
 
 /// Watches of a batch that are stored by one statement.
-const WATCHES_AT_ONCE: usize = 32;
+const WATCHES_AT_ONCE: usize = 16;
 
 impl Alerts {
     pub fn new(writer: Arc<Writer>) -> Self {
         Self { writer }
     }
 
-    /// Stores watches. A look-up in the store after this returns finds everything for which they will cause no alert.
-    pub async fn watch(&self, organization: OrganizationId, checks: &[Watching<'_>]) -> Result<(), ServiceError> {
-        let Writing { mut tx, peppers, now_ms, .. } = self.writer.begin_once().await?;
-        let pepper = &peppers.current;
-        let watch = |check: &Watching<'_>| Watch {
-            watch_id: check.check_id,
-            organization,
-            lookup_key: pepper.lookup_key(check.digest),
-            key_version: pepper.version(),
-            card_valid_from: check.card_valid_from,
-            ends_at_ms: check.hours.end(now_ms),
+    /// Stores watches. A look-up in the store after this returns finds everything for which they will cause no alert. Who watches a
+    /// card already watches it longer. Answers for each whether it was stored, or after how many seconds there is room for it.
+    pub async fn watch(
+        &self,
+        watcher: &Watcher,
+        checks: &[Watching<'_>],
+    ) -> Result<Vec<Result<(), WatchesSpent>>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let mut room = match watcher.active_max {
+            None => None,
+            Some(max) => Some(max - writing.tx.count_watches(watcher.actor.client, writing.now_ms, max).await?),
         };
+        let mut done = Vec::with_capacity(checks.len());
         // Some at a time, for their keys are made on the event loop of requests.
         for some in checks.chunks(WATCHES_AT_ONCE) {
-            tx.insert_watches(&some.iter().map(watch).collect::<Vec<_>>()).await?;
+            done.extend(watch_some(&mut writing, watcher, some, &mut room).await?);
         }
-        Ok(tx.commit_unlisted().await?)
+        writing.tx.commit_unlisted().await?;
+        Ok(done)
     }
 
     /// An organization's alerts after a sequence, in order.
@@ -71,6 +82,47 @@ impl Alerts {
     ) -> Result<Vec<Alert>, ServiceError> {
         Ok(self.writer.store.list_alerts(organization, after, count_max).await?)
     }
+}
+
+async fn watch_some(
+    writing: &mut Writing,
+    watcher: &Watcher,
+    checks: &[Watching<'_>],
+    room: &mut Option<u32>,
+) -> Result<Vec<Result<(), WatchesSpent>>, ServiceError> {
+    let now_ms = writing.now_ms;
+    let keys: Vec<_> = checks.iter().flat_map(|check| keys_of(&writing.keyring, check.digest)).collect();
+    let had = writing.tx.own_watches(watcher.actor.client, &keys, now_ms).await?;
+    let (mut new, mut done) = (Vec::<Watch>::new(), Vec::with_capacity(checks.len()));
+    let pepper = Arc::clone(&writing.peppers.current);
+    for check in checks {
+        let (lookup_key, ends_at_ms) = (pepper.lookup_key(check.digest), check.hours.end(now_ms));
+        let keys = keys_of(&writing.keyring, check.digest);
+        let is_same = |key: &LookupKey, start| keys.contains(key) && start == check.card_valid_from;
+        let again = new.iter_mut().find(|watch| is_same(&watch.lookup_key, watch.card_valid_from));
+        done.push(if let Some(watch) = again {
+            watch.ends_at_ms = watch.ends_at_ms.max(ends_at_ms);
+            Ok(())
+        } else if let Some(watch) = had.iter().find(|watch| is_same(&watch.lookup_key, watch.card_valid_from)) {
+            writing.tx.prolong_watch(watch.watch_id, ends_at_ms).await?;
+            Ok(())
+        } else if *room == Some(0) {
+            let first_ms = writing.tx.first_end_of_watches(watcher.actor.client, now_ms).await?;
+            let wait = first_ms.map(|first_ms| first_ms.since(now_ms)).unwrap_or_default();
+            Err(WatchesSpent { retry_after_s: wait.as_secs() + 1 })
+        } else {
+            *room = room.map(|room| room - 1);
+            let Actor { organization, client, .. } = watcher.actor;
+            let (watch_id, key_version) = (check.check_id, pepper.version());
+            let card_valid_from = check.card_valid_from;
+            new.push(Watch { watch_id, organization, client, lookup_key, key_version, card_valid_from, ends_at_ms });
+            Ok(())
+        });
+    }
+    if !new.is_empty() {
+        writing.tx.insert_watches(&new).await?;
+    }
+    Ok(done)
 }
 
 /// Tells those who watch that a replacement was recorded, or, where it takes the place of another, that it says more.

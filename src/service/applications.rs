@@ -154,7 +154,7 @@ impl Applications {
         stored.replacement_id = Some(replacement.replacement_id);
         close(&mut writing, &mut stored, &replacing.office).await?;
         let recorded = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
-        writing.tx.record_deed(&recorded, writing.now_ms).await?;
+        writing.note(&recorded).await?;
         let deed = Deed::of(actor, Action::ApplicationIssued, application_id);
         self.writer.finish(writing, &deed, None).await?;
         Ok(Some(IssuedApplication { stored, sequence: replacement.sequence }))

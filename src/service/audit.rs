@@ -1,16 +1,25 @@
 //! Exports of the audit log and their verification. An export is NDJSON: an entry a line, in order, and a last line with the
 //! signed head (docs/AUDIT.md). What goes through here entry by entry may be longer than memory.
 
+pub mod heads;
+mod lines;
+pub mod linking;
+pub mod since;
+pub mod sinks;
+pub mod subjects;
+pub mod watch;
+
 use std::io;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use lines::{Line, entry_line, parse_line};
+use linking::{Keyed, NotKeyed};
+use since::{HeadsError, Kept};
 
-use crate::clock::Rfc3339;
-use crate::crypto::audit::{BrokenChain, End, Entry, Head, HeadError, hash_of};
-use crate::crypto::signing::{PublicKey, base64url};
-use crate::domain::ids::{ClientId, OrganizationId, RecordId};
-use crate::domain::instant::UnixMs;
+pub use lines::head_line;
+
+use crate::crypto::audit::{BrokenChain, End, Entry, Head, HeadError};
+use crate::crypto::audit_key::AuditKey;
+use crate::crypto::signing::PublicKey;
 use crate::store::{Store, StoreError};
 
 /// What is wrong with a log or with an export of it.
@@ -18,6 +27,12 @@ use crate::store::{Store, StoreError};
 pub enum AuditError {
     #[error(transparent)]
     Broken(#[from] BrokenChain),
+    #[error(transparent)]
+    NotKeyed(#[from] NotKeyed),
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
+    #[error("what this node has seen of the audit log cannot be read: audit/heads.json of the data folder")]
+    State,
     #[error("line {line} is neither an entry nor a head")]
     Malformed { line: u64 },
     #[error("there is no signed head at the end: the export was cut off")]
@@ -40,12 +55,40 @@ pub enum AuditError {
         "the export begins at entry {first}, which the earlier export does not reach, or does not hold the one before"
     )]
     NotJoined { first: u64 },
+    #[error(
+        "at entry {sequence} the log is not the one that this node saw: it was rewritten, or an older one is continued"
+    )]
+    OtherThanSeen { sequence: u64 },
+    #[error(
+        "this node saw entry {seen}, and the log ends at {last}: its end was cut off, or an older one was put in its place"
+    )]
+    ShorterThanSeen { seen: u64, last: u64 },
     #[error("the log has {last} entries only")]
     NoSuchEntry { last: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl AuditError {
+    /// Whether it says nothing about the log: the store or a disk does not answer.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_passing(),
+            Self::Io(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What somebody kept of a log, which must go through it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Against<'a> {
+    /// The end of an earlier export.
+    pub earlier: Option<End>,
+    /// Signed heads.
+    pub kept: Option<&'a Kept>,
 }
 
 /// What was found in order.
@@ -58,83 +101,39 @@ pub struct Verified {
     pub head: Option<Head>,
 }
 
-/// An entry as a line of an export. Ids and times are written as in the API.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntryLine {
-    seq: u64,
-    at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    organization: Option<OrganizationId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client: Option<ClientId>,
-    action: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<RecordId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    old_start: Option<String>,
-    hash: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadLine {
-    head: String,
-}
-
-enum Line {
-    Entry(Entry),
-    Head(String),
-}
-
-fn entry_line(entry: &Entry) -> String {
-    let line = EntryLine {
-        seq: entry.sequence,
-        at: Rfc3339::of(entry.at_ms).as_str().to_owned(),
-        organization: entry.organization,
-        client: entry.client,
-        action: entry.action.clone(),
-        subject: entry.subject,
-        old_start: entry.old_start.clone(),
-        hash: base64url(&entry.hash),
-    };
-    serde_json::to_string(&line).unwrap_or_default()
-}
-
-fn parse_line(text: &str) -> Option<Line> {
-    if let Ok(HeadLine { head }) = serde_json::from_str(text) {
-        return Some(Line::Head(head));
-    }
-    let line: EntryLine = serde_json::from_str(text).ok()?;
-    let at_ms = UnixMs::new(line.at.parse::<Timestamp>().ok()?.as_millisecond());
-    let hash = hash_of(&line.hash)?;
-    let EntryLine { seq: sequence, organization, client, action, subject, old_start, .. } = line;
-    Some(Line::Entry(Entry { sequence, at_ms, organization, client, action, subject, old_start, hash }))
-}
-
-/// Follows a chain, and sees whether it goes through the end of an earlier export.
+/// Follows a chain, and sees whether it goes through the end of an earlier export, and is the service's by its keyed hashes. An
+/// export has none: its head is signed.
 #[derive(Debug)]
-struct Follower {
+struct Follower<'a> {
     first: Option<u64>,
     end: End,
-    earlier: Option<End>,
+    against: Against<'a>,
+    keyed: Option<Keyed<'a>>,
 }
 
-impl Follower {
-    fn new(start: End, earlier: Option<End>) -> Result<Self, AuditError> {
-        let follower = Self { first: None, end: start, earlier };
+impl<'a> Follower<'a> {
+    fn new(start: End, against: Against<'a>) -> Result<Self, AuditError> {
+        let follower = Self { first: None, end: start, against, keyed: None };
         follower.compare()?;
         Ok(follower)
     }
 
+    fn keyed(self, key: &'a AuditKey) -> Self {
+        Self { keyed: Some(Keyed::by(key)), ..self }
+    }
+
     fn follow(&mut self, entry: &Entry) -> Result<(), AuditError> {
         self.end.follow(entry)?;
+        if let Some(keyed) = &mut self.keyed {
+            keyed.judge(entry)?;
+        }
         self.first.get_or_insert(entry.sequence);
         self.compare()
     }
 
     fn compare(&self) -> Result<(), AuditError> {
-        match self.earlier {
+        self.against.kept.map_or(Ok(()), |kept| kept.judge(self.end))?;
+        match self.against.earlier {
             Some(earlier) if earlier.sequence == self.end.sequence && earlier.hash != self.end.hash => {
                 Err(AuditError::Rewritten { sequence: earlier.sequence })
             }
@@ -143,7 +142,9 @@ impl Follower {
     }
 
     fn finish(self, head: Option<Head>) -> Result<Verified, AuditError> {
-        if let Some(earlier) = self.earlier.filter(|earlier| earlier.sequence > self.end.sequence) {
+        self.keyed.as_ref().map_or(Ok(()), Keyed::judge_end)?;
+        self.against.kept.map_or(Ok(()), |kept| kept.judge_end(self.end))?;
+        if let Some(earlier) = self.against.earlier.filter(|earlier| earlier.sequence > self.end.sequence) {
             return Err(AuditError::Shorter { earlier: earlier.sequence, last: self.end.sequence });
         }
         Ok(Verified { first: self.first, end: self.end, head })
@@ -154,6 +155,7 @@ impl Follower {
 /// written up to there and is an error: no head must be signed over it.
 pub async fn export(
     store: &Store,
+    key: &AuditKey,
     after: u64,
     mut write: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<Verified, AuditError> {
@@ -164,26 +166,21 @@ pub async fn export(
             None => return Err(AuditError::NoSuchEntry { last: last_sequence(store).await? }),
         },
     };
-    let mut follower = Follower::new(start, None)?;
+    let mut follower = Follower::new(start, Against::default())?.keyed(key);
     walk(store, &mut follower, |entry| write(&entry_line(entry))).await?;
     follower.finish(None)
 }
 
-/// The last line of an export.
-pub fn head_line(jws: String) -> String {
-    serde_json::to_string(&HeadLine { head: jws }).unwrap_or_default()
-}
-
-/// Verifies the log in the store, and against the end of an earlier export.
-pub async fn verify_store(store: &Store, earlier: Option<End>) -> Result<Verified, AuditError> {
-    let mut follower = Follower::new(End::BEGINNING, earlier)?;
+/// Verifies the log in the store, and against what somebody kept.
+pub async fn verify_store(store: &Store, key: &AuditKey, against: Against<'_>) -> Result<Verified, AuditError> {
+    let mut follower = Follower::new(End::BEGINNING, against)?.keyed(key);
     walk(store, &mut follower, |_| Ok(())).await?;
     follower.finish(None)
 }
 
 async fn walk(
     store: &Store,
-    follower: &mut Follower,
+    follower: &mut Follower<'_>,
     mut visit: impl FnMut(&Entry) -> io::Result<()>,
 ) -> Result<(), AuditError> {
     loop {
@@ -224,9 +221,9 @@ pub fn verify_earlier(
     let mut joined = (join == 0).then_some(End::BEGINNING);
     let head = read_export(lines, |entry| {
         let known = match follower.as_mut() {
-            None if entry.sequence > 1 => follower.insert(Follower::new(entry.end(), None)?),
+            None if entry.sequence > 1 => follower.insert(Follower::new(entry.end(), Against::default())?),
             None => {
-                let first = follower.insert(Follower::new(End::BEGINNING, None)?);
+                let first = follower.insert(Follower::new(End::BEGINNING, Against::default())?);
                 first.follow(entry)?;
                 first
             }
@@ -264,6 +261,7 @@ pub fn verify_export(
     keys: &[PublicKey],
     behind: u64,
     earlier: Option<&Earlier>,
+    kept: Option<&Kept>,
 ) -> Result<Verified, AuditError> {
     let first = behind.saturating_add(1);
     let start = match (behind, earlier) {
@@ -271,7 +269,8 @@ pub fn verify_export(
         (_, None) => return Err(AuditError::NeedsPrevious { first }),
         (_, Some(earlier)) => earlier.join.ok_or(AuditError::NotJoined { first })?,
     };
-    let mut follower = Follower::new(start, earlier.map(|earlier| earlier.end))?;
+    let against = Against { earlier: earlier.map(|earlier| earlier.end), kept };
+    let mut follower = Follower::new(start, against)?;
     let head = read_export(lines, |entry| follower.follow(entry))?;
     let head = Head::verify(&head, keys)?;
     compare_head(&head, follower.end)?;
@@ -309,6 +308,8 @@ mod tests {
     use super::*;
     use crate::crypto::signing::SigningKey;
     use crate::domain::audit::{Action, Deed};
+    use crate::domain::ids::RecordId;
+    use crate::domain::instant::UnixMs;
 
     /// A log, and the key that signs its heads.
     struct Log {
@@ -334,7 +335,7 @@ mod tests {
         /// The lines of an export of the entries `from` up to and without `to`, counted from 0.
         fn lines(&self, from: usize, to: usize) -> Vec<String> {
             let end = to.checked_sub(1).map_or(End::BEGINNING, |last| self.entries[last].end());
-            let head = Head { issuer: "http://x".to_owned(), issued_at_s: 7, end };
+            let head = Head { issuer: "http://x".to_owned(), issued_at_s: 7, end, place: None };
             let entries = self.entries[from..to].iter().map(entry_line);
             entries.chain([head_line(head.sign(&self.key))]).collect()
         }
@@ -344,7 +345,7 @@ mod tests {
             let verify = || {
                 let behind = begins_behind(Self::read(lines), &keys)?;
                 let earlier = previous.map(|lines| verify_earlier(Self::read(lines), &keys, behind)).transpose()?;
-                verify_export(Self::read(lines), &keys, behind, earlier.as_ref())
+                verify_export(Self::read(lines), &keys, behind, earlier.as_ref(), None)
             };
             verify().map_err(|error: AuditError| error.to_string())
         }

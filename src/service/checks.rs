@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::alerts::{Alerts, Watching};
+use super::alerts::{Alerts, Watcher, Watching};
+use super::pace::{Begun, Pace};
 use super::receipts::{HEAD_RECEIPTS_MAX, ReceiptSigner};
 use super::sightings::Sighting;
 use super::sightings::journal::Journal;
+use super::sightings::pen::{Behind, Pen};
 use super::usage::counter::UsageCounter;
 use super::{ServiceError, breathe};
 use crate::clock::{Clock, Rfc3339};
@@ -19,7 +21,9 @@ use crate::crypto::receipt::{NewClaims, commitment};
 use crate::crypto::salt::Salt;
 use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
-use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::client::Actor;
+use crate::domain::ids::CheckId;
+use crate::domain::numbers::Neighbourhood;
 use crate::domain::report::Label;
 use crate::domain::sequence::Sequence;
 use crate::domain::usage::Outcome;
@@ -28,10 +32,15 @@ use crate::registry::{Finding, Registry, RegistryError};
 use crate::store::reports::KEYS_MAX;
 use crate::telemetry::Metrics;
 
+/// Sightings of a batch that one write adds.
+const SIGHTINGS_AT_ONCE: usize = 128;
+
 /// The question.
 #[derive(Debug)]
 pub struct Check {
     pub digest: IdDigest,
+    /// Where its number belongs; none where a digest came.
+    pub place: Option<Neighbourhood>,
     pub card_valid_from: Option<Date>,
     pub purpose: Purpose,
     pub site: Option<Label>,
@@ -80,7 +89,8 @@ struct Decided {
 pub struct Checks {
     clock: Clock,
     registry: Arc<Registry>,
-    journal: Arc<Journal>,
+    pen: Pen,
+    pace: Pace,
     alerts: Arc<Alerts>,
     signer: Rc<ReceiptSigner>,
     metrics: Arc<Metrics>,
@@ -95,51 +105,77 @@ impl Checks {
         clock: Clock,
         keyring: Arc<Keyring>,
         registry: Arc<Registry>,
-        journal: Arc<Journal>,
+        journal: &Journal,
         alerts: Arc<Alerts>,
         metrics: Arc<Metrics>,
         usage: Rc<UsageCounter>,
     ) -> Self {
         let issuer_json = serde_json::Value::from(issuer).to_string();
         let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
-        Self { clock, registry, journal, alerts, signer: Rc::new(signer), metrics, usage, issuer_json }
+        Self {
+            clock,
+            registry,
+            pen: journal.pen(),
+            pace: Pace::default(),
+            alerts,
+            signer: Rc::new(signer),
+            metrics,
+            usage,
+            issuer_json,
+        }
     }
 
     /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.
     pub async fn check<P, E: From<ServiceError>>(
         &self,
-        organization: OrganizationId,
+        actor: Actor,
         check: &Check,
         enter: impl FnOnce() -> Result<P, E>,
     ) -> Result<Answer, E> {
-        let finding = if let Some(finding) = self.registry.lookup_in_memory(&check.digest) {
-            finding
+        let begun = self.pace.begin();
+        let decided = if let Some(finding) = self.registry.lookup_in_memory(&check.digest) {
+            let mut decided = self.decide(actor, check, &finding, None)?;
+            self.write(decided.sighting.take(), begun);
+            decided
         } else {
             let _place = enter()?;
-            self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?
+            let finding = self.registry.lookup(&check.digest).await.map_err(ServiceError::from)?;
+            self.decide(actor, check, &finding, None)?
         };
-        Ok(self.sign(self.decide(organization, check, &finding, None)).await?)
+        Ok(self.sign(decided).await?)
     }
 
     /// Answers a check whose watch must be durable first. Only what the store holds by then will not be told by an alert, so that
     /// memory, which may be a moment behind, is not asked. It waits for the store: it must have its place.
-    pub async fn check_watched(&self, organization: OrganizationId, check: &Check) -> Result<Answer, ServiceError> {
+    pub async fn check_watched(&self, owner: &Watcher, check: &Check) -> Result<Answer, ServiceError> {
         let check_id = random::id(self.clock.now_ms());
-        self.alerts.watch(organization, &check.watching(check_id).into_iter().collect::<Vec<_>>()).await?;
+        let watched = self.alerts.watch(owner, &check.watching(check_id).into_iter().collect::<Vec<_>>()).await?;
+        if let Some(spent) = watched.into_iter().find_map(Result::err) {
+            return Err(ServiceError::WatchesSpent(spent));
+        }
         let finding = self.registry.ask_store(&[&check.digest]).await?.pop().ok_or(RegistryError::Stopped)?;
-        self.sign(self.decide(organization, check, &finding, Some(check_id))).await
+        self.sign(self.decide(owner.actor, check, &finding, Some(check_id))?).await
+    }
+
+    /// Writes a sighting, or takes as long where nobody else waits.
+    fn write(&self, sighting: Option<Box<Sighting>>, begun: Begun) {
+        match sighting {
+            Some(sighting) => {
+                self.pen.write(std::slice::from_ref(&*sighting));
+                self.pace.end_written(begun);
+            }
+            None => self.pace.end_unwritten(begun, || self.pen.rehearse()),
+        }
     }
 
     async fn sign(&self, decided: Decided) -> Result<Answer, ServiceError> {
         let Decided { mut answer, claims, sighting } = decided;
-        // On its way to the disk while the receipt is signed.
-        let recording = sighting.and_then(|sighting| self.journal.record(vec![*sighting]));
+        if let Some(sighting) = sighting {
+            self.pen.write(std::slice::from_ref(&*sighting));
+        }
         if let Some((claims, salt)) = claims {
             let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
             answer.receipt = Some(Receipt { text, salt });
-        }
-        if let Some(recording) = recording {
-            Box::pin(self.journal.confirmed(recording)).await;
         }
         Ok(answer)
     }
@@ -147,10 +183,11 @@ impl Checks {
     /// Answers a batch, each item for itself; one signature covers many of their receipts.
     pub async fn check_all<E: From<ServiceError> + Clone>(
         &self,
-        organization: OrganizationId,
+        owner: &Watcher,
         checks: Vec<Result<Check, E>>,
     ) -> Vec<Result<Answer, E>> {
-        let watched = self.watch_all(organization, &checks).await;
+        let actor = owner.actor;
+        let watched = self.watch_all(owner, &checks).await;
         let asked = checks.iter().filter_map(|check| check.as_ref().ok());
         let digests: Vec<_> = asked.filter(|check| check.watch.is_none()).map(|check| &check.digest).collect();
         let cause = |error| E::from(ServiceError::from(error));
@@ -167,10 +204,10 @@ impl Checks {
                 let (finding, check_id) = if check.watch.is_none() {
                     (findings.next().transpose()?, None)
                 } else {
-                    watched.as_mut().map_err(|error| error.clone())?.next().unzip()
+                    watched.as_mut().map_err(|error| error.clone())?.next().transpose()?.unzip()
                 };
                 let finding = finding.ok_or(ServiceError::from(RegistryError::Stopped))?;
-                let decided = self.decide(organization, &check, &finding, check_id);
+                let decided = self.decide(actor, &check, &finding, check_id)?;
                 if let Some((text, salt)) = decided.claims {
                     claims.push(text);
                     waiting.push((answers.len(), salt));
@@ -180,7 +217,13 @@ impl Checks {
             });
             answers.push(answer);
         }
-        let recording = if sightings.is_empty() { None } else { self.journal.record(sightings) };
+        if sightings.is_empty() {
+            self.pace.end_unwritten(self.pace.begin(), || self.pen.rehearse());
+        }
+        for some in sightings.chunks(SIGHTINGS_AT_ONCE) {
+            self.pen.write(some);
+            tokio::task::yield_now().await;
+        }
         let mut waiting = waiting.into_iter();
         for some in claims.chunks(HEAD_RECEIPTS_MAX) {
             for (text, (index, salt)) in self.signer.sign_all(some).into_iter().zip(waiting.by_ref()) {
@@ -190,18 +233,15 @@ impl Checks {
             }
             tokio::task::yield_now().await;
         }
-        if let Some(recording) = recording {
-            self.journal.confirmed(recording).await;
-        }
         answers
     }
 
-    /// Stores the watches of a batch together, then looks their numbers up, in their order.
+    /// Stores the watches of a batch together, then looks the numbers of those that were stored up, in their order.
     async fn watch_all<E>(
         &self,
-        organization: OrganizationId,
+        owner: &Watcher,
         checks: &[Result<Check, E>],
-    ) -> Result<Vec<(Finding, CheckId)>, ServiceError> {
+    ) -> Result<Vec<Result<(Finding, CheckId), ServiceError>>, ServiceError> {
         let now_ms = self.clock.now_ms();
         let mut watching = Vec::new();
         for some in checks.chunks(KEYS_MAX) {
@@ -212,27 +252,36 @@ impl Checks {
         if watching.is_empty() {
             return Ok(Vec::new());
         }
-        self.alerts.watch(organization, &watching).await?;
+        let watched = self.alerts.watch(owner, &watching).await?;
         let mut findings = Vec::with_capacity(watching.len());
-        for some in watching.chunks(KEYS_MAX) {
-            let digests: Vec<_> = some.iter().map(|check| check.digest).collect();
-            let found = self.registry.ask_store(&digests).await?;
-            findings.extend(found.into_iter().zip(some).map(|(finding, check)| (finding, check.check_id)));
+        for (some, watched) in watching.chunks(KEYS_MAX).zip(watched.chunks(KEYS_MAX)) {
+            let stored = some.iter().zip(watched).filter(|(_, watched)| watched.is_ok());
+            let digests: Vec<_> = stored.map(|(check, _)| check.digest).collect();
+            let mut found = self.registry.ask_store(&digests).await?.into_iter();
+            for (check, watched) in some.iter().zip(watched) {
+                findings.push(match watched {
+                    Ok(()) => Ok((found.next().ok_or(RegistryError::Stopped)?, check.check_id)),
+                    Err(spent) => Err(ServiceError::WatchesSpent(*spent)),
+                });
+            }
         }
         Ok(findings)
     }
 
     fn decide(
         &self,
-        organization: OrganizationId,
+        actor: Actor,
         check: &Check,
         finding: &Finding,
         check_id: Option<CheckId>,
-    ) -> Decided {
+    ) -> Result<Decided, ServiceError> {
         let now_ms = self.clock.now_ms();
         let verdict = decide(check.card_valid_from, finding.listing.as_ref());
+        if verdict.is_sighting() {
+            self.pen.ready().map_err(|Behind| ServiceError::SightingsBehind)?;
+        }
         self.metrics.verdict(verdict).inc();
-        self.usage.count_at(organization, check.site.as_ref(), Outcome::of(verdict), now_ms);
+        self.usage.count_at(actor.organization, check.site.as_ref(), Outcome::of(verdict), now_ms);
         let answer = Answer {
             check_id: check_id.unwrap_or_else(|| random::id(now_ms)),
             verdict,
@@ -245,7 +294,7 @@ impl Checks {
             let salt = Salt::draw();
             let claims = NewClaims {
                 iss_json: &self.issuer_json,
-                organization,
+                organization: actor.organization,
                 now_s: now_ms.seconds(),
                 check_id: answer.check_id,
                 verdict,
@@ -258,7 +307,8 @@ impl Checks {
         let sighting = verdict.is_sighting().then(|| {
             Box::new(Sighting {
                 check_id: answer.check_id,
-                organization,
+                organization: actor.organization,
+                client: Some(actor.client),
                 digest: check.digest.clone(),
                 card_valid_from: check.card_valid_from,
                 site: check.site.clone().filter(|site| !site.may_be_digest()),
@@ -268,6 +318,6 @@ impl Checks {
                 seen_at_ms: now_ms,
             })
         });
-        Decided { answer, claims, sighting }
+        Ok(Decided { answer, claims, sighting })
     }
 }

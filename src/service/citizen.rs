@@ -11,7 +11,7 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::ReportId;
 use crate::domain::report::{Channel, OfficeCode, WithdrawalReason};
-use crate::store::citizen::PersonRecords;
+use crate::store::citizen::{PersonRecords, SightingsPage};
 use crate::store::reports::StoredReport;
 
 /// Serves citizen portals.
@@ -25,12 +25,17 @@ impl Citizen {
         Self { writer }
     }
 
-    /// Everything on the person, over all organizations.
-    pub async fn records(&self, actor: Actor, digest: &IdDigest) -> Result<PersonRecords, ServiceError> {
+    /// Everything on the person, over all organizations, sightings in pages.
+    pub async fn records(
+        &self,
+        actor: Actor,
+        digest: &IdDigest,
+        page: SightingsPage,
+    ) -> Result<PersonRecords, ServiceError> {
         let store = &self.writer.store;
-        let read = async |keys: Vec<_>| store.person_records(&keys).await;
+        let read = async |keys: Vec<_>| store.person_records(&keys, page).await;
         let records = self.writer.read_by_number(digest, read).await?;
-        let deed = Deed::of_many(actor, Action::CitizenRecordsRead);
+        let deed = Deed::of_many(actor, Action::CitizenRecordsRead).about([self.writer.tag(digest)]);
         self.writer.note(&deed).await?;
         Ok(records)
     }

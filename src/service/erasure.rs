@@ -1,7 +1,9 @@
 //! Erasure of a contact or a narrative before its record's time is over, because a person asked for it or a court did. The
 //! record stays: a report still lists its card.
 
-use crate::domain::audit::{Action, Deed};
+use super::audit::subjects::persons;
+use crate::crypto::Keyring;
+use crate::domain::audit::{Action, Behind, Deed};
 use crate::domain::ids::RecordId;
 use crate::domain::instant::UnixMs;
 use crate::store::aggregate::Aggregate;
@@ -17,11 +19,19 @@ pub struct Erasure {
 }
 
 /// Erases a record's sealed texts, with its entry in the audit log. Also works beside nodes: they keep no copy.
-pub async fn erase(store: &Store, of: &Aggregate, record: RecordId, now_ms: UnixMs) -> Result<Erasure, StoreError> {
+pub async fn erase(
+    (store, keyring): (&Store, &Keyring),
+    of: &'static Aggregate,
+    record: RecordId,
+    behind: &Behind,
+    now_ms: UnixMs,
+) -> Result<Erasure, StoreError> {
     let mut tx = store.begin().await?;
     let erased = tx.erase(of, record).await?;
     if erased == Erased::Done {
-        tx.record_deed(&Deed::of_operator(Action::ContactErased, Some(record)), now_ms).await?;
+        let deed = Deed::of_operator(Action::ContactErased, Some(record)).by(behind);
+        let persons = persons(&mut tx, keyring, of, &[record]).await?;
+        tx.record_deed(&deed.about(persons), now_ms).await?;
         tx.commit_unlisted().await?;
     } else {
         drop(tx);

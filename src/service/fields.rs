@@ -11,6 +11,7 @@ use crate::domain::card::{check_shown_start, check_start};
 use crate::domain::id_number::IdNumberError;
 use crate::domain::ids::Id;
 use crate::domain::instant::UnixMs;
+use crate::domain::numbers::Neighbourhood;
 use crate::domain::redacted::{DigestText, IdNumberText};
 use crate::domain::report::{Label, OfficeCode};
 
@@ -122,8 +123,12 @@ impl Fields {
 
     /// A number, or what is wrong with it.
     pub fn id_number(&mut self, text: &IdNumberText, today: Date) -> Option<IdDigest> {
+        self.placed_number(text, today).map(|(digest, _)| digest)
+    }
+
+    fn placed_number(&mut self, text: &IdNumberText, today: Date) -> Option<(IdDigest, Neighbourhood)> {
         match text.parse(today) {
-            Ok(number) => Some(IdDigest::of(&number)),
+            Ok(number) => Some((IdDigest::of(&number), number.neighbourhood())),
             Err(error) => {
                 self.guessed |= IdNumberError::is_guess(&error);
                 self.errors.push(error.into());
@@ -139,14 +144,22 @@ impl Fields {
         digest: Option<&DigestText>,
         today: Date,
     ) -> Option<IdDigest> {
+        self.placed_number_or_digest(number, digest, today).map(|(digest, _)| digest)
+    }
+
+    /// The same, and where a number belongs, which a digest hides.
+    pub fn placed_number_or_digest(
+        &mut self,
+        number: Option<&IdNumberText>,
+        digest: Option<&DigestText>,
+        today: Date,
+    ) -> Option<(IdDigest, Option<Neighbourhood>)> {
         match (number, digest) {
-            (Some(number), None) => self.id_number(number, today),
-            (None, Some(digest)) => self.take(
-                "/id_digest",
-                digest.parse(),
-                "malformed_digest",
-                "a digest is 64 hexadecimal characters: SHA-256 of lostcard:v1: and the number",
-            ),
+            (Some(number), None) => self.placed_number(number, today).map(|(digest, place)| (digest, Some(place))),
+            (None, Some(digest)) => {
+                let detail = "a digest is 64 hexadecimal characters: SHA-256 of lostcard:v1: and the number";
+                self.take("/id_digest", digest.parse(), "malformed_digest", detail).map(|digest| (digest, None))
+            }
             _ => {
                 self.refuse("", "exactly_one", "send exactly one of id_number and id_digest");
                 None

@@ -1,11 +1,12 @@
 //! Found cards: registered and matched, then returned, destroyed or transferred, each in one transaction. A held card changes no
-//! verdict by itself; a return withdraws the matched report, no matter who filed it, and is acknowledged only when every node knows.
+//! verdict by itself; a return withdraws the matched report, if the office may end it, and is acknowledged only when every node knows.
 
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::ServiceError;
+use super::day_limit::{DayLimit, Waiting, keep_waiting};
 use super::listing;
 use super::writing::{Begun, Writer, Writing, seal_number};
 use crate::crypto::digest::{IdDigest, LookupKey};
@@ -19,6 +20,7 @@ use crate::domain::report::{OfficeCode, Phone, WithdrawalReason};
 use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::reports::StoredReport;
+use crate::store::withdrawals::{PendingReturn, PendingWithdrawal};
 
 /// A found card as an office registers it.
 #[derive(Debug)]
@@ -35,6 +37,15 @@ pub struct Registering {
 #[derive(Debug)]
 pub struct FoundCards {
     writer: Arc<Writer>,
+    limit: DayLimit,
+}
+
+/// What became of a return.
+#[derive(Debug)]
+pub enum HandedBack {
+    Done(StoredFoundCard),
+    /// It would withdraw a report beyond the client's number of the day.
+    Waits(PendingWithdrawal),
 }
 
 /// A found card at its transition, with what that depends on.
@@ -64,8 +75,8 @@ pub struct Returning {
 }
 
 impl FoundCards {
-    pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer }
+    pub fn new(writer: Arc<Writer>, limit: DayLimit) -> Self {
+        Self { writer, limit }
     }
 
     /// Registers a card and matches it to an active report of any organization. `render` makes the answer that a repetition of
@@ -128,37 +139,92 @@ impl FoundCards {
         Ok(found)
     }
 
-    /// The holder has the card again. The report of that very card is withdrawn with it, or one that does not know its card,
-    /// no matter who filed it: once this returns, no check that starts anywhere finds the card listed by that report.
+    /// The holder has the card again. The report of that very card is withdrawn with it, or one that does not know its card: once this
+    /// returns, no check that starts anywhere finds the card listed by that report.
     pub async fn hand_back(
         &self,
         actor: Actor,
+        ends_others: bool,
         found_card_id: FoundCardId,
         returning: Returning,
-    ) -> Result<Option<StoredFoundCard>, ServiceError> {
-        let Some(held) = self.begin(actor, found_card_id).await? else { return Ok(None) };
-        // What has left is told first: its start is no matter any more.
-        held.stored.card.expect_held()?;
-        let told = returning.card_valid_from;
-        let card =
-            held.stored.card.clone().with_start(told).map_err(|refusal| {
-                ServiceError::wrong_member("/card_valid_from", refusal.code(), refusal.to_string())
-            })?;
-        let is_superseded = held.is_superseded(&card);
-        let Held { mut writing, stored, lookup_keys, .. } = held;
-        let mut card = card.hand_back(is_superseded)?;
-        let active = writing.tx.active_reports(&lookup_keys).await?;
-        let ended = card.ended_report(active.iter().map(|stored| &stored.report)).map(|report| report.id);
-        if let Some(report) = active.into_iter().find(|stored| Some(stored.report.id) == ended) {
+    ) -> Result<Option<HandedBack>, ServiceError> {
+        let writing = self.writer.begin_once().await?;
+        let Some(held) = hold(writing, actor, found_card_id).await? else { return Ok(None) };
+        let (mut held, card, ending) = take_out(held, &returning).await?;
+        let Some(report) = &ending else {
+            return self.complete(held, card, actor, returning, None).await.map(|(stored, _)| Some(stored.into()));
+        };
+        let (report_id, tx) = (report.report.id, &mut held.writing.tx);
+        if !ends_others && tx.is_of_other_registrar(actor.organization, report_id).await? {
+            return Err(ServiceError::OfficeNotYours(
+                "the card is reported by another organization, which returns it: transfer it to that office",
+            ));
+        }
+        if !self.limit.is_spent(&mut held.writing, actor).await? {
+            return self.complete(held, card, actor, returning, ending).await.map(|(stored, _)| Some(stored.into()));
+        }
+        let new = PendingWithdrawal {
+            report_id,
+            actor,
+            office: returning.office,
+            reason: WithdrawalReason::Found,
+            requested_at_ms: held.writing.now_ms,
+            returning: Some(PendingReturn {
+                found_card_id,
+                card_valid_from: returning.card_valid_from,
+                holder_verified_by: returning.holder_verified_by,
+            }),
+        };
+        let mut writing = held.writing;
+        let pending = match keep_waiting(&mut writing, new).await? {
+            Waiting::Already(pending) => pending,
+            Waiting::Requested(pending, deed) => {
+                self.writer.finish(writing, &deed, None).await?;
+                pending
+            }
+        };
+        Ok(Some(HandedBack::Waits(pending)))
+    }
+
+    /// A return that waited, as done by who asked for it. Returns the report that it ended.
+    pub(super) async fn return_confirmed(
+        &self,
+        writing: Writing,
+        pending: &PendingWithdrawal,
+        kept: PendingReturn,
+    ) -> Result<StoredReport, ServiceError> {
+        let PendingReturn { found_card_id, card_valid_from, holder_verified_by } = kept;
+        let returning = Returning { card_valid_from, office: pending.office.clone(), holder_verified_by };
+        let changed =
+            || ServiceError::Conflict("the card or its reports have changed meanwhile: return it again".into());
+        let held = hold(writing, pending.actor, found_card_id).await?.ok_or_else(changed)?;
+        let (held, card, ending) = take_out(held, &returning).await?;
+        let ending = ending.filter(|report| report.report.id == pending.report_id).ok_or_else(changed)?;
+        let (_, ended) = self.complete(held, card, pending.actor, returning, Some(ending)).await?;
+        ended.ok_or_else(changed)
+    }
+
+    /// The card leaves, and the report that it ends is withdrawn.
+    async fn complete(
+        &self,
+        held: Held,
+        mut card: FoundCard,
+        actor: Actor,
+        returning: Returning,
+        ending: Option<StoredReport>,
+    ) -> Result<(StoredFoundCard, Option<StoredReport>), ServiceError> {
+        let Held { mut writing, stored, .. } = held;
+        let mut ended = None;
+        if let Some(report) = ending {
             let withdrawal = Deed::of(actor, Action::ReportWithdrawn, report.report.id);
-            card.matched_report = ended;
-            listing::withdrawn(&mut writing, report, &returning.office, WithdrawalReason::Found).await?;
-            writing.tx.record_deed(&withdrawal, writing.now_ms).await?;
+            card.matched_report = Some(report.report.id);
+            ended = Some(listing::withdrawn(&mut writing, report, &returning.office, WithdrawalReason::Found).await?);
+            writing.note(&withdrawal).await?;
         }
         let holder_verified_by = Some(returning.holder_verified_by);
         let leaving = Leaving { at_ms: writing.now_ms, office: returning.office, holder_verified_by, to_office: None };
-        let deed = Deed::of(actor, Action::FoundCardReturned, found_card_id);
-        self.finish(writing, stored, card, leaving, &deed).await.map(Some)
+        let deed = Deed::of(actor, Action::FoundCardReturned, stored.card.id);
+        Ok((self.finish(writing, stored, card, leaving, &deed).await?, ended))
     }
 
     /// The card was destroyed, for a newer one took its place.
@@ -199,17 +265,7 @@ impl FoundCards {
     }
 
     async fn begin(&self, actor: Actor, found_card_id: FoundCardId) -> Result<Option<Held>, ServiceError> {
-        let mut writing = self.writer.begin_once().await?;
-        let Some(stored) = writing.tx.find_found_card(actor.organization, found_card_id).await? else {
-            return Ok(None);
-        };
-        let matched = match stored.card.matched_report {
-            Some(report_id) => writing.tx.find_any_report(report_id).await?,
-            None => None,
-        };
-        let lookup_keys = writing.stored_keys(found_card_id, &stored.number)?;
-        let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
-        Ok(Some(Held { writing, stored, matched, lookup_keys, successions }))
+        hold(self.writer.begin_once().await?, actor, found_card_id).await
     }
 
     async fn finish(
@@ -223,6 +279,47 @@ impl FoundCards {
         writing.tx.close_found_card(&card, &leaving).await?;
         self.writer.finish(writing, deed, None).await?;
         Ok(StoredFoundCard { card, leaving: Some(leaving), ..stored })
+    }
+}
+
+/// A found card of the actor's, with what its transitions depend on.
+async fn hold(mut writing: Writing, actor: Actor, found_card_id: FoundCardId) -> Result<Option<Held>, ServiceError> {
+    let Some(stored) = writing.tx.find_found_card(actor.organization, found_card_id).await? else {
+        return Ok(None);
+    };
+    let matched = match stored.card.matched_report {
+        Some(report_id) => writing.tx.find_any_report(report_id).await?,
+        None => None,
+    };
+    let lookup_keys = writing.stored_keys(found_card_id, &stored.number)?;
+    let successions = writing.tx.successions(&lookup_keys, stored.registered_sequence).await?;
+    Ok(Some(Held { writing, stored, matched, lookup_keys, successions }))
+}
+
+/// The card as it goes back to its holder, and the report that ends with it.
+async fn take_out(
+    mut held: Held,
+    returning: &Returning,
+) -> Result<(Held, FoundCard, Option<StoredReport>), ServiceError> {
+    // What has left is told first: its start is no matter any more.
+    held.stored.card.expect_held()?;
+    let card = held
+        .stored
+        .card
+        .clone()
+        .with_start(returning.card_valid_from)
+        .map_err(|refusal| ServiceError::wrong_member("/card_valid_from", refusal.code(), refusal.to_string()))?;
+    let is_superseded = held.is_superseded(&card);
+    let card = card.hand_back(is_superseded)?;
+    let active = held.writing.tx.active_reports(&held.lookup_keys).await?;
+    let ended = card.ended_report(active.iter().map(|stored| &stored.report)).map(|report| report.id);
+    let report = active.into_iter().find(|stored| Some(stored.report.id) == ended);
+    Ok((held, card, report))
+}
+
+impl From<StoredFoundCard> for HandedBack {
+    fn from(stored: StoredFoundCard) -> Self {
+        Self::Done(stored)
     }
 }
 

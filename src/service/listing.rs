@@ -11,13 +11,12 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::ids::{OrganizationId, ReplacementId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::{OfficeCode, WithdrawalReason};
-use crate::domain::retention::Class;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 use crate::store::feed::RecordedChange;
 use crate::store::replacements::{NewReplacement, StoredReplacement};
 use crate::store::reports::{Closing, NewReport, StoredReport};
-use crate::store::retention::Due;
+use crate::store::retention::{Due, Piece};
 use crate::store::{StoreError, WriteTx};
 
 /// A replacement as a registrar records it.
@@ -153,10 +152,10 @@ async fn end_reports(
     Ok(ended)
 }
 
-/// Deletes a piece of what is due of a class; returns how many rows went. A listing that ends so leaves its change
+/// Deletes a piece of what is due; returns how many rows went. A listing that ends so leaves its change
 /// in the feed, its sightings go with it, and a found card no longer names it.
-pub async fn expired(tx: &mut WriteTx, class: Class, due: &Due) -> Result<u64, StoreError> {
-    tx.delete_due(class, due).await
+pub async fn expired(tx: &mut WriteTx, piece: &Piece, due: &Due) -> Result<u64, StoreError> {
+    tx.delete_due(piece, due).await
 }
 
 /// A sandbox begins again: what an organization wrote goes, and what anybody wrote of some numbers, with their listings.

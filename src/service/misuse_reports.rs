@@ -15,6 +15,7 @@ use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState
 use crate::domain::redacted::NarrativeText;
 use crate::domain::report::{Label, OfficeCode};
 use crate::domain::usage::Outcome;
+use crate::store::aggregates;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::misuse_reports::StoredMisuseReport;
 
@@ -122,7 +123,8 @@ impl MisuseReports {
     ) -> Result<Vec<MisuseReport>, ServiceError> {
         let found = self.writer.store.list_misuse_reports(state, after, count_max).await?;
         let deed = Deed::of_many(actor, Action::MisuseReportsListed);
-        self.writer.note(&deed).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.report.id.into()).collect();
+        self.writer.note_many(deed, &aggregates::MISUSE_REPORTS, &ids).await?;
         Ok(found.into_iter().map(|stored| stored.report).collect())
     }
 

@@ -3,6 +3,7 @@
 //! a 201 goes out after commit and publication.
 
 pub mod acceptance;
+pub mod accesses;
 pub mod alerts;
 pub mod applications;
 pub mod audit;
@@ -10,13 +11,16 @@ pub mod certificates;
 pub mod checks;
 pub mod citizen;
 pub mod console;
+pub mod day_limit;
 pub mod erasure;
 pub mod fields;
 pub mod filing;
 pub mod found_cards;
 pub mod json;
 pub mod listing;
+pub mod misfits;
 pub mod misuse_reports;
+pub mod pace;
 mod qr;
 pub mod receipts;
 pub mod reports;
@@ -27,12 +31,14 @@ pub mod sandbox;
 pub mod sightings;
 pub mod usage;
 pub mod webhooks;
+pub mod withdrawals;
 pub mod writing;
 
 use std::borrow::Cow;
 
 use self::fields::WrongMember;
 use crate::crypto::seal::SealError;
+use crate::domain::alert::WatchesSpent;
 use crate::domain::report::InvalidTransition;
 use crate::registry::RegistryError;
 use crate::store::StoreError;
@@ -56,9 +62,20 @@ pub enum ServiceError {
     /// A new card does not start after each card of its number that is listed.
     #[error("the new card does not start after each card of the number that is listed: read its start again")]
     NotAfterListed,
+    /// What only an office of another organization may do.
+    #[error("{0}")]
+    OfficeNotYours(&'static str),
+    #[error("the client has asked for it itself: another client of the organization must confirm")]
+    AnotherMustConfirm,
     /// A member is wrong for this object.
     #[error("a member is wrong: {}", .0.code)]
     WrongMember(WrongMember),
+    /// What was found cannot be recorded now, so it may not be told.
+    #[error("the disk is behind with what checks have found")]
+    SightingsBehind,
+    /// No more watches for this client now.
+    #[error("the client has as many watches as it may")]
+    WatchesSpent(WatchesSpent),
     #[error("the receipt could not be signed")]
     NotSigned,
     /// A fault of this program, or of the day that the clock tells.
@@ -77,8 +94,8 @@ impl ServiceError {
     }
 }
 
-/// Pieces of work that are done before others of the same event loop have their turn: some 0.1 ms of them.
-const SLICE: usize = 32;
+/// Pieces of work that are done before others of the same event loop have their turn: some 0.05 ms of them.
+const SLICE: usize = 16;
 
 /// Between the pieces of work of one long request: lets other requests of the event loop have their turn after each slice.
 pub async fn breathe(done: usize) {

@@ -1,4 +1,4 @@
-//! Loss reports, withdrawals and replacements: each one transaction with its feed row, then publication, then the answer.
+//! Loss reports and replacements: each one transaction with its feed row, then publication, then the answer.
 //! The number arrives as a digest and leaves as lookup key and sealed digest. Transitions are the domain's; this file only
 //! orders the steps.
 
@@ -16,7 +16,7 @@ use crate::domain::application::ApplicationRefusal;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ReplacementId, ReportId};
-use crate::domain::report::{LossReport, OfficeCode, ReportState, WithdrawalReason};
+use crate::domain::report::{LossReport, OfficeCode, ReportState};
 use crate::domain::usage::Outcome;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::reports::StoredReport;
@@ -71,22 +71,6 @@ impl Reports {
         self.writer.metrics.reports.inc();
         self.writer.usage.count(actor.organization, Outcome::LossReports);
         Ok(answer)
-    }
-
-    /// The holder has the card again.
-    pub async fn withdraw(
-        &self,
-        actor: Actor,
-        report_id: ReportId,
-        office: &OfficeCode,
-        reason: WithdrawalReason,
-    ) -> Result<Option<StoredReport>, ServiceError> {
-        let mut writing = self.writer.begin_once().await?;
-        let Some(stored) = writing.tx.find_report(actor.organization, report_id).await? else { return Ok(None) };
-        let stored = listing::withdrawn(&mut writing, stored, office, reason).await?;
-        let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
-        self.writer.finish(writing, &deed, None).await?;
-        Ok(Some(stored))
     }
 
     /// A new card was issued: older cards of the number are listed from now on, whether or not one was reported.
@@ -149,7 +133,7 @@ impl Reports {
         let store = &self.writer.store;
         let read = async |keys: Vec<_>| store.list_reports(actor.organization, &keys).await;
         let found = self.writer.read_by_number(digest, read).await?;
-        let deed = Deed::of_many(actor, Action::ReportsSearched);
+        let deed = Deed::of_many(actor, Action::ReportsSearched).about([self.writer.tag(digest)]);
         self.writer.note(&deed).await?;
         Ok(found)
     }

@@ -10,9 +10,9 @@ use super::listing;
 use super::writing::leave_to_followers;
 use crate::clock::{Clock, beijing_date};
 use crate::crypto::random;
-use crate::domain::audit::{Action, Deed};
+use crate::domain::audit::{Action, Behind, Deed};
 use crate::domain::retention::{Class, Period, Policies, Policy};
-use crate::store::retention::{Claim, Due};
+use crate::store::retention::{Claim, Due, Piece};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -36,6 +36,8 @@ pub struct Retention {
     pub clock: Clock,
     pub store: Store,
     pub policies: Policies,
+    /// Who runs it and why; nobody: a node's task.
+    pub behind: Behind,
 }
 
 impl Retention {
@@ -55,12 +57,14 @@ impl Retention {
         for (class, keep, due) in self.due() {
             let mut rows = 0;
             loop {
-                let deleted = self.delete_piece(class, &due, &mut is_told).await?;
-                if deleted == 0 {
+                let pieces = self.store.find_due(class, &due).await?;
+                if pieces.is_empty() {
                     break;
                 }
-                rows += deleted;
-                tokio::time::sleep(PAUSE).await;
+                for piece in &pieces {
+                    rows += self.delete_piece(piece, &due, &mut is_told).await?;
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
             found.push(Expired { class, keep, rows });
         }
@@ -130,10 +134,10 @@ impl Retention {
         })
     }
 
-    async fn delete_piece(&self, class: Class, due: &Due, is_told: &mut bool) -> Result<u64, StoreError> {
+    async fn delete_piece(&self, piece: &Piece, due: &Due, is_told: &mut bool) -> Result<u64, StoreError> {
         let mut tries = 1;
         loop {
-            match self.try_piece(class, due, *is_told).await {
+            match self.try_piece(piece, due, *is_told).await {
                 Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
                 done => {
                     let deleted = done?;
@@ -145,14 +149,14 @@ impl Retention {
         }
     }
 
-    async fn try_piece(&self, class: Class, due: &Due, is_told: bool) -> Result<u64, StoreError> {
+    async fn try_piece(&self, piece: &Piece, due: &Due, is_told: bool) -> Result<u64, StoreError> {
         let mut tx = self.store.begin().await?;
-        let deleted = listing::expired(&mut tx, class, due).await?;
+        let deleted = listing::expired(&mut tx, piece, due).await?;
         if deleted == 0 {
             return Ok(0);
         }
         if !is_told {
-            let deed = Deed::of_operator(Action::RecordsExpired, None);
+            let deed = Deed::of_operator(Action::RecordsExpired, None).by(&self.behind);
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
         leave_to_followers(tx).await?;

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
+use crate::domain::authority::Offices;
 use crate::domain::card::CardValidity;
 use crate::domain::client::{Actor, OrganizationKind, OrganizationName, RegionCode};
 use crate::domain::id_number::IdNumber;
@@ -87,14 +88,9 @@ pub async fn furnish(store: &Store, keyring: &Arc<Keyring>, clock: &Clock) -> Re
     }
     let words = OrganizationName::parse("Sandbox station").zip(RegionCode::parse(REGION));
     let (name, region) = words.ok_or(ServiceError::WrongConstant("the station of the sandbox"))?;
-    let station = Organization {
-        organization_id: STATION,
-        name,
-        kind: OrganizationKind::Registrar,
-        region,
-        rate: None,
-        created_at_ms: now_ms,
-    };
+    let mut station = Organization::new(STATION, name, OrganizationKind::Registrar, region, now_ms);
+    // Integrators try all that a registrar does, for any office, on what any of them has filed.
+    station.offices = Offices::parse("1 2 3 4 5 6 7 8", true).unwrap_or_default();
     writing.tx.insert_organization(&station).await?;
     plant(&mut writing, clock.today()).await?;
     writing.tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION.into())), now_ms).await?;

@@ -4,21 +4,21 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::ServiceError;
+use super::audit::subjects::{persons, record};
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
-use crate::domain::audit::Deed;
+use crate::domain::audit::{Deed, SubjectTag};
 use crate::domain::ids::{ClientId, Id, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
+use crate::store::aggregate::Aggregate;
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use crate::store::reports::SealedNumber;
 use crate::store::{Store, StoreError, WriteTx};
@@ -62,6 +62,11 @@ impl Writing {
     pub async fn of_command(mut tx: WriteTx, keyring: &Arc<Keyring>, now_ms: UnixMs) -> Result<Self, ServiceError> {
         let peppers = keyring.peppers(tx.take_turn().await?).map_err(RegistryError::from)?;
         Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
+    }
+
+    /// Leaves an entry in the audit log beside the one of its end.
+    pub async fn note(&mut self, deed: &Deed) -> Result<(), StoreError> {
+        record(&mut self.tx, &self.keyring, deed, self.now_ms).await
     }
 
     /// The keys under which there may be rows of a number.
@@ -121,7 +126,7 @@ impl Writer {
         answer: Option<&StoredAnswer>,
     ) -> Result<(), ServiceError> {
         let Writing { mut tx, now_ms, repeatable, .. } = writing;
-        tx.record_deed(deed, now_ms).await?;
+        record(&mut tx, &self.keyring, deed, now_ms).await?;
         let remembered = repeatable.as_ref().zip(answer);
         if let Some((request, answer)) = remembered {
             tx.remember(request, answer, now_ms).await?;
@@ -137,8 +142,26 @@ impl Writer {
     /// Leaves an entry in the audit log for a read, before its answer goes out.
     pub async fn note(&self, deed: &Deed) -> Result<(), ServiceError> {
         let mut tx = self.store.begin().await?;
-        tx.record_deed(deed, self.clock.now_ms()).await?;
+        record(&mut tx, &self.keyring, deed, self.clock.now_ms()).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The same for a list of records.
+    pub async fn note_many(
+        &self,
+        deed: Deed,
+        of: &'static Aggregate,
+        records: &[RecordId],
+    ) -> Result<(), ServiceError> {
+        let mut tx = self.store.begin().await?;
+        let persons = persons(&mut tx, &self.keyring, of, records).await?;
+        tx.record_deed(&deed.about(persons), self.clock.now_ms()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The tag by which the audit log knows a person.
+    pub fn tag(&self, digest: &IdDigest) -> SubjectTag {
+        self.keyring.audit().tag(digest)
     }
 
     /// Reads by the keys of a number, again where a rotation overtook the read. `read` returns what the rows were keyed by.
@@ -201,8 +224,7 @@ pub async fn leave_to_followers(tx: WriteTx) -> Result<(), StoreError> {
 
 /// The digest that a record holds sealed.
 pub fn open_digest(keyring: &Keyring, record: impl Into<RecordId>, sealed: &[u8]) -> Result<IdDigest, SealError> {
-    let plain = Zeroizing::new(keyring.sealer().open(record.into().as_bytes(), sealed)?);
-    Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
+    keyring.open_digest(record.into(), sealed)
 }
 
 /// How a number is stored with a record: keyed for looking up, sealed for the rotation of that key.

@@ -63,7 +63,7 @@ pub enum WhenGone {
 pub struct Expiry {
     pub class: Class,
     pub due: &'static str,
-    /// The column that the condition's index is of: without the order PostgreSQL may prefer to read the table.
+    /// The column or expression that the condition's index is of: without the order PostgreSQL may prefer to read the table.
     pub order: &'static str,
     pub compared: Compared,
     /// These rows list a number until they go.
@@ -81,6 +81,16 @@ pub enum Compared {
     InstantAndDay,
     /// $1: the day of the instant.
     Day,
+}
+
+impl Compared {
+    /// How many values the condition takes.
+    pub fn values(self) -> usize {
+        match self {
+            Self::Instant | Self::Today | Self::Day => 1,
+            Self::InstantAndDay => 2,
+        }
+    }
 }
 
 /// What a citizen's portal may show: which list, its columns and the one that orders it, newest first.

@@ -38,16 +38,18 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
             is_listing: true,
             ..at(
                 Class::Listings,
-                "state <> 'withdrawn' AND card_valid_until IS NOT NULL AND card_valid_until < $1",
-                "card_valid_until",
+                "state <> 'withdrawn' AND card_valid_until IS NOT NULL \
+                 AND substr(card_valid_until, 1, 7) <= substr($1, 1, 7) AND card_valid_until < $1",
+                "substr(card_valid_until, 1, 7)",
             )
         },
         Expiry {
             is_listing: true,
             ..at(
                 Class::Listings,
-                "state <> 'withdrawn' AND card_valid_until IS NULL AND reported_at <= $1",
-                "reported_at",
+                "state <> 'withdrawn' AND card_valid_until IS NULL \
+                 AND reported_at / 2592000000 <= $1 / 2592000000 AND reported_at <= $1",
+                "reported_at / 2592000000",
             )
         },
         at(Class::WithdrawnReports, "state = 'withdrawn' AND closed_at <= $1", "closed_at"),
@@ -58,8 +60,26 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
         columns: "report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence",
         newest: "reported_at",
     }),
-    actions: &[Action::ReportFiled, Action::ReportRead, Action::ReportWithdrawn, Action::SightingsRead],
+    actions: &[
+        Action::ReportFiled,
+        Action::ReportRead,
+        Action::ReportWithdrawn,
+        Action::WithdrawalRequested,
+        Action::WithdrawalConfirmed,
+        Action::SightingsRead,
+    ],
     personal: &["card_valid_from", "card_valid_until", "reason", "lost_on", "reporter", "withdrawal_reason"],
+    ..PLAIN
+};
+pub static PENDING_WITHDRAWALS: Aggregate = Aggregate {
+    table: "pending_withdrawals",
+    id: "report_id",
+    references: &[
+        Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Delete },
+        Reference { column: "found_card_id", of: &["found_cards"], when_gone: WhenGone::Delete },
+    ],
+    is_reset: true,
+    personal: &["card_valid_from", "holder_verified_by", "reason"],
     ..PLAIN
 };
 pub static REPLACEMENTS: Aggregate = Aggregate {
@@ -173,6 +193,16 @@ pub static SIGHTINGS: Aggregate = Aggregate {
     personal: &["site", "purpose", "verdict", "seen_at"],
     ..PLAIN
 };
+/// What lists show of sightings: those of a client, a day and a place as one.
+pub static SIGHTING_DAYS: Aggregate = Aggregate {
+    table: "sighting_days",
+    id: "listing_id, client_id, day, site, purpose, verdict",
+    references: SIGHTINGS.references,
+    expiries: &[at(Class::Sightings, "seen_at <= $1", "seen_at")],
+    is_reset: true,
+    personal: &["check_id", "day", "site", "purpose", "verdict", "checks", "first_seen_at", "seen_at"],
+    ..PLAIN
+};
 /// By fingerprints: of the source, and of a row with its number, under a secret that no rotation of peppers changes.
 pub static IMPORT_ROWS: Aggregate = Aggregate {
     table: "import_rows",
@@ -232,7 +262,7 @@ pub static USAGE: Aggregate = Aggregate {
 };
 
 /// Every table here. In this order pepper and retention go through them.
-pub static ALL: [&Aggregate; 15] = [
+pub static ALL: [&Aggregate; 17] = [
     &LOSS_REPORTS,
     &REPLACEMENTS,
     &FOUND_CARDS,
@@ -241,6 +271,7 @@ pub static ALL: [&Aggregate; 15] = [
     &MISUSE_REPORTS,
     &CERTIFICATES,
     &SIGHTINGS,
+    &SIGHTING_DAYS,
     &IMPORT_ROWS,
     &WATCHES,
     &ALERTS,
@@ -248,6 +279,7 @@ pub static ALL: [&Aggregate; 15] = [
     &IDEMPOTENCY,
     &REVOKED_TOKENS,
     &USAGE,
+    &PENDING_WITHDRAWALS,
 ];
 
 /// Tables whose rows get the key of a new pepper.
@@ -269,6 +301,21 @@ pub fn expiring(class: Class) -> impl Iterator<Item = (&'static Aggregate, &'sta
 /// The table whose records an action is about; none where it is about something else, or about several at once.
 pub fn subject_of(action: Action) -> Option<&'static Aggregate> {
     ALL.into_iter().find(|aggregate| aggregate.actions.contains(&action))
+}
+
+/// Where the number of a table's records is: there, or in the table whose record each belongs to, by the column that names it.
+pub fn holder_of_number(of: &'static Aggregate) -> Option<(&'static Aggregate, Option<&'static str>)> {
+    if of.number == Number::Rekeyed {
+        return Some((of, None));
+    }
+    // What no act is about needs nobody's number.
+    if of.actions.is_empty() {
+        return None;
+    }
+    let belongs = of.references.iter().find(|reference| reference.when_gone == WhenGone::Delete)?;
+    let &[table] = belongs.of else { return None };
+    let holder = rekeyed().find(|holder| holder.table == table)?;
+    Some((holder, Some(belongs.column)))
 }
 
 /// Who names the records of a table, by which column.

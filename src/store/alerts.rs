@@ -11,7 +11,7 @@ use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
-use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId};
+use crate::domain::ids::{AlertId, CheckId, ClientId, OrganizationId, ReplacementId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::ListingKind;
@@ -22,6 +22,7 @@ pub struct Watch {
     /// The check's id.
     pub watch_id: CheckId,
     pub organization: OrganizationId,
+    pub client: ClientId,
     pub lookup_key: LookupKey,
     pub key_version: u32,
     pub card_valid_from: Option<Date>,
@@ -74,8 +75,10 @@ const KEYS_MAX: usize = 4000;
 /// Rows that one statement deletes: SQLite has one writer at a time.
 const DELETED_MAX: usize = 5000;
 
-static WATCHES: RowsInsert =
-    RowsInsert::new("watches", "watch_id, organization_id, lookup_key, key_version, card_valid_from, ends_at");
+static WATCHES: RowsInsert = RowsInsert::new(
+    "watches",
+    "watch_id, organization_id, client_id, lookup_key, key_version, card_valid_from, ends_at",
+);
 static ALERTS: RowsInsert = RowsInsert::new(
     "alerts",
     "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at, replacement_id",
@@ -148,12 +151,63 @@ impl WriteTx {
             values
                 .push(watch.watch_id.as_bytes().as_slice())
                 .push(watch.organization.as_bytes().as_slice())
+                .push(watch.client.as_bytes().as_slice())
                 .push(watch.lookup_key.as_bytes().as_slice())
                 .push(i64::from(watch.key_version))
                 .push(watch.card_valid_from.map(|date| date.to_string()))
                 .push(watch.ends_at_ms);
         };
         WATCHES.execute(&mut self.tx, self.dialect, watches, bind).await
+    }
+
+    /// How many watches of a client are active; counts no further than so many.
+    pub async fn count_watches(&mut self, client: ClientId, now_ms: UnixMs, max: u32) -> Result<u32, StoreError> {
+        self.take_turn().await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS active FROM \
+             (SELECT 1 FROM watches WHERE client_id = $1 AND ends_at > $2 LIMIT $3) AS of_client",
+        )
+        .bind(client.as_bytes().as_slice())
+        .bind(now_ms)
+        .bind(i64::from(max))
+        .fetch_one(&mut *self.tx)
+        .await?;
+        u32::try_from(row.try_get::<i64, _>("active")?).map_err(|_| StoreError::Corrupt("watches"))
+    }
+
+    /// When the first of a client's active watches ends.
+    pub async fn first_end_of_watches(
+        &mut self,
+        client: ClientId,
+        now_ms: UnixMs,
+    ) -> Result<Option<UnixMs>, StoreError> {
+        let row = sqlx::query("SELECT MIN(ends_at) AS first FROM watches WHERE client_id = $1 AND ends_at > $2")
+            .bind(client.as_bytes().as_slice())
+            .bind(now_ms)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(row.try_get("first")?)
+    }
+
+    /// The active watches that a client has under these keys.
+    pub async fn own_watches(
+        &mut self,
+        client: ClientId,
+        keys: &[LookupKey],
+        now_ms: UnixMs,
+    ) -> Result<Vec<StoredWatch>, StoreError> {
+        self.take_turn().await?;
+        self.watches_under(Some(client), keys, now_ms).await
+    }
+
+    /// Lets a watch end later.
+    pub async fn prolong_watch(&mut self, watch: CheckId, ends_at_ms: UnixMs) -> Result<(), StoreError> {
+        sqlx::query("UPDATE watches SET ends_at = $1 WHERE watch_id = $2 AND ends_at < $1")
+            .bind(ends_at_ms)
+            .bind(watch.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Whether a pepper keyed any watch.
@@ -168,17 +222,32 @@ impl WriteTx {
     /// The watches under these keys that have not ended.
     pub async fn watches_of(&mut self, keys: &[LookupKey], now_ms: UnixMs) -> Result<Vec<StoredWatch>, StoreError> {
         self.take_turn().await?;
+        self.watches_under(None, keys, now_ms).await
+    }
+
+    async fn watches_under(
+        &mut self,
+        client: Option<ClientId>,
+        keys: &[LookupKey],
+        now_ms: UnixMs,
+    ) -> Result<Vec<StoredWatch>, StoreError> {
         let mut watches = Vec::new();
         for keys in keys.chunks(KEYS_MAX) {
-            let places: Vec<_> = (2..2 + keys.len()).map(|n| self.dialect.place(n)).collect();
+            let mut values = Values::default();
+            values.push(now_ms);
+            let mut of_client = String::new();
+            if let Some(client) = client {
+                values.push(client.as_bytes().as_slice());
+                of_client = format!("AND client_id = {} ", self.dialect.place(2));
+            }
+            let first = if client.is_some() { 3 } else { 2 };
+            let places: Vec<_> = (first..first + keys.len()).map(|n| self.dialect.place(n)).collect();
             let text = format!(
                 "SELECT watch_id, organization_id, lookup_key, card_valid_from FROM watches \
-                 WHERE ends_at > {} AND lookup_key IN ({})",
+                 WHERE ends_at > {} {of_client}AND lookup_key IN ({})",
                 self.dialect.place(1),
                 places.join(",")
             );
-            let mut values = Values::default();
-            values.push(now_ms);
             for key in keys {
                 values.push(key.as_bytes().as_slice());
             }

@@ -1,49 +1,81 @@
 //! The audit log: rows are added, never changed (triggers in `schema.rs` see to it). Each is written in the transaction of what
 //! it records, or, for a read, before the answer goes out. What a chain must look like is `crypto::audit`'s.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
+use super::aggregate::Aggregate;
 use super::aggregates;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id_opt, get_u64};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_bytes_opt, get_id, get_id_opt, get_u64};
 use crate::crypto::audit::{End, Entry};
-use crate::domain::audit::Deed;
+use crate::domain::audit::{Deed, SubjectTag};
+use crate::domain::ids::RecordId;
 use crate::domain::instant::UnixMs;
 
 /// Entries of one page.
 const PAGE_ENTRIES_MAX: i64 = 1000;
+/// Values of one statement.
+const TAGS_MAX: usize = 500;
 
 impl Store {
     /// The entries behind a sequence, in order; none at the end of the log. They are read as they are: whether they follow
     /// from one another is for the caller to see.
     pub async fn list_audit(&self, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let mut connection = self.connection().await?;
         let rows = sqlx::query(
-            "SELECT seq, at, organization_id, client_id, action, subject, old_start, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+            "SELECT seq, at, organization_id, client_id, action, subject, old_start, person, os_user, reason, origin, hash, \
+             keyed_hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
         .bind(as_i64(after))
         .bind(PAGE_ENTRIES_MAX)
-        .fetch_all(&mut *self.connection().await?)
+        .fetch_all(&mut *connection)
         .await?;
-        rows.iter().map(read_entry).collect()
+        let mut entries = rows.iter().map(read_entry).collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = entries.last().map(|last| last.sequence) else { return Ok(entries) };
+        // Committed with their entries, so all of them are there.
+        let tags = sqlx::query(
+            "SELECT seq, subject_tag FROM audit_subjects WHERE seq > $1 AND seq <= $2 ORDER BY seq, subject_tag",
+        )
+        .bind(as_i64(after))
+        .bind(as_i64(last))
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut tags = tags.iter().map(read_tag).peekable();
+        for entry in &mut entries {
+            while let Some(tag) = tags.next_if(|tag| !matches!(tag, Ok((of, _)) if *of > entry.sequence)) {
+                let (of, tag) = tag?;
+                // One of no entry there is left out: the gap between the entries tells.
+                if of == entry.sequence {
+                    entry.persons.push(tag);
+                }
+            }
+        }
+        Ok(entries)
     }
 }
 
 impl WriteTx {
+    /// The end of the log, as long as the transaction has its turn.
+    pub async fn audit_end(&mut self) -> Result<End, StoreError> {
+        let last =
+            sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(&mut *self.tx).await?;
+        let read = |row: &AnyRow| Ok(End { sequence: get_u64(row, "seq")?, hash: get_bytes(row, "hash")? });
+        last.as_ref().map_or(Ok(End::BEGINNING), read)
+    }
+
     /// Adds an entry. It takes the lock that orders all writers, so that the chain has one end.
     pub async fn record_deed(&mut self, deed: &Deed, now_ms: UnixMs) -> Result<(), StoreError> {
         if deed.subject.is_none() && aggregates::subject_of(deed.action).is_some() {
             return Err(StoreError::Misused("the audit log is not told which record"));
         }
         self.take_turn().await?;
-        let last =
-            sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(&mut *self.tx).await?;
-        let end = match last {
-            Some(row) => End { sequence: get_u64(&row, "seq")?, hash: get_bytes(&row, "hash")? },
-            None => End::BEGINNING,
-        };
-        let entry = end.next(now_ms, deed);
+        let mut entry = self.audit_end().await?.next(now_ms, deed);
+        let key = self.audit_key.get().ok_or(StoreError::Misused("the audit log has no key"))?;
+        entry.keyed_hash = Some(key.keyed_hash(&entry));
         sqlx::query(
-            "INSERT INTO audit (seq, at, organization_id, client_id, action, subject, old_start, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO audit \
+             (seq, at, organization_id, client_id, action, subject, old_start, hash, person, os_user, reason, keyed_hash, \
+             origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(as_i64(entry.sequence))
         .bind(entry.at_ms)
@@ -53,12 +85,68 @@ impl WriteTx {
         .bind(entry.subject.map(|id| id.as_bytes().to_vec()))
         .bind(entry.old_start.clone())
         .bind(entry.hash.to_vec())
+        .bind(entry.person)
+        .bind(entry.os_user)
+        .bind(entry.reason)
+        .bind(entry.keyed_hash.map(|keyed| keyed.to_vec()))
+        .bind(entry.origin)
         .execute(&mut *self.tx)
         .await?;
+        for tags in entry.persons.chunks(TAGS_MAX) {
+            self.insert_tags(entry.sequence, tags).await?;
+        }
         Ok(())
+    }
+
+    async fn insert_tags(&mut self, sequence: u64, tags: &[SubjectTag]) -> Result<(), StoreError> {
+        let rows: Vec<_> = (1..=tags.len()).map(|n| format!("({}, {})", sequence, self.dialect.place(n))).collect();
+        let text = format!("INSERT INTO audit_subjects (seq, subject_tag) VALUES {}", rows.join(", "));
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for tag in tags {
+            query = query.bind(tag.as_bytes().as_slice());
+        }
+        query.execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    /// The sealed digests of records of one table, each with the id that it is sealed for: that of the record, or of the one that it
+    /// belongs to. A record that is not there, or that is nobody's, has none.
+    pub async fn sealed_digests(
+        &mut self,
+        of: &'static Aggregate,
+        records: &[RecordId],
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, StoreError> {
+        let Some((holder, join)) = aggregates::holder_of_number(of) else { return Ok(Vec::new()) };
+        let (table, id, holder_id) = (of.table, of.id, holder.id);
+        let from = match join {
+            None => format!("{table} o"),
+            Some(column) => format!("{table} r JOIN {} o ON o.{holder_id} = r.{column}", holder.table),
+        };
+        let named = if join.is_none() { "o" } else { "r" };
+        let mut found = Vec::new();
+        for piece in records.chunks(TAGS_MAX) {
+            let places: Vec<_> = (1..=piece.len()).map(|n| self.dialect.place(n)).collect();
+            let text = format!(
+                "SELECT o.{holder_id} AS id, o.sealed_digest AS sealed_digest FROM {from} WHERE {named}.{id} IN ({})",
+                places.join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for record in piece {
+                query = query.bind(record.as_bytes().as_slice());
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                found.push((get_id(&row, "id")?, row.try_get("sealed_digest")?));
+            }
+        }
+        Ok(found)
     }
 }
 
+fn read_tag(row: &AnyRow) -> Result<(u64, SubjectTag), StoreError> {
+    Ok((get_u64(row, "seq")?, get_bytes(row, "subject_tag")?.into()))
+}
+
+/// Without whom it concerns.
 fn read_entry(row: &AnyRow) -> Result<Entry, StoreError> {
     Ok(Entry {
         sequence: get_u64(row, "seq")?,
@@ -68,6 +156,12 @@ fn read_entry(row: &AnyRow) -> Result<Entry, StoreError> {
         action: row.try_get("action")?,
         subject: get_id_opt(row, "subject")?,
         old_start: row.try_get("old_start")?,
+        person: row.try_get("person")?,
+        os_user: row.try_get("os_user")?,
+        reason: row.try_get("reason")?,
+        origin: row.try_get("origin")?,
+        persons: Vec::new(),
         hash: get_bytes(row, "hash")?,
+        keyed_hash: get_bytes_opt(row, "keyed_hash")?,
     })
 }

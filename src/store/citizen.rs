@@ -5,16 +5,17 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::aggregate::{Aggregate, CitizenList, Shown};
-use super::aggregates::{self, SIGHTINGS};
+use super::aggregates::{self, SIGHTING_DAYS};
 use super::key_versions::get_key_versions;
 use super::reports::{StoredReport, places, read_report};
-use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, parse_date};
+use super::sightings::LAST_CHECK;
+use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::certificate::CertificatePurpose;
 use crate::domain::client::{OrganizationKind, RegionCode};
 use crate::domain::found_card::FoundCardState;
-use crate::domain::ids::{CertificateId, FoundCardId, OrganizationId, ReportId};
+use crate::domain::ids::{CertificateId, CheckId, FoundCardId, OrganizationId, ReportId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::{Channel, OfficeCode};
 use crate::domain::verdict::Purpose;
@@ -28,13 +29,25 @@ pub struct PersonRecords {
     pub certificates: Vec<PersonCertificate>,
 }
 
-/// A check that found a listing of the person, without its organization.
+/// Checks of one client, day and place that found a listing of the person, without their organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnonymousSighting {
+    /// The first check: its place in the list, told to nobody.
+    pub check_id: CheckId,
     pub organization_kind: OrganizationKind,
     pub region: RegionCode,
     pub purpose: Purpose,
+    pub checks: u64,
+    pub first_seen_at_ms: UnixMs,
     pub seen_at_ms: UnixMs,
+}
+
+/// Which sightings of a person.
+#[derive(Debug, Clone, Copy)]
+pub struct SightingsPage {
+    /// Those of earlier checks; none: the newest, with all else that is recorded of the person.
+    pub before: Option<CheckId>,
+    pub count_max: usize,
 }
 
 /// A found card, as its holder sees it.
@@ -64,18 +77,23 @@ pub struct ReportOrigin {
     pub channel: Channel,
 }
 
-/// Of each kind of record.
+/// Of each kind of record but sightings, which come in pages: registrars alone make these.
 const RECORDS_MAX: usize = 100;
 
 impl Store {
     /// Everything on the person whose number has these keys, and by which peppers rows were keyed at that moment: if the keys do
     /// not cover these, records may be missing.
-    pub async fn person_records(&self, keys: &[LookupKey]) -> Result<(KeyVersions, PersonRecords), StoreError> {
+    pub async fn person_records(
+        &self,
+        keys: &[LookupKey],
+        page: SightingsPage,
+    ) -> Result<(KeyVersions, PersonRecords), StoreError> {
         let mut tx = self.begin_with(self.dialect.begin_read()).await?;
         let head = sqlx::query("SELECT key_version, key_version_from FROM feed_head").fetch_one(&mut *tx).await?;
         let keyed = places(1, keys.len());
         let mut records = PersonRecords::default();
-        for (of, shown) in aggregates::ALL.into_iter().filter_map(|of| of.citizen.as_ref().map(|shown| (of, shown))) {
+        let shown = aggregates::ALL.into_iter().filter_map(|of| of.citizen.as_ref().map(|shown| (of, shown)));
+        for (of, shown) in shown.filter(|_| page.before.is_none()) {
             let Shown { list, columns, newest } = shown;
             let text = format!(
                 "SELECT {columns} FROM {} WHERE lookup_key IN ({keyed}) ORDER BY {newest} DESC, {} DESC LIMIT {RECORDS_MAX}",
@@ -93,13 +111,18 @@ impl Store {
         let listings: Vec<_> = aggregates::listings().map(listing).collect();
         // A check is a sighting under every record that made the number listed: told once.
         let sightings = format!(
-            "SELECT DISTINCT s.check_id AS check_id, s.seen_at AS seen_at, s.purpose AS purpose, o.kind AS kind, \
-             o.region AS region FROM {} s JOIN organizations o ON o.organization_id = s.organization_id \
-             WHERE s.listing_id IN ({}) ORDER BY seen_at DESC, check_id DESC LIMIT {RECORDS_MAX}",
-            SIGHTINGS.table,
-            listings.join(" UNION ALL ")
+            "SELECT s.check_id AS check_id, s.purpose AS purpose, o.kind AS kind, o.region AS region, \
+             MAX(s.checks) AS checks, MIN(s.first_seen_at) AS first_seen_at, MAX(s.seen_at) AS seen_at \
+             FROM {} s JOIN organizations o ON o.organization_id = s.organization_id \
+             WHERE s.listing_id IN ({}) AND s.check_id < ${} GROUP BY s.check_id, s.purpose, o.kind, o.region \
+             ORDER BY s.check_id DESC LIMIT {}",
+            SIGHTING_DAYS.table,
+            listings.join(" UNION ALL "),
+            keys.len() + 1,
+            page.count_max
         );
-        for row in keyed_query(sightings, keys).fetch_all(&mut *tx).await? {
+        let before = page.before.unwrap_or(LAST_CHECK).as_bytes().to_vec();
+        for row in keyed_query(sightings, keys).bind(before).fetch_all(&mut *tx).await? {
             records.sightings.push(read_sighting(&row)?);
         }
         tx.rollback().await?;
@@ -139,9 +162,12 @@ fn keyed_query(text: String, keys: &[LookupKey]) -> sqlx::query::Query<'_, sqlx:
 
 fn read_sighting(row: &AnyRow) -> Result<AnonymousSighting, StoreError> {
     Ok(AnonymousSighting {
+        check_id: get_id(row, "check_id")?,
         organization_kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
         purpose: get_parsed(row, "purpose", Purpose::parse)?,
+        checks: get_u64(row, "checks")?,
+        first_seen_at_ms: row.try_get("first_seen_at")?,
         seen_at_ms: row.try_get("seen_at")?,
     })
 }

@@ -1,15 +1,17 @@
-//! Organizations, their clients and the clients' credentials; revoked tokens. Always reached by id; secrets are hashes.
-//! Each change is in the feed, so that a running node drops what it remembered.
-
-use std::time::Duration;
+//! Organizations and their clients. Always reached by id. Each change is in the feed, so that a running node drops what it
+//! remembered.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+pub use super::credentials::{CREDENTIALS_MAX, Credential, Proof};
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt};
+use super::numbers;
+pub use super::numbers::{Held, StoredNumbers};
+use super::{Store, StoreError, WriteTx, get_id, get_parsed, get_parsed_opt};
+use crate::domain::authority::Offices;
 use crate::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
-use crate::domain::ids::{ClientId, CredentialId, OrganizationId};
+use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 
 /// An organization as it is stored.
@@ -21,7 +23,21 @@ pub struct Organization {
     pub region: RegionCode,
     /// None: the configured default.
     pub rate: Option<Rate>,
+    pub offices: Offices,
     pub created_at_ms: UnixMs,
+}
+
+impl Organization {
+    /// A new one, with the offices of its region and the default limit.
+    pub fn new(
+        organization_id: OrganizationId,
+        name: OrganizationName,
+        kind: OrganizationKind,
+        region: RegionCode,
+        created_at_ms: UnixMs,
+    ) -> Self {
+        Self { organization_id, name, kind, region, rate: None, offices: Offices::default(), created_at_ms }
+    }
 }
 
 /// A client as it is stored.
@@ -36,40 +52,38 @@ pub struct Client {
     pub disabled_at_ms: Option<UnixMs>,
     /// Tokens that were issued until then are good for nothing.
     pub tokens_revoked_at_ms: Option<UnixMs>,
+    pub numbers: StoredNumbers,
 }
 
-/// How a client proves who it is.
-#[derive(Debug, Clone)]
-pub enum Proof {
-    /// SHA-256 of a secret of 256 random bits: nothing slower is needed where nothing can be guessed.
-    SecretHash([u8; 32]),
-    /// A public key as JWK, for `private_key_jwt` (RFC 7523).
-    Key(String),
-    /// SHA-256 of a certificate that the operator vouches for, for `self_signed_tls_client_auth` (RFC 8705, 2.2).
-    Thumbprint([u8; 32]),
-    /// What an authority's certificate must be for, for `tls_client_auth` (RFC 8705, 2.1.2).
-    Subject(String),
-    DnsName(String),
+impl Client {
+    /// A new one, bound to nothing and with the default limit.
+    pub fn new(client_id: ClientId, organization_id: OrganizationId, scopes: Scopes, created_at_ms: UnixMs) -> Self {
+        Self {
+            client_id,
+            organization_id,
+            scopes,
+            rate: None,
+            bound: Bound::None,
+            created_at_ms,
+            disabled_at_ms: None,
+            tokens_revoked_at_ms: None,
+            numbers: StoredNumbers::default(),
+        }
+    }
 }
 
-/// A proof, as long as it is good.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    pub proof: Proof,
-    /// None: until another one takes its place.
-    pub ends_at_ms: Option<UnixMs>,
+/// A client that has scopes which its organization's kind may not have: one of before there was a rule.
+#[derive(Debug)]
+pub struct MisfitClient {
+    pub client: Client,
+    pub kind: OrganizationKind,
 }
-
-/// A client has at most so many live credentials.
-pub const CREDENTIALS_MAX: usize = 2;
-
-/// How long an expired assertion is remembered: longer than the clocks of nodes may differ.
-const USED_ASSERTION_KEPT: Duration = Duration::from_mins(1);
 
 impl Store {
     pub async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         let row = sqlx::query(
-            "SELECT organization_id, name, kind, region, rate, created_at FROM organizations WHERE organization_id = $1",
+            "SELECT organization_id, name, kind, region, rate, offices, ends_others, created_at FROM organizations \
+             WHERE organization_id = $1",
         )
         .bind(id.as_bytes().as_slice())
         .fetch_optional(&mut *self.connection().await?)
@@ -79,8 +93,8 @@ impl Store {
 
     pub async fn find_client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
         let row = sqlx::query(
-            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at \
-             FROM clients WHERE client_id = $1",
+            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at, \
+             numbers, digests, held_at, held_for, released_at FROM clients WHERE client_id = $1",
         )
         .bind(id.as_bytes().as_slice())
         .fetch_optional(&mut *self.connection().await?)
@@ -91,57 +105,47 @@ impl Store {
     /// Every client, oldest first.
     pub async fn list_clients(&self) -> Result<Vec<Client>, StoreError> {
         let rows = sqlx::query(
-            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at \
-             FROM clients ORDER BY client_id",
+            "SELECT client_id, organization_id, scopes, rate, bound, created_at, disabled_at, tokens_revoked_at, \
+             numbers, digests, held_at, held_for, released_at FROM clients ORDER BY client_id",
         )
         .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_client).collect()
     }
 
-    /// A client's two newest credentials, newest first.
-    pub async fn list_credentials(&self, client: ClientId) -> Result<Vec<Credential>, StoreError> {
+    /// Every client that is not disabled and has scopes which its organization's kind may not have.
+    pub async fn list_misfit_clients(&self) -> Result<Vec<MisfitClient>, StoreError> {
         let rows = sqlx::query(
-            "SELECT kind, secret_hash, jwk, thumbprint, subject, ends_at FROM client_credentials \
-             WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
+            "SELECT c.client_id AS client_id, c.organization_id AS organization_id, c.scopes AS scopes, c.rate AS rate, \
+             c.bound AS bound, c.created_at AS created_at, c.disabled_at AS disabled_at, \
+             c.tokens_revoked_at AS tokens_revoked_at, c.numbers AS numbers, c.digests AS digests, c.held_at AS held_at, \
+             c.held_for AS held_for, c.released_at AS released_at, o.kind AS kind \
+             FROM clients c JOIN organizations o ON o.organization_id = c.organization_id \
+             WHERE c.disabled_at IS NULL ORDER BY c.client_id",
         )
-        .bind(client.as_bytes().as_slice())
         .fetch_all(&mut *self.connection().await?)
         .await?;
         let read = |row: &AnyRow| {
-            let proof = match row.try_get::<&str, _>("kind")? {
-                "secret" => Proof::SecretHash(get_bytes(row, "secret_hash")?),
-                "key" => Proof::Key(row.try_get("jwk")?),
-                "certificate" => Proof::Thumbprint(get_bytes(row, "thumbprint")?),
-                "subject" => Proof::Subject(row.try_get("subject")?),
-                "dns_name" => Proof::DnsName(row.try_get("subject")?),
-                _ => return Err(StoreError::Corrupt("client_credentials.kind")),
-            };
-            Ok(Credential { proof, ends_at_ms: row.try_get("ends_at")? })
+            Ok(MisfitClient { client: read_client(row)?, kind: get_parsed(row, "kind", OrganizationKind::parse)? })
         };
-        rows.iter().map(read).collect()
-    }
-
-    /// Fingerprints of revoked tokens; those revoked before `since_ms` have expired by themselves.
-    pub async fn list_revoked_tokens(&self, since_ms: UnixMs) -> Result<Vec<[u8; 32]>, StoreError> {
-        let rows = sqlx::query("SELECT token_hash FROM revoked_tokens WHERE revoked_at >= $1")
-            .bind(since_ms)
-            .fetch_all(&mut *self.connection().await?)
-            .await?;
-        rows.iter().map(|row| get_bytes(row, "token_hash")).collect()
+        let all = rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(all.into_iter().filter(|one| !one.kind.forbidden(one.client.scopes).is_empty()).collect())
     }
 }
 
 impl WriteTx {
     pub async fn insert_organization(&mut self, new: &Organization) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO organizations (organization_id, name, kind, region, rate, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO organizations (organization_id, name, kind, region, rate, offices, ends_others, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(new.organization_id.as_bytes().as_slice())
         .bind(new.name.as_str())
         .bind(new.kind.as_str())
         .bind(new.region.as_str())
         .bind(new.rate.map(|rate| rate.to_string()))
+        .bind(new.offices.list())
+        .bind(i64::from(new.offices.ends_others))
         .bind(new.created_at_ms)
         .execute(&mut *self.tx)
         .await?;
@@ -151,7 +155,8 @@ impl WriteTx {
 
     pub async fn insert_client(&mut self, new: &Client) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO clients (client_id, organization_id, scopes, rate, bound, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO clients (client_id, organization_id, scopes, rate, bound, created_at, numbers, digests) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(new.client_id.as_bytes().as_slice())
         .bind(new.organization_id.as_bytes().as_slice())
@@ -159,66 +164,40 @@ impl WriteTx {
         .bind(new.rate.map(|rate| rate.to_string()))
         .bind(new.bound.as_str())
         .bind(new.created_at_ms)
+        .bind(new.numbers.guests.map(|guests| guests.to_string()))
+        .bind(new.numbers.digests.as_str())
         .execute(&mut *self.tx)
         .await?;
         self.record_change(ChangeKind::Client, new.client_id.as_bytes()).await?;
         Ok(())
     }
 
-    /// Adds a credential and drops those beyond the newest two.
-    pub async fn add_proof(
-        &mut self,
-        client: ClientId,
-        credential: CredentialId,
-        proof: &Proof,
-        now_ms: UnixMs,
-    ) -> Result<(), StoreError> {
-        let (kind, hash, text) = match proof {
-            Proof::SecretHash(hash) => ("secret", Some(hash.to_vec()), None),
-            Proof::Key(jwk) => ("key", None, Some(jwk.as_str())),
-            Proof::Thumbprint(thumbprint) => ("certificate", Some(thumbprint.to_vec()), None),
-            Proof::Subject(subject) => ("subject", None, Some(subject.as_str())),
-            Proof::DnsName(name) => ("dns_name", None, Some(name.as_str())),
-        };
-        let (secret_hash, thumbprint) = if kind == "secret" { (hash, None) } else { (None, hash) };
-        let (jwk, subject) = if kind == "key" { (text, None) } else { (None, text) };
+    /// Writes what may change of an organization.
+    pub async fn update_organization(&mut self, of: &Organization) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO client_credentials \
-             (credential_id, client_id, kind, secret_hash, jwk, thumbprint, subject, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "UPDATE organizations SET name = $1, rate = $2, offices = $3, ends_others = $4 WHERE organization_id = $5",
         )
-        .bind(credential.as_bytes().as_slice())
-        .bind(client.as_bytes().as_slice())
-        .bind(kind)
-        .bind(secret_hash)
-        .bind(jwk)
-        .bind(thumbprint)
-        .bind(subject)
-        .bind(now_ms)
+        .bind(of.name.as_str())
+        .bind(of.rate.map(|rate| rate.to_string()))
+        .bind(of.offices.list())
+        .bind(i64::from(of.offices.ends_others))
+        .bind(of.organization_id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;
-        sqlx::query(
-            "DELETE FROM client_credentials WHERE client_id = $1 AND credential_id NOT IN \
-             (SELECT credential_id FROM client_credentials WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2)",
-        )
-        .bind(client.as_bytes().as_slice())
-        .execute(&mut *self.tx)
-        .await?;
-        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        self.record_change(ChangeKind::Organization, of.organization_id.as_bytes()).await?;
         Ok(())
     }
 
-    /// Lets the secrets that a client has end by then, those that do not end before.
-    pub async fn end_secrets(&mut self, client: ClientId, ends_at_ms: UnixMs) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE client_credentials SET ends_at = $1 \
-             WHERE client_id = $2 AND kind = 'secret' AND (ends_at IS NULL OR ends_at > $1)",
-        )
-        .bind(ends_at_ms)
-        .bind(client.as_bytes().as_slice())
-        .execute(&mut *self.tx)
-        .await?;
-        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+    /// Writes what may change of a client.
+    pub async fn update_client(&mut self, of: &Client) -> Result<(), StoreError> {
+        sqlx::query("UPDATE clients SET scopes = $1, rate = $2, bound = $3 WHERE client_id = $4")
+            .bind(of.scopes.to_string())
+            .bind(of.rate.map(|rate| rate.to_string()))
+            .bind(of.bound.as_str())
+            .bind(of.client_id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        self.record_change(ChangeKind::Client, of.client_id.as_bytes()).await?;
         Ok(())
     }
 
@@ -234,55 +213,27 @@ impl WriteTx {
     }
 
     /// Writes an instant into the row of a client, and tells the nodes; false if there is none.
-    async fn date_client(&mut self, text: &'static str, client: ClientId, now_ms: UnixMs) -> Result<bool, StoreError> {
+    pub(super) async fn date_client(
+        &mut self,
+        text: &'static str,
+        client: ClientId,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query(text).bind(now_ms).bind(client.as_bytes().as_slice()).execute(&mut *self.tx).await?;
         self.record_change(ChangeKind::Client, client.as_bytes()).await?;
         Ok(done.rows_affected() > 0)
     }
-
-    /// Revokes one token by its fingerprint.
-    pub async fn revoke_token(&mut self, token: &[u8; 32], now_ms: UnixMs) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO revoked_tokens (token_hash, revoked_at) VALUES ($1, $2) ON CONFLICT (token_hash) DO NOTHING",
-        )
-        .bind(token.as_slice())
-        .bind(now_ms)
-        .execute(&mut *self.tx)
-        .await?;
-        self.record_change(ChangeKind::Token, token).await?;
-        Ok(())
-    }
-
-    /// Notes that an assertion was used; false where it was before. Those that expired some time ago are forgotten: no node's
-    /// clock takes them any more.
-    pub async fn use_assertion(
-        &mut self,
-        assertion: &[u8; 32],
-        expires_at_ms: UnixMs,
-        now_ms: UnixMs,
-    ) -> Result<bool, StoreError> {
-        sqlx::query("DELETE FROM used_assertions WHERE expires_at < $1")
-            .bind(now_ms.minus(USED_ASSERTION_KEPT))
-            .execute(&mut *self.tx)
-            .await?;
-        let used = sqlx::query(
-            "INSERT INTO used_assertions (assertion, expires_at) VALUES ($1, $2) ON CONFLICT (assertion) DO NOTHING",
-        )
-        .bind(assertion.as_slice())
-        .bind(expires_at_ms)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(used.rows_affected() == 1)
-    }
 }
 
 fn read_organization(row: &AnyRow) -> Result<Organization, StoreError> {
+    let ends_others = row.try_get::<i64, _>("ends_others")? != 0;
     Ok(Organization {
         organization_id: get_id(row, "organization_id")?,
         name: get_parsed(row, "name", OrganizationName::parse)?,
         kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
         rate: get_parsed_opt(row, "rate", Rate::parse)?,
+        offices: get_parsed(row, "offices", |list| Offices::parse(list, ends_others))?,
         created_at_ms: row.try_get("created_at")?,
     })
 }
@@ -297,5 +248,6 @@ fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
         created_at_ms: row.try_get("created_at")?,
         disabled_at_ms: row.try_get("disabled_at")?,
         tokens_revoked_at_ms: row.try_get("tokens_revoked_at")?,
+        numbers: numbers::read(row)?,
     })
 }

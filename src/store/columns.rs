@@ -25,6 +25,11 @@ pub(super) fn get_bytes<const N: usize>(row: &AnyRow, column: &'static str) -> R
     row.try_get::<&[u8], _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
 }
 
+/// The same for a column that may be null.
+pub(super) fn get_bytes_opt<const N: usize>(row: &AnyRow, column: &'static str) -> Result<Option<[u8; N]>, StoreError> {
+    row.try_get::<Option<&[u8]>, _>(column)?.map(|_| get_bytes(row, column)).transpose()
+}
+
 pub(super) fn get_u64(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(column))
 }

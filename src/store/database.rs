@@ -1,8 +1,8 @@
 //! The database that a process is connected to: connections, and the turn of its writers.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::reach::Reach;
 use super::schema::{self, Dialect};
 use super::transaction::WriteTx;
+use crate::crypto::audit_key::AuditKey;
 use crate::crypto::random;
 use crate::domain::redacted::DatabaseUrl;
 
@@ -65,6 +66,8 @@ pub struct Store {
     commit_timeout: Duration,
     /// False once a flush failed: the system may have dropped what it could not write, and the next flush would succeed.
     sound: Arc<AtomicBool>,
+    /// Of the audit log: without it nothing is recorded.
+    audit_key: Arc<OnceLock<AuditKey>>,
     /// Where connections live.
     runtime: Handle,
 }
@@ -100,11 +103,17 @@ impl Store {
             acquire_timeout,
             commit_timeout,
             sound,
+            audit_key: Arc::default(),
             runtime: Handle::current(),
         };
         store.dialect.migrator().run(&store.pool).await?;
         store.ensure_head().await?;
         Ok(store)
+    }
+
+    /// Takes the key of the audit log. It is set once: no entry of a process has another.
+    pub fn use_audit_key(&self, key: AuditKey) {
+        let _ = self.audit_key.set(key);
     }
 
     /// Begins a transaction that writes. Writers of one process take turns here, fairly, rather than in the database's lock.
@@ -117,7 +126,8 @@ impl Store {
         }
         let tx = self.begin_with(self.dialect.begin_write()).await?;
         let (commit_timeout, sound) = (self.commit_timeout, Arc::clone(&self.sound));
-        Ok(WriteTx { tx, dialect: self.dialect, key_versions: None, listed: None, commit_timeout, sound, turn })
+        let (dialect, audit_key) = (self.dialect, Arc::clone(&self.audit_key));
+        Ok(WriteTx { tx, dialect, key_versions: None, listed: None, audit_key, commit_timeout, sound, turn })
     }
 
     /// Whether what it confirms can be believed. If not, the process must be restarted: it then reads what is really there.

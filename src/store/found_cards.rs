@@ -150,6 +150,10 @@ impl WriteTx {
         .bind(card.id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;
+        sqlx::query("DELETE FROM pending_withdrawals WHERE found_card_id = $1")
+            .bind(card.id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 

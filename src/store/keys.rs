@@ -59,6 +59,27 @@ impl Store {
         Ok(row.map(|row| row.try_get("value")).transpose()?)
     }
 
+    /// By which issuer nodes serve from this store; none where none has served yet.
+    pub async fn issuer(&self) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("SELECT issuer FROM service WHERE id = 1")
+            .fetch_optional(&mut *self.connection().await?)
+            .await?;
+        Ok(row.map(|row| row.try_get("issuer")).transpose()?)
+    }
+
+    /// Remembers it, in the place of an earlier one. A start writes nothing that is known already.
+    pub async fn remember_issuer(&self, issuer: &str) -> Result<(), StoreError> {
+        if self.issuer().await?.as_deref() == Some(issuer) {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT INTO service (id, issuer) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET issuer = $1")
+            .bind(issuer)
+            .execute(&mut *tx.tx)
+            .await?;
+        tx.commit_unlisted().await
+    }
+
     /// The highest version of a pepper that was ever made known, in use or not.
     pub async fn newest_known_pepper(&self) -> Result<u32, StoreError> {
         let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS newest FROM key_checks WHERE purpose = $1")

@@ -42,6 +42,12 @@ pub(super) const FILES: &[File] = files! {
     16 "used assertions" "0016_used_assertions.sql"
     17 "corrections" "0017_corrections.sql"
     18 "bound tokens" "0018_bound_tokens.sql"
+    20 "numbers" "0020_numbers.sql"
+    22 "authority" "0022_authority.sql"
+    23 "audit keyed" "0023_audit_keyed.sql"
+    24 "index order" "0024_index_order.sql"
+    25 "offices" "0025_offices.sql"
+    27 "sighting days" "0027_sighting_days.sql"
 };
 
 impl File {

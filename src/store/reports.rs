@@ -9,8 +9,7 @@ use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::rows::{RowsInsert, Values};
 use super::{
-    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, get_u64,
-    parse_date,
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date,
 };
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
@@ -75,15 +74,6 @@ pub struct RecordsRead {
     pub key_versions: KeyVersions,
     /// In the order of the keys.
     pub records: Vec<Vec<Record>>,
-}
-
-/// The filter's 64 bits of every listed number, and the moment of them. Not sorted, with repeats.
-#[derive(Debug)]
-pub struct ListedPrefixes {
-    pub head: Sequence,
-    pub epoch: String,
-    pub key_versions: KeyVersions,
-    pub prefixes: Vec<u64>,
 }
 
 const REPORT_COLUMNS: &str =
@@ -160,7 +150,7 @@ impl Store {
         let (head, key_versions) = (get_sequence(first, "head")?, get_key_versions(first)?);
         let mut records = vec![Vec::new(); keys.len()];
         for row in &rows {
-            if let Some(record) = read_record(row)? {
+            if let Some(record) = read_listed(row)? {
                 let key = LookupKey::from_bytes(get_bytes(row, "lookup_key")?);
                 // The same number may be in a batch twice.
                 for (_, of_key) in keys.iter().zip(&mut records).filter(|(asked, _)| **asked == key) {
@@ -169,35 +159,6 @@ impl Store {
             }
         }
         Ok(RecordsRead { head, key_versions, records })
-    }
-
-    /// The filter's 64 bits of every listed number, under whichever key it has.
-    /// Counted first, so that they are held once: a list that grows holds all of them twice while it moves.
-    pub async fn listed_prefixes(&self) -> Result<ListedPrefixes, StoreError> {
-        use futures_util::TryStreamExt;
-        let mut tx = self.begin_long_read().await?;
-        let head = format!(
-            "SELECT h.seq AS seq, {} AS epoch, h.key_version AS key_version, h.key_version_from AS key_version_from, \
-             (SELECT COUNT(*) FROM loss_reports) + (SELECT COUNT(*) FROM replacements) AS rows_max FROM feed_head h",
-            self.dialect.epoch()
-        );
-        let head = sqlx::query(sqlx::AssertSqlSafe(head)).fetch_one(&mut *tx).await?;
-        let rows_max = usize::try_from(get_u64(&head, "rows_max")?).map_err(|_| StoreError::Corrupt("rows_max"))?;
-        let mut prefixes = Vec::with_capacity(rows_max);
-        for query in
-            ["SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements"]
-        {
-            let mut rows = sqlx::query(query).fetch(&mut *tx);
-            while let Some(row) = rows.try_next().await? {
-                prefixes.push(LookupKey::from_bytes(get_bytes(&row, "lookup_key")?).prefix());
-            }
-        }
-        Ok(ListedPrefixes {
-            head: get_sequence(&head, "seq")?,
-            epoch: head.try_get("epoch")?,
-            key_versions: get_key_versions(&head)?,
-            prefixes,
-        })
     }
 }
 
@@ -289,6 +250,11 @@ impl WriteTx {
         .bind(report.id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;
+        // Nobody has to confirm any more what has happened.
+        sqlx::query("DELETE FROM pending_withdrawals WHERE report_id = $1")
+            .bind(report.id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 }
@@ -313,7 +279,7 @@ pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     })
 }
 
-fn read_record(row: &AnyRow) -> Result<Option<Record>, StoreError> {
+pub(super) fn read_listed(row: &AnyRow) -> Result<Option<Record>, StoreError> {
     let Some(kind) = row.try_get::<Option<&str>, _>("kind")? else { return Ok(None) };
     let dated = beijing_date(row.try_get("dated")?);
     let card_valid_from = get_parsed_opt(row, "card_valid_from", parse_date)?;

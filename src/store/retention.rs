@@ -1,6 +1,6 @@
-//! Records whose period is over: how many rows there are, and their deletion in pieces that hold the writers' lock shortly. What ends
-//! a listing leaves its change in the feed. `aggregates` says which rows a class means, the callers how long they are kept.
-//! Every condition has an index (migration 0011).
+//! Records whose period is over: how many rows there are, and their deletion in pieces that hold the writers' lock shortly: they are
+//! looked for before it is taken. What ends a listing leaves its change in the feed. `aggregates` says which rows a class means,
+//! the callers how long they are kept. Every condition has an index (migrations 0011 and 0024).
 
 use jiff::civil::Date;
 use sqlx::query::Query;
@@ -8,6 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::aggregate::{Aggregate, Compared, Expiry};
 use super::aggregates;
+use super::reports::places;
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_bytes, get_u64};
 use crate::crypto::digest::LookupKey;
@@ -16,6 +17,8 @@ use crate::domain::retention::Class;
 
 /// Rows of one piece, without those that go with them.
 pub const PIECE_ROWS_MAX: usize = 250;
+/// Rows that are looked for at a time: an index by month has rows beside them that are not due yet.
+const FOUND_ROWS_MAX: usize = 20 * PIECE_ROWS_MAX;
 /// How far the clock may be from the last run before a node deletes nothing by itself: a clock that is years ahead would
 /// delete everything.
 pub const STEP_MS_MAX: i64 = 31 * 24 * 3_600_000;
@@ -29,6 +32,15 @@ pub struct Due {
     pub until_on: Date,
     /// Cards whose last day was before this one.
     pub today: Date,
+}
+
+/// Rows to delete together.
+#[derive(Debug)]
+pub struct Piece {
+    aggregate: &'static Aggregate,
+    expiry: &'static Expiry,
+    /// None: the next ones of a table whose rows nothing names.
+    ids: Option<Vec<Vec<u8>>>,
 }
 
 /// Whether a run may begin.
@@ -61,6 +73,28 @@ impl Store {
             total += get_u64(&query(text, expiry, due).fetch_one(&mut *tx).await?, "total")?;
         }
         Ok(total)
+    }
+
+    /// The next pieces of what is due of a class; none when nothing is left.
+    pub async fn find_due(&self, class: Class, due: &Due) -> Result<Vec<Piece>, StoreError> {
+        let mut tx = self.begin_long_read().await?;
+        for (aggregate, expiry) in aggregates::expiring(class) {
+            let (Aggregate { table, id, .. }, Expiry { due: condition, order, .. }) = (aggregate, expiry);
+            let is_named = expiry.is_listing || aggregates::naming(aggregate).next().is_some();
+            let (column, most) = if is_named { (*id, FOUND_ROWS_MAX) } else { ("1", 1) };
+            let text = format!("SELECT {column} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {most}");
+            let rows = query(text, expiry, due).fetch_all(&mut *tx).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            if !is_named {
+                return Ok(vec![Piece { aggregate, expiry, ids: None }]);
+            }
+            let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Vec<u8>>, _>>()?;
+            let piece = |ids: &[Vec<u8>]| Piece { aggregate, expiry, ids: Some(ids.to_vec()) };
+            return Ok(ids.chunks(PIECE_ROWS_MAX).map(piece).collect());
+        }
+        Ok(Vec::new())
     }
 
     /// Asks for the run of this interval. One whose clock was ahead does not keep the others from running.
@@ -101,22 +135,13 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Deletes a piece of what is due, with its changes of the feed; returns how many rows of the class it was: 0 when none is
-    /// left.
-    pub async fn delete_due(&mut self, class: Class, due: &Due) -> Result<u64, StoreError> {
+    /// Deletes a piece of what is due, with its changes of the feed; returns how many rows of the class it was.
+    pub async fn delete_due(&mut self, piece: &Piece, due: &Due) -> Result<u64, StoreError> {
         self.take_turn().await?;
-        for (aggregate, expiry) in aggregates::expiring(class) {
-            let is_named = aggregates::naming(aggregate).next().is_some();
-            let deleted = if is_named || expiry.is_listing {
-                self.delete_named(aggregate, expiry, due).await?
-            } else {
-                self.delete_plain(aggregate, expiry, due).await?
-            };
-            if deleted > 0 {
-                return Ok(deleted);
-            }
+        match &piece.ids {
+            Some(ids) => self.delete_named(piece.aggregate, piece.expiry, due, ids).await,
+            None => self.delete_plain(piece.aggregate, piece.expiry, due).await,
         }
-        Ok(0)
     }
 
     async fn delete_plain(&mut self, aggregate: &Aggregate, expiry: &Expiry, due: &Due) -> Result<u64, StoreError> {
@@ -128,11 +153,23 @@ impl WriteTx {
         Ok(query(text, expiry, due).execute(&mut *self.tx).await?.rows_affected())
     }
 
-    async fn delete_named(&mut self, aggregate: &Aggregate, expiry: &Expiry, due: &Due) -> Result<u64, StoreError> {
-        let (Aggregate { table, id, .. }, Expiry { due: condition, order, .. }) = (aggregate, expiry);
+    async fn delete_named(
+        &mut self,
+        aggregate: &Aggregate,
+        expiry: &Expiry,
+        due: &Due,
+        found: &[Vec<u8>],
+    ) -> Result<u64, StoreError> {
+        let (Aggregate { table, id, .. }, Expiry { due: condition, compared, .. }) = (aggregate, expiry);
         let key = if expiry.is_listing { ", lookup_key" } else { "" };
-        let text = format!("SELECT {id}{key} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {PIECE_ROWS_MAX}");
-        let rows = query(text, expiry, due).fetch_all(&mut *self.tx).await?;
+        let places = places(compared.values() + 1, found.len());
+        // Once more: somebody may have changed them since.
+        let text = format!("SELECT {id}{key} FROM {table} WHERE {id} IN ({places}) AND {condition}");
+        let mut query = query(text, expiry, due);
+        for id in found {
+            query = query.bind(id.as_slice());
+        }
+        let rows = query.fetch_all(&mut *self.tx).await?;
         if rows.is_empty() {
             return Ok(0);
         }

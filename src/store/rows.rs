@@ -2,7 +2,7 @@
 //! told by the callers.
 
 use futures_util::future::join;
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe};
 
@@ -27,11 +27,6 @@ impl RowsInsert {
         Self { table, columns, end: "" }
     }
 
-    /// The same where rows that are there already stay as they are.
-    pub(super) const fn of_new(table: &'static str, columns: &'static str) -> Self {
-        Self { table, columns, end: " ON CONFLICT DO NOTHING" }
-    }
-
     /// The same with an end of its own: what becomes of rows that are there already.
     pub(super) const fn ending(table: &'static str, columns: &'static str, end: &'static str) -> Self {
         Self { table, columns, end }
@@ -54,6 +49,21 @@ impl RowsInsert {
             next = following?;
         }
         Ok(())
+    }
+
+    /// Inserts rows and gives what its end returns of them.
+    pub(super) async fn fetch<T>(
+        &self,
+        connection: &mut AnyConnection,
+        dialect: Dialect,
+        rows: &[T],
+        mut bind: impl FnMut(&mut Values, &T),
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let mut returned = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(ROWS_MAX) {
+            returned.extend(self.query(dialect, chunk, &mut bind)?.fetch_all(&mut *connection).await?);
+        }
+        Ok(returned)
     }
 
     fn query<T>(

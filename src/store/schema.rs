@@ -137,6 +137,29 @@ impl Dialect {
         }
     }
 
+    /// The same for the persons that entries are about; and in SQLite, where `INSERT OR REPLACE` removes a row past the trigger for
+    /// that, for a row in the place of another.
+    fn append_only_subjects(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CREATE TRIGGER audit_subjects_are_not_changed BEFORE UPDATE ON audit_subjects \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END; \
+                 CREATE TRIGGER audit_subjects_are_not_removed BEFORE DELETE ON audit_subjects \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END; \
+                 CREATE TRIGGER audit_subjects_are_not_replaced BEFORE INSERT ON audit_subjects WHEN EXISTS \
+                 (SELECT 1 FROM audit_subjects WHERE seq = NEW.seq AND subject_tag = NEW.subject_tag) \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END; \
+                 CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS \
+                 (SELECT 1 FROM audit WHERE seq = NEW.seq) \
+                 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+            }
+            Self::Postgres => {
+                "CREATE TRIGGER audit_subjects_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_subjects \
+                 FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();"
+            }
+        }
+    }
+
     pub(super) fn migrator(self) -> Migrator {
         let migrations = migrations::FILES.iter().map(|file| file.migration(|text| self.translate(text))).collect();
         // A newer version's migrations are no reason not to start: they leave what this version needs.
@@ -151,6 +174,7 @@ impl Dialect {
         text.replace("BYTES", bytes)
             .replace("SEQUENCE_KEY", sequence_key)
             .replace("AUDIT_IS_APPEND_ONLY;", self.append_only_audit())
+            .replace("SUBJECTS_ARE_APPEND_ONLY;", self.append_only_subjects())
             .replace("NO_TIME_LIMIT", no_time_limit)
     }
 }

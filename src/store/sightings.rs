@@ -1,4 +1,7 @@
-//! Sightings: rows under the records that made a number listed, and what is asked to find those. No number is with them.
+//! Sightings: rows under the records that made a number listed, and what is asked to find those. No number is with them. What is
+//! shown is folded: the checks of one client on one day at one place are one entry with their count.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use sqlx::Row;
@@ -7,11 +10,15 @@ use sqlx::any::AnyRow;
 use super::key_versions::get_key_versions;
 use super::reports::places;
 use super::rows::{RowsInsert, Values};
-use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
+use super::{
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, get_u64,
+    parse_date,
+};
+use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode};
-use crate::domain::ids::{CheckId, ListingId, OrganizationId};
+use crate::domain::ids::{CheckId, ClientId, ListingId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::{Label, ReportState};
 use crate::domain::sighting::Candidate;
@@ -24,16 +31,19 @@ pub struct NewSighting {
     pub listing: ListingId,
     pub check_id: CheckId,
     pub organization: OrganizationId,
+    /// None: of version 0.1.
+    pub client: Option<ClientId>,
     pub site: Option<Label>,
     pub purpose: Purpose,
     pub verdict: Verdict,
     pub seen_at_ms: UnixMs,
 }
 
-/// A stored sighting, with the organization that saw the card.
+/// What one client saw on one day at one place, with its organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSighting {
     pub listing: ListingId,
+    /// The first check.
     pub check_id: CheckId,
     pub organization_name: OrganizationName,
     pub organization_kind: OrganizationKind,
@@ -41,11 +51,49 @@ pub struct StoredSighting {
     pub site: Option<Label>,
     pub purpose: Purpose,
     pub verdict: Verdict,
+    /// How many checks.
+    pub checks: u64,
+    pub first_seen_at_ms: UnixMs,
+    /// The last one.
     pub seen_at_ms: UnixMs,
 }
 
-static SIGHTINGS: RowsInsert =
-    RowsInsert::of_new("sightings", "listing_id, check_id, organization_id, site, purpose, verdict, seen_at");
+/// Sites of one client's day at one card that are told apart: more of them would fill the card's list.
+const SITES_MAX: usize = 16;
+
+static SIGHTINGS: RowsInsert = RowsInsert::ending(
+    "sightings",
+    "listing_id, check_id, organization_id, site, purpose, verdict, seen_at",
+    " ON CONFLICT DO NOTHING RETURNING listing_id, check_id",
+);
+static DAYS: RowsInsert = RowsInsert::ending(
+    "sighting_days",
+    "listing_id, client_id, day, site, purpose, verdict, organization_id, check_id, checks, first_seen_at, seen_at",
+    " ON CONFLICT (listing_id, client_id, day, site, purpose, verdict) DO UPDATE SET checks = sighting_days.checks + excluded.checks, \
+     first_seen_at = CASE WHEN excluded.first_seen_at < sighting_days.first_seen_at THEN excluded.first_seen_at ELSE sighting_days.first_seen_at END, \
+     seen_at = CASE WHEN excluded.seen_at > sighting_days.seen_at THEN excluded.seen_at ELSE sighting_days.seen_at END",
+);
+
+/// What is one entry. In this order, so that two nodes that write the same ones wait for each other and never in a circle.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    listing: ListingId,
+    client: ClientId,
+    day: i64,
+    site: String,
+    purpose: &'static str,
+    verdict: &'static str,
+}
+
+/// The checks of an entry.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    organization: OrganizationId,
+    check_id: CheckId,
+    checks: u64,
+    first_ms: UnixMs,
+    last_ms: UnixMs,
+}
 
 impl Store {
     /// Every record that a sighting of some numbers may belong to, each with its number's key (at most
@@ -75,7 +123,7 @@ impl Store {
         Ok((versions, candidates.collect::<Result<_, _>>()?))
     }
 
-    /// The newest sightings of some listings, newest first; of those before a check, where one is named.
+    /// What was seen of some listings, by its first check, newest first; what came before a check, where one is named.
     pub async fn list_sightings(
         &self,
         listings: &[ListingId],
@@ -88,8 +136,9 @@ impl Store {
         // The ids of checks begin with their time.
         let text = format!(
             "SELECT s.listing_id AS listing_id, s.check_id AS check_id, o.name AS name, o.kind AS kind, o.region AS region, \
-             s.site AS site, s.purpose AS purpose, s.verdict AS verdict, s.seen_at AS seen_at \
-             FROM sightings s JOIN organizations o ON o.organization_id = s.organization_id \
+             s.site AS site, s.purpose AS purpose, s.verdict AS verdict, s.checks AS checks, \
+             s.first_seen_at AS first_seen_at, s.seen_at AS seen_at \
+             FROM sighting_days s JOIN organizations o ON o.organization_id = s.organization_id \
              WHERE s.listing_id IN ({}) AND s.check_id < ${} ORDER BY s.check_id DESC, s.listing_id LIMIT {count_max}",
             places(1, listings.len()),
             listings.len() + 1
@@ -98,14 +147,17 @@ impl Store {
         for listing in listings {
             query = query.bind(listing.as_bytes().as_slice());
         }
-        query = query.bind(before.unwrap_or(CheckId::from_bytes([0xff; 16])).as_bytes().as_slice().to_vec());
+        query = query.bind(before.unwrap_or(LAST_CHECK).as_bytes().as_slice().to_vec());
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         rows.iter().map(read_sighting).collect()
     }
 }
 
+/// No check is after it.
+pub(super) const LAST_CHECK: CheckId = CheckId::from_bytes([0xff; 16]);
+
 impl WriteTx {
-    /// Stores sightings. Those that are stored already stay as they are.
+    /// Stores sightings, and counts those that were not stored already in what lists show.
     pub async fn insert_sightings(&mut self, sightings: &[NewSighting]) -> Result<(), StoreError> {
         let bind = |values: &mut Values, sighting: &NewSighting| {
             values
@@ -117,7 +169,88 @@ impl WriteTx {
                 .push(sighting.verdict.as_str())
                 .push(sighting.seen_at_ms);
         };
-        SIGHTINGS.execute(&mut self.tx, self.dialect, sightings, bind).await
+        let stored = SIGHTINGS.fetch(&mut self.tx, self.dialect, sightings, bind).await?;
+        let stored = stored.iter().map(|row| Ok((get_id(row, "listing_id")?, get_id(row, "check_id")?)));
+        let stored = stored.collect::<Result<BTreeSet<(ListingId, CheckId)>, StoreError>>()?;
+        let mut seen = BTreeMap::<Place, Seen>::new();
+        for sighting in sightings.iter().filter(|one| stored.contains(&(one.listing, one.check_id))) {
+            let place = self.place_of(sighting, &seen).await?;
+            seen.entry(place).and_modify(|seen| seen.add(sighting)).or_insert_with(|| Seen::of(sighting));
+        }
+        let bind = |values: &mut Values, (place, seen): &(Place, Seen)| {
+            values
+                .push(place.listing.as_bytes().as_slice())
+                .push(place.client.as_bytes().as_slice())
+                .push(place.day)
+                .push(place.site.as_str())
+                .push(place.purpose)
+                .push(place.verdict)
+                .push(seen.organization.as_bytes().as_slice())
+                .push(seen.check_id.as_bytes().as_slice())
+                .push(as_i64(seen.checks))
+                .push(seen.first_ms)
+                .push(seen.last_ms);
+        };
+        let days: Vec<_> = seen.into_iter().collect();
+        DAYS.execute(&mut self.tx, self.dialect, &days, bind).await
+    }
+
+    /// The entry of a sighting. A client that names site after site on one day gets no more of them told apart.
+    async fn place_of(&mut self, sighting: &NewSighting, seen: &BTreeMap<Place, Seen>) -> Result<Place, StoreError> {
+        let place = Place::of(sighting);
+        if place.site.is_empty() || seen.contains_key(&place) {
+            return Ok(place);
+        }
+        let rows = sqlx::query(
+            "SELECT DISTINCT site FROM sighting_days WHERE listing_id = $1 AND client_id = $2 AND day = $3",
+        )
+        .bind(place.listing.as_bytes().as_slice())
+        .bind(place.client.as_bytes().as_slice())
+        .bind(place.day)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let stored = rows.iter().map(|row| Ok(row.try_get::<String, _>("site")?));
+        let mut sites = stored.collect::<Result<BTreeSet<_>, StoreError>>()?;
+        let is_of_day =
+            |other: &&Place| (other.listing, other.client, other.day) == (place.listing, place.client, place.day);
+        sites.extend(seen.keys().filter(is_of_day).map(|other| other.site.clone()));
+        sites.remove("");
+        let is_one_too_many = sites.len() >= SITES_MAX && !sites.contains(&place.site);
+        Ok(if is_one_too_many { Place { site: String::new(), ..place } } else { place })
+    }
+}
+
+impl Place {
+    fn of(sighting: &NewSighting) -> Self {
+        let client = sighting.client.unwrap_or(ClientId::from_bytes(*sighting.organization.as_bytes()));
+        let day = beijing_date(sighting.seen_at_ms);
+        Self {
+            listing: sighting.listing,
+            client,
+            day: Date::constant(1970, 1, 1).duration_until(day).as_hours() / 24,
+            site: sighting.site.as_ref().map_or_else(String::new, |site| site.as_str().to_owned()),
+            purpose: sighting.purpose.as_str(),
+            verdict: sighting.verdict.as_str(),
+        }
+    }
+}
+
+impl Seen {
+    fn of(sighting: &NewSighting) -> Self {
+        Self {
+            organization: sighting.organization,
+            check_id: sighting.check_id,
+            checks: 1,
+            first_ms: sighting.seen_at_ms,
+            last_ms: sighting.seen_at_ms,
+        }
+    }
+
+    fn add(&mut self, sighting: &NewSighting) {
+        self.check_id = self.check_id.min(sighting.check_id);
+        self.checks += 1;
+        self.first_ms = self.first_ms.min(sighting.seen_at_ms);
+        self.last_ms = self.last_ms.max(sighting.seen_at_ms);
     }
 }
 
@@ -144,9 +277,11 @@ fn read_sighting(row: &AnyRow) -> Result<StoredSighting, StoreError> {
         organization_name: get_parsed(row, "name", OrganizationName::parse)?,
         organization_kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
-        site: get_parsed_opt(row, "site", Label::parse)?,
+        site: Label::parse(row.try_get("site")?),
         purpose: get_parsed(row, "purpose", Purpose::parse)?,
         verdict: get_parsed(row, "verdict", Verdict::parse)?,
+        checks: get_u64(row, "checks")?,
+        first_seen_at_ms: row.try_get("first_seen_at")?,
         seen_at_ms: row.try_get("seen_at")?,
     })
 }

@@ -1,8 +1,8 @@
 //! A transaction that writes, and its two ends: `commit_unlisted`, and `commit` for those who publish. What is written in one is
 //! beside each aggregate.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::{Any, Executor, Transaction};
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::error::{StoreError, is_failed_flush};
 use super::schema::Dialect;
+use crate::crypto::audit_key::AuditKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::sequence::Sequence;
 
@@ -26,6 +27,7 @@ pub struct WriteTx {
     pub(super) key_versions: Option<KeyVersions>,
     /// The sequence of its last change of a listing: by that it is published.
     pub(super) listed: Option<Sequence>,
+    pub(super) audit_key: Arc<OnceLock<AuditKey>>,
     pub(super) commit_timeout: Duration,
     pub(super) sound: Arc<AtomicBool>,
     pub(super) turn: OwnedSemaphorePermit,

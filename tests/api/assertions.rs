@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::bodies::{check_of, random_number, with};
 use crate::child;
 use crate::helpers::{Answer, ISSUER, TestApp};
+use crate::redis::node_with;
+use crate::servers::redis::Redis;
 use crate::tokens::assert_refused;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -123,6 +125,24 @@ async fn an_assertion_is_good_for_one_use_in_the_whole_cluster() {
     app.clock.advance(std::time::Duration::from_secs(30));
     let longer = with(claims, "exp", app.clock.now_s() + 60);
     assert_breaks(&present(&sibling, &client.sign(&longer)).await, "used before");
+}
+
+/// The store's, whatever becomes of Redis: an assertion lives longer than what a cache may lose.
+#[tokio::test]
+async fn an_assertion_is_good_once_though_redis_is_flushed_or_gone() {
+    let redis = Redis::start();
+    let app = node_with(&redis.url(), |_| {}).await;
+    let sibling = app.sibling().await;
+    let client = KeyClient::register(&app);
+    let assertion = client.sign(&client.claims(&app));
+    assert_eq!(present(&app, &assertion).await.status, 200);
+    assert_breaks(&present(&sibling, &assertion).await, "used before");
+    redis.command(&["FLUSHALL"]);
+    assert_breaks(&present(&sibling, &assertion).await, "used before");
+    drop(redis);
+    for node in [&sibling, &app] {
+        assert_breaks(&present(node, &assertion).await, "used before");
+    }
 }
 
 /// RFC 9864 gives the algorithm of this key a name of its own.

@@ -42,6 +42,12 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/loss-reports/search", EntryOfNone(Action::ReportsSearched)),
     ("get", "/v1/loss-reports/{report_id}", Of(Action::ReportRead, "report_id")),
     ("post", "/v1/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
+    ("get", "/v1/loss-reports/{report_id}/withdrawal", EntryOfReport(Action::ReportRead)),
+    (
+        "post",
+        "/v1/loss-reports/{report_id}/withdrawal/confirmation",
+        Two(Action::WithdrawalConfirmed, Action::ReportWithdrawn),
+    ),
     ("post", "/v1/replacements", Of(Action::ReplacementRecorded, "replacement_id")),
     ("post", "/v1/replacements/{replacement_id}/correction", Of(Action::ReplacementCorrected, "replacement_id")),
     ("post", "/v1/misuse-reports", Of(Action::MisuseReported, "misuse_report_id")),
@@ -56,6 +62,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/found-cards/{found_card_id}/destruction", Of(Action::FoundCardDestroyed, "found_card_id")),
     ("post", "/v1/found-cards/{found_card_id}/transfer", Of(Action::FoundCardTransferred, "found_card_id")),
     ("post", "/v1/citizen/records", EntryOfNone(Action::CitizenRecordsRead)),
+    ("post", "/v1/citizen/accesses", EntryOfNone(Action::AccessesRead)),
     ("post", "/v1/citizen/loss-reports", Of(Action::ReportFiled, "report_id")),
     ("post", "/v1/citizen/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
     ("post", "/v1/replacement-applications", Of(Action::ApplicationMade, "application_id")),
@@ -150,6 +157,7 @@ async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
             EntryOfReport(action) => (action, Some(there.report.parse::<RecordId>().unwrap())),
             EntryOfNone(action) => (action, None),
             Two(one, other) => {
+                assert!(left.iter().all(|entry| entry.persons.len() == 1), "{method} {path}: {left:?}");
                 let actions: Vec<_> = left.iter().map(|entry| entry.action.as_str()).collect();
                 assert_eq!(actions, [one.as_str(), other.as_str()], "{method} {path}");
                 continue;
@@ -159,6 +167,9 @@ async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
         assert_eq!((entry.action.as_str(), entry.subject), (expected.0.as_str(), expected.1), "{method} {path}");
         assert_eq!((entry.organization, entry.client), (Some(by.organization), Some(by.client_id)), "{method} {path}");
         assert_eq!(entry.at_ms, app.clock.now_ms(), "{method} {path}");
+        assert_eq!(entry.origin.as_deref(), Some("loopback"), "{method} {path}");
+        let concerns_nobody = *expected.0 == Action::SandboxReset;
+        assert_eq!(entry.persons.is_empty(), concerns_nobody, "{method} {path}: who looked at whom?");
     }
     let mut end = End::BEGINNING;
     for entry in &entries_after(&app, 0).await {
@@ -178,10 +189,10 @@ async fn what_was_refused_or_repeated_leaves_nothing() {
     app.withdraw(&there.report).await.problem(409, "report_not_active");
     app.read_report(&Uuid::nil().to_string()).await.problem(404, "not_found");
     app.report(&with(body, "reason", "eaten")).await.problem(422, "invalid_value");
-    let thief = app.add_client("registry checks", None).await;
-    app.get(&thief.token, &format!("/v1/loss-reports/{}", there.report)).await.problem(404, "not_found");
-    app.get(&thief.token, &format!("/v1/misuse-reports/{}", there.misuse_report)).await.problem(404, "not_found");
-    app.get(&thief.token, "/v1/misuse-reports").await.problem(403, "registrars_only");
+    let (station, hotel) = (app.add_client("registry checks", None).await, app.add_client("checks", None).await);
+    app.get(&station.token, &format!("/v1/loss-reports/{}", there.report)).await.problem(404, "not_found");
+    app.get(&hotel.token, &format!("/v1/misuse-reports/{}", there.misuse_report)).await.problem(404, "not_found");
+    app.get(&hotel.token, "/v1/misuse-reports").await.problem(403, "insufficient_scope");
     assert_eq!(entries_after(&app, before).await, []);
 }
 
@@ -194,17 +205,15 @@ async fn an_auditors_look_at_a_receipt_is_in_the_log() {
         app.post(&client.token, "/v1/receipts/verify", &json!({ "receipt": receipt })).await;
         entries_after(&app, before).await
     };
-    for scopes in ["audit", "audit checks"] {
-        let auditor = app.add_client(scopes, None).await;
-        let left = verify(&auditor, &check["receipt"]).await;
-        let [entry] = left.as_slice() else { panic!("{scopes}: {left:?}") };
-        assert_eq!((entry.action.as_str(), entry.client), ("receipt_verified", Some(auditor.client_id)));
-        assert_eq!(entry.subject.map(|id| id.to_string()).as_deref(), check["check_id"].as_str());
-        // What is no receipt of this service's told the auditor nothing.
-        let other = TestApp::spawn().await.check(&check_of(&random_number(), None)).await.json();
-        assert_eq!(verify(&auditor, &other["receipt"]).await, []);
-        assert_eq!(verify(&auditor, &json!("a~b~c")).await, []);
-    }
+    let auditor = app.add_client("audit", None).await;
+    let left = verify(&auditor, &check["receipt"]).await;
+    let [entry] = left.as_slice() else { panic!("{left:?}") };
+    assert_eq!((entry.action.as_str(), entry.client), ("receipt_verified", Some(auditor.client_id)));
+    assert_eq!(entry.subject.map(|id| id.to_string()).as_deref(), check["check_id"].as_str());
+    // What is no receipt of this service's told the auditor nothing.
+    let other = TestApp::spawn().await.check(&check_of(&random_number(), None)).await.json();
+    assert_eq!(verify(&auditor, &other["receipt"]).await, []);
+    assert_eq!(verify(&auditor, &json!("a~b~c")).await, []);
     assert_eq!(verify(&app.hotel, &check["receipt"]).await, []);
 }
 

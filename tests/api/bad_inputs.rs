@@ -26,7 +26,8 @@ const DOCUMENTED: &[&str] =
     &["id_number", "lost_on", "contact", "other", "Bearer", "bytes", "reports", "checks", "limit"];
 
 /// The lines by which a node says what runs in it: of no request, and in words that inputs have too.
-const OF_THE_NODE: [&str; 2] = ["background task starts", "what this node takes on at a time"];
+const OF_THE_NODE: [&str; 3] =
+    ["background task starts", "what this node takes on at a time", "limits of numbers only count"];
 
 const ISSUER: &str = "http://lostcard.test";
 const NUMBER: &str = "11010519491231002";

@@ -175,7 +175,8 @@ async fn a_batch_is_one_object_with_one_member() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_looked_up_has_the_cause_of_a_single_check() {
-    let app = TestApp::spawn().await;
+    // What is in memory in full is not read again.
+    let app = TestApp::spawn_with(|config| config.registry.exact_mib = 0).await;
     let (broken, good) = (random_number(), random_number());
     app.report_lost(&broken, Some(LOST)).await;
     let mut tables = Tables::of(&app.store_url()).await;

@@ -38,5 +38,8 @@ pub(crate) fn run_json(data: &Path, args: &[&str]) -> Value {
 
 pub(crate) fn variables(data: &Path) -> impl Iterator<Item = (&'static str, String)> {
     let database = backend::database_url(data).map(|url| ("LOSTCARD_DATABASE_URL", url));
-    database.into_iter().chain(backend::redis_url().map(|url| ("LOSTCARD_REDIS_URL", url)))
+    // Listings come into Redis from nodes with a filter: who holds every listing asks nobody.
+    let redis =
+        backend::redis_url().map(|url| [("LOSTCARD_REDIS_URL", url), ("LOSTCARD_REGISTRY__EXACT_MIB", "0".into())]);
+    database.into_iter().chain(redis.into_iter().flatten())
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 use crate::bodies::{check_of, random_number};
+use crate::desk::assert_stays_below_a_prefix;
 use crate::helpers::{TestApp, eventually};
 
 const PATHS: [&str; 2] = ["/v1/console", "/v1/console/history"];
@@ -16,11 +17,16 @@ const PATHS: [&str; 2] = ["/v1/console", "/v1/console/history"];
 #[tokio::test]
 async fn only_operators_see_it() {
     let app = TestApp::spawn().await;
-    let others = app.add_client("checks registry citizen audit", None).await;
+    let mut others = Vec::new();
+    for scopes in ["checks", "registry", "citizen", "audit"] {
+        others.push(app.add_client(scopes, None).await);
+    }
     let operator = app.add_client("admin", None).await;
     for path in PATHS {
         app.get("", path).await.problem(401, "invalid_token");
-        app.get(&others.token, path).await.problem(403, "insufficient_scope");
+        for other in &others {
+            app.get(&other.token, path).await.problem(403, "insufficient_scope");
+        }
         let answer = app.get(&operator.token, path).await;
         assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{path}");
         app.get(&operator.token, &format!("{path}?node=1")).await.problem(400, "malformed_request");
@@ -170,10 +176,17 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
         if path.contains("uPlot") {
             continue;
         }
+        if path != "/console/operations.md" {
+            assert_stays_below_a_prefix(&path, &file.text);
+        }
         let own = if path.starts_with("/web/") { "/web/" } else { "/console/" };
-        for (before, folder) in
-            [("\"/console/", "/console/"), ("\"/web/", "/web/"), ("\"../web/", "/web/"), ("\"./", own)]
-        {
+        for (before, folder) in [
+            ("\"console/", "/console/"),
+            ("\"web/", "/web/"),
+            ("at(\"/console/", "/console/"),
+            ("\"../web/", "/web/"),
+            ("\"./", own),
+        ] {
             let names = file.text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
             waiting.extend(names.map(|name| format!("{folder}{name}")));
         }
@@ -186,11 +199,19 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
 }
 
 #[tokio::test]
-async fn chart_library_is_the_published_one() {
+async fn vendored_libraries_are_the_published_ones() {
     let app = TestApp::spawn().await;
-    let told = include_str!("../../src/web/vendor/uplot/VENDORED");
-    for name in ["uPlot.esm.js", "uPlot.min.css"] {
-        let file = app.get("", &format!("/console/{name}")).await.text;
+    let uplot = include_str!("../../src/web/vendor/uplot/VENDORED");
+    let qr = include_str!("../../src/web/vendor/qr/VENDORED");
+    let ed25519 = include_str!("../../src/web/vendor/ed25519/VENDORED");
+    for (told, path, name) in [
+        (uplot, "/console/uPlot.esm.js", "uPlot.esm.js"),
+        (uplot, "/console/uPlot.min.css", "uPlot.min.css"),
+        (qr, "/web/qr-decode.min.js", "decode.min.js"),
+        (qr, "/web/qr-encode.min.js", "encode.min.js"),
+        (ed25519, "/web/ed25519.min.js", "ed25519.min.js"),
+    ] {
+        let file = app.get("", path).await.text;
         let line = format!("{}  {name}", hex::encode(Sha256::digest(file.as_bytes())));
         assert!(told.contains(&line), "{line}");
     }

@@ -1,5 +1,8 @@
 //! Each operation once, on records that are there for it: who does it, with which body.
 
+use lostcard::domain::client::Actor;
+use lostcard::domain::report::{OfficeCode, WithdrawalReason};
+use lostcard::store::withdrawals::PendingWithdrawal;
 use serde_json::{Value, json};
 
 use crate::applications::application_of;
@@ -37,7 +40,7 @@ pub(crate) async fn perform<'a>(
         "/v1/receipts/verify" => (&app.hotel, json!({"receipt": there.receipt})),
         "/v1/loss-reports" => (&app.police, report_of(&random_number(), None)),
         "/v1/loss-reports/search" => (&app.police, json!({"id_number": there.number})),
-        "/v1/loss-reports/{report_id}/withdrawal" => (&app.police, closing),
+        "/v1/loss-reports/{report_id}/withdrawal" if method == "post" => (&app.police, closing),
         "/v1/replacements" => {
             (&app.police, json!({"id_number": random_number(), "card_valid_from": "2026-11-01", "office": "110105-03"}))
         }
@@ -55,7 +58,7 @@ pub(crate) async fn perform<'a>(
         "/v1/found-cards/{found_card_id}/transfer" => {
             (&app.police, json!({"office": "110105-03", "to_office": "310104-01"}))
         }
-        "/v1/citizen/records" => (&there.portal, json!({"id_number": there.number})),
+        "/v1/citizen/records" | "/v1/citizen/accesses" => (&there.portal, json!({"id_number": there.number})),
         "/v1/citizen/loss-reports" => (&there.portal, json!({"id_number": random_number(), "reason": "lost"})),
         "/v1/citizen/loss-reports/{report_id}/withdrawal" => {
             (&there.portal, json!({"id_number": there.online_number, "reason": "found"}))
@@ -114,6 +117,22 @@ fn found_of(app: &TestApp, number: &str) -> Value {
         "found_at_region": "110105", "office": "110105-03"})
 }
 
+/// A report whose withdrawal another client of the station has asked for.
+async fn waiting_report(app: &TestApp) -> String {
+    let filed = app.report_lost(&random_number(), None).await;
+    let colleague = app.add_client_of(app.police.organization, "registry").await;
+    let pending = PendingWithdrawal {
+        report_id: filed["report_id"].as_str().unwrap().parse().unwrap(),
+        actor: Actor { organization: colleague.organization, client: colleague.client_id, origin: None },
+        office: OfficeCode::parse("110105-03").unwrap(),
+        reason: WithdrawalReason::Found,
+        requested_at_ms: app.clock.now_ms(),
+        returning: None,
+    };
+    app.change_store(async |tx| tx.keep_withdrawal(&pending).await.unwrap()).await;
+    filed["report_id"].as_str().unwrap().to_owned()
+}
+
 impl There {
     pub(crate) async fn prepare(app: &TestApp) -> Self {
         let number = random_number();
@@ -151,6 +170,7 @@ impl There {
         let online = json!({"id_number": online_number, "reason": "lost"});
         let online = app.post(&portal.token, "/v1/citizen/loss-reports", &online).await.json();
         targets.push(("/v1/citizen/loss-reports/{report_id}/withdrawal", "{report_id}", text(&online["report_id"])));
+        targets.push(("/withdrawal/confirmation", "{report_id}", waiting_report(app).await));
         let certificate =
             app.post(&app.police.token, "/v1/temporary-certificates", &certificate_of(&number, "rail")).await;
         let certificate = certificate.json();

@@ -1,5 +1,5 @@
-//! The desk page as a browser gets it: headers, types, and that each file it names is there. What it does is tried in a browser
-//! by `tests/browser`.
+//! The desk page and the auditor's as a browser gets them: headers, types, and that each file that they name is there. What they do
+//! is tried in a browser by `tests/browser`.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,12 @@ fn named<'a>(text: &'a str, before: &str, after: char) -> BTreeSet<&'a str> {
     text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).collect()
 }
 
-/// Where a file's neighbours are; the page's are in its own folder.
-fn folder_of(path: &str) -> &str {
-    if path.starts_with("/web/") { "/web" } else { "/desk" }
-}
+/// Pages, and of how many files each is made.
+const PAGES: [(&str, usize); 2] = [("/desk", 30), ("/verify", 20)];
 
-#[tokio::test]
-async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
-    let app = TestApp::spawn().await;
-    let page = app.get("", "/desk").await;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-    let mut waiting: Vec<String> = vec!["/desk".to_owned()];
+/// Every file that a page names, and those that they name, each tried.
+async fn walk(app: &TestApp, page: &str) -> BTreeSet<String> {
+    let mut waiting: Vec<String> = vec![page.to_owned()];
     let mut seen = BTreeSet::new();
     while let Some(path) = waiting.pop() {
         if !seen.insert(path.clone()) {
@@ -43,13 +38,40 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
             assert!(policy.contains(rule), "{path}: {rule}");
         }
         assert!(!policy.contains("unsafe"), "{path}");
-        waiting.extend(named(&file.text, "\"/desk/", '"').into_iter().map(|name| format!("/desk/{name}")));
-        waiting.extend(named(&file.text, "\"/web/", '"').into_iter().map(|name| format!("/web/{name}")));
+        // A vendored file is complete.
+        if path.ends_with(".min.js") {
+            continue;
+        }
+        assert_stays_below_a_prefix(&path, &file.text);
+        let own = if path.starts_with("/web/") { "/web" } else { page };
+        let relative = page.trim_start_matches('/');
+        waiting
+            .extend(named(&file.text, &format!("\"{relative}/"), '"').into_iter().map(|name| format!("{page}/{name}")));
+        waiting.extend(named(&file.text, "\"web/", '"').into_iter().map(|name| format!("/web/{name}")));
         waiting.extend(named(&file.text, "\"../web/", '"').into_iter().map(|name| format!("/web/{name}")));
-        waiting.extend(named(&file.text, "\"./", '"').into_iter().map(|name| format!("{}/{name}", folder_of(&path))));
+        waiting.extend(named(&file.text, "\"./", '"').into_iter().map(|name| format!("{own}/{name}")));
     }
-    assert!(seen.contains("/desk/zh.js") && seen.contains("/desk/en.js"), "{seen:?}");
-    assert_eq!(seen.len(), 15, "a file that nothing names, or one too many: {seen:?}");
+    seen
+}
+
+#[tokio::test]
+async fn each_file_of_the_pages_is_served_with_its_type_and_policy() {
+    let app = TestApp::spawn().await;
+    for (page, files) in PAGES {
+        let seen = walk(&app, page).await;
+        assert!(["zh", "en"].iter().all(|name| seen.contains(&format!("{page}/{name}.js"))), "{seen:?}");
+        assert_eq!(seen.len(), files, "a file that nothing names, or one too many: {seen:?}");
+    }
+}
+
+/// A page may be served below a path: it asks for nothing from the root but what `at` puts below it.
+#[track_caller]
+pub(crate) fn assert_stays_below_a_prefix(path: &str, text: &str) {
+    for from_root in
+        ["href=\"/", "src=\"/", "from \"/", "import(\"/", "fetch(\"/", "fetch(`/", "url(/", "location.origin"]
+    {
+        assert!(!text.contains(from_root), "{path}: {from_root}");
+    }
 }
 
 #[tokio::test]
@@ -65,21 +87,25 @@ async fn a_known_version_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn nothing_else_is_under_the_desk() {
+async fn nothing_else_is_under_the_pages() {
     let app = TestApp::spawn().await;
-    for path in ["/desk/", "/desk/index.html", "/desk/nothing.js", "/desk/..%2fmod.rs", "/desk?id_number=1"] {
-        app.get("", path).await.problem(404, "not_found");
+    for (page, _) in PAGES {
+        for rest in ["/", "/index.html", "/nothing.js", "/..%2fmod.rs", "?id_number=1"] {
+            app.get("", &format!("{page}{rest}")).await.problem(404, "not_found");
+        }
+        app.send(app.request("POST", page)).await.problem(405, "method_not_allowed");
+        assert!(app.get("", "/").await.text.contains(&format!("href=\"{page}\"")), "the start page links it");
     }
-    app.send(app.request("POST", "/desk")).await.problem(405, "method_not_allowed");
-    assert!(app.get("", "/").await.text.contains("href=\"/desk\""), "the start page links it");
 }
 
 #[tokio::test]
-async fn the_page_carries_no_inline_code_and_names_no_other_host() {
+async fn the_pages_carry_no_inline_code_and_name_no_other_host() {
     let app = TestApp::spawn().await;
-    let page = app.get("", "/desk").await.text;
-    for word in ["style=", "onclick=", "onsubmit=", "<style", "http://", "https://"] {
-        assert!(!page.contains(word), "{word}");
+    for (path, _) in PAGES {
+        let page = app.get("", path).await.text;
+        for word in ["style=", "onclick=", "onsubmit=", "<style", "http://", "https://"] {
+            assert!(!page.contains(word), "{path}: {word}");
+        }
+        assert!(page.matches("<script").count() == 1 && page.contains("<script type=\"module\" src="));
     }
-    assert!(page.matches("<script").count() == 1 && page.contains("<script type=\"module\" src="));
 }

@@ -4,6 +4,7 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use lostcard::crypto::signing::base64url;
+use lostcard::domain::client::Scope;
 use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,8 @@ use crate::child;
 use crate::helpers::{Answer, ISSUER, TestApp};
 use crate::http::target;
 use crate::mtls::{claims_of, create_client, id_of};
+use crate::redis::node_with;
+use crate::servers::redis::Redis;
 
 enum Pair {
     P256(EcdsaKeyPair),
@@ -224,6 +227,34 @@ async fn a_proof_is_good_once_in_the_whole_cluster() {
 }
 
 #[tokio::test]
+async fn a_proof_is_used_up_by_redis_and_without_it_by_the_store() {
+    let redis = Redis::start();
+    let app = node_with(&redis.url(), |_| {}).await;
+    let sibling = app.sibling().await;
+    let client = create_client(&app, &["--bound", "dpop"]);
+    let holder = Holder::p256();
+    let token = holder.token(&app, &form_of(&client)).await;
+    let mut redis = Some(redis);
+    for is_there in [true, false] {
+        let used = redis.as_ref().map_or(0, used_in);
+        let proof = holder.proof(&app, "POST", "/v1/checks", Some(&token));
+        assert_eq!(check(&app, "DPoP", &token, &proof).await.status, 200, "with Redis: {is_there}");
+        for node in [&sibling, &app] {
+            let refused = check(node, "DPoP", &token, &proof).await.problem(401, "invalid_token");
+            assert!(refused["detail"].as_str().unwrap().contains("used before"), "{refused}");
+        }
+        if let Some(redis) = redis.take() {
+            assert_eq!(used_in(&redis), used + 1, "one key for the one proof");
+        }
+    }
+}
+
+/// How many proofs a Redis remembers.
+fn used_in(redis: &Redis) -> usize {
+    redis.command(&["--raw", "KEYS", "lostcard:used:*"]).lines().filter(|key| !key.is_empty()).count()
+}
+
+#[tokio::test]
 async fn a_nonce_is_demanded_where_the_settings_say_so() {
     let app = TestApp::spawn_with(|config| config.access.dpop_nonce = true).await;
     let sibling = app.sibling().await;
@@ -277,10 +308,16 @@ async fn a_proof_costs_its_client_a_unit() {
 #[tokio::test]
 async fn every_operation_refuses_a_bound_token_without_its_proof() {
     let app = TestApp::spawn_sandbox().await;
-    let client = app.add_client("checks registry citizen audit admin", None).await;
-    let (id, holder) = (client.client_id.to_string(), Holder::p256());
-    let token = holder.token(&app, &[("client_id", &id), ("client_secret", &client.secret)]).await;
+    let holder = Holder::p256();
+    let mut tokens = Vec::new();
+    for scope in Scope::ALL {
+        let client = app.add_client(scope.as_str(), None).await;
+        let id = client.client_id.to_string();
+        tokens.push(holder.token(&app, &[("client_id", &id), ("client_secret", &client.secret)]).await);
+    }
+    let by_scope: Vec<_> = Scope::ALL.iter().zip(&tokens).collect();
     for row in ROUTES.iter().filter(|row| !row.scopes.is_empty()) {
+        let (_, token) = by_scope.iter().find(|(scope, _)| row.scopes.contains(scope)).unwrap();
         for scheme in ["Bearer", "DPoP"] {
             let request = app.request(row.method.as_str(), &target(row.path));
             let request = request.header("Authorization", format!("{scheme} {token}"));

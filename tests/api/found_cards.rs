@@ -88,8 +88,9 @@ async fn a_registered_card_has_the_documented_members_and_changes_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_return_withdraws_the_report_of_any_organization_at_once() {
+async fn a_return_withdraws_the_report_of_any_organization_at_once_where_it_may() {
     let app = TestApp::spawn().await;
+    app.set_offices(&app.police, "1 3", true).await;
     let number = random_number();
     let elsewhere = app.add_client("registry", None).await;
     let report = app.post(&elsewhere.token, "/v1/loss-reports", &report_of(&number, Some(LOST))).await.json();

@@ -9,8 +9,10 @@ use lostcard::clock::Clock;
 use lostcard::config::{Config, Overrides};
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
-use lostcard::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
+use lostcard::domain::authority::Offices;
+use lostcard::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{ClientId, OrganizationId};
+use lostcard::domain::numbers::NumbersMode;
 use lostcard::node::{self, Application};
 use lostcard::store::clients::{Client, Organization, Proof};
 use lostcard::store::feed::ChangeKind;
@@ -23,6 +25,7 @@ use tokio::sync::oneshot;
 pub(crate) use crate::answer::Answer;
 use crate::backend;
 use crate::bodies::{check_of, report_of};
+use crate::servers::http_client;
 
 /// The `iss` of every test node: nodes on one folder share it as nodes of one service do.
 pub(crate) const ISSUER: &str = "http://lostcard.test";
@@ -75,6 +78,8 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     // A machine that runs many tests at once is slow now and then; what a slow store does is told by `tests/faults`.
     (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
     config.overload.workshop_wait_ms = 5000;
+    // Tests ask about many numbers; those of `numbers.rs` enforce.
+    config.limits.numbers_mode = Some(NumbersMode::Observe);
     config
 }
 
@@ -123,12 +128,12 @@ impl TestApp {
     }
 
     /// Stops the node, lets its folder be changed, and starts another on it.
-    pub(crate) async fn restart(self, change: impl AsyncFnOnce(&Config)) -> Self {
-        let (folder, config, clock) = (Arc::clone(&self.folder), self.config.clone(), self.clock.clone());
+    pub(crate) async fn restart(self, change: impl AsyncFnOnce(&mut Config)) -> Self {
+        let (folder, mut config, clock) = (Arc::clone(&self.folder), self.config.clone(), self.clock.clone());
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         self.store.close().await;
         self.stop().await;
-        change(&config).await;
+        change(&mut config).await;
         let (store, keyring) = node::open(&config).await.unwrap();
         Self::start(folder, config, clock, store, keyring, hotel, police).await
     }
@@ -172,7 +177,7 @@ impl TestApp {
             keyring,
             hotel,
             police,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: http_client().build().unwrap(),
             stop: Some(stop),
             ended: Some(ended),
         }
@@ -186,14 +191,17 @@ impl TestApp {
     /// Stops the node and waits until it has.
     pub(crate) async fn stop(mut self) {
         // Connections that are kept for reuse would hold the node up.
-        self.http = reqwest::Client::new();
+        self.http = http_client().build().unwrap();
         self.begin_stop();
         let _ = self.ended.take().unwrap().await;
     }
 
-    /// Another client, of an organization of its own.
+    /// Another client, of an organization of its own, whose kind may have the scopes.
     pub(crate) async fn add_client(&self, scopes: &str, rate: Option<&str>) -> TestClient {
-        let mut client = new_client(&self.store, &self.clock, "certifying", scopes, rate).await;
+        let wanted = Scopes::parse(scopes).unwrap();
+        let kind = OrganizationKind::ALL.iter().find(|kind| kind.forbidden(wanted).is_empty());
+        let kind = kind.unwrap_or_else(|| panic!("no kind of organization may have the scopes {scopes}")).as_str();
+        let mut client = new_client(&self.store, &self.clock, kind, scopes, rate).await;
         client.token = self.token_for(&client).await;
         client
     }
@@ -326,14 +334,11 @@ impl TestApp {
 
 /// An organization with one client and its secret, stored the way the command line does; its token is still to be got.
 async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate: Option<&str>) -> TestClient {
-    let organization = Organization {
-        organization_id: random::id(clock.now_ms()),
-        name: OrganizationName::parse("Harbour Office").unwrap(),
-        kind: OrganizationKind::parse(kind).unwrap(),
-        region: RegionCode::parse("110105").unwrap(),
-        rate: None,
-        created_at_ms: clock.now_ms(),
-    };
+    let (name, region) = (OrganizationName::parse("Harbour Office").unwrap(), RegionCode::parse("110105").unwrap());
+    let kind = OrganizationKind::parse(kind).unwrap();
+    let mut organization = Organization::new(random::id(clock.now_ms()), name, kind, region, clock.now_ms());
+    // Offices all over the country: `offices.rs` tries what an organization's own are.
+    organization.offices = Offices::parse("1 2 3 4 5 6", false).unwrap();
     let mut tx = store.begin().await.unwrap();
     tx.insert_organization(&organization).await.unwrap();
     tx.commit().await.unwrap();
@@ -348,16 +353,9 @@ async fn insert_client(
     rate: Option<&str>,
 ) -> TestClient {
     let (now_ms, secret) = (clock.now_ms(), base64url(&random::bytes::<32>()));
-    let client = Client {
-        client_id: random::id(now_ms),
-        organization_id: organization,
-        scopes: Scopes::parse(scopes).unwrap(),
-        rate: rate.map(|rate| Rate::parse(rate).unwrap()),
-        created_at_ms: now_ms,
-        bound: Bound::None,
-        tokens_revoked_at_ms: None,
-        disabled_at_ms: None,
-    };
+    let rate = rate.map(|rate| Rate::parse(rate).unwrap());
+    let client =
+        Client { rate, ..Client::new(random::id(now_ms), organization, Scopes::parse(scopes).unwrap(), now_ms) };
     let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));
     let mut tx = store.begin().await.unwrap();
     tx.insert_client(&client).await.unwrap();

@@ -51,10 +51,10 @@ async fn the_keys_of_another_store_are_refused() {
 /// A node that signed with a key of its own would be refused by the others.
 #[tokio::test]
 async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
-    for purpose in ["token", "receipt", "certificate"] {
+    for (purpose, end) in [("token", "pem"), ("receipt", "pem"), ("certificate", "pem"), ("audit", "key")] {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (config, others) = (made(&folder).await, made(&other).await);
-        let name = format!("{purpose}-1.pem");
+        let name = format!("{purpose}-1.{end}");
         let (own, foreign) = (config.key_folder().join(&name), others.key_folder().join(&name));
         let kept = std::fs::read(&own).unwrap();
         std::fs::copy(foreign, &own).unwrap();
@@ -80,6 +80,7 @@ async fn each_missing_key_is_named() {
     for (file, purpose) in [
         ("pepper-1.key", "pepper"),
         ("seal-1.key", "seal"),
+        ("audit-1.key", "audit"),
         ("token-1.pem", "token"),
         ("receipt-1.pem", "receipt"),
         ("certificate-1.pem", "certificate"),
@@ -93,7 +94,7 @@ async fn each_missing_key_is_named() {
 
 #[tokio::test]
 async fn a_key_that_others_can_read_is_refused() {
-    for file in ["pepper-1.key", "seal-1.key", "token-1.pem", "receipt-1.pem", "certificate-1.pem"] {
+    for file in ["pepper-1.key", "seal-1.key", "audit-1.key", "token-1.pem", "receipt-1.pem", "certificate-1.pem"] {
         let folder = tempfile::tempdir().unwrap();
         let config = made(&folder).await;
         let path = config.key_folder().join(file);

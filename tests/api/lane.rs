@@ -2,6 +2,7 @@
 //! whatever the request looks like, wherever its bytes are cut, and with another one behind it. A connection that has asked for
 //! anything else stays on the long way, so that both ways of one node can be asked the same.
 
+use lostcard::config::Forwarded;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -108,7 +109,13 @@ fn spoil_head(sent: &mut Sent, rng: &mut StdRng) {
         "Content-Encoding: identity",
         "Idempotency-Key: a-b",
         "Forwarded: for=192.0.2.1",
+        "Forwarded: for=\"[2001:db8::1]:80\";proto=https, for=_hidden",
+        "Forwarded: garbage, for=192.0.2.1",
         "X-Forwarded-For: 192.0.2.1",
+        "X-Forwarded-For: 192.0.2.1, garbage",
+        "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2",
+        "X-Forwarded-Prefix: /below",
+        "X-Forwarded-Proto: https\r\nX-Real-IP: 192.0.2.1\r\nVia: 1.1 proxy",
         "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "Cookie: a=b",
         "X-Odd: \u{e9}",
@@ -221,9 +228,21 @@ fn masked(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 
 #[tokio::test]
 async fn both_ways_give_the_same_answers() {
+    let requests = std::env::var("LANE_REQUESTS").map_or(REQUESTS, |text| text.parse().unwrap());
+    // Whether the one who asks is a proxy that is believed, and by which field.
+    for proxy in [None, Some(Forwarded::XForwardedFor), Some(Forwarded::Forwarded)] {
+        assert_both_ways_agree(proxy, requests / 3).await;
+    }
+}
+
+async fn assert_both_ways_agree(proxy: Option<Forwarded>, requests: usize) {
     // Limits that never bite: what they left would differ.
     let app = TestApp::spawn_with(|config| {
         config.limits.address = rate("1000000/1s");
+        if let Some(field) = proxy {
+            config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            config.server.forwarded = field;
+        }
     })
     .await;
     let token = app.token_for(&app.add_client("checks", Some("1000000/1s")).await).await;
@@ -232,7 +251,6 @@ async fn both_ways_give_the_same_answers() {
     let given = Given { token, listed, unlisted };
     let seed = rand::random();
     let mut rng = StdRng::seed_from_u64(seed);
-    let requests = std::env::var("LANE_REQUESTS").map_or(REQUESTS, |text| text.parse().unwrap());
     for nth in 0..requests {
         let mut sent = Sent::plain(&given, draw_body(&given, &mut rng));
         for _ in 0..[0, 1, 1, 2].choose(&mut rng).copied().unwrap() {
@@ -258,7 +276,7 @@ async fn both_ways_give_the_same_answers() {
             all[..last].iter().map(masked).collect::<Vec<_>>()
         };
         let [short, long] = [short, long].map(until_refused);
-        assert_eq!(short, long, "seed {seed}, request {nth}: {}", String::from_utf8_lossy(&bytes));
+        assert_eq!(short, long, "seed {seed}, {proxy:?}, request {nth}: {}", String::from_utf8_lossy(&bytes));
     }
 }
 
@@ -267,13 +285,16 @@ async fn plain_checks_stay_in_the_lane_and_nothing_else_does() {
     let app = TestApp::spawn_with(|config| config.server.lane = true).await;
     let given = Given { token: app.hotel.token.clone(), listed: String::new(), unlisted: random_number() };
     let body = check_of(&given.unlisted, None).to_string().into_bytes();
-    let plain = Sent::plain(&given, body).bytes();
+    let plain = Sent::plain(&given, body);
+    let mut proxied = plain.clone();
+    proxied.lines.extend(["X-Forwarded-For: 192.0.2.1".to_owned(), "Forwarded: for=192.0.2.1".to_owned()]);
+    let (plain, proxied) = (plain.bytes(), proxied.bytes());
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     // The token is remembered from its second use on.
     assert_eq!(app.verdict(&given.unlisted, None).await, "not_listed");
     let left = app.metric("lostcard_lane_left_total").await;
-    for _ in 0..20 {
-        stream.write_all(&plain).await.unwrap();
+    for request in [&plain, &proxied].repeat(10) {
+        stream.write_all(request).await.unwrap();
         assert_eq!(raw::read_answer(&mut stream).await.unwrap().status, 200);
     }
     assert_eq!(app.metric("lostcard_lane_left_total").await, left);

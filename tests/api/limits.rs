@@ -200,7 +200,7 @@ async fn a_rotation_of_the_secret_under_load_gives_no_units_back() {
             assert!([200, 429].contains(&before.status), "{}", before.text);
             passed.set(passed.get() + i32::from(before.status == 200));
             let (data, id) = (app.config.data.clone(), app.hotel.client_id.to_string());
-            let rotated = tokio::task::spawn_blocking(move || {
+            let rotated = lostcard::wiping::spawn_wiped(move || {
                 child::run_json(&data, &["client", "rotate-secret", &id, "--json"])
             });
             let secret = rotated.await.unwrap()["client_secret"].as_str().unwrap().to_owned();

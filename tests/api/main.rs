@@ -7,6 +7,7 @@
 )]
 
 mod acceptance;
+mod accesses;
 mod alerts;
 mod answer;
 mod applications;
@@ -35,7 +36,9 @@ mod drain;
 mod examples;
 mod expensive;
 mod found_cards;
+mod fresh_keys;
 mod fronts;
+mod heads;
 mod helpers;
 mod http;
 mod json_bodies;
@@ -49,6 +52,9 @@ mod matching;
 mod misuse_reports;
 mod mtls;
 mod needles;
+mod numbers;
+mod numbers_nodes;
+mod offices;
 mod outside_issuers;
 mod overload;
 mod pages;

@@ -2,6 +2,7 @@
 //! work.
 
 use lostcard::config::Forwarded;
+use lostcard::domain::client::Scope;
 use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -151,16 +152,17 @@ async fn every_operation_refuses_a_bound_token_on_another_connection() {
     let authority = Authority::new();
     let own = authority.self_signed("own");
     let app = spawn_tls(&authority.of_node("node"), |config| config.sandbox = true).await;
-    let organization = app.hotel.organization.to_string();
-    let mut args = vec!["--sandbox", "client", "create", "--organization", &organization, "--bound", "mtls", "--json"];
-    for scope in ["checks", "registry", "citizen", "audit", "admin"] {
-        args.extend(["--scope", scope]);
+    let mut tokens = Vec::new();
+    for scope in Scope::ALL {
+        let other = app.add_client(scope.as_str(), None).await.organization.to_string();
+        let make = ["--sandbox", "client", "create", "--organization", &other, "--bound", "mtls", "--json"];
+        let client = child::run_json(&app.config.data, &[&make[..], &["--scope", scope.as_str()]].concat());
+        let form = [("client_id", id_of(&client)), ("client_secret", client["client_secret"].as_str().unwrap())];
+        tokens.push((scope, token_of(&app, &authority.client(Some(&own)), &form).await));
     }
-    let client = child::run_json(&app.config.data, &args);
-    let form = [("client_id", id_of(&client)), ("client_secret", client["client_secret"].as_str().unwrap())];
-    let token = token_of(&app, &authority.client(Some(&own)), &form).await;
     for row in ROUTES.iter().filter(|row| !row.scopes.is_empty()) {
-        let request = app.request(row.method.as_str(), &target(row.path)).bearer_auth(&token);
+        let (_, token) = tokens.iter().find(|(scope, _)| row.scopes.contains(scope)).unwrap();
+        let request = app.request(row.method.as_str(), &target(row.path)).bearer_auth(token);
         app.send(request.header("content-type", "application/json").body("{}")).await.problem(401, "invalid_token");
     }
 }
@@ -179,6 +181,43 @@ async fn a_certificate_that_is_added_lets_in_at_every_node() {
     let (http_1, http_2) = (authority.client(Some(&first)), authority.client(Some(&second)));
     eventually("the second lets in", async || ask_token(&app, &http_2, &form).await.status == 200).await;
     assert_eq!(ask_token(&app, &http_1, &form).await.status, 200, "two at a time, for a change without a gap");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_removed_ends_its_tokens_within_the_lease() {
+    let authority = Authority::new();
+    let (stolen, next) = (authority.self_signed("stolen"), authority.self_signed("next"));
+    let app = spawn_tls(&authority.of_node("node"), |_| {}).await;
+    let client = create_client(&app, &["--bound", "mtls"]);
+    add_certificate(&app, &client, &stolen);
+    add_certificate(&app, &client, &next);
+    let run = |args: &[&str]| {
+        let args = [&["client", "certificate"], args, &["--json"]].concat();
+        child::run_json(&app.config.data, &args)
+    };
+    let listed = || {
+        let listed = run(&["list", id_of(&client)]);
+        let of = |one: &Value| one["x5t#S256"].as_str().unwrap().to_owned();
+        listed["certificates"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [next.thumbprint(), stolen.thumbprint()]);
+    let (thief, http) = (authority.client(Some(&stolen)), authority.client(Some(&next)));
+    let form = [("client_id", id_of(&client))];
+    let token = token_of(&app, &thief, &form).await;
+    assert_eq!(check(&app, &thief, &token).await.status, 200);
+    run(&["remove", id_of(&client), &stolen.thumbprint()]);
+    let removed = std::time::Instant::now();
+    eventually("its token is refused", async || check(&app, &thief, &token).await.status == 401).await;
+    assert!(removed.elapsed() < std::time::Duration::from_secs(5), "{:?}", removed.elapsed());
+    assert_eq!(ask_token(&app, &thief, &form).await.status, 401);
+    assert_eq!(listed(), [next.thumbprint()]);
+    // The other one works with a new token. This node's clock stands, and the command's does not.
+    app.clock.advance(std::time::Duration::from_mins(1));
+    let token = token_of(&app, &http, &form).await;
+    assert_eq!(check(&app, &http, &token).await.status, 200);
+    let again = ["client", "certificate", "remove", id_of(&client), &stolen.thumbprint()];
+    assert!(!child::run(&app.config.data, &again).status.success(), "it is gone");
+    assert!(!child::run(&app.config.data, &["client", "certificate", "remove", id_of(&client), "x"]).status.success());
 }
 
 /// What comes back to a request from an address of this machine, whole, with `Connection: close`.

@@ -10,7 +10,8 @@ use lostcard::access::{Access, AccessError, AccessOptions};
 use lostcard::config::{Config, Issuer};
 use lostcard::crypto::signing::{SigningKey, base64url};
 use lostcard::domain::client::Scope;
-use lostcard::limits::{Asker, CallerAddress, Workshop, WorkshopOptions};
+use lostcard::domain::numbers::NumbersMode;
+use lostcard::limits::{Asker, CallerAddress, Numbers, Workshop, WorkshopOptions};
 use lostcard::node::options;
 use lostcard::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -129,21 +130,22 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
 async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let outside = Outside::spawn().await;
     let app = &outside.app;
+    let metrics = Arc::new(Metrics::new().unwrap());
     let options = WorkshopOptions { threads: 2, waiting_max: 8, wait: Duration::from_secs(5) };
-    let workshop = Workshop::start(options, &Metrics::new().unwrap()).unwrap();
+    let workshop = Workshop::start(options, &metrics).unwrap();
     let options = AccessOptions {
         issuer: ISSUER.to_owned(),
         token_lifetime_s: 600,
         rates: options::default_rates(&app.config),
         cluster: None,
         live_nodes: Arc::default(),
+        numbers: Numbers::new(NumbersMode::Enforce, app.clock.clone(), Arc::default(), Arc::clone(&metrics)),
         workshop: Arc::new(workshop),
         require_bound: false,
         dpop_nonce: false,
         tokens_max: 10,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
-    let metrics = Arc::new(Metrics::new().unwrap());
     let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);
     // A new token each time, by the clock of that time: none is remembered.
     let asker = Asker::at(CallerAddress::new(app.address.ip()));

@@ -69,6 +69,8 @@ async fn a_check_that_memory_answers_needs_no_place() {
         (config.overload.requests_max, config.overload.checks_percent) = (2, 50);
         (config.store.connections_max, config.store.acquire_timeout_ms) = (1, 10_000);
         config.registry.store_timeout_ms = 10_000;
+        // A listed number is looked up in the store.
+        config.registry.exact_mib = 0;
     })
     .await;
     let many = app.add_client("checks", Some(MANY)).await;
@@ -166,6 +168,42 @@ async fn five_hundred_callers_that_dribble_stop_nobody() {
         assert!(answer.is_empty() || is_refused, "{}", String::from_utf8_lossy(&answer));
     }
     assert!(started.elapsed() < Duration::from_secs(19), "ended at their bounds: {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_vouches_for_holds_its_share_and_no_more() {
+    // An eighth of one MiB for bodies whose callers are not known yet: token requests, at most 16 KiB each.
+    let app = TestApp::spawn_with(|config| config.overload.memory_mib = 1).await;
+    let request = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 16000\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(&[b'a'; 15_000]).await.unwrap();
+        held.push(stream);
+    }
+    eventually("the share is held", || async {
+        app.metric("lostcard_budget_refused_total{whose=\"share\"}").await > 0
+    })
+    .await;
+    let mut refused = 0;
+    for stream in &mut held {
+        if let Ok(answer) = timeout(Duration::from_millis(300), raw::read_answer(stream)).await {
+            let answer = answer.expect("an answer");
+            answer.problem(429, "address_share_held");
+            let wait: u32 = answer.header("retry-after").parse().unwrap();
+            assert!((1..=5).contains(&wait), "{wait}");
+            refused += 1;
+        }
+    }
+    assert!((4..=12).contains(&refused), "{refused} of 16");
+    // A caller that is known continues: a check keeps nothing, and its batch counts towards its client.
+    assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
+    drop(held);
+    let id = app.hotel.client_id.to_string();
+    let form = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", app.hotel.secret.as_str())];
+    eventually("what is dropped is free again", || async { app.ask_token(&form).await.status == 200 }).await;
 }
 
 #[tokio::test]

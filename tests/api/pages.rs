@@ -41,7 +41,26 @@ async fn the_served_document_is_the_exported_one() {
     let webhooks = twin.as_object_mut().unwrap().remove("x-webhooks").unwrap();
     assert!(webhooks["alertCreated"]["post"].is_object());
     twin["webhooks"] = webhooks;
-    assert_eq!(twin, exported, "the twins differ in the version and in the name of one section alone");
+    assert_eq!(
+        twin,
+        with_bearer_alone(exported),
+        "the twins differ in the version, in the name of one section and in what 3.0 does not know"
+    );
+}
+
+/// `mutualTLS` came with 3.1, and generators make clients that fail at a scheme that they do not know.
+fn with_bearer_alone(mut document: Value) -> Value {
+    let schemes = document["components"]["securitySchemes"].as_object_mut().unwrap();
+    let is_beside = |name: &str| ["dpop", "mtls"].contains(&name);
+    schemes.retain(|name, _| !is_beside(name));
+    for path in document["paths"].as_object_mut().unwrap().values_mut() {
+        for operation in path.as_object_mut().unwrap().values_mut() {
+            if let Some(ways) = operation.get_mut("security").and_then(Value::as_array_mut) {
+                ways.retain(|way| !way.as_object().unwrap().keys().any(|name| is_beside(name)));
+            }
+        }
+    }
+    document
 }
 
 #[tokio::test]
@@ -222,5 +241,8 @@ async fn the_reference_gets_a_token_by_itself() {
         }
     }
     let exported = app.get("", "/openapi.json").await.json();
-    assert_eq!(exported["components"]["securitySchemes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["bearer"]);
+    assert_eq!(
+        exported["components"]["securitySchemes"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["bearer", "dpop", "mtls"]
+    );
 }

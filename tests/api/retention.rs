@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::ToSpan;
+use lostcard::domain::audit::Behind;
 use lostcard::service::retention::Retention;
 use serde_json::{Value, json};
 
@@ -33,7 +34,10 @@ async fn pass(app: &mut TestApp, days: u32) {
 /// The same deletion as the operator's, at the node's time.
 async fn run_by_hand(app: &TestApp) {
     let policies = lostcard::node::options::retention_policies(&app.config).unwrap();
-    Retention { clock: app.clock.clone(), store: app.store.clone(), policies }.run_by_hand().await.unwrap();
+    Retention { clock: app.clock.clone(), store: app.store.clone(), policies, behind: Behind::default() }
+        .run_by_hand()
+        .await
+        .unwrap();
 }
 
 /// A report of a card that ends so many days from now.
@@ -122,13 +126,13 @@ async fn a_dry_run_changes_nothing_and_a_run_reaches_every_node() {
 }
 
 #[tokio::test]
-async fn a_saved_filter_from_before_is_right_after() {
+async fn what_was_saved_before_is_right_after() {
     let app = TestApp::spawn().await;
     let [over, stays] = [(); 2].map(|()| random_number());
     report_ending(&app, &over, -1).await;
     report_ending(&app, &stays, 1).await;
-    // The filter of this start holds both numbers.
-    let app = app.restart(async |config| std::fs::remove_file(config.data.join("snapshot/filter")).unwrap()).await;
+    // What this start saves holds both numbers.
+    let app = app.restart(async |config| std::fs::remove_file(config.data.join("snapshot/exact")).unwrap()).await;
     let saved = "lostcard_filter_file_writes_total{outcome=\"written\"}";
     eventually("the filter is saved", || async { app.metric(saved).await > 0 }).await;
     let app = app.restart(async |config| {

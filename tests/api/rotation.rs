@@ -188,7 +188,7 @@ async fn rotate_with_a_kill(app: &TestApp) -> Vec<Value> {
     // Answers under two peppers, for longer than a lease.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let two = [start(app, &ROTATE), start(app, &ROTATE)];
-    let ends = two.map(|child| tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()));
+    let ends = two.map(|child| lostcard::wiping::spawn_wiped(move || child.wait_with_output().unwrap()));
     join_all(ends).await.into_iter().map(|end| done(&end.unwrap())).collect()
 }
 
@@ -323,7 +323,7 @@ async fn a_rotation_waits_until_every_node_holds_the_pepper() {
     assert_eq!(versions(&one).await, (1, None), "nothing was changed");
     let waiting = start(&one, &[&ROTATE[..], &["--wait", "60"]].concat());
     std::fs::copy(one.config.key_folder().join("pepper-2.key"), keys.join("pepper-2.key")).unwrap();
-    let end = tokio::task::spawn_blocking(move || waiting.wait_with_output().unwrap()).await.unwrap();
+    let end = lostcard::wiping::spawn_wiped(move || waiting.wait_with_output().unwrap()).await.unwrap();
     assert_eq!(done(&end)["rows"], 1);
     for node in [&one, &two] {
         assert_eq!(node.verdict(&number, Some(LOST)).await, "card_listed");

@@ -55,3 +55,21 @@ async fn no_spelling_of_a_path_gets_past_its_rules() {
     // An encoded slash is no slash to the router: it names nothing.
     app.get("", "/v1%2Fchecks").await.problem(404, "not_found");
 }
+
+/// What the row says and nothing else: `Deprecation` (RFC 9745) and `Sunset` (RFC 8594) on answers and refusals of the operations
+/// that are on their way out, and on no other.
+#[tokio::test]
+async fn answers_say_that_an_operation_is_on_its_way_out_where_its_row_does() {
+    let app = TestApp::spawn_sandbox().await;
+    let document = app.get("", "/openapi.json").await.json();
+    for row in ROUTES {
+        let request = app.request(row.method.as_str(), &target(row.path)).bearer_auth(&app.hotel.token);
+        let answer = app.send(request.header("content-type", "application/json").body("{}")).await;
+        let is_said = row.deprecation.is_some();
+        for name in ["deprecation", "sunset"] {
+            assert_eq!(!answer.header(name).is_empty(), is_said, "{name}: {} {}", row.verb(), row.path);
+        }
+        let operation = &document["paths"][row.path][row.verb()];
+        assert_eq!(operation["deprecated"] == true, is_said, "{} {}", row.verb(), row.path);
+    }
+}

@@ -11,6 +11,7 @@ use lostcard::crypto::random;
 use lostcard::domain::client::Rate;
 use lostcard::domain::ids::{ClientId, OrganizationId};
 use lostcard::domain::instant::UnixMs;
+use lostcard::domain::numbers::{Guests, NumbersMode};
 use lostcard::limits::cluster::{Cluster, ClusterCell};
 use lostcard::limits::{CallerLimits, Limit, LimitName};
 use lostcard::redis_link::RedisLink;
@@ -184,6 +185,7 @@ async fn a_client_with_a_high_limit_seldom_asks_redis() {
     let one = node_with(&redis.url(), |config| {
         config.limits.client = rate("20000/1s");
         config.limits.organization = rate("1000000/1s");
+        config.limits.numbers = Guests::Uncounted;
     })
     .await;
     check_as(&one, &one.hotel).await;
@@ -195,6 +197,61 @@ async fn a_client_with_a_high_limit_seldom_asks_redis() {
     let asked = metric(&one, r#"redis_calls_total{outcome="answered"}"#).await - before;
     // A grant is a thousand units and lives for a second.
     assert!(asked <= 2 + 2 * begun.elapsed().as_secs(), "{asked} calls in {:?}", begun.elapsed());
+}
+
+/// Two nodes, one after the other and at once, then without Redis.
+#[tokio::test]
+async fn a_clients_numbers_are_counted_by_all_nodes_together_and_nothing_of_a_number_is_in_redis() {
+    let mut redis = Redis::start();
+    let one = node_with(&redis.url(), |config| {
+        config.limits.numbers_mode = Some(NumbersMode::Enforce);
+        config.limits.numbers = Guests::parse("20/1d").unwrap();
+    })
+    .await;
+    let two = one.sibling().await;
+    metric_is(&one, "nodes", 2).await;
+    metric_is(&two, "nodes", 2).await;
+    let mut passed = 0;
+    let first = random_number();
+    assert_eq!(one.check(&check_of(&first, None)).await.status, 200);
+    for app in [&one, &two].into_iter().cycle().take(100) {
+        let answer = check_as(app, &app.hotel).await;
+        passed += u32::from(answer.status == 200);
+        if answer.status != 200 {
+            answer.problem(429, "numbers_spent");
+        }
+    }
+    // A few may be reserved at the other node; they come back within two seconds.
+    assert!((50..60).contains(&passed), "{passed}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while passed < 59 {
+        assert!(Instant::now() < deadline, "what was reserved and not used is given back");
+        for app in [&one, &two] {
+            passed += u32::from(check_as(app, &app.hotel).await.status == 200);
+        }
+    }
+    assert_eq!(passed, 59);
+    let batch: Vec<_> = (0..3).map(|_| check_of(&random_number(), None)).collect();
+    two.check_batch(&batch).await.problem(429, "numbers_spent");
+    assert_eq!(one.check(&check_of(&first, None)).await.status, 200);
+    let keys = redis.command(&["--raw", "KEYS", "lostcard:limit:*:numbers:*"]);
+    assert_eq!(keys.lines().count(), 1, "one count for the client: {keys}");
+    let value = redis.command(&["--raw", "GET", keys.trim()]);
+    assert!(value.trim().parse::<f64>().is_ok(), "a moment and nothing else: {value}");
+    redis.kill();
+    // Each has its half of a burst at most.
+    for app in [&one, &two] {
+        let mut passed = 0;
+        let refused = loop {
+            let answer = check_as(app, &app.hotel).await;
+            if answer.status != 200 {
+                break answer;
+            }
+            passed += 1;
+            assert!(passed <= 30, "{passed}");
+        };
+        refused.problem(429, "numbers_spent");
+    }
 }
 
 /// One client on a node of its own.

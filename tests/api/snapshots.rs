@@ -1,5 +1,5 @@
-//! The filter saved on local disk: a node starts from it and the feed since, and refuses one that is in doubt. Whatever the file
-//! holds, no listed number is answered `not_listed`.
+//! What a node holds of all numbers saved on local disk, exact listings or a filter: it starts from that and the feed since, and
+//! refuses what is in doubt. Whatever the file holds, no listed number is answered `not_listed`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::helpers::{TestApp, eventually};
 const LOST: &str = "2016-05-01";
 
 fn file_in(config: &Config) -> PathBuf {
-    config.data.join("snapshot/filter")
+    config.data.join(if config.registry.exact_mib > 0 { "snapshot/exact" } else { "snapshot/filter" })
 }
 
 /// Waits until the node has saved so many filters.
@@ -77,7 +77,12 @@ fn import(data: &Path, numbers: &[String]) {
 
 #[tokio::test]
 async fn a_node_starts_from_its_saved_filter_and_knows_what_others_changed_since() {
-    let first = TestApp::spawn().await;
+    starts_from_what_was_saved(256).await;
+    starts_from_what_was_saved(0).await;
+}
+
+async fn starts_from_what_was_saved(exact_mib: u64) {
+    let first = TestApp::spawn_with(|config| config.registry.exact_mib = exact_mib).await;
     let withdrawn = random_number();
     let report = first.report_lost(&withdrawn, Some(LOST)).await;
     let kept = report_all(&first, 3).await;
@@ -196,7 +201,16 @@ async fn a_disk_that_takes_no_file_stops_no_node() {
 
 #[tokio::test]
 async fn a_rebuilt_filter_is_saved_once_a_minute_at_most() {
-    let app = TestApp::spawn_with(|config| config.registry.rebuild_after = 1).await;
+    is_saved_once_a_minute(256).await;
+    is_saved_once_a_minute(0).await;
+}
+
+async fn is_saved_once_a_minute(exact_mib: u64) {
+    let app = TestApp::spawn_with(|config| {
+        config.registry.rebuild_after = 1;
+        config.registry.exact_mib = exact_mib;
+    })
+    .await;
     saved(&app, 1).await;
     let numbers = report_all(&app, 1).await;
     let node = &app;
@@ -208,4 +222,40 @@ async fn a_rebuilt_filter_is_saved_once_a_minute_at_most() {
     assert_loaded(&app.metrics().await, "used");
     assert_eq!(app.metric("lostcard_filter_keys").await, 1);
     assert_verdicts(&app, &numbers, "card_listed").await;
+}
+
+/// A node that was set up for a filter, as version 0.1 was, is ready from its file, and holds the listings soon after; and back.
+#[tokio::test]
+async fn a_filter_that_was_saved_gives_way_to_exact_listings_and_they_to_a_filter() {
+    let (app, numbers) = with_saved(TestApp::spawn_with(|config| config.registry.exact_mib = 0).await, 3).await;
+    let app = app.restart(async |config| config.registry.exact_mib = 1).await;
+    assert_loaded(&app.metrics().await, "used");
+    let node = &app;
+    eventually("exact", || async move { node.metric("lostcard_exact").await == 1 }).await;
+    assert_verdicts(&app, &numbers, "card_listed").await;
+    assert_verdicts(&app, &[random_number()], "not_listed").await;
+    app.clock.advance(Duration::from_mins(1));
+    saved(&app, 1).await;
+    assert!(file_in(&app.config).exists() && !app.config.data.join("snapshot/filter").exists());
+    let app = app.restart(async |config| config.registry.exact_mib = 0).await;
+    assert_eq!((app.metric("lostcard_exact").await, app.metric("lostcard_filter_keys").await), (0, 3));
+    assert_verdicts(&app, &numbers, "card_listed").await;
+}
+
+/// What is listed is known exactly: no hit asks the store, whatever was reported, withdrawn or replaced a moment ago.
+#[tokio::test]
+async fn no_hit_asks_the_store_while_all_listings_are_in_memory() {
+    for rebuild_after in [1, 50_000] {
+        let app = TestApp::spawn_with(|config| config.registry.rebuild_after = rebuild_after).await;
+        let numbers = report_all(&app, 5).await;
+        let node = &app;
+        let numbers = &numbers;
+        let asks_none = || async move {
+            let before = node.metric("lostcard_lookups_total{tier=\"store\"}").await;
+            assert_verdicts(node, numbers, "card_listed").await;
+            node.metric("lostcard_lookups_total{tier=\"store\"}").await == before
+        };
+        let asks_none = &asks_none;
+        eventually("no hit asks the store", || async move { asks_none().await }).await;
+    }
 }

@@ -119,8 +119,8 @@ async fn what_a_limit_refuses_is_counted_as_limited() {
         }
     }
     // Its own organization's, read by another client, whose limit is whole.
-    let auditor = app.add_client_of(client.organization, "audit").await;
-    app.counted(&auditor, &json!({"checks": answered, "not_listed": answered, "limited": limited})).await;
+    let colleague = app.add_client_of(client.organization, "checks").await;
+    app.counted(&colleague, &json!({"checks": answered, "not_listed": answered, "limited": limited})).await;
 }
 
 #[tokio::test]
@@ -132,10 +132,12 @@ async fn nobody_reads_another_organizations_usage() {
         let other = app.add_client(scopes, None).await;
         let answer = app.usage(&other, "").await.json();
         assert_eq!((&answer["usage"], &answer["total"]["checks"]), (&json!([]), &json!(0)), "{scopes}");
-        let same = app.add_client_of(app.hotel.organization, scopes).await;
-        assert_eq!(app.total(&same).await["checks"], 1, "{scopes}");
         let naming = app.usage(&other, &format!("?organization={}", app.hotel.organization)).await;
         naming.problem(400, "malformed_request");
+    }
+    for scopes in ["checks", "blind", "checks blind"] {
+        let same = app.add_client_of(app.hotel.organization, scopes).await;
+        assert_eq!(app.total(&same).await["checks"], 1, "{scopes}");
     }
     app.get("", "/v1/usage").await.problem(401, "invalid_token");
 }
@@ -280,20 +282,20 @@ async fn a_query_that_is_wrong_is_named_and_not_repeated() {
 #[tokio::test]
 async fn a_client_reads_what_the_service_knows_of_it() {
     let app = spawn().await;
-    let client = app.add_client("checks audit", Some("7/3600s")).await;
+    let client = app.add_client("checks registry", Some("7/3600s")).await;
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", &client.client_id.to_string()),
         ("client_secret", &client.secret),
-        ("scope", "audit"),
+        ("scope", "registry"),
     ];
     let token = app.ask_token(&form).await.json()["access_token"].as_str().unwrap().to_owned();
     let answer = app.get(&token, "/v1/organization").await;
     let created_at = lostcard::clock::Rfc3339::of(app.clock.now_ms());
     let expected = json!({
-        "organization_id": client.organization, "name": "Harbour Office", "kind": "certifying", "region": "110105",
+        "organization_id": client.organization, "name": "Harbour Office", "kind": "registrar", "region": "110105",
         "created_at": created_at.as_str(),
-        "client": {"client_id": client.client_id, "scopes": ["checks", "audit"], "token_scopes": ["audit"]},
+        "client": {"client_id": client.client_id, "scopes": ["checks", "registry"], "token_scopes": ["registry"]},
         "limits": [
             {"name": "client", "requests": 7, "per_seconds": 3600, "remaining": 6},
             {"name": "organization", "requests": 60000, "per_seconds": 60},

@@ -28,6 +28,7 @@ const LOST: &str = "2016-05-01";
 const OTHER_TABLES: &[(&str, &str)] = &[
     ("alert_heads", "counts an organization's alerts"),
     ("audit", "says who acted, and by which command"),
+    ("audit_subjects", "says whom an entry is about: a file's is about many, and names nobody"),
     ("client_credentials", "who may act"),
     ("clients", "who may act"),
     ("environment", "what the store is for"),

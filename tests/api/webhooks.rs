@@ -16,6 +16,7 @@ use crate::bodies::{check_of, random_number, report_of, with};
 use crate::child;
 use crate::helpers::{TestApp, eventually};
 use crate::receiver::{Manner, Received, Receiver};
+use crate::servers::http_client;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -323,7 +324,7 @@ async fn a_node_that_is_killed_before_it_delivers_loses_nothing() {
                 "--name",
                 "Harbour Bank",
                 "--kind",
-                "certifying",
+                "registrar",
                 "--region",
                 "110105",
                 "--json",
@@ -355,7 +356,7 @@ async fn a_node_that_is_killed_before_it_delivers_loses_nothing() {
         })
     };
     let node = start();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http_client().build().unwrap();
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", client["client_id"].as_str().unwrap()),

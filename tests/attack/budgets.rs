@@ -169,3 +169,48 @@ async fn an_address_has_so_many_connections_and_no_more() {
     send(&mut later, b"GET /health/live HTTP/1.1\r\nHost: lostcard.test\r\n\r\n", SHORT).await;
     assert_eq!(status(&mut later, SHORT).await, Some(200), "what has ended is free again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_hold_no_connection() {
+    // The answer of a large batch goes out in pieces, that of a small one at once: the server buffers the rest of both.
+    for (items, batches) in [(1000, 12), (20, 600)] {
+        let target = Target::new(&[("OVERLOAD__ANSWER_MS", "1500")]).await;
+        let honest = target.honest_caller(false);
+        let checks: Vec<_> = (0..items).map(|_| check_of(&random_number(), None)).collect();
+        let body = json!({ "checks": checks }).to_string();
+        let head = head("/v1/checks/batch", &target.service.hotel.token, &format!("Content-Length: {}", body.len()));
+        let request = (head + &body).into_bytes();
+        let mut attackers = JoinSet::new();
+        for _ in 0..20 {
+            let (address, request) = (target.node.address, request.clone());
+            attackers.spawn(async move {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.set_recv_buffer_size(4096).unwrap();
+                let mut stream = socket.connect(address).await.unwrap();
+                let mut sent = 0;
+                while sent < batches && send(&mut stream, &request, SHORT).await {
+                    sent += 1;
+                }
+                (stream, sent)
+            });
+        }
+        let (mut open, mut sent) = (Vec::new(), 0);
+        while let Some(done) = attackers.join_next().await {
+            let (stream, batches) = done.unwrap();
+            open.push(stream);
+            sent += batches;
+        }
+        let began = Instant::now();
+        while target.metric("lostcard_connections").await > 3 && began.elapsed() < Duration::from_secs(40) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (connections, took) = (target.metric("lostcard_connections").await, began.elapsed());
+        let got = honest.stop().await;
+        println!(
+            "answers: 20 connections sent {sent} batches of {items} and read nothing: {connections} open after {took:?}; {got}"
+        );
+        got.assert_served();
+        assert!(connections <= 3, "{connections} open");
+        drop(open);
+    }
+}

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use lostcard::crypto::signing::base64url;
-use reqwest::Client;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
 use crate::bodies::{check_of, random_number};
+use crate::servers::http_client;
 use crate::service::ISSUER;
 use crate::target::{Target, connect_many, ends, send};
 
@@ -26,7 +26,7 @@ async fn garbage_tokens_behind_a_proxy_lock_nobody_out() {
     let attacker = {
         let (target, is_over, sent) = (Arc::clone(&target), Arc::clone(&is_over), Arc::clone(&sent));
         tokio::spawn(async move {
-            let http = Client::builder().no_proxy().build().unwrap();
+            let http = http_client().build().unwrap();
             let (mut refused, mut limited) = (0, 0);
             while !is_over.load(Ordering::Relaxed) {
                 let request = http.post(format!("{}/v1/checks", target.node.url())).bearer_auth("e30.e30.AAAA");
@@ -44,7 +44,7 @@ async fn garbage_tokens_behind_a_proxy_lock_nobody_out() {
     while sent.load(Ordering::Relaxed) < 700 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let http = Client::builder().no_proxy().build().unwrap();
+    let http = http_client().build().unwrap();
     let (mut tokens, mut checks) = (0, 0);
     let hotel = &target.service.hotel;
     for at in 0..20 {
@@ -126,7 +126,7 @@ impl Holder {
 async fn a_proof_that_is_sent_again_is_refused() {
     let target = Target::new(&[]).await;
     let honest = target.honest_caller(false);
-    let (holder, http) = (Holder(Ed25519KeyPair::generate().unwrap()), Client::builder().no_proxy().build().unwrap());
+    let (holder, http) = (Holder(Ed25519KeyPair::generate().unwrap()), http_client().build().unwrap());
     let hotel = &target.service.hotel;
     let form =
         [("grant_type", "client_credentials"), ("client_id", &hotel.client_id), ("client_secret", &hotel.secret)];

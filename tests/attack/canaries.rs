@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::authority::{Authority, Pair};
 use crate::bodies::{check_of, digest_bytes, digest_of, random_number, report_of};
 use crate::memory::{Needles, search};
 use crate::servers::node::Node;
@@ -71,8 +73,36 @@ fn batch_of_wrong(numbers: &[String]) -> Value {
     json!({ "checks": numbers.iter().map(check).collect::<Vec<_>>() })
 }
 
+/// A connection, with or without TLS.
+trait Connection: Read + Write {}
+impl<T: Read + Write> Connection for T {}
+
+/// How a node is reached.
+struct Door {
+    node: Node,
+    /// None: without TLS.
+    trusted: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Door {
+    fn connect(&self) -> Box<dyn Connection> {
+        let Some(config) = &self.trusted else { return Box::new(TcpStream::connect(self.node.address).unwrap()) };
+        let tcp = TcpStream::connect(self.node.tls_address.unwrap()).unwrap();
+        let session = rustls::ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+        Box::new(rustls::StreamOwned::new(session, tcp))
+    }
+}
+
+fn trusting(root: &Pair) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from(root.der())).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Sends a request on a connection that stays open; the status.
-fn post(stream: &mut TcpStream, path: &str, token: &str, body: &str) -> u16 {
+fn post(stream: &mut dyn Connection, path: &str, token: &str, body: &str) -> u16 {
     let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     let length = body.len();
     let head = format!(
@@ -95,7 +125,7 @@ fn post(stream: &mut TcpStream, path: &str, token: &str, body: &str) -> u16 {
     }
 }
 
-fn load(service: &Service, node: &Node, ways: &[Way]) -> Vec<TcpStream> {
+fn load(service: &Service, door: &Door, ways: &[Way]) -> Vec<Box<dyn Connection>> {
     let mut connections = Vec::new();
     for way in ways {
         let token = match way.path {
@@ -104,7 +134,7 @@ fn load(service: &Service, node: &Node, ways: &[Way]) -> Vec<TcpStream> {
             _ => &service.police.token,
         };
         // A connection for each five: some are used again, some rest after one request.
-        let mut open: Vec<_> = (0..5).map(|_| TcpStream::connect(node.address).unwrap()).collect();
+        let mut open: Vec<_> = (0..5).map(|_| door.connect()).collect();
         for (at, numbers) in way.numbers.chunks(way.at_a_time).enumerate() {
             let body = (way.body)(numbers).to_string();
             let body = if way.name == "escaped" {
@@ -112,7 +142,7 @@ fn load(service: &Service, node: &Node, ways: &[Way]) -> Vec<TcpStream> {
             } else {
                 body
             };
-            let status = post(&mut open[at % 5], way.path, token, &body);
+            let status = post(&mut *open[at % 5], way.path, token, &body);
             if way.name != "escaped" {
                 assert_eq!(status, way.status, "{}", way.name);
             }
@@ -121,9 +151,9 @@ fn load(service: &Service, node: &Node, ways: &[Way]) -> Vec<TcpStream> {
     }
     // What is listed is answered by other ways than what is not.
     let reported = ways.iter().find(|way| way.name == "report").unwrap();
-    let mut stream = TcpStream::connect(node.address).unwrap();
+    let mut stream = door.connect();
     for number in &reported.numbers {
-        assert_eq!(post(&mut stream, "/v1/checks", &service.hotel.token, &check_of(number, None).to_string()), 200);
+        assert_eq!(post(&mut *stream, "/v1/checks", &service.hotel.token, &check_of(number, None).to_string()), 200);
     }
     connections.push(stream);
     connections
@@ -133,8 +163,27 @@ fn load(service: &Service, node: &Node, ways: &[Way]) -> Vec<TcpStream> {
 async fn after_five_seconds_of_rest_no_number_is_in_memory() {
     let mut service = Service::new(None);
     let node = service.start().await;
+    assert_none_is_left("without TLS", &service, &Door { node, trusted: None }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_five_seconds_of_rest_no_number_is_in_memory_with_tls_either() {
+    let authority = Authority::new();
+    let pair = authority.of_node("node");
+    let mut service = Service::new(None);
+    let node = service
+        .start_with(|command| {
+            command.env("LOSTCARD_TLS__CERTIFICATE", &pair.certificate).env("LOSTCARD_TLS__KEY", &pair.key);
+            command.env("LOSTCARD_TLS__PLAIN_LISTEN", "127.0.0.1:0");
+        })
+        .await;
+    let door = Door { node, trusted: Some(trusting(&authority.root)) };
+    assert_none_is_left("with TLS", &service, &door).await;
+}
+
+async fn assert_none_is_left(how: &str, service: &Service, door: &Door) {
     let ways = ways();
-    let connections = load(&service, &node, &ways);
+    let connections = load(service, door, &ways);
     tokio::time::sleep(REST).await;
     let mut needles = Needles::default();
     for way in &ways {
@@ -145,13 +194,13 @@ async fn after_five_seconds_of_rest_no_number_is_in_memory() {
             needles.add(&format!("{}, hexadecimal", way.name), digest.as_bytes());
         }
     }
-    let found = search(node.id(), &needles);
+    let found = search(door.node.id(), &needles);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for one in &found {
         *counts.entry(&one.needle).or_default() += 1;
     }
     let looked_for: usize = ways.iter().map(|way| way.numbers.len()).sum();
-    println!("canaries: {looked_for} numbers sent, found after {REST:?} of rest: {} {counts:?}", found.len());
+    eprintln!("canaries {how}: {looked_for} numbers sent, found after {REST:?} of rest: {} {counts:?}", found.len());
     drop(connections);
     let places: Vec<_> = found.iter().take(60).map(|found| format!("{}: {}", found.needle, found.place)).collect();
     assert!(places.is_empty(), "{}", places.join("\n"));

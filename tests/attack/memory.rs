@@ -71,11 +71,23 @@ pub(crate) fn search(process: u32, needles: &Needles) -> Vec<Found> {
             for place in 0..bytes.len().min(PIECE_BYTES) {
                 for needle in needles.at(bytes, place) {
                     let around = &bytes[place.saturating_sub(96)..(place + 96).min(bytes.len())];
-                    let place = format!("{mapping} {:x}: {}", from + place as u64, around.escape_ascii());
+                    let owner = owner(process, start..end).unwrap_or_else(|| mapping.to_owned());
+                    let place = format!("{owner} {:x}: {}", from + place as u64, around.escape_ascii());
                     found.push(Found { needle: needle.to_owned(), place });
                 }
             }
         }
     }
     found
+}
+
+/// The thread whose stack a mapping is, by its stack pointer (proc(5): `syscall`); none where it is no stack, or it runs.
+fn owner(process: u32, mapping: std::ops::Range<u64>) -> Option<String> {
+    std::fs::read_dir(format!("/proc/{process}/task")).ok()?.filter_map(Result::ok).find_map(|thread| {
+        let registers = std::fs::read_to_string(thread.path().join("syscall")).ok()?;
+        let pointer = registers.split_whitespace().rev().nth(1)?.trim_start_matches("0x").to_owned();
+        let is_its = mapping.contains(&u64::from_str_radix(&pointer, 16).ok()?);
+        let name = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+        is_its.then(|| format!("stack of {} at {pointer}", name.trim_end()))
+    })
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::bodies::{check_of, random_number};
+use crate::servers::http_client;
 use crate::servers::node::Node;
 use crate::service::{ISSUER, Service};
 
@@ -51,7 +51,14 @@ impl Target {
         let made = service.run(&[&["client", "create", "--organization", &organization][..], &args].concat());
         let (id, secret) = (text(&made, "client_id"), text(&made, "client_secret"));
         let form = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", &secret)];
-        let asked = Client::new().post(format!("{}/oauth2/token", node.url())).form(&form).send().await.unwrap();
+        let asked = http_client()
+            .build()
+            .unwrap()
+            .post(format!("{}/oauth2/token", node.url()))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
         text(&serde_json::from_str(&asked.text().await.unwrap()).unwrap(), "access_token")
     }
 
@@ -66,10 +73,27 @@ impl Target {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
+    /// Asked again where the attackers keep this machine so busy that the question itself comes too late.
+    async fn metrics(&self) -> String {
+        for _ in 0..3 {
+            let asked = http_client()
+                .build()
+                .unwrap()
+                .get(format!("http://{}/metrics", self.node.metrics_address))
+                .send()
+                .await;
+            if let Ok(answer) = asked
+                && let Ok(text) = answer.text().await
+            {
+                return text;
+            }
+        }
+        panic!("the node tells no metrics");
+    }
+
     /// A metric, or the sum of its series.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let text = Client::new().get(format!("http://{}/metrics", self.node.metrics_address)).send().await.unwrap();
-        let text = text.text().await.unwrap();
+        let text = self.metrics().await;
         let of = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
         let is_of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
         text.lines().filter(is_of).filter_map(of).sum()
@@ -81,7 +105,7 @@ impl Target {
         let url = format!("{}/v1/checks", self.node.url());
         let (token, stopped, counts) = (self.honest.clone(), Arc::clone(&stop), Arc::clone(&tally));
         let task = tokio::spawn(async move {
-            let client = || Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+            let client = || http_client().timeout(Duration::from_secs(5)).build().unwrap();
             let mut http = client();
             while !stopped.load(Ordering::Relaxed) {
                 if is_new_each_time {

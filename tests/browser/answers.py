@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import urllib.request
@@ -72,6 +73,8 @@ def members(text):
 
 def receipt_is_saved_and_verifies(desk):
     page, node = desk.sign_in(), desk.node
+    expect(page.locator("#house")).not_to_be_empty()
+    house = page.inner_text("#house")
     desk.ask(*node.listed, "folio-7")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Save receipt").first.click()
@@ -85,7 +88,8 @@ def receipt_is_saved_and_verifies(desk):
     assert (status, answer["authentic"], answer["opens"], answer["verdict"]) == (200, True, True, "card_listed"), answer
     status, answer = node.post(node.hotel, "/v1/receipts/verify", question | {"id_number": node.unlisted[0]})
     assert answer["authentic"] and not answer["opens"], "it opens with its own number alone"
-    offline(desk, told, node.listed[0])
+    assert told["organization"] == house, "the name that the service has for this house"
+    offline(desk, saved, told, node.listed[0])
     # The row keeps it until the next check is asked, and gives the same file.
     page.fill("#number", "1")
     with page.expect_download() as waiting:
@@ -97,16 +101,31 @@ def receipt_is_saved_and_verifies(desk):
     assert members(Path(waiting.value.path()).read_text())["verdict"] == "not_listed"
 
 
-def offline(desk, told, number):
-    """By the command that the file names."""
+def offline(desk, saved, told, number):
+    """By the command that the file names, with the file as it was saved; and on the auditor's page."""
     with tempfile.TemporaryDirectory() as folder:
         with urllib.request.urlopen(desk.node.url + "/.well-known/jwks.json") as response:
             Path(folder, "jwks.json").write_bytes(response.read())
-        Path(folder, "receipt.txt").write_text(told["receipt"])
+        file = f"lostcard-{told['check_id']}.txt"
+        Path(folder, file).write_text(saved)
         Path(folder, "number.txt").write_text(number)
-        command = ["receipt", "verify", "--jwks", "jwks.json", "--salt", told["receipt_salt"], "--id-number-file", "number.txt"]
-        done = subprocess.run([os.path.abspath(desk.binary), *command, "receipt.txt"], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        command = next(line.split() for line in saved.splitlines() if line.startswith("  lostcard "))
+        assert command[-1] == file
+        run = lambda: subprocess.run([os.path.abspath(desk.binary), *command[1:]], cwd=folder, capture_output=True, text=True)  # noqa: E731
+        done = run()
+        assert done.returncode == 0 and re.search(r"opens +true", done.stdout) and told["organization"] in done.stdout, done.stderr
+        Path(folder, file).write_text(saved.replace("verdict: card_listed", "verdict: not_listed"))
+        assert run().returncode == 1, "the words of the file are compared"
+        page = desk.page.context.new_page()
+        page.goto(desk.node.url + "/verify")
+        page.wait_for_selector("#receipt:visible")
+        page.fill("#number", number)
+        page.set_input_files("#receipt-file", [
+            {"name": "jwks.json", "mimeType": "application/json", "buffer": Path(folder, "jwks.json").read_bytes()},
+            {"name": file, "mimeType": "text/plain", "buffer": saved.encode()}])
+        page.wait_for_selector("#answer .verdict.verified")
+        assert told["organization"] in page.inner_text("#answer")
+        page.close()
 
 
 def print_shows_the_receipt_alone(desk):
@@ -119,6 +138,14 @@ def print_shows_the_receipt_alone(desk):
     assert page.is_visible("#slip") and not page.is_visible("main") and not page.is_visible("header")
     told = page.inner_text("#slip")
     assert "receipt_salt: " in told and "own register" in told and node.newer[0] not in told
+    code = page.locator("#slip .receipt .qr")
+    expect(code).to_be_visible()
+    auditor = page.context.new_page()
+    auditor.goto(node.url + "/verify")
+    auditor.wait_for_selector("#receipt:visible")
+    auditor.set_input_files("#receipt-file", {"name": "slip.png", "mimeType": "image/png", "buffer": code.screenshot()})
+    expect(auditor.locator("#receipt")).to_have_value(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+~[\w-]+~[\w-]+$"))
+    auditor.close()
     assert len(page.pdf(format="A4")) > 10_000
     page.emulate_media(media="screen")
     assert not page.is_visible("#slip")
@@ -170,7 +197,20 @@ def misuse_report_needs_a_kind_and_takes_no_number(desk):
     assert page.input_value("#narrative") == "" and page.inner_text("#report-message") == ""
 
 
+def everything_works_below_the_path_of_a_proxy(desk):
+    page, node = desk.sign_in(below="/city/registry"), desk.node
+    desk.ask(*node.listed)
+    assert desk.look() == "card_listed"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save receipt").first.click()
+    saved = Path(download.value.path()).read_text()
+    assert members(saved)["service"] == f"{node.url}/city/registry", saved
+    assert f"{node.url}/city/registry/.well-known/jwks.json" in saved
+    desk.stays_below("/city/registry")
+
+
 CASES = [
     each_verdict_has_its_own_look_and_words, start_date_is_asked_for_without_the_number, receipt_is_saved_and_verifies,
     print_shows_the_receipt_alone, misuse_is_reported_in_two_clicks, misuse_report_needs_a_kind_and_takes_no_number,
+    everything_works_below_the_path_of_a_proxy,
 ]

@@ -260,7 +260,15 @@ def policy_stops_what_is_foreign(desk):
     desk.sent[:] = [entry for entry in desk.sent if "elsewhere.example" not in entry[1]]
 
 
+def console_works_below_the_path_of_a_proxy(desk):
+    page = desk.sign_in(below="/city")
+    expect(page.locator("#state-text")).to_have_text("Live")
+    until(page, lambda: number_of(page, "#tile_checks") > 1)
+    desk.stays_below("/city")
+
+
 CASES = [
     others_are_told_at_the_door, series_draw_no_nonsense, figures_follow_what_happens, node_goes_away_and_comes_back, alert_tells_what_to_do,
     store_that_is_away_is_said, texts_are_whole_in_both_languages, signing_out_forgets, policy_stops_what_is_foreign, looks_right_everywhere,
+    console_works_below_the_path_of_a_proxy,
 ]

@@ -3,7 +3,11 @@ in the console may come of it: `settle` looks."""
 
 import hashlib
 import json
+import os
 import re
+import shutil
+import urllib.parse
+from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 
@@ -18,6 +22,22 @@ def digest(number):
     return hashlib.sha256(b"lostcard:v1:" + number.upper().encode()).hexdigest()
 
 
+# While a page is written: its files from this folder (src/web), not those of the binary.
+PAGES = os.environ.get("PAGES")
+
+
+def from_disk(route):
+    parts = urllib.parse.urlsplit(route.request.url).path.strip("/").split("/")
+    folder, name = parts[0], parts[1] if len(parts) > 1 else "index.html"
+    file = Path(PAGES, "shared" if folder == "web" else folder, name)
+    if not file.is_file():
+        return route.fallback()
+    kinds = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml"}
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+    kind = kinds.get(file.suffix, "text/javascript") + "; charset=utf-8"
+    return route.fulfill(body=file.read_bytes(), headers={"Content-Type": kind, "Content-Security-Policy": policy})
+
+
 class Desk:
     path = "/desk"
     # There once the page has started.
@@ -26,6 +46,8 @@ class Desk:
     def __init__(self, browser, node, binary):
         self.browser, self.node, self.binary = browser, node, binary
         self.contexts = []
+        # For a browser of its own, with other devices.
+        self.chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
     def __enter__(self):
         return self
@@ -36,31 +58,40 @@ class Desk:
                 page.unroute_all(behavior="ignoreErrors")
             context.close()
 
-    def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False):
-        """A fresh page, not signed in."""
+    def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False, below=""):
+        """A fresh page, not signed in; `below`: as a proxy serves it that takes this path off."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, accept_downloads=True)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(20_000)
         self.contexts.append(context)
         self.sent, self.console, self.typed = [], [], set()
         self.page = context.new_page()
+        if below:
+            root = self.node.url + below
+            self.page.route(root + "/**", lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(root, self.node.url, 1))))
+        if PAGES:
+            self.page.route(re.compile(r"^[^?#]*//[^/]+/(desk|console|verify|web)(/|$)"), from_disk)
         if clock:
             self.page.clock.install()
         self.page.add_init_script(WATCH)
         self.page.on("request", lambda request: self.sent.append((request.method, request.url, request.post_data or "")))
         self.page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
-        assert self.page.goto((url or self.node.url) + self.path).status == 200
+        assert self.page.goto((url or self.node.url) + below + self.path).status == 200
         self.page.wait_for_selector(self.first)
         return self.page
 
     def sign_in(self, **options):
         page = self.open(**options)
+        self.enter()
+        return page
+
+    def enter(self):
+        page = self.page
         page.fill("#client-id", self.node.hotel[0])
         page.fill("#client-secret", self.node.hotel[1])
         page.press("#client-secret", "Enter")
         page.wait_for_selector("#number:visible")
-        return page
 
     def ask(self, number, date="", reference="", wait=True):
         """Types and sends; then the number is in no field."""
@@ -113,6 +144,11 @@ class Desk:
         told = [f"{entry['id']}: {node['html'][:160]} {node.get('failureSummary', '')}" for entry in found for node in entry["nodes"]]
         assert told == [], f"{state}: " + "\n".join(told)
 
+    def stays_below(self, path):
+        """Nothing was asked for but below the path of a proxy."""
+        outside = [url for _, url, _ in self.sent if not url.startswith((self.node.url + path + "/", "blob:"))]
+        assert outside == [], outside
+
     def fits(self, state):
         """Nothing is wider than the screen."""
         wide = self.page.evaluate("""() => document.documentElement.scrollWidth > innerWidth
@@ -124,6 +160,11 @@ class Desk:
 class Reference(Desk):
     path = "/docs/"
     first = "#operations-checks-createCheck"
+
+
+class Verify(Desk):
+    path = "/verify"
+    first = "#receipt:visible"
 
 
 class Console(Desk):

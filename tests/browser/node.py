@@ -48,7 +48,8 @@ class Node:
 
     def client(self, scope, rate):
         """Registers a client of a new organization, beside the running node; gives id and secret."""
-        create = ["organization", "create", "--name", f"Test {scope}", "--kind", "certifying", "--region", "110105", "--rate", rate]
+        kind = {"admin": "operator", "registry": "registrar"}.get(scope, "certifying")
+        create = ["organization", "create", "--name", f"Test {scope}", "--kind", kind, "--region", "110105", "--rate", rate]
         made = self._tell(*create)
         made = self._tell("client", "create", "--organization", made["organization_id"], "--scope", scope, "--rate", rate)
         return made["client_id"], made["client_secret"]

@@ -26,7 +26,7 @@ def no_answer(desk, words):
     page = desk.page
     page.wait_for_selector("#answer .verdict.failure")
     told = page.inner_text("#answer")
-    assert desk.title() == "No answer" and words in told, told
+    assert desk.title() == "Not checked: do not let through" and words in told, told
     assert "The card was not checked" in told
     for look in ("not_listed", "card_listed", "other_card_listed", "number_listed"):
         assert page.query_selector(f"#answer .{look}") is None
@@ -131,11 +131,11 @@ def late_answer_is_not_shown_for_the_next_card(desk):
     assert page.locator("#rows tbody tr").count() == 1
 
 
-def old_answer_goes_when_the_next_number_begins(desk):
+def old_answer_goes_when_the_next_is_asked(desk):
     page, node = desk.sign_in(), desk.node
     desk.ask(*node.unlisted)
     page.fill("#number", "1")
-    assert page.query_selector("#answer-title") is None and "hidden" in page.inner_text("#status")
+    assert desk.look() == "not_listed" and node.unlisted[0][-4:] in page.inner_text("#before"), "typing wipes nothing before Enter"
     held = hold(desk)
     desk.ask(*node.listed, wait=False)
     expect(page.locator("#status")).to_contain_text("Asking")
@@ -204,6 +204,6 @@ def page_says_that_it_needs_a_secure_connection(desk):
 CASES = [
     wrong_secret_is_told_at_the_door, each_failure_is_told_plainly, wait_is_counted_down_and_the_retry_needs_no_number,
     no_network_is_told, silence_ends_in_no_answer, late_answer_is_not_shown_for_the_next_card,
-    old_answer_goes_when_the_next_number_begins, spent_token_is_replaced_and_a_revoked_client_signed_out,
+    old_answer_goes_when_the_next_is_asked, spent_token_is_replaced_and_a_revoked_client_signed_out,
     leaving_forgets_everything, page_says_that_it_needs_a_secure_connection,
 ]

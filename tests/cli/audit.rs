@@ -12,9 +12,8 @@ fn tamper(folder: &Folder, statements: &[&str]) {
     runtime.block_on(async {
         sqlx::any::install_default_drivers();
         let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
-        for statement in
-            ["DROP TRIGGER audit_is_not_changed", "DROP TRIGGER audit_is_not_removed"].iter().chain(statements)
-        {
+        let triggers = ["DROP TRIGGER IF EXISTS audit_is_not_changed", "DROP TRIGGER IF EXISTS audit_is_not_removed"];
+        for statement in triggers.iter().chain(statements) {
             connection.execute(AssertSqlSafe((*statement).to_owned())).await.unwrap();
         }
         connection.close().await.unwrap();
@@ -70,6 +69,37 @@ fn who_was_let_in_and_what_was_imported_is_in_the_log() {
 }
 
 #[test]
+fn who_acted_and_why_is_in_the_log() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let create = ["client", "create", "--organization", &organization, "--scope", "checks", "--json"];
+    let by = ["--as", " 王芳 ", "--reason", "ticket 7"];
+    let client = folder.json(&[&create, &by[..]].concat())["client_id"].as_str().unwrap().to_owned();
+    folder.run(&["sample", "--reports", "3", "--output", "reports.csv"]).success();
+    let import = folder.json(&[&["import", "reports.csv", "--json"], &by[..]].concat());
+    folder.run(&[&["import", "undo", import["import_id"].as_str().unwrap()], &by[..]].concat()).success();
+    let entries = exported(&folder);
+    let user = entries[0]["os_user"].as_str().unwrap();
+    assert!(!user.is_empty(), "the operating system knows it, whatever anybody says");
+    assert_eq!((entries[0].get("person"), entries[0].get("reason")), (None, None), "nobody said who");
+    for (entry, action) in
+        entries[1..].iter().zip(["client_created", "import_begun", "import_finished", "import_undone"])
+    {
+        assert_eq!(entry["action"], action);
+        assert_eq!((&entry["person"], &entry["reason"]), (&json!("王芳"), &json!("ticket 7")), "{entry}");
+        assert_eq!(entry["os_user"], user);
+    }
+    folder.run(&["audit", "verify"]).success();
+    for (flag, text) in
+        [("--as", ""), ("--as", "a\nb"), ("--as", "11010519491231002X"), ("--reason", "she is 11010519491231002X")]
+    {
+        let said = stderr(&folder.run(&["client", "disable", &client, flag, text]).code(1));
+        assert!(said.contains(flag) && !said.contains("19491231"), "{said}");
+    }
+    assert_eq!(exported(&folder).len(), entries.len(), "what was refused is not done");
+}
+
+#[test]
 fn an_empty_log_is_in_order() {
     let folder = Folder::new();
     assert_eq!(folder.json(&["audit", "verify", "--json"]), json!({"in_order": true, "entries": 0, "last": 0}));
@@ -86,6 +116,7 @@ fn a_log_that_was_changed_in_the_database_is_noticed() {
             "entry 2 does not have the hash",
             true,
         ),
+        (&["UPDATE audit SET person = 'somebody else' WHERE seq = 2"], "entry 2 does not", true),
         (&["UPDATE audit SET client_id = x'00000000000000000000000000000000' WHERE seq = 2"], "entry 2 does not", true),
         (&["DELETE FROM audit WHERE seq = 2"], "behind entry 1 comes entry 3", true),
         (&["DELETE FROM audit WHERE seq > 2"], "ends at entry 3 and this log at 2", false),
@@ -103,4 +134,24 @@ fn a_log_that_was_changed_in_the_database_is_noticed() {
         let export = folder.run(&["audit", "export"]).code(i32::from(is_noticed_alone));
         assert_eq!(stdout(&export).contains("head"), !is_noticed_alone, "no head is signed over a broken chain");
     }
+}
+
+#[test]
+fn a_log_of_a_version_without_keyed_hashes_is_linked_at_the_next_start() {
+    let folder = Folder::new();
+    (0..3).for_each(|_| drop(folder.organization()));
+    let plain: &[&str] = &["UPDATE audit SET keyed_hash = NULL", "DELETE FROM key_checks WHERE purpose = 'audit'"];
+    tamper(&folder, plain);
+    let said = stderr(&folder.run(&["audit", "verify"]).code(1));
+    assert!(said.contains("entry 1 has no keyed hash"), "the key was there: nothing is linked by itself: {said}");
+    std::fs::remove_file(folder.path().join("lostcard-data/keys/audit-1.key")).unwrap();
+    tamper(&folder, &["DELETE FROM key_checks WHERE purpose = 'audit'"]);
+    let verified = folder.json(&["audit", "verify", "--json"]);
+    assert_eq!(verified, json!({"in_order": true, "entries": 4, "last": 4}));
+    assert_eq!(exported(&folder)[3]["action"], "log_linked");
+    tamper(&folder, &["UPDATE audit SET keyed_hash = NULL WHERE seq = 4"]);
+    let said = stderr(&folder.run(&["audit", "verify"]).code(1));
+    assert!(said.contains("entry 1 has no keyed hash"), "{said}");
+    assert_eq!(stdout(&folder.run(&["audit", "link"]).success()), "linked behind entry 4\n");
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["last"], 5);
 }

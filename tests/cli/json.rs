@@ -17,7 +17,7 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
     let id: uuid::Uuid = organization.parse().unwrap();
     assert_eq!(id.get_version_num(), 7);
     let create =
-        ["client", "create", "--organization", &organization, "--scope", "checks", "--scope", "audit", "--json"];
+        ["client", "create", "--organization", &organization, "--scope", "checks", "--scope", "blind", "--json"];
     let client = folder.json(&[create.as_slice(), &["--rate", "60/1s"]].concat());
     assert_eq!(members(&client), ["client_id", "client_secret"]);
     let secret = client["client_secret"].as_str().unwrap();
@@ -28,10 +28,13 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
     assert_eq!((members(&listed), clients.len()), (vec!["clients"], 2));
     let find = |id: &Value| clients.iter().find(|client| client["client_id"] == *id).unwrap();
     let of_rate = find(&client["client_id"]);
-    assert_eq!(members(of_rate), ["bound", "client_id", "created_at", "organization_id", "rate", "scope", "state"]);
+    assert_eq!(
+        members(of_rate),
+        ["bound", "client_id", "created_at", "digests", "organization_id", "rate", "scope", "state"]
+    );
     assert_eq!(
         (&of_rate["scope"], &of_rate["rate"], &of_rate["state"]),
-        (&json!("checks audit"), &json!("60/1s"), &json!("live"))
+        (&json!("checks blind"), &json!("60/1s"), &json!("live"))
     );
     assert_eq!(of_rate["organization_id"], organization.as_str());
     assert!(find(&plain["client_id"]).get("rate").is_none(), "absent, never null");
@@ -79,6 +82,35 @@ fn endpoints_are_added_with_a_secret_that_is_shown_once() {
     assert_eq!(state().unwrap()["state"], "enabled");
     folder.run(&["webhook", "remove", id]).success().stdout_eq("removed\n");
     assert_eq!(state(), None);
+}
+
+#[test]
+fn fingerprints_are_those_of_the_published_keys() {
+    let folder = Folder::new();
+    folder.organization();
+    folder.json(&["keys", "rotate", "--receipts", "--json"]);
+    let told = folder.json(&["keys", "fingerprints", "--json"]);
+    let keys = told["keys"].as_array().unwrap();
+    assert_eq!(members(&keys[0]), ["fingerprint", "kid", "purpose", "state", "version"]);
+    let of = |key: &Value| format!("{} {} {}", key["purpose"], key["version"], key["state"]).replace('"', "");
+    let names: Vec<_> = keys.iter().map(of).collect();
+    assert_eq!(names, ["token 1 signs", "receipt 2 signs", "receipt 1 retired", "certificate 1 signs"]);
+    let plain = stdout(&folder.run(&["keys", "fingerprints"]).success());
+    for (key, line) in keys.iter().zip(plain.lines()) {
+        assert!(
+            line.ends_with(key["fingerprint"].as_str().unwrap()) && line.contains(key["kid"].as_str().unwrap()),
+            "{line}"
+        );
+    }
+    // Of a set, as an auditor has it: RFC 8037, A.3.
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "another", "x": x}, {"kty": "RSA", "n": "AQAB", "e": "AQAB"}]});
+    let set = folder.write("jwks.json", &set.to_string());
+    let told = folder.json(&["keys", "fingerprints", "--jwks", &set, "--json"]);
+    let fingerprint = "90fa cafe a9b1 5566 9854 0f70 c011 7a22 ea37 bd5c f3ed 3c47 093c 1707 282b 4b89";
+    assert_eq!(told["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(told["keys"][0]["fingerprint"], fingerprint);
+    assert_eq!(told["keys"][0]["kid"], "kPrK_qmxVWaYVA9w", "computed, not believed");
 }
 
 #[test]

@@ -102,7 +102,11 @@ fn register(folder: &Path, database_url: &str, scope: &str) -> (String, String) 
         serde_json::from_str(&run(&mut command)).unwrap()
     };
     let kind = if scope == "registry" { "registrar" } else { "certifying" };
-    let organization = command(&["organization", "create", "--name", "Test", "--kind", kind, "--region", "110105"]);
+    let organization = ["organization", "create", "--name", "Test", "--kind", kind, "--region", "110105"];
+    // The reports of a sample are made at offices all over the country.
+    let offices: Vec<_> =
+        ["1", "2", "3", "4", "5", "6", "7", "8"].iter().flat_map(|begins| ["--office", begins]).collect();
+    let organization = command(&[&organization[..], &offices].concat());
     let organization = organization["organization_id"].as_str().unwrap();
     let client = command(&["client", "create", "--organization", organization, "--scope", scope]);
     let text = |name: &str| client[name].as_str().unwrap().to_owned();

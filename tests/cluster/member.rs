@@ -110,6 +110,8 @@ impl Member {
         let mut command = binary();
         command.arg("--data").arg(&self.data);
         command.args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        // Many checks of few people: what limits of numbers refuse is told by `tests/api/numbers.rs`.
+        command.env("LOSTCARD_LIMITS__NUMBERS_MODE", "observe");
         command.envs(self.arguments.iter().cloned()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process::start(&mut command);
         let Ok(line) = process.lines().recv_timeout(READY_MAX) else { return false };

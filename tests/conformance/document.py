@@ -3,6 +3,7 @@ succeeded at least once, or else the answers of success were never looked at."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,15 +23,17 @@ MAY_FAIL = {
 
 
 def main(binary):
-    node = Node(binary)
+    # So few that one client alone withdraws, that confirmations are tried.
+    node = Node(binary, {"LOSTCARD_REGISTRY__WITHDRAWALS_PER_DAY": "3"})
     try:
         with tempfile.TemporaryDirectory() as folder:
             counts = Path(folder, "counts.json")
             config = Path(folder, "schemathesis.toml")
-            config.write_text('headers = { Authorization = "Bearer ${CONFORMANCE_TOKEN}" }\n[warnings]\nenabled = false\n')
-            environment = os.environ | {
-                "CONFORMANCE_TOKEN": node.token(node.station), "CONFORMANCE_COUNTS": str(counts),
-                "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
+            config.write_text("".join(settings()))
+            tokens = {f"CONFORMANCE_{scope.upper()}": node.token(client) for scope, client in node.clients.items()}
+            tokens["CONFORMANCE_COLLEAGUE"] = node.token(node.colleague)
+            environment = os.environ | tokens | {
+                "CONFORMANCE_COUNTS": str(counts), "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
             command = [
                 str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run", str(DOCUMENT),
                 "--url", node.url, "--checks", "all", "--max-examples", str(EXAMPLES), "--max-time", str(SECONDS), "--no-color"]
@@ -42,6 +45,17 @@ def main(binary):
                 sys.exit("the service and its OpenAPI document do not agree: see above")
     finally:
         node.stop()
+
+
+def settings():
+    """Each operation is called by who may do it: its description names the scope. A second client confirms what the first asked for."""
+    yield "[warnings]\nenabled = false\n"
+    for path, item in json.loads(DOCUMENT.read_text())["paths"].items():
+        for method, operation in item.items():
+            named = re.search(r"[Ss]cope `(\w+)`", operation["description"])
+            who = "colleague" if path.endswith("/withdrawal/confirmation") else named[1] if named else "registry"
+            yield f'[[operations]]\ninclude-name = "{method.upper()} {path}"\n'
+            yield f'headers = {{ Authorization = "Bearer ${{CONFORMANCE_{who.upper()}}}" }}\n'
 
 
 def report(counts):

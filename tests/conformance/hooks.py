@@ -44,6 +44,7 @@ FORMATS = {
     "found_at_region": ("x-region", st.sampled_from(["410102", "110105", "310104"])),
     "applied_at_office": ("x-place-office", st.sampled_from(["310104-01", "110105-03"])),
     "household_office": ("x-place-office", st.sampled_from(["410102-01", "110105-03"])),
+    "office": ("x-own-office", st.sampled_from(["110105-03", "110105", "310104-01"])),
 }
 for name, values in FORMATS.values():
     schemathesis.openapi.format(name, values)
@@ -142,7 +143,7 @@ def filter_failure(context, failure, case, response):
 _lock = threading.Lock()
 _counts = {}
 # What succeeded before, for operations on things that no answer links to: (path parameters, members of the body).
-_made = {"citizen": [], "application": [], "temporary_card": [], "replacement": [], "issue": [], "found_card": []}
+_made = {"citizen": [], "application": [], "temporary_card": [], "replacement": [], "issue": [], "found_card": [], "report": [], "withdrawal": [], "pending": []}
 NEEDS = {
     "POST /v1/citizen/loss-reports/{report_id}/withdrawal": "citizen",
     "POST /v1/replacement-applications/{application_id}/temporary-card": "application",
@@ -150,15 +151,24 @@ NEEDS = {
     "POST /v1/replacement-applications/{application_id}/issue": "issue",
     "POST /v1/replacements/{replacement_id}/correction": "replacement",
     "POST /v1/found-cards/{found_card_id}/return": "found_card",
+    "POST /v1/loss-reports/{report_id}/withdrawal": "report",
+    "GET /v1/loss-reports/{report_id}/withdrawal": "withdrawal",
+    "POST /v1/loss-reports/{report_id}/withdrawal/confirmation": "pending",
 }
 
 
 def remember(case, response):
+    if case.operation.label == "POST /v1/loss-reports/{report_id}/withdrawal" and response.status_code in (200, 202):
+        _made["withdrawal"].append((dict(case.path_parameters), {}))
+        if response.status_code == 202:
+            _made["pending"].append((dict(case.path_parameters), {}))
     if response.status_code != 201:
         return
     answer = response.json()
     if case.operation.label == "POST /v1/citizen/loss-reports":
         _made["citizen"].append(({"report_id": answer["report_id"]}, {"id_number": json.loads(sent(response))["id_number"]}))
+    elif case.operation.label == "POST /v1/loss-reports":
+        _made["report"].append(({"report_id": answer["report_id"]}, {}))
     elif case.operation.label == "POST /v1/replacement-applications" and answer["state"] == "accepted":
         path = {"application_id": answer["application_id"]}
         _made["application"].append((path, {}))
@@ -177,10 +187,11 @@ def before_call(context, case, kwargs):
     """Every well-formed request for one of these goes to a thing that exists."""
     made = _made.get(NEEDS.get(case.operation.label), [])
     ids = case.path_parameters or {}
-    if made and isinstance(case.body, dict) and all(len(str(value)) == 36 for value in ids.values()):
+    is_formed = isinstance(case.body, dict) or case.operation.method.upper() == "GET"
+    if made and is_formed and all(len(str(value)) == 36 for value in ids.values()):
         path, members = random.choice(made)
         case.path_parameters = dict(path)
-        if set(members) <= set(case.body):
+        if isinstance(case.body, dict) and set(members) <= set(case.body):
             case.body = case.body | members
 
 

@@ -13,7 +13,8 @@ import urllib.request
 
 # A limit must not stop a test that tries every operation many times.
 WIDE = "4000000/60s"
-SCOPES = ("checks", "registry", "citizen", "audit", "admin")
+# The kind of organization that may have each scope.
+KINDS = {"checks": "certifying", "registry": "registrar", "citizen": "portal", "audit": "auditor", "admin": "operator"}
 
 
 def free_port():
@@ -30,21 +31,25 @@ def id_number():
 
 
 class Node:
-    """A node with two organizations: a registrar whose client has every scope, and a hotel."""
+    """A node with an organization of each kind, and two clients of the registrar."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, environment=None):
         self.binary = os.path.abspath(binary)
         self.folder = tempfile.TemporaryDirectory(prefix="lostcard-conformance-")
-        registrar = self._make("organization", "create", "--name", "Station", "--kind", "registrar", "--region", "110105", "--rate", WIDE)
-        hotel = self._make("organization", "create", "--name", "Hotel", "--kind", "certifying", "--region", "110105", "--rate", WIDE)
-        self.station = self._client(registrar, SCOPES)
-        self.hotel = self._client(hotel, ["checks"])
+        offices = ("--office", "110105", "--office", "310104")
+        make = lambda kind: self._make("organization", "create", "--name", kind, "--kind", kind, "--region", "110105", "--rate", WIDE, *offices)
+        organizations = {scope: make(kind) for scope, kind in KINDS.items()}
+        self.clients = {scope: self._client(organization, [scope]) for scope, organization in organizations.items()}
+        self.station, self.hotel = self.clients["registry"], self.clients["checks"]
+        self.colleague = self._client(organizations["registry"], ["registry"])
         self.url = f"http://127.0.0.1:{free_port()}"
         limits = {f"LOSTCARD_LIMITS__{name}": WIDE for name in ("ADDRESS", "PUBLIC")}
+        # The walks ask with many dates about few numbers, and with many wrong ones.
+        limits["LOSTCARD_LIMITS__NUMBERS_MODE"] = "observe"
         self.log = open(f"{self.folder.name}/log", "w+")
         self.process = subprocess.Popen(
             [self.binary, "serve", "--listen", self.url[7:], "--metrics-listen", "127.0.0.1:0"],
-            cwd=self.folder.name, env=os.environ | limits | {"LOSTCARD_DRAIN_SECONDS": "0"}, stdout=self.log, stderr=self.log)
+            cwd=self.folder.name, env=os.environ | limits | (environment or {}) | {"LOSTCARD_DRAIN_SECONDS": "0"}, stdout=self.log, stderr=self.log)
         try:
             self._await_ready()
         except BaseException:
@@ -85,7 +90,7 @@ class Node:
 class Demo:
     """`serve --demo`, and the line of its output that sets the variables of the first check in the README."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, environment=None):
         self.process = subprocess.Popen(
             [os.path.abspath(binary), "serve", "--demo", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -19,7 +19,10 @@ pub(crate) struct Credentials {
 pub(crate) fn register(folder: &Folder, kind: &str, scope: &str) -> Credentials {
     let rate = ["--rate", "100000000/1s", "--json"];
     let organization = ["organization", "create", "--name", "Test", "--kind", kind, "--region", "110105"];
-    let organization = folder.run(&[organization.as_slice(), &rate].concat());
+    // The reports of a sample are made at offices all over the country.
+    let offices: Vec<_> =
+        ["1", "2", "3", "4", "5", "6", "7", "8"].iter().flat_map(|begins| ["--office", begins]).collect();
+    let organization = folder.run(&[organization.as_slice(), &offices, &rate].concat());
     let organization = organization["organization_id"].as_str().unwrap();
     let client = ["client", "create", "--organization", organization, "--scope", scope];
     let client = folder.run(&[client.as_slice(), &rate].concat());

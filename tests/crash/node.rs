@@ -90,7 +90,7 @@ impl Folder {
     pub(crate) fn serve(&self) -> Server {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
         let mut command = self.command(&arguments);
-        command.env("LOSTCARD_LOG", "error");
+        command.env("LOSTCARD_LOG", "error").env("LOSTCARD_LIMITS__NUMBERS_MODE", "observe");
         let mut process = Process(command.spawn().unwrap());
         let mut line = String::new();
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();

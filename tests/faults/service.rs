@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bodies::{check_of, random_number, report_of};
+use crate::servers::http_client;
 use crate::servers::node::{self, Node};
 
 /// The `iss` of every node.
@@ -61,7 +62,7 @@ impl Answer {
 impl Service {
     /// A service on an embedded store, or on the one of a URL.
     pub(crate) fn new(url: Option<&str>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(HANG).build().unwrap();
+        let http = http_client().timeout(HANG).build().unwrap();
         let mut service = Self {
             folder: tempfile::tempdir().unwrap(),
             url: url.map(str::to_owned),

@@ -30,6 +30,7 @@ impl World {
         match presence {
             _ if !is_leased => Check::Asking { node, floor, fresh_from: None },
             Presence::Absent => answer(state, floor, false, Source::Lease),
+            Presence::Listed => answer(state, floor, true, Source::Lease),
             Presence::Maybe { fresh_from } => {
                 let is_fresh =
                     |copy: &Reading| copy.sequence >= fresh_from || self.is(Variant::CopyBelievedWithoutItsSequence);

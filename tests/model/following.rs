@@ -22,8 +22,8 @@ impl World {
             return Some(());
         }
         let mut next = slot.snapshot;
-        if !with_loss {
-            next.recent = store.last_change(known, store.head).or(next.recent);
+        if let Some(at) = store.last_change(known, store.head).filter(|_| !with_loss) {
+            next.changed(at, self.is(Variant::ReadKeptOverALaterChange));
         }
         (next.sequence, next.lease) = (store.head, 0);
         slot.poll = Poll::Got { age, next };
@@ -83,6 +83,9 @@ impl World {
         node.rebuild = None;
         let stays = |changed_at: &u8| *changed_at > filter.sequence && !self.is(Variant::RebuildDropsRecentChanges);
         node.snapshot.recent = node.snapshot.recent.filter(stays);
+        if let (None, Some(exact)) = (node.snapshot.recent, &mut node.snapshot.exact) {
+            exact.read = None;
+        }
         (node.snapshot.built_at, node.snapshot.filter_holds) = (filter.sequence, filter.listed);
         Some(())
     }
@@ -125,10 +128,43 @@ impl World {
         state.check = Check::Idle;
         Some(())
     }
+
+    /// The store says what is listed of the number, for a node that holds every listing.
+    pub(crate) fn read_answers(&self, state: &mut State, node: u8) -> Option<()> {
+        let is_of_replica = self.is(Variant::ReplicaReadWithoutItsSequence);
+        let store = if is_of_replica { state.standby } else { state.store };
+        let slot = &mut state.nodes[usize::from(node)];
+        let is_unread = slot.snapshot.exact.is_some_and(|exact| exact.read.is_none()) && slot.snapshot.recent.is_some();
+        require(state.down == 0 && slot.phase == Phase::Up && slot.poll == Poll::Idle)?;
+        require(is_unread && slot.reading.is_none())?;
+        slot.reading = Some(Reading { sequence: store.head, listed: store.listed(store.head) });
+        Some(())
+    }
+
+    pub(crate) fn read_swaps(&self, node: &mut Node) -> Option<()> {
+        let reading = node.reading.take()?;
+        let changed_at = node.snapshot.recent?;
+        let is_new = reading.sequence >= changed_at || self.is(Variant::ReplicaReadWithoutItsSequence);
+        let exact = node.snapshot.exact.as_mut().filter(|_| is_new)?;
+        exact.read = Some(reading);
+        Some(())
+    }
+
+    /// What was read of the number goes into the listings.
+    pub(crate) fn merge(&self, node: &mut Node) -> Option<()> {
+        require(node.poll == Poll::Idle && node.reading.is_none() && node.snapshot.recent.is_some())?;
+        let read = match node.snapshot.exact.as_mut()?.read.take() {
+            None => require(self.is(Variant::UnreadChangesMerged)).map(|()| node.snapshot.filter_holds)?,
+            Some(read) => read.listed,
+        };
+        (node.snapshot.filter_holds, node.snapshot.recent) = (read, None);
+        node.snapshot.built_at = node.snapshot.sequence;
+        Some(())
+    }
 }
 
 pub(crate) fn poll_asks(node: &mut Node) -> Option<()> {
-    require(node.phase == Phase::Up && node.poll == Poll::Idle)?;
+    require(node.phase == Phase::Up && node.poll == Poll::Idle && node.reading.is_none())?;
     node.poll = Poll::Asked { age: 0 };
     Some(())
 }
@@ -136,7 +172,8 @@ pub(crate) fn poll_asks(node: &mut Node) -> Option<()> {
 pub(crate) fn load(state: &mut State, node: u8) -> Option<()> {
     let slot = &mut state.nodes[usize::from(node)];
     require(slot.phase == Phase::Loading && state.down == 0)?;
-    *slot = Node { phase: Phase::Up, snapshot: Snapshot::loaded(&state.store), copy: None, rebuild: None, ..*slot };
+    let snapshot = Snapshot::loaded(&state.store, slot.snapshot.exact.is_some());
+    *slot = Node { phase: Phase::Up, snapshot, copy: None, rebuild: None, reading: None, ..*slot };
     Some(())
 }
 
@@ -151,9 +188,10 @@ pub(crate) fn rebuild_reads(state: &mut State, node: u8) -> Option<()> {
 pub(crate) fn leave(state: &mut State, node: u8) -> Option<()> {
     let slot = &mut state.nodes[usize::from(node)];
     require(state.down == 0 && slot.phase == Phase::Up)?;
-    let empty = Snapshot { epoch: 0, sequence: 0, lease: 0, built_at: 0, filter_holds: false, recent: None };
+    let empty =
+        Snapshot { epoch: 0, sequence: 0, lease: 0, built_at: 0, filter_holds: false, recent: None, exact: None };
     let phase = Phase::Off { may_start: false };
-    *slot = Node { phase, snapshot: empty, copy: None, poll: Poll::Idle, confirm: None, rebuild: None };
+    *slot = Node { phase, snapshot: empty, copy: None, poll: Poll::Idle, confirm: None, rebuild: None, reading: None };
     state.store.rows[usize::from(node)] = None;
     if !matches!(state.check, Check::Answered { .. }) {
         state.check = Check::Idle;

@@ -62,7 +62,15 @@ impl Model for World {
                 Property::sometimes("a negative from a lease", |_, state: &State| {
                     answered(state, false, Source::Lease)
                 }),
-                Property::sometimes("a positive from a copy", |_, state: &State| answered(state, true, Source::Copy)),
+                if self.exact {
+                    Property::sometimes("a positive from a lease", |_, state: &State| {
+                        answered(state, true, Source::Lease)
+                    })
+                } else {
+                    Property::sometimes("a positive from a copy", |_, state: &State| {
+                        answered(state, true, Source::Copy)
+                    })
+                },
             ]);
         }
         properties
@@ -88,6 +96,7 @@ const TWO_NODES: World = World {
     lease: 1,
     checks: 1,
     may: &[May::NodesGo],
+    exact: false,
     failovers: 0,
 };
 /// The same where nobody goes.
@@ -120,6 +129,10 @@ const WITHDRAWAL: World = World {
     may: &[May::Rebuild, May::AskRedis],
     ..TWO_NODES
 };
+/// The same where nodes hold every listing.
+const EXACT: World =
+    World { name: "a withdrawal where every listing is in memory", may: &[May::Rebuild], exact: true, ..WITHDRAWAL };
+const EXACT_TWO_NODES: World = World { name: "two nodes that hold every listing", exact: true, ..TWO_NODES };
 /// The standby has received nothing: every commit is lost.
 const FAILOVER: World = World {
     name: "a failover that loses all commits",
@@ -130,6 +143,8 @@ const FAILOVER: World = World {
 };
 const FAILOVER_ALONE: World =
     World { name: "a failover that loses some commits", serving: 1, feed_max: 3, may: &[May::Replicate], ..FAILOVER };
+const EXACT_FAILOVER: World =
+    World { name: "a failover under a node that holds every listing", exact: true, ..FAILOVER_ALONE };
 const SYNCHRONOUS: World = World {
     name: "a failover that loses nothing",
     writers: &[(0, Change::Report)],
@@ -195,6 +210,9 @@ as_built! {
     three_nodes_never_answer_wrong: THREE_NODES;
     two_writers_never_make_an_answer_wrong: TWO_WRITERS;
     copies_rebuilds_and_redis_never_make_an_answer_wrong: WITHDRAWAL;
+    exact_listings_never_make_an_answer_wrong: EXACT;
+    exact_listings_on_two_nodes_never_make_an_answer_wrong: EXACT_TWO_NODES;
+    exact_listings_never_outlive_a_slow_failover: EXACT_FAILOVER;
     a_slow_failover_never_makes_an_answer_wrong: FAILOVER;
     a_slow_failover_under_one_node_never_makes_an_answer_wrong: FAILOVER_ALONE;
     a_failover_without_loss_never_makes_an_answer_wrong: SYNCHRONOUS;
@@ -222,6 +240,9 @@ const SHORTCUTS: &[(Variant, &World)] = &[
     (Variant::RedisBelievedWithoutItsSequence, &WITHDRAWAL),
     (Variant::ConfirmedInWhateverEpoch, &FAILOVER),
     (Variant::FailoverFasterThanTheLease, &FAILOVER_ALONE),
+    (Variant::ReadKeptOverALaterChange, &EXACT),
+    (Variant::UnreadChangesMerged, &EXACT),
+    (Variant::ReplicaReadWithoutItsSequence, &EXACT),
 ];
 
 #[test]

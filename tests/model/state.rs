@@ -69,17 +69,26 @@ pub(crate) struct Snapshot {
     pub(crate) built_at: u8,
     pub(crate) filter_holds: bool,
     pub(crate) recent: Option<u8>,
+    /// Exact listings: what the base holds is told; none where there is a filter.
+    pub(crate) exact: Option<Exact>,
+}
+
+/// What a node that holds every listing has read of the number since its last change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Exact {
+    pub(crate) read: Option<Reading>,
 }
 
 /// What a snapshot says of the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Presence {
     Absent,
+    Listed,
     Maybe { fresh_from: u8 },
 }
 
 impl Snapshot {
-    pub(crate) fn loaded(store: &Store) -> Self {
+    pub(crate) fn loaded(store: &Store, is_exact: bool) -> Self {
         Self {
             epoch: store.epoch,
             sequence: store.head,
@@ -87,10 +96,27 @@ impl Snapshot {
             built_at: store.head,
             filter_holds: store.listed(store.head),
             recent: None,
+            exact: is_exact.then_some(Exact { read: None }),
+        }
+    }
+
+    /// Changes of the number that nobody asked the store about since are asked about by the next check.
+    pub(crate) fn changed(&mut self, at: u8, keeps_what_was_read: bool) {
+        self.recent = Some(at);
+        if let Some(Exact { read }) = &mut self.exact {
+            *read = read.filter(|read| read.sequence >= at || keeps_what_was_read);
         }
     }
 
     pub(crate) fn presence(self) -> Presence {
+        let told = |listed| if listed { Presence::Listed } else { Presence::Absent };
+        if let Some(Exact { read }) = self.exact {
+            return match (self.recent, read) {
+                (None, _) => told(self.filter_holds),
+                (Some(_), Some(read)) => told(read.listed),
+                (Some(fresh_from), None) => Presence::Maybe { fresh_from },
+            };
+        }
         match (self.recent, self.filter_holds) {
             (Some(fresh_from), _) => Presence::Maybe { fresh_from },
             (None, true) => Presence::Maybe { fresh_from: self.built_at },
@@ -144,6 +170,8 @@ pub(crate) struct Node {
     pub(crate) confirm: Option<(u8, u8)>,
     /// A filter that is being built.
     pub(crate) rebuild: Option<Reading>,
+    /// What the store said of the changed number, not in place yet.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Node {

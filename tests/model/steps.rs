@@ -31,6 +31,9 @@ pub(crate) enum Variant {
     RedisBelievedWithoutItsSequence,
     ConfirmedInWhateverEpoch,
     FailoverFasterThanTheLease,
+    ReadKeptOverALaterChange,
+    UnreadChangesMerged,
+    ReplicaReadWithoutItsSequence,
 }
 
 /// What may happen beside polls, writes and checks.
@@ -64,6 +67,8 @@ pub(crate) struct World {
     /// Checks of a run; of one alone only what it says after the 201 matters, of several also the copies that they leave.
     pub(crate) checks: u8,
     pub(crate) may: &'static [May],
+    /// Nodes hold every listing, not a filter.
+    pub(crate) exact: bool,
     pub(crate) failovers: u8,
 }
 
@@ -97,7 +102,12 @@ pub(crate) enum Action {
     Join(u8),
     /// `Follower::reload`.
     Load(u8),
-    /// `Follower::tend_rebuild`: `Store::listed_prefixes`, then `Snapshot::with_filter`.
+    /// `Follower::read_changed`: `Store::records_of`, then `Snapshot::with_read`.
+    ReadAnswers(u8),
+    ReadSwaps(u8),
+    /// `Follower::tend_merge`: `Snapshot::with_merged`.
+    Merge(u8),
+    /// `Follower::tend_rebuild`: `Store::read_listed`, then `Snapshot::with_base`.
     RebuildReads(u8),
     RebuildSwaps(u8),
     /// `Membership::look`.
@@ -131,11 +141,12 @@ impl World {
                 Ok(at) => Phase::Off { may_start: at < self.serving + self.starting },
                 Err(_) => unreachable!("few nodes"),
             },
-            snapshot: Snapshot::loaded(&store),
+            snapshot: Snapshot::loaded(&store, self.exact),
             copy: None,
             poll: Poll::Idle,
             confirm: None,
             rebuild: None,
+            reading: None,
         };
         State {
             store,
@@ -171,6 +182,9 @@ impl World {
             if self.has(May::NodesGo) && node > 0 {
                 actions.extend([A::Mark, A::Remove, A::Leave].map(|of| of(node)));
             }
+            if self.exact {
+                actions.extend([A::ReadAnswers, A::ReadSwaps, A::Merge].map(|of| of(node)));
+            }
             if self.has(May::Rebuild) {
                 actions.extend([A::RebuildReads(node), A::RebuildSwaps(node)]);
             }
@@ -197,7 +211,10 @@ impl World {
         if self.failovers > 0 {
             actions.push(A::FailOver);
         }
-        if self.has(May::Replicate) || self.is(Variant::ReplicaPolled) {
+        if self.has(May::Replicate)
+            || self.is(Variant::ReplicaPolled)
+            || self.is(Variant::ReplicaReadWithoutItsSequence)
+        {
             actions.push(A::Replicate);
         }
     }
@@ -229,6 +246,9 @@ impl World {
             A::Confirm(node) => self.confirm(&mut state, node),
             A::Join(node) => self.join(&mut state, node),
             A::Load(node) => load(&mut state, node),
+            A::ReadAnswers(node) => self.read_answers(&mut state, node),
+            A::ReadSwaps(node) => self.read_swaps(&mut state.nodes[usize::from(node)]),
+            A::Merge(node) => self.merge(&mut state.nodes[usize::from(node)]),
             A::RebuildReads(node) => rebuild_reads(&mut state, node),
             A::RebuildSwaps(node) => self.rebuild_swaps(&mut state.nodes[usize::from(node)]),
             A::Mark(node) => self.mark(&mut state, node),

@@ -49,6 +49,8 @@ impl Node {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         // A test that ends a node does not wait for clients to turn away from it.
         command.env("LOSTCARD_DRAIN_SECONDS", "0");
+        // Suites ask about many numbers; what limits of numbers refuse is told by `tests/api/numbers.rs`.
+        command.env("LOSTCARD_LIMITS__NUMBERS_MODE", "observe");
         tweak(&mut command);
         let mut process = Process::start(&mut command);
         let lines = process.lines();

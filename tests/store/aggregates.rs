@@ -20,6 +20,7 @@ use crate::servers::tables::Tables;
 const OTHER_TABLES: &[(&str, &str)] = &[
     ("alert_heads", "a count for each organization"),
     ("audit", "append-only: ids of records and clients, never a number"),
+    ("audit_subjects", "tags of persons, append-only as what they belong to"),
     ("client_credentials", "of clients, which are programs"),
     ("clients", "of clients, which are programs"),
     ("environment", "what the store is for"),
@@ -33,14 +34,16 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ("key_checks", "by which a store knows its keys"),
     ("nodes", "of processes"),
     ("organizations", "of authorities and firms"),
+    ("numbers_mode", "one word about all clients"),
     ("retention", "of runs"),
+    ("service", "the name of the service"),
     ("usage_flushes", "of processes"),
     ("used_assertions", "of clients, by a hash, until they expire"),
     ("webhooks", "of organizations, their secrets sealed"),
 ];
 /// Columns that say nothing of a person: whose a record is, where and when it was written, and how it stands.
 const OTHER_COLUMNS: &str = "
-    organization_id state office channel sequence registered_sequence closed_at closed_by_office reported_at recorded_at registered_at
+    organization_id client_id requested_at state office channel sequence registered_sequence closed_at closed_by_office reported_at recorded_at registered_at
     applied_at applied_at_office issued_at lost_at returned_at returned_to_office transferred_to resolved_at resolved_by
     resolved_by_office valid_from expires_at revoked_at revoked_by_office ends_at seq listed_at attempts next_at status created_at
     not_listed card_listed other_card_listed number_listed invalid limited unavailable batches receipts_verified loss_reports
@@ -51,20 +54,29 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ReportsSearched, "several records"),
     (Action::MisuseReportsListed, "several records"),
     (Action::CitizenRecordsRead, "several records"),
+    (Action::AccessesRead, "entries of the log"),
     (Action::ReceiptVerified, "a check; nothing of it is kept"),
     (Action::ContactErased, "a record of any table with a sealed text"),
     (Action::OrganizationCreated, "an organization"),
+    (Action::OrganizationUpdated, "an organization"),
     (Action::ClientCreated, "a client"),
+    (Action::ClientUpdated, "a client"),
     (Action::ClientDisabled, "a client"),
     (Action::ClientSecretRotated, "a client"),
     (Action::ClientCertificateAdded, "a client"),
+    (Action::ClientCertificateRemoved, "a client"),
     (Action::TokenRevoked, "a client's token"),
     (Action::ClientTokensRevoked, "a client"),
+    (Action::ClientNumbersDeclared, "a client"),
+    (Action::ClientNumbersLifted, "a client"),
+    (Action::ClientHeld, "a client"),
+    (Action::ClientReleased, "a client"),
     (Action::ImportBegun, "a file"),
     (Action::ImportFinished, "a file"),
     (Action::ImportUndone, "a file"),
     (Action::RecordsExpired, "several records"),
     (Action::SandboxReset, "several records"),
+    (Action::LogLinked, "the log"),
 ];
 
 /// Tables that a reset leaves alone.

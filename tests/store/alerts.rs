@@ -23,6 +23,7 @@ fn watch(organization: OrganizationId) -> Watch {
     Watch {
         watch_id: id(),
         organization,
+        client: id(),
         lookup_key: key(),
         key_version: 1,
         card_valid_from: Some(LOST),

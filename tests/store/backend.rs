@@ -1,5 +1,6 @@
 //! The databases that the contract is run over, each fresh and empty for each case.
 
+use lostcard::crypto::audit_key::AuditKey;
 use lostcard::store::{Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -17,9 +18,24 @@ impl Database {
         self.options.url.as_ref().map_or_else(embedded, |url| url.expose().to_owned())
     }
 
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.options.url.is_none()
+    }
+
     pub(crate) async fn open(&self) -> Store {
+        let store = self.open_without_keys().await;
+        store.use_audit_key(audit_key());
+        store
+    }
+
+    pub(crate) async fn open_without_keys(&self) -> Store {
         Store::open(&self.options, self.data.path()).await.unwrap()
     }
+}
+
+/// One for all cases.
+pub(crate) fn audit_key() -> AuditKey {
+    AuditKey::new(&[7; 32])
 }
 
 /// The embedded database in a folder of its own.

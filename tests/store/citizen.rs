@@ -9,7 +9,7 @@ use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::Channel;
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::certificates::NewCertificate;
-use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, WaitingCard};
+use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, SightingsPage, WaitingCard};
 use lostcard::store::found_cards::NewFoundCard;
 use lostcard::store::sightings::NewSighting;
 
@@ -41,6 +41,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         listing,
         check_id,
         organization: two,
+        client: None,
         site: None,
         purpose,
         verdict: Verdict::CardListed,
@@ -60,17 +61,28 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     }
     let revoked = certificates[1].certificate.clone().revoke(later(7)).unwrap();
     write(&store, async |tx| tx.revoke_certificate(&revoked, &office()).await.unwrap()).await;
-    let (versions, records) = store.person_records(&[key(), own]).await.unwrap();
+    let all = SightingsPage { before: None, count_max: 100 };
+    let (versions, records) = store.person_records(&[key(), own], all).await.unwrap();
     assert_eq!(versions, KeyVersions { current: 1, previous: None });
     let read: Vec<_> = records.reports.iter().map(|stored| stored.report.id).collect();
     assert_eq!(read, [reports[1].report_id, reports[0].report_id], "newest first");
-    let seen = |purpose, seen_at_ms| AnonymousSighting {
+    let seen = |check_id, purpose, seen_at_ms| AnonymousSighting {
+        check_id,
         organization_kind: OrganizationKind::Registrar,
         region: RegionCode::parse("110105").unwrap(),
         purpose,
+        checks: 1,
+        first_seen_at_ms: seen_at_ms,
         seen_at_ms,
     };
-    assert_eq!(records.sightings, [seen(Purpose::Lodging, later(3)), seen(Purpose::Banking, later(2))], "once each");
+    let mut sightings = records.sightings.clone();
+    sightings.sort_by_key(|sighting| sighting.seen_at_ms);
+    let [first, second] = [seen(twice, Purpose::Banking, later(2)), seen(single, Purpose::Lodging, later(3))];
+    assert_eq!(sightings, [first, second], "once each");
+    let page = SightingsPage { before: Some(records.sightings[0].check_id), count_max: 100 };
+    let (_, following) = store.person_records(&[own], page).await.unwrap();
+    assert_eq!(following.sightings, records.sightings[1..]);
+    assert!(following.reports.is_empty() && following.found_cards.is_empty() && following.certificates.is_empty());
     let waiting = |new: &NewFoundCard| WaitingCard {
         found_card_id: new.found_card_id,
         state: FoundCardState::Held,
@@ -87,7 +99,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         is_revoked,
     };
     assert_eq!(records.certificates, [held(&certificates[0], false), held(&certificates[1], true)]);
-    let (_, nobody) = store.person_records(&[key()]).await.unwrap();
+    let (_, nobody) = store.person_records(&[key()], all).await.unwrap();
     let counts = (nobody.reports.len(), nobody.sightings.len(), nobody.found_cards.len(), nobody.certificates.len());
     assert_eq!(counts, (0, 0, 0, 0));
 }

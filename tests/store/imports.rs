@@ -7,10 +7,10 @@ use lostcard::store::Store;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::import_rows::{ACTIVE_REPORTS_BETWEEN, Piece};
 use lostcard::store::imports::ImportProgress;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, TODAY, id, key, report, write};
+use crate::rows::plan;
 
 pub(crate) async fn progress_is_kept_with_its_records(database: &Database) {
     let store = database.open().await;
@@ -100,20 +100,11 @@ pub(crate) async fn what_an_import_brought_is_found_by_its_pieces(database: &Dat
 pub(crate) async fn an_undoing_does_not_read_all_reports(database: &Database) {
     let store = database.open().await;
     insert(&store, Some(id()), 50).await;
-    let mut connection = AnyConnection::connect(&database.url()).await.unwrap();
-    let is_sqlite = database.url().starts_with("sqlite");
-    if !is_sqlite {
-        // Fifty rows are read faster without any index.
-        connection.execute("SET enable_seqscan = off").await.unwrap();
-    }
     for text in ACTIVE_REPORTS_BETWEEN {
-        let (explain, bytes) = if is_sqlite { ("EXPLAIN QUERY PLAN", "X'00'") } else { ("EXPLAIN", "'\\x00'::bytea") };
-        let text = text.replace("$1", bytes).replace("$2", bytes).replace("$3", "1").replace("$4", "2");
-        let rows = connection.fetch_all(AssertSqlSafe(format!("{explain} {text}"))).await.unwrap();
-        let plan: Vec<String> =
-            rows.iter().map(|row| row.get(if is_sqlite { "detail" } else { "QUERY PLAN" })).collect();
-        let plan = plan.join("\n");
-        let is_bounded = if is_sqlite {
+        let bytes = if database.is_sqlite() { "X'00'" } else { "'\\x00'::bytea" };
+        let plan =
+            plan(database, &text.replace("$1", bytes).replace("$2", bytes).replace("$3", "1").replace("$4", "2")).await;
+        let is_bounded = if database.is_sqlite() {
             plan.contains("SEARCH loss_reports") && plan.contains("(report_id>? AND report_id<?)")
         } else {
             plan.contains("Index Cond: ((report_id >")

@@ -5,6 +5,7 @@
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod accesses;
 mod aggregates;
 mod alerts;
 mod applications;
@@ -15,6 +16,7 @@ mod citizen;
 mod clients;
 mod feed;
 mod found_cards;
+mod heads;
 mod idempotency;
 mod imports;
 mod keys;
@@ -36,8 +38,10 @@ mod sandbox;
 #[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod sightings;
+mod thief;
 mod tls;
 mod usage;
+mod withdrawals;
 
 /// Runs every case over one kind of database.
 macro_rules! contract {
@@ -67,7 +71,7 @@ macro_rules! contract {
             reports::a_report_is_found_by_its_own_organization_alone
             reports::reports_of_a_number_are_listed_newest_first
             reports::a_listing_is_read_with_the_head_of_the_same_moment
-            reports::listed_prefixes_are_those_of_numbers_in_force
+            reports::what_is_listed_is_of_numbers_in_force
             reports::a_closed_report_keeps_its_history
             reports::many_reports_go_in_at_once
             certificates::a_certificate_is_found_by_its_own_organization_alone
@@ -104,7 +108,13 @@ macro_rules! contract {
             imports::rows_of_a_source_are_known_until_they_are_forgotten
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_made_by_version_0_1_0_has_the_checksums_of_today
+            migrations::sightings_of_a_version_before_are_folded
             migrations::a_store_that_a_newer_version_has_brought_on_is_still_opened
+            withdrawals::withdrawals_of_a_client_are_counted_from_an_instant_on
+            withdrawals::a_pending_withdrawal_is_its_organizations_until_the_report_is_closed
+            withdrawals::whose_report_it_is_decides_who_ends_it
+            withdrawals::what_an_organization_and_a_client_may_is_changed
+            migrations::who_ran_the_service_becomes_an_operator
             misuse_reports::a_misuse_report_is_read_as_written
             misuse_reports::a_resolution_is_stored_with_its_note
             misuse_reports::misuse_reports_are_listed_behind_one_of_them
@@ -118,6 +128,18 @@ macro_rules! contract {
             audit::concurrent_writers_make_one_chain
             audit::a_transaction_that_is_dropped_leaves_no_entry
             audit::the_database_refuses_to_change_or_remove_an_entry
+            thief::a_log_that_was_rewritten_with_all_its_plain_hashes_is_found
+            thief::a_log_of_before_keyed_hashes_is_linked_and_not_rewritten_since
+            thief::nothing_is_recorded_without_the_key
+            thief::who_was_looked_at_is_not_rewritten_either
+            heads::heads_of_a_log_that_only_grows_are_all_on_it
+            heads::an_end_that_was_cut_off_is_found_by_heads_and_by_the_node
+            heads::an_older_database_in_the_place_of_the_newer_is_found
+            heads::a_node_that_continued_from_an_older_state_signs_a_number_twice
+            heads::a_restored_log_is_continued_after_a_link
+            accesses::accesses_are_those_of_a_persons_tag_newest_first
+            accesses::accesses_of_before_tags_are_found_by_every_kind_of_record
+            accesses::the_digest_of_a_record_is_its_own_or_that_of_what_it_belongs_to
             nodes::a_writer_sees_every_other_node
             nodes::a_node_that_stands_still_is_marked_and_told
             nodes::a_node_is_removed_only_where_it_stands
@@ -136,6 +158,7 @@ macro_rules! contract {
             citizen::a_reports_origin_is_told_with_its_number_alone
             retention::a_listing_is_kept_to_the_cards_last_day
             retention::a_listing_without_an_end_is_kept_for_its_period
+            retention::what_is_due_is_found_by_an_index
             retention::a_withdrawn_report_goes_a_while_after_its_withdrawal
             retention::a_record_is_due_at_its_instant_and_not_before
             retention::what_names_a_deleted_record_goes_with_it
@@ -143,6 +166,7 @@ macro_rules! contract {
             retention::one_node_runs_in_each_interval
             retention::an_erased_text_is_gone_and_its_record_stays
             sightings::sightings_are_stored_once_and_listed_newest_first
+            sightings::repeats_of_a_day_are_one_sighting_with_their_count
             sightings::every_record_of_a_number_may_have_been_sighted
             alerts::a_watch_is_found_by_its_key_until_it_ends
             alerts::ended_watches_are_deleted_and_no_others

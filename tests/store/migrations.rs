@@ -1,12 +1,16 @@
 //! A rolling deploy: for a while nodes of the version before and of this one serve from one schema, whichever of them started last.
 
-use lostcard::domain::ids::NodeId;
+use lostcard::domain::authority::Offices;
+use lostcard::domain::client::OrganizationKind;
+use lostcard::domain::ids::{ClientId, ListingId, NodeId, OrganizationId};
+use lostcard::domain::numbers::NumbersMode;
 use lostcard::domain::sequence::Sequence;
+use lostcard::service::misfits::misfits;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
 
 use crate::backend::Database;
-use crate::records::{id, key};
+use crate::records::{id, key, stored_organization};
 
 async fn sql(database: &Database, statements: &[&str]) {
     sqlx::any::install_default_drivers();
@@ -51,7 +55,11 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
     let insert = format!("INSERT INTO nodes (node_id, beat) VALUES ({node_id}, 7)");
     let change = format!("INSERT INTO feed (seq, kind, subject) VALUES (1, 'listing', {subject})");
     sql(database, &[&change, "UPDATE feed_head SET seq = 1", &insert]).await;
+    let check = literal(database, "00");
+    let check = format!("INSERT INTO key_checks (purpose, version, value) VALUES ('pepper', 1, {check})");
+    sql(database, &[&check]).await;
     let store = database.open().await;
+    assert_eq!(store.numbers_mode().await.unwrap(), NumbersMode::Observe, "its clients have declared nothing yet");
     assert_eq!(
         store.least_confirmed(id()).await.unwrap(),
         Some(Sequence::ZERO),
@@ -63,8 +71,45 @@ pub(crate) async fn a_store_of_the_first_version_is_brought_up_to_date(database:
     assert!(store.feed_after(Sequence::ZERO, node).await.unwrap().is_member);
 }
 
+pub(crate) async fn who_ran_the_service_becomes_an_operator(database: &Database) {
+    make_first_version(database).await;
+    let mut wanted = Vec::new();
+    for (kind, scopes, disabled_at, now) in [
+        ("auditor", "audit admin", "NULL", OrganizationKind::Operator),
+        ("auditor", "audit", "NULL", OrganizationKind::Auditor),
+        ("auditor", "admin", "7", OrganizationKind::Auditor),
+        ("registrar", "registry admin", "NULL", OrganizationKind::Registrar),
+    ] {
+        let (organization, client): (OrganizationId, ClientId) = (id(), id());
+        let [of, one] = [organization.as_simple(), client.as_simple()].map(|id| literal(database, &id.to_string()));
+        let organizations = format!(
+            "INSERT INTO organizations (organization_id, name, kind, region, created_at) \
+             VALUES ({of}, 'Office', '{kind}', '110105', 1)"
+        );
+        let clients = format!(
+            "INSERT INTO clients (client_id, organization_id, scopes, created_at, disabled_at) \
+             VALUES ({one}, {of}, '{scopes}', 1, {disabled_at})"
+        );
+        sql(database, &[&organizations, &clients]).await;
+        wanted.push((organization, client, now));
+    }
+    let store = database.open().await;
+    for (organization, _, now) in &wanted {
+        let read = store.find_organization(*organization).await.unwrap().unwrap();
+        assert_eq!((read.kind, read.offices), (*now, Offices::default()));
+    }
+    // Who has more than its kind may have is named, with what corrects it.
+    let named = misfits(&store).await.unwrap();
+    let named: Vec<_> = named.iter().map(|one| (one.client_id, one.forbidden.to_string())).collect();
+    let mut expected = vec![(wanted[0].1, "audit".to_owned()), (wanted[3].1, "admin".to_owned())];
+    expected.sort();
+    assert_eq!(named, expected);
+}
+
 pub(crate) async fn a_store_that_a_newer_version_has_brought_on_is_still_opened(database: &Database) {
-    database.open().await.close().await;
+    let store = database.open().await;
+    assert_eq!(store.numbers_mode().await.unwrap(), NumbersMode::Enforce, "a new one");
+    store.close().await;
     let checksum = literal(database, "00");
     let insert = format!(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -72,6 +117,37 @@ pub(crate) async fn a_store_that_a_newer_version_has_brought_on_is_still_opened(
     );
     sql(database, &[&insert]).await;
     assert!(database.open().await.list_nodes().await.unwrap().is_empty());
+}
+
+/// Sightings of before are folded when the store is brought up to date: nothing that a list showed is missing in it.
+pub(crate) async fn sightings_of_a_version_before_are_folded(database: &Database) {
+    let store = database.open().await;
+    let organization = stored_organization(&store).await;
+    store.close().await;
+    sql(database, &["DROP TABLE sighting_days", "DELETE FROM _sqlx_migrations WHERE version = 27"]).await;
+    let (listing, organization) =
+        (literal(database, &"01".repeat(16)), literal(database, &organization.as_simple().to_string()));
+    // Two at 23:59 and one at 00:00 of the day after, in Beijing; one of them elsewhere.
+    let midnight = 1_795_536_000_000_i64;
+    let seen = [("NULL", midnight - 60_000), ("NULL", midnight - 1), ("NULL", midnight), ("'west'", midnight)];
+    let inserts: Vec<_> = seen
+        .iter()
+        .enumerate()
+        .map(|(nth, (site, at))| {
+            let check = literal(database, &format!("{nth:032x}"));
+            format!("INSERT INTO sightings VALUES ({listing}, {check}, {organization}, {site}, 'lodging', 'card_listed', {at})")
+        })
+        .collect();
+    sql(database, &inserts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let listing = ListingId::from_bytes([1; 16]);
+    let listed = database.open().await.list_sightings(&[listing], None, 10).await.unwrap();
+    let told = listed.iter().map(|one| {
+        (u128::from_be_bytes(*one.check_id.as_bytes()), one.checks, one.first_seen_at_ms.get(), one.seen_at_ms.get())
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(3, 1, midnight, midnight), (2, 1, midnight, midnight), (0, 2, midnight - 60_000, midnight - 1)]
+    );
 }
 
 /// sqlx refuses a store in which a migration has another checksum than the binary's: the row is compared before it can.

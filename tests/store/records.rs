@@ -3,13 +3,14 @@
 use jiff::civil::Date;
 use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::random;
+use lostcard::domain::authority::Offices;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use lostcard::domain::ids::{Id, NodeId, OrganizationId};
 use lostcard::domain::instant::UnixMs;
 use lostcard::domain::report::{Channel, OfficeCode, Reason, Reporter};
 use lostcard::domain::sequence::Sequence;
-use lostcard::store::clients::{Client, Organization};
+use lostcard::store::clients::{Client, Organization, StoredNumbers};
 use lostcard::store::feed::FeedPage;
 use lostcard::store::replacements::NewReplacement;
 use lostcard::store::reports::{NewReport, SealedNumber};
@@ -75,6 +76,7 @@ pub(crate) fn organization() -> Organization {
         kind: OrganizationKind::Registrar,
         region: RegionCode::parse("110105").unwrap(),
         rate: Rate::parse("600/60s"),
+        offices: Offices::parse("110105 1101", true).unwrap(),
         created_at_ms: NOW_MS,
     }
 }
@@ -89,6 +91,7 @@ pub(crate) fn client(organization: OrganizationId) -> Client {
         bound: Bound::None,
         tokens_revoked_at_ms: None,
         disabled_at_ms: None,
+        numbers: StoredNumbers::default(),
     }
 }
 

@@ -6,7 +6,8 @@ use lostcard::domain::report::{LossReport, ReportState, WithdrawalReason};
 use lostcard::domain::sequence::Sequence;
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
-use lostcard::store::reports::{Closing, ListedPrefixes, NewReport, RecordsRead};
+use lostcard::store::listed::{ListedAt, ListedReader};
+use lostcard::store::reports::{Closing, NewReport, RecordsRead};
 
 use crate::backend::Database;
 use crate::records::{
@@ -94,7 +95,38 @@ pub(crate) async fn a_listing_is_read_with_the_head_of_the_same_moment(database:
     assert_eq!((head, records.len(), records.iter().filter(replaced).count()), (6, 2, 1));
 }
 
-pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Database) {
+/// Takes what lists numbers: records, or keys alone.
+#[derive(Default)]
+struct Taken {
+    wants_records: bool,
+    records_max: usize,
+    rows: Vec<(LookupKey, Option<Record>)>,
+}
+
+impl ListedReader for Taken {
+    fn begin(&mut self, records_max: usize) -> bool {
+        self.records_max = records_max;
+        self.wants_records
+    }
+
+    fn take(&mut self, key: LookupKey, record: Option<Record>) {
+        self.rows.push((key, record));
+    }
+}
+
+/// The moment at which everything is read.
+pub(crate) async fn listed_at(store: &Store) -> ListedAt {
+    store.read_listed(&mut Taken::default()).await.unwrap()
+}
+
+/// How many records list something.
+pub(crate) async fn count_listed(store: &Store) -> usize {
+    let mut taken = Taken::default();
+    store.read_listed(&mut taken).await.unwrap();
+    taken.rows.len()
+}
+
+pub(crate) async fn what_is_listed_is_of_numbers_in_force(database: &Database) {
     let store = database.open().await;
     let own = stored_organization(&store).await;
     let (stays, goes, replaced) = (key(), key(), key());
@@ -106,12 +138,20 @@ pub(crate) async fn listed_prefixes_are_those_of_numbers_in_force(database: &Dat
         tx.insert_replacement(&replacement(own, replaced), &change).await.unwrap();
     })
     .await;
-    let ListedPrefixes { head, epoch, mut prefixes, .. } = store.listed_prefixes().await.unwrap();
-    let mut expected = [stays.prefix(), replaced.prefix()];
-    prefixes.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!((head.get(), prefixes.as_slice()), (5, expected.as_slice()));
-    assert_eq!(epoch, feed_after(&store, 0).await.epoch);
+    for wants_records in [false, true] {
+        let mut taken = Taken { wants_records, ..Taken::default() };
+        let at = store.read_listed(&mut taken).await.unwrap();
+        assert_eq!((at.head.get(), at.epoch, taken.records_max), (5, feed_after(&store, 0).await.epoch, 3));
+        let mut keys: Vec<_> = taken.rows.iter().map(|(key, _)| *key).collect();
+        let mut expected = [stays, replaced];
+        keys.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
+        for (key, record) in taken.rows {
+            assert_eq!(record.is_some(), wants_records);
+            assert!(record.is_none_or(|record| matches!(record, Record::Replacement { .. }) == (key == replaced)));
+        }
+    }
 }
 
 pub(crate) async fn a_closed_report_keeps_its_history(database: &Database) {
@@ -139,5 +179,5 @@ pub(crate) async fn many_reports_go_in_at_once(database: &Database) {
         let change = &feed_after(&store, stored.sequence.get() - 1).await.changes[0];
         assert_eq!(change.subject, reports[at].number.lookup_key.as_bytes(), "report and change have one sequence");
     }
-    assert_eq!(store.listed_prefixes().await.unwrap().prefixes.len(), 1001);
+    assert_eq!(count_listed(&store).await, 1001);
 }

@@ -6,6 +6,7 @@ use jiff::civil::{Date, date};
 use lostcard::clock::beijing_date;
 use lostcard::crypto::random;
 use lostcard::crypto::seal::Envelope;
+use lostcard::domain::audit::Behind;
 use lostcard::domain::card::CardValidity;
 use lostcard::domain::ids::{AlertId, ApplicationId, RecordId, WebhookId};
 use lostcard::domain::instant::UnixMs;
@@ -13,17 +14,19 @@ use lostcard::domain::report::WithdrawalReason;
 use lostcard::domain::retention::{Class, Period};
 use lostcard::service::erasure::erase;
 use lostcard::store::Store;
-use lostcard::store::aggregates::{FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
+use lostcard::store::aggregate::Compared;
+use lostcard::store::aggregates::{ALL, FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
 use lostcard::store::erasure::Erased;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::reports::{Closing, NewReport};
 use lostcard::store::retention::{Claim, Due, PIECE_ROWS_MAX, STEP_MS_MAX};
 
 use crate::backend::Database;
+use crate::keys::keyring;
 use crate::records::{
     NOW_MS, TODAY, feed_after, id, key, later, office, replacement, report, store_reports, stored_organization, write,
 };
-use crate::rows::{Cell, count, insert};
+use crate::rows::{Cell, count, insert, plan};
 
 const HOUR_MS: i64 = 3_600_000;
 const ONE: Duration = Duration::from_millis(1);
@@ -36,13 +39,15 @@ fn due(keep: Period) -> Due {
 
 /// Deletes everything of a class; returns how many rows, by piece.
 async fn delete(store: &Store, class: Class, due: Due) -> Vec<u64> {
-    let mut pieces = Vec::new();
+    let mut deleted = Vec::new();
     loop {
-        let deleted = write(store, async |tx| tx.delete_due(class, &due).await.unwrap()).await;
-        if deleted == 0 {
-            return pieces;
+        let pieces = store.find_due(class, &due).await.unwrap();
+        if pieces.is_empty() {
+            return deleted;
         }
-        pieces.push(deleted);
+        for piece in &pieces {
+            deleted.push(write(store, async |tx| tx.delete_due(piece, &due).await.unwrap()).await);
+        }
     }
 }
 
@@ -92,9 +97,33 @@ pub(crate) async fn a_listing_without_an_end_is_kept_for_its_period(database: &D
     }
     assert_eq!(store.count_due(Class::Listings, &due).await.unwrap(), 3);
     assert_eq!(delete(&store, Class::Listings, due).await, [1, 2]);
-    assert_eq!(store.listed_prefixes().await.unwrap().prefixes.len(), 3);
+    assert_eq!(crate::reports::count_listed(&store).await, 3);
     let totals = store.feed_totals().await.unwrap();
     assert_eq!((totals.0, totals.1), (totals.2, totals.2), "the feed has no gap");
+}
+
+/// Of every class, also one that is described tomorrow.
+pub(crate) async fn what_is_due_is_found_by_an_index(database: &Database) {
+    let _store = database.open().await;
+    let (instant, day) = (NOW_MS.get().to_string(), format!("'{TODAY}'"));
+    for (aggregate, expiry) in
+        ALL.iter().flat_map(|aggregate| aggregate.expiries.iter().map(move |it| (*aggregate, it)))
+    {
+        let values = match expiry.compared {
+            Compared::Instant => [instant.as_str(), ""],
+            Compared::InstantAndDay => [instant.as_str(), day.as_str()],
+            Compared::Today | Compared::Day => [day.as_str(), ""],
+        };
+        let condition = expiry.due.replace("$1", values[0]).replace("$2", values[1]);
+        let text = format!("SELECT 1 FROM {} WHERE {condition} ORDER BY {} LIMIT 1", aggregate.table, expiry.order);
+        let plan = plan(database, &text).await;
+        let is_bounded = if database.is_sqlite() {
+            plan.contains("<?)") || plan.contains("<? ")
+        } else {
+            plan.contains("Index Cond")
+        };
+        assert!(is_bounded && !plan.contains("SCAN") && !plan.contains("Seq Scan"), "{text}\n{plan}");
+    }
 }
 
 pub(crate) async fn a_withdrawn_report_goes_a_while_after_its_withdrawal(database: &Database) {
@@ -128,6 +157,7 @@ pub(crate) async fn a_record_is_due_at_its_instant_and_not_before(database: &Dat
     let until_ms = due(Period::Days(1)).until_ms;
     for (class, table, at, empty) in [
         (Class::Sightings, "sightings", "seen_at", false),
+        (Class::Sightings, "sighting_days", "seen_at", false),
         (Class::FoundCards, "found_cards", "closed_at", true),
         (Class::Applications, "replacement_applications", "closed_at", true),
         (Class::MisuseReports, "misuse_reports", "resolved_at", true),
@@ -160,10 +190,12 @@ pub(crate) async fn what_names_a_deleted_record_goes_with_it(database: &Database
     for report in [&over, &stays] {
         let report = Cell::id(report.report_id);
         insert(database, "sightings", own, &[("listing_id", report.clone())]).await;
+        insert(database, "sighting_days", own, &[("listing_id", report.clone())]).await;
         insert(database, "found_cards", own, &[("matched_report_id", report)]).await;
     }
     assert_eq!(delete(&store, Class::Listings, due(Period::Years(20))).await, [1]);
     assert_eq!((count(database, "sightings").await, count(database, "found_cards").await), (1, 2));
+    assert_eq!(count(database, "sighting_days").await, 1);
     assert_eq!(count(database, "found_cards WHERE matched_report_id IS NOT NULL").await, 1);
     let refused = ("state", Cell::Text("refused"));
     for at_ms in [due(Period::Years(2)).until_ms, due(Period::Years(2)).until_ms.plus(ONE)] {
@@ -246,8 +278,11 @@ pub(crate) async fn an_erased_text_is_gone_and_its_record_stays(database: &Datab
     let columns = [("misuse_report_id", Cell::id(misuse)), ("narrative_key", text()), ("narrative_sealed", text())];
     insert(database, "misuse_reports", own, &columns).await;
     let is_embedded = database.url().starts_with("sqlite");
+    let keyring = keyring();
     for report in &told {
-        let erasure = erase(&store, &LOSS_REPORTS, report.report_id.into(), NOW_MS).await.unwrap();
+        let erasure = erase((&store, &keyring), &LOSS_REPORTS, report.report_id.into(), &Behind::default(), NOW_MS)
+            .await
+            .unwrap();
         assert_eq!((erasure.erased, erasure.is_off_disk), (Erased::Done, is_embedded));
     }
     let by_nobody = "audit WHERE action = 'contact_erased' AND organization_id IS NULL AND client_id IS NULL";

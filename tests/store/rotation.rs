@@ -150,7 +150,7 @@ pub(crate) async fn every_read_tells_the_peppers_of_its_moment(database: &Databa
         }
         assert_eq!(store.key_versions().await.unwrap(), versions);
         assert_eq!(feed_after(&store, 0).await.key_versions, versions);
-        assert_eq!(store.listed_prefixes().await.unwrap().key_versions, versions);
+        assert_eq!(crate::reports::listed_at(&store).await.key_versions, versions);
         let read = store.records_of(&[new, old]).await.unwrap();
         assert_eq!(read.key_versions, versions);
         let records: Vec<&Record> = read.records.iter().flatten().collect();

@@ -5,7 +5,7 @@ use lostcard::domain::ids::{OrganizationId, RecordId};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::any::AnyArguments;
-use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
+use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Executor, Row};
 
 use crate::backend::Database;
 use crate::records::{NOW_MS, id};
@@ -32,9 +32,22 @@ async fn connect(database: &Database) -> AnyConnection {
     AnyConnection::connect(&database.url()).await.unwrap()
 }
 
+/// How the database would read the rows of a statement, without preferring a table's few rows to its index.
+pub(crate) async fn plan(database: &Database, statement: &str) -> String {
+    let mut connection = connect(database).await;
+    let (explain, column) =
+        if database.is_sqlite() { ("EXPLAIN QUERY PLAN", "detail") } else { ("EXPLAIN", "QUERY PLAN") };
+    if !database.is_sqlite() {
+        connection.execute("SET enable_seqscan = off").await.unwrap();
+    }
+    let rows = connection.fetch_all(AssertSqlSafe(format!("{explain} {statement}"))).await.unwrap();
+    let lines: Vec<String> = rows.iter().map(|row| row.get(column)).collect();
+    lines.join("\n")
+}
+
 /// The columns of a table that must have a value, with their types.
 async fn needed(connection: &mut AnyConnection, database: &Database, table: &str) -> Vec<(String, String)> {
-    let text = if database.url().starts_with("sqlite") {
+    let text = if database.is_sqlite() {
         format!("SELECT name, LOWER(type) AS type FROM pragma_table_info('{table}') WHERE \"notnull\" = 1")
     } else {
         format!(

@@ -114,9 +114,10 @@ pub(crate) async fn a_day_of_usage_is_due_when_its_end_is(database: &Database) {
     store.add_usage(flush(id(), 1), &[row(own, MONDAY, "east", 1), row(own, TUESDAY, "east", 2)]).await.unwrap();
     let due = Due { until_ms: UnixMs::EPOCH, until_on: TUESDAY, today: TUESDAY };
     assert_eq!(store.count_due(Class::Usage, &due).await.unwrap(), 1);
+    let pieces = store.find_due(Class::Usage, &due).await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(tx.delete_due(Class::Usage, &due).await.unwrap(), 1);
-    assert_eq!(tx.delete_due(Class::Usage, &due).await.unwrap(), 0);
+    assert_eq!(tx.delete_due(&pieces[0], &due).await.unwrap(), 1);
+    assert_eq!(tx.delete_due(&pieces[0], &due).await.unwrap(), 0);
     tx.commit().await.unwrap();
     assert_eq!(names(&read(&store, own, MONDAY, TUESDAY, Grouping::Day).await), [("2026-11-24", 2)]);
 }

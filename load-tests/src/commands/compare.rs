@@ -1,19 +1,20 @@
-//! `lostcard-load compare`: the bare handler and one or more lostcard servers, each with one worker, all on one CPU, the
+//! `lostcard-load compare`: the bare handler, one or more lostcard servers and, with `--peer`, a registry on Redis, each with one worker, all on one CPU, the
 //! generator on another. The load changes from server to server every 100 ms and comes back to the bare handler after each, so
 //! that a machine whose speed swings does so for all of them alike. The result is ratios: rate to rate, and processor time to
 //! processor time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use super::saturate::{draw_listed, render, saturation_mix};
-use crate::compare::{Child, prepare};
+use crate::compare::{Child, SAMPLE, prepare};
 use crate::load::closed::Saturation;
 use crate::measure::{Quartiles, float};
 use crate::output::{self, grouped};
+use crate::traffic::listed::ListedCard;
 use crate::traffic::requests::RequestSet;
 use crate::wire::Credentials;
 
@@ -27,7 +28,8 @@ const BATCH: u32 = 1_000;
 const BATCH_CONNECTIONS: usize = 4;
 
 /// What is measured of a lostcard server: name, receipt, batch, and the share of hits where it is not the command line's.
-const CASES: [(&str, bool, Option<u32>, Option<f64>); 6] = [
+type Case = (&'static str, bool, Option<u32>, Option<f64>);
+const CASES: [Case; 6] = [
     ("receipt, no hit", true, None, Some(0.0)),
     ("receipt", true, None, None),
     ("no receipt, no hit", false, None, Some(0.0)),
@@ -44,6 +46,10 @@ pub(crate) struct Arguments {
     /// Prepare (or use again) a data folder for each server here; holds client secrets
     #[arg(long)]
     work: PathBuf,
+    /// Also the peer (`lostcard-load peer`), with the reports of the first server, where it does the same: no receipt, no batch.
+    /// Its Redis works on the generator's CPU and is not counted
+    #[arg(long)]
+    peer: bool,
     /// Reports to prepare
     #[arg(long, default_value_t = 1_000_000)]
     reports: u64,
@@ -123,12 +129,15 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     validate(arguments)?;
     let nobody = Credentials { client_id: None, client_secret: None };
     let program = std::env::current_exe().context("cannot find this program's file")?;
-    let servers = arguments
+    let mut servers = arguments
         .server_bin
         .iter()
         .zip(0..)
         .map(|(bin, at)| start(arguments, bin, at))
         .collect::<Result<Vec<_>, _>>()?;
+    if arguments.peer {
+        servers.push(start_peer(arguments, &program)?);
+    }
     // After preparing, which may use every CPU.
     crate::load::pin_to_cpu(arguments.generator_cpu)?;
     let bare = Child::start(&program, &["bare", "--listen", "127.0.0.1:0", "--workers", "1"], arguments.server_cpu)?;
@@ -164,7 +173,7 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     output::json(arguments.json.as_deref(), &report)
 }
 
-fn start(arguments: &Arguments, bin: &std::path::Path, at: usize) -> anyhow::Result<Started> {
+fn start(arguments: &Arguments, bin: &Path, at: usize) -> anyhow::Result<Started> {
     // A folder for each: a newer server changes the schema of its store.
     let prepared = prepare(bin, &arguments.work.join(format!("server-{at}")), arguments.reports, arguments.seed)?;
     let listed = draw_listed(prepared.numbers.as_deref(), arguments.seed)?;
@@ -172,13 +181,40 @@ fn start(arguments: &Arguments, bin: &std::path::Path, at: usize) -> anyhow::Res
     let options =
         ["serve", "--data", data, "--listen", "127.0.0.1:0", "--workers", "1", "--metrics-listen", "127.0.0.1:0"];
     let child = Child::start(bin, &options, arguments.server_cpu)?;
-    let wanted = |name: &str| arguments.case.as_ref().is_none_or(|case| name.starts_with(case.as_str()));
-    let mut sets = Vec::new();
-    for (name, receipt, batch, hit_share) in CASES.into_iter().filter(|(name, ..)| wanted(name)) {
-        let mix = saturation_mix(receipt, batch, hit_share.unwrap_or(arguments.hit_share));
-        sets.push((name, render(child.target(), &prepared.credentials, &mix, &listed, arguments.seed)?));
-    }
+    let sets = sets(arguments, &child, &prepared.credentials, &listed, |_| true)?;
     Ok(Started { bin: bin.to_owned(), child, sets })
+}
+
+fn start_peer(arguments: &Arguments, program: &Path) -> anyhow::Result<Started> {
+    let work = arguments.work.to_str().context("the work folder's name is not UTF-8")?;
+    let numbers = arguments.work.join("server-0").join(SAMPLE);
+    let listed = draw_listed(Some(&numbers), arguments.seed)?;
+    let numbers = numbers.to_str().context("the work folder's name is not UTF-8")?;
+    let redis_cpu = arguments.generator_cpu.to_string();
+    let options = ["peer", "--work", work, "--numbers", numbers, "--redis-cpu", &redis_cpu];
+    let child = Child::start(program, &options, arguments.server_cpu)?;
+    let anybody = Credentials { client_id: Some("peer".to_owned()), client_secret: Some("peer".to_owned()) };
+    let sets = sets(arguments, &child, &anybody, &listed, |(_, receipt, batch, _)| !receipt && batch.is_none())?;
+    Ok(Started { bin: PathBuf::from("peer"), child, sets })
+}
+
+/// The requests of those cases that are wanted.
+fn sets(
+    arguments: &Arguments,
+    child: &Child,
+    credentials: &Credentials,
+    listed: &[ListedCard],
+    does: impl Fn(Case) -> bool,
+) -> anyhow::Result<Vec<(&'static str, RequestSet)>> {
+    let wanted = |name: &str| arguments.case.as_ref().is_none_or(|case| name.starts_with(case.as_str()));
+    CASES
+        .into_iter()
+        .filter(|case| wanted(case.0) && does(*case))
+        .map(|(name, receipt, batch, hit_share)| {
+            let mix = saturation_mix(receipt, batch, hit_share.unwrap_or(arguments.hit_share));
+            Ok((name, render(child.target(), credentials, &mix, listed, arguments.seed)?))
+        })
+        .collect()
 }
 
 /// One cycle more than is counted: the first one warms up.

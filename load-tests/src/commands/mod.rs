@@ -3,9 +3,13 @@
 
 pub(crate) mod bare;
 pub(crate) mod compare;
+pub(crate) mod import;
 pub(crate) mod overload;
+pub(crate) mod peer;
 pub(crate) mod run;
 pub(crate) mod saturate;
+pub(crate) mod simulate;
+pub(crate) mod timing;
 
 /// The seed of a run: the given one, or a fresh one to be printed.
 fn seed_or_random(given: Option<u64>) -> u64 {

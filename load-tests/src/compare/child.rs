@@ -87,13 +87,18 @@ impl Child {
         Ok(total)
     }
 
-    /// Processor time used so far in seconds, from /proc: fields 14 and 15 of `stat`, in hundredths (proc(5)).
+    /// Processor time used so far in seconds.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap_or(0.0));
-        Some(ticks.sum::<f64>() / 100.0)
+        cpu_seconds(self.process.id())
     }
+}
+
+/// Processor time that a process used so far in seconds, from /proc: fields 14 and 15 of `stat`, in hundredths (proc(5)).
+pub(crate) fn cpu_seconds(id: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap_or(0.0));
+    Some(ticks.sum::<f64>() / 100.0)
 }
 
 impl Drop for Child {

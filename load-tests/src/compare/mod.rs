@@ -6,6 +6,6 @@ mod child;
 mod prepare;
 mod vitals;
 
-pub(crate) use child::Child;
-pub(crate) use prepare::prepare;
+pub(crate) use child::{Child, cpu_seconds};
+pub(crate) use prepare::{SAMPLE, prepare};
 pub(crate) use vitals::{Vitals, watch};

@@ -17,7 +17,11 @@ use crate::wire::Credentials;
 const STEP_TIMEOUT: Duration = Duration::from_mins(15);
 const PAUSE: Duration = Duration::from_millis(50);
 const RATE: &str = "100000000/1s";
+/// Limits of numbers cost what they cost, and never refuse.
+const NUMBERS: &str = "10000000/1d";
 const RECORD: &str = "prepared.json";
+/// What is listed, as a file in the work folder.
+pub(crate) const SAMPLE: &str = "sample.csv";
 
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -50,7 +54,7 @@ struct Client {
 /// Prepares `work`, or takes what an earlier run prepared there alike.
 pub(crate) fn prepare(server: &Path, work: &Path, reports: u64, seed: u64) -> anyhow::Result<Prepared> {
     let data = work.join("data");
-    let numbers = work.join("sample.csv");
+    let numbers = work.join(SAMPLE);
     let record_path = work.join(RECORD);
     let record = if record_path.exists() {
         let record: Record =
@@ -86,7 +90,10 @@ fn make(server: &Path, data: &Path, numbers: &Path, reports: u64, seed: u64) -> 
     let organization: Organization =
         parse(&step(server, &[&create[..], &["--rate", RATE, "--data", data, "--json"]].concat())?)?;
     let create = ["client", "create", "--organization", &organization.organization_id, "--scope", "checks"];
-    let client: Client = parse(&step(server, &[&create[..], &["--rate", RATE, "--data", data, "--json"]].concat())?)?;
+    let create = [&create[..], &["--rate", RATE, "--data", data, "--json"]].concat();
+    // A binary from before the limits on numbers does not know of them.
+    let client = step(server, &[&create[..], &["--numbers", NUMBERS]].concat()).or_else(|_| step(server, &create))?;
+    let client: Client = parse(&client)?;
     Ok(Record { reports, seed, client_id: client.client_id, client_secret: client.client_secret })
 }
 

@@ -1,12 +1,14 @@
 //! Figures: latencies, medians, and the few conversions between counts and
 //! floating point that they need. No clock is read here and nothing is sent.
 
+mod auc;
 mod latency;
 mod median;
 mod quartiles;
 
 use std::time::Duration;
 
+pub(crate) use auc::auc;
 pub(crate) use latency::{Latency, LatencySummary};
 pub(crate) use median::median;
 pub(crate) use quartiles::Quartiles;

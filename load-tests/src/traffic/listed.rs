@@ -23,13 +23,17 @@ pub(crate) struct ListedCard {
     pub(crate) card_valid_from: Option<String>,
 }
 
+/// Every row, from the first to the last.
+pub(crate) fn all(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<ListedCard>>> {
+    let mut reader = open(path)?;
+    let path = path.to_owned();
+    Ok(std::iter::from_fn(move || row(&mut reader).transpose()).map(move |text| card(&path, &text?)))
+}
+
 /// Draws `count` rows with replacement.
 pub(crate) fn draw(path: &Path, count: usize, rng: &mut StdRng) -> anyhow::Result<Vec<ListedCard>> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let size_bytes = file.metadata()?.len();
-    let mut reader = BufReader::new(file);
-    let header = row(&mut reader)?.unwrap_or_default();
-    ensure!(header.starts_with(HEADER_START), "{}: the header must start with {HEADER_START}", path.display());
+    let mut reader = open(path)?;
+    let size_bytes = reader.get_ref().metadata()?.len();
     let first_row_at = reader.stream_position()?;
     ensure!(size_bytes > first_row_at, "{} has no rows", path.display());
     let mut cards = Vec::with_capacity(count);
@@ -43,9 +47,21 @@ pub(crate) fn draw(path: &Path, count: usize, rng: &mut StdRng) -> anyhow::Resul
             reader.seek(SeekFrom::Start(first_row_at))?;
             row(&mut reader)?.unwrap_or_default()
         };
-        cards.push(parse(&text).with_context(|| format!("{}: a row has no valid id_number", path.display()))?);
+        cards.push(card(path, &text)?);
     }
     Ok(cards)
+}
+
+/// The file, read up to its first row.
+fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
+    let mut reader = BufReader::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?);
+    let header = row(&mut reader)?.unwrap_or_default();
+    ensure!(header.starts_with(HEADER_START), "{}: the header must start with {HEADER_START}", path.display());
+    Ok(reader)
+}
+
+fn card(path: &Path, row: &str) -> anyhow::Result<ListedCard> {
+    parse(row).with_context(|| format!("{}: a row has no valid id_number", path.display()))
 }
 
 fn row(reader: &mut BufReader<File>) -> anyhow::Result<Option<String>> {
@@ -64,7 +80,7 @@ fn parse(row: &str) -> Option<ListedCard> {
 
 #[cfg(test)]
 mod tests {
-    use super::draw;
+    use super::{all, draw};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use std::io::Write;
@@ -81,6 +97,13 @@ mod tests {
         let cards = draw(file.path(), 200, &mut StdRng::seed_from_u64(1)).unwrap();
         assert!(cards.iter().any(|card| card.card_valid_from.as_deref() == Some("2016-05-01")));
         assert!(cards.iter().any(|card| card.card_valid_from.is_none()));
+    }
+
+    #[test]
+    fn all_rows_are_read_in_order() {
+        let file = file("id_number,card_valid_from,x\n11010519491231002X,2016-05-01,a\n440524188001010014,,b\n");
+        let cards: Vec<_> = all(file.path()).unwrap().map(|card| card.unwrap().id_number).collect();
+        assert_eq!(cards, ["11010519491231002X", "440524188001010014"]);
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod service;
 mod session;
 
 pub(super) use args::CheckArgs;
-pub(super) use receipts::Kept;
 
 /// `check`
 pub(super) async fn check(args: CheckArgs) -> anyhow::Result<()> {

@@ -110,6 +110,13 @@ impl Service {
                     self.wait(pause, "limits are spent").await?;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
+                // Each for itself: some of them may pass alone.
+                Reply::Refused(said) => match batch.as_slice() {
+                    [alone] => answers[*alone] = Some(Err(said)),
+                    all => all.rchunks(all.len().div_ceil(2)).for_each(|part| waiting.push_front(part.to_vec())),
+                },
+                // A client that keeps asking for days is held in the end.
+                Reply::NumbersSpent(said) => return Err(try_again(format!("{said}: {GO_ON}"))),
                 Reply::TooLarge(fits) => self.cut(&batch, fits, &mut waiting, &mut answers),
                 Reply::Later(told) => {
                     refused += 1;
@@ -202,6 +209,7 @@ fn take_answers(body: &[u8], batch: &[usize], answers: &mut [Option<Answered>]) 
         let at = *batch.get(index).context("the answer is not to this batch")?;
         match (check, problem) {
             (Some(said), _) => answers[at] = Some(Ok(said)),
+            (None, Some(problem)) if problem.is_for_its_number() => answers[at] = Some(Err(problem.said())),
             (None, Some(problem)) if problem.status == 429 || problem.status >= 500 => again.push(at),
             (None, problem) => answers[at] = Some(Err(problem.unwrap_or_default().said())),
         }

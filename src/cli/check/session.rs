@@ -19,6 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A token is not used in its last seconds: it would end on its way.
 const TOKEN_MARGIN_S: u64 = 10;
+/// Tokens that were issued in the second of a revocation end with those before.
+const REVOKED_SECOND: Duration = Duration::from_millis(1100);
 
 /// What came of a request.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(super) enum Reply {
     Later(Option<Duration>),
     /// No answer, or one that says that there is none now; why.
     Unavailable(Option<Duration>, String),
+    /// Whose numbers these are: no wait within this run helps.
+    Refused(String),
+    /// The client has no new number left today.
+    NumbersSpent(String),
     /// Fewer at once; so many, where the service says.
     TooLarge(Option<usize>),
 }
@@ -72,6 +78,11 @@ struct MemberProblem {
 }
 
 impl Problem {
+    /// A limit that holds for this number, for days, and not for others.
+    pub(super) fn is_for_its_number(&self) -> bool {
+        matches!(self.code.as_str(), "neighbourhood_spent" | "attempts_spent")
+    }
+
     /// Code and sentence; those of the members where there are any.
     pub(super) fn said(&self) -> String {
         let said = |code: &str, detail: &str| format!("{code}: {detail}");
@@ -102,10 +113,10 @@ impl Session {
 
     /// Sends checks, with a token that is good.
     pub(super) async fn check(&mut self, body: String) -> anyhow::Result<Reply> {
-        let mut is_renewed = false;
+        let mut renewed = 0;
         loop {
             if self.token.as_ref().is_none_or(|token| self.clock.boot_ns() >= token.until_ns) {
-                is_renewed = true;
+                renewed += 1;
                 match self.ask_for_token().await? {
                     Ok(token) => self.token = Some(token),
                     Err(reply) => return Ok(reply),
@@ -121,9 +132,13 @@ impl Session {
                 Ok(answer) => answer,
                 Err(reply) => return Ok(reply),
             };
-            // Revoked, or the service has new keys: another token may do.
-            if answer.status().as_u16() == 401 && !is_renewed {
+            // Revoked, or the service has new keys: another token may do. A new one of the second in which all were revoked
+            // is refused as well.
+            if answer.status().as_u16() == 401 && renewed < 2 {
                 self.token = None;
+                if renewed == 1 {
+                    tokio::time::sleep(REVOKED_SECOND).await;
+                }
                 continue;
             }
             return judge(answer).await;
@@ -187,6 +202,8 @@ async fn judge(answer: Response) -> anyhow::Result<Reply> {
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let said = || if problem.code.is_empty() { String::new() } else { format!(" {}", problem.said()) };
     match status.as_u16() {
+        429 if problem.is_for_its_number() => Ok(Reply::Refused(problem.said())),
+        429 if problem.code == "numbers_spent" => Ok(Reply::NumbersSpent(problem.said())),
         429 => Ok(Reply::Later(wait)),
         413 => Ok(Reply::TooLarge(None)),
         422 if problem.code == "batch_too_large_for_limit" => Ok(Reply::TooLarge(problem.items_max)),

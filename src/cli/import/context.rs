@@ -8,6 +8,7 @@ use super::stop::Stop;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
+use crate::domain::audit::Behind;
 use crate::store::Store;
 use crate::store::import_rows::SourceId;
 
@@ -20,6 +21,8 @@ pub(super) struct Context {
     pub(super) keyring: Arc<Keyring>,
     pub(super) clock: Clock,
     pub(super) stop: Stop,
+    /// Who imports, and why.
+    pub(super) behind: Behind,
 }
 
 impl Context {

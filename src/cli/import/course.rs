@@ -53,12 +53,12 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     if input.leaves_sheets_out() {
         output::error("the workbook has more than one sheet: the first one is read, no other");
     }
-    let stop = Stop::on_ctrl_c();
+    let (stop, behind) = (Stop::on_ctrl_c(), global.behind()?);
     let (store, keyring) = node::open(&config).await?;
     if let Some(organization) = args.organization {
         ensure!(store.find_organization(organization).await?.is_some(), "there is no such organization");
     }
-    let course = Course(Context { store, keyring, clock, stop });
+    let course = Course(Context { store, keyring, clock, stop, behind });
     let source = args.source.as_deref().map(|name| course.0.source(name));
     let mut planned = course.plan(&args, input, source, &rejects_path).await?;
     let mut summary = Summary {
@@ -198,6 +198,7 @@ impl Course {
             clock: self.0.clock.clone(),
             progress,
             stop: self.0.stop.clone(),
+            behind: self.0.behind.clone(),
         };
         let stored = writer.write(batches, *stored_as).await;
         writer.progress.finish();

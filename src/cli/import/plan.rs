@@ -16,6 +16,7 @@ use super::row::{Column, Row};
 use super::stop::Stop;
 use crate::cli::exits::try_again;
 use crate::service::fields::{Fields, WrongMember};
+use crate::wiping::spawn_wiped;
 
 /// Lines that the summary names for each reason.
 const LINES_NAMED: usize = 3;
@@ -209,8 +210,8 @@ pub(super) async fn survey_and_plan<P: Send + 'static>(
 ) -> anyhow::Result<(Survey, anyhow::Result<P>)> {
     let (surveyed, planned) = (input.clone(), input.clone());
     let bytes = input.bytes()?;
-    let survey = tokio::task::spawn_blocking(move || surveyed.survey());
-    let plan = tokio::task::spawn_blocking(move || plan(&planned, bytes));
+    let survey = spawn_wiped(move || surveyed.survey());
+    let plan = spawn_wiped(move || plan(&planned, bytes));
     let survey = survey.await.context("the survey of the file")??;
     Ok((survey, plan.await.context("the plan of the import")?))
 }

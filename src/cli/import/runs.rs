@@ -21,6 +21,7 @@ use crate::domain::ids::OrganizationId;
 use crate::store::import_rows::RowFingerprint;
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
+use crate::wiping::spawn_wiped;
 
 /// Records that are sorted together: about 100 MB, and two runs are in memory at a time.
 pub(super) const RUN_RECORDS_MAX: usize = 500_000;
@@ -66,8 +67,8 @@ pub(super) fn start(
     let (runs, sorted) = sync_channel(0);
     let (batches, ready) = mpsc::channel(BATCHES_WAITING_MAX);
     let (first, second) = (job.clone(), job.clone());
-    let reading = tokio::task::spawn_blocking(move || first.read(reading, known, from, &runs));
-    let sealing = tokio::task::spawn_blocking(move || second.seal(&sorted, &batches));
+    let reading = spawn_wiped(move || first.read(reading, known, from, &runs));
+    let sealing = spawn_wiped(move || second.seal(&sorted, &batches));
     (ready, [reading, sealing])
 }
 

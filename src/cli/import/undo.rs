@@ -24,7 +24,7 @@ use crate::store::import_rows::Piece;
 pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow::Result<()> {
     let config = global.config()?;
     let (store, keyring) = node::open(&config).await?;
-    let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c() };
+    let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c(), behind: global.behind()? };
     let pieces = context.store.import_pieces(args.import_id).await?;
     let Some(part) = Piece::around(&pieces) else {
         bail!("there is no such import, or it stored nothing");
@@ -57,7 +57,7 @@ async fn withdraw_pieces(context: &Context, import: ImportId, pieces: &[Piece], 
         }
         let mut writing = writing(context).await?;
         if withdrawn == 0 {
-            let deed = Deed::of_operator(Action::ImportUndone, Some(import.into()));
+            let deed = Deed::of_operator(Action::ImportUndone, Some(import.into())).by(&context.behind);
             writing.tx.record_deed(&deed, writing.now_ms).await?;
         }
         withdrawn += withdraw(&mut writing, &reports, WithdrawalReason::Mistaken).await?;

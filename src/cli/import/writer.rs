@@ -13,7 +13,7 @@ use super::stop::Stop;
 use crate::cli::exits::try_again;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
-use crate::domain::audit::{Action, Deed};
+use crate::domain::audit::{Action, Behind, Deed};
 use crate::domain::ids::{Id, ImportId};
 use crate::service::listing;
 use crate::service::writing::{Writing, leave_to_followers};
@@ -22,7 +22,7 @@ use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
 use crate::store::{Store, WriteTx};
 
-/// Rows of the first transaction; further ones are as large as their time allows.
+/// Rows of the first transaction; further ones are as large as their time allows, or the largest where nobody waits.
 const ROWS_MIN: usize = 2_000;
 const ROWS_MAX: usize = 20_000;
 /// A transaction that took longer is followed by smaller ones; one that took half of it, by larger ones.
@@ -44,6 +44,8 @@ pub(super) struct Writer<'a> {
     pub(super) clock: Clock,
     pub(super) progress: Progress,
     pub(super) stop: Stop,
+    /// Who imports, and why.
+    pub(super) behind: Behind,
 }
 
 /// Rows of one transaction: a row of a source has its fingerprint.
@@ -75,7 +77,7 @@ impl Writer<'_> {
             let others_write = !self.store.list_nodes().await?.is_empty();
             let mut rest = Part { reports: &reports, rows: &fingerprints };
             loop {
-                let (now, later) = rest.split_at(rows);
+                let (now, later) = rest.split_at(if others_write { rows } else { ROWS_MAX });
                 let count = now.reports.len() as u64;
                 let until = if later.reports.is_empty() { to } else { from.after(count) };
                 let began_ns = self.clock.boot_ns();
@@ -143,7 +145,7 @@ impl Writer<'_> {
         // In the audit log every run begins, and the one that comes to the end of the file finishes.
         let deeds = [(is_first, Action::ImportBegun), (to.finished, Action::ImportFinished)];
         for (_, action) in deeds.into_iter().filter(|(is_due, _)| *is_due) {
-            let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint).into()));
+            let deed = Deed::of_operator(action, Some(import_id(&self.fingerprint).into())).by(&self.behind);
             tx.record_deed(&deed, self.clock.now_ms()).await?;
         }
         leave_to_followers(tx).await.context("the import stopped; the same command continues there")

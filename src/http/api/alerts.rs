@@ -62,6 +62,10 @@ pub struct AlertList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
+    /// Where alerts that are made later begin: at the end, keep it and send it as `cursor` to ask for those. Absent where there was none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resume_cursor: Option<String>,
 }
 
 /// A place is the sequence of an alert.
@@ -70,13 +74,13 @@ const LIST: List<AlertSequence> = List::new("listAlerts", 100);
 /// Read your organization's alerts
 ///
 /// Scope `checks`; costs one unit. Checks with `watch_hours` cause alerts; any check does that found a card listed by a replacement whose
-/// start is corrected later. Oldest first, in pages: a client that keeps the last `sequence` that it has seen, and later asks
-/// for those after it, misses none and sees none twice. Kept for 90 days.
+/// start is corrected later. Oldest first, in pages: a client that keeps `resume_cursor` of the last page, and later sends it as
+/// `cursor`, misses none and sees none twice. Kept for 90 days.
 #[utoipa::path(
     get, path = "/v1/alerts", operation_id = "listAlerts", tag = "checks", security(("bearer" = [])),
     params(
         ("after" = Option<i64>, Query, minimum = 0, nullable = false, description = "Deprecated: the last `sequence` that was seen, to begin behind it; 0 if absent. Not beside `cursor`, which takes its place."),
-        ("cursor" = Option<String>, Query, max_length = 256, nullable = false, description = "The `next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, max_length = 256, nullable = false, description = "The `next_cursor` of the page before, or its `resume_cursor`."),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, nullable = false, description = "How many alerts at most; 100 if absent."),
     ),
     responses(
@@ -91,7 +95,9 @@ pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -
     let mut alerts = state.read_in_time(read).await??;
     let next_cursor = LIST.end(&page, &mut alerts, |alert| alert.sequence);
     let next = alerts.last().filter(|_| next_cursor.is_some()).map(|alert| alert.sequence);
-    Ok(json(&AlertList { alerts: alerts.iter().map(AlertAnswer::of).collect(), next, next_cursor }))
+    let last = alerts.last().map(|alert| alert.sequence).or(page.after);
+    let resume_cursor = last.and_then(|sequence| LIST.cursor(sequence));
+    Ok(json(&AlertList { alerts: alerts.iter().map(AlertAnswer::of).collect(), next, next_cursor, resume_cursor }))
 }
 
 fn read_page(query: &str) -> Result<Page<AlertSequence>, Problem> {

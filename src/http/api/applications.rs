@@ -190,6 +190,7 @@ pub async fn issue(
     let start = fields.start(Some(&asked.card_valid_from), today);
     let office = fields.office(&asked.office, today);
     let (start, office) = fields.finish(start.zip(office))?;
+    caller.act_for(&office)?;
     let issued = state.write_in_time(state.applications.issue(caller.actor(), id, start, office)).await??;
     let answer = issued.map(|issued| ReplacementApplicationAnswer::of(&issued.stored, Some(issued.sequence)));
     answer.map(|answer| json(&answer)).ok_or_else(Problem::not_found)
@@ -220,7 +221,7 @@ pub async fn cancel(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let office = read_office(&body.read().await?.office, state.clock.today())?;
+    let office = read_office(&caller, &body.read().await?.office, state.clock.today())?;
     let cancelled = state.write_in_time(state.applications.cancel(caller.actor(), id, &office)).await??;
     cancelled.map(|stored| json(&ReplacementApplicationAnswer::of(&stored, None))).ok_or_else(Problem::not_found)
 }
@@ -232,7 +233,7 @@ fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, toda
     let household = read_office_at(&mut fields, "/household_office", &asked.household_office, today);
     let reason = fields.word("/reason", &asked.reason, ApplicationReason::parse, "lost, expired, damaged");
     let applying = digest.zip(applied_at).zip(household).zip(reason);
-    caller.finish(
+    let applying = caller.finish(
         fields,
         applying.map(|(((digest, applied_at), household), reason)| Applying {
             digest,
@@ -243,7 +244,10 @@ fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, toda
             appearance_changed: asked.appearance_changed,
             credit_flag: asked.credit_flag,
         }),
-    )
+    )?;
+    // The place of household registration is another's.
+    caller.act_for(&applying.applied_at.office)?;
+    Ok(applying)
 }
 
 impl ReplacementApplicationAnswer {

@@ -183,6 +183,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (asked, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let issuing = read_issuing(&asked, &caller, &state)?;
+    caller.act_for(&issuing.office)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |issued: &Issued<'_>| {
         created(caller.route().location(issued.certificate.id), &CertificateIssuedAnswer::of(issued))
@@ -243,6 +244,7 @@ pub async fn revoke(
     let mut fields = Fields::default();
     let office = fields.office(&request.office, state.clock.today());
     let office = fields.finish(office)?;
+    caller.act_for(&office)?;
     let revoked = state.certificates.revoke(caller.actor(), certificate_id, &office);
     let revoked = state.write_in_time(revoked).await??;
     let now_s = state.clock.now_s();
@@ -282,8 +284,9 @@ pub async fn verify(
     }
     let digest = caller.finish(fields, digest)?;
     let read = || state.certificates.read(&request.certificate);
+    let seen = state.keyring.signing_count();
     let claims = match read() {
-        Err(CredentialError::UnknownKey) if state.access.seek_keys(caller.asker()).await => read(),
+        Err(CredentialError::UnknownKey) if state.access.seek_keys(caller.asker(), seen).await => read(),
         claims => claims,
     };
     let Ok(claims) = claims else { return Ok(json(&CertificateVerificationAnswer::default())) };

@@ -14,7 +14,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::crypto::receipt::longest_verdict;
-use crate::crypto::signing::base64url;
+use crate::crypto::signing::push_base64url;
 use crate::domain::alert::WatchHours;
 use crate::domain::ids::CheckId;
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
@@ -27,6 +27,7 @@ use crate::http::contract::schema::{AdviceCode, ListingKindCode, PurposeName, Ve
 use crate::http::pipeline::body::{BATCH_BYTES_MAX, JsonBody, parse};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::exchange::refused_check;
+use crate::http::pipeline::numbers;
 use crate::http::pipeline::state::AppState;
 use crate::service::breathe;
 use crate::service::checks::{Answer, Check};
@@ -195,8 +196,8 @@ const BATCH_CHECKS_MAX: usize = 1000;
 /// Check a card
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
-/// A hit and a miss are both 200, in about the same time and size. Before it answers a hit, the service records it for the reporter of the card,
-/// which takes one flush of a disk. You may repeat a check freely. With `watch_hours` the watch is stored before the answer goes out:
+/// A hit and a miss are both 200, of the same size. Before it answers a hit, the service records it for the reporter of the
+/// card. You may repeat a check freely. With `watch_hours` the watch is stored before the answer goes out:
 /// 503 `outcome_unknown` means that it may have been. Never cache an answer. At most 256 KiB.
 #[utoipa::path(
     post, path = "/v1/checks", operation_id = "createCheck", tag = "checks", security(("bearer" = [])),
@@ -217,16 +218,20 @@ pub async fn create(
     if let Some(sandbox) = &state.sandbox {
         Box::pin(sandbox.meet(&caller.principal, &check.digest)).await?;
     }
+    let taken = numbers::take(&caller.principal, &check).await;
+    caller.note_numbers();
+    taken?;
     let enter = || state.admission.enter(Class::Check);
     let answer = if check.watch.is_none() {
-        state.checks.check(caller.organization_id(), &check, enter).await?
+        state.checks.check(caller.actor(), &check, enter).await?
     } else {
         let _place = enter()?;
         // Apart, so that the many checks that store nothing do not carry the room for it.
-        let watched = Box::pin(state.checks.check_watched(caller.organization_id(), &check));
+        let owner = numbers::watcher(&caller.principal);
+        let watched = Box::pin(state.checks.check_watched(&owner, &check));
         state.write_in_time(watched).await??
     };
-    let mut text = String::with_capacity(1472);
+    let mut text = String::with_capacity(room_of(&answer));
     write_answer(&mut text, &answer);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
@@ -268,13 +273,17 @@ pub async fn create_batch(
     if let Some(sandbox) = &state.sandbox {
         sandbox.meet_all(&caller.principal, &mut checks).await;
     }
-    let answers = state.checks.check_all(caller.organization_id(), checks).await;
+    let taken = numbers::take_all(&caller.principal, &mut checks).await;
+    caller.note_numbers();
+    taken?;
+    let answers = state.checks.check_all(&numbers::watcher(&caller.principal), checks).await;
     let (organization, now_ms) = (caller.organization_id(), state.clock.now_ms());
     state.counter.count(organization, Outcome::Batches, now_ms);
     for problem in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         state.counter.count(organization, refused_check(problem.kind().status.as_u16()), now_ms);
     }
-    let mut text = String::with_capacity(items * 1472 + 16);
+    let room: usize = answers.iter().map(|answer| answer.as_ref().map_or(PROBLEM_ROOM, room_of)).sum();
+    let mut text = String::with_capacity(room + 16);
     text.push_str(r#"{"results":["#);
     for (index, answer) in answers.iter().enumerate() {
         breathe(index).await;
@@ -311,7 +320,7 @@ pub fn read_plain(body: &[u8], today: Date) -> Option<Check> {
 }
 
 fn check_of(request: &CheckRequest, fields: &mut Fields, today: Date) -> Option<Check> {
-    let digest = fields.number_or_digest(request.id_number.as_ref(), request.id_digest.as_ref(), today);
+    let placed = fields.placed_number_or_digest(request.id_number.as_ref(), request.id_digest.as_ref(), today);
     let card_valid_from = fields.shown_start(request.card_valid_from.as_deref(), today);
     let purpose =
         fields.word("/purpose", &request.purpose, Purpose::parse, "lodging, banking, transport, telecom, other");
@@ -321,8 +330,9 @@ fn check_of(request: &CheckRequest, fields: &mut Fields, today: Date) -> Option<
         fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
     });
     let wants_receipt = request.receipt.unwrap_or(true);
-    digest.zip(purpose).map(|(digest, purpose)| Check {
+    placed.zip(purpose).map(|((digest, place), purpose)| Check {
         digest,
+        place,
         card_valid_from,
         purpose,
         site,
@@ -345,17 +355,25 @@ const PADDING: &str = match std::str::from_utf8(&[b' '; LISTED_PART_MAX]) {
     Err(_) => "",
 };
 
+/// An answer without a receipt, in its place in a batch, and a problem there.
+const ANSWER_ROOM: usize = LISTED_PART_MAX + 240;
+const PROBLEM_ROOM: usize = 512;
+/// What an answer needs, its place in a batch included: room that is not written costs pages, and the wiping of them.
+fn room_of(answer: &Answer) -> usize {
+    let receipt = answer.receipt.as_ref().map_or(0, |receipt| receipt.text.len() + 96);
+    ANSWER_ROOM + receipt
+}
+
 /// Writes the answer; its length says nothing of the verdict.
 pub fn write_answer(text: &mut String, answer: &Answer) {
-    let _ = write!(text, r#"{{"check_id":"{}","verdict":""#, answer.check_id);
     let (verdict, advice) = (answer.verdict.as_str(), answer.verdict.advice());
+    text.push_str(r#"{"check_id":""#);
+    answer.check_id.push_to(text);
+    push_all(text, [r#"","verdict":""#, verdict, r#"","advice":""#, advice.as_str(), r#"""#]);
     let mut written = verdict.len() + advice.as_str().len();
-    let _ = write!(text, r#"{verdict}","advice":"{}""#, advice.as_str());
     if !advice.text().is_empty() {
         let start = text.len();
-        for part in [r#","advice_text":""#, advice.text(), r#"""#] {
-            text.push_str(part);
-        }
+        push_all(text, [r#","advice_text":""#, advice.text(), r#"""#]);
         written += text.len() - start;
     }
     if let Some(listing) = &answer.listing {
@@ -363,18 +381,27 @@ pub fn write_answer(text: &mut String, answer: &Answer) {
         let _ = write!(text, r#","listing":{{"kind":"{}","since":"{}"}}"#, listing.kind.as_str(), listing.since);
         written += text.len() - start;
     }
-    let _ = write!(text, r#","as_of":"{}","registry_sequence":{}"#, answer.as_of.as_str(), answer.sequence);
+    let mut number = itoa::Buffer::new();
+    let sequence = number.format(answer.sequence.get());
+    push_all(text, [r#","as_of":""#, answer.as_of.as_str(), r#"","registry_sequence":"#, sequence]);
     if let Some(receipt) = &answer.receipt {
-        let _ = write!(text, r#","receipt":"{}","receipt_salt":"{}""#, receipt.text, base64url(receipt.salt.expose()));
+        push_all(text, [r#","receipt":""#, &receipt.text, r#"","receipt_salt":""#]);
+        push_base64url(text, receipt.salt.expose());
+        text.push('"');
     }
-    text.push_str(&PADDING[written.min(PADDING.len())..]);
-    text.push('}');
+    push_all(text, [&PADDING[written.min(PADDING.len())..], "}"]);
+}
+
+/// Each answer is put together without the formatting machinery: that shows in the throughput.
+fn push_all<const N: usize>(text: &mut String, parts: [&str; N]) {
+    text.extend(parts);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Rfc3339;
+    use crate::crypto::signing::base64url;
     use crate::domain::instant::UnixMs;
     use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Listing, Record, Verdict};
@@ -392,6 +419,24 @@ mod tests {
             as_of: Rfc3339::of(UnixMs::EPOCH),
             sequence: Sequence::new(7),
             receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32].into() }),
+        }
+    }
+
+    #[test]
+    fn an_answer_needs_no_more_than_its_room() {
+        for verdict in [Verdict::NotListed, Verdict::CardListed, Verdict::OtherCardListed] {
+            let mut answer = Answer { sequence: Sequence::new(u64::MAX), ..answer(verdict) };
+            for receipt in [answer.receipt.take(), None] {
+                answer.receipt = receipt;
+                let mut text = r#"{"index":999,"check":},"#.to_owned();
+                write_answer(&mut text, &answer);
+                assert!(
+                    (text.len()..text.len() + 160).contains(&room_of(&answer)),
+                    "{} {}",
+                    text.len(),
+                    room_of(&answer)
+                );
+            }
         }
     }
 

@@ -3,15 +3,18 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::reports::{Contact, LossReportAnswer, contact_text};
-use crate::domain::ids::{CertificateId, FoundCardId};
+use crate::crypto::digest::IdDigest;
+use crate::domain::ids::{CertificateId, CheckId, FoundCardId};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
+use crate::http::contract::page::{List, Page};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{
     CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
@@ -21,7 +24,7 @@ use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{Filing, FilingText};
-use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, WaitingCard};
+use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, SightingsPage, WaitingCard};
 use crate::store::reports::StoredReport;
 
 /// Whose records are asked for: the person that the portal authenticated.
@@ -30,18 +33,30 @@ use crate::store::reports::StoredReport;
 pub struct CitizenRecordsRequest {
     #[schema(value_type = String, example = "11010519491231002X")]
     id_number: IdNumberText,
+    /// The `next_cursor` of the answer before: the sightings that follow, and nothing else.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 256)]
+    cursor: Option<String>,
+    /// How many sightings at most; 100 if absent.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 1, maximum = 1000)]
+    limit: Option<i32>,
 }
 
-/// What the service holds about the person, over all organizations. Each list newest first, at most 100.
+/// What the service holds about the person, over all organizations. Each list newest first; sightings in pages, of the others at most 100.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenRecords {
     reports: Vec<LossReportAnswer>,
     sightings: Vec<CitizenSighting>,
     found_cards: Vec<CitizenFoundCard>,
     certificates: Vec<CitizenCertificate>,
+    /// Where the next sightings begin; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
 }
 
-/// Where a card of the person was shown while it was listed. It does not say which organization it was.
+/// Where a card of the person was shown while it was listed, each client's day at a place as one. It does not say which organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CitizenSighting {
     #[schema(value_type = OrganizationKindCode)]
@@ -49,6 +64,13 @@ pub struct CitizenSighting {
     /// Six digits of GB/T 2260.
     #[schema(example = "310104")]
     region: String,
+    /// How many checks.
+    #[schema(minimum = 1)]
+    count: u64,
+    /// When the first was answered.
+    #[schema(format = DateTime)]
+    first_seen_at: String,
+    /// When the last was answered.
     #[schema(format = DateTime)]
     seen_at: String,
     #[schema(value_type = PurposeCode)]
@@ -122,10 +144,13 @@ pub struct CitizenWithdrawalRequest {
     reason: String,
 }
 
+/// A place is the first check of a sighting.
+const LIST: List<CheckId> = List::new("readCitizenRecords", 100);
+
 /// Read a person's own records
 ///
-/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations. A sighting shows the
-/// kind and the region of the organization, not which one it was. Scope `citizen`; costs one unit.
+/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations. A sighting shows kind
+/// and region of the organization, not which it was; `next_cursor` leads to all of them. Scope `citizen`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/citizen/records", operation_id = "readCitizenRecords", tag = "citizen", security(("bearer" = [])),
     request_body = CitizenRecordsRequest,
@@ -142,11 +167,28 @@ pub async fn records(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
+    let limit = request.limit.map(|limit| limit.to_string());
+    let (cursor, limit) = (request.cursor.as_deref(), limit.as_deref());
+    let (digest, page) = read_page(&caller, &state, &LIST, &request.id_number, cursor, limit)?;
+    let sightings = SightingsPage { before: page.after, count_max: page.limit + 1 };
+    let mut records = state.read_in_time(state.citizen.records(caller.actor(), &digest, sightings)).await??;
+    let next_cursor = LIST.end(&page, &mut records.sightings, |sighting| sighting.check_id);
+    Ok(json(&CitizenRecords::of(&records, next_cursor)))
+}
+
+/// Whose records are read, and which page of them.
+pub(super) fn read_page<P: Serialize + DeserializeOwned>(
+    caller: &Caller,
+    state: &AppState,
+    list: &List<P>,
+    id_number: &IdNumberText,
+    cursor: Option<&str>,
+    limit: Option<&str>,
+) -> Result<(IdDigest, Page<P>), Problem> {
     let mut fields = Fields::default();
-    let digest = fields.id_number(&request.id_number, state.clock.today());
-    let digest = caller.finish(fields, digest)?;
-    let records = state.read_in_time(state.citizen.records(caller.actor(), &digest)).await??;
-    Ok(json(&CitizenRecords::of(&records)))
+    let digest = fields.id_number(id_number, state.clock.today());
+    let page = list.read(&mut fields, cursor, limit);
+    caller.finish(fields, digest.zip(page))
 }
 
 /// Report a person's own card lost or stolen
@@ -230,12 +272,13 @@ pub async fn withdraw(
 }
 
 impl CitizenRecords {
-    fn of(records: &PersonRecords) -> Self {
+    fn of(records: &PersonRecords, next_cursor: Option<String>) -> Self {
         Self {
             reports: records.reports.iter().map(LossReportAnswer::of).collect(),
             sightings: records.sightings.iter().map(CitizenSighting::of).collect(),
             found_cards: records.found_cards.iter().map(CitizenFoundCard::of).collect(),
             certificates: records.certificates.iter().map(CitizenCertificate::of).collect(),
+            next_cursor,
         }
     }
 }
@@ -245,6 +288,8 @@ impl CitizenSighting {
         Self {
             organization_kind: sighting.organization_kind.as_str(),
             region: sighting.region.as_str().to_owned(),
+            count: sighting.checks,
+            first_seen_at: instant(sighting.first_seen_at_ms),
             seen_at: instant(sighting.seen_at_ms),
             purpose: sighting.purpose.as_str(),
         }
@@ -288,9 +333,12 @@ mod tests {
     #[test]
     fn a_sighting_tells_kind_and_region_of_the_organization_and_no_more() {
         let sighting = AnonymousSighting {
+            check_id: CheckId::nil(),
             organization_kind: OrganizationKind::Certifying,
             region: RegionCode::parse("310104").unwrap(),
             purpose: Purpose::Lodging,
+            checks: 3,
+            first_seen_at_ms: UnixMs::EPOCH,
             seen_at_ms: UnixMs::EPOCH,
         };
         let certificate = PersonCertificate {
@@ -302,11 +350,12 @@ mod tests {
         };
         let records =
             PersonRecords { sightings: vec![sighting], certificates: vec![certificate], ..PersonRecords::default() };
-        let told = serde_json::to_value(CitizenRecords::of(&records)).unwrap();
+        let told = serde_json::to_value(CitizenRecords::of(&records, None)).unwrap();
         let at = "1970-01-01T00:00:00.000Z";
         assert_eq!(
             told["sightings"],
-            json!([{"organization_kind": "certifying", "region": "310104", "purpose": "lodging", "seen_at": at}])
+            json!([{"organization_kind": "certifying", "region": "310104", "purpose": "lodging", "count": 3,
+                "first_seen_at": at, "seen_at": at}])
         );
         assert_eq!(
             told["certificates"],

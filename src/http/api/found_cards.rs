@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::reports::{Contact, contact_text};
+use super::withdrawals::{WithdrawalAnswer, waits};
 use crate::domain::card::CardValidity;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
@@ -20,7 +21,8 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::found_cards::{Registering, Returning};
+use crate::service::found_cards::{HandedBack, Registering, Returning};
+use crate::service::withdrawals::Ender;
 use crate::store::found_cards::StoredFoundCard;
 
 /// A card that somebody found and handed in.
@@ -189,8 +191,10 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// Return a card to its holder
 ///
-/// The report of that very card is withdrawn with it, or one that does not know its card, no matter who filed it; once 200 is sent, no
-/// check that starts anywhere finds that report. The start of validity is needed, at registration or here: 422 without it.
+/// The report of that very card is withdrawn with it, or one that does not know its card; once 200 is sent, no check that starts
+/// anywhere finds that report. A report that another registrar has filed is that one's to end: 403 `office_not_yours`, transfer the card
+/// there. Beyond the client's number of withdrawals of the day the answer is 202, and the card is returned when another client of the
+/// organization confirms (`Location`). The start of validity is needed, at registration or here: 422 without it.
 /// Scope `registry`; costs one unit. Only while the card is held, and only where the number has no newer card: 409 otherwise.
 #[utoipa::path(
     post, path = "/v1/found-cards/{found_card_id}/return", operation_id = "returnFoundCard", tag = "registry",
@@ -199,6 +203,8 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     request_body = ReturnRequest,
     responses(
         (status = 200, description = "The found card, returned.", body = FoundCardAnswer),
+        (status = 202, description = "The return waits for another client of the organization.", body = WithdrawalAnswer,
+            headers(("Location" = String, description = "The withdrawal's path."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -226,8 +232,14 @@ pub async fn hand_back(
     let returning =
         returning.map(|(office, holder_verified_by)| Returning { card_valid_from, office, holder_verified_by });
     let returning = fields.finish(returning)?;
-    let hand_back = state.found_cards.hand_back(caller.actor(), found_card_id, returning);
-    answer(state.write_in_time(hand_back).await??)
+    caller.act_for(&returning.office)?;
+    let Ender { actor, ends_others } = caller.ender();
+    let hand_back = state.found_cards.hand_back(actor, ends_others, found_card_id, returning);
+    match state.write_in_time(hand_back).await?? {
+        Some(HandedBack::Waits(pending)) => Ok(waits(&caller, &pending)),
+        Some(HandedBack::Done(stored)) => answer(Some(stored)),
+        None => answer(None),
+    }
 }
 
 /// Record that a card was destroyed
@@ -258,6 +270,7 @@ pub async fn destroy(
     let mut fields = Fields::default();
     let office = fields.office(&request.office, state.clock.today());
     let office = fields.finish(office)?;
+    caller.act_for(&office)?;
     answer(state.write_in_time(state.found_cards.destroy(caller.actor(), found_card_id, office)).await??)
 }
 
@@ -290,6 +303,7 @@ pub async fn transfer(
     let office = fields.office(&request.office, state.clock.today());
     let to_office = fields.office_at("/to_office", &request.to_office, state.clock.today());
     let (office, to_office) = fields.finish(office.zip(to_office))?;
+    caller.act_for(&office)?;
     let transfer = state.found_cards.transfer(caller.actor(), found_card_id, office, to_office);
     answer(state.write_in_time(transfer).await??)
 }
@@ -312,7 +326,9 @@ fn read_registering(found: &FoundCardRequest, caller: &Caller, today: Date) -> R
     let registering = digest.zip(found_on).zip(region.zip(office)).map(|((digest, found_on), (region, office))| {
         Registering { digest, card_valid_from, found_on, found_at_region: region, office, phone }
     });
-    caller.finish(fields, registering)
+    let registering = caller.finish(fields, registering)?;
+    caller.act_for(&registering.office)?;
+    Ok(registering)
 }
 
 fn answer(found: Option<StoredFoundCard>) -> Result<HttpResponse, Problem> {

@@ -196,11 +196,8 @@ pub async fn create(
     )
 )]
 pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    let view = match (caller.is_registrar(), caller.has_scope(Scope::Checks)) {
-        (true, _) => View::Registrar,
-        (false, true) => View::Own,
-        (false, false) => return Err(Problem::registrars_only()),
-    };
+    // Only registrars may have the scope, and they see what concerns all of them.
+    let view = if caller.has_scope(Scope::Registry) { View::Registrar } else { View::Own };
     let id = path_id(&path)?;
     let found = state.read_in_time(state.misuse_reports.find(caller.actor(), view, id)).await??;
     found.map(|opened| json(&MisuseReportAnswer::opened(opened, view))).ok_or_else(Problem::not_found)
@@ -208,8 +205,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// List misuse reports
 ///
-/// Every organization's, oldest first, in pages, without narratives. Scope `registry`, for organizations of the kind
-/// `registrar`; costs one unit. The query takes nothing about a person.
+/// Every organization's, oldest first, in pages, without narratives. Scope `registry`; costs one unit. The query takes nothing about a person.
 #[utoipa::path(
     get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
     params(MisuseReportQuery),
@@ -221,9 +217,6 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     )
 )]
 pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    if !caller.is_registrar() {
-        return Err(Problem::registrars_only());
-    }
     let (of_state, page) = read_query(request.query_string())?;
     let read = state.misuse_reports.list(caller.actor(), of_state, page.after, page.limit + 1);
     let mut reports = state.read_in_time(read).await??;
@@ -256,9 +249,6 @@ pub async fn resolve(
     body: JsonBody<MisuseResolutionRequest>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    if !caller.is_registrar() {
-        return Err(Problem::registrars_only());
-    }
     let id = path_id(&path)?;
     let asked = body.read().await?;
     let mut fields = Fields::default();
@@ -267,6 +257,7 @@ pub async fn resolve(
     let note = narrative(&mut fields, "/note", asked.note.as_ref());
     let resolving = office.zip(outcome).map(|(office, outcome)| Resolving { office, outcome, note });
     let resolving = fields.finish(resolving)?;
+    caller.act_for(&resolving.office)?;
     let resolved = state.write_in_time(state.misuse_reports.resolve(caller.actor(), id, resolving)).await??;
     resolved.map(|opened| json(&MisuseReportAnswer::opened(opened, View::Registrar))).ok_or_else(Problem::not_found)
 }

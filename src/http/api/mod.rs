@@ -2,6 +2,7 @@
 //! Invariant: a handler orchestrates nothing and knows no other handler's wire.
 
 pub mod acceptance;
+pub mod accesses;
 pub mod alerts;
 pub mod applications;
 pub mod certificates;
@@ -22,3 +23,4 @@ pub mod sightings;
 pub mod status;
 pub mod temporary_cards;
 pub mod usage;
+pub mod withdrawals;

@@ -227,6 +227,11 @@ fn refusal(error: GrantError, credentials: &Credentials) -> Refusal {
             let description = "a requested scope is unknown or not this client's";
             Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
         }
+        GrantError::ForbiddenScope => {
+            let description =
+                "the client has a scope that organizations of its kind may not have: the operator must change it";
+            Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
+        }
         GrantError::Crowded(crowded) => Refusal::Problem(crowded.into()),
         GrantError::NoCertificate => {
             let description = "the connection has no certificate of this client";
@@ -341,7 +346,8 @@ fn form_decoded(text: &str) -> Option<String> {
 pub async fn jwks(request: HttpRequest, state: Data<AppState>, known: Header<IfNoneMatch>) -> HttpResponse {
     // Another process may have rotated, and another node may sign by the new key already: a client that keeps this set for
     // five minutes would know neither.
-    state.access.seek_keys(Exchange::asker(&request)).await;
+    let seen = state.keyring.signing_count();
+    state.access.seek_keys(Exchange::asker(&request), seen).await;
     Published::new(state.keyring.signing().to_jwks().to_string()).answer(&known)
 }
 

@@ -7,6 +7,7 @@ use crate::domain::acceptance::Place;
 use crate::domain::report::OfficeCode;
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
+use crate::http::pipeline::caller::Caller;
 use crate::service::applications::OfficeAt;
 
 /// An office whose place decides.
@@ -17,9 +18,11 @@ pub fn read_office_at(fields: &mut Fields, pointer: &'static str, text: &str, to
     Some(OfficeAt { office, place })
 }
 
-/// The office of a body that names no more.
-pub fn read_office(text: &str, today: Date) -> Result<OfficeCode, Problem> {
+/// The office of a body that names no more: one of the caller's.
+pub fn read_office(caller: &Caller, text: &str, today: Date) -> Result<OfficeCode, Problem> {
     let mut fields = Fields::default();
     let office = fields.office(text, today);
-    fields.finish(office)
+    let office = fields.finish(office)?;
+    caller.act_for(&office)?;
+    Ok(office)
 }

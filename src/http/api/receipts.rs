@@ -126,8 +126,9 @@ pub async fn verify_receipt(
         let (asked, keys) = (Arc::clone(&asked), state.keyring.signing());
         caller.work(work, move || verify(&asked.0, &keys.published_receipts, asked.1.as_ref())).await
     };
+    let seen = state.keyring.signing_count();
     let verified = match verify().await? {
-        Err(ReceiptError::UnknownKey) if state.access.seek_keys(caller.asker()).await => verify().await?,
+        Err(ReceiptError::UnknownKey) if state.access.seek_keys(caller.asker(), seen).await => verify().await?,
         verified => verified,
     };
     // Also where both environments have the same keys, which they must not.
@@ -139,7 +140,10 @@ pub async fn verify_receipt(
         && caller.has_scope(Scope::Audit)
     {
         caller.enter(Class::Checks)?;
-        let deed = Deed::of(caller.actor(), Action::ReceiptVerified, found.claims.jti);
+        // Whom a receipt is about only its salt and the right number tell.
+        let number = asked.1.as_ref().filter(|_| found.opens == Some(true)).map(|opening| &opening.digest);
+        let deed = Deed::of(caller.actor(), Action::ReceiptVerified, found.claims.jti)
+            .about(number.map(|digest| state.writer.tag(digest)));
         state.read_in_time(state.writer.note(&deed)).await??;
     }
     let answer = match verified {

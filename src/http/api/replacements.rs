@@ -90,6 +90,7 @@ pub async fn create(
     let replacing = digest.zip(card_valid_from).zip(office);
     let replacing = replacing.map(|((digest, card_valid_from), office)| Replacing { digest, card_valid_from, office });
     let replacing = caller.finish(fields, replacing)?;
+    caller.act_for(&replacing.office)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let render = |replacement: &Replacement| created(String::new(), &ReplacementAnswer::of(replacement));
     Ok(respond(state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??))
@@ -128,6 +129,7 @@ pub async fn correct(
     let start = fields.start(Some(&asked.card_valid_from), today);
     let office = fields.office(&asked.office, today);
     let (start, office) = fields.finish(start.zip(office))?;
+    caller.act_for(&office)?;
     let corrected = state.write_in_time(state.reports.correct(caller.actor(), id, start, office)).await??;
     corrected.map(|replacement| json(&ReplacementAnswer::of(&replacement))).ok_or_else(Problem::not_found)
 }

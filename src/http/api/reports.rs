@@ -7,14 +7,11 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::ReportId;
 use crate::domain::redacted::{IdNumberText, PhoneText};
-use crate::domain::report::WithdrawalReason;
 use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
-use crate::http::contract::schema::{
-    ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName, WithdrawalReasonName,
-};
+use crate::http::contract::schema::{ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
@@ -101,16 +98,6 @@ pub struct LossReportList {
     reports: Vec<LossReportAnswer>,
 }
 
-/// The holder has the card again and shows it, or it was never lost.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WithdrawalRequest {
-    #[schema(example = "110105-03", max_length = 32)]
-    office: String,
-    #[schema(value_type = WithdrawalReasonName)]
-    reason: String,
-}
-
 /// Report a card lost or stolen
 ///
 /// Scope `registry`; costs one unit. Once 201 is sent, no check that starts anywhere answers `not_listed` for the number.
@@ -186,39 +173,6 @@ pub async fn search(
     Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
 }
 
-/// Withdraw a report
-///
-/// The holder has the card again and shows it. Scope `registry`; costs one unit. Only while the report is active: 409 otherwise.
-#[utoipa::path(
-    post, path = "/v1/loss-reports/{report_id}/withdrawal", operation_id = "withdrawLossReport", tag = "registry",
-    security(("bearer" = [])),
-    params(("report_id" = Uuid, Path, description = "The report's id.")),
-    request_body = WithdrawalRequest,
-    responses(
-        (status = 200, description = "The report, withdrawn.", body = LossReportAnswer),
-        crate::http::contract::openapi::CallRefusals,
-        crate::http::contract::openapi::BodyRefusals,
-        (status = 404, response = crate::http::contract::openapi::Refused),
-        (status = 409, response = crate::http::contract::openapi::Refused),
-        (status = 507, response = crate::http::contract::openapi::Refused),
-    )
-)]
-pub async fn withdraw(
-    caller: Caller,
-    path: Path<String>,
-    body: JsonBody<WithdrawalRequest>,
-    state: Data<AppState>,
-) -> Result<HttpResponse, Problem> {
-    let report_id = path_id(&path)?;
-    let request = body.read().await?;
-    let mut fields = Fields::default();
-    let office = fields.office(&request.office, state.clock.today());
-    let reason = fields.word("/reason", &request.reason, WithdrawalReason::parse, "found, mistaken");
-    let (office, reason) = fields.finish(office.zip(reason))?;
-    let withdrawn = state.write_in_time(state.reports.withdraw(caller.actor(), report_id, &office, reason)).await??;
-    withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
-}
-
 fn read_filing(filed: &LossReportRequest, caller: &Caller, today: jiff::civil::Date) -> Result<Filing, Problem> {
     let text = FilingText {
         id_number: &filed.id_number,
@@ -233,7 +187,9 @@ fn read_filing(filed: &LossReportRequest, caller: &Caller, today: jiff::civil::D
     };
     let mut fields = Fields::default();
     let filing = Filing::read(&mut fields, &text, today);
-    caller.finish(fields, filing)
+    let filing = caller.finish(fields, filing)?;
+    caller.act_for(&filing.office)?;
+    Ok(filing)
 }
 
 /// A contact as it came.

@@ -15,10 +15,11 @@ use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::store::sightings::StoredSighting;
 
-/// A check that found the card, or perhaps the card, of a report.
+/// Checks that found the card, or perhaps the card, of a report: those of one client, one day (in Beijing) and one place as one. Of a client
+/// that names more than 16 sites on a day the others are told without a site.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SightingAnswer {
-    /// The check, and its receipt's `jti`.
+    /// The first of these checks, and its receipt's `jti`.
     #[schema(value_type = Uuid)]
     check_id: CheckId,
     /// Who checked the card.
@@ -38,7 +39,13 @@ pub struct SightingAnswer {
     /// `card_listed` or `number_listed`: the others are never recorded.
     #[schema(value_type = VerdictName)]
     verdict: &'static str,
-    /// When the check was answered.
+    /// How many checks.
+    #[schema(minimum = 1)]
+    count: u64,
+    /// When the first was answered.
+    #[schema(format = DateTime)]
+    first_seen_at: String,
+    /// When the last was answered.
     #[schema(format = DateTime)]
     seen_at: String,
 }
@@ -68,8 +75,8 @@ const LIST: List<CheckId> = List::new("listSightings", LIMIT_MAX);
 
 /// Where the reported card was shown
 ///
-/// Every check, by any organization, that was answered `card_listed` or `number_listed` because of this report: newest
-/// first, in pages. Scope `registry`; costs one unit. Only for your own organization's reports: others are 404. A
+/// Every check, by any organization, that was answered `card_listed` or `number_listed` because of this report: what one client saw on a day at
+/// one place is one entry, newest first by its first check, in pages. Scope `registry`; costs one unit. Only for your own organization's reports: others are 404. A
 /// check is here a few seconds after its answer.
 #[utoipa::path(
     get, path = "/v1/loss-reports/{report_id}/sightings", operation_id = "listSightings", tag = "registry",
@@ -119,6 +126,8 @@ impl SightingAnswer {
             site: stored.site.as_ref().map(|site| site.as_str().to_owned()),
             purpose: stored.purpose.as_str(),
             verdict: stored.verdict.as_str(),
+            count: stored.checks,
+            first_seen_at: instant(stored.first_seen_at_ms),
             seen_at: instant(stored.seen_at_ms),
         }
     }

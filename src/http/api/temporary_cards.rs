@@ -88,6 +88,7 @@ pub async fn issue(
     let office = fields.office(&asked.office, state.clock.today());
     let start = read_temporary_start(&mut fields, asked.card_valid_from.as_deref(), state.clock.today());
     let office = fields.finish(office)?;
+    caller.act_for(&office)?;
     // The same body for another application is another request.
     let of_application = [id.as_bytes().as_slice(), &bytes].concat();
     let repeatable = repeatable(&caller, &state, &request, &of_application)?;
@@ -121,7 +122,7 @@ pub async fn take_back(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let office = read_office(&body.read().await?.office, state.clock.today())?;
+    let office = read_office(&caller, &body.read().await?.office, state.clock.today())?;
     let returned =
         state.write_in_time(state.applications.take_back_temporary_card(caller.actor(), id, &office)).await??;
     returned.map(|card| json(&TemporaryCardAnswer::of(&card))).ok_or_else(Problem::not_found)

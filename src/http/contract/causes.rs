@@ -1,12 +1,13 @@
 //! What the refusal of each layer below is to a caller: the one place where their errors become problems.
 
 use super::problem::{
-    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT, NOT_READY,
-    ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PUBLIC_LIMIT_SPENT, Problem, REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE,
-    START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WRONG_STATE,
+    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT,
+    NOT_READY, NUMBERS_SPENT, OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PUBLIC_LIMIT_SPENT, Problem,
+    REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT,
+    WRONG_STATE,
 };
 use crate::access::AccessError;
-use crate::limits::{BatchRefused, Crowded, LimitName, Refused};
+use crate::limits::{BatchRefused, Crowded, LimitName, NumbersRefused, Refused};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::fields::WrongMember;
@@ -20,8 +21,15 @@ impl From<Refused> for Problem {
             LimitName::Address => ADDRESS_LIMIT_SPENT,
             LimitName::Public => PUBLIC_LIMIT_SPENT,
             LimitName::AbnormalUse => ABNORMAL_USE,
+            LimitName::Numbers => NUMBERS_SPENT,
         };
         Self::spent(kind, refused)
+    }
+}
+
+impl From<NumbersRefused> for Problem {
+    fn from(refused: NumbersRefused) -> Self {
+        Self::of_numbers(refused)
     }
 }
 
@@ -36,7 +44,8 @@ impl From<BatchRefused> for Problem {
 
 impl From<Crowded> for Problem {
     fn from(_: Crowded) -> Self {
-        Self::reduced_capacity()
+        // Turns are fair by asker: where others are refused as well, `Admission` sees it.
+        Self::reduced_capacity().of_own_load()
     }
 }
 
@@ -94,10 +103,17 @@ impl From<ServiceError> for Problem {
             ServiceError::Registry(error) => error.into(),
             ServiceError::Conflict(refusal) => Self::new(WRONG_STATE, refusal),
             error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
+            ServiceError::OfficeNotYours(refusal) => Self::new(OFFICE_NOT_YOURS, refusal),
+            error @ ServiceError::AnotherMustConfirm => Self::new(ANOTHER_MUST_CONFIRM, error.to_string()),
             ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {
                 Self::new(IDEMPOTENCY_KEY_REUSED, "the body differs from the first request with this key")
+            }
+            // The same words as for any other node that is behind.
+            ServiceError::SightingsBehind => RegistryError::TooSlow.into(),
+            ServiceError::WatchesSpent(spent) => {
+                Self::retry_after(WATCHES_SPENT, "checks without watch_hours still get answers", spent.retry_after_s)
             }
             ServiceError::Seal(_) | ServiceError::NotSigned => Self::new(INTERNAL, "a key could not be used"),
             ServiceError::WrongConstant(_) => {

@@ -1,5 +1,5 @@
 //! The examples of the OpenAPI document: one story, told by the answers of a running node and kept as JSON beside this file, by
-//! `operationId`, then `requests`, `answers` or the status of a refusal in another standard's form, then name.
+//! `operationId`, then `requests`, `answers`, or a status: of a refusal in another standard's form, of a success that answers otherwise; then name.
 //! An operation that is not there is shown by the examples of its schemas.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub fn illustrate(operation: &mut Operation, schemas: &Schemas) {
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        let named = of_place(if status.starts_with('2') { "answers" } else { status });
+        let named = of_place(status).or_else(|| of_place("answers").filter(|_| status.starts_with('2')));
         for (form, content) in &mut response.content {
             // A page or a table beside the JSON is not what the story tells.
             show(content, named.filter(|_| !form.starts_with("text/")), schemas);

@@ -60,10 +60,22 @@ explanations! {
         "A client may do only what its scopes allow, so that a leaked secret opens no more than its program needs.";
         "令牌缺少此操作所需的权限范围", "令牌有效，但不适用于此操作，操作未执行。", "客户端只能做其权限范围允许的事，这样密钥泄露时影响最小。",
         "请运营方为客户端增加该操作所需的权限范围，然后重新获取令牌。";
-    "registrars_only": "The operation was not carried out, though the token carries a scope for it.",
-        "It shows or changes what other organizations have reported. Only police stations and registration halls may do that.";
-        "只有登记机关可以这样做", "令牌虽有权限范围，操作仍未执行。", "此操作涉及其他单位提交的内容，只限公安派出所和户籍大厅使用。",
-        "此操作只限类型为 registrar 且有 registry 权限范围的单位。请向运营方确认本单位的登记类型。";
+    "client_held": "The number was not looked up. Numbers that the client asked about lately still get answers.",
+        "The client was out of numbers on two days of a month, or sent many wrong check characters. That is how somebody reads the registry number by number.";
+        "该客户端对新号码的核查已停用", "没有查询此号码。该客户端近期核查过的号码仍可核查。", "该客户端一个月内有两天用完了号码额度，或发来许多校验码错误的号码，这正是逐个试探登记库的方式。",
+        "请联系运营方核实用途，由运营方解除。";
+    "digests_refused": "The digest was not looked up.",
+        "A digest hides where its number belongs. The operator has decided that this client sends numbers, so that it shows if somebody tries them one after the other.";
+        "该客户端不得发送摘要", "没有查询此摘要。", "摘要看不出号码属于何地。运营方规定该客户端发送号码，以便发现逐个试探。",
+        "请发送 id_number 代替 id_digest，或请运营方允许该客户端发送摘要。";
+    "office_not_yours": "The operation was not carried out, though the token carries its scope.",
+        "An organization acts for its own offices and ends its own reports, so that a stolen password lists and unlists nobody elsewhere.";
+        "该办理单位不属于本单位", "令牌虽有权限范围，操作仍未执行。", "每个单位只能以自己的办理单位名义办理，只能解除自己受理的挂失，密钥被盗时不会波及别处。",
+        "请使用本单位的办理单位代码：以本单位所在区划或运营方登记的前缀开头。别的单位受理的挂失由该单位解除，或请联系运营方。";
+    "another_must_confirm": "The withdrawal was not done: it still waits for another client.",
+        "A client that has withdrawn many reports in a day needs a second one to agree: one stolen password is not enough.";
+        "须由另一客户端确认", "解除挂失尚未完成，仍在等待另一个客户端确认。", "一个客户端一天内解除的挂失过多时，须由第二个客户端确认，仅凭一个被盗的密钥不够。",
+        "请由本单位的另一个客户端发送确认，提出请求的客户端自己不能确认。";
     "not_found": "Nothing is there that this caller may see.",
         "The path or the id is wrong, or the object belongs to another organization. The service does not say which.";
         "没有这个对象，或无权查看", "没有此调用方可以查看的内容。", "路径或编号有误，或对象属于别的单位。服务对任何人都不区分这两种情况。",
@@ -128,6 +140,22 @@ explanations! {
         "All clients of the organization together asked more than its rate allows.";
         "单位的限额已用完", "请求未执行，请求本身没有问题。", "本单位所有客户端合计超过了限速。",
         "本单位所有客户端共用此限额。请按 Retry-After 的秒数等待。";
+    "numbers_spent": "The number was not looked up; nothing is wrong with it.",
+        "The client has asked about more different people than it said it has guests. The limit keeps anybody from reading the registry number by number.";
+        "新号码的额度已用完", "没有查询此号码，号码本身没有问题。", "该客户端核查的不同号码超过了申报的客人数量。此限额是为了防止逐个号码读出登记库。",
+        "近一天内核查过的号码不计入额度。请按 Retry-After 的秒数等待；如果确是本单位的客人，请向运营方申报更多的每日客人数量。";
+    "neighbourhood_spent": "The number was not looked up; nothing is wrong with it.",
+        "The client has asked about unusually many people who were born on one day, or on one day in one county. That is how somebody tries numbers one after the other.";
+        "同一生日或同一地区生日的号码过多", "没有查询此号码，号码本身没有问题。", "该客户端核查了异常多的同日出生、或同县同日出生的号码，这正是逐个试探号码的方式。",
+        "其他生日和地区的号码照常核查。如果确是本单位的客人，请联系运营方。";
+    "attempts_spent": "The card was not looked up with this start of validity.",
+        "This client has sent more than three different starts for one number in a day. A client that tries dates could find out when the lost card begins.";
+        "同一号码的有效期起始日期过多", "没有按此起始日期核查该证件。", "该客户端一天内为同一号码发送了三个以上不同的起始日期。逐个试探日期可以推出挂失证件的起始日期。",
+        "请重新读取证件上的起始日期；已答复过的日期仍可核查。";
+    "watches_spent": "The check was not made, because its watch was not stored.",
+        "The client has as many active watches as its guests allow. A watch takes room in the registry and tells about its card later.";
+        "该客户端的关注已达上限", "没有保存关注，因此也没有核查。", "该客户端有效的关注已达到申报客人数量所允许的上限。",
+        "请按 Retry-After 的秒数等待最早的关注到期，或不带 watch_hours 核查。已关注的证件可以延长。";
     "address_limit_spent": "The request was refused before its token or secret was verified.",
         "Too many token requests or failed sign-ins came from this network address. That is how secrets are guessed.";
         "此地址的令牌请求或认证失败过多", "服务没有核对令牌或密钥就拒绝了请求。", "此网络地址发来的令牌请求或失败的认证太多，这正是猜测密钥的方式。",

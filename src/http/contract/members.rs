@@ -87,7 +87,6 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("revoked", "Whether it was revoked."),
     ("revoked_at", "When it was revoked; absent where it was not."),
     ("scopes_supported", "Every scope that there is."),
-    ("seen_at", "When the check was answered."),
     ("service_documentation", "Where people read how to use the service."),
     ("sightings", "Checks that found the number listed, newest first."),
     ("site", "Which hotel or branch."),

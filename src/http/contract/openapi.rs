@@ -1,12 +1,12 @@
 //! The OpenAPI document around the route table: title, security, tags, the one shape of refusals. Exported in two versions that
-//! differ in the version alone: the shapes avoid everything that 3.0 and 3.1 write differently.
+//! differ in the version and in what 3.0 cannot say (`files`): the shapes avoid what the two write differently.
 
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, SchemaFormat};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
@@ -100,6 +100,13 @@ fn describe_text(name: &str, text: &mut Object) {
     }
 }
 
+/// The library knows a list of schemes without `DPoP` (RFC 9449, 7.1): `text` writes its name in this one's place.
+const STANDS_FOR_DPOP: HttpAuthScheme = HttpAuthScheme::Vapid;
+/// Ways to use a token that not every generator knows.
+const BESIDE_BEARER: [&str; 2] = ["dpop", "mtls"];
+const DPOP: &str = "A token that is bound to a key (RFC 9449), with a new proof in the header `DPoP`.";
+const MTLS: &str = "The certificate that a token is bound to (RFC 8705), beside the token.";
+
 /// What every operation shares.
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -138,6 +145,11 @@ impl Modify for Shared {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let scheme = HttpBuilder::new().scheme(STANDS_FOR_DPOP).description(Some(DPOP)).build();
+        components.add_security_scheme("dpop", SecurityScheme::Http(scheme));
+        let description = Some(MTLS.to_owned());
+        let scheme = SecurityScheme::MutualTls { description, deprecated: None, extensions: None };
+        components.add_security_scheme("mtls", scheme);
         // `identifier` is 3.1 only: the twin for 3.0 must differ in the version alone.
         if let Some(license) = openapi.info.license.as_mut() {
             license.identifier = None;
@@ -197,7 +209,12 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
 
 /// Adds what holds for every operation: that a public one needs no token, and how `boundary` and the reading of bodies refuse.
 fn complete(route: Option<&Route>, operation: &mut Operation) {
-    operation.security.get_or_insert_default();
+    let security = operation.security.get_or_insert_default();
+    if !security.is_empty() {
+        let none: [&str; 0] = [];
+        security.push(SecurityRequirement::new("dpop", none));
+        security.push(SecurityRequirement::new("bearer", none).add("mtls", none));
+    }
     let mut statuses = vec![400, 414, 500];
     if !route.is_some_and(|route| route.is_probe) {
         statuses.push(421);
@@ -212,13 +229,32 @@ fn complete(route: Option<&Route>, operation: &mut Operation) {
 
 /// A document's text: what `/openapi.json` and the file say.
 pub fn text(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(document).map(|text| text + "\n")
+    let text = serde_json::to_string_pretty(document)? + "\n";
+    Ok(text.replacen("\"scheme\": \"vapid\"", "\"scheme\": \"dpop\"", 1))
 }
 
-/// Both versions' texts: file name and content. 3.0 has no webhooks of its own, so that they are an extension there.
+/// The document of 3.0 is for generators: `mutualTLS` came with 3.1, and some make clients that fail at a scheme that they do not
+/// know, as `DPoP` is.
+fn with_bearer_alone(document: &utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let mut document = document.clone();
+    if let Some(components) = &mut document.components {
+        components.security_schemes.retain(|name, _| !BESIDE_BEARER.contains(&name.as_str()));
+    }
+    let is_beside = |one: &SecurityRequirement| {
+        serde_json::to_value(one).is_ok_and(|one| BESIDE_BEARER.iter().any(|name| one.get(name).is_some()))
+    };
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation.security.iter_mut().for_each(|all| all.retain(|one| !is_beside(one)));
+        }
+    }
+    document
+}
+
+/// Both versions' texts: file name and content. In 3.0 webhooks are an extension, and tokens go as bearer alone.
 pub fn files(document: &utoipa::openapi::OpenApi) -> Result<[(&'static str, String); 2], serde_json::Error> {
-    let text = text(document)?;
-    let older = text.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);
+    let (text, older) = (text(document)?, text(&with_bearer_alone(document))?);
+    let older = older.replacen("\"openapi\": \"3.1.0\"", "\"openapi\": \"3.0.3\"", 1);
     let older = older.replacen("\n  \"webhooks\": {", "\n  \"x-webhooks\": {", 1);
     Ok([("lostcard.json", text), ("lostcard-3.0.json", older)])
 }

@@ -69,7 +69,12 @@ impl<P: Serialize + DeserializeOwned> List<P> {
             return None;
         }
         entries.truncate(page.limit);
-        let token = Token { list: self.operation_id.to_owned(), after: place(entries.last()?) };
+        self.cursor(place(entries.last()?))
+    }
+
+    /// The cursor of the page that begins behind a place.
+    pub fn cursor(&self, after: P) -> Option<String> {
+        let token = Token { list: self.operation_id.to_owned(), after };
         serde_json::to_vec(&token).ok().map(|json| base64url(&json))
     }
 }

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::field_codes;
 use crate::access::dpop;
-use crate::limits::{Refused, Standing};
+use crate::limits::{NumbersRefused, Refused, Standing};
 use crate::service::json::JsonFault;
 
 /// A kind of problem, as `/problems/{code}` explains it.
@@ -41,8 +41,14 @@ kinds! {
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
         "Ask the operator to give your client the scope that the operation names, then get a new token.";
-    REGISTRARS_ONLY = "registrars_only", FORBIDDEN, "Only a registrar may do this",
-        "The operation is for organizations of the kind `registrar` with the scope `registry`. Ask the operator how your organization is registered.";
+    CLIENT_HELD = "client_held", FORBIDDEN, "The client is held: numbers that are new to it are not answered",
+        "It was out of numbers on two days of thirty, or sent too many wrong check characters. Numbers that it asked about lately still get answers. Talk to the operator, who releases it.";
+    DIGESTS_REFUSED = "digests_refused", FORBIDDEN, "This client may not send digests",
+        "Send `id_number` instead of `id_digest`, or ask the operator to let your client send digests.";
+    OFFICE_NOT_YOURS = "office_not_yours", FORBIDDEN, "The office is not one of your organization's",
+        "Act for an office of your own: its code begins with your organization's region or with a prefix that the operator has registered. Let the organization that filed a report end it, or ask the operator.";
+    ANOTHER_MUST_CONFIRM = "another_must_confirm", FORBIDDEN, "Another client must confirm this",
+        "Have another client of your organization send the confirmation: the one that asked cannot.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
         "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
@@ -75,6 +81,14 @@ kinds! {
         "Wait for the seconds in Retry-After, then continue. A batch costs a unit for each of its items. Ask the operator for a higher rate if this is your normal load.";
     ORGANIZATION_LIMIT_SPENT = "organization_limit_spent", TOO_MANY_REQUESTS, "The organization's limit is spent",
         "All clients of your organization share this limit. Wait for the seconds in Retry-After.";
+    NUMBERS_SPENT = "numbers_spent", TOO_MANY_REQUESTS, "The client has no new number left",
+        "A number that your client has not asked about for a day costs one; repeats are free. Wait for the seconds in Retry-After. Ask the operator to declare more guests a day if these are yours.";
+    NEIGHBOURHOOD_SPENT = "neighbourhood_spent", TOO_MANY_REQUESTS, "Too many numbers of one birth date, or of one county and birth date",
+        "Numbers of other birth dates and places get answers. Talk to the operator if these are your guests.";
+    ATTEMPTS_SPENT = "attempts_spent", TOO_MANY_REQUESTS, "Too many starts of validity for one number",
+        "Three different `card_valid_from` of one number get answers in a day. Read the start from the card; those that were answered are answered again.";
+    WATCHES_SPENT = "watches_spent", TOO_MANY_REQUESTS, "The client has as many watches as it may",
+        "Wait for the seconds in Retry-After, when the first of them ends, or check without `watch_hours`. A card that is watched already may be watched longer.";
     ADDRESS_LIMIT_SPENT = "address_limit_spent", TOO_MANY_REQUESTS, "Too many token requests or failed authentications from this address",
         "Keep a token until it expires instead of asking for one per check. Wait for the seconds in Retry-After.";
     PUBLIC_LIMIT_SPENT = "public_limit_spent", TOO_MANY_REQUESTS, "Too many questions without a token from this address",
@@ -140,6 +154,8 @@ struct Inner {
     errors: Vec<FieldError>,
     items_max: Option<u32>,
     retry_after_s: Option<u64>,
+    /// Whether it is this caller's own load that leaves no room.
+    is_own_load: bool,
     standing: Option<Standing>,
     /// Of `WWW-Authenticate`.
     challenge: Option<String>,
@@ -189,6 +205,7 @@ impl Problem {
             errors: Vec::new(),
             items_max: None,
             retry_after_s: None,
+            is_own_load: false,
             standing: None,
             challenge: None,
         }))
@@ -215,6 +232,21 @@ impl Problem {
         problem.0.retry_after_s = Some(refused.retry_after_s);
         problem.0.standing = Some(refused.standing);
         problem
+    }
+
+    /// A question that limits of numbers refuse.
+    pub(super) fn of_numbers(refused: NumbersRefused) -> Self {
+        match refused {
+            NumbersRefused::Spent(refused) => Self::spent(NUMBERS_SPENT, refused),
+            NumbersRefused::Neighbourhood { retry_after_s } => {
+                Self::retry_after(NEIGHBOURHOOD_SPENT, "other numbers still get answers", retry_after_s)
+            }
+            NumbersRefused::Attempts { retry_after_s } => {
+                Self::retry_after(ATTEMPTS_SPENT, "read the start of validity from the card again", retry_after_s)
+            }
+            NumbersRefused::Held => Self::new(CLIENT_HELD, "numbers that it asked about lately still get answers"),
+            NumbersRefused::Digest => Self::new(DIGESTS_REFUSED, "send the number itself"),
+        }
     }
 
     /// A body that is not an object of the documented shape.
@@ -245,10 +277,6 @@ impl Problem {
         problem
     }
 
-    pub fn registrars_only() -> Self {
-        Self::new(REGISTRARS_ONLY, "the organization of this client is no registrar")
-    }
-
     pub fn not_found() -> Self {
         Self::new(NOT_FOUND, "nothing is here for this caller")
     }
@@ -267,6 +295,13 @@ impl Problem {
     /// Refused for what the node has to do, no matter who asks.
     pub fn reduced_capacity() -> Self {
         Self::retry_within(REDUCED_CAPACITY, "the node has more work than it can do now", REDUCED_RETRY_S_MAX)
+    }
+
+    /// Refused, while others are served: what this caller has asked for already leaves it no room.
+    #[must_use]
+    pub fn of_own_load(mut self) -> Self {
+        self.0.is_own_load = true;
+        self
     }
 
     /// To be tried again after so many seconds.
@@ -296,6 +331,10 @@ impl Problem {
 
     pub fn retry_after_s(&self) -> Option<u64> {
         self.0.retry_after_s
+    }
+
+    pub fn is_own_load(&self) -> bool {
+        self.0.is_own_load
     }
 
     pub fn standing(&self) -> Option<Standing> {

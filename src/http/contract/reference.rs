@@ -5,6 +5,7 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 
+use super::openapi;
 use super::route::Table;
 use crate::domain::client::Scope;
 
@@ -17,7 +18,7 @@ pub struct Reference(String);
 
 impl Reference {
     pub fn of(document: &OpenApi, routes: Table) -> Result<Self, serde_json::Error> {
-        let mut copy = serde_json::to_value(document)?;
+        let mut copy: Value = serde_json::from_str(&openapi::text(document)?)?;
         copy["servers"] = json!([{ "url": format!("{PREFIX}/") }]);
         let scopes: serde_json::Map<_, _> =
             Scope::ALL.iter().map(|scope| (scope.as_str().to_owned(), Value::from(""))).collect();

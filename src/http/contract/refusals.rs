@@ -21,7 +21,7 @@ const REFUSALS: &[(u16, &str, &str, &[&str])] = &[
     (
         403,
         "Forbidden",
-        "The token lacks the scope (`WWW-Authenticate` names it), or the organization is not of the kind that may do this.",
+        "The token lacks the scope (`WWW-Authenticate` names it), or the organization, its office or this client may not do this.",
         &["WWW-Authenticate"],
     ),
     (404, "NotFound", "There is no such thing, or it is another organization's.", &[]),
@@ -117,7 +117,7 @@ fn headers() -> [(&'static str, Header); 5] {
         (
             "RateLimit-Policy",
             header(
-                "The limit that this call was counted against: `q` units in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
+                "The limit that this call was counted against: `q` units in `w` seconds (draft-ietf-httpapi-ratelimit-headers). Of checks also `numbers`, which only a number costs that the client has not asked about for a day.",
                 Type::String,
                 r#""client";q=600;w=60"#.into(),
             ),
@@ -149,7 +149,8 @@ fn example(kind: &'static Kind) -> Problem {
         "malformed_request" => "this path takes no query: nothing about a person may be in a URL",
         "invalid_token" => "the token has expired",
         "insufficient_scope" => "the token lacks the scope of this operation: registry",
-        "registrars_only" => "the organization of this client is no registrar",
+        "office_not_yours" => "the office is not one of the organization's",
+        "another_must_confirm" => "another client of the organization must confirm",
         "not_found" => "nothing is here for this caller",
         "too_slow" => "the body did not arrive in time",
         "report_not_active" => "the report is withdrawn",
@@ -162,7 +163,13 @@ fn example(kind: &'static Kind) -> Problem {
         | "address_limit_spent"
         | "public_limit_spent"
         | "abnormal_use"
+        | "numbers_spent"
         | "address_share_held" => "wait for the seconds that Retry-After says",
+        "neighbourhood_spent" => "other numbers still get answers",
+        "attempts_spent" => "read the start of validity from the card again",
+        "watches_spent" => "checks without watch_hours still get answers",
+        "client_held" => "numbers that it asked about lately still get answers",
+        "digests_refused" => "send the number itself",
         "batch_too_large_for_limit" => return Problem::batch_too_large(600),
         "registry_unavailable" => "the store does not answer",
         "outcome_unknown" => "the commit was not confirmed",

@@ -67,6 +67,7 @@ word_schemas! {
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
+    open WithdrawalReasonCode(WithdrawalReason), "Why a report is taken back.";
     closed MisuseKindName(MisuseKind), "What was done with the card.";
     closed MisuseOutcomeName(MisuseOutcome), "What a registrar found.";
     open MisuseKindCode(MisuseKind), "What was done with the card.";

@@ -1,5 +1,5 @@
-//! The pages in the binary: the desk, the console, and what they share. Their files lie in folders of these names, are served as
-//! they are, and speak to this API as any client does; nothing about a person is served here.
+//! The pages in the binary: the desk, the console, the auditor's page, and what they share. Their files lie in folders of these
+//! names, are served as they are, and speak to this API as any client does; nothing about a person is served here.
 
 use std::sync::LazyLock;
 
@@ -37,12 +37,17 @@ files! {
     /// `/desk`, first the page itself.
     DESK:
     "../../web/desk/index.html" as "index.html" = HTML;
+    "../../web/desk/actions.js" as "actions.js" = SCRIPT;
     "../../web/desk/app.js" as "app.js" = SCRIPT;
-    "../../web/desk/card_date.js" as "card_date.js" = SCRIPT;
+    "../../web/desk/certificate.js" as "certificate.js" = SCRIPT;
+    "../../web/desk/checks.js" as "checks.js" = SCRIPT;
     "../../web/desk/en.js" as "en.js" = SCRIPT;
-    "../../web/desk/id_number.js" as "id_number.js" = SCRIPT;
+    "../../web/desk/link.js" as "link.js" = SCRIPT;
     "../../web/desk/receipt.js" as "receipt.js" = SCRIPT;
     "../../web/desk/report.js" as "report.js" = SCRIPT;
+    "../../web/desk/screen.js" as "screen.js" = SCRIPT;
+    "../../web/desk/settings.js" as "settings.js" = SCRIPT;
+    "../../web/desk/state.js" as "state.js" = SCRIPT;
     "../../web/desk/view.js" as "view.js" = SCRIPT;
     "../../web/desk/zh.js" as "zh.js" = SCRIPT;
     "../../web/desk/desk.css" as "desk.css" = STYLE;
@@ -67,10 +72,34 @@ files! {
 }
 
 files! {
-    /// `/web`: what both load.
+    /// `/verify`, first the page itself.
+    VERIFY:
+    "../../web/verify/index.html" as "index.html" = HTML;
+    "../../web/verify/app.js" as "app.js" = SCRIPT;
+    "../../web/verify/en.js" as "en.js" = SCRIPT;
+    "../../web/verify/judge.js" as "judge.js" = SCRIPT;
+    "../../web/verify/view.js" as "view.js" = SCRIPT;
+    "../../web/verify/zh.js" as "zh.js" = SCRIPT;
+    "../../web/verify/verify.css" as "verify.css" = STYLE;
+}
+
+files! {
+    /// `/web`: what pages share.
     WEB:
+    "../../web/shared/camera.js" as "camera.js" = SCRIPT;
+    "../../web/shared/card_date.js" as "card_date.js" = SCRIPT;
+    "../../web/shared/ed25519.js" as "ed25519.js" = SCRIPT;
     "../../web/shared/elements.js" as "elements.js" = SCRIPT;
+    "../../web/shared/id_number.js" as "id_number.js" = SCRIPT;
+    "../../web/shared/jws.js" as "jws.js" = SCRIPT;
+    "../../web/shared/qr.js" as "qr.js" = SCRIPT;
+    "../../web/vendor/ed25519/ed25519.min.js" as "ed25519.min.js" = SCRIPT;
+    "../../web/vendor/ed25519/ed25519.LICENSE.txt" as "ed25519.LICENSE.txt" = TEXT;
+    "../../web/vendor/qr/decode.min.js" as "qr-decode.min.js" = SCRIPT;
+    "../../web/vendor/qr/encode.min.js" as "qr-encode.min.js" = SCRIPT;
+    "../../web/vendor/qr/qr.LICENSE.txt" as "qr.LICENSE.txt" = TEXT;
     "../../web/shared/i18n.js" as "i18n.js" = SCRIPT;
+    "../../web/shared/reading.js" as "reading.js" = SCRIPT;
     "../../web/shared/session.js" as "session.js" = SCRIPT;
     "../../web/shared/base.css" as "base.css" = STYLE;
     "../../web/shared/icon.svg" as "icon.svg" = IMAGE;
@@ -82,8 +111,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// One tag for all files: modules of two versions must not meet.
 static TAG: LazyLock<EntityTag> = LazyLock::new(|| {
-    let all =
-        [DESK, CONSOLE, WEB].into_iter().flatten().fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));
+    let all = [DESK, CONSOLE, VERIFY, WEB]
+        .into_iter()
+        .flatten()
+        .fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));
     EntityTag::new_strong(hex::encode(all.finalize().get(..12).unwrap_or_default()))
 });
 

@@ -5,3 +5,4 @@ pub mod console;
 pub mod desk;
 pub mod files;
 pub mod site;
+pub mod verify;

@@ -3,6 +3,7 @@
 //! are looked at. Also the deadline of the work itself. No limits of callers: those are `crate::limits`.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::route::Class;
+use crate::limits::Asker;
 use crate::telemetry::Metrics;
 
 /// How much is taken on.
@@ -35,6 +37,9 @@ pub struct Admission {
     /// Refusals that are not in a log line yet, and when the last line was written (boot time).
     untold: AtomicU64,
     told_ns: AtomicU64,
+    /// Who was refused last for its own load, as a hash.
+    last_refused: AtomicU64,
+    hashes: RandomState,
 }
 
 /// A request's place among those that wait; free again when dropped.
@@ -46,7 +51,8 @@ pub struct Place {
 
 impl Admission {
     pub fn new(options: AdmissionOptions, metrics: Arc<Metrics>) -> Self {
-        Self { options, metrics, untold: AtomicU64::new(0), told_ns: AtomicU64::new(0) }
+        let (untold, told_ns, last_refused) = Default::default();
+        Self { options, metrics, untold, told_ns, last_refused, hashes: RandomState::new() }
     }
 
     /// How far a worker may be behind.
@@ -72,8 +78,18 @@ impl Admission {
         if self.metrics.in_flight.get() <= places { Ok(place) } else { Err(Problem::reduced_capacity()) }
     }
 
+    /// Whose a refusal is: a caller's for its own load is the node's as soon as it is not the one that was refused last.
+    fn whose(&self, asker: Asker, is_own_load: bool) -> &'static str {
+        if !is_own_load {
+            return "node";
+        }
+        let hash = self.hashes.hash_one(asker);
+        if self.last_refused.swap(hash, Ordering::Relaxed) == hash { "caller" } else { "node" }
+    }
+
     /// Logs refusals together, at most once a second: a line for each would make overload worse.
-    pub fn note_refusal(&self, now_ns: u64) {
+    pub fn note_refusal(&self, asker: Asker, is_own_load: bool, now_ns: u64) {
+        self.metrics.capacity_refused.with_label_values(&[self.whose(asker, is_own_load)]).inc();
         self.untold.fetch_add(1, Ordering::Relaxed);
         let told_ns = self.told_ns.load(Ordering::Relaxed);
         let is_due = now_ns.saturating_sub(told_ns) >= 1_000_000_000;
@@ -190,6 +206,26 @@ mod tests {
         assert!(!admit());
         tokio::task::yield_now().await;
         assert!(admit(), "what was queued is done");
+    }
+
+    #[test]
+    fn a_flood_of_one_caller_that_is_refused_alone_is_no_load_of_the_node() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let admission = Admission::new(options(4, 3), Arc::clone(&metrics));
+        let count = |whose: &str| metrics.capacity_refused.with_label_values(&[whose]).get();
+        let [one, other] = [1, 2].map(|last| Asker::Address([192, 0, 2, last].into()));
+        for _ in 0..100 {
+            admission.note_refusal(one, true, 0);
+        }
+        assert_eq!((count("node"), count("caller")), (1, 99));
+        for _ in 0..50 {
+            admission.note_refusal(one, true, 0);
+            admission.note_refusal(other, true, 0);
+        }
+        assert!(count("node") >= 100, "others are refused as well");
+        admission.note_refusal(other, false, 0);
+        admission.note_refusal(other, false, 0);
+        assert!(count("node") >= 102, "the node has no room, no matter who asks");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 
 use super::admission::Place;
-use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, log_failure, problem_fields, standing_fields};
+use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, Standings, log_failure, problem_fields};
 use super::connection::{Connection, hand_over};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
 use super::screen::{REQUEST_ID, Target, request_id, screen};
@@ -21,6 +21,7 @@ use super::wire::{Faults, Inbox};
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
+use crate::limits::Asker;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -58,14 +59,16 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, mut standing, caller, place, offers_nonce, prefix, .. } =
+    let Exchange { request_id: id, standing, numbers, caller, asker, address, place, offers_nonce, prefix, .. } =
         exchange.unwrap_or_default();
+    let mut standings = Standings { call: standing, numbers };
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
-        standing = problem.as_ref().and_then(Problem::standing).or(standing);
-        response = explain(response, target, (&id, &prefix), caller, &state, elapsed_ns);
+        standings = problem.as_ref().map_or(standings, |problem| standings.refused_by(problem));
+        let asker = asker.unwrap_or_else(|| Asker::at(address));
+        response = explain(response, target, (&id, &prefix), (caller, asker), &state, elapsed_ns);
         // Who may not check has asked for no check.
         let may_check = problem.as_ref().is_none_or(|problem| problem.kind() != problem::INSUFFICIENT_SCOPE);
         if let Some(Actor { organization, .. }) =
@@ -108,13 +111,11 @@ pub async fn boundary(
     if offers_nonce && let Ok(nonce) = HeaderValue::from_maybe_shared(state.access.dpop_nonce()) {
         headers.insert(DPOP_NONCE, nonce);
     }
-    if let Some(standing) = standing {
-        for (name, text) in standing_fields(standing) {
-            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
-                headers.insert(name, value);
-            }
+    standings.tell(|name, text| {
+        if let Ok(value) = HeaderValue::from_bytes(text) {
+            headers.insert(name, value);
         }
-    }
+    });
     if state.is_draining() || faults.is_some_and(|faults| faults.is_last()) {
         // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -158,7 +159,7 @@ fn explain(
     response: ServiceResponse<BoxBody>,
     target: Target,
     (request_id, prefix): (&str, &str),
-    caller: Option<Actor>,
+    (caller, asker): (Option<Actor>, Asker),
     state: &AppState,
     spent_ns: u64,
 ) -> ServiceResponse<BoxBody> {
@@ -175,6 +176,8 @@ fn explain(
         code,
         limit: problem.standing().map(|standing| standing.limit),
         caller,
+        asker,
+        is_own_load: problem.is_own_load(),
         spent_ns,
     };
     log_failure(state, &failure);

@@ -48,7 +48,8 @@ impl Full {
             Self::Share => (problem::REDUCED_CAPACITY, "this client holds its share of the node's memory"),
             Self::Node => (problem::REDUCED_CAPACITY, "the node has no room for more requests now"),
         };
-        Problem::retry_within(kind, detail, RETRY_AFTER_S_MAX)
+        let problem = Problem::retry_within(kind, detail, RETRY_AFTER_S_MAX);
+        if self == Self::Share { problem.of_own_load() } else { problem }
     }
 }
 

@@ -17,12 +17,14 @@ use super::holder::{self, Scheme};
 use super::state::AppState;
 use crate::access::tokens::claimed_client;
 use crate::access::{AccessError, HolderError, Principal};
-use crate::domain::client::{Actor, OrganizationKind, Scope};
+use crate::domain::client::{Actor, Scope};
 use crate::domain::ids::OrganizationId;
+use crate::domain::report::OfficeCode;
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
 use crate::limits::{Asker, Refused, Standing, Work};
+use crate::service::withdrawals::Ender;
 
 /// An authenticated client with a scope of the route, whose limit has been spent by one unit.
 #[derive(Debug)]
@@ -213,6 +215,13 @@ impl Caller {
         Asker::Client(self.principal.client.client_id)
     }
 
+    /// What is left of the client's numbers is told with the answer.
+    pub fn note_numbers(&self) {
+        if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
+            exchange.numbers = self.principal.client.numbers.standing();
+        }
+    }
+
     /// What the caller has left of its limit.
     pub fn standing(&self) -> Option<Standing> {
         self.request.extensions().get::<Exchange>().and_then(|exchange| exchange.standing)
@@ -230,7 +239,7 @@ impl Caller {
 
     /// Who calls, for services and the audit log.
     pub fn actor(&self) -> Actor {
-        self.principal.actor()
+        Actor { origin: Exchange::address(&self.request).origin(), ..self.principal.actor() }
     }
 
     /// Whether the token carries a scope, where an operation takes one of several.
@@ -238,9 +247,17 @@ impl Caller {
         self.principal.scopes.contains(scope)
     }
 
-    /// Whether this is a registrar: the organization's kind, and the scope. Registrars see what concerns all of them.
-    pub fn is_registrar(&self) -> bool {
-        self.has_scope(Scope::Registry) && self.principal.client.organization_kind == OrganizationKind::Registrar
+    /// Whether the organization may act for an office: every act that carries one asks.
+    pub fn act_for(&self, office: &OfficeCode) -> Result<(), Problem> {
+        if self.principal.client.acts_for(office) {
+            return Ok(());
+        }
+        Err(Problem::new(problem::OFFICE_NOT_YOURS, "the office is not one of the organization's"))
+    }
+
+    /// Who ends reports, and whether of others too.
+    pub fn ender(&self) -> Ender {
+        Ender { actor: self.actor(), ends_others: self.principal.client.offices.ends_others }
     }
 
     /// The id of the request, for problems inside a batch.
@@ -256,7 +273,7 @@ impl Caller {
     /// The value built from members, or the problem with them. A number with a wrong check character is counted against the client.
     pub fn finish<T>(&self, fields: Fields, value: Option<T>) -> Result<T, Problem> {
         if fields.guessed {
-            self.principal.client.limits.count_wrong_number()?;
+            self.principal.client.numbers.count_wrong_number()?;
         }
         fields.finish(value)
     }

@@ -24,6 +24,8 @@ pub struct Exchange {
     pub request_id: String,
     /// What the caller has left of its limit.
     pub standing: Option<Standing>,
+    /// What is left of the client's numbers, after a check.
+    pub numbers: Option<Standing>,
     /// Who calls, once that is known.
     pub caller: Option<Actor>,
     /// For whom work is done, once the client is known; until then for its address.

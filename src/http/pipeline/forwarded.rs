@@ -21,17 +21,26 @@ pub(super) struct Malformed;
 
 /// The hops of a field, in order; none where the field is absent. Several fields are one list (RFC 9110, 5.3).
 pub(super) fn hops(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<Hop>, Malformed> {
-    let read = if *name == FORWARDED { read_forwarded } else { read_x_forwarded_for };
     let mut hops = Vec::new();
     for value in headers.get_all(name) {
-        let before = hops.len();
-        read(value.to_str().map_err(|_| Malformed)?, &mut hops)?;
-        if hops.len() == before {
-            // A list of at least one (RFC 7239, 4).
-            return Err(Malformed);
-        }
+        read(name, value.to_str().map_err(|_| Malformed)?, &mut hops)?;
     }
     Ok(hops)
+}
+
+/// Whether a field's one value has its form, so that nobody's answer depends on it.
+pub(super) fn is_well_formed(name: &HeaderName, value: &[u8]) -> bool {
+    let text = std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)));
+    text.is_some_and(|text| read(name, text, &mut Vec::new()).is_ok())
+}
+
+/// Adds the hops of one field: a list of at least one (RFC 7239, 4).
+fn read(name: &HeaderName, value: &str, hops: &mut Vec<Hop>) -> Result<(), Malformed> {
+    let before = hops.len();
+    if *name == FORWARDED { read_forwarded(value, hops) } else { read_x_forwarded_for(value, hops) }?;
+    if hops.len() == before { Err(Malformed) } else { Ok(()) }
 }
 
 /// Addresses with commas between them. No standard has it; ports are real proxies' own.

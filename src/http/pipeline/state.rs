@@ -25,6 +25,7 @@ use crate::http::contract::route::Table;
 use crate::limits::{AddressLimits, Workshop};
 use crate::registry::Registry;
 use crate::service::acceptance::AcceptanceRules;
+use crate::service::accesses::Accesses;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -38,6 +39,7 @@ use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
 use crate::service::usage::Usage;
 use crate::service::usage::counter::UsageCounter;
+use crate::service::withdrawals::Withdrawals;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
 
@@ -55,12 +57,14 @@ pub struct Shared {
     pub acceptance: Arc<AcceptanceRules>,
     pub writer: Arc<Writer>,
     pub found_cards: Arc<FoundCards>,
+    pub accesses: Arc<Accesses>,
     pub citizen: Arc<Citizen>,
     pub applications: Arc<Applications>,
     pub misuse_reports: Arc<MisuseReports>,
     pub certificates: Arc<Certificates>,
     pub alerts: Arc<Alerts>,
     pub reports: Arc<Reports>,
+    pub withdrawals: Arc<Withdrawals>,
     pub sightings: Arc<Sightings>,
     pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
@@ -102,7 +106,7 @@ impl AppState {
             shared.clock.clone(),
             Arc::clone(&shared.keyring),
             Arc::clone(&shared.registry),
-            Arc::clone(&shared.journal),
+            &shared.journal,
             Arc::clone(&shared.alerts),
             Arc::clone(&shared.metrics),
             Rc::clone(&counter),

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use crate::access::certificates::PeerCertificate;
+use crate::wiping::wipe;
 
 #[derive(Debug)]
 enum Io {
@@ -58,9 +59,27 @@ macro_rules! forward {
     };
 }
 
+/// The library decrypts where it has read, in a buffer that lives as long as its connection: what has been taken out of there would
+/// stay until the next record comes. This is asked to read into that room, as a socket is, and wipes it.
+struct Wiper;
+
+impl io::Read for Wiper {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        wipe(room);
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match forward!(self, poll_read(cx, buf)) {
+        let read = forward!(self, poll_read(cx, buf));
+        if let Io::Tls(io) = &mut self.io
+            && read.is_ready()
+        {
+            // It takes nothing, and says so by an error that is meant.
+            let _ = io.get_mut().1.read_tls(&mut Wiper);
+        }
+        match read {
             // A client that ends without `close_notify`, as many do: where its requests end is said by HTTP.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
             other => other,

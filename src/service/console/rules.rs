@@ -87,6 +87,8 @@ const PROBLEMS: &str = "lostcard_problems_total";
 const LIMITED: &str = "lostcard_limited_total";
 /// `budget_refused_total`.
 const REFUSED: &str = "lostcard_budget_refused_total";
+/// `capacity_refused_total`.
+const CROWDED: &str = "lostcard_capacity_refused_total";
 /// What is answered where the service fails.
 const FAILURES: &[&str] = &["internal", "registry_unavailable", "store_read_only", "outcome_unknown", "storage_full"];
 /// All that is answered.
@@ -106,13 +108,16 @@ rules! {
     LostcardStoreReadOnly page for 0: Increase(only(PROBLEMS, &["store_read_only"]), 300), > 0.0;
     LostcardRetentionStopped ticket for 5400: Age("lostcard_retention_finished_milliseconds"), > 10800.0;
     LostcardSightingsLost ticket for 0: Increase(all("lostcard_sightings_lost_total"), 900), > 0.0;
+    LostcardSightingsBehind page for 0: Increase(all("lostcard_sightings_behind_total"), 300), > 0.0;
     LostcardSightingsNotMoved ticket for 600: Increase(all("lostcard_sightings_moves_failed_total"), 300), > 0.0;
     LostcardUsageNotCounted ticket for 600: Increase(all("lostcard_usage_flushes_failed_total"), 300), > 0.0;
+    LostcardAuditLogWrong page for 0: Gauge("lostcard_audit_log_wrong"), > 0.0;
+    LostcardAuditHeadsNotSent ticket for 300: Gauge("lostcard_audit_heads_waiting"), > 0.0;
     LostcardTlsFilesRefused ticket for 60: Gauge("lostcard_tls_files_refused"), > 0.0;
     LostcardRedisAway ticket for 120: Gauge("lostcard_redis_breaker_open"), > 0.0;
     LostcardRedisNotGenuine ticket for 0: Increase(all("lostcard_redis_not_genuine_total"), 900), > 0.0;
     LostcardErrors page for 300: Share(only(PROBLEMS, FAILURES), 300), > 0.01;
-    LostcardReducedCapacity page for 300: Rate(&[only(PROBLEMS, &["reduced_capacity"])], 300), > 1.0;
+    LostcardReducedCapacity page for 300: Rate(&[only(CROWDED, &["node"])], 300), > 1.0;
     LostcardWorkshopCrowded ticket for 300: Rate(&[all("lostcard_workshop_refused_total")], 300), > 0.2;
     LostcardMemorySpent page for 300: Rate(&[only(REFUSED, &["node"])], 300), > 0.2;
     LostcardShareHeld ticket for 300: Rate(&[only(REFUSED, &["share"])], 300), > 0.2;
@@ -125,6 +130,8 @@ rules! {
     LostcardLimitsHit ticket for 900: Rate(&[only(LIMITED, &["client"]), only(LIMITED, &["organization"])], 900), > 1.0;
     LostcardAddressLimitHit ticket for 300: Rate(&[only(LIMITED, &["address"])], 300), > 0.2;
     LostcardAbnormalUse ticket for 0: Increase(only(LIMITED, &["abnormal_use"]), 900), > 0.0;
+    LostcardClientHeld ticket for 0: Gauge("lostcard_clients_held"), > 0.0;
+    LostcardNumbersSpent ticket for 900: Rate(&[all("lostcard_numbers_refused_total")], 900), > 0.02;
     LostcardTokenRefusals ticket for 300: Rate(&[all("lostcard_tokens_refused_total")], 300), > 5.0;
     LostcardWebhookDisabled ticket for 0: Increase(all("lostcard_webhooks_disabled_total"), 3600), > 0.0;
     LostcardWebhooksOverdue ticket for 600: Gauge("lostcard_webhook_overdue_seconds"), > 300.0;

@@ -1,10 +1,16 @@
-//! Sightings: checks that found a listing. A hit is written to this node's journal before its check is answered (`journal`, its
-//! files in `segment`), and moved to the store under its listing in the background (`moving`). A check that finds nothing never
-//! comes here. What is kept holds no number: its digest is sealed in the journal and nowhere in the store.
+//! Sightings: checks that found a listing. A hit is written to this node's journal before its check is answered, by the worker
+//! itself (`pen`); the journal's thread flushes what was written (`journal`, its files in `segment`); in the background it is moved to
+//! the store under its listing (`moving`). A check that finds nothing never comes here. What is kept holds no number: its digest is
+//! sealed in the journal and nowhere in the store.
 
+mod before;
 pub mod journal;
+mod maker;
 pub mod moving;
+pub mod pen;
+mod record;
 mod segment;
+mod slot;
 
 use std::sync::Arc;
 
@@ -15,7 +21,7 @@ use super::writing::Writer;
 use crate::crypto::digest::IdDigest;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
-use crate::domain::ids::{CheckId, OrganizationId, ReportId};
+use crate::domain::ids::{CheckId, ClientId, OrganizationId, ReportId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::Label;
 use crate::domain::sequence::Sequence;
@@ -27,6 +33,8 @@ use crate::store::sightings::StoredSighting;
 pub struct Sighting {
     pub check_id: CheckId,
     pub organization: OrganizationId,
+    /// Which of the organization's; none in what version 0.1 wrote.
+    pub client: Option<ClientId>,
     pub digest: IdDigest,
     pub card_valid_from: Option<Date>,
     pub site: Option<Label>,

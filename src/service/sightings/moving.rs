@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::Sighting;
-use super::journal::{Journal, Loss};
-use super::segment::{End, Finished, list};
+use super::journal::Journal;
+use super::maker::Loss;
+use super::segment::{End, Finished};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::random;
 use crate::domain::ids::NodeId;
@@ -28,6 +28,7 @@ use crate::store::alerts::Told;
 use crate::store::reports::KEYS_MAX;
 use crate::store::sightings::NewSighting;
 use crate::store::{StoreError, WriteTx};
+use crate::wiping::spawn_wiped;
 
 /// How often the journal is moved.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
@@ -89,15 +90,16 @@ impl Mover {
     /// Moves all that is left when nothing is answered any more. What the store does not take now stays for the next start.
     pub async fn drain(&self, node: NodeId) {
         let own = node.to_string();
+        self.journal.close().await;
         loop {
             if let Err(error) = self.move_all().await {
                 tracing::warn!(error = %error, "sightings stay in the journal until the next start");
                 return;
             }
             let is_own = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own));
-            match list(self.journal.folder()) {
+            match self.journal.list() {
                 // The task that moved before this one may be reading it yet.
-                Ok(left) if left.iter().any(|(path, _)| is_own(path)) => sleep(LOOK_AGAIN).await,
+                Ok((left, _)) if left.iter().any(|(path, _)| is_own(path)) => sleep(LOOK_AGAIN).await,
                 _ => return,
             }
         }
@@ -109,20 +111,19 @@ impl Mover {
         if !matches!(left, Ok(()) | Err(MoveError::File(_))) {
             return left;
         }
-        self.journal.finish_segment().await;
+        self.journal.finish_segments().await;
         self.move_finished().await
     }
 
     /// A segment that cannot be read holds up no other.
     async fn move_finished(&self) -> Result<(), MoveError> {
-        let folder = self.journal.folder().to_owned();
-        let segments = spawn_blocking(move || list(&folder)).await.map_err(|_| MoveError::Stopped)??;
-        let held: u64 = segments.iter().map(|(_, bytes)| bytes).sum();
+        let journal = Arc::clone(&self.journal);
+        let (segments, held) = spawn_wiped(move || journal.list()).await.map_err(|_| MoveError::Stopped)??;
         self.writer.metrics.sightings_journal_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
         let mut outcome = Ok(());
         for (path, _) in segments {
             let keyring = Arc::clone(&self.writer.keyring);
-            let taken = spawn_blocking(move || Finished::take(&path, keyring.sealer()));
+            let taken = spawn_wiped(move || Finished::take(&path, keyring.sealer()));
             match taken.await.map_err(|_| MoveError::Stopped)? {
                 Ok(Some(segment)) => self.move_one(segment).await?,
                 Ok(None) => {}
@@ -160,6 +161,7 @@ impl Mover {
                 listing,
                 check_id: sighting.check_id,
                 organization: sighting.organization,
+                client: sighting.client,
                 site: sighting.site.clone(),
                 purpose: sighting.purpose,
                 verdict: sighting.verdict,

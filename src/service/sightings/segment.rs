@@ -1,50 +1,33 @@
-//! A segment of the journal: a file to which sightings are added until it is finished, and which is read once and deleted. Each
-//! record is sealed under the segment's own key, bound to its place, so that a torn end and a changed byte both differ from what
-//! was written. The process that works on a segment, to add or to move, holds its lock.
-//! Form: magic, wrapped key; then records: length (little-endian), sealed digest and facts.
+//! A segment of the journal: a file to which sightings are added until it is finished, and which is read once and deleted. Its
+//! place on the disk is taken before, so that to add is one write. Each record is sealed under the segment's own key, bound to its
+//! place, so that a torn end and a changed byte both differ from what was written. The process that works on a segment, to add or
+//! to move, holds its lock.
+//! Form: magic, wrapped key; then records: length (little-endian), sealed sighting; then zeros, until it is finished.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::Sighting;
-use crate::crypto::digest::IdDigest;
+use super::{Sighting, before, record};
 use crate::crypto::seal::{SealError, Sealer};
-use crate::domain::ids::{CheckId, OrganizationId};
-use crate::domain::instant::UnixMs;
-use crate::domain::report::Label;
-use crate::domain::sequence::Sequence;
-use crate::domain::verdict::{Purpose, Verdict};
 use crate::own_files;
 
 /// The last characters but one are the format.
-const MAGIC: [u8; 16] = *b"lostcard seen 1\n";
+const MAGIC: [u8; 16] = *b"lostcard seen 2\n";
 /// Nonce, key, tag (`crypto::seal`).
 const WRAPPED_KEY_BYTES: usize = 12 + 32 + 16;
+const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = MAGIC.len() + WRAPPED_KEY_BYTES;
-/// A record is about 350 bytes; what says that it is longer is no record.
+/// What a segment may hold: some 1,800 sightings.
+pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
+/// A record has 120 to 190 bytes (format 1: 350); what says that it is longer is no record.
 const RECORD_BYTES_MAX: usize = 4096;
-const DIGEST_BYTES: usize = 32;
 /// Begins the names of files that are not segments yet, or of a process that was killed before they were.
 const UNFINISHED: &str = "unfinished-";
-
-/// The part of a record that is not the digest.
-#[derive(Serialize, Deserialize)]
-struct Facts<'a> {
-    check_id: CheckId,
-    organization: OrganizationId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    card_valid_from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    site: Option<&'a str>,
-    purpose: &'a str,
-    verdict: &'a str,
-    sequence: Sequence,
-    seen_at_ms: UnixMs,
-}
 
 /// A sighting cannot be added.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +36,6 @@ pub(super) enum WriteError {
     File(#[from] io::Error),
     #[error(transparent)]
     Seal(#[from] SealError),
-    #[error("its form: {0}")]
-    Form(#[from] serde_json::Error),
     #[error("the journal has reached its limit")]
     Full,
 }
@@ -62,67 +43,87 @@ pub(super) enum WriteError {
 /// A segment that is being written.
 #[derive(Debug)]
 pub(super) struct Segment {
-    file: File,
-    folder: PathBuf,
+    file: Arc<File>,
+    path: PathBuf,
     sealer: Sealer,
-    /// What is in the file or in the buffer.
-    bytes: u64,
-    /// Not in the file yet.
-    buffer: Vec<u8>,
-    is_named: bool,
+    /// Where the next record goes.
+    at: u64,
 }
 
 impl Segment {
-    /// Begins a segment. It has its name only once its lock is held: nobody else takes it in hand before it is let go.
+    /// Begins a segment. It has its name only once its lock is held: nobody else takes it in hand before it is let go. Its name is
+    /// durable once the folder is flushed.
     pub(super) fn create(folder: &Path, name: &str, seal: &Sealer) -> Result<Self, WriteError> {
         own_files::create_folder(folder)?;
         // Made with mode 0600.
         let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         file.as_file().lock()?;
-        let file = file.persist(folder.join(name)).map_err(|error| error.error)?;
+        own_files::reserve(file.as_file(), SEGMENT_BYTES)?;
         let (wrapped_key, sealer) = seal.new_data_key(&MAGIC)?;
-        let buffer = [&MAGIC[..], &wrapped_key].concat();
-        Ok(Self { file, folder: folder.to_owned(), sealer, bytes: buffer.len() as u64, buffer, is_named: false })
+        file.as_file().write_all_at(&[&MAGIC[..], &wrapped_key].concat(), 0)?;
+        let path = folder.join(name);
+        let file = file.persist(&path).map_err(|error| error.error)?;
+        Ok(Self { file: Arc::new(file), path, sealer, at: HEADER_BYTES as u64 })
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Adds a sighting. It is durable after the next [`Self::flush`].
-    pub(super) fn push(&mut self, sighting: &Sighting) -> Result<(), WriteError> {
-        let facts = Facts {
-            check_id: sighting.check_id,
-            organization: sighting.organization,
-            card_valid_from: sighting.card_valid_from.map(|date| date.to_string()),
-            site: sighting.site.as_ref().map(Label::as_str),
-            purpose: sighting.purpose.as_str(),
-            verdict: sighting.verdict.as_str(),
-            sequence: sighting.sequence,
-            seen_at_ms: sighting.seen_at_ms,
-        };
-        let mut plain = Zeroizing::new(Vec::with_capacity(512));
-        plain.extend_from_slice(sighting.digest.expose());
-        serde_json::to_writer(&mut *plain, &facts)?;
-        let sealed = self.sealer.seal(&self.bytes.to_le_bytes(), &plain)?;
-        let length = u32::try_from(sealed.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(&sealed);
-        self.bytes += 4 + sealed.len() as u64;
-        Ok(())
+    /// For the thread that flushes it while it is written.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
-    /// Writes what was added and waits until it is durable. After a failure the segment must not be used any more: the system may
-    /// have dropped what it could not write, and the next flush would succeed.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
-        self.file.sync_data()?;
-        self.buffer.clear();
-        if !self.is_named {
-            own_files::sync_folder(&self.folder)?;
-            self.is_named = true;
+    pub(super) fn has_records(&self) -> bool {
+        self.at > HEADER_BYTES as u64
+    }
+
+    /// Adds as many sightings as have room, with one write, and tells how many. They survive the process, and after the next flush a
+    /// power cut. After a failure the segment must not be written any more: no place may be sealed twice.
+    pub(super) fn add(&mut self, sightings: &[Sighting], buffer: &mut Vec<u8>) -> Result<usize, WriteError> {
+        buffer.clear();
+        let mut added = 0;
+        for sighting in sightings {
+            let (begin, place) = (buffer.len(), self.at + buffer.len() as u64);
+            buffer.extend_from_slice(&[0; 4]);
+            record::write(buffer, sighting);
+            if self.at + (buffer.len() + TAG_BYTES) as u64 > SEGMENT_BYTES {
+                buffer[begin..].zeroize();
+                buffer.truncate(begin);
+                break;
+            }
+            self.sealer.seal_at(place, buffer, begin + 4)?;
+            let length = u32::try_from(buffer.len() - begin - 4).unwrap_or(u32::MAX);
+            buffer[begin..begin + 4].copy_from_slice(&length.to_le_bytes());
+            added += 1;
         }
-        Ok(())
+        if added > 0 {
+            self.file.write_all_at(buffer, self.at)?;
+            self.at += buffer.len() as u64;
+        }
+        Ok(added)
+    }
+
+    /// Does all that adding a sighting does, and leaves nothing: the place stays as it is. Says whether it could.
+    pub(super) fn rehearse(&self, sighting: &Sighting, nth: u64, sealer: &Sealer, buffer: &mut Vec<u8>) -> bool {
+        buffer.clear();
+        buffer.extend_from_slice(&[0; 4]);
+        record::write(buffer, sighting);
+        // Never under the segment's own key, for which the place is the nonce.
+        let is_sealed = sealer.seal_at(nth, buffer, 4).is_ok();
+        buffer.fill(0);
+        let has_room = self.at + buffer.len() as u64 <= SEGMENT_BYTES;
+        is_sealed && has_room && self.file.write_all_at(buffer, self.at).is_ok()
+    }
+
+    /// Flushes it, and gives back the place that it did not use. Then its lock is let go. One without records is removed.
+    pub(super) fn finish(self) -> io::Result<()> {
+        if !self.has_records() {
+            return remove(&self.path);
+        }
+        self.file.set_len(self.at)?;
+        self.file.sync_data()
     }
 }
 
@@ -139,10 +140,12 @@ pub(super) struct Finished {
 /// How a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
+    /// After a record, perhaps with place that was taken and never written.
     Whole,
     /// A crash, or a disk that took no more, cut it off: what is missing was never confirmed.
     Torn,
-    /// It continues with what does not open: the disk did not keep what it had confirmed, or somebody else wrote there.
+    /// It continues with what does not open: a power cut came before a flush, the disk did not keep what it had confirmed, or somebody
+    /// else wrote there.
     Damaged,
 }
 
@@ -166,10 +169,15 @@ impl Finished {
 
     /// Deletes it: all of it is in the store.
     pub(super) fn delete(self) -> io::Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        remove(&self.path)
+    }
+}
+
+/// Another process may have removed it first.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -204,43 +212,40 @@ fn read(bytes: &[u8], seal: &Sealer) -> (Vec<Sighting>, End) {
             if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) { End::Torn } else { end_of(bytes) },
         );
     };
-    let sealer = header.strip_prefix(&MAGIC).and_then(|wrapped_key| seal.open_data_key(&MAGIC, wrapped_key).ok());
-    let Some(sealer) = sealer else { return (sightings, end_of(bytes)) };
+    let of_format = |magic: &[u8; 16]| {
+        header.strip_prefix(magic).and_then(|wrapped_key| seal.open_data_key(magic, wrapped_key).ok())
+    };
+    let (opener, is_before) = match of_format(&MAGIC) {
+        Some(opener) => (opener, false),
+        None => match of_format(&before::MAGIC) {
+            Some(opener) => (opener, true),
+            None => return (sightings, end_of(bytes)),
+        },
+    };
     let mut at = HEADER_BYTES;
-    while at < bytes.len() {
-        let Some((sighting, next)) = read_record(&sealer, bytes, at) else { return (sightings, end_of(&bytes[at..])) };
+    while let Some(sealed) = record_at(bytes, at) {
+        let sighting = if is_before { before::read(&opener, at, sealed) } else { read_record(&opener, at, sealed) };
+        let Some(sighting) = sighting else { return (sightings, end_of(&bytes[at..])) };
         sightings.push(sighting);
-        at = next;
+        at += 4 + sealed.len();
     }
-    (sightings, End::Whole)
+    let rest = &bytes[at..];
+    let is_whole = rest.iter().all(|byte| *byte == 0);
+    (sightings, if is_whole { End::Whole } else { end_of(rest) })
 }
 
-/// The record at a place, and where the next one begins.
-fn read_record(opener: &Sealer, bytes: &[u8], at: usize) -> Option<(Sighting, usize)> {
+/// The sealed bytes of the record at a place.
+fn record_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let (length, rest) = bytes[at..].split_first_chunk()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let sealed = rest.get(..length)?;
-    let plain = Zeroizing::new(opener.open(&(at as u64).to_le_bytes(), sealed).ok()?);
-    let (digest, facts) = plain.split_first_chunk::<DIGEST_BYTES>()?;
-    Some((parse(IdDigest::from_bytes(*digest), facts)?, at + 4 + length))
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length > 0)?;
+    rest.get(..length)
 }
 
-fn parse(digest: IdDigest, facts: &[u8]) -> Option<Sighting> {
-    let facts: Facts<'_> = serde_json::from_slice(facts).ok()?;
-    Some(Sighting {
-        check_id: facts.check_id,
-        organization: facts.organization,
-        digest,
-        card_valid_from: facts.card_valid_from.map(|date| date.parse()).transpose().ok()?,
-        site: facts.site.map(|site| Label::parse(site).ok_or(())).transpose().ok()?,
-        purpose: Purpose::parse(facts.purpose)?,
-        verdict: Verdict::parse(facts.verdict)?,
-        sequence: facts.sequence,
-        seen_at_ms: facts.seen_at_ms,
-    })
+fn read_record(opener: &Sealer, at: usize, sealed: &[u8]) -> Option<Sighting> {
+    record::read(&Zeroizing::new(opener.open_at(at as u64, sealed).ok()?))
 }
 
-/// What the bytes are that are no record: a record that is cut off, or place that was taken and never written, were torn.
+/// What the bytes are that are no record: a record that is cut off was torn.
 fn end_of(rest: &[u8]) -> End {
     let length = rest.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
     let is_cut_off = length.is_none_or(|length| length <= RECORD_BYTES_MAX && rest.len() < 4 + length);
@@ -256,6 +261,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::crypto::digest::IdDigest;
+    use crate::domain::ids::{CheckId, ClientId, OrganizationId};
+    use crate::domain::instant::UnixMs;
+    use crate::domain::report::Label;
+    use crate::domain::sequence::Sequence;
+    use crate::domain::verdict::{Purpose, Verdict};
 
     fn sealer() -> Sealer {
         Sealer::new(&[1; 32]).unwrap()
@@ -265,7 +276,8 @@ mod tests {
         Sighting {
             check_id: CheckId::from_bytes([n; 16]),
             organization: OrganizationId::from_bytes([n ^ 1; 16]),
-            digest: IdDigest::from_bytes([n; DIGEST_BYTES]),
+            client: (n.is_multiple_of(5)).then(|| ClientId::from_bytes([n | 1; 16])),
+            digest: IdDigest::from_bytes([n; 32]),
             card_valid_from: (n.is_multiple_of(2)).then(|| date(2016, 5, 1)),
             site: (n.is_multiple_of(3)).then(|| Label::parse("west-wing:2").unwrap()),
             purpose: Purpose::ALL[usize::from(n) % Purpose::ALL.len()],
@@ -280,14 +292,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("sightings");
         let mut segment = Segment::create(&folder, "a-1", &sealer()).unwrap();
-        for n in 0..count {
-            segment.push(&sighting(n)).unwrap();
-            // In several pieces, as groups come.
-            if n % 8 == 7 {
-                segment.flush().unwrap();
-            }
+        let sightings: Vec<_> = (0..count).map(sighting).collect();
+        // In several pieces, as groups come.
+        for some in sightings.chunks(8) {
+            assert_eq!(segment.add(some, &mut Vec::new()).unwrap(), some.len());
         }
-        segment.flush().unwrap();
+        if count == 0 {
+            drop(segment);
+        } else {
+            segment.finish().unwrap();
+        }
         (dir, folder.join("a-1"))
     }
 
@@ -323,7 +337,7 @@ mod tests {
         assert_eq!(seen, 2);
         fs::write(&path, [&whole[..], &[0; 5000]].concat()).unwrap();
         let taken = take(&path).unwrap();
-        assert_eq!((taken.sightings.len(), taken.end), (3, End::Torn), "place that was taken and never written");
+        assert_eq!((taken.sightings.len(), taken.end), (3, End::Whole), "place that was taken and never written");
     }
 
     #[test]
@@ -354,8 +368,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("sightings");
         let mut segment = Segment::create(&folder, "a-1", &sealer()).unwrap();
-        segment.push(&sighting(1)).unwrap();
-        segment.flush().unwrap();
+        segment.add(&[sighting(1)], &mut Vec::new()).unwrap();
         let path = folder.join("a-1");
         assert!(take(&path).is_none(), "it is being written");
         drop(segment);

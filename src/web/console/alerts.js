@@ -3,6 +3,7 @@
 import { clock } from "./charts.js";
 import { byId, make } from "../web/elements.js";
 import { t } from "../web/i18n.js";
+import { at } from "../web/session.js";
 
 const open = new Set(); // alerts whose section is shown
 let runbook = null;
@@ -54,7 +55,7 @@ async function toggle(name) {
   byId(`more-${name}`)?.focus();
   if (runbook !== null || !open.has(name)) return;
   try {
-    const response = await fetch("/console/operations.md", { credentials: "omit" });
+    const response = await fetch(at("/console/operations.md"), { credentials: "omit" });
     if (response.ok) runbook = await response.text();
   } catch {
     // Said in its place.

@@ -1,227 +1,102 @@
-// The desk: sign in, ask, show the answer. What the page remembers is in this file's variables and gone with the page: the session,
-// today's rows without numbers, and the check at hand with its digest and receipt, until the next one, two idle minutes, or leaving.
+// The desk: sign in, ask, show the answer. What is remembered is in state.js, what is on the screen in screen.js.
 
-import { parseCardDate } from "./card_date.js";
-import { digestOf, parse, progress } from "./id_number.js";
+import { acts } from "./actions.js";
+import { askGroup, askOne, record } from "./checks.js";
+import { answered, forgetLink, wireLink } from "./link.js";
 import { saveReceipt } from "./receipt.js";
 import { closeReport, openReport, wireReport } from "./report.js";
-import { advice, facts, head, slip, table } from "./view.js";
-import { button, byId, make } from "../web/elements.js";
+import { hint, hintsFirst, render, renderGroup, renderRows, renderTyping, setStatus, showAnswer, wrong } from "./screen.js";
+import { clearSettings, holdsNumber, settings, wireSettings } from "./settings.js";
+import { desk, forgetChecks } from "./state.js";
+import { parseCardDate } from "../web/card_date.js";
+import { byId } from "../web/elements.js";
 import { browserLanguage, haveTexts, otherLanguage, setLanguage, t } from "../web/i18n.js";
-import { Refusal, Session } from "../web/session.js";
+import { digestOf, parse, progress, tidied } from "../web/id_number.js";
+import { isLine, readLine, readLines } from "../web/reading.js";
+import { at, Session } from "../web/session.js";
 
 const idleMs = 120_000;
 const slowMs = 4_000;
-const rowsMax = 500;
-const verdicts = ["not_listed", "card_listed", "other_card_listed", "number_listed"];
+const guestsMax = 100;
 const label = /^[A-Za-z0-9._:-]{1,64}$/;
-
-let session = null;
-let entering = false;
-let rows = [];
-let check = null; // {digest, validFrom, reference, answer | refusal, at}
-let shown = false; // whether the check at hand is on the screen
-let asking = 0; // counts questions: an answer to an earlier one is not shown
-let status = "result_empty";
-let entryMessage = [];
-let hints = {};
 let idle = 0;
-let ticking = 0;
-
-const hintsFirst = { number: "number_intro", date: "date_intro", reference: "reference_intro" };
-
-// --- What is on the screen ---
-
-function render() {
-  byId("language").textContent = otherLanguage() === "en" ? "English" : "中文";
-  byId("language").lang = otherLanguage();
-  byId("entry").hidden = Boolean(session) || !window.isSecureContext;
-  byId("desk").hidden = byId("sign-out").hidden = !session;
-  byId("entry-message").textContent = entryMessage.map((key) => t(key)).join(" ");
-  byId("enter").textContent = t(entering ? "signing_in" : "sign_in_title");
-  for (const field of Object.keys(hintsFirst)) renderHint(field);
-  renderResult();
-  renderRows();
-}
-
-function renderHint(field) {
-  const hint = hints[field] ?? { key: hintsFirst[field] };
-  const text = t(hint.key, hint);
-  const place = byId(`${field}-hint`);
-  if (place.textContent !== text) place.textContent = text;
-  place.className = hint.wrong ? "hint wrong" : "hint";
-  if (hint.wrong) byId(field).setAttribute("aria-invalid", "true");
-  else byId(field).removeAttribute("aria-invalid");
-}
-
-function hint(field, key, details = {}) {
-  hints[field] = key ? { key, ...details } : undefined;
-  renderHint(field);
-}
-
-const wrong = (field, key) => hint(field, key, { wrong: true });
-
-function renderResult() {
-  clearInterval(ticking);
-  byId("status").textContent = status ? t(status) : "";
-  byId("result").className = status === "asking" || status === "asking_long" ? "busy" : "";
-  const visible = check && shown;
-  byId("answer").replaceChildren(...(visible ? (check.refusal ? failure() : verdict()) : []));
-  const printable = visible && check.answer?.receipt;
-  byId("status").classList.toggle("above", Boolean(visible));
-  document.body.classList.toggle("printable", Boolean(printable));
-  byId("slip").hidden = !printable;
-  byId("slip").replaceChildren(...(printable ? slip(check) : []));
-}
-
-function verdict() {
-  const { answer } = check;
-  const at = check;
-  const keep = answer.receipt
-    ? [button("save", () => saveReceipt(at, t)), button("print", () => window.print())]
-    : [make("p", { className: "hint" }, t("no_receipt"))];
-  const report = at.reported ? null : button("report", () => report_(at), answer.verdict === "card_listed" ? "strong" : "");
-  const confirm = answer.verdict === "number_listed" && !at.validFrom ? confirmForm(at) : null;
-  const remember = answer.receipt ? make("p", { className: "hint" }, t("receipt_gone")) : null;
-  const actions = make("div", { className: "actions" }, button("next", nextCard, confirm ? "" : "primary"), report, keep);
-  return [head(at), make("div", { className: "body" }, advice(at), confirm, actions, facts(at), remember)];
-}
-
-// The start date alone: the number was cleared, its digest is still at hand.
-function confirmForm(at) {
-  const input = make("input", { id: "confirm", className: "code", autocomplete: "off", placeholder: "2016.05.01" });
-  const error = make("p", { id: "confirm-hint", className: "hint wrong", role: "alert" });
-  input.setAttribute("aria-describedby", "confirm-hint");
-  const form = make("form", { className: "confirm", noValidate: true });
-  form.append(make("label", { htmlFor: "confirm" }, t("date")), input, error, make("button", { className: "primary" }, t("check_again")));
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    const date = parseCardDate(input.value);
-    if (date.date) return ask({ digest: at.digest, validFrom: date.date, reference: at.reference });
-    error.textContent = t(date.error ?? "date_needed");
-    input.setAttribute("aria-invalid", "true");
-    input.focus();
-  };
-  return form;
-}
-
-function failure() {
-  const { refusal, digest, validFrom, reference } = check;
-  const again = button("try_again", () => ask({ digest, validFrom, reference }), "primary");
-  const wait = make("p", { className: "wait" });
-  const tick = () => {
-    const seconds = Math.ceil((check.retryAtMs - Date.now()) / 1000);
-    again.disabled = seconds > 0;
-    wait.textContent = seconds > 0 ? t("wait", { seconds }) : t("wait_over");
-    if (seconds <= 0) clearInterval(ticking);
-  };
-  if (refusal.waitS > 0) {
-    ticking = setInterval(tick, 500);
-    tick();
-  }
-  const id = refusal.requestId ? `${t("request")} ${refusal.requestId}` : "";
-  const code = refusal.code ? `${t("code")} ${refusal.code}` : "";
-  const small = make("p", { className: "hint break" }, [code, id].filter(Boolean).join(" · "));
-  const actions = make("div", { className: "actions" }, again, button("next", nextCard));
-  return [head(check), make("div", { className: "body" }, wait, advice(check), actions, small)];
-}
-
-function renderRows() {
-  const today = new Date().toDateString();
-  rows = rows.filter((row) => new Date(row.at).toDateString() === today);
-  // Only the check at hand still has its receipt.
-  const more = (row) => (row === check?.row && check.answer?.receipt ? button("save", () => saveReceipt(check, t), "small") : null);
-  byId("rows").replaceChildren(table(rows, more));
-}
+let certificate = null; // its module, once it was fetched
 
 // --- Asking ---
 
-async function ask(question) {
-  const turn = ++asking;
+/** Runs a question; false where another one has begun meanwhile. */
+async function during(asking) {
+  const turn = ++desk.asking;
   closeReport();
-  check = null;
-  shown = false;
+  desk.check = null;
   setStatus("asking");
   renderRows();
-  const slow = setTimeout(() => turn === asking && setStatus("asking_long"), slowMs);
-  const { digest, validFrom, reference } = question;
-  const body = {
-    id_digest: digest,
-    purpose: byId("purpose").value,
-    ...(validFrom && { card_valid_from: validFrom }),
-    ...(byId("site").value && { site: byId("site").value }),
-    ...(reference && { client_ref: reference }),
-  };
-  const result = { ...question, at: new Date().toISOString() };
-  try {
-    result.answer = readAnswer(await session.post("/v1/checks", body));
-  } catch (error) {
-    result.refusal = error instanceof Refusal ? error : new Refusal("unreadable");
-    result.retryAtMs = Date.now() + result.refusal.waitS * 1000;
-  } finally {
-    clearTimeout(slow);
+  const slow = setTimeout(() => turn === desk.asking && setStatus("asking_long"), slowMs);
+  const results = await asking().finally(() => clearTimeout(slow));
+  if (turn !== desk.asking || !desk.session) return null;
+  if (results.some(({ refusal }) => refusal?.kind === "credentials")) {
+    signOut(["signed_out_credentials", "not_checked"]);
+    return null;
   }
-  if (turn !== asking || !session) return;
-  if (result.refusal?.kind === "credentials") return signOut(["signed_out_credentials", "not_checked"]);
-  show(result);
+  record(results);
+  if (byId("auto-save").checked) for (const result of results) if (result.answer?.receipt) saveReceipt(result, t);
+  return results;
 }
 
-// Anything but a verdict of the contract is no answer.
-function readAnswer(answer) {
-  if (!verdicts.includes(answer.verdict) || typeof answer.check_id !== "string" || Number.isNaN(Date.parse(answer.as_of))) {
-    throw new Refusal("unreadable");
-  }
-  return answer;
+/** One card. `place` is its place in the group, which stays on the screen. */
+async function ask(question) {
+  if (question.place === undefined) desk.group = [];
+  renderGroup();
+  const results = await during(async () => [await askOne(question)]);
+  if (!results) return;
+  const [check] = results;
+  if (question.place !== undefined) desk.group[question.place] = check;
+  show(check);
 }
 
-function show(result) {
-  const { at, reference, validFrom, refusal, answer } = result;
-  const told = answer && { verdict: answer.verdict, listing: answer.listing };
-  result.row = { at, reference, validFrom: Boolean(validFrom), refusal, answer: told };
-  rows = [result.row, ...rows].slice(0, rowsMax);
-  check = result;
-  shown = true;
+function show(check) {
+  desk.check = check;
   setStatus("");
+  renderTyping();
+  renderGroup();
   renderRows();
-  if (answer?.receipt && byId("auto-save").checked) saveReceipt(result, t);
   showAnswer();
 }
 
-// A phone shows the answer below the form: bring it up, and let a screen reader begin there.
-function showAnswer() {
-  if (!check || !shown) return;
-  byId("answer-title")?.focus({ preventScroll: true });
-  const { top, bottom } = document.querySelector("#answer .verdict").getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight) byId("result").scrollIntoView();
+async function askSeveral(questions) {
+  desk.group = [];
+  renderGroup();
+  const results = await during(() => askGroup(questions));
+  if (!results) return;
+  desk.group = results;
+  setStatus("");
+  renderGroup();
+  renderRows();
+  byId("group-title").focus();
 }
 
-function setStatus(key) {
-  status = key;
-  renderResult();
-}
-
-function report_(at) {
-  const done = () => {
-    at.reported = at.row.reported = true;
-    if (at !== check) return renderRows();
-    setStatus("report_sent");
+function report(check) {
+  const done = async (_, id) => {
+    check.reported = check.row.reported = id;
+    let isCopied = true;
+    await navigator.clipboard?.writeText(id).catch(() => (isCopied = false));
+    if (check === desk.check) setStatus(isCopied ? "report_sent_copied" : "report_sent", { id });
     renderRows();
     showAnswer();
   };
-  openReport(at, { session, site: byId("site").value, done });
+  openReport(check, { session: desk.session, site: settings().site, done });
 }
 
-function nextCard() {
-  asking++;
-  check = null;
-  shown = false;
+function next() {
+  forgetChecks();
   setStatus("result_empty");
+  renderGroup();
   renderRows();
   byId("number").focus();
 }
 
 function clearFields() {
-  for (const field of ["number", "date", "reference"]) {
+  for (const field of Object.keys(hintsFirst)) {
     byId(field).value = "";
     hint(field, null);
   }
@@ -230,76 +105,152 @@ function clearFields() {
 // --- What the clerk does ---
 
 function typed() {
-  const { error, missing } = progress(byId("number").value);
-  if (byId("number").value === "") hint("number", null);
-  else if (error) wrong("number", error);
-  else hint("number", missing ? "number_missing" : "number_complete", { missing });
-  // The answer on the screen belongs to another card from here on.
-  if (check && shown) {
-    shown = false;
-    closeReport();
-    setStatus("typing_clears");
+  const text = byId("number").value;
+  const short = tidied(text);
+  if (short === "") {
+    hint("number", null);
+  } else if (isLine(text) && short.length > 18) {
+    const { error } = readLine(text);
+    if (error) wrong("number", error);
+    else hint("number", "line_read");
+  } else {
+    const { error, missing } = progress(short);
+    if (error) wrong("number", error);
+    else hint("number", missing ? "number_missing" : "number_complete", { missing });
+  }
+  renderTyping();
+}
+
+// Several cards go to the list, a reader's line into its fields; a name is dropped with the rest of the line.
+function pasted(event) {
+  const text = event.clipboardData.getData("text/plain");
+  const lines = readLines(text);
+  const { number, date } = readLine(text.trim());
+  if (lines.filter((line) => line.number).length > 1) {
+    event.preventDefault();
+    openSeveral(text);
+  } else if (number && byId("number").value === "") {
+    event.preventDefault();
+    byId("number").value = number;
+    if (date) byId("date").value = date.replaceAll("-", ".");
+    typed();
+  } else {
+    setTimeout(() => {
+      const { error } = parse(tidied(byId("number").value));
+      if (error && !isLine(byId("number").value)) wrong("number", error);
+    });
   }
 }
 
-function pasted() {
-  const { error } = parse(byId("number").value);
-  if (error) wrong("number", error);
-}
-
 async function submit(event) {
-  event.preventDefault();
-  const { number, error } = parse(byId("number").value);
+  event?.preventDefault();
+  const { number, error, date: read } = byId("number").value.trim() ? readLine(byId("number").value) : { error: "empty" };
   const date = parseCardDate(byId("date").value);
-  const reference = byId("reference").value.trim();
-  const badReference = reference && (!label.test(reference) || /\d{15}/.test(reference));
-  hint("number", null);
-  if (error) wrong("number", error);
-  hint("date", null);
-  if (date.error) wrong("date", date.error);
-  hint("reference", null);
-  if (badReference) wrong("reference", "malformed_label");
+  const reference = byId("reference").value.normalize("NFKC").trim();
+  const badReference = reference && (!label.test(reference) || holdsNumber(reference));
+  for (const [field, key] of [["number", error], ["date", date.error], ["reference", badReference && "malformed_label"]]) {
+    hint(field, null);
+    if (key) wrong(field, key);
+  }
   const first = (error && "number") || (date.error && "date") || (badReference && "reference");
   if (first) return byId(first).focus();
   clearFields();
-  // From here on the page knows the digest alone.
-  await ask({ digest: await digestOf(number), validFrom: date.date, reference });
+  // From here on the page knows the digest and four characters alone.
+  await ask({ digest: await digestOf(number), tail: number.slice(-4), validFrom: date.date ?? read, reference });
+}
+
+/** A text from elsewhere on the page, as if it had been typed into the field for numbers. */
+function read(text) {
+  byId("number").value = text;
+  submit();
+}
+
+function openSeveral(text) {
+  byId("several").open = true;
+  byId("lines").value = [byId("lines").value.trim(), text.trim()].filter(Boolean).join("\n");
+  linesTyped();
+  byId("lines").focus();
+}
+
+function linesTyped() {
+  const lines = readLines(byId("lines").value);
+  const count = lines.filter(({ number }) => number).length;
+  if (lines.length === 0) hint("lines", null);
+  else hint("lines", "lines_read", { count, other: lines.length - count });
+  renderTyping();
+}
+
+async function submitSeveral(event) {
+  event.preventDefault();
+  const lines = readLines(byId("lines").value);
+  const bad = lines.find(({ error }) => error);
+  if (lines.length === 0) wrong("lines", "empty");
+  else if (lines.length > guestsMax) wrong("lines", "lines_too_many", { max: guestsMax });
+  else if (bad) wrong("lines", "line_wrong", { line: bad.at, what: bad.error });
+  if (lines.length === 0 || lines.length > guestsMax || bad) return byId("lines").focus();
+  clearFields();
+  const question = async ({ number, date }, place) => ({ digest: await digestOf(number), tail: number.slice(-4), validFrom: date, place });
+  await askSeveral(await Promise.all(lines.map(question)));
 }
 
 async function enter(event) {
   event.preventDefault();
-  if (entering) return;
-  const [id, secret, site] = ["client-id", "client-secret", "site"].map((name) => byId(name).value.trim());
-  byId("site").value = site;
-  const badSite = site && (!label.test(site) || /\d{15}/.test(site));
-  entryMessage = !id || !secret ? ["missing_credentials"] : badSite ? ["malformed_label"] : [];
-  if (entryMessage.length > 0) return render();
-  entering = true;
+  if (desk.entering) return;
+  const [id, secret] = ["client-id", "client-secret"].map((name) => byId(name).value.trim());
+  desk.entryMessage = !id || !secret ? ["missing_credentials"] : [];
+  if (desk.entryMessage.length > 0) return render();
+  desk.entering = true;
   render();
   const opened = new Session("checks", id, secret, () => signOut(["signed_out_credentials"]));
   try {
     await opened.renew();
-    session = opened;
+    desk.session = opened;
+    answered();
     byId("client-id").value = byId("client-secret").value = "";
+    prepare(opened);
   } catch (error) {
     opened.end();
-    entryMessage = [error.kind ?? "unreadable"];
+    desk.entryMessage = [error.kind ?? "unreadable"];
   }
-  entering = false;
-  status = "result_empty";
+  desk.entering = false;
+  desk.status = "result_empty";
   render();
-  byId(session ? "number" : "client-secret").focus();
+  byId(desk.session ? "number" : "client-secret").focus();
+}
+
+// The house's name and the published keys: useful, and nothing that an answer waits for.
+async function prepare(session) {
+  try {
+    const { name } = await session.get("/v1/organization");
+    if (session === desk.session && typeof name === "string") desk.house = byId("house").textContent = name;
+    certificate = await import("./certificate.js");
+    await certificate.prepare();
+  } catch {
+    // The page works without.
+  }
+}
+
+async function openCertificate() {
+  try {
+    certificate ??= await import("./certificate.js");
+    certificate.openCertificate();
+  } catch {
+    setStatus("network");
+  }
 }
 
 function signOut(message = []) {
-  asking++;
-  session?.end();
-  session = check = null;
-  shown = false;
-  rows = [];
+  forgetChecks();
+  desk.session?.end();
+  desk.session = null;
+  desk.rows = [];
+  desk.house = "";
   clearFields();
+  clearSettings();
   closeReport();
-  entryMessage = message;
+  certificate?.closeCertificate();
+  forgetLink();
+  desk.entryMessage = message;
   render();
   byId("client-id").focus();
 }
@@ -309,7 +260,7 @@ function signOut(message = []) {
 // A sandbox must not pass for the service: asked until it is known.
 async function tellEnvironment() {
   try {
-    const response = await fetch("/v1/status", { credentials: "omit" });
+    const response = await fetch(at("/v1/status"), { credentials: "omit" });
     byId("sandbox").hidden = (await response.json()).environment !== "sandbox";
     if (response.ok) return;
   } catch {
@@ -324,48 +275,67 @@ function stir() {
 }
 
 function rest() {
-  if (!session) {
+  if (!desk.session) {
     byId("client-id").value = byId("client-secret").value = "";
     return;
   }
-  const held = check || ["number", "date", "reference"].some((field) => byId(field).value !== "");
+  certificate?.closeCertificate();
+  const held = desk.check || desk.group.length > 0 || Object.keys(hintsFirst).some((field) => byId(field).value !== "");
   if (!held) return;
   clearFields();
   closeReport();
-  check = null;
-  shown = false;
-  if (status !== "asking" && status !== "asking_long") setStatus("cleared");
+  const isAsking = desk.status === "asking" || desk.status === "asking_long";
+  desk.check = null;
+  desk.group = [];
+  if (!isAsking) setStatus("cleared");
+  renderGroup();
   renderRows();
 }
 
 function keys(event) {
-  if (event.key === "Escape" && session && !byId("report").open && (check || byId("number").value)) {
+  if (!desk.session || document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape" && (desk.check || desk.group.length > 0 || byId("number").value)) {
     clearFields();
-    nextCard();
-  } else if (/^\d$/.test(event.key) && document.activeElement?.id === "answer-title" && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    next();
+  } else if (/^\d$/.test(event.key) && document.activeElement?.id.endsWith("-title") && !event.ctrlKey && !event.metaKey && !event.altKey) {
     // The next number, typed or sent by a reader: it goes where numbers go.
     byId("number").focus();
   }
 }
 
+// A telephone's keyboard of digits has no X.
+function putX() {
+  const field = byId("number");
+  field.setRangeText("X", field.selectionStart, field.selectionEnd, "end");
+  field.focus();
+  typed();
+}
+
 async function start() {
   haveTexts({ "zh-CN": () => import("./zh.js"), en: () => import("./en.js") });
   await setLanguage(browserLanguage());
+  Object.assign(acts, { ask, next, report, read, open: show });
   byId("loading").hidden = true;
   byId("unfit").hidden = window.isSecureContext;
   byId("entry-form").onsubmit = enter;
   byId("ask-form").onsubmit = submit;
+  byId("several-form").onsubmit = submitSeveral;
   byId("number").oninput = typed;
-  byId("number").onpaste = () => setTimeout(pasted);
+  byId("number").onpaste = pasted;
+  byId("lines").oninput = linesTyped;
   byId("date").oninput = () => hint("date", null);
   byId("reference").oninput = () => hint("reference", null);
+  byId("put-x").onclick = putX;
+  byId("open-certificate").onclick = openCertificate;
   byId("sign-out").onclick = () => signOut();
   byId("language").onclick = () => setLanguage(otherLanguage()).then(render, () => {});
   wireReport();
+  wireSettings();
+  wireLink(() => (desk.check?.answer ? desk.check.atMs : null));
   for (const kind of ["pointerdown", "keydown", "input"]) document.addEventListener(kind, stir, { capture: true, passive: true });
   document.addEventListener("keydown", keys);
   window.addEventListener("pagehide", () => signOut());
-  setInterval(() => session && renderRows(), 60_000);
+  setInterval(() => desk.session && renderRows(), 60_000);
   stir();
   render();
   if (window.isSecureContext) byId("client-id").focus();

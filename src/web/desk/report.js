@@ -55,8 +55,8 @@ async function send(report) {
   report.sending = true;
   say("sending");
   try {
-    await session.post("/v1/misuse-reports", body, { "Idempotency-Key": key });
-    done(check);
+    const answer = await session.post("/v1/misuse-reports", body, { "Idempotency-Key": key });
+    done(check, String(answer.misuse_report_id ?? ""));
     if (open === report) closeReport();
   } catch (refusal) {
     const wait = refusal.waitS ? t("wait", { seconds: refusal.waitS }) : "";

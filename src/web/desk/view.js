@@ -1,18 +1,10 @@
 // What an answer looks like: colour, shape and words. Builds elements, keeps no state, sends nothing.
 
-import { make } from "../web/elements.js";
-import { localTime, t } from "../web/i18n.js";
-import { instructions } from "./receipt.js";
-
-function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  const use = document.createElementNS(space, "use");
-  use.setAttribute("href", `#i-${name}`);
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(use);
-  return svg;
-}
+import { icon, make } from "../web/elements.js";
+import { localTime, t, zonedTime } from "../web/i18n.js";
+import { drawQr } from "../web/qr.js";
+import { at } from "../web/session.js";
+import { whoOf } from "./receipt.js";
 
 /** The five looks, each by the key of its title. `any_card` and `superseded` look like their verdict. */
 export function wordsOf(check) {
@@ -33,7 +25,8 @@ const printed = (date) => date?.replaceAll("-", ".");
 export function head(check) {
   const { look, title, lead } = wordsOf(check);
   const heading = make("h3", { id: "answer-title", tabIndex: -1 }, t(title));
-  const text = make("div", {}, heading, make("p", {}, t(lead, { date: printed(check.validFrom) })));
+  const tail = check.tail ? make("p", { className: "tail" }, t("tail"), " ", make("b", { className: "code" }, check.tail)) : null;
+  const text = make("div", {}, heading, make("p", {}, t(lead, { date: printed(check.validFrom) })), tail);
   return make("div", { className: `verdict ${look}` }, icon(look), text);
 }
 
@@ -61,19 +54,55 @@ export function facts(check) {
   return make("dl", { className: "facts" }, terms);
 }
 
-/** The receipt as it is printed. */
+/**
+ * The receipt as it is printed: for people first, one page of A6 or A4. Two codes: the receipt, which tells nobody whom it is about,
+ * and its salt, which does together with it.
+ */
 export function slip(check) {
-  const { answer } = check;
-  const pre = (name) => make("p", { className: "long" }, make("b", {}, `${name}: `), answer[name]);
-  const told = instructions(t).map((line) => make("p", { className: line.startsWith("  ") ? "long" : "" }, line.trim()));
+  const { answer, tail, validFrom, reference } = check;
+  const { house, site, clerk } = whoOf();
+  const pairs = [
+    ["house", house],
+    ["site", site],
+    ["clerk", clerk],
+    ["time", zonedTime(answer.as_of)],
+    ["tail", tail],
+    ["card_from", printed(validFrom) ?? t("not_given")],
+    ["reference", reference],
+    ["check_id", answer.check_id],
+  ];
+  const terms = pairs.filter(([, value]) => value).map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", {}, value)));
+  const code = (name, text) => {
+    const figure = make("figure", { className: name }, make("figcaption", {}, t(`code_${name}`)));
+    drawQr(text, t(`code_${name}`)).then((svg) => figure.prepend(svg), () => {});
+    return figure;
+  };
+  const line = (name) => make("p", { className: "long" }, make("b", {}, `${name}: `), answer[name]);
   return [
     make("h2", {}, t("receipt_title")),
-    make("p", {}, `${location.origin} · ${t(wordsOf(check).title)} (${answer.verdict})`),
-    facts(check),
-    pre("receipt"),
-    pre("receipt_salt"),
-    ...told,
+    make("p", { className: "slip-verdict" }, `${t(wordsOf(check).title)} (${answer.verdict})`),
+    make("dl", { className: "slip-facts" }, terms),
+    make("div", { className: "codes" }, code("receipt", answer.receipt), code("salt", answer.receipt_salt)),
+    line("receipt_salt"),
+    ...["receipt_number", "receipt_means"].map((key) => make("p", {}, t(key))),
+    make("p", {}, t("receipt_where", { where: at("/verify") })),
   ];
+}
+
+/** How many of a group have each look, the worst first; then one row a guest. `open` gives a row's button. */
+export function groupTable(checks, current, open) {
+  const order = ["card_listed", "failure", "number_listed", "other_card_listed", "not_listed"];
+  const count = (look) => checks.filter((check) => wordsOf(check).look === look).length;
+  const chip = (look) => make("li", { className: look }, icon(look), `${t(`short_${look}`)} ${count(look)}`);
+  const summary = make("ul", { className: "counts" }, order.filter(count).map(chip));
+  const row = (check, at) => {
+    const { look, title } = wordsOf(check);
+    const told = make("div", {}, make("span", {}, t(title)), make("small", {}, [check.tail, check.reference].filter(Boolean).join(" · ")));
+    const item = make("li", { className: `word ${look}` }, make("b", {}, String(at + 1)), icon(look), told, open(check));
+    if (check === current) item.setAttribute("aria-current", "true");
+    return item;
+  };
+  return [summary, make("ol", { className: "guests" }, checks.map(row))];
 }
 
 /** Today's checks, the latest first. `more` gives a row's button. */
@@ -82,9 +111,10 @@ export function table(rows, more) {
   const titles = ["today_time", "today_answer"].map((key) => make("th", { scope: "col" }, t(key)));
   const body = rows.map((row) => {
     const { look, title } = wordsOf(row);
-    const notes = [row.reference, row.reported ? t("reported_mark") : ""].filter(Boolean).join(" · ");
+    const notes = [row.tail, row.reference, row.reported ? t("reported_mark") : ""].filter(Boolean).join(" · ");
     const told = make("div", {}, make("span", {}, t(title)), notes ? make("small", {}, notes) : null);
-    const time = make("time", { dateTime: row.at }, localTime(row.at, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
+    const at = new Date(row.atMs);
+    const time = make("time", { dateTime: at.toISOString() }, localTime(at, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
     const answer = make("div", { className: `word ${look}` }, icon(look), told, more(row));
     return make("tr", {}, make("td", {}, time), make("td", {}, answer));
   });

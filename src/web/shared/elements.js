@@ -12,3 +12,14 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const button = (key, onclick, className = "") => make("button", { type: "button", onclick, className }, t(key));
+
+/** A shape of the page: the `symbol` of that name in its HTML. Words beside it say the same. */
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  const use = document.createElementNS(space, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}

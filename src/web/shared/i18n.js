@@ -31,7 +31,25 @@ export async function setLanguage(code) {
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 }
 
-/** An instant in the reader's own time. */
+/** An instant in the reader's own time. A Chinese page writes days as cards do: 2016.05.01. */
 export function localTime(instant, options = { dateStyle: "medium", timeStyle: "medium" }) {
-  return new Intl.DateTimeFormat(words.language, options).format(new Date(instant));
+  const at = new Date(instant);
+  if (words.language !== "zh-CN" || !options.dateStyle) return new Intl.DateTimeFormat(words.language, options).format(at);
+  const two = (value) => String(value).padStart(2, "0");
+  const day = `${at.getFullYear()}.${two(at.getMonth() + 1)}.${two(at.getDate())}`;
+  return `${day} ${new Intl.DateTimeFormat("zh-CN", { timeStyle: options.timeStyle, hourCycle: "h23" }).format(at)}`;
+}
+
+/** The same with the zone, as a paper needs it that is read elsewhere. */
+export function zonedTime(instant) {
+  const kind = { timeZoneName: "longOffset" };
+  const zone = new Intl.DateTimeFormat("en", kind).formatToParts(new Date(instant)).find(({ type }) => type === "timeZoneName").value;
+  return `${localTime(instant)} ${zone}`;
+}
+
+/** How long ago an instant is, in words. */
+export function ago(instantMs, nowMs = Date.now()) {
+  const seconds = Math.max(0, Math.round((nowMs - instantMs) / 1000));
+  const [unit, value] = seconds < 60 ? ["second", seconds] : seconds < 3600 ? ["minute", Math.floor(seconds / 60)] : ["hour", Math.floor(seconds / 3600)];
+  return new Intl.RelativeTimeFormat(words.language, { numeric: "always" }).format(-value, unit);
 }

@@ -3,6 +3,12 @@
 const timeoutMsMax = 20_000;
 const renewAheadS = 60;
 
+/** Where a path of the service is for this page: a proxy may serve it below a path of its own. */
+export const at = (path) => new URL(`..${path}`, import.meta.url).href;
+
+/** The service's own address, as people write it. */
+export const service = () => at("").replace(/\/$/, "");
+
 /** Why there is no answer. `kind` is a word of the locale files. */
 export class Refusal extends Error {
   constructor(kind, { code = "", waitS = 0, requestId = "" } = {}) {
@@ -94,7 +100,7 @@ async function send(method, path, body, headers, timeoutMs = timeoutMsMax) {
   try {
     // Without "omit" a 401 of the token endpoint would open the browser's own password window.
     const options = { method, body, headers, credentials: "omit", cache: "no-store", redirect: "error" };
-    const response = await fetch(path, { ...options, signal: stop.signal });
+    const response = await fetch(at(path), { ...options, signal: stop.signal });
     const text = await response.text();
     return { response, body: readObject(text, response.ok) };
   } catch (error) {

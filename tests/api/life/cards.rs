@@ -1,7 +1,7 @@
 //! The model of cards that are handed in, of applications for new ones and of temporary ones.
 
 use super::Outcome;
-use super::model::{Model, Replacement, Report, State, at};
+use super::model::{Maker, Model, Replacement, Report, State, at};
 use super::ops::{Kind, Start};
 
 pub(super) struct FoundCard {
@@ -96,7 +96,7 @@ impl Model {
     }
 
     /// A card goes back by its start. It ends the report of this very card, the one that it was matched to before others, or else
-    /// the latest that does not know its card.
+    /// the latest that does not know its card; another office's is that one's to end.
     pub(super) fn hand_back(&mut self, nth: usize, office: usize, start: Option<Start>) -> Outcome {
         let (today, told) = (self.today, start.map(|start| self.day(start)));
         let Some(card) = at(&mut self.found, nth) else { return Outcome::none() };
@@ -116,7 +116,6 @@ impl Model {
             card.day = before;
             return Outcome::wrong_state();
         }
-        card.state = "returned";
         let of_card = |nth: &usize, lost: Option<usize>| {
             let report = &self.reports[*nth];
             report.person == card.person && report.state == State::Active && report.day == lost
@@ -124,7 +123,13 @@ impl Model {
         let matched = card.report.filter(|nth| of_card(nth, day));
         let exact = (0..self.reports.len()).rfind(|nth| of_card(nth, day));
         let undated = (0..self.reports.len()).rfind(|nth| of_card(nth, None));
-        if let Some(ended) = matched.or(exact).or(undated) {
+        let ended = matched.or(exact).or(undated);
+        if ended.is_some_and(|ended| matches!(self.reports[ended].maker, Maker::Office(other) if other != office)) {
+            card.day = before;
+            return Outcome::new(403, "office_not_yours");
+        }
+        card.state = "returned";
+        if let Some(ended) = ended {
             card.report = Some(ended);
             self.reports[ended].withdraw(today);
         }

@@ -94,10 +94,9 @@ impl Model {
     }
 
     /// Once, by a registrar.
-    pub(super) fn resolve(&mut self, nth: usize, office: usize) -> Outcome {
+    pub(super) fn resolve(&mut self, nth: usize) -> Outcome {
         match at(&mut self.misuses, nth) {
             None => Outcome::none(),
-            Some(_) if office != 0 => Outcome::new(403, "registrars_only"),
             Some(misuse) if misuse.state != "open" => Outcome::wrong_state(),
             Some(misuse) => {
                 misuse.state = "resolved";

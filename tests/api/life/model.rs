@@ -117,7 +117,7 @@ impl Model {
             Op::Revoke { nth, office } => self.revoke(nth, office),
             Op::Verify { nth, is_stranger, shown_for } => self.verify(nth, is_stranger, shown_for),
             Op::Tell { person } => self.tell(person),
-            Op::Resolve { nth, office } => self.resolve(nth, office),
+            Op::Resolve { nth, .. } => self.resolve(nth),
             Op::WithdrawOnline { nth, portal, is_stranger } => self.withdraw_online(nth, portal, is_stranger),
             Op::Records { person, .. } => self.records(person),
             Op::Watch { person, start } => self.watch(person, start),

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use lostcard::crypto::random;
+use lostcard::domain::audit::Behind;
 use lostcard::service::retention::Retention;
 use serde_json::Value;
 use uuid::Uuid;
@@ -113,7 +114,8 @@ impl World {
         let app = &self.app;
         app.clock.advance(Duration::from_hours(24) * days.into());
         let policies = lostcard::node::options::retention_policies(&app.config).unwrap();
-        let retention = Retention { clock: app.clock.clone(), store: app.store.clone(), policies };
+        let retention =
+            Retention { clock: app.clock.clone(), store: app.store.clone(), policies, behind: Behind::default() };
         retention.run_by_hand().await.unwrap();
         let (head, ..) = app.store.feed_totals().await.unwrap();
         eventually("the node knows", || async { app.metric("lostcard_feed_sequence").await >= head }).await;

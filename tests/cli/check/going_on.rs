@@ -5,12 +5,15 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use super::{Service, guests, rows};
+use super::{Service, guests, json, rows};
+use crate::import::number;
 use crate::run::stderr;
+use crate::servers::front::Front;
 use crate::servers::node::Node;
 use crate::servers::process::Process;
-use crate::servers::wait_until;
+use crate::servers::{free_address, wait_until};
 
 const OUTPUT: &str = "guests.csv.checked.csv";
 
@@ -85,10 +88,14 @@ fn killed_under_a_limit_it_goes_on_where_it_stopped() {
 
 impl Service {
     fn limited(&self) -> u64 {
+        self.counted("lostcard_limited_total")
+    }
+
+    fn counted(&self, metric: &str) -> u64 {
         let url = format!("http://{}/metrics", self.node.metrics_address);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let text = runtime.block_on(async { reqwest::get(url).await.unwrap().text().await.unwrap() });
-        let of = text.lines().filter(|line| line.starts_with("lostcard_limited_total"));
+        let of = text.lines().filter(|line| line.starts_with(metric));
         of.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 }
@@ -99,6 +106,34 @@ fn a_limit_that_is_smaller_than_a_batch_lets_the_list_through() {
     service.folder.write("guests.csv", &guests(150));
     service.check(&["--purpose", "lodging", "guests.csv"], 10);
     service.assert_whole(150);
+}
+
+#[test]
+fn where_no_new_number_is_left_it_stops_and_goes_on_once_more_are_declared() {
+    let service = Service::start_with(&["--numbers", "10/1d"], "enforce");
+    service.folder.write("guests.csv", &guests(40));
+    let (_, said) = service.check(&["--purpose", "lodging", "guests.csv"], 75);
+    assert!(said.contains("numbers_spent") && said.contains("continues"), "{said}");
+    let client: Value = json(&service.read("client.json"));
+    let declare = ["client", "numbers", client["client_id"].as_str().unwrap(), "--guests", "none"];
+    service.folder.run(&declare).success();
+    wait_until("the node knows", || {
+        let url = service.node.url();
+        let args = Service::args(&url, &["--purpose", "lodging", "guests.csv"]);
+        service.folder.run(&args).get_output().status.code() == Some(10)
+    });
+    service.assert_whole(40);
+}
+
+#[test]
+fn a_row_that_a_limit_refuses_for_its_number_says_so_and_the_others_are_checked() {
+    let service = Service::start_with(&["--numbers", "250/1d"], "enforce");
+    let starts = (1..=6).map(|day| format!("{},2016-05-0{day}\n", number(7))).collect::<Vec<_>>().concat();
+    service.folder.write("guests.csv", &format!("id_number,card_valid_from\n{starts}{},\n", number(8)));
+    service.check(&["--purpose", "lodging", "guests.csv"], 65);
+    let out = service.read("guests.csv.checked.csv");
+    assert_eq!(out.matches("attempts_spent").count(), 3, "{out}");
+    assert_eq!(out.matches("not_listed").count(), 4, "{out}");
 }
 
 #[test]
@@ -132,4 +167,38 @@ fn two_runs_do_not_write_one_output() {
     assert!(stderr(&output).contains("another run writes it"), "{}", stderr(&output));
     assert_eq!(process.wait().code(), Some(10));
     service.assert_whole(300);
+}
+
+#[test]
+fn tokens_that_are_revoked_in_the_middle_of_a_list_are_renewed() {
+    let service = Service::start("100/1s");
+    service.folder.write("guests.csv", &guests(500));
+    let mut process = service.start_check();
+    let client: Value = json(&service.read("client.json"));
+    for done in [1, 150] {
+        wait_until("more rows are done", || process.has_ended() || service.lines() > done);
+        assert!(!process.has_ended(), "{}", service.read("said"));
+        service.folder.run(&["client", "revoke-tokens", client["client_id"].as_str().unwrap()]).success();
+    }
+    assert_eq!(process.wait().code(), Some(10), "{}", service.read("said"));
+    service.assert_whole(500);
+    assert!(service.counted("lostcard_tokens_issued_total") >= 2);
+}
+
+#[test]
+fn a_proxy_that_takes_no_large_bodies_gets_smaller_ones() {
+    let service = Service::start("100000/1s");
+    service.folder.write("guests.csv", &guests(250));
+    let address = free_address();
+    // A batch of a hundred has nine kilobytes; the proxy's own 413 is a page, and says no number.
+    let http = format!(
+        "server {{ listen {address}; client_max_body_size 2k; location / {{ proxy_pass http://{}; proxy_set_header Host $host; }} }}",
+        service.node.address
+    );
+    let front = Front::nginx(tempfile::tempdir().unwrap(), address, &http);
+    let url = format!("http://{}", front.address);
+    let args = Service::args(&url, &["--purpose", "lodging", "guests.csv"]);
+    let output = service.folder.run(&args).code(10);
+    assert!(stderr(&output).lines().count() < 5, "{}", stderr(&output));
+    service.assert_whole(250);
 }

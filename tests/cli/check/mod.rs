@@ -25,16 +25,23 @@ const LISTED_FROM: &str = "2016-05-01";
 
 impl Service {
     fn start(rate: &str) -> Self {
+        Self::start_with(&["--rate", rate], "observe")
+    }
+
+    /// Whose client was created with these arguments.
+    fn start_with(args: &[&str], numbers_mode: &str) -> Self {
         let folder = Folder::new();
         let row = |at: u64| format!("{},{LISTED_FROM},lost,holder,110105-03,station\n", number(at));
         let rows = LISTED.map(row).concat();
         folder.write("reports.csv", &format!("id_number,card_valid_from,reason,reporter,office,channel\n{rows}"));
         folder.run(&["import", "reports.csv"]).success();
         let organization = folder.organization();
-        let args = ["client", "create", "--organization", &organization, "--scope", "checks", "--rate", rate, "--json"];
-        let credentials = stdout(&folder.run(&args).success());
+        let create = ["client", "create", "--organization", &organization, "--scope", "checks", "--json"];
+        let credentials = stdout(&folder.run(&[&create, args].concat()).success());
         folder.write("client.json", &credentials);
-        let node = Node::start(&folder.path().join("lostcard-data"));
+        let node = Node::start_with(&folder.path().join("lostcard-data"), |command| {
+            command.env("LOSTCARD_LIMITS__NUMBERS_MODE", numbers_mode);
+        });
         let keys = ureq(&node, "/.well-known/jwks.json");
         folder.write("jwks.json", &keys);
         Self { folder, node }

@@ -10,7 +10,8 @@ use crate::run::Folder;
 use crate::servers::process::Process;
 use crate::servers::wait_until;
 
-const ROWS: u64 = 25_000;
+/// Two transactions more than the first, after which it is stopped.
+const ROWS: u64 = 60_000;
 
 #[test]
 fn ctrl_c_says_where_an_import_stands_and_the_same_command_continues() {

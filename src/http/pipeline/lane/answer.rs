@@ -8,8 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, HttpDate};
 
 use crate::clock::Clock;
 use crate::domain::instant::UnixMs;
-use crate::http::pipeline::answering::{NO_SNIFF, NO_STORE, ONE_YEAR, standing_fields};
-use crate::limits::Standing;
+use crate::http::pipeline::answering::{NO_SNIFF, NO_STORE, ONE_YEAR, Standings};
 
 /// The `Date` of answers (RFC 9110, 6.6.1), written once a second.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl DateLine {
 pub(super) struct Head<'a> {
     pub(super) status: StatusCode,
     pub(super) request_id: &'a str,
-    pub(super) standing: Option<Standing>,
+    pub(super) standings: Standings,
     /// The connection ends after it.
     pub(super) is_last: bool,
     /// Clients reach the service by TLS.
@@ -58,8 +57,7 @@ pub(super) fn write(
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" "]);
     put(&[head.status.canonical_reason().unwrap_or_default().as_bytes(), b"\r\ncontent-length: "]);
-    let mut digits = [0; 20];
-    put(&[decimal(body.len(), &mut digits)]);
+    put(&[itoa::Buffer::new().format(body.len()).as_bytes()]);
     if head.is_last {
         put(&[b"\r\nconnection: close"]);
     }
@@ -71,34 +69,13 @@ pub(super) fn write(
     if head.is_https {
         put(&[b"\r\nstrict-transport-security: ", ONE_YEAR.as_bytes()]);
     }
-    for (name, text) in head.standing.into_iter().flat_map(standing_fields) {
-        put(&[b"\r\n", name.as_str().as_bytes(), b": ", text.as_bytes()]);
-    }
+    head.standings.tell(|name, text| put(&[b"\r\n", name.as_str().as_bytes(), b": ", text]));
     put(&[b"\r\ndate: ", &date.at(clock.now_ms()), b"\r\n\r\n", body.as_bytes()]);
-}
-
-fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        digits[from] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        if number == 0 {
-            return &digits[from..];
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 7, 10, 1435, usize::MAX] {
-            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
-        }
-    }
 
     #[test]
     fn the_date_follows_the_clock() {

@@ -22,10 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
 
 use self::answer::{DateLine, Head};
-use super::answering::{Failure, log_failure, note_success, problem_fields};
+use super::answering::{Failure, Standings, log_failure, note_success, problem_fields};
 use super::exchange::refused_check;
+use super::numbers;
 use super::screen::request_id_of;
-use super::stack::wipe;
 use super::state::AppState;
 use super::wire::{HEAD_TIMEOUT, Wire};
 use crate::access::Principal;
@@ -33,8 +33,9 @@ use crate::clock::Clock;
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
-use crate::limits::Standing;
+use crate::limits::{Asker, Standing};
 use crate::service::checks::{Answer, Check};
+use crate::wiping::wipe;
 
 /// A read takes at most this: an honest check, token included, has under two kilobytes.
 const INPUT_BYTES: usize = 8 * 1024;
@@ -218,11 +219,19 @@ impl Lane {
                 };
                 let enter = || state.admission.enter(Class::Check);
                 match spent {
-                    Ok(standing) => (Some(standing), state.checks.check(organization, &check, enter).await),
+                    Ok(standing) => {
+                        let answer = match numbers::take(&principal, &check).await {
+                            Ok(()) => state.checks.check(principal.actor(), &check, enter).await,
+                            Err(problem) => Err(problem),
+                        };
+                        (Some(standing), answer)
+                    }
                     Err(problem) => (None, Err(problem)),
                 }
             }
         };
+        let numbers = standing.and_then(|_| principal.client.numbers.standing());
+        let standings = Standings { call: standing, numbers };
         let spent_ns = state.clock.boot_ns().saturating_sub(begun_ns);
         match &answer {
             Ok(_) => {
@@ -242,24 +251,21 @@ impl Lane {
         }
         let rest = std::future::poll_fn(|cx| {
             let mut out = self.output.borrow_mut();
-            self.write(&mut out, &request_id, standing, &answer);
-            let written = match Pin::new(&mut *wire).poll_write(cx, &out) {
-                Poll::Ready(written) => written,
-                Poll::Pending => Ok(0),
-            };
-            let rest = written.map(|length| out.get(length..).unwrap_or_default().to_vec());
+            self.write(&mut out, &request_id, standings, &answer);
+            let rest = send_now(wire, cx, &out);
             wipe(&mut out);
             out.clear();
             Poll::Ready(rest)
         });
-        let rest = rest.await?;
-        if rest.is_empty() {
-            return Ok(());
-        }
-        timeout(self.answer_time, wire.write_all(&rest)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let Some(rest) = rest.await? else { return Ok(()) };
+        let sending = async {
+            wire.write_all(&rest).await?;
+            wire.flush().await
+        };
+        timeout(self.answer_time, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn write(&self, out: &mut Vec<u8>, request_id: &str, standing: Option<Standing>, answer: &Result<Answer, Problem>) {
+    fn write(&self, out: &mut Vec<u8>, request_id: &str, standings: Standings, answer: &Result<Answer, Problem>) {
         let mut body = self.body.take();
         let (is_last, is_https) = (self.state.is_draining(), self.state.is_https);
         let clock = (&self.date, &self.state.clock);
@@ -267,13 +273,13 @@ impl Lane {
             Ok(answer) => {
                 (self.way.write)(&mut body, answer);
                 let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let head = Head { status: StatusCode::OK, request_id, standing, is_last, is_https };
+                let head = Head { status: StatusCode::OK, request_id, standings, is_last, is_https };
                 answer::write(out, &head, std::iter::once(json), &body, clock);
             }
             Err(problem) => {
                 body.push_str(&problem.to_json(request_id, self.state.proxies.public_prefix()));
-                let standing = problem.standing().or(standing);
-                let head = Head { status: problem.kind().status, request_id, standing, is_last, is_https };
+                let standings = standings.refused_by(problem);
+                let head = Head { status: problem.kind().status, request_id, standings, is_last, is_https };
                 answer::write(out, &head, problem_fields(problem), &body, clock);
             }
         }
@@ -293,10 +299,31 @@ impl Lane {
             code: problem.kind().code,
             limit: problem.standing().map(|standing| standing.limit),
             caller: Some(caller),
+            asker: Asker::Client(caller.client),
+            is_own_load: problem.is_own_load(),
             spent_ns,
         };
         log_failure(&self.state, &failure);
     }
+}
+
+/// Sends what the reader takes at once. None: all of it is gone. Else the rest, which may be empty: with TLS a record may wait in
+/// the stream.
+fn send_now<S>(wire: &mut Wire<S>, cx: &mut Context<'_>, out: &[u8]) -> io::Result<Option<Vec<u8>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let length = match Pin::new(&mut *wire).poll_write(cx, out) {
+        Poll::Ready(written) => written?,
+        Poll::Pending => 0,
+    };
+    let rest = out.get(length..).unwrap_or_default();
+    if rest.is_empty()
+        && let Poll::Ready(flushed) = Pin::new(wire).poll_flush(cx)
+    {
+        return flushed.map(|()| None);
+    }
+    Ok(Some(rest.to_vec()))
 }
 
 /// How long a connection may send nothing: five seconds before its first request, then as long as it may be idle. One timer,

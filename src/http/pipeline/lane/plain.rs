@@ -1,7 +1,10 @@
 //! Which bytes are a check in plain form: one exact request line, a few headers that are known by name, each given once, and the
 //! whole body. Whatever else comes is not judged here, but left to the long way with all its bytes.
 
+use actix_web::http::header::HeaderName;
 use httparse::Status;
+
+use crate::http::pipeline::forwarded::{FORWARDED, X_FORWARDED_FOR, is_well_formed};
 
 /// More headers than a plain check can have.
 const HEADERS_MAX: usize = 16;
@@ -18,9 +21,23 @@ pub(super) struct Plain<'a> {
     pub(super) length: usize,
 }
 
-/// Headers that change no answer of a check, as long as each is given once.
-const PASSED_OVER: [&str; 6] =
-    ["user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "pragma"];
+/// Headers that change no answer of a check, as long as each is given once. The last ones are proxies'.
+const PASSED_OVER: [&str; 11] = [
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "pragma",
+    "via",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Who asks by a proxy spends nothing of an address here: only a field that is malformed changes the answer.
+const FORWARDING: [HeaderName; 2] = [FORWARDED, X_FORWARDED_FOR];
 
 /// Reads what a connection has sent, if it begins with a whole check in plain form. `request_line` ends with its line end.
 pub(super) fn read<'a>(bytes: &'a [u8], request_line: &[u8]) -> Option<Plain<'a>> {
@@ -55,7 +72,9 @@ struct Fields<'a> {
     has_type: bool,
     has_connection: bool,
     /// One bit for each of `PASSED_OVER`.
-    passed_over: u8,
+    passed_over: u16,
+    /// One bit for each of `FORWARDING`.
+    forwarding: u16,
 }
 
 impl<'a> Fields<'a> {
@@ -78,13 +97,21 @@ impl<'a> Fields<'a> {
         } else if is("connection") {
             (value.eq_ignore_ascii_case(b"keep-alive") && !std::mem::replace(&mut self.has_connection, true))
                 .then_some(())
+        } else if let Some(at) = FORWARDING.iter().position(|known| is(known.as_str())) {
+            is_well_formed(&FORWARDING[at], value).then_some(())?;
+            mark(&mut self.forwarding, at)
         } else {
-            let bit = 1 << PASSED_OVER.iter().position(|known| is(known))?;
-            let is_first = self.passed_over & bit == 0;
-            self.passed_over |= bit;
-            is_first.then_some(())
+            mark(&mut self.passed_over, PASSED_OVER.iter().position(|known| is(known))?)
         }
     }
+}
+
+/// Marks one of a few; None where it is marked.
+fn mark(marks: &mut u16, at: usize) -> Option<()> {
+    let bit = 1 << at;
+    let is_first = *marks & bit == 0;
+    *marks |= bit;
+    is_first.then_some(())
 }
 
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
@@ -118,6 +145,9 @@ mod tests {
         let plain = read_text(&text).unwrap();
         assert_eq!((plain.host, plain.token, plain.request_id, plain.body), ("a", "t", Some("r"), &b"{}"[..]));
         assert_eq!(&text[plain.length..], "POST");
+        let fields =
+            "Forwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4, ::1\r\nX-Forwarded-Proto: https\r\nVia: 1.1 a\r\n";
+        assert!(read_text(&format!("{HEAD}{fields}Content-Length: 2\r\n\r\n{{}}")).is_some(), "through a proxy");
     }
 
     #[test]
@@ -141,7 +171,11 @@ mod tests {
             "Content-Encoding: identity",
             "Idempotency-Key: a",
             "DPoP: a",
-            "Forwarded: for=1.2.3.4",
+            "Forwarded: for=1.2.3.4, garbage;",
+            "Forwarded: for=1.2.3.4\r\nForwarded: for=1.2.3.5",
+            "X-Forwarded-For: garbage",
+            "X-Forwarded-For:",
+            "X-Forwarded-Prefix: /a",
             "X-Unknown: a",
             "Accept: a\r\nACCEPT: b",
             "X-Request-Id: a\r\nX-Request-Id: a",

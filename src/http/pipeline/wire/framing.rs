@@ -320,7 +320,13 @@ fn options(value: &[u8]) -> impl Iterator<Item = &str> {
 /// The head again without its offers; of a tunnel the last one of its connection.
 fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<u8>) {
     let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-    let version = request.version.unwrap_or_default();
+    let named = |name: &'static str| request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+    // The server takes a POST of HTTP/1.0 by its length alone, which does not stand here any more: many proxies speak no other.
+    let is_raised = request.version == Some(0) && named("host").next().is_some();
+    let stays =
+        |field: &httparse::Header<'_>| options(field.value).any(|option| option.eq_ignore_ascii_case("keep-alive"));
+    let is_last = is_last || (is_raised && !named("connection").any(stays));
+    let version = if is_raised { 1 } else { request.version.unwrap_or_default() };
     out.extend_from_slice(format!("{method} {target} HTTP/1.{version}\r\n").as_bytes());
     let mut field = |name: &str, value: &[u8]| {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
@@ -354,6 +360,16 @@ mod tests {
 
     fn framing() -> Framing {
         Framing::new(&budget(1 << 30, 1).enter(None).unwrap())
+    }
+
+    #[test]
+    fn a_body_of_the_older_version_is_read_and_its_connection_ends_unless_it_stays() {
+        let head =
+            |connection: &str| format!("POST / HTTP/1.0\r\nHost: a\r\n{connection}Content-Length: 2\r\n\r\n{{}}");
+        let raised = fed(&head("")).0;
+        assert!(raised.starts_with("POST / HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n"), "{raised}");
+        let stays = fed(&head("Connection: Keep-Alive\r\n")).0;
+        assert!(stays.starts_with("POST / HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n"), "{stays}");
     }
 
     /// What the server reads.

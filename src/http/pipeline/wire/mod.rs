@@ -6,6 +6,7 @@ mod chunks;
 mod framing;
 mod inbox;
 mod preface;
+mod stall;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::stack::wipe;
+use crate::wiping::wipe;
 use actix_web::http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -23,6 +24,7 @@ pub use framing::HeadFault;
 use framing::{Fault, Framing, REFUSED_METHOD};
 pub use inbox::{Body, BodyFault, Inbox};
 pub use preface::{Source, read_preface};
+use stall::Stall;
 
 use super::budget::Peer;
 use super::lines::{Entry, Line};
@@ -88,10 +90,12 @@ pub struct Wire<S> {
     body_timer: Option<(u64, Pin<Box<Sleep>>)>,
     /// Runs from the shutdown of a refused connection on.
     linger: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
 }
 
 impl<S> Wire<S> {
-    pub fn new(io: S, peer: &Rc<Peer>, entry: Entry) -> Self {
+    /// A reader has `answer` to take what the server buffers.
+    pub fn new(io: S, peer: &Rc<Peer>, entry: Entry, answer: Duration) -> Self {
         Self {
             io,
             framing: Framing::new(peer),
@@ -104,12 +108,13 @@ impl<S> Wire<S> {
             has_ended: false,
             body_timer: None,
             linger: None,
+            stall: Stall::new(answer),
         }
     }
 
     /// A connection that is refused before its first head.
-    pub fn refusing(io: S, fault: HeadFault, peer: &Rc<Peer>, entry: Entry) -> Self {
-        let mut wire = Self::new(io, peer, entry);
+    pub fn refusing(io: S, fault: HeadFault, peer: &Rc<Peer>, entry: Entry, answer: Duration) -> Self {
+        let mut wire = Self::new(io, peer, entry, answer);
         wire.framing.refuse(&mut wire.out);
         wire.note(Fault::Head(fault));
         wire
@@ -286,11 +291,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check_ending(cx)?;
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.stall.judge(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            // With TLS records may wait here.
+            Poll::Pending => self.stall.wait(cx).map(Err),
+            flushed @ Poll::Ready(_) => {
+                self.stall.end();
+                flushed
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -323,7 +336,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_ending(cx)?;
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
+        self.stall.judge(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,5 @@
-// Identity numbers by GB 11643-1999, by the rules and in the error words of src/domain/id_number.rs: nothing is trimmed or repaired,
-// only a lower-case x is folded. Pure: no page, no network.
+// Identity numbers by GB 11643-1999, by the rules and in the error words of src/domain/id_number.rs: `parse` trims and
+// repairs nothing but a lower-case x; what pages forgive before is `tidied`. Pure: no page, no network.
 
 const weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 const provinces = /^(1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])/;
@@ -22,6 +22,14 @@ export function isDate(digits) {
 /** The day in China as YYYYMMDD. China has kept UTC+8 without summer time since 1992. */
 export function todayInChina(nowMs = Date.now()) {
   return new Date(nowMs + 8 * 3600_000).toISOString().slice(0, 10).replaceAll("-", "");
+}
+
+/**
+ * A number as people type and paste it, without what they mean nothing by: blanks, hyphens and dots between digits, full-width forms.
+ * Only pages forgive; the service takes the number as the card has it.
+ */
+export function tidied(text) {
+  return text.normalize("NFKC").replace(/[\s\u00ad\u200b-\u200f\u2010-\u2015\u2212\ufeff_.\u00b7-]/g, "");
 }
 
 /** {number} in canonical form, or {error} in a word. */

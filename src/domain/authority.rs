@@ -1,0 +1,146 @@
+//! How far authority goes: which scopes the clients of a kind of organization may have, and for which offices an organization acts.
+
+use super::client::{OrganizationKind, RegionCode, Scope, Scopes};
+use super::report::OfficeCode;
+
+impl OrganizationKind {
+    /// What clients of such an organization may be given, and nothing else.
+    pub fn scopes(self) -> Scopes {
+        let scopes: &[Scope] = match self {
+            Self::Certifying => &[Scope::Checks, Scope::Blind],
+            Self::Registrar => &[Scope::Registry, Scope::Checks],
+            Self::Portal => &[Scope::Citizen],
+            Self::Auditor => &[Scope::Audit],
+            Self::Operator => &[Scope::Admin],
+        };
+        scopes.iter().copied().collect()
+    }
+
+    /// Of some scopes those that it may not have.
+    pub fn forbidden(self, scopes: Scopes) -> Scopes {
+        scopes.without(self.scopes())
+    }
+}
+
+/// How the codes of an organization's offices begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfficePrefix(String);
+
+impl OfficePrefix {
+    /// As an office's code: 1 to 32 letters, digits and hyphens.
+    pub fn parse(text: &str) -> Option<Self> {
+        OfficeCode::parse(text).map(|code| Self(code.as_str().to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// For which offices an organization acts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offices {
+    /// None: those of its region.
+    prefixes: Vec<OfficePrefix>,
+    /// It also ends reports that others have filed.
+    pub ends_others: bool,
+}
+
+impl Offices {
+    /// So many prefixes an organization may have.
+    pub const PREFIXES_MAX: usize = 100;
+
+    /// None where there are more than an organization may have.
+    pub fn new(prefixes: Vec<OfficePrefix>, ends_others: bool) -> Option<Self> {
+        (prefixes.len() <= Self::PREFIXES_MAX).then_some(Self { prefixes, ends_others })
+    }
+
+    /// As they are stored: prefixes with single spaces between them, or nothing.
+    pub fn parse(list: &str, ends_others: bool) -> Option<Self> {
+        let prefixes = list.split(' ').filter(|text| !text.is_empty()).map(OfficePrefix::parse);
+        Self::new(prefixes.collect::<Option<_>>()?, ends_others)
+    }
+
+    /// The prefixes that were given; none: the region's.
+    pub fn prefixes(&self) -> &[OfficePrefix] {
+        &self.prefixes
+    }
+
+    /// The stored form of the prefixes.
+    pub fn list(&self) -> String {
+        let words: Vec<_> = self.prefixes.iter().map(OfficePrefix::as_str).collect();
+        words.join(" ")
+    }
+
+    /// Whether an office is one of theirs.
+    pub fn include(&self, region: &RegionCode, office: &OfficeCode) -> bool {
+        if self.prefixes.is_empty() {
+            return office.as_str().starts_with(region.significant());
+        }
+        self.prefixes.iter().any(|prefix| office.as_str().starts_with(prefix.as_str()))
+    }
+}
+
+impl RegionCode {
+    /// The code without the zeros that stand for all of a city or a province (GB/T 2260): every county of Beijing begins with `11`.
+    fn significant(&self) -> &str {
+        let code = self.as_str();
+        let city = code.strip_suffix("00").unwrap_or(code);
+        if city.len() == code.len() { code } else { city.strip_suffix("00").unwrap_or(city) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scope_belongs_to_its_kinds() {
+        let all: Scopes = Scope::ALL.iter().copied().collect();
+        for (kind, allowed, forbidden) in [
+            (OrganizationKind::Certifying, "checks blind", "registry citizen audit admin"),
+            (OrganizationKind::Registrar, "checks registry", "citizen audit admin blind"),
+            (OrganizationKind::Portal, "citizen", "checks registry audit admin blind"),
+            (OrganizationKind::Auditor, "audit", "checks registry citizen admin blind"),
+            (OrganizationKind::Operator, "admin", "checks registry citizen audit blind"),
+        ] {
+            assert_eq!(kind.scopes().to_string(), allowed, "{}", kind.as_str());
+            assert_eq!(kind.forbidden(all).to_string(), forbidden);
+            assert!(kind.forbidden(kind.scopes()).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_office_is_theirs_by_the_beginning_of_its_code() {
+        let region = |text| RegionCode::parse(text).unwrap();
+        for (prefixes, of_region, office, is_theirs) in [
+            ("110105 110106", "330100", "110105-03", true),
+            ("110105 110106", "330100", "110106", true),
+            ("110105 110106", "110107", "110107-01", false),
+            ("110105-0", "110105", "110105-13", false),
+            ("", "110105", "110105-03", true),
+            ("", "110105", "110106-03", false),
+            // A whole city, a whole province; a region that only ends with zeros as digits do.
+            ("", "330100", "330106-01", true),
+            ("", "330100", "330206-01", false),
+            ("", "330000", "330206-01", true),
+            ("", "330000", "340206-01", false),
+            ("", "110110", "110110-01", true),
+            ("", "110110", "110111-01", false),
+            ("", "110105", "station-3", false),
+        ] {
+            let offices = Offices::parse(prefixes, false).unwrap();
+            assert_eq!(offices.list(), prefixes);
+            let office = OfficeCode::parse(office).unwrap();
+            assert_eq!(offices.include(&region(of_region), &office), is_theirs, "{prefixes} {of_region} {office:?}");
+        }
+    }
+
+    #[test]
+    fn prefixes_are_codes_and_bounded_in_number() {
+        assert!(Offices::parse("11/05", false).is_none());
+        let prefix = OfficePrefix::parse("110105").unwrap();
+        assert!(Offices::new(vec![prefix.clone(); Offices::PREFIXES_MAX], false).is_some());
+        assert!(Offices::new(vec![prefix; Offices::PREFIXES_MAX + 1], false).is_none());
+    }
+}

@@ -1,0 +1,105 @@
+//! Withdrawals of loss reports at an office: by who filed them, so many a day by one client alone, the others with a second client's
+//! confirmation. A portal's own withdrawals are `citizen`'s, the return of a found card is `found_cards`'.
+
+use std::sync::Arc;
+
+use super::ServiceError;
+use super::day_limit::{DayLimit, Waiting, keep_waiting};
+use super::found_cards::FoundCards;
+use super::listing;
+use super::writing::Writer;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::client::Actor;
+use crate::domain::ids::ReportId;
+use crate::domain::report::{OfficeCode, WithdrawalReason};
+use crate::store::reports::StoredReport;
+use crate::store::withdrawals::{PendingWithdrawal, StoredWithdrawal};
+
+/// Who ends reports, and whose.
+#[derive(Debug, Clone, Copy)]
+pub struct Ender {
+    pub actor: Actor,
+    /// Also those that other organizations have filed.
+    pub ends_others: bool,
+}
+
+/// What became of a withdrawal.
+#[derive(Debug)]
+pub enum Withdrawal {
+    Done(StoredReport),
+    Waits(PendingWithdrawal),
+}
+
+/// Withdraws.
+#[derive(Debug)]
+pub struct Withdrawals {
+    writer: Arc<Writer>,
+    found_cards: Arc<FoundCards>,
+    limit: DayLimit,
+}
+
+impl Withdrawals {
+    pub fn new(writer: Arc<Writer>, found_cards: Arc<FoundCards>, limit: DayLimit) -> Self {
+        Self { writer, found_cards, limit }
+    }
+
+    /// The holder has the card again, or it was never lost.
+    pub async fn withdraw(
+        &self,
+        Ender { actor, ends_others }: Ender,
+        report_id: ReportId,
+        office: OfficeCode,
+        reason: WithdrawalReason,
+    ) -> Result<Option<Withdrawal>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let found = writing.tx.find_report_to_end(actor.organization, ends_others, report_id).await?;
+        let Some(stored) = found else { return Ok(None) };
+        if self.limit.is_spent(&mut writing, actor).await? {
+            // A report that cannot be withdrawn is told so at once.
+            stored.report.clone().withdraw()?;
+            let requested_at_ms = writing.now_ms;
+            let new = PendingWithdrawal { report_id, actor, office, reason, requested_at_ms, returning: None };
+            let pending = match keep_waiting(&mut writing, new).await? {
+                Waiting::Already(pending) => pending,
+                Waiting::Requested(pending, deed) => {
+                    self.writer.finish(writing, &deed, None).await?;
+                    pending
+                }
+            };
+            return Ok(Some(Withdrawal::Waits(pending)));
+        }
+        let stored = listing::withdrawn(&mut writing, stored, &office, reason).await?;
+        let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
+        self.writer.finish(writing, &deed, None).await?;
+        Ok(Some(Withdrawal::Done(stored)))
+    }
+
+    /// A second client agrees: what was asked for is done, as done by who asked. None where nothing waits.
+    pub async fn confirm(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredReport>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        let found = writing.tx.find_pending_withdrawal(actor.organization, report_id).await?;
+        let Some(pending) = found else { return Ok(None) };
+        if pending.actor.client == actor.client {
+            return Err(ServiceError::AnotherMustConfirm);
+        }
+        let confirmed = Deed::of(actor, Action::WithdrawalConfirmed, report_id);
+        writing.note(&confirmed).await?;
+        if let Some(returning) = pending.returning {
+            return self.found_cards.return_confirmed(writing, &pending, returning).await.map(Some);
+        }
+        let Some(stored) = writing.tx.find_any_report(report_id).await? else { return Ok(None) };
+        let stored = listing::withdrawn(&mut writing, stored, &pending.office, pending.reason).await?;
+        let deed = Deed::of(pending.actor, Action::ReportWithdrawn, report_id);
+        self.writer.finish(writing, &deed, None).await?;
+        Ok(Some(stored))
+    }
+
+    /// The withdrawal of a report, where there is one.
+    pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredWithdrawal>, ServiceError> {
+        let found = self.writer.store.find_withdrawal(actor.organization, report_id).await?;
+        if found.is_some() {
+            self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
+        }
+        Ok(found)
+    }
+}

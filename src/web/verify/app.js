@@ -1,0 +1,204 @@
+// The auditor's page: a receipt, published keys, and who it is about come in; an answer comes out. Nothing is sent: the one thing
+// that may be fetched is the key set of this service, and only when the reader asks for it. Nothing outlives the page.
+
+import { judge, readFile } from "./judge.js";
+import { answer, outcome } from "./view.js";
+import { parseCardDate } from "../web/card_date.js";
+import { byId } from "../web/elements.js";
+import { browserLanguage, haveTexts, otherLanguage, setLanguage, t } from "../web/i18n.js";
+import { parse, tidied } from "../web/id_number.js";
+import { Wrong, readKeys } from "../web/jws.js";
+import { readQr } from "../web/qr.js";
+import { at } from "../web/session.js";
+
+const fileBytesMax = 20_000_000;
+
+let file = {}; // the receipt at hand, with the words of its file
+let keys = [];
+let shown = null; // {found, file}
+let turn = 0; // counts what was asked: an answer to an earlier question is not shown
+const told = { receipt: null, keys: null, card: null }; // {key, values, wrong} under each group of fields
+
+function render() {
+  byId("language").textContent = otherLanguage() === "en" ? "English" : "中文";
+  byId("language").lang = otherLanguage();
+  for (const [group, text] of Object.entries(told)) {
+    const place = byId(`${group}-told`);
+    place.textContent = text ? t(text.key, text.values) : "";
+    place.className = text?.wrong ? "hint wrong" : "hint";
+  }
+  byId("answer").replaceChildren(...(shown ? answer(shown.found, shown.file).filter(Boolean) : []));
+  byId("status").textContent = shown ? "" : t("nothing_yet");
+}
+
+function tell(group, key, { values = {}, wrong = false } = {}) {
+  told[group] = key ? { key, values, wrong } : null;
+}
+
+// What was answered is about other words from here on.
+function forget() {
+  turn++;
+  shown = null;
+}
+
+function takeReceipt(text) {
+  forget();
+  file = readFile(text);
+  if (!file.receipt) {
+    tell("receipt", text.trim() ? "receipt_unreadable" : null, { wrong: true });
+  } else {
+    tell("receipt", file.organization ? "receipt_taken_of" : "receipt_taken", { values: { name: file.organization } });
+    if (file.receipt_salt) byId("salt").value = file.receipt_salt;
+    if (file.card_valid_from) byId("date").value = file.card_valid_from.replaceAll("-", ".");
+  }
+  render();
+}
+
+async function takeKeys(text) {
+  forget();
+  const mine = turn;
+  try {
+    const read = text.trim() ? await readKeys(text) : [];
+    if (mine !== turn) return;
+    keys = read;
+    tell("keys", keys.length > 0 ? "keys_taken" : null, { values: { count: keys.length } });
+  } catch (error) {
+    if (!(error instanceof Wrong)) throw error;
+    keys = [];
+    tell("keys", error.kind, { wrong: true });
+  }
+  render();
+}
+
+async function ownKeys() {
+  try {
+    const response = await fetch(at("/.well-known/jwks.json"), { credentials: "omit", cache: "no-store", redirect: "error" });
+    if (!response.ok) throw new Error("no keys");
+    byId("keys").value = await response.text();
+  } catch {
+    tell("keys", "keys_not_fetched", { wrong: true });
+    return render();
+  }
+  await takeKeys(byId("keys").value);
+}
+
+// Files of all kinds, dropped or chosen: a picture holds a receipt, a set of keys says so itself.
+async function takeFiles(list) {
+  for (const one of list) {
+    if (one.size > fileBytesMax) {
+      tell("receipt", "file_too_large", { wrong: true });
+    } else if (one.type.startsWith("image/")) {
+      await takePicture(one);
+    } else {
+      const text = await one.text();
+      const field = /^\s*\{[^]*"keys"\s*:/.test(text) ? "keys" : "receipt";
+      byId(field).value = text;
+      await (field === "keys" ? takeKeys(text) : takeReceipt(text));
+    }
+  }
+  render();
+  if (file.receipt && keys.length > 0) await verify();
+}
+
+async function takePicture(picture) {
+  let text = null;
+  try {
+    text = await readQr(picture);
+  } catch {
+    // Not a picture that this browser reads.
+  }
+  if (!text) return tell("receipt", "picture_unreadable", { wrong: true });
+  byId("receipt").value = text;
+  takeReceipt(text);
+}
+
+/** What was typed about the card, or null where it is wrong. */
+function card() {
+  const typed = byId("number").value.trim();
+  const { number, error } = typed ? parse(tidied(typed)) : {};
+  const date = parseCardDate(byId("date").value);
+  const salt = byId("salt").value.trim();
+  const pin = byId("pin").value.replace(/[\s:]/g, "").toLowerCase();
+  tell("card", error ?? date.error ?? (number && !salt ? "salt_needed" : null), { wrong: true });
+  const badPin = pin !== "" && !/^[0-9a-f]{64}$/.test(pin);
+  if (badPin) tell("keys", "pin_malformed", { wrong: true });
+  return told.card || badPin ? null : { number, date: date.date, salt, pin };
+}
+
+async function verify() {
+  forget();
+  const mine = turn;
+  if (!file.receipt) tell("receipt", "receipt_needed", { wrong: true });
+  if (keys.length === 0 && !told.keys?.wrong) tell("keys", "keys_needed", { wrong: true });
+  const asked = card();
+  if (!file.receipt || keys.length === 0 || !asked) {
+    render();
+    return byId(!file.receipt ? "receipt" : keys.length === 0 ? "keys" : told.card ? "number" : "pin").focus();
+  }
+  render();
+  byId("status").textContent = t("verifying");
+  const found = await judge({ file, keys, ...asked });
+  if (mine !== turn) return;
+  shown = { found, file };
+  document.body.dataset.outcome = outcome(found);
+  render();
+  byId("answer-title").focus({ preventScroll: true });
+  byId("result").scrollIntoView({ block: "nearest" });
+}
+
+function clear() {
+  for (const id of ["receipt", "keys", "pin", "salt", "number", "date"]) byId(id).value = "";
+  for (const group of Object.keys(told)) told[group] = null;
+  file = {};
+  keys = [];
+  forget();
+  render();
+}
+
+function wireFiles() {
+  for (const name of ["receipt", "keys"]) {
+    byId(`${name}-file`).onchange = async (event) => {
+      await takeFiles([...event.target.files]);
+      event.target.value = "";
+    };
+    byId(`${name}-open`).onclick = () => byId(`${name}-file`).click();
+  }
+  const over = (event) => {
+    event.preventDefault();
+    document.body.classList.toggle("dropping", event.type === "dragover");
+  };
+  for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, over);
+  document.addEventListener("drop", (event) => {
+    const text = event.dataTransfer.getData("text/plain");
+    if (event.dataTransfer.files.length > 0) return takeFiles([...event.dataTransfer.files]);
+    if (text) takeFiles([new File([text], "dropped.txt", { type: "text/plain" })]);
+  });
+}
+
+async function start() {
+  haveTexts({ "zh-CN": () => import("./zh.js"), en: () => import("./en.js") });
+  await setLanguage(browserLanguage());
+  byId("loading").hidden = true;
+  byId("unfit").hidden = window.isSecureContext;
+  byId("verify").hidden = !window.isSecureContext;
+  byId("receipt").oninput = () => takeReceipt(byId("receipt").value);
+  byId("keys").oninput = () => takeKeys(byId("keys").value);
+  for (const id of ["pin", "salt", "number", "date"]) {
+    byId(id).oninput = () => {
+      forget();
+      render();
+    };
+  }
+  byId("own-keys").onclick = ownKeys;
+  byId("clear").onclick = clear;
+  byId("form").onsubmit = (event) => {
+    event.preventDefault();
+    verify();
+  };
+  byId("language").onclick = () => setLanguage(otherLanguage()).then(render, () => {});
+  window.addEventListener("pagehide", clear);
+  wireFiles();
+  render();
+}
+
+start();
