@@ -13,6 +13,8 @@ use super::certificates::PeerCertificate;
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
 use super::tokens::{LEEWAY_S, TOKEN_BYTES_MAX, TokenError, check_times};
+use crate::crypto::random::{self, NoRandomness};
+use crate::crypto::signing::base64url;
 use crate::domain::ids::ClientId;
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{SecretText, TokenText};
@@ -262,6 +264,11 @@ pub fn is_certificate_of(client: &ClientEntry, shown: &PeerCertificate, now_ms: 
     });
     let is_one = matches.reduce(|one, other| one || other)?;
     Some(is_one && shown.is_valid_at(now_ms.seconds()))
+}
+
+/// 256 random bits behind a prefix that secret scanners can learn.
+pub fn new_secret() -> Result<SecretText, NoRandomness> {
+    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
 }
 
 /// What the store keeps of a secret.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
-use crate::domain::authority::Offices;
+use crate::domain::authority::{LifeState, Offices};
 use crate::domain::client::{Actor, Bound, OrganizationKind, Rate, RegionCode, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
@@ -110,7 +110,7 @@ impl Directory {
         }
     }
 
-    /// A client that exists and is not disabled.
+    /// A client that exists and is neither suspended nor ended, nor is its organization.
     pub async fn find(&self, client_id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {
         if let Some(entry) = self.clients.get(&client_id) {
             return Ok(Some(entry));
@@ -128,11 +128,14 @@ impl Directory {
 
     async fn read(&self, client_id: ClientId) -> Result<Option<ClientEntry>, StoreError> {
         let Some(client) = self.store.find_client(client_id).await? else { return Ok(None) };
-        if client.disabled_at_ms.is_some() {
+        if client.state() != LifeState::Active {
             return Ok(None);
         }
         let organization = self.store.find_organization(client.organization_id).await?;
         let organization = organization.ok_or(StoreError::Corrupt("clients.organization_id"))?;
+        if organization.state() != LifeState::Active {
+            return Ok(None);
+        }
         let credentials = self.store.list_credentials(client_id).await?;
         let rate = client.rate.unwrap_or(self.defaults.client);
         let organization_rate = organization.rate.unwrap_or(self.defaults.organization);

@@ -178,7 +178,11 @@ pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
     let text = own_files::read_named(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
     let not_a_set = || JwksError::NotASet(path.display().to_string());
     let set: serde_json::Value = serde_json::from_slice(&text).map_err(|_| not_a_set())?;
-    let keys = set["keys"].as_array().ok_or_else(not_a_set)?;
+    check_client_keys(set["keys"].as_array().ok_or_else(not_a_set)?)
+}
+
+/// The same of keys that are at hand.
+pub fn check_client_keys(keys: &[serde_json::Value]) -> Result<Vec<String>, JwksError> {
     let mut kids = HashSet::new();
     for key in keys {
         check_client_key(key)?;

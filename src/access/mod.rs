@@ -13,6 +13,7 @@ mod holding;
 pub mod holds;
 pub mod jwks;
 mod outside;
+pub mod seen;
 pub mod tokens;
 
 use std::collections::HashSet;
@@ -42,6 +43,7 @@ use directory::{ClientEntry, DefaultRates, Directory};
 use holder::Holder;
 use jwks::{IssuerKeys, OutsideIssuer};
 use outside::OutsideKeys;
+use seen::SeenClients;
 use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
 
 pub use error::{AccessError, GrantError, HolderError};
@@ -112,6 +114,7 @@ pub struct Access {
     keyring: Arc<Keyring>,
     directory: Directory,
     metrics: Arc<Metrics>,
+    seen: Arc<SeenClients>,
     outside: Vec<OutsideKeys>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
@@ -150,6 +153,7 @@ impl Access {
             store,
             keyring,
             metrics,
+            seen: Arc::default(),
             outside: outside.iter().cloned().map(OutsideKeys::unknown).collect(),
         };
         access.reload_keys();
@@ -159,6 +163,11 @@ impl Access {
     /// What clients' numbers have in common.
     pub fn numbers(&self) -> &Arc<Numbers> {
         &self.options.numbers
+    }
+
+    /// How much clients are seen at this node.
+    pub fn seen(&self) -> &Arc<SeenClients> {
+        &self.seen
     }
 
     /// The `iss` of tokens and receipts.
@@ -274,6 +283,7 @@ impl Access {
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
             return Err(TokenError::Revoked.into());
         }
+        self.seen.note_used(client.client_id, self.clock.now_ms());
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
         let principal = Principal { client, scopes, binding: claims.binding };

@@ -5,7 +5,6 @@ use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::credentials::new_secret;
 use super::global::Global;
 use super::output;
 use crate::access::client_auth::hash_secret;

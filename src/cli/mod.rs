@@ -7,6 +7,7 @@ mod audit_who;
 mod certificate;
 mod check;
 mod client_numbers;
+mod client_records;
 mod clients;
 mod contact;
 mod credentials;
@@ -20,6 +21,7 @@ mod import;
 mod keys;
 mod manual;
 mod openapi;
+mod organizations;
 mod output;
 mod pepper;
 mod receipt;
@@ -73,7 +75,7 @@ enum Command {
     VerifyReceipts(verify_receipts::VerifyReceiptsArgs),
     /// Organizations
     #[command(subcommand)]
-    Organization(clients::OrganizationCommand),
+    Organization(organizations::OrganizationCommand),
     /// Clients of organizations
     #[command(subcommand)]
     Client(clients::ClientCommand),
@@ -124,7 +126,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Check(args) => block_on(check::check(args)),
         Command::VerifyReceipts(args) => verify_receipts::verify_receipts(&args),
-        Command::Organization(command) => block_on(clients::organization(global, command)),
+        Command::Organization(command) => block_on(organizations::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),

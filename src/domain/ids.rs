@@ -129,6 +129,8 @@ ids! {
     SeriesId;
     /// A mark that was put into the feed.
     MarkId;
+    /// What an operator has asked for and another one must approve.
+    AdminRequestId;
     /// A file that was imported.
     ImportId;
     /// A report or a replacement: what makes cards listed.
@@ -153,6 +155,7 @@ turns_into!(
     ClientId,
     TokenId,
     ImportId,
+    AdminRequestId,
 );
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::api::{
-    acceptance, accesses, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports,
-    oauth, ops, organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
-    withdrawals,
+    acceptance, accesses, admin_clients, admin_credentials, admin_organizations, admin_requests, alerts, applications,
+    certificates, checks, citizen, console, found_cards, misuse_reports, oauth, ops, organization, receipts,
+    replacements, reports, sandbox, sightings, status, temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
 use super::contract::openapi;
@@ -69,6 +69,12 @@ pub const TOKEN: &str = "/oauth2/token";
 const FOUND_CARD: &str = "/v1/found-cards/{found_card_id}";
 const APPLICATION: &str = "/v1/replacement-applications/{application_id}";
 const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
+
+const ADMIN_ORGANIZATIONS: &str = "/v1/admin/organizations";
+const ADMIN_ORGANIZATION: &str = "/v1/admin/organizations/{organization_id}";
+const ADMIN_CLIENTS: &str = "/v1/admin/clients";
+const ADMIN_CLIENT: &str = "/v1/admin/clients/{client_id}";
+const ADMIN_REQUEST: &str = "/v1/admin/requests/{request_id}";
 
 operations! {
     checks::create = Route::post("/v1/checks").scopes(CHECKS).personal(Class::Check).verdicts();
@@ -136,6 +142,25 @@ operations! {
     oauth::metadata = Route::get("/.well-known/oauth-authorization-server");
     console::read = Route::get("/v1/console").scopes(ADMIN).personal(Class::Reports);
     console::history = Route::get("/v1/console/history").scopes(ADMIN).personal(Class::Reports);
+    admin_organizations::list = Route::get(ADMIN_ORGANIZATIONS).scopes(ADMIN).personal(Class::Reports).query();
+    admin_organizations::create = Route::post(ADMIN_ORGANIZATIONS).scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createOrganization").creates(ADMIN_ORGANIZATION).waits(ADMIN_REQUEST);
+    admin_organizations::read = Route::get(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
+    admin_organizations::update = Route::patch(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
+    admin_clients::list = Route::get(ADMIN_CLIENTS).scopes(ADMIN).personal(Class::Reports).query();
+    admin_clients::create = Route::post(ADMIN_CLIENTS).scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createClient").creates(ADMIN_CLIENT).waits(ADMIN_REQUEST);
+    admin_clients::read = Route::get(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports);
+    admin_clients::update = Route::patch(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports).waits(ADMIN_REQUEST);
+    admin_credentials::rotate = Route::post("/v1/admin/clients/{client_id}/secrets").scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createClientSecret").creates("");
+    admin_credentials::add_certificate = Route::post("/v1/admin/clients/{client_id}/certificates")
+        .scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::add_keys = Route::post("/v1/admin/clients/{client_id}/keys").scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::release = Route::post("/v1/admin/clients/{client_id}/release").scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::revoke = Route::post("/v1/admin/clients/{client_id}/revocation").scopes(ADMIN).personal(Class::Reports);
+    admin_requests::read = Route::get(ADMIN_REQUEST).scopes(ADMIN).personal(Class::Reports);
+    admin_requests::approve = Route::post("/v1/admin/requests/{request_id}/approval").scopes(ADMIN).personal(Class::Reports);
     ops::live = Route::get("/health/live").probe();
     ops::ready = Route::get("/health/ready").probe();
     site::problem_page = Route::get("/problems/{code}");

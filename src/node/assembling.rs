@@ -33,6 +33,7 @@ use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry};
 use crate::service::accesses::Accesses;
+use crate::service::administration::asked::Administration;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::audit::heads::Heads;
@@ -173,6 +174,7 @@ fn share(
         withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), Arc::clone(&found_cards), limit)),
         found_cards,
         accesses: Arc::new(Accesses::new(Arc::clone(&writer))),
+        administration: Arc::new(Administration::new(Arc::clone(&writer))),
         citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
         applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
         misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),

@@ -59,7 +59,7 @@ struct Task {
     start: fn(&mut Parts) -> Option<Work>,
 }
 
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 14] = [
     Task {
         name: "follower",
         period: "every `registry.poll_ms`, or when woken",
@@ -128,6 +128,12 @@ const TASKS: [Task; 13] = [
         period: "every `usage.flush_seconds`",
         does: "adds what workers counted to the store",
         start: |parts| Some(Box::pin(Arc::clone(&parts.shared.usage).run())),
+    },
+    Task {
+        name: "callers",
+        period: "every minute",
+        does: "notes in the store when clients were used last, and how many requests limits refused",
+        start: |parts| Some(Box::pin(Arc::clone(parts.shared.access.seen()).run(parts.store.clone()))),
     },
     Task {
         name: "console",

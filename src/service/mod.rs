@@ -4,6 +4,7 @@
 
 pub mod acceptance;
 pub mod accesses;
+pub mod administration;
 pub mod alerts;
 pub mod applications;
 pub mod audit;
@@ -65,8 +66,11 @@ pub enum ServiceError {
     /// What only an office of another organization may do.
     #[error("{0}")]
     OfficeNotYours(&'static str),
-    #[error("the client has asked for it itself: another client of the organization must confirm")]
+    #[error("the client has asked for it itself: another client must confirm")]
     AnotherMustConfirm,
+    /// What no operator may do by the API: it would make a second one of him.
+    #[error("clients of operators are made, and get what they prove themselves by, at the command line")]
+    ByCommandLine,
     /// A member is wrong for this object.
     #[error("a member is wrong: {}", .0.code)]
     WrongMember(WrongMember),

@@ -3,6 +3,7 @@
 //! or an unsealed digest. The store is the truth: everything else is a copy that must prove that it is current.
 
 pub mod accesses;
+pub mod administration;
 pub mod aggregate;
 pub mod aggregates;
 pub mod alerts;

@@ -1,6 +1,7 @@
 //! Each operation once, on records that are there for it: who does it, with which body.
 
 use lostcard::domain::client::Actor;
+use lostcard::domain::numbers::HeldFor;
 use lostcard::domain::report::{OfficeCode, WithdrawalReason};
 use lostcard::store::withdrawals::PendingWithdrawal;
 use serde_json::{Value, json};
@@ -15,6 +16,36 @@ fn misuse_of(app: &TestApp, number: &str) -> Value {
     json!({"id_number": number, "kind": "altered_card", "observed_at": observed_at.as_str(), "narrative": "secret"})
 }
 
+/// What operators send.
+fn administered(there: &There, method: &str, path: &str) -> Value {
+    match (method, path.rsplit('/').next().unwrap_or_default()) {
+        ("get", _) => Value::Null,
+        ("post", "organizations") => json!({"name": "Harbour Hotels", "kind": "certifying", "region": "110105"}),
+        ("patch", "{organization_id}") => json!({"name": "Harbour Group"}),
+        ("post", "clients") => json!({"organization_id": there.administered.organization, "scopes": ["checks"]}),
+        ("patch", "{client_id}") => json!({"rate": "1200/60s"}),
+        ("post", "secrets") => json!({"keep": "7d"}),
+        ("post", "certificates") => json!({"certificate": CERTIFICATE}),
+        ("post", "keys") => json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "desk-1",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}),
+        ("post", "release" | "revocation" | "approval") => json!({}),
+        _ => panic!("{method} {path}: say here how it is done"),
+    }
+}
+
+/// Of nobody, until 2126.
+pub(crate) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBgTCCASegAwIBAgIULjJXaEX62HlOkKvNSp4AKOnmZM4wCgYIKoZIzj0EAwIw\n\
+    FTETMBEGA1UEAwwKZnJvbnQtZGVzazAgFw0yNjExMjkwNDA5MTNaGA8yMTI2MTEw\n\
+    NTA0MDkxM1owFTETMBEGA1UEAwwKZnJvbnQtZGVzazBZMBMGByqGSM49AgEGCCqG\n\
+    SM49AwEHA0IABEaEc3t5c9cfdSVSfzv++ivml9QFh53iOAGonbMb1AfaxvbrJzj1\n\
+    Qsf/nTAb1YKukuZkt4+1ozjWYRK+PvuqpbajUzBRMB0GA1UdDgQWBBSlLDx/wrBS\n\
+    Hoqru9chre3VhE4uQzAfBgNVHSMEGDAWgBSlLDx/wrBSHoqru9chre3VhE4uQzAP\n\
+    BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQDdSBFgZxmJH8PBvWFM\n\
+    gRL2PlYEwT3PqfBKN2WGoRy2fQIgHzhiZD9laSC0qVywrRv2V4JngwAw1zRkJh8P\n\
+    MnKzWMs=\n\
+    -----END CERTIFICATE-----\n";
+
 /// Does an operation once, on records that are there already. Tells by whom.
 pub(crate) async fn perform<'a>(
     app: &'a TestApp,
@@ -22,6 +53,30 @@ pub(crate) async fn perform<'a>(
     method: &str,
     path: &str,
 ) -> (&'a TestClient, Answer) {
+    let (by, target, body) = deed(app, there, method, path);
+    if path == "/oauth2/token" {
+        app.token_for(&app.hotel).await;
+        return (by, app.get("", "/health/live").await);
+    }
+    (by, send(app, &by.token, method, &target, &body).await)
+}
+
+/// Sends a request by its method.
+pub(crate) async fn send(app: &TestApp, token: &str, method: &str, target: &str, body: &Value) -> Answer {
+    match method {
+        "get" => app.get(token, target).await,
+        "patch" => app.patch(token, target, body).await,
+        _ => app.post(token, target, body).await,
+    }
+}
+
+/// Who does an operation, to what, with which body.
+pub(crate) fn deed<'a>(
+    app: &'a TestApp,
+    there: &'a There,
+    method: &str,
+    path: &str,
+) -> (&'a TestClient, String, Value) {
     let target =
         there.targets.iter().fold(
             path.to_owned(),
@@ -79,23 +134,17 @@ pub(crate) async fn perform<'a>(
         }
         "/v1/alerts" | "/v1/sandbox/reset" => (&app.hotel, Value::Null),
         "/v1/console" | "/v1/console/history" => (&there.operator, Value::Null),
+        _ if path.starts_with("/v1/admin/") => (&there.operator, administered(there, method, path)),
         // What an office does, without more.
         _ if method == "post" && path.contains("/{") && path != "/v1/loss-reports/{report_id}/withdrawal" => {
             (&app.police, json!({"office": "110105-03"}))
         }
-        "/oauth2/token" => {
-            app.token_for(&app.hotel).await;
-            return (&app.hotel, app.get("", "/health/live").await);
-        }
+        "/oauth2/token" => (&app.hotel, Value::Null),
         // What is read without a body, is read by a registrar.
         _ if method == "get" => (&app.police, Value::Null),
         _ => panic!("{method} {path}: say here how it is done"),
     };
-    let answer = match method {
-        "get" => app.get(&by.token, &target).await,
-        _ => app.post(&by.token, &target, &body).await,
-    };
-    (by, answer)
+    (by, target, body)
 }
 
 /// Records that operations are done to.
@@ -106,6 +155,8 @@ pub(crate) struct There {
     pub(crate) receipt: String,
     pub(crate) portal: TestClient,
     pub(crate) operator: TestClient,
+    /// Whom operators change: it is held.
+    pub(crate) administered: TestClient,
     pub(crate) online_number: String,
     pub(crate) certificate: String,
     /// How a path ends, what is in it, and which record that must be.
@@ -177,13 +228,28 @@ impl There {
         for of in ["/{certificate_id}", "/revocation"] {
             targets.push((of, "{certificate_id}", text(&certificate["certificate_id"])));
         }
+        let (operator, administered) = (app.add_client("admin", None).await, app.add_client("checks", None).await);
+        let held = administered.client_id;
+        let now_ms = app.clock.now_ms();
+        app.change_store(async |tx| drop(tx.hold_client(held, HeldFor::OutOfNumbers, now_ms).await.unwrap())).await;
+        let registrar = json!({"name": "Chaoyang Station", "kind": "registrar", "region": "110105"});
+        let other = app.add_client("admin", None).await;
+        let waits = app.post(&other.token, "/v1/admin/organizations", &registrar).await;
+        for (place, id) in [
+            ("{organization_id}", administered.organization.to_string()),
+            ("{client_id}", administered.client_id.to_string()),
+            ("{request_id}", text(&waits.json()["request_id"])),
+        ] {
+            targets.push(("", place, id));
+        }
         Self {
             number,
             report,
             misuse_report: text(&misuse["misuse_report_id"]),
             receipt: text(&check["receipt"]),
             portal,
-            operator: app.add_client("admin", None).await,
+            operator,
+            administered,
             online_number,
             certificate: text(&certificate["certificate"]),
             targets,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::child;
-use crate::deeds::{There, perform};
+use crate::deeds::{There, perform, send};
 use crate::helpers::TestApp;
 
 /// The day of the examples' story: 2026-11-24 in Beijing.
@@ -39,7 +39,8 @@ impl Operation {
 
     /// Name and value of each example of the request's JSON body; `None` where it has none.
     fn requests(&self) -> Option<Vec<(String, Value)>> {
-        self.value.pointer("/requestBody/content/application~1json").map(examples)
+        let body = |form| self.value.pointer(&format!("/requestBody/content/{form}"));
+        body("application~1json").or_else(|| body("application~1merge-patch+json")).map(examples)
     }
 
     /// The same of each successful JSON answer.
@@ -160,7 +161,7 @@ async fn the_examples_are_true_of_a_running_node() {
             if part.is_empty() { target } else { target + "/" + part }
         });
         for (example, body) in operation.requests().into_iter().flatten() {
-            let taken = app.post(&by.token, &target, &body).await;
+            let taken = send(&app, &by.token, operation.method, &target, &body).await;
             assert!(matches!(taken.status, 200..300 | 404 | 409), "{name} {example}: {}", taken.text);
             assert!(operation.documents(taken.status), "{name} {example}: {}", taken.status);
         }

@@ -206,6 +206,13 @@ impl TestApp {
         client
     }
 
+    /// Another client, of an organization of its own of this kind.
+    pub(crate) async fn add_client_of_kind(&self, kind: OrganizationKind, scopes: &str) -> TestClient {
+        let mut client = new_client(&self.store, &self.clock, kind.as_str(), scopes, None).await;
+        client.token = self.token_for(&client).await;
+        client
+    }
+
     /// Another client of an organization that exists.
     pub(crate) async fn add_client_of(&self, organization: OrganizationId, scopes: &str) -> TestClient {
         let mut client = insert_client(&self.store, &self.clock, organization, scopes, None).await;
@@ -295,6 +302,12 @@ impl TestApp {
 
     pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
         self.send(self.request("POST", path).bearer_auth(token).json(body)).await
+    }
+
+    /// Sends what is to change of an object.
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request("PATCH", path).header("Content-Type", "application/merge-patch+json");
+        self.send(request.bearer_auth(token).body(body.to_string())).await
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {

@@ -19,10 +19,12 @@ async fn a_wrong_method_is_told_which_are_right() {
     let app = TestApp::spawn_sandbox().await;
     for pattern in ROUTES.iter().map(|row| row.path) {
         let taken: Vec<_> = ROUTES.iter().filter(|row| row.path == pattern).map(Route::verb).collect();
-        let allowed = match (taken.contains(&"get"), taken.contains(&"post")) {
-            (true, true) => "GET, HEAD, POST",
-            (true, false) => "GET, HEAD",
-            _ => "POST",
+        let allowed = match (taken.contains(&"get"), taken.contains(&"post"), taken.contains(&"patch")) {
+            (true, true, false) => "GET, HEAD, POST",
+            (true, false, false) => "GET, HEAD",
+            (true, false, true) => "GET, HEAD, PATCH",
+            (false, true, false) => "POST",
+            other => panic!("{pattern}: {other:?}"),
         };
         for wrong in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             if taken.contains(&wrong.to_ascii_lowercase().as_str()) {

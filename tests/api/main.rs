@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod accesses;
+mod administration;
 mod alerts;
 mod answer;
 mod applications;
@@ -49,6 +50,7 @@ mod life;
 mod limits;
 mod locks;
 mod matching;
+mod matrix;
 mod misuse_reports;
 mod mtls;
 mod needles;

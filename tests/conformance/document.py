@@ -18,8 +18,12 @@ EXAMPLES = 12
 # Operations that need not succeed here, and why.
 MAY_FAIL = {
     "POST /oauth2/token": "its credentials cannot be made up; the token of this run came from it",
+    "POST /v1/admin/clients/{client_id}/release": "no client of this run is held",
     "POST /v1/sandbox/reset": "this is a production; in a sandbox it would take away what the other calls made",
 }
+
+# Who agrees to what another client has asked for, by how the path ends.
+SECOND_CLIENTS = {"confirmation": "colleague", "approval": "operator"}
 
 
 def main(binary):
@@ -32,6 +36,7 @@ def main(binary):
             config.write_text("".join(settings()))
             tokens = {f"CONFORMANCE_{scope.upper()}": node.token(client) for scope, client in node.clients.items()}
             tokens["CONFORMANCE_COLLEAGUE"] = node.token(node.colleague)
+            tokens["CONFORMANCE_OPERATOR"] = node.token(node.operator)
             environment = os.environ | tokens | {
                 "CONFORMANCE_COUNTS": str(counts), "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
             command = [
@@ -53,7 +58,7 @@ def settings():
     for path, item in json.loads(DOCUMENT.read_text())["paths"].items():
         for method, operation in item.items():
             named = re.search(r"[Ss]cope `(\w+)`", operation["description"])
-            who = "colleague" if path.endswith("/withdrawal/confirmation") else named[1] if named else "registry"
+            who = SECOND_CLIENTS.get(path.rsplit("/", 1)[-1], named[1] if named else "registry")
             yield f'[[operations]]\ninclude-name = "{method.upper()} {path}"\n'
             yield f'headers = {{ Authorization = "Bearer ${{CONFORMANCE_{who.upper()}}}" }}\n'
 

@@ -31,7 +31,7 @@ def id_number():
 
 
 class Node:
-    """A node with an organization of each kind, and two clients of the registrar."""
+    """A node with an organization of each kind, and two clients of the registrar and of the operator."""
 
     def __init__(self, binary, environment=None):
         self.binary = os.path.abspath(binary)
@@ -42,6 +42,7 @@ class Node:
         self.clients = {scope: self._client(organization, [scope]) for scope, organization in organizations.items()}
         self.station, self.hotel = self.clients["registry"], self.clients["checks"]
         self.colleague = self._client(organizations["registry"], ["registry"])
+        self.operator = self._client(organizations["admin"], ["admin"])
         self.url = f"http://127.0.0.1:{free_port()}"
         limits = {f"LOSTCARD_LIMITS__{name}": WIDE for name in ("ADDRESS", "PUBLIC")}
         # The walks ask with many dates about few numbers, and with many wrong ones.

@@ -18,6 +18,7 @@ use crate::servers::tables::Tables;
 
 /// Tables that are not described, and why they need not be.
 const OTHER_TABLES: &[(&str, &str)] = &[
+    ("admin_requests", "of authorities, firms and programs"),
     ("alert_heads", "a count for each organization"),
     ("audit", "append-only: ids of records and clients, never a number"),
     ("audit_subjects", "tags of persons, append-only as what they belong to"),
@@ -59,6 +60,14 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ContactErased, "a record of any table with a sealed text"),
     (Action::OrganizationCreated, "an organization"),
     (Action::OrganizationUpdated, "an organization"),
+    (Action::OrganizationSuspended, "an organization"),
+    (Action::OrganizationResumed, "an organization"),
+    (Action::OrganizationEnded, "an organization"),
+    (Action::AdministrationRequested, "what an operator asks for"),
+    (Action::AdministrationApproved, "what an operator asks for"),
+    (Action::ClientSuspended, "a client"),
+    (Action::ClientResumed, "a client"),
+    (Action::ClientKeysAdded, "a client"),
     (Action::ClientCreated, "a client"),
     (Action::ClientUpdated, "a client"),
     (Action::ClientDisabled, "a client"),

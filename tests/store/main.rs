@@ -79,6 +79,8 @@ macro_rules! contract {
             certificates::certificates_of_a_number_are_listed_newest_first
             certificates::a_certificate_moves_to_the_new_pepper
             clients::organizations_and_clients_are_read_as_written
+            clients::clients_are_listed_by_pages_with_their_use
+            clients::what_waits_for_a_second_operator_is_approved_once
             clients::the_two_newest_proofs_live
             clients::a_client_is_disabled_once
             clients::revoked_tokens_are_listed_from_an_instant_on

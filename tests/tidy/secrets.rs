@@ -36,6 +36,7 @@ const BARE_EVERYWHERE: &str = "RawValue";
 /// Members that are called so and may be shown, with the reason.
 const ALLOWED: &str = "
     Fact.note                   ; a sentence of the table of settings
+    ClientCertificateRequest.certificate ; an X.509 certificate, which is public
     StoredApplication.sealed_digest ; sealed: ciphertext
     SealedNumber.sealed_digest  ; sealed: ciphertext
     KeyedRow.sealed_digest      ; sealed: ciphertext

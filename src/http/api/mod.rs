@@ -3,6 +3,12 @@
 
 pub mod acceptance;
 pub mod accesses;
+mod admin_answers;
+pub mod admin_clients;
+pub mod admin_credentials;
+mod admin_forms;
+pub mod admin_organizations;
+pub mod admin_requests;
 pub mod alerts;
 pub mod applications;
 pub mod certificates;

@@ -1,10 +1,10 @@
 //! What the refusal of each layer below is to a caller: the one place where their errors become problems.
 
 use super::problem::{
-    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT,
-    NOT_READY, NUMBERS_SPENT, OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PUBLIC_LIMIT_SPENT, Problem,
-    REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT,
-    WRONG_STATE,
+    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, COMMAND_LINE_ONLY, FieldError, IDEMPOTENCY_KEY_REUSED,
+    INTERNAL, LIMIT_SPENT, NOT_READY, NUMBERS_SPENT, OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN,
+    PUBLIC_LIMIT_SPENT, Problem, REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL,
+    STORE_READ_ONLY, WATCHES_SPENT, WRONG_STATE,
 };
 use crate::access::AccessError;
 use crate::limits::{BatchRefused, Crowded, LimitName, NumbersRefused, Refused};
@@ -105,6 +105,7 @@ impl From<ServiceError> for Problem {
             error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
             ServiceError::OfficeNotYours(refusal) => Self::new(OFFICE_NOT_YOURS, refusal),
             error @ ServiceError::AnotherMustConfirm => Self::new(ANOTHER_MUST_CONFIRM, error.to_string()),
+            error @ ServiceError::ByCommandLine => Self::new(COMMAND_LINE_ONLY, error.to_string()),
             ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {

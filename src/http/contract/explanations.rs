@@ -72,10 +72,14 @@ explanations! {
         "An organization acts for its own offices and ends its own reports, so that a stolen password lists and unlists nobody elsewhere.";
         "该办理单位不属于本单位", "令牌虽有权限范围，操作仍未执行。", "每个单位只能以自己的办理单位名义办理，只能解除自己受理的挂失，密钥被盗时不会波及别处。",
         "请使用本单位的办理单位代码：以本单位所在区划或运营方登记的前缀开头。别的单位受理的挂失由该单位解除，或请联系运营方。";
-    "another_must_confirm": "The withdrawal was not done: it still waits for another client.",
-        "A client that has withdrawn many reports in a day needs a second one to agree: one stolen password is not enough.";
-        "须由另一客户端确认", "解除挂失尚未完成，仍在等待另一个客户端确认。", "一个客户端一天内解除的挂失过多时，须由第二个客户端确认，仅凭一个被盗的密钥不够。",
-        "请由本单位的另一个客户端发送确认，提出请求的客户端自己不能确认。";
+    "another_must_confirm": "What was asked for was not done: it still waits for another client.",
+        "Many withdrawals of a client in a day, a new registrar and the scope `citizen` need a second client to agree: one stolen password is not enough.";
+        "须由另一客户端确认", "所请求的操作尚未完成，仍在等待另一个客户端确认。", "一个客户端一天内解除的挂失过多、新增登记机关或授予 citizen 权限时，须由第二个客户端确认，仅凭一个被盗的密钥不够。",
+        "请由本单位的另一个客户端发送确认，或由另一位运营人员批准，提出请求的客户端自己不能确认。";
+    "command_line_only": "The operation was not carried out, though the token carries its scope.",
+        "Who could make a second operator by the API, or take the place of one, would approve what he asked for himself.";
+        "只能在命令行办理", "令牌虽有权限范围，操作仍未执行。", "如能通过接口新增运营方客户端或取得其密钥，就能自己批准自己的请求。",
+        "请在节点的命令行用 lostcard client 新增运营方客户端，并为其设置密钥、公钥和证书。";
     "not_found": "Nothing is there that this caller may see.",
         "The path or the id is wrong, or the object belongs to another organization. The service does not say which.";
         "没有这个对象，或无权查看", "没有此调用方可以查看的内容。", "路径或编号有误，或对象属于别的单位。服务对任何人都不区分这两种情况。",

@@ -155,7 +155,7 @@ pub fn set_default(operation_id: &str, parameter: &mut Parameter) {
     }
     let default = match (operation_id, parameter.name.as_str()) {
         ("listAlerts", "after") => json!(0),
-        ("listAlerts" | "listMisuseReports", "limit") => json!(100),
+        ("listAlerts" | "listMisuseReports" | "listOrganizations" | "listClients", "limit") => json!(100),
         ("listSightings", "limit") => json!(1000),
         ("listMisuseReports", "state") => json!("open"),
         _ => return,

@@ -129,6 +129,7 @@ const MTLS: &str = "The certificate that a token is bound to (RFC 8705), beside 
         (name = "usage", description = "For every organization: what the service knows and counts of it."),
         (name = "access", description = "Tokens and keys."),
         (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
+        (name = "administration", description = "For those who run the service: organizations, their clients, and what waits for a second operator."),
         (name = "operations", description = "For those who run the service."),
     )
 )]
@@ -165,7 +166,8 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
     document.webhooks = Some(webhooks::sent());
     let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
-        for (method, operation) in [(Method::GET, &mut item.get), (Method::POST, &mut item.post)] {
+        let of_path = [(Method::GET, &mut item.get), (Method::POST, &mut item.post), (Method::PATCH, &mut item.patch)];
+        for (method, operation) in of_path {
             let Some(operation) = operation else { continue };
             let route = routes.find(&method, path);
             complete(route, operation);
@@ -244,7 +246,7 @@ fn with_bearer_alone(document: &utoipa::openapi::OpenApi) -> utoipa::openapi::Op
         serde_json::to_value(one).is_ok_and(|one| BESIDE_BEARER.iter().any(|name| one.get(name).is_some()))
     };
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.patch].into_iter().flatten() {
             operation.security.iter_mut().for_each(|all| all.retain(|one| !is_beside(one)));
         }
     }

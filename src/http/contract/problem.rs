@@ -48,7 +48,9 @@ kinds! {
     OFFICE_NOT_YOURS = "office_not_yours", FORBIDDEN, "The office is not one of your organization's",
         "Act for an office of your own: its code begins with your organization's region or with a prefix that the operator has registered. Let the organization that filed a report end it, or ask the operator.";
     ANOTHER_MUST_CONFIRM = "another_must_confirm", FORBIDDEN, "Another client must confirm this",
-        "Have another client of your organization send the confirmation: the one that asked cannot.";
+        "Have another client of your organization send the confirmation, or another operator the approval: the one that asked cannot.";
+    COMMAND_LINE_ONLY = "command_line_only", FORBIDDEN, "This is done at the command line",
+        "Make clients of operators, and give them secrets, keys and certificates, at the command line of a node: `lostcard client`.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
         "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",

@@ -150,7 +150,10 @@ fn example(kind: &'static Kind) -> Problem {
         "invalid_token" => "the token has expired",
         "insufficient_scope" => "the token lacks the scope of this operation: registry",
         "office_not_yours" => "the office is not one of the organization's",
-        "another_must_confirm" => "another client of the organization must confirm",
+        "another_must_confirm" => "the client has asked for it itself: another client must confirm",
+        "command_line_only" => {
+            "clients of operators are made, and get what they prove themselves by, at the command line"
+        }
         "not_found" => "nothing is here for this caller",
         "too_slow" => "the body did not arrive in time",
         "report_not_active" => "the report is withdrawn",

@@ -23,7 +23,7 @@ pub const ROLES: &[Role] = &[
     Role { file: "checks.json", title: "lostcard: checks", scope: Scope::Checks },
     Role { file: "registry.json", title: "lostcard: registry", scope: Scope::Registry },
     Role { file: "citizen.json", title: "lostcard: citizen portals", scope: Scope::Citizen },
-    Role { file: "admin.json", title: "lostcard: console", scope: Scope::Admin },
+    Role { file: "admin.json", title: "lostcard: administration and console", scope: Scope::Admin },
 ];
 
 /// Without it nothing else can be called.
@@ -38,15 +38,16 @@ impl Role {
             let keeps = |method| self.reaches(routes.find(method, path));
             item.get = item.get.take().filter(|_| keeps(&Method::GET));
             item.post = item.post.take().filter(|_| keeps(&Method::POST));
+            item.patch = item.patch.take().filter(|_| keeps(&Method::PATCH));
         }
-        part.paths.paths.retain(|_, item| item.get.is_some() || item.post.is_some());
+        part.paths.paths.retain(|_, item| item.get.is_some() || item.post.is_some() || item.patch.is_some());
         // Alerts are told to who checked.
         if self.scope != Scope::Checks {
             part.webhooks = None;
         }
         let webhooks = part.webhooks.iter().flat_map(|webhooks| webhooks.paths.values());
         let items = part.paths.paths.values().chain(webhooks);
-        let operations = items.flat_map(|item| [&item.get, &item.post]).flatten();
+        let operations = items.flat_map(|item| [&item.get, &item.post, &item.patch]).flatten();
         let tags: BTreeSet<_> = operations.flat_map(|operation| operation.tags.iter().flatten().cloned()).collect();
         part.tags.iter_mut().for_each(|all| all.retain(|tag| tags.contains(&tag.name)));
         drop_unused(&mut part);

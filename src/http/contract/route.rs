@@ -26,7 +26,7 @@ pub enum Class {
     Reports,
 }
 
-/// One operation of one path. Built by `get` or `post` and what follows; every fact is in its row and nowhere else.
+/// One operation of one path. Built by `get`, `post` or `patch` and what follows; every fact is in its row and nowhere else.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked for by its name")]
 pub struct Route {
@@ -43,6 +43,8 @@ pub struct Route {
     pub repeatable_as: Option<&'static str>,
     /// Where what it creates is read, as a path of this table; empty where that cannot be read. None: it creates nothing.
     pub creates: Option<&'static str>,
+    /// Where what waits for somebody else is read, as a path of this table. None: nothing does.
+    pub waits_at: Option<&'static str>,
     /// Whether it is about a person: never stored by anybody, and no query in its URL.
     pub is_personal: bool,
     /// Whether its URL may have a query: words and ids that say nothing about a person.
@@ -67,6 +69,7 @@ impl Route {
             cost: Some(NonZeroU32::MIN),
             repeatable_as: None,
             creates: None,
+            waits_at: None,
             is_personal: false,
             takes_query: false,
             gives_verdicts: false,
@@ -84,6 +87,11 @@ impl Route {
     /// `POST`.
     pub const fn post(path: &'static str) -> Self {
         Self::new(Method::POST, path)
+    }
+
+    /// `PATCH` (RFC 5789), by a document that says what changes (RFC 7396).
+    pub const fn patch(path: &'static str) -> Self {
+        Self::new(Method::PATCH, path)
     }
 
     /// About a person, in this class of admission.
@@ -132,6 +140,12 @@ impl Route {
     }
 
     #[must_use]
+    pub const fn waits(mut self, read_at: &'static str) -> Self {
+        self.waits_at = Some(read_at);
+        self
+    }
+
+    #[must_use]
     pub const fn query(mut self) -> Self {
         self.takes_query = true;
         self
@@ -164,19 +178,30 @@ impl Route {
 
     /// The methods that it takes.
     pub fn methods(&self) -> &'static [Method] {
-        if self.method == Method::GET { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
+        match self.method {
+            Method::GET => &[Method::GET, Method::HEAD],
+            Method::PATCH => &[Method::PATCH],
+            _ => &[Method::POST],
+        }
     }
 
     /// Its method as the document and the tests write it.
     pub fn verb(&self) -> &'static str {
-        if self.method == Method::GET { "get" } else { "post" }
+        match self.method {
+            Method::GET => "get",
+            Method::PATCH => "patch",
+            _ => "post",
+        }
     }
 
     /// Where what it has created is read; empty where that cannot be read.
     pub fn location(&self, id: impl std::fmt::Display) -> String {
-        let Some((before, after)) = self.creates.and_then(|path| path.split_once('{')) else { return String::new() };
-        let after = after.split_once('}').map_or("", |(_, after)| after);
-        format!("{before}{id}{after}")
+        self.creates.map_or_else(String::new, |path| filled(path, id))
+    }
+
+    /// Where what waits is read.
+    pub fn waiting_location(&self, id: impl std::fmt::Display) -> String {
+        self.waits_at.map_or_else(String::new, |path| filled(path, id))
     }
 
     /// Whether a path, percent-decoded as the router does, is this one's.
@@ -190,6 +215,13 @@ impl Route {
             }
         }
     }
+}
+
+/// A path with an id in the place of its first pattern; empty where it has none.
+fn filled(path: &str, id: impl std::fmt::Display) -> String {
+    let Some((before, after)) = path.split_once('{') else { return String::new() };
+    let after = after.split_once('}').map_or("", |(_, after)| after);
+    format!("{before}{id}{after}")
 }
 
 /// All routes of a node.

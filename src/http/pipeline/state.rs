@@ -26,6 +26,7 @@ use crate::limits::{AddressLimits, Workshop};
 use crate::registry::Registry;
 use crate::service::acceptance::AcceptanceRules;
 use crate::service::accesses::Accesses;
+use crate::service::administration::asked::Administration;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::certificates::Certificates;
@@ -58,6 +59,7 @@ pub struct Shared {
     pub writer: Arc<Writer>,
     pub found_cards: Arc<FoundCards>,
     pub accesses: Arc<Accesses>,
+    pub administration: Arc<Administration>,
     pub citizen: Arc<Citizen>,
     pub applications: Arc<Applications>,
     pub misuse_reports: Arc<MisuseReports>,
