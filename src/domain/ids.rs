@@ -63,6 +63,12 @@ macro_rules! ids {
             }
         }
 
+        impl AsRef<[u8; 16]> for $name {
+            fn as_ref(&self) -> &[u8; 16] {
+                self.as_bytes()
+            }
+        }
+
         impl $crate::domain::ids::Id for $name {
             fn from_uuid(uuid: uuid::Uuid) -> Self {
                 Self(uuid)

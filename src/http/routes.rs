@@ -13,9 +13,9 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::api::{
-    acceptance, accesses, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports,
-    oauth, ops, organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
-    withdrawals,
+    acceptance, accesses, alerts, applications, certificates, checks, citizen, console, found_cards, lists,
+    misuse_reports, oauth, ops, organization, receipts, replacements, reports, sandbox, sightings, status,
+    temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
 use super::contract::openapi;
@@ -66,6 +66,10 @@ const MISUSE_REPORT: &str = "/v1/misuse-reports/{misuse_report_id}";
 pub const CHECK_BATCH: &str = "/v1/checks/batch";
 /// Where a client gets its token.
 pub const TOKEN: &str = "/oauth2/token";
+const REPLACEMENTS: &str = "/v1/replacements";
+const FOUND_CARDS: &str = "/v1/found-cards";
+const APPLICATIONS: &str = "/v1/replacement-applications";
+const CERTIFICATES: &str = "/v1/temporary-certificates";
 const FOUND_CARD: &str = "/v1/found-cards/{found_card_id}";
 const APPLICATION: &str = "/v1/replacement-applications/{application_id}";
 const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
@@ -78,6 +82,7 @@ operations! {
         .costs_by_body();
     reports::create = Route::post(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createLossReport").creates(LOSS_REPORT);
+    lists::loss_reports = Route::get(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
     reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
     withdrawals::withdraw = Route::post(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports);
@@ -86,18 +91,20 @@ operations! {
         .scopes(REGISTRY).personal(Class::Reports);
     sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings")
         .scopes(REGISTRY).personal(Class::Reports).query();
-    replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
+    replacements::create = Route::post(REPLACEMENTS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacement").creates("");
+    lists::replacements = Route::get(REPLACEMENTS).scopes(REGISTRY).personal(Class::Reports).query();
     replacements::correct = Route::post("/v1/replacements/{replacement_id}/correction")
         .scopes(REGISTRY).personal(Class::Reports);
     misuse_reports::create = Route::post(MISUSE_REPORTS).scopes(CHECKS).personal(Class::Reports)
         .repeatable("createMisuseReport").creates(MISUSE_REPORT);
-    misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();
+    misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(CHECKS_OR_REGISTRY).personal(Class::Reports).query();
     misuse_reports::read = Route::get(MISUSE_REPORT).scopes(CHECKS_OR_REGISTRY).personal(Class::Reports);
     misuse_reports::resolve = Route::post("/v1/misuse-reports/{misuse_report_id}/resolution")
         .scopes(REGISTRY).personal(Class::Reports);
-    found_cards::create = Route::post("/v1/found-cards").scopes(REGISTRY).personal(Class::Reports)
+    found_cards::create = Route::post(FOUND_CARDS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createFoundCard").creates(FOUND_CARD);
+    lists::found_cards = Route::get(FOUND_CARDS).scopes(REGISTRY).personal(Class::Reports).query();
     found_cards::read = Route::get(FOUND_CARD).scopes(REGISTRY).personal(Class::Reports);
     found_cards::hand_back = Route::post("/v1/found-cards/{found_card_id}/return").scopes(REGISTRY).personal(Class::Reports);
     found_cards::destroy = Route::post("/v1/found-cards/{found_card_id}/destruction")
@@ -109,8 +116,9 @@ operations! {
         .repeatable("createCitizenLossReport").creates(LOSS_REPORT);
     citizen::withdraw = Route::post("/v1/citizen/loss-reports/{report_id}/withdrawal")
         .scopes(CITIZEN).personal(Class::Reports);
-    applications::create = Route::post("/v1/replacement-applications").scopes(REGISTRY).personal(Class::Reports)
+    applications::create = Route::post(APPLICATIONS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacementApplication").creates(APPLICATION);
+    lists::applications = Route::get(APPLICATIONS).scopes(REGISTRY).personal(Class::Reports).query();
     applications::read = Route::get(APPLICATION).scopes(REGISTRY).personal(Class::Reports);
     applications::issue = Route::post("/v1/replacement-applications/{application_id}/issue")
         .scopes(REGISTRY).personal(Class::Reports);
@@ -121,8 +129,9 @@ operations! {
     temporary_cards::take_back = Route::post("/v1/replacement-applications/{application_id}/temporary-card/return")
         .scopes(REGISTRY).personal(Class::Reports);
     acceptance::eligibility = Route::post("/v1/acceptance/eligibility").personal(Class::Checks);
-    certificates::create = Route::post("/v1/temporary-certificates").scopes(REGISTRY).personal(Class::Expensive).costs(TEN)
+    certificates::create = Route::post(CERTIFICATES).scopes(REGISTRY).personal(Class::Expensive).costs(TEN)
         .repeatable("createTemporaryCertificate").creates(CERTIFICATE);
+    lists::certificates = Route::get(CERTIFICATES).scopes(REGISTRY).personal(Class::Reports).query();
     certificates::verify = Route::post("/v1/temporary-certificates/verify").scopes(CHECKS).personal(Class::Checks);
     certificates::read = Route::get(CERTIFICATE).scopes(REGISTRY).personal(Class::Reports);
     certificates::revoke = Route::post("/v1/temporary-certificates/{certificate_id}/revocation")
@@ -185,6 +194,8 @@ pages! {
     "/.well-known/security.txt" = site::security_txt;
     "/desk" = desk::page;
     "/desk/{file}" = desk::file;
+    "/station" = pages::station::page;
+    "/station/{file}" = pages::station::file;
     "/console" = pages::console::page;
     "/console/{file}" = pages::console::file;
     "/verify" = pages::verify::page;

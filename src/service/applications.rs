@@ -12,14 +12,16 @@ use super::writing::{Begun, Writer, Writing, open_digest, seal_number};
 use crate::clock::beijing_date;
 use crate::crypto::digest::IdDigest;
 use crate::domain::acceptance::{Applicant, Place};
-use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, TemporaryCard};
+use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, ApplicationState, TemporaryCard};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::report::OfficeCode;
 use crate::domain::sequence::Sequence;
+use crate::store::aggregates;
 use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 
 /// An application as a registrar makes it.
 #[derive(Debug)]
@@ -115,6 +117,20 @@ impl Applications {
         let deed = Deed::of(actor, Action::ApplicationMade, application_id);
         self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
+    }
+
+    /// A page of an organization's own.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<ApplicationState, ApplicationId>,
+    ) -> Result<Vec<StoredApplication>, ServiceError> {
+        let found = self.writer.store.page_of_applications(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.application.id.into()).collect();
+        self.writer
+            .note_many(Deed::of_many(actor, Action::ApplicationsListed), &aggregates::APPLICATIONS, &ids)
+            .await?;
+        Ok(found)
     }
 
     /// An organization's own application.

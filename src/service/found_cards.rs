@@ -17,8 +17,10 @@ use crate::domain::found_card::{
 };
 use crate::domain::ids::FoundCardId;
 use crate::domain::report::{OfficeCode, Phone, WithdrawalReason};
+use crate::store::aggregates;
 use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 use crate::store::reports::StoredReport;
 use crate::store::withdrawals::{PendingReturn, PendingWithdrawal};
 
@@ -124,6 +126,18 @@ impl FoundCards {
         let deed = Deed::of(actor, Action::FoundCardRegistered, found_card_id);
         self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
+    }
+
+    /// A page of an organization's own.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<FoundCardState, FoundCardId>,
+    ) -> Result<Vec<StoredFoundCard>, ServiceError> {
+        let found = self.writer.store.page_of_found_cards(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.card.id.into()).collect();
+        self.writer.note_many(Deed::of_many(actor, Action::FoundCardsListed), &aggregates::FOUND_CARDS, &ids).await?;
+        Ok(found)
     }
 
     /// An organization's own found card.

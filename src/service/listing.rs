@@ -59,7 +59,7 @@ pub async fn withdrawn(
     let change = writing.tx.record_listing(&stored.lookup_key).await?;
     let closing = Closing { at_ms: writing.now_ms, office, withdrawal: Some(reason) };
     writing.tx.close_report(&report, &closing, &change).await?;
-    Ok(StoredReport { report, lookup_key: stored.lookup_key, sequence: change.sequence() })
+    Ok(StoredReport { report, lookup_key: stored.lookup_key, sequence: change.sequence(), taken: None })
 }
 
 /// A new card was issued: cards of the number that start before it are listed from now on, and reports of such cards have ended.

@@ -2,6 +2,7 @@
 //! The number arrives as a digest and leaves as lookup key and sealed digest. Transitions are the domain's; this file only
 //! orders the steps.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -18,7 +19,10 @@ use crate::domain::client::Actor;
 use crate::domain::ids::{ReplacementId, ReportId};
 use crate::domain::report::{LossReport, OfficeCode, ReportState};
 use crate::domain::usage::Outcome;
+use crate::store::aggregates;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
+use crate::store::replacements::ListedReplacement;
 use crate::store::reports::StoredReport;
 
 /// Writes to the registry and reads an organization's own reports.
@@ -64,6 +68,7 @@ impl Reports {
             },
             lookup_key: new.number.lookup_key,
             sequence: change.sequence(),
+            taken: None,
         };
         let answer = render(&stored);
         let deed = Deed::of(actor, Action::ReportFiled, report_id);
@@ -125,6 +130,32 @@ impl Reports {
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
         }
+        Ok(found)
+    }
+
+    /// A page of an organization's own reports.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<ReportState, ReportId>,
+    ) -> Result<Vec<StoredReport>, ServiceError> {
+        let found = self.writer.store.page_of_reports(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.report.id.into()).collect();
+        self.writer.note_many(Deed::of_many(actor, Action::ReportsListed), &aggregates::LOSS_REPORTS, &ids).await?;
+        Ok(found)
+    }
+
+    /// A page of an organization's own replacements.
+    pub async fn list_replacements(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<Infallible, ReplacementId>,
+    ) -> Result<Vec<ListedReplacement>, ServiceError> {
+        let found = self.writer.store.page_of_replacements(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|listed| listed.replacement_id.into()).collect();
+        self.writer
+            .note_many(Deed::of_many(actor, Action::ReplacementsListed), &aggregates::REPLACEMENTS, &ids)
+            .await?;
         Ok(found)
     }
 

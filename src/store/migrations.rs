@@ -48,6 +48,7 @@ pub(super) const FILES: &[File] = files! {
     24 "index order" "0024_index_order.sql"
     25 "offices" "0025_offices.sql"
     27 "sighting days" "0027_sighting_days.sql"
+    29 "lists" "0029_lists.sql"
 };
 
 impl File {

@@ -24,6 +24,7 @@ pub mod imports;
 mod key_versions;
 pub mod keys;
 pub mod listed;
+pub mod lists;
 mod migrations;
 pub mod misuse_reports;
 pub mod nodes;

@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
+use super::lists::{Listed, Part, Wanted};
 use super::rows::{RowsInsert, Values};
 use super::{
     Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date,
@@ -55,6 +56,16 @@ pub struct StoredReport {
     pub lookup_key: LookupKey,
     /// Of the report's last change.
     pub sequence: Sequence,
+    /// Where lists tell it.
+    pub taken: Option<Taken>,
+}
+
+/// Who made a report, where and how.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    pub reporter: Reporter,
+    pub office: OfficeCode,
+    pub channel: Channel,
 }
 
 /// How a report came to its end.
@@ -78,6 +89,14 @@ pub struct RecordsRead {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
+/// How reports are listed.
+pub static LISTED: Listed = Listed {
+    select: "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel \
+             FROM loss_reports",
+    prefix: "",
+    id: "report_id",
+    office: "office",
+};
 /// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
 pub const KEYS_MAX: usize = 64;
 static REPORTS: RowsInsert = RowsInsert::new(
@@ -109,22 +128,26 @@ impl Store {
         organization: OrganizationId,
         keys: &[LookupKey],
     ) -> Result<(KeyVersions, Vec<StoredReport>), StoreError> {
-        let text = format!(
-            "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
-             r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, \
-             r.reported_at AS reported_at, r.reason AS reason, r.sequence AS sequence \
-             FROM feed_head h LEFT JOIN loss_reports r ON r.organization_id = $1 AND r.lookup_key IN ({}) \
-             ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
-            places(2, keys.len())
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(organization.as_bytes().as_slice());
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(reports_of_number(keys.len()))).bind(organization.as_bytes().as_slice());
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
         let is_report = |row: &&AnyRow| row.try_get::<Option<&[u8]>, _>("report_id").is_ok_and(|id| id.is_some());
-        Ok((versions, rows.iter().filter(is_report).map(read_report).collect::<Result<_, _>>()?))
+        Ok((versions, rows.iter().filter(is_report).map(read_taken).collect::<Result<_, _>>()?))
+    }
+
+    /// A page of an organization's own reports.
+    pub async fn page_of_reports(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<ReportState, ReportId>,
+    ) -> Result<Vec<StoredReport>, StoreError> {
+        let states = wanted.state.map_or(ReportState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
+        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_taken).collect()
     }
 
     /// Every record behind each number's listing, in the order of the keys (at most [`KEYS_MAX`]), with the head of the feed at
@@ -259,6 +282,20 @@ impl WriteTx {
     }
 }
 
+/// The statement that finds an organization's reports of a number with so many keys. Kept from the index by which lists go: an organization
+/// has more reports than a number has.
+pub fn reports_of_number(keys: usize) -> String {
+    format!(
+        "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
+         r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, r.reported_at AS reported_at, \
+         r.reason AS reason, r.sequence AS sequence, r.reporter AS reporter, r.office AS office, r.channel AS channel \
+         FROM feed_head h LEFT JOIN loss_reports r \
+         ON CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END = 1 AND r.lookup_key IN ({}) \
+         ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
+        places(2, keys)
+    )
+}
+
 /// The places of so many values, from the n-th on.
 pub(super) fn places(first: usize, count: usize) -> String {
     let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
@@ -276,7 +313,17 @@ pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
         },
         lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
         sequence: get_sequence(row, "sequence")?,
+        taken: None,
     })
+}
+
+fn read_taken(row: &AnyRow) -> Result<StoredReport, StoreError> {
+    let taken = Taken {
+        reporter: get_parsed(row, "reporter", Reporter::parse)?,
+        office: get_parsed(row, "office", OfficeCode::parse)?,
+        channel: get_parsed(row, "channel", Channel::parse)?,
+    };
+    Ok(StoredReport { taken: Some(taken), ..read_report(row)? })
 }
 
 pub(super) fn read_listed(row: &AnyRow) -> Result<Option<Record>, StoreError> {

@@ -39,6 +39,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
         Nothing("by those who check: their own evidence; an auditor's is a case of its own"),
     ),
     ("post", "/v1/loss-reports", Of(Action::ReportFiled, "report_id")),
+    ("get", "/v1/loss-reports", EntryOfNone(Action::ReportsListed)),
     ("post", "/v1/loss-reports/search", EntryOfNone(Action::ReportsSearched)),
     ("get", "/v1/loss-reports/{report_id}", Of(Action::ReportRead, "report_id")),
     ("post", "/v1/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
@@ -49,6 +50,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
         Two(Action::WithdrawalConfirmed, Action::ReportWithdrawn),
     ),
     ("post", "/v1/replacements", Of(Action::ReplacementRecorded, "replacement_id")),
+    ("get", "/v1/replacements", EntryOfNone(Action::ReplacementsListed)),
     ("post", "/v1/replacements/{replacement_id}/correction", Of(Action::ReplacementCorrected, "replacement_id")),
     ("post", "/v1/misuse-reports", Of(Action::MisuseReported, "misuse_report_id")),
     ("get", "/v1/misuse-reports", EntryOfNone(Action::MisuseReportsListed)),
@@ -57,6 +59,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("get", "/v1/alerts", Nothing("they name checks of the one who reads them, and nobody")),
     ("get", "/v1/loss-reports/{report_id}/sightings", EntryOfReport(Action::SightingsRead)),
     ("post", "/v1/found-cards", Of(Action::FoundCardRegistered, "found_card_id")),
+    ("get", "/v1/found-cards", EntryOfNone(Action::FoundCardsListed)),
     ("get", "/v1/found-cards/{found_card_id}", Of(Action::FoundCardRead, "found_card_id")),
     ("post", "/v1/found-cards/{found_card_id}/return", Two(Action::ReportWithdrawn, Action::FoundCardReturned)),
     ("post", "/v1/found-cards/{found_card_id}/destruction", Of(Action::FoundCardDestroyed, "found_card_id")),
@@ -66,6 +69,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/citizen/loss-reports", Of(Action::ReportFiled, "report_id")),
     ("post", "/v1/citizen/loss-reports/{report_id}/withdrawal", Of(Action::ReportWithdrawn, "report_id")),
     ("post", "/v1/replacement-applications", Of(Action::ApplicationMade, "application_id")),
+    ("get", "/v1/replacement-applications", EntryOfNone(Action::ApplicationsListed)),
     ("get", "/v1/replacement-applications/{application_id}", Of(Action::ApplicationRead, "application_id")),
     (
         "post",
@@ -90,6 +94,7 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/acceptance/eligibility", Nothing("about nobody")),
     ("post", "/v1/temporary-certificates", Of(Action::CertificateIssued, "certificate_id")),
     ("post", "/v1/temporary-certificates/verify", Nothing("what its holder shows")),
+    ("get", "/v1/temporary-certificates", EntryOfNone(Action::CertificatesListed)),
     ("get", "/v1/temporary-certificates/{certificate_id}", Of(Action::CertificateRead, "certificate_id")),
     (
         "post",
@@ -192,7 +197,7 @@ async fn what_was_refused_or_repeated_leaves_nothing() {
     let (station, hotel) = (app.add_client("registry checks", None).await, app.add_client("checks", None).await);
     app.get(&station.token, &format!("/v1/loss-reports/{}", there.report)).await.problem(404, "not_found");
     app.get(&hotel.token, &format!("/v1/misuse-reports/{}", there.misuse_report)).await.problem(404, "not_found");
-    app.get(&hotel.token, "/v1/misuse-reports").await.problem(403, "insufficient_scope");
+    app.get(&hotel.token, "/v1/loss-reports").await.problem(403, "insufficient_scope");
     assert_eq!(entries_after(&app, before).await, []);
 }
 

@@ -47,6 +47,7 @@ mod labels;
 mod lane;
 mod life;
 mod limits;
+mod lists;
 mod locks;
 mod matching;
 mod misuse_reports;

@@ -141,7 +141,8 @@ async fn a_search_finds_the_reports_of_a_number_newest_first() {
     let (number, other) = (random_number(), random_number());
     let mut filed = Vec::new();
     for _ in 0..3 {
-        filed.insert(0, app.report_lost(&number, Some(LOST)).await);
+        let report = app.report_lost(&number, Some(LOST)).await;
+        filed.insert(0, with(with(with(report, "reporter", "holder"), "office", "110105-03"), "channel", "station"));
         app.clock.advance(std::time::Duration::from_millis(5));
     }
     app.report_lost(&other, None).await;

@@ -70,7 +70,7 @@ class Desk:
             root = self.node.url + below
             self.page.route(root + "/**", lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(root, self.node.url, 1))))
         if PAGES:
-            self.page.route(re.compile(r"^[^?#]*//[^/]+/(desk|console|verify|web)(/|$)"), from_disk)
+            self.page.route(re.compile(r"^[^?#]*//[^/]+/(desk|station|console|verify|web)(/|$)"), from_disk)
         if clock:
             self.page.clock.install()
         self.page.add_init_script(WATCH)
@@ -160,6 +160,33 @@ class Desk:
 class Reference(Desk):
     path = "/docs/"
     first = "#operations-checks-createCheck"
+
+
+class Station(Desk):
+    """A registrar's page. It files, so numbers do travel: in bodies, never in an address, and they stay in no field."""
+    path = "/station"
+
+    def enter(self, of=None, office="110105-03"):
+        page = self.page
+        page.fill("#client-id", (of or self.node.station)[0])
+        page.fill("#client-secret", (of or self.node.station)[1])
+        page.fill("#office", office)
+        page.press("#office", "Enter")
+        page.wait_for_selector("#report-id_number:visible")
+
+    def task(self, name):
+        self.page.click(f"[data-task={name}]")
+        self.page.wait_for_selector(f"[data-task={name}][aria-current=page]")
+
+    def settle(self):
+        for method, url, _ in self.sent:
+            assert url.startswith((self.node.url + "/", "blob:" + self.node.url)), f"an outside request: {url}"
+            assert not NUMBER.search(url) and not re.search(r"[0-9a-f]{64}", url), f"a number is in an address: {method} {url}"
+        if not self.page.is_closed():
+            assert self.page.evaluate("window.violations") == [], "the policy was violated"
+            assert self.page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+        wrong = [text for text in self.console if "Failed to load resource" not in text]
+        assert wrong == [], wrong
 
 
 class Verify(Desk):

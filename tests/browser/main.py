@@ -16,8 +16,9 @@ import looks
 import papers
 import reference
 import refusals
+import station
 import verify
-from harness import Console, Desk, Reference, Verify
+from harness import Console, Desk, Reference, Station, Verify
 from node import Node, Traffic
 
 
@@ -33,7 +34,7 @@ def main():
         with sync_playwright() as playwright:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Verify, verify), (Console, console), (Reference, reference)]
+            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Station, station), (Verify, verify), (Console, console), (Reference, reference)]
             cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
             for kind, case in cases:
                 begun = time.monotonic()

@@ -52,6 +52,11 @@ const OTHER_COLUMNS: &str = "
 /// Actions that are about something other than one record of a described table.
 const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ReportsSearched, "several records"),
+    (Action::ReportsListed, "several records"),
+    (Action::ReplacementsListed, "several records"),
+    (Action::FoundCardsListed, "several records"),
+    (Action::CertificatesListed, "several records"),
+    (Action::ApplicationsListed, "several records"),
     (Action::MisuseReportsListed, "several records"),
     (Action::CitizenRecordsRead, "several records"),
     (Action::AccessesRead, "entries of the log"),

@@ -20,6 +20,7 @@ mod heads;
 mod idempotency;
 mod imports;
 mod keys;
+mod lists;
 mod lookups;
 mod machine;
 mod migrations;
@@ -118,6 +119,9 @@ macro_rules! contract {
             misuse_reports::a_misuse_report_is_read_as_written
             misuse_reports::a_resolution_is_stored_with_its_note
             misuse_reports::misuse_reports_are_listed_behind_one_of_them
+            lists::a_page_is_read_from_its_place_in_an_index
+            lists::a_search_by_number_reads_that_number_alone
+            lists::a_page_has_what_was_asked_for_in_the_order_of_ids
             misuse_reports::a_misuse_report_under_another_pepper_is_refused
             sandbox::a_store_stays_what_it_was_made_for
             sandbox::a_store_of_before_there_were_sandboxes_is_a_productions

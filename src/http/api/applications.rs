@@ -251,7 +251,7 @@ fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, toda
 }
 
 impl ReplacementApplicationAnswer {
-    fn of(stored: &StoredApplication, registry_sequence: Option<Sequence>) -> Self {
+    pub(super) fn of(stored: &StoredApplication, registry_sequence: Option<Sequence>) -> Self {
         let instant = |at_ms| instant(at_ms);
         let application = &stored.application;
         Self {

@@ -336,7 +336,7 @@ fn answer(found: Option<StoredFoundCard>) -> Result<HttpResponse, Problem> {
 }
 
 impl FoundCardAnswer {
-    fn of(stored: &StoredFoundCard) -> Self {
+    pub(super) fn of(stored: &StoredFoundCard) -> Self {
         let (card, leaving) = (&stored.card, stored.leaving.as_ref());
         Self {
             found_card_id: card.id,

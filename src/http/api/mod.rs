@@ -10,6 +10,7 @@ pub mod checks;
 pub mod citizen;
 pub mod console;
 pub mod found_cards;
+pub mod lists;
 pub mod misuse_reports;
 pub mod oauth;
 pub mod offices;

@@ -11,7 +11,9 @@ use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
-use crate::http::contract::schema::{ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName};
+use crate::http::contract::schema::{
+    ChannelCode, ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterCode, ReporterName,
+};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
@@ -82,6 +84,18 @@ pub struct LossReportAnswer {
     /// The registry's sequence at the report's last change.
     #[schema(value_type = u64)]
     registry_sequence: Sequence,
+    /// Who made the report; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ReporterCode)]
+    reporter: Option<&'static str>,
+    /// The office that took it; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    office: Option<String>,
+    /// Where it was made; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ChannelCode)]
+    channel: Option<&'static str>,
 }
 
 /// A search in your own reports. The number is in the body, never in a URL.
@@ -210,6 +224,9 @@ impl LossReportAnswer {
             reason: stored.report.reason.as_str(),
             reported_at: instant(stored.report.reported_at_ms),
             registry_sequence: stored.sequence,
+            reporter: stored.taken.as_ref().map(|taken| taken.reporter.as_str()),
+            office: stored.taken.as_ref().map(|taken| taken.office.as_str().to_owned()),
+            channel: stored.taken.as_ref().map(|taken| taken.channel.as_str()),
         }
     }
 }

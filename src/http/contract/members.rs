@@ -155,7 +155,16 @@ pub fn set_default(operation_id: &str, parameter: &mut Parameter) {
     }
     let default = match (operation_id, parameter.name.as_str()) {
         ("listAlerts", "after") => json!(0),
-        ("listAlerts" | "listMisuseReports", "limit") => json!(100),
+        (
+            "listAlerts"
+            | "listMisuseReports"
+            | "listLossReports"
+            | "listReplacements"
+            | "listFoundCards"
+            | "listReplacementApplications"
+            | "listTemporaryCertificates",
+            "limit",
+        ) => json!(100),
         ("listSightings", "limit") => json!(1000),
         ("listMisuseReports", "state") => json!("open"),
         _ => return,
@@ -224,5 +233,6 @@ mod tests {
         assert_eq!(default("/v1/alerts", "after"), 0);
         assert_eq!(default("/v1/alerts", "limit"), 100);
         assert_eq!(default("/v1/misuse-reports", "state"), "open");
+        assert_eq!(default("/v1/loss-reports", "limit"), 100);
     }
 }

@@ -66,6 +66,12 @@ word_schemas! {
     closed ReasonName(Reason), "How the card went missing.";
     closed ReporterName(Reporter), "Who made the report.";
     closed ChannelName(Channel), "Where the report was made.";
+    open ReporterCode(Reporter), "Who made the report.";
+    open ChannelCode(Channel), "Where the report was made.";
+    closed ReportStateName(ReportState), "Where a report is in its life.";
+    closed FoundCardStateName(FoundCardState), "Where a found card is in its life.";
+    closed ApplicationStateName(ApplicationState), "Where an application is in its life.";
+    closed CertificateStateName(CertificateState), "Where a certificate is in its life.";
     closed WithdrawalReasonName(WithdrawalReason), "Why a report is taken back.";
     open WithdrawalReasonCode(WithdrawalReason), "Why a report is taken back.";
     closed MisuseKindName(MisuseKind), "What was done with the card.";

@@ -1,4 +1,4 @@
-//! The pages in the binary: the desk, the console, the auditor's page, and what they share. Their files lie in folders of these
+//! The pages in the binary: the desk, the station, the console, the auditor's page, and what they share. Their files lie in folders of these
 //! names, are served as they are, and speak to this API as any client does; nothing about a person is served here.
 
 use std::sync::LazyLock;
@@ -84,6 +84,23 @@ files! {
 }
 
 files! {
+    /// `/station`, first the page itself.
+    STATION:
+    "../../web/station/index.html" as "index.html" = HTML;
+    "../../web/station/app.js" as "app.js" = SCRIPT;
+    "../../web/station/en.js" as "en.js" = SCRIPT;
+    "../../web/station/forms.js" as "forms.js" = SCRIPT;
+    "../../web/station/found.js" as "found.js" = SCRIPT;
+    "../../web/station/issues.js" as "issues.js" = SCRIPT;
+    "../../web/station/papers.js" as "papers.js" = SCRIPT;
+    "../../web/station/reports.js" as "reports.js" = SCRIPT;
+    "../../web/station/state.js" as "state.js" = SCRIPT;
+    "../../web/station/today.js" as "today.js" = SCRIPT;
+    "../../web/station/zh.js" as "zh.js" = SCRIPT;
+    "../../web/station/station.css" as "station.css" = STYLE;
+}
+
+files! {
     /// `/web`: what pages share.
     WEB:
     "../../web/shared/camera.js" as "camera.js" = SCRIPT;
@@ -111,7 +128,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// One tag for all files: modules of two versions must not meet.
 static TAG: LazyLock<EntityTag> = LazyLock::new(|| {
-    let all = [DESK, CONSOLE, VERIFY, WEB]
+    let all = [DESK, STATION, CONSOLE, VERIFY, WEB]
         .into_iter()
         .flatten()
         .fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));

@@ -11,9 +11,9 @@ export const service = () => at("").replace(/\/$/, "");
 
 /** Why there is no answer. `kind` is a word of the locale files. */
 export class Refusal extends Error {
-  constructor(kind, { code = "", waitS = 0, requestId = "" } = {}) {
+  constructor(kind, { code = "", waitS = 0, requestId = "", errors = [] } = {}) {
     super(kind);
-    Object.assign(this, { kind, code, waitS, requestId });
+    Object.assign(this, { kind, code, waitS, requestId, errors });
   }
 }
 
@@ -128,6 +128,8 @@ function refusal(response, body) {
     code: typeof body.code === "string" ? body.code : `http_${response.status}`,
     waitS: Number.isFinite(seconds) && seconds > 0 ? Math.ceil(seconds) : 0,
     requestId: response.headers.get("X-Request-Id") ?? "",
+    // What is wrong with which member: {pointer, code}.
+    errors: Array.isArray(body.errors) ? body.errors : [],
   };
   if (response.status === 401) return new Refusal("credentials", details);
   if (response.status === 403) return new Refusal("scope", details);
