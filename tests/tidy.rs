@@ -83,7 +83,7 @@ const WORD_RULES: &str = "
         src/ !src/store/transaction.rs !src/service/writing.rs ; commit(
     a listing changes in src/service/listing.rs, with all that it entails ; \
         src/ !src/store/ !src/service/listing.rs ; \
-        record_listing*|insert_reports|close_report|insert_replacement|remove_for_reset|delete_due
+        record_listing*|insert_reports|close_report|reopen_report|insert_replacement|take_back_replacement|remove_for_reset|delete_due
     only the command line prints, everything else logs ; src/ !src/cli.rs !src/cli/ ; \
         print!|println!|eprint!|eprintln!
 ";

@@ -29,6 +29,7 @@ mod retention;
 mod sample;
 mod sandbox;
 mod serve;
+mod undo;
 mod verify_receipts;
 mod webhooks;
 
@@ -80,6 +81,8 @@ enum Command {
     /// Endpoints that receive alerts
     #[command(subcommand)]
     Webhook(webhooks::WebhookCommand),
+    /// Undo what a client did in a time
+    Undo(undo::UndoArgs),
     /// Keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -127,6 +130,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Organization(command) => block_on(clients::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
+        Command::Undo(args) => block_on(undo::undo(global, args)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Retention(command) => block_on(retention::retention(global, command)),

@@ -30,6 +30,8 @@ pub enum Candidate {
     Replacement {
         id: ReplacementId,
         card_valid_from: Date,
+        /// When it was taken back, if it was.
+        taken_back: Option<Sequence>,
     },
 }
 
@@ -55,9 +57,10 @@ pub fn listings_of(presented: Option<Date>, known_up_to: Sequence, records: &[Ca
                 }
             }
             Candidate::Report { .. } => {}
-            Candidate::Replacement { id, card_valid_from } => {
+            Candidate::Replacement { id, card_valid_from, taken_back } => {
                 let threshold = Threshold::before_replacement(card_valid_from);
-                if presented.is_none_or(|presented| threshold.covers(presented)) {
+                let was_in_force = taken_back.is_none_or(|at| at > known_up_to);
+                if was_in_force && presented.is_none_or(|presented| threshold.covers(presented)) {
                     replacements.push(id.into());
                 }
             }
@@ -109,7 +112,7 @@ mod tests {
     }
 
     fn replacement(id: u128, card_valid_from: Date) -> Candidate {
-        Candidate::Replacement { id: ReplacementId::from_u128(id), card_valid_from }
+        Candidate::Replacement { id: ReplacementId::from_u128(id), card_valid_from, taken_back: None }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod retry_after;
 pub mod rotation;
 pub mod sandbox;
 pub mod sightings;
+pub mod undoing;
 pub mod usage;
 pub mod webhooks;
 pub mod withdrawals;

@@ -48,6 +48,7 @@ pub(super) const FILES: &[File] = files! {
     24 "index order" "0024_index_order.sql"
     25 "offices" "0025_offices.sql"
     27 "sighting days" "0027_sighting_days.sql"
+    31 "undoing" "0031_undoing.sql"
 };
 
 impl File {

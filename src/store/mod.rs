@@ -38,6 +38,7 @@ pub mod sandbox;
 mod schema;
 pub mod sightings;
 mod transaction;
+pub mod undoing;
 pub mod usage;
 pub mod webhooks;
 pub mod withdrawals;

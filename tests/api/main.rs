@@ -82,6 +82,7 @@ mod snapshots;
 mod temporary_cards;
 mod tls;
 mod tokens;
+mod undoing;
 mod usage;
 mod ways_in;
 mod webhook_promises;

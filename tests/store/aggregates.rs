@@ -45,7 +45,7 @@ const OTHER_TABLES: &[(&str, &str)] = &[
 const OTHER_COLUMNS: &str = "
     organization_id client_id requested_at state office channel sequence registered_sequence closed_at closed_by_office reported_at recorded_at registered_at
     applied_at applied_at_office issued_at lost_at returned_at returned_to_office transferred_to resolved_at resolved_by
-    resolved_by_office valid_from expires_at revoked_at revoked_by_office ends_at seq listed_at attempts next_at status created_at
+    resolved_by_office valid_from expires_at revoked_at revoked_by_office ends_at seq listed_at taken_back_at attempts next_at status created_at
     not_listed card_listed other_card_listed number_listed invalid limited unavailable batches receipts_verified loss_reports
     misuse_reports
 ";
@@ -71,6 +71,7 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ClientNumbersLifted, "a client"),
     (Action::ClientHeld, "a client"),
     (Action::ClientReleased, "a client"),
+    (Action::ClientUndone, "a client"),
     (Action::ImportBegun, "a file"),
     (Action::ImportFinished, "a file"),
     (Action::ImportUndone, "a file"),
@@ -88,6 +89,7 @@ const NOT_RESET: &[(&str, &str)] = &[
 /// Tables with a number that its person does not read there.
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("replacements", "the person holds the new card"),
+    ("taken_back_replacements", "nothing of the person's: somebody else's act, which was undone"),
     ("replacement_applications", "the office that took it tells"),
     ("misuse_reports", "told by others, and seen by registrars alone"),
     ("watches", "a check that waits: who asks is not the person's to know"),

@@ -34,6 +34,7 @@ pub(super) mod xlsx_form;
 use super::exits::{or_try_again, usage};
 use super::global::Global;
 pub(super) use args::ImportArgs;
+pub(super) use context::wait_out_lease;
 use args::ImportCommand;
 
 /// `import`

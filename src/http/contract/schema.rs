@@ -80,7 +80,7 @@ word_schemas! {
     open CertificateStatusCode(CertificateStatus), "What the verification found: the first of `another_person`, `revoked`, `expired`, `not_yet_valid`, `another_purpose` that holds, else `valid`. Accept `valid` and nothing else.";
     open CertificateStateCode(CertificateState), "Where the certificate is in its life.";
     open ListingKindCode(ListingKind), "Why the number is listed: a card of it was reported, or was superseded by a newer one.";
-    open AlertKindCode(AlertKind), "What the check would answer now: `card_listed` (exactly this card) or `number_listed` (the number, and perhaps this card). `check_again`: it was answered by a replacement whose start was wrong and has been corrected; check the card again.";
+    open AlertKindCode(AlertKind), "What the check would answer now: `card_listed` (exactly this card) or `number_listed` (the number, and perhaps this card). `check_again`: it was answered by a record that was wrong and has been corrected or taken back; check the card again.";
     open ReportStateCode(ReportState), "Where the report is in its life.";
     open ReasonCode(Reason), "How the card went missing.";
     closed HolderVerificationName(HolderVerification), "How the holder's identity was established.";
