@@ -55,6 +55,7 @@ mod needles;
 mod numbers;
 mod numbers_nodes;
 mod offices;
+mod old_store;
 mod outside_issuers;
 mod overload;
 mod pages;
