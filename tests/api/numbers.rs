@@ -33,7 +33,7 @@ pub(crate) async fn node_with(guests: &str, tweak: impl FnOnce(&mut Config)) -> 
 }
 
 /// The number of somebody of a place; each sequence is another person.
-fn number_of(county: u32, born: u32, sequence: u32) -> String {
+pub(crate) fn number_of(county: u32, born: u32, sequence: u32) -> String {
     let first_17 = format!("{county:06}{born:08}{sequence:03}");
     let number = IdNumber::from_first_17(first_17.as_bytes().try_into().unwrap(), Clock::System.today()).unwrap();
     number.as_bytes().iter().copied().map(char::from).collect()
