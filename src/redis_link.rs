@@ -145,7 +145,8 @@ impl RedisLink {
         }
     }
 
-    async fn answers(&self) -> bool {
+    /// Whether Redis answers now, whatever the breaker says.
+    pub async fn answers(&self) -> bool {
         let Ok(mut connection) = self.connect().await else { return false };
         let ping = redis::cmd("PING");
         matches!(timeout(self.call_timeout, ping.query_async::<Value>(&mut connection)).await, Ok(Ok(_)))

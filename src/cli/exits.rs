@@ -11,6 +11,9 @@ const DATA: u8 = 65;
 /// Something that the command needs is busy (`EX_TEMPFAIL`): the same command may do later.
 const TRY_AGAIN: u8 = 75;
 
+/// Something is wrong with a node.
+const WRONG: u8 = 3;
+
 /// What was asked about is listed: an answer, which scripts must not take for "done".
 const LISTED: u8 = 10;
 
@@ -37,6 +40,11 @@ pub(super) fn refused(message: impl Into<String>) -> anyhow::Error {
 /// Something is listed. The command has said so: nothing is left to complain about.
 pub(super) fn listed() -> anyhow::Error {
     Exit { code: LISTED, message: String::new() }.into()
+}
+
+/// Something deserves a look, or is wrong. The command has said so.
+pub(super) fn not_well(is_wrong: bool) -> anyhow::Error {
+    Exit { code: if is_wrong { WRONG } else { 1 }, message: String::new() }.into()
 }
 
 /// The same command may do later.
@@ -75,6 +83,7 @@ mod tests {
         assert_eq!(code_of(&refused("x")), 65);
         assert_eq!(code_of(&usage("x")), 2);
         assert_eq!((code_of(&listed()), listed().to_string().as_str()), (10, ""));
+        assert_eq!((code_of(&not_well(false)), code_of(&not_well(true))), (1, 3));
         assert_eq!(code_of(&anyhow::anyhow!("x")), 1);
         assert_eq!(code_of(&try_again("x").context("y")), 75);
         let busy: anyhow::Result<()> = Err(StoreError::Busy).context("the import stopped");

@@ -1,11 +1,12 @@
 //! `keys rotate`: new signing keys, which a running server takes up within seconds (what the old ones signed stays verifiable), and a
-//! new pepper, whose steps are in `pepper`. `keys fingerprints` is in `fingerprints`.
+//! new pepper, whose steps are in `pepper`. `keys fingerprints` is in `fingerprints`; `init`, `list` and `retire` are in `keys_kept`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::fingerprints::{FingerprintsArgs, fingerprints};
 use super::global::Global;
+use super::keys_kept::{InitArgs, ListArgs, RetireArgs, init, list, retire};
 use super::pepper::PepperArgs;
 use super::{output, pepper};
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
@@ -23,6 +24,28 @@ Examples:
   lostcard keys rotate --pepper --prepare       then copy the new file to every node's key folder
   lostcard keys rotate --pepper --json")]
     Rotate(RotateArgs),
+    /// Make a key folder with one key of each purpose, once, in one place; then copy it to every node
+    #[command(after_help = "\
+A node compares the keys with its store at its start, and refuses others. Back the folder up now, apart from the database.
+
+Examples:
+  lostcard keys init --keys ./keys
+  lostcard keys init --data /var/lib/lostcard --json")]
+    Init(InitArgs),
+    /// List the files of the key folder: purpose, version, state, when written
+    #[command(after_help = "Examples:
+  lostcard keys list
+  lostcard keys list --keys /etc/lostcard/keys --json")]
+    List(ListArgs),
+    /// Remove a key file that nothing needs any more: an earlier pepper, or the public half of an earlier key of tokens
+    #[command(after_help = "\
+Refused while rows, watches, another pepper or a token that is still valid need it. Earlier back-ups of the database always need
+their pepper: keep it with them. Public halves of receipts and certificates stay: without them nobody can verify these.
+
+Examples:
+  lostcard keys retire --pepper 1
+  lostcard keys retire --tokens 3 --json")]
+    Retire(RetireArgs),
     /// Print the fingerprints of the public signing keys, for those who pin them
     #[command(after_help = "\
 A fingerprint is the SHA-256 thumbprint of the key (RFC 7638), in hexadecimal. Tell it by a way of its own: in a contract, by
@@ -58,6 +81,9 @@ pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Resu
     let args = match command {
         KeysCommand::Rotate(args) => args,
         KeysCommand::Fingerprints(args) => return fingerprints(global, args),
+        KeysCommand::Init(args) => return init(global, args),
+        KeysCommand::List(args) => return list(global, args),
+        KeysCommand::Retire(args) => return retire(global, args).await,
     };
     let config = global.config()?;
     let folder = KeyFolder::new(config.key_folder());

@@ -8,9 +8,11 @@ mod certificate;
 mod check;
 mod client_numbers;
 mod clients;
+mod config;
 mod contact;
 mod credentials;
 mod demo;
+mod doctor;
 mod exits;
 mod fingerprints;
 mod flags;
@@ -18,6 +20,7 @@ mod global;
 mod hardening;
 mod import;
 mod keys;
+mod keys_kept;
 mod manual;
 mod openapi;
 mod output;
@@ -30,6 +33,7 @@ mod sample;
 mod sandbox;
 mod serve;
 mod verify_receipts;
+mod webhook_trials;
 mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,6 +69,11 @@ struct Cli {
 enum Command {
     /// Serve the API
     Serve(serve::ServeArgs),
+    /// Look whether a node is well, and say what to do where it is not
+    Doctor(doctor::DoctorArgs),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Import loss reports from a CSV, NDJSON or XLSX file
     Import(import::ImportArgs),
     /// Check all cards of a guest list
@@ -121,6 +130,8 @@ pub fn run() -> anyhow::Result<()> {
     }
     match cli.command {
         Command::Serve(args) => runtime().on_thread_park(wipe_stack).build()?.block_on(serve::serve(global, args)),
+        Command::Doctor(args) => block_on(doctor::doctor(global, &args)),
+        Command::Config(command) => config::config(global, &command),
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Check(args) => block_on(check::check(args)),
         Command::VerifyReceipts(args) => verify_receipts::verify_receipts(&args),

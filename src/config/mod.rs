@@ -89,7 +89,7 @@ section! {
         metrics_listen: Address = Address::default_at(9464), unit("address"),
             note("where nobody set it and the port is taken, another port is used and printed"), flag(Flag::Serve, "ADDRESS");
         /// The URL by which clients know the service: `iss` of tokens and receipts.
-        public_url: Option<String> = None, unit("URL"), secret(),
+        public_url: Option<String> = None, unit("URL"), secret(), plain_when_right(),
             default_is("`http://`, with TLS `https://`, and the listener's address (127.0.0.1 where that is unspecified)"),
             must(|url| url.as_deref().is_none_or(is_plain_url), "`http://` or `https://`, then letters, digits and `.-:[]/_~`; no slash and no `/sandbox` at the end"),
             note("the issuer is this URL; of a sandbox, with `/sandbox` behind it"),
@@ -143,6 +143,20 @@ impl Section for Origins {
     fn read(given: &Given) -> Result<Self, ConfigError> {
         Ok(Self(given.origins()))
     }
+
+    fn written(&self) -> Vec<(Fact, Option<String>)> {
+        Vec::new()
+    }
+}
+
+/// A setting as it is in effect.
+#[derive(Debug, Clone)]
+pub struct InEffect {
+    pub key: &'static str,
+    /// As a file would have it. None: nothing is set, or it is a secret.
+    pub toml: Option<String>,
+    pub is_secret: bool,
+    pub origin: Origin,
 }
 
 impl Config {
@@ -193,6 +207,30 @@ impl Config {
     /// Every setting, in the order of the table.
     pub fn settings() -> Vec<Fact> {
         Self::facts()
+    }
+
+    /// Every setting as it is in effect, in the order of the table. Secrets are left out.
+    pub fn in_effect(&self) -> Vec<InEffect> {
+        let in_effect = |(fact, toml): (Fact, Option<String>)| {
+            let origin = self.origin(fact.key).cloned().unwrap_or(Origin::Default);
+            let is_secret = fact.is_secret && !fact.is_plain_when_right && origin != Origin::Default;
+            InEffect { key: fact.key, toml: toml.filter(|_| !is_secret), is_secret, origin }
+        };
+        self.written().into_iter().map(in_effect).collect()
+    }
+
+    /// How many settings somebody set.
+    pub fn count_set(&self) -> usize {
+        self.origins.0.len()
+    }
+
+    /// Where a key was set, or the first of its entries.
+    fn origin(&self, key: &str) -> Option<&Origin> {
+        let entry = format!("{key}.");
+        self.origins
+            .0
+            .get(key)
+            .or_else(|| self.origins.0.iter().find(|(set, _)| set.starts_with(&entry)).map(|(_, origin)| origin))
     }
 
     /// The error for a setting that a layer's own rules refuse.

@@ -2,6 +2,8 @@
 //! others can read or change them (`own_files`).
 //! Reads, makes and rotates files; what the keys do is in the sibling modules. Never prints what a file holds.
 
+mod listing;
+
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -14,6 +16,8 @@ use super::error::KeyError;
 use super::random;
 use super::signing::{KeyFormatError, PublicKey, SigningKey, base64url, from_base64url};
 use crate::own_files;
+
+pub use listing::{KeyFile, KeyPart};
 
 /// What a key is for; also the start of its file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,9 @@ pub enum Purpose {
 impl Purpose {
     /// Those that sign, and whose public halves are published.
     pub const SIGNING: [Self; 3] = [Self::Token, Self::Receipt, Self::Certificate];
+
+    /// All of them, in the order in which people read about them.
+    pub const ALL: [Self; 6] = [Self::Pepper, Self::Seal, Self::Audit, Self::Token, Self::Receipt, Self::Certificate];
 
     /// The word in file names and in the store's key checks.
     pub fn as_str(self) -> &'static str {

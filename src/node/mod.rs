@@ -3,6 +3,7 @@
 
 mod assembling;
 mod descriptors;
+pub mod doctor;
 mod listening;
 mod opening;
 pub mod options;
@@ -28,7 +29,7 @@ use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
 pub use descriptors::raise_limit;
-pub use opening::{issuer_of_command, open};
+pub use opening::{Made, issuer_of_command, open};
 
 /// How long a stopping node waits to leave and close its store.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +43,7 @@ pub struct Application {
     address: SocketAddr,
     plain_address: Option<SocketAddr>,
     metrics_address: SocketAddr,
+    made: Made,
     drain: Duration,
     server: Server,
     metrics_server: Server,
@@ -65,7 +67,7 @@ impl Application {
         let Listeners { public, plain, metrics } = bind(config)?;
         let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
         let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (store, keyring) = opening::open_for_node(config).await?;
+        let (store, keyring, made) = opening::open_for_node(config).await?;
         for misfit in misfits(&store).await? {
             tracing::warn!(
                 client = %misfit.client_id,
@@ -82,7 +84,24 @@ impl Application {
         let server = serve(public, plain, config, &shared)?;
         let metrics_server = serve_metrics(metrics, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, plain_address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
+        Ok(Self {
+            address,
+            plain_address,
+            metrics_address,
+            made,
+            drain,
+            server,
+            metrics_server,
+            shared,
+            store,
+            mover,
+            tasks,
+        })
+    }
+
+    /// What it made because it was not there: at a first start.
+    pub fn made(&self) -> &Made {
+        &self.made
     }
 
     /// Where it listens.

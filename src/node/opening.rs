@@ -1,6 +1,7 @@
 //! Keys and store, opened together: whatever is made at a first start is compared at every later one, and what belongs to another
 //! service or to the other environment is refused before anything is made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,21 +23,28 @@ use crate::store::{Store, StoreOptions};
 /// has nothing else to do.
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
 
+/// What a first start made, and where: none of what was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    pub store: Option<String>,
+    pub keys: Option<PathBuf>,
+}
+
 /// Keys and store for a command.
 pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
     let mut patient = options::store_options(config);
     patient.acquire_timeout = patient.acquire_timeout.max(COMMAND_WAIT);
     patient.commit_timeout = patient.commit_timeout.max(COMMAND_WAIT);
-    open_with(config, &patient).await
+    open_with(config, &patient).await.map(|(store, keyring, _)| (store, keyring))
 }
 
-/// Keys and store for a node.
-pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
+/// Keys and store for a node, and what of them it made.
+pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>, Made)> {
     open_with(config, &options::store_options(config)).await
 }
 
 /// Keys and store of a data folder, made at the first start, compared at every later one.
-async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>)> {
+async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>, Made)> {
     own_files::claim_folder(&config.data).with_context(|| format!("data folder {}", config.data.display()))?;
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
     let lock = own_files::create_or_keep(&config.data.join(".lock")).context("lock file of the data folder")?;
@@ -46,6 +54,7 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
         bail!("the key folder {}", of_other_environment(environment));
     }
     let store = Store::open(options, &config.data).await.context("store")?;
+    let mut made = Made { store: store.is_new().then(|| store.place()), keys: None };
     if store.environment(environment).await? != environment {
         bail!("the store {}", of_other_environment(environment));
     }
@@ -61,6 +70,7 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
             );
         }
         folder.create_all()?;
+        made.keys = Some(folder.path().to_owned());
     }
     make_later_keys(&store, &folder).await?;
     let keyring = Arc::new(Keyring::open(folder)?);
@@ -88,7 +98,7 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
     if config.sandbox {
         furnish(&store, &keyring, &Clock::System).await.context("records of the sandbox")?;
     }
-    Ok((store, keyring))
+    Ok((store, keyring, made))
 }
 
 /// In whose name a command signs: as its own settings say, or as the nodes serve that run from this store.

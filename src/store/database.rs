@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
@@ -70,15 +71,37 @@ pub struct Store {
     audit_key: Arc<OnceLock<AuditKey>>,
     /// Where connections live.
     runtime: Handle,
+    /// Whether its schema was made when it was opened.
+    is_new: bool,
 }
 
 impl Store {
     /// Connects, and brings the schema up to date.
     pub async fn open(options: &StoreOptions, data: &Path) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let url = options.url.clone().unwrap_or_else(|| schema::embedded_url(data).into());
-        let dialect = Dialect::of(url.expose())?;
+        let url = url_of(options, data);
+        // A URL that names no database names no file either.
+        Dialect::of(url.expose())?;
         schema::claim_files(url.expose())?;
+        let mut store = Self::connect_to(url, options).await?;
+        store.is_new = !store.has_schema().await?;
+        store.migrate().await?;
+        store.ensure_head().await?;
+        Ok(store)
+    }
+
+    /// Connects to a store and leaves it as it is. None: its file does not exist yet.
+    pub async fn open_as_it_is(options: &StoreOptions, data: &Path) -> Result<Option<Self>, StoreError> {
+        let url = url_of(options, data);
+        Dialect::of(url.expose())?;
+        if schema::file_of(url.expose()).is_some_and(|path| !path.exists()) {
+            return Ok(None);
+        }
+        Self::connect_to(url, options).await.map(Some)
+    }
+
+    async fn connect_to(url: DatabaseUrl, options: &StoreOptions) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of(url.expose())?;
         let reach = Reach::of(url.clone(), dialect);
         let wait = options.acquire_timeout.max(CONNECT_MAX);
         reach.ask_first(wait).await?;
@@ -91,24 +114,46 @@ impl Store {
         };
         let pool = connect(options.connections_max).await?;
         let own = connect(OWN_CONNECTIONS).await?;
-        let writers = Arc::new(Semaphore::new(dialect.writers_max()));
-        let (acquire_timeout, commit_timeout) = (options.acquire_timeout, options.commit_timeout);
-        let sound = Arc::new(AtomicBool::new(true));
-        let store = Self {
+        Ok(Self {
             pool,
             own,
             reach: reach.clone(),
             dialect,
-            writers,
-            acquire_timeout,
-            commit_timeout,
-            sound,
+            writers: Arc::new(Semaphore::new(dialect.writers_max())),
+            acquire_timeout: options.acquire_timeout,
+            commit_timeout: options.commit_timeout,
+            sound: Arc::new(AtomicBool::new(true)),
             audit_key: Arc::default(),
             runtime: Handle::current(),
+            is_new: false,
+        })
+    }
+
+    /// A store that is busy, or dead, is no schema that cannot be brought up to date.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let (version, error) = match self.dialect.migrator().run(&self.pool).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::Execute(error)) => (None, error),
+            Err(MigrateError::ExecuteMigration(error, version)) => (Some(version), error),
+            Err(other) => return Err(other.into()),
         };
-        store.dialect.migrator().run(&store.pool).await?;
-        store.ensure_head().await?;
-        Ok(store)
+        match (self.reach.why(error).await, version) {
+            (StoreError::Unavailable(cause), None) => Err(MigrateError::Execute(cause).into()),
+            (StoreError::Unavailable(cause), Some(version)) => {
+                Err(MigrateError::ExecuteMigration(cause, version).into())
+            }
+            (told, _) => Err(told),
+        }
+    }
+
+    /// Whether its schema was made when this process opened it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Where it is, for people: a file, or a server's address and the name of the database.
+    pub fn place(&self) -> String {
+        self.reach.place()
     }
 
     /// Takes the key of the audit log. It is set once: no entry of a process has another.
@@ -188,6 +233,10 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+fn url_of(options: &StoreOptions, data: &Path) -> DatabaseUrl {
+    options.url.clone().unwrap_or_else(|| schema::embedded_url(data).into())
 }
 
 /// The bound is ours and not the pool's, which has one for requests and for the first connection. The embedded store has no server

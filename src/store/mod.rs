@@ -16,6 +16,7 @@ mod credentials;
 mod database;
 pub mod erasure;
 mod error;
+pub mod examination;
 pub mod feed;
 pub mod found_cards;
 pub mod idempotency;

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Connection};
 use tokio::time::timeout;
 
 use super::error::{Silence, StoreError};
-use super::schema::Dialect;
+use super::schema::{self, Dialect};
 use crate::domain::redacted::DatabaseUrl;
 
 /// How long the server may take to answer the question; a caller has waited for a connection before.
@@ -45,12 +45,40 @@ impl Reach {
         self.0.address.is_none()
     }
 
+    /// Where it is, for people: without user and password.
+    pub(super) fn place(&self) -> String {
+        let url = self.0.url.expose();
+        match &self.0.address {
+            None => schema::file_of(url).map_or("memory".to_owned(), |path| path.display().to_string()),
+            Some(address) => {
+                let options = PgConnectOptions::from_str(url).ok();
+                let database =
+                    options.as_ref().and_then(|options| options.get_database()).unwrap_or("of the user's name");
+                format!("PostgreSQL at {address}, database {database}")
+            }
+        }
+    }
+
     /// Before the first connection: the pool would try a server that is dead for as long as it may try one that is slow.
     pub(super) async fn ask_first(&self, within: Duration) -> Result<(), StoreError> {
-        let Some(address) = &self.0.address else { return Ok(()) };
+        let Some(address) = &self.0.address else { return self.ask_file(within).await };
         match ask(&self.0.url, within).await? {
             Some(how) => Err(StoreError::Dead { address: address.clone(), how }),
             None => Ok(()),
+        }
+    }
+
+    /// A file that is no database, or cannot be opened, is found at once: the pool would try it again and again.
+    async fn ask_file(&self, within: Duration) -> Result<(), StoreError> {
+        let asked = async {
+            let mut connection = AnyConnection::connect(self.0.url.expose()).await?;
+            sqlx::query("PRAGMA schema_version").fetch_optional(&mut connection).await?;
+            connection.close().await
+        };
+        match timeout(within, asked).await {
+            Ok(answer) => Ok(answer?),
+            // Slow, which the pool judges.
+            Err(_) => Ok(()),
         }
     }
 

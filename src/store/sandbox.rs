@@ -26,7 +26,8 @@ impl Store {
         self.known_environment().await?.ok_or(StoreError::Corrupt("environment"))
     }
 
-    async fn known_environment(&self) -> Result<Option<Environment>, StoreError> {
+    /// The same, where it was told; nothing is remembered.
+    pub async fn known_environment(&self) -> Result<Option<Environment>, StoreError> {
         let row = sqlx::query("SELECT name FROM environment").fetch_optional(&mut *self.connection().await?).await?;
         row.map(|row| get_parsed(&row, "name", Environment::parse)).transpose()
     }

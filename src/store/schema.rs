@@ -2,7 +2,7 @@
 //! Queries are the same for both and are in the files of their aggregates.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::migrate::Migrator;
 
@@ -160,6 +160,27 @@ impl Dialect {
         }
     }
 
+    /// How many tables there are that keep which migrations ran: none before the first start.
+    pub(super) fn count_schemas(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "SELECT COUNT(*) AS total FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'"
+            }
+            Self::Postgres => {
+                "SELECT COUNT(*) AS total FROM pg_tables \
+                 WHERE schemaname = ANY(current_schemas(false)) AND tablename = '_sqlx_migrations'"
+            }
+        }
+    }
+
+    /// The server's own time; the embedded store has none.
+    pub(super) fn now_ms(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms"),
+        }
+    }
+
     pub(super) fn migrator(self) -> Migrator {
         let migrations = migrations::FILES.iter().map(|file| file.migration(|text| self.translate(text))).collect();
         // A newer version's migrations are no reason not to start: they leave what this version needs.
@@ -182,18 +203,26 @@ impl Dialect {
 /// Makes the files of an embedded store, or so of those that are there, readable by their owner alone: SQLite gives its journals
 /// the mode of the database.
 pub(super) fn claim_files(url: &str) -> std::io::Result<()> {
-    let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
-    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some(path) = file_of(url) else { return Ok(()) };
+    let options = url.split_once('?').map_or("", |(_, options)| options);
+    own_files::claim_file(&path, options.split('&').any(|option| option == "mode=rwc"))?;
+    ["-wal", "-shm"].iter().try_for_each(|end| {
+        let mut name = path.clone().into_os_string();
+        name.push(end);
+        own_files::claim_file(Path::new(&name), false)
+    })
+}
+
+/// The file of an embedded store; none where it is in memory, or a server's.
+pub(super) fn file_of(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path == ":memory:" {
-        return Ok(());
+        return None;
     }
-    let path = ["%23", "%3f", "%25"]
-        .iter()
-        .zip(["#", "?", "%"])
-        .fold(path.to_owned(), |path, (code, character)| path.replace(code, character));
-    own_files::claim_file(Path::new(&path), options.split('&').any(|option| option == "mode=rwc"))?;
-    ["-wal", "-shm"].iter().try_for_each(|end| own_files::claim_file(Path::new(&format!("{path}{end}")), false))
+    let codes = ["%23", "%3f", "%25"].iter().zip(["#", "?", "%"]);
+    Some(codes.fold(path.to_owned(), |path, (code, character)| path.replace(code, character)).into())
 }
 
 /// The URL of the embedded store in a data folder.

@@ -8,12 +8,18 @@
 mod audit;
 mod busy;
 mod check;
+mod doctor;
+mod endpoints;
 mod exit_codes;
+mod first_start;
 mod help;
 mod import;
 mod json;
+mod key_folder;
 mod manual;
+mod receiver;
 mod run;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
+mod settings;
