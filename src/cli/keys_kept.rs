@@ -130,7 +130,7 @@ fn files(folder: &KeyFolder) -> anyhow::Result<Vec<KeyFile>> {
 fn show(folder: &KeyFolder, json: bool, name: &str) -> anyhow::Result<()> {
     let files = files(folder)?;
     let told = files.iter().map(|file| told(file, &files)).collect::<Vec<_>>();
-    let lines: Vec<_> = told.iter().map(|told| line(told)).collect();
+    let lines: Vec<_> = told.iter().map(line).collect();
     output::result(json, &json!({"folder": folder.path().display().to_string(), name: told}), &lines);
     Ok(())
 }

@@ -145,7 +145,7 @@ fn settings_in_effect_are_a_file_that_gives_the_same_and_show_no_secret() {
     assert_eq!(of("log").origin.to_string(), "environment variable LOSTCARD_LOG");
     assert_eq!((of("listen").toml.as_deref(), &of("listen").origin), (Some("\"127.0.0.1:8080\""), &Origin::Default));
     assert!(
-        of("retention.keep").origin.to_string().ends_with("lostcard.toml, line 6"),
+        of("retention.keep").origin.to_string().ends_with("lostcard.toml, line 10"),
         "{}",
         of("retention.keep").origin
     );

@@ -1,5 +1,7 @@
 //! `config check|print`: what is wrong with a setting, by key and place, and what is in effect, without a secret.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::run::{Folder, stderr, stdout};
@@ -15,6 +17,8 @@ fn a_wrong_key_is_named_with_its_line_and_what_would_be_right() {
         ("public_url = \"https://a:s3same@b.example\"\n", "line 1: `public_url` has a value that is not shown here"),
     ] {
         let file = folder.write("lostcard.toml", toml);
+        // With a password in it, it must be for its owner alone.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let output = folder.run(&["config", "check", "--config", &file]).code(1);
         let said = stderr(&output);
         assert!(said.starts_with("error: ") && said.contains(told), "{said}");

@@ -11,7 +11,8 @@ use utoipa::openapi::{
 const DESCRIPTION: &str = "A card that your organization checked with `watch_hours` was listed. Sent to the endpoints that the operator set for you \
 (`lostcard webhook add`), by Standard Webhooks 1.0.0: verify `webhook-signature` with any library of it, and take a `webhook-id` that you know for a \
 repetition. Answer 2xx; anything else is tried again for three days, with a growing pause that a `Retry-After` (seconds or a date) can lengthen, to an hour at most. 410 ends the sending. \
-What was missed is in `GET /v1/alerts`.";
+What was missed is in `GET /v1/alerts`. \
+A message of the type `webhook.test`, whose `data` is a `webhook_id`, is the operator's trial and about no card: answer it 2xx, too.";
 
 fn header(name: &str, description: &str, example: &str) -> Parameter {
     ParameterBuilder::new()

@@ -46,9 +46,8 @@ pub(super) async fn store(config: &Config, clock: &Clock, keys: Keys, findings: 
         }
     };
     findings.push(Finding::ok(STORE, store.place()));
-    match look(config, clock, &store, keys, findings).await {
-        Ok(()) => {}
-        Err(error) => findings.push(failure(STORE, &error)),
+    if let Err(error) = look(config, clock, &store, keys, findings).await {
+        findings.push(failure(STORE, &error));
     }
     store.close().await;
 }
