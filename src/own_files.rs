@@ -35,6 +35,8 @@ pub fn append(path: &Path) -> Result<File> {
 /// Puts a file for its owner alone in the place of one, whole or not at all.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    // Of a bare name: the working folder.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
     std::io::Write::write_all(&mut fresh, bytes)?;
     fresh.as_file().sync_all()?;
@@ -99,6 +101,41 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// Makes a new folder for its owner alone, and none above it. One that is there is left as it is.
 pub fn create_one_folder(path: &Path) -> Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// A new folder that appears whole or not at all: filled under another name beside its own.
+#[derive(Debug)]
+pub struct NewFolder {
+    filled: tempfile::TempDir,
+    path: std::path::PathBuf,
+}
+
+impl NewFolder {
+    /// Begins one for its owner alone. Nothing may be there yet.
+    pub fn begin(path: &Path) -> Result<Self> {
+        if std::fs::symlink_metadata(path).is_ok() {
+            return Err(Error::new(ErrorKind::AlreadyExists, "it is there already: name a new folder"));
+        }
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        create_folder(above)?;
+        let mut builder = tempfile::Builder::new();
+        let filled = builder.prefix(".lostcard-").permissions(Permissions::from_mode(0o700)).tempdir_in(above)?;
+        Ok(Self { filled, path: path.to_owned() })
+    }
+
+    /// Where it is filled.
+    pub fn path(&self) -> &Path {
+        self.filled.path()
+    }
+
+    /// Gives it its name, durably. One that came meanwhile is left as it is.
+    pub fn finish(self) -> Result<()> {
+        sync_folder(self.filled.path())?;
+        let here = rustix::fs::CWD;
+        rustix::fs::renameat_with(here, self.filled.path(), here, &self.path, rustix::fs::RenameFlags::NOREPLACE)?;
+        let _ = self.filled.keep();
+        sync_folder(self.path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
 }
 
 /// Makes a folder for its owner alone, or so of one that is there. A folder of root's, as a volume is, stays as it is: nobody
@@ -265,6 +302,21 @@ mod tests {
         claim_folder(&at("wide")).unwrap();
         claim_folder(&at("a/b")).unwrap();
         assert_eq!([mode(&at("wide")), mode(&at("a")), mode(&at("a/b"))], [0o700; 3]);
+    }
+
+    #[test]
+    fn a_new_folder_appears_whole_and_takes_no_others_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("above/new");
+        let begun = NewFolder::begin(&path).unwrap();
+        fs::write(begun.path().join("file"), "x").unwrap();
+        let late = NewFolder::begin(&path).unwrap();
+        assert!(!path.exists());
+        begun.finish().unwrap();
+        assert_eq!((fs::read_to_string(path.join("file")).unwrap().as_str(), mode(&path)), ("x", 0o700));
+        assert_eq!(late.finish().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(NewFolder::begin(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

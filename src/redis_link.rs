@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
-use redis::cluster::ClusterClient;
-use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::aio::PubSub;
+use redis::{ErrorKind, RedisError, RedisResult, Value};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::timeout;
@@ -19,34 +17,18 @@ use tokio::time::timeout;
 use crate::crypto::random;
 use crate::telemetry::Metrics;
 
-/// How long connecting may take. It continues without the call that asked for it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+mod servers;
+
+use servers::{CONNECT_TIMEOUT, Servers};
+pub use servers::{Connection, RedisUrlError, is_redis_url};
+
 /// The pause before the first try after a failure, doubled up to [`PAUSE_MAX`].
 pub const PAUSE_FIRST: Duration = Duration::from_millis(500);
 pub const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A Redis that fails again sooner than this after it answered is asked more and more rarely.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// The URL names no servers that can be asked. Says nothing of the URL: it may hold a password.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "redis_url must be redis://, rediss:// or valkey://[user:password@]host[:port][/db], or redis-cluster:// with several host:port"
-)]
-pub struct RedisUrlError;
-
-/// A connection, shared by all calls of a runtime.
-#[derive(Clone)]
-pub enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
-enum Servers {
-    Single(Box<Client>),
-    Cluster { all: Box<ClusterClient>, each: Vec<Client> },
-}
-
-/// One Redis server or cluster, as a node reaches it.
+/// Redis, as a node reaches it: one server, a cluster, or the one that sentinels name.
 pub struct RedisLink {
     servers: Servers,
     call_timeout: Duration,
@@ -107,12 +89,8 @@ impl RedisLink {
 
     /// A connection for subscribing alone; of a cluster any server will do, for they pass messages on to each other.
     pub async fn subscriber(&self) -> RedisResult<PubSub> {
-        let servers = match &self.servers {
-            Servers::Single(client) => std::slice::from_ref(&**client),
-            Servers::Cluster { each, .. } => each,
-        };
         let mut failure = no_answer();
-        for client in servers {
+        for client in self.servers.to_subscribe_at().await? {
             match timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => failure = error,
@@ -145,7 +123,8 @@ impl RedisLink {
         }
     }
 
-    async fn answers(&self) -> bool {
+    /// Whether Redis answers now, whatever the breaker says.
+    pub async fn answers(&self) -> bool {
         let Ok(mut connection) = self.connect().await else { return false };
         let ping = redis::cmd("PING");
         matches!(timeout(self.call_timeout, ping.query_async::<Value>(&mut connection)).await, Ok(Ok(_)))
@@ -177,17 +156,7 @@ impl RedisLink {
     }
 
     async fn connect(&self) -> RedisResult<Connection> {
-        let connecting = async {
-            match &self.servers {
-                Servers::Single(client) => {
-                    // Deadlines are this file's affair.
-                    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-                    client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
-                }
-                Servers::Cluster { all, .. } => all.get_async_connection().await.map(Connection::Cluster),
-            }
-        };
-        timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(no_answer()))
+        timeout(CONNECT_TIMEOUT, self.servers.connect()).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<runtime::Id, Arc<OnceCell<Connection>>>> {
@@ -204,101 +173,9 @@ fn no_answer() -> RedisError {
     RedisError::from((ErrorKind::Io, "no answer in time"))
 }
 
-/// Whether a URL names servers that a link can be made to.
-pub fn is_redis_url(url: &str) -> bool {
-    Servers::parse(url, CONNECT_TIMEOUT).is_ok()
-}
-
-impl Servers {
-    fn parse(url: &str, call_timeout: Duration) -> Result<Self, RedisUrlError> {
-        // A fragment would ask for TLS without a look at the certificate.
-        let (scheme, rest) = url.split_once("://").filter(|_| !url.contains('#')).ok_or(RedisUrlError)?;
-        let open = |url: String| Client::open(url).map_err(|_| RedisUrlError);
-        let scheme = match scheme {
-            "redis" | "rediss" | "valkey" | "valkeys" => return open(url.to_owned()).map(Box::new).map(Self::Single),
-            "redis-cluster" => "redis",
-            "rediss-cluster" => "rediss",
-            _ => return Err(RedisUrlError),
-        };
-        let (user, hosts) =
-            rest.rsplit_once('@').map_or((String::new(), rest), |(user, hosts)| (format!("{user}@"), hosts));
-        let each = hosts.trim_end_matches('/').split(',').map(|host| open(format!("{scheme}://{user}{host}")));
-        let each = each.collect::<Result<Vec<_>, _>>()?;
-        let all = ClusterClient::builder(each.iter().map(|client| client.get_connection_info().clone()))
-            .retries(0)
-            .connection_timeout(CONNECT_TIMEOUT)
-            .response_timeout(call_timeout)
-            .build();
-        Ok(Self::Cluster { all: Box::new(all.map_err(|_| RedisUrlError)?), each })
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(cmd),
-            Self::Cluster(connection) => connection.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
-        }
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Single(_) => "Connection(single)",
-            Self::Cluster(_) => "Connection(cluster)",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_name_one_server_or_a_cluster() {
-        for good in [
-            "redis://127.0.0.1",
-            "redis://:secret@cache.example:6380/3",
-            "rediss://user:p%40ss@cache.example",
-            "valkey://[::1]:6379",
-            "redis-cluster://user:secret@one.example:7000,two.example:7001",
-            "rediss-cluster://one.example:7000",
-        ] {
-            assert!(is_redis_url(good), "{good}");
-        }
-        for bad in [
-            "",
-            "cache.example:6379",
-            "http://cache.example",
-            "unix:///run/redis.sock",
-            "rediss://cache.example/#insecure",
-            "redis://cache.example/zero",
-            "redis-cluster://",
-            "redis-cluster://one.example:7000,,",
-        ] {
-            assert!(!is_redis_url(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn a_password_is_in_no_text() {

@@ -2,6 +2,9 @@
 //! as it was sent: routes appear as their patterns. Counters are resolved once and are plain atomics afterwards.
 
 pub mod figures;
+mod logging;
+mod process;
+pub mod traces;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,37 +14,18 @@ use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogLevel;
 use crate::domain::verdict::Verdict;
 use crate::own_files;
+use process::Process;
 
-/// Starts the log on standard error. Other crates never log below `warn`: what they trace (request heads, statements) is not
-/// ours to vouch for.
-pub fn init_log(level: LogLevel, json: bool) {
-    let own = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("lostcard", own);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
-    // A second start in one process (tests) keeps the first subscriber.
-    let _ =
-        if json { registry.with(layer.json()).try_init() } else { registry.with(layer.with_ansi(false)).try_init() };
-}
+pub use logging::init_log;
 
 /// Every metric of a node.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    process: Process,
     verdicts: [IntCounter; 4],
     pub check_seconds: Histogram,
     pub created_seconds: Histogram,
@@ -94,6 +78,8 @@ pub struct Metrics {
     pub rotating_from: IntGauge,
     pub nodes: IntGauge,
     pub publications_by_lease: IntCounter,
+    pub write_groups: IntCounter,
+    pub writes_waiting: IntGauge,
     pub redis_answered: IntCounter,
     pub redis_failed: IntCounter,
     pub redis_timed_out: IntCounter,
@@ -107,6 +93,8 @@ pub struct Metrics {
     pub retention_deleted: IntCounterVec,
     pub retention_finished_ms: IntGauge,
     pub retention_failures: IntCounter,
+    pub registry_log_behind: IntGauge,
+    pub witness_answers: IntCounterVec,
     pub audit_log_wrong: IntGauge,
     pub audit_heads: IntCounterVec,
     pub audit_heads_waiting: IntGauge,
@@ -251,6 +239,8 @@ impl Metrics {
                 "publications_by_lease_total",
                 "Changes published only when the leases had run out: a node was silent.",
             )?,
+            write_groups: counter("write_groups_total", "Transactions of writes that share one.")?,
+            writes_waiting: gauge("writes_waiting", "Writes that wait for their group to begin.")?,
             redis_answered: redis.with_label_values(&["answered"]),
             redis_failed: redis.with_label_values(&["failed"]),
             redis_timed_out: redis.with_label_values(&["timed_out"]),
@@ -282,6 +272,17 @@ impl Metrics {
                 "Wall time at which retention was last brought to its end, by whichever node; 0: never.",
             )?,
             retention_failures: counter("retention_failures_total", "Runs of retention on this node that failed.")?,
+            registry_log_behind: gauge(
+                "registry_log_behind",
+                "Rows of the feed that the newest checkpoint of the registry log does not cover.",
+            )?,
+            witness_answers: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("witness_answers_total", "Answers of witnesses of the registry log: cosigned or failed."),
+                    &["outcome"],
+                )?,
+            )?,
             audit_log_wrong: gauge(
                 "audit_log_wrong",
                 "Whether the audit log does not continue from where this node saw it end (1), or was written without the key.",
@@ -339,6 +340,7 @@ impl Metrics {
                 "usage_flushed_milliseconds",
                 "Wall time at which this node last added counts of usage; 0: never.",
             )?,
+            process: Process::new()?,
             registry,
         })
     }
@@ -364,7 +366,9 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.look_at_process();
         self.longest_poll.set(seconds(self.longest_poll_ns.swap(0, Ordering::Relaxed)));
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        let mut families = self.registry.gather();
+        families.extend(self.process.families(self.resident_memory.get(), self.descriptors.get()));
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
 

@@ -167,7 +167,7 @@ fn every_variable_is_a_setting() {
 #[test]
 fn whoever_stops_a_node_waits_for_its_drain() {
     let compose = read("deploy/compose/compose.yaml");
-    let [unit, pod] = ["deploy/systemd/lostcard.service", "deploy/kubernetes/deployment.yaml"].map(read);
+    let [unit, pod] = ["deploy/systemd/lostcard.service", "deploy/kubernetes/statefulset.yaml"].map(read);
     for (place, drain, wait) in [
         ("systemd", number(&read("deploy/systemd/lostcard.toml"), "drain_seconds ="), number(&unit, "TimeoutStopSec=")),
         ("compose", number(&compose, "LOSTCARD_DRAIN_SECONDS: \""), number(&compose, "stop_grace_period: ")),
@@ -179,6 +179,22 @@ fn whoever_stops_a_node_waits_for_its_drain() {
     ] {
         assert!(wait > drain + FINISH_SECONDS, "{place}: {wait} s for a drain of {drain} s and {FINISH_SECONDS} s");
     }
+}
+
+/// A pod may be deleted with sightings in its journal, which no other node has.
+#[test]
+fn in_kubernetes_the_data_folder_outlives_its_pod_and_redis_may_be_absent() {
+    let set = read("deploy/kubernetes/statefulset.yaml");
+    let (pod, claims) = set.split_once("volumeClaimTemplates:").expect("volumes that outlive pods");
+    let mounted = values(pod, "- { name: data, mountPath:")[0].trim_end_matches(" }");
+    let data = values(pod, "- { name: LOSTCARD_DATA, value:")[0].trim_end_matches(" }");
+    assert!(data.starts_with(&format!("{mounted}/")), "{data} in {mounted}");
+    assert!(claims.contains("name: data\n") && !set.contains("emptyDir"), "{claims}");
+    let (_, redis) = pod.split_once("LOSTCARD_REDIS_URL").unwrap();
+    assert!(redis.split("- name").next().unwrap().contains("key: redis, optional: true"));
+    assert!(pod.contains("key: database }"), "the database may not be absent");
+    let name = values(&set, "serviceName:")[0];
+    assert!(read("deploy/kubernetes/service.yaml").contains(&format!("name: {name}\n")), "{name}");
 }
 
 /// The first whole number that follows a key.

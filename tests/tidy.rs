@@ -60,7 +60,7 @@ const WORD_RULES: &str = "
     SQL lives in src/store/ ; src/ !src/store/ ; \
         SELECT|INSERT INTO|UPDATE |DELETE FROM|BEGIN IMMEDIATE|sqlx::
     Redis commands live in five files ; \
-        src/ !src/redis_link.rs !src/registry/cache.rs !src/registry/wakes.rs !src/limits/cluster.rs !src/limits/cluster_numbers.rs ; \
+        src/ !src/redis_link !src/registry/cache.rs !src/registry/wakes.rs !src/limits/cluster.rs !src/limits/cluster_numbers.rs ; \
         redis::
     status codes and responses live in src/http/ ; src/ !src/http/ ; \
         StatusCode|HttpResponse*
@@ -83,7 +83,7 @@ const WORD_RULES: &str = "
         src/ !src/store/transaction.rs !src/service/writing.rs ; commit(
     a listing changes in src/service/listing.rs, with all that it entails ; \
         src/ !src/store/ !src/service/listing.rs ; \
-        record_listing*|insert_reports|close_report|insert_replacement|remove_for_reset|delete_due
+        record_listing*|insert_reports|close_report|reopen_report|insert_replacement|take_back_replacement|remove_for_reset|delete_due
     only the command line prints, everything else logs ; src/ !src/cli.rs !src/cli/ ; \
         print!|println!|eprint!|eprintln!
 ";

@@ -41,6 +41,8 @@ enum Command {
     Compare(commands::compare::Arguments),
     /// Measure an import beside the database alone
     Import(commands::import::Arguments),
+    /// Count the reports that a server acknowledges to many writers
+    Writes(commands::writes::Arguments),
     /// See what the time of one answer tells about its verdict
     Timing(commands::timing::Arguments),
     /// Offer a server many times what it can do, and see what is left of that
@@ -57,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Command::Peer(arguments) => commands::peer::execute(&arguments),
         Command::Compare(arguments) => commands::compare::execute(&arguments),
         Command::Import(arguments) => commands::import::execute(&arguments),
+        Command::Writes(arguments) => commands::writes::execute(&arguments),
         Command::Timing(arguments) => commands::timing::execute(&arguments),
         Command::Overload(arguments) => commands::overload::execute(&arguments),
         Command::Simulate(arguments) => commands::simulate::execute(&arguments),

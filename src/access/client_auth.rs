@@ -13,6 +13,7 @@ use super::certificates::PeerCertificate;
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
 use super::tokens::{LEEWAY_S, TOKEN_BYTES_MAX, TokenError, check_times};
+use crate::crypto::client_secret::hash_secret;
 use crate::domain::ids::ClientId;
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{SecretText, TokenText};
@@ -120,6 +121,27 @@ struct AssertionClaims {
     #[serde(default, deserialize_with = "seconds_if_there")]
     iat: Option<i64>,
     jti: String,
+    /// Of devices: who is at it, and the proof of its PIN.
+    #[serde(default)]
+    clerk: Option<String>,
+    #[serde(default)]
+    pin: Option<String>,
+}
+
+/// What the assertion of a device says beside who it is.
+#[derive(Clone, Copy)]
+pub struct Unlocking<'a> {
+    pub clerk: Option<&'a str>,
+    pub pin: Option<&'a str>,
+    /// What the PIN is proven for.
+    pub token_id: &'a str,
+}
+
+/// It names a person.
+impl std::fmt::Debug for Unlocking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unlocking(redacted)")
+    }
 }
 
 /// A string, or a list (RFC 7519, 4.1.3).
@@ -196,6 +218,12 @@ impl Assertion {
         Ok(Self { jwt, header, claims })
     }
 
+    /// What it says of who is at a device.
+    pub fn unlocking(&self) -> Unlocking<'_> {
+        let claims = &self.claims;
+        Unlocking { clerk: claims.clerk.as_deref(), pin: claims.pin.as_deref(), token_id: &claims.jti }
+    }
+
     /// Whether this client made it, for this service and for now. It may have been used before.
     pub fn verify(&self, client: &ClientEntry, issuer: &str, now_s: i64) -> Result<Proven, AssertionFault> {
         use AssertionFault as F;
@@ -262,9 +290,4 @@ pub fn is_certificate_of(client: &ClientEntry, shown: &PeerCertificate, now_ms: 
     });
     let is_one = matches.reduce(|one, other| one || other)?;
     Some(is_one && shown.is_valid_at(now_ms.seconds()))
-}
-
-/// What the store keeps of a secret.
-pub fn hash_secret(secret: &SecretText) -> [u8; 32] {
-    Sha256::digest(secret.expose().as_bytes()).into()
 }

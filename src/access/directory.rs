@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use quick_cache::sync::Cache;
 
+use super::devices::DeviceEntry;
 use crate::clock::Clock;
-use crate::domain::authority::Offices;
+use crate::domain::authority::{LifeState, Offices};
 use crate::domain::client::{Actor, Bound, OrganizationKind, Rate, RegionCode, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
@@ -39,6 +40,8 @@ pub struct ClientEntry {
     /// Tokens that were issued until then are good for nothing.
     pub tokens_revoked_at_ms: Option<UnixMs>,
     pub credentials: Vec<Credential>,
+    /// None where it is no device.
+    pub device: Option<DeviceEntry>,
     pub limits: Arc<CallerLimits>,
     pub numbers: Arc<ClientNumbers>,
 }
@@ -110,7 +113,7 @@ impl Directory {
         }
     }
 
-    /// A client that exists and is not disabled.
+    /// A client that exists and is neither suspended nor ended, nor is its organization.
     pub async fn find(&self, client_id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {
         if let Some(entry) = self.clients.get(&client_id) {
             return Ok(Some(entry));
@@ -128,17 +131,22 @@ impl Directory {
 
     async fn read(&self, client_id: ClientId) -> Result<Option<ClientEntry>, StoreError> {
         let Some(client) = self.store.find_client(client_id).await? else { return Ok(None) };
-        if client.disabled_at_ms.is_some() {
+        if client.state() != LifeState::Active {
             return Ok(None);
         }
         let organization = self.store.find_organization(client.organization_id).await?;
         let organization = organization.ok_or(StoreError::Corrupt("clients.organization_id"))?;
+        if organization.state() != LifeState::Active {
+            return Ok(None);
+        }
         let credentials = self.store.list_credentials(client_id).await?;
+        let device = self.store.find_device(client_id).await?;
+        let device = device.and_then(|pairing| DeviceEntry::of(pairing, &credentials));
         let rate = client.rate.unwrap_or(self.defaults.client);
         let organization_rate = organization.rate.unwrap_or(self.defaults.organization);
         let limits = self.limits((client_id, rate), (organization.organization_id, organization_rate));
-        let actor = Actor { organization: organization.organization_id, client: client_id, origin: None };
-        let numbers = self.numbers_of(actor, rate, &client.numbers);
+        let actor = Actor::new(organization.organization_id, client_id);
+        let numbers = self.numbers_of(actor, rate, &client.numbers, device.is_some());
         Ok(Some(ClientEntry {
             client_id,
             organization_id: organization.organization_id,
@@ -150,6 +158,7 @@ impl Directory {
             bound: client.bound,
             tokens_revoked_at_ms: client.tokens_revoked_at_ms,
             credentials,
+            device,
             limits,
             numbers,
         }))
@@ -177,7 +186,7 @@ impl Directory {
     }
 
     /// The numbers of a client, which outlive what is known of it, too.
-    fn numbers_of(&self, client: Actor, rate: Rate, stored: &StoredNumbers) -> Arc<ClientNumbers> {
+    fn numbers_of(&self, client: Actor, rate: Rate, stored: &StoredNumbers, is_device: bool) -> Arc<ClientNumbers> {
         let released_at_ms = stored.released_at_ms;
         let make = |cluster: &Arc<Cluster>| {
             ClusterNumbers::new(Arc::clone(cluster), self.clock.clone(), client, released_at_ms)
@@ -185,6 +194,7 @@ impl Directory {
         let declared = Declaration {
             guests: stored.guests.unwrap_or(self.defaults.guests),
             digests: stored.digests,
+            is_device,
             rate,
             is_held: stored.held.is_some(),
             released_at_ms,

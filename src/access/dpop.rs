@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::certificates::Thumbprint;
 use super::client_auth::there;
-use super::jwks::{PublishedKey, is_private};
+use super::jwks::{PublishedKey, is_private, thumbprint_of};
 use crate::crypto::pepper::Fingerprints;
-use crate::crypto::signing::{base64url, from_base64url};
+use crate::crypto::signing::base64url;
 use crate::domain::redacted::TokenText;
 
 /// What `alg` of a proof may be.
@@ -176,8 +176,7 @@ impl DpopProof {
         if !matches!(key.algorithm, Algorithm::ES256 | Algorithm::EdDSA) || !key.is_named(&header.alg) {
             return Err(F::Key);
         }
-        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok().and_then(|text| from_base64url(&text));
-        let thumbprint = thumbprint.and_then(|bytes| bytes.try_into().ok()).ok_or(F::Key)?;
+        let thumbprint = thumbprint_of(&jwk).ok_or(F::Key)?;
         let claims = object(claims).ok_or(F::Claims)?;
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| F::Claims)?;
         if claims.jti.is_empty() {

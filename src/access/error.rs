@@ -1,6 +1,7 @@
 //! Why nobody is let in, and why no token is issued: refusals, and what could not be decided now. Without HTTP.
 
 use super::client_auth::AssertionFault;
+use super::devices::UnlockFault;
 use super::dpop::DpopFault;
 use super::tokens::TokenError;
 use crate::limits::{Crowded, Refused};
@@ -57,6 +58,8 @@ pub enum GrantError {
     NoCertificate,
     #[error("the token would be bound to nobody")]
     Unbound,
+    #[error("{}", .0.as_str())]
+    Locked(UnlockFault),
     #[error(transparent)]
     Holder(#[from] HolderError),
     #[error(transparent)]

@@ -94,6 +94,9 @@ impl Access {
         let key = match holder.proof {
             None if client.bound == Bound::Dpop => return Err(GrantError::Holder(DpopFault::Missing.into())),
             None => None,
+            Some((proof, _)) if client.device.as_ref().is_some_and(|device| device.key != Some(proof.thumbprint())) => {
+                return Err(GrantError::Holder(DpopFault::Holder.into()));
+            }
             Some((proof, request)) => {
                 self.check_proof(proof, request).map_err(HolderError::from)?;
                 self.prove(proof, client).await?;

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::crypto::signing::from_base64url;
 use crate::domain::client::{Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
+use crate::domain::person::Role;
 use crate::own_files;
 
 /// An outside issuer whose tokens are accepted.
@@ -43,6 +44,19 @@ pub struct IssuerRules {
     pub scope_map: BTreeMap<String, Scope>,
     /// Its tokens are plain JWTs, and not of RFC 9068.
     pub is_plain_jwt: bool,
+    /// Its tokens are of persons, not of clients.
+    pub persons: Option<PersonRules>,
+}
+
+/// Who the persons of an issuer are, and what of administration is theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRules {
+    /// By whose limits they act.
+    pub client: ClientId,
+    pub name_claim: String,
+    pub groups_claim: String,
+    /// The role of each group.
+    pub roles: BTreeMap<String, Role>,
 }
 
 /// One issuer with its keys by id.
@@ -79,7 +93,7 @@ pub enum JwksError {
     NoKey(String),
     #[error("{url}: {source}")]
     NotFetched { url: String, source: reqwest::Error },
-    #[error("{0}: larger than a JWK Set needs to be")]
+    #[error("{0}: larger than what an issuer publishes needs to be")]
     TooLarge(String),
     #[error("an issuer has either jwks_file or jwks_url")]
     NoSource,
@@ -178,7 +192,11 @@ pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
     let text = own_files::read_named(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
     let not_a_set = || JwksError::NotASet(path.display().to_string());
     let set: serde_json::Value = serde_json::from_slice(&text).map_err(|_| not_a_set())?;
-    let keys = set["keys"].as_array().ok_or_else(not_a_set)?;
+    check_client_keys(set["keys"].as_array().ok_or_else(not_a_set)?)
+}
+
+/// The same of keys that are at hand.
+pub fn check_client_keys(keys: &[serde_json::Value]) -> Result<Vec<String>, JwksError> {
     let mut kids = HashSet::new();
     for key in keys {
         check_client_key(key)?;
@@ -187,6 +205,11 @@ pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
         }
     }
     Ok(keys.iter().map(ToString::to_string).collect())
+}
+
+/// What a key is known by (RFC 7638).
+pub(super) fn thumbprint_of(jwk: &Jwk) -> Option<[u8; 32]> {
+    from_base64url(&jwk.thumbprint(ThumbprintHash::SHA256).ok()?)?.try_into().ok()
 }
 
 /// Whether a JWK holds a member of a private or symmetric key (RFC 7518, 6.2.2, 6.3.2, 6.4.1; RFC 8037, 2).
@@ -248,8 +271,12 @@ pub fn is_on_loopback(url: &str) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && is_here(&url))
 }
 
-/// Fetches a set: no redirects, a bound on time and size.
 async fn fetch_set(url: &str) -> Result<JwkSet, JwksError> {
+    serde_json::from_slice(&fetch(url).await?).map_err(|_| JwksError::NotASet(url.to_owned()))
+}
+
+/// Fetches what an issuer publishes: no redirects, a bound on time and size.
+pub(super) async fn fetch(url: &str) -> Result<Vec<u8>, JwksError> {
     let failed = |source| JwksError::NotFetched { url: url.to_owned(), source };
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(FETCH_TIMEOUT);
     let client = client.no_proxy().build().map_err(failed)?;
@@ -262,5 +289,13 @@ async fn fetch_set(url: &str) -> Result<JwkSet, JwksError> {
         }
         text.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&text).map_err(|_| JwksError::NotASet(url.to_owned()))
+    Ok(text)
+}
+/// A claim of several words: one text, or a list.
+pub(super) fn words_of(claim: Option<&serde_json::Value>) -> Vec<&str> {
+    match claim {
+        Some(serde_json::Value::String(list)) => list.split_ascii_whitespace().collect(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(serde_json::Value::as_str).collect(),
+        _ => Vec::new(),
+    }
 }

@@ -5,15 +5,20 @@
 pub mod binding;
 pub mod certificates;
 pub mod client_auth;
+pub mod devices;
 pub mod directory;
 pub mod dpop;
 mod error;
+mod following;
 pub mod holder;
 mod holding;
 pub mod holds;
 pub mod jwks;
 mod outside;
+pub mod provider;
+pub mod seen;
 pub mod tokens;
+mod unlocking;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,19 +26,18 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::{Actor, Scopes};
-use crate::domain::ids::{ClientId, OrganizationId};
+use crate::domain::ids::{OrganizationId, PersonId};
 use crate::domain::instant::UnixMs;
+use crate::domain::person::{Role, ShortName};
 use crate::domain::redacted::TokenText;
 use crate::limits::cluster::Cluster;
 use crate::limits::{Asker, Crowded, Numbers, Work, Workshop};
 use crate::store::clients::Organization;
-use crate::store::feed::{Change, ChangeKind, Listener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use binding::Binding;
@@ -42,6 +46,8 @@ use directory::{ClientEntry, DefaultRates, Directory};
 use holder::Holder;
 use jwks::{IssuerKeys, OutsideIssuer};
 use outside::OutsideKeys;
+use provider::{SignIn, SignInOptions};
+use seen::SeenClients;
 use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
 
 pub use error::{AccessError, GrantError, HolderError};
@@ -66,6 +72,8 @@ pub struct AccessOptions {
     pub dpop_nonce: bool,
     /// Verified tokens remembered at a time.
     pub tokens_max: usize,
+    /// How the console lets persons sign in; none: by a client's secret alone.
+    pub sign_in: Option<SignInOptions>,
 }
 
 /// An authenticated client.
@@ -74,12 +82,17 @@ pub struct Principal {
     pub client: Arc<ClientEntry>,
     pub scopes: Scopes,
     pub binding: Binding,
+    /// Who is behind the client, where the token says so.
+    pub person: Option<ShortName>,
+    /// Who that is and what is theirs, where it is a person of the operator.
+    pub role: Option<(PersonId, Role)>,
 }
 
 impl Principal {
     /// Who calls, by its ids alone.
     pub fn actor(&self) -> Actor {
-        Actor { organization: self.client.organization_id, client: self.client.client_id, origin: None }
+        let (person, person_id) = (self.person, self.role.map(|(id, _)| id));
+        Actor { person, person_id, ..Actor::new(self.client.organization_id, self.client.client_id) }
     }
 }
 
@@ -112,7 +125,9 @@ pub struct Access {
     keyring: Arc<Keyring>,
     directory: Directory,
     metrics: Arc<Metrics>,
+    seen: Arc<SeenClients>,
     outside: Vec<OutsideKeys>,
+    sign_in: Option<SignIn>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
     revoked: ArcSwap<HashSet<[u8; 32]>>,
@@ -145,11 +160,13 @@ impl Access {
             revoked: ArcSwap::from_pointee(HashSet::new()),
             generation: AtomicU64::new(0),
             keys_sought_s: AtomicI64::new(0),
+            sign_in: options.sign_in.clone().map(SignIn::new),
             options,
             clock,
             store,
             keyring,
             metrics,
+            seen: Arc::default(),
             outside: outside.iter().cloned().map(OutsideKeys::unknown).collect(),
         };
         access.reload_keys();
@@ -159,6 +176,16 @@ impl Access {
     /// What clients' numbers have in common.
     pub fn numbers(&self) -> &Arc<Numbers> {
         &self.options.numbers
+    }
+
+    /// How much clients are seen at this node.
+    pub fn seen(&self) -> &Arc<SeenClients> {
+        &self.seen
+    }
+
+    /// How the console lets persons sign in.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        self.sign_in.as_ref()
     }
 
     /// The `iss` of tokens and receipts.
@@ -190,9 +217,12 @@ impl Access {
         are_other
     }
 
-    /// Reads or fetches the outside issuers' keys again. An issuer whose fetch fails keeps its keys for an hour; after that its tokens
-    /// are refused.
+    /// Reads or fetches the outside issuers' keys again, and finds the provider of persons. An issuer whose fetch fails keeps its keys for
+    /// an hour; after that its tokens are refused.
     pub async fn refresh_outside(&self) {
+        if let Some(sign_in) = &self.sign_in {
+            sign_in.load(self.clock.now_s()).await;
+        }
         for issuer in &self.outside {
             self.load_outside(issuer).await;
         }
@@ -274,9 +304,11 @@ impl Access {
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
             return Err(TokenError::Revoked.into());
         }
+        self.seen.note_used(client.client_id, self.clock.now_ms());
+        self.seen.note_met(&claims, self.clock.now_ms());
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();
-        let principal = Principal { client, scopes, binding: claims.binding };
+        let principal = Principal { client, scopes, binding: claims.binding, person: claims.person, role: claims.role };
         // Where something changed meanwhile, it is good for this once.
         let known = VerifiedToken { claims, principal: principal.clone(), generation };
         self.verified.insert(token.into(), Arc::new(known));
@@ -304,17 +336,26 @@ impl Access {
     ) -> Result<IssuedToken, GrantError> {
         let client = self.directory.find(credentials.client_id()).await?.ok_or(GrantError::InvalidClient)?;
         let now_s = self.clock.now_s();
+        let mut person = None;
         match credentials {
+            // Whatever else it is given: a device without its PIN is nobody.
+            Credentials::Secret { .. } | Credentials::Certificate { .. } if client.device.is_some() => {
+                return Err(GrantError::InvalidClient);
+            }
             Credentials::Secret { secret, .. } if is_secret_of(&client, secret, self.clock.now_ms()) => {}
             Credentials::Secret { .. } => return Err(GrantError::InvalidClient),
             Credentials::Assertion(assertion) => {
-                let (assertion, client, issuer) = (assertion.clone(), Arc::clone(&client), self.options.issuer.clone());
-                let verify = move || assertion.verify(&client, &issuer, now_s);
+                let (of_work, of_client) = (assertion.clone(), Arc::clone(&client));
+                let issuer = self.options.issuer.clone();
+                let verify = move || of_work.verify(&of_client, &issuer, now_s);
                 let proven = self.options.workshop.run(Work::Short, asker, verify).await?;
                 let proven = proven.map_err(GrantError::Assertion)?;
                 let expires_at_ms = UnixMs::from_seconds(proven.expires_s);
                 if !self.is_first_use(&proven.fingerprint, expires_at_ms).await? {
                     return Err(GrantError::Assertion(AssertionFault::Used));
+                }
+                if let Some(device) = &client.device {
+                    person = Some(self.unlock(&client, device, &assertion.unlocking()).await?);
                 }
             }
             Credentials::Certificate { .. } => {
@@ -335,6 +376,7 @@ impl Access {
             lifetime_s: self.options.token_lifetime_s,
             token_id: random::id(self.clock.now_ms()),
             binding,
+            person,
         };
         self.metrics.tokens_issued.inc();
         let access_token = token.sign(&self.keyring.signing().token);
@@ -353,42 +395,5 @@ impl Access {
     /// Forgets who every verified token is, and what is being looked up at this moment.
     fn forget_callers(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-impl Listener for Access {
-    fn on_change(&self, change: &Change) {
-        let (id, token) = (change.subject.as_slice().try_into(), change.subject.as_slice().try_into());
-        match (change.kind, id, token) {
-            (ChangeKind::Client, Ok(client), _) => {
-                self.directory.forget_client(ClientId::from_bytes(client));
-                self.forget_callers();
-            }
-            (ChangeKind::Organization, Ok(organization), _) => {
-                self.directory.forget_organization(OrganizationId::from_bytes(organization));
-                self.forget_callers();
-            }
-            (ChangeKind::Token, _, Ok(token)) => {
-                self.revoked.rcu(|revoked| {
-                    let mut all = HashSet::clone(revoked);
-                    all.insert(token);
-                    all
-                });
-                self.forget_callers();
-            }
-            _ => {}
-        }
-    }
-
-    /// Everything remembered may have changed; the revoked tokens are read again before the node takes a lease.
-    fn on_reload(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let since = self.clock.now_ms().minus(REVOKED_MAX);
-            let revoked = self.store.list_revoked_tokens(since).await?;
-            self.revoked.store(Arc::new(revoked.into_iter().collect()));
-            self.directory.forget_all();
-            self.forget_callers();
-            Ok(())
-        })
     }
 }

@@ -7,16 +7,20 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::civil::Date;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::binding::{Binding, Confirmation};
-use super::jwks::{IssuerKeys, IssuerRules, PublishedKey, algorithm_name};
+use super::jwks::{IssuerKeys, IssuerRules, PersonRules, PublishedKey, algorithm_name, words_of};
+use crate::clock::beijing_date;
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::{Scope, Scopes};
-use crate::domain::ids::{ClientId, OrganizationId, TokenId};
+use crate::domain::ids::{ClientId, OrganizationId, PersonId, TokenId};
+use crate::domain::instant::UnixMs;
+use crate::domain::person::{Role, ShortName};
 use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
@@ -68,6 +72,12 @@ pub struct TokenClaims {
     pub issued_s: i64,
     pub expires_s: i64,
     pub binding: Binding,
+    /// Who is behind the client.
+    pub person: Option<ShortName>,
+    /// Who that is and what is theirs, where an issuer of persons vouches for it.
+    pub role: Option<(PersonId, Role)>,
+    /// The group that gave the role.
+    pub group: Option<Arc<str>>,
     /// The key that signed it.
     pub key: KeyName,
     /// Known to the list of revoked tokens.
@@ -115,6 +125,7 @@ pub struct NewToken<'a> {
     pub lifetime_s: i64,
     pub token_id: TokenId,
     pub binding: Binding,
+    pub person: Option<ShortName>,
 }
 
 impl NewToken<'_> {
@@ -127,6 +138,9 @@ impl NewToken<'_> {
         });
         if !self.binding.is_none() {
             claims["cnf"] = self.binding.to_claim();
+        }
+        if let Some(person) = self.person {
+            claims["clerk"] = person.as_str().into();
         }
         key.sign_jws("at+jwt", claims.to_string().as_bytes()).into()
     }
@@ -158,6 +172,7 @@ struct Claims {
     org: Option<OrganizationId>,
     scope: String,
     cnf: Option<Confirmation>,
+    clerk: Option<String>,
 }
 
 /// Verifies a token by the key that its issuer has under its name: two issuers may use one name.
@@ -228,13 +243,12 @@ fn read_outside(
     now_s: i64,
 ) -> Result<TokenClaims, TokenError> {
     check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
+    if let Some(persons) = &rules.persons {
+        return read_person(claims, persons, token, key, beijing_date(UnixMs::from_seconds(now_s)));
+    }
     let client = claims.others.get(&rules.client_claim).and_then(serde_json::Value::as_str);
     let client_id = client.and_then(|name| rules.client_map.get(name).copied().or_else(|| ClientId::parse(name)));
-    let words: Vec<&str> = match claims.others.get(&rules.scope_claim) {
-        Some(serde_json::Value::String(list)) => list.split_ascii_whitespace().collect(),
-        Some(serde_json::Value::Array(list)) => list.iter().filter_map(serde_json::Value::as_str).collect(),
-        _ => Vec::new(),
-    };
+    let words = words_of(claims.others.get(&rules.scope_claim));
     // Its other words are about other services.
     let scope = |word: &&str| {
         if rules.scope_map.is_empty() { Scope::parse(word) } else { rules.scope_map.get(*word).copied() }
@@ -249,8 +263,47 @@ fn read_outside(
         issued_s: claims.iat,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        person: None,
+        role: None,
+        group: None,
         key,
         fingerprint: fingerprint(&claims.iss, &id),
+    })
+}
+
+/// A person whom the issuer knows: with the highest role of their groups, and none without one.
+fn read_person(
+    claims: OutsideClaims,
+    rules: &PersonRules,
+    token: &str,
+    key: KeyName,
+    today: Date,
+) -> Result<TokenClaims, TokenError> {
+    let text = |name: &str| claims.others.get(name).and_then(serde_json::Value::as_str);
+    let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(TokenError::Invalid)?;
+    let groups = words_of(claims.others.get(&rules.groups_claim));
+    let of_group = |group: &&str| rules.roles.get(*group).map(|role| (*role, Arc::from(*group)));
+    let (role, group) = groups.iter().filter_map(of_group).max().ok_or(TokenError::Invalid)?;
+    let mut id = [0; 16];
+    id.copy_from_slice(&fingerprint(&claims.iss, subject)[..16]);
+    // Some providers name people by their identity number, which no log may hold.
+    let mut named = [text(&rules.name_claim), Some(subject)].into_iter().flatten();
+    let name = named.find_map(|name| ShortName::parse(name, today));
+    let name = name.or_else(|| ShortName::stored(&hex::encode(id)));
+    let token_id = claims.jti.or(claims.uti).filter(|id| !id.is_empty());
+    let token_id = token_id.unwrap_or_else(|| hex::encode(Sha256::digest(token)));
+    Ok(TokenClaims {
+        client_id: rules.client,
+        organizations: Organizations::Claimed(None),
+        scopes: std::iter::once(Scope::Admin).collect(),
+        issued_s: claims.iat,
+        expires_s: claims.exp,
+        binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        person: Some(name.ok_or(TokenError::Invalid)?),
+        role: Some((PersonId::from_bytes(id), role)),
+        group: Some(group),
+        key,
+        fingerprint: fingerprint(&claims.iss, &token_id),
     })
 }
 
@@ -266,6 +319,9 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
         issued_s: claims.iat,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
+        person: claims.clerk.as_deref().map(|name| ShortName::stored(name).ok_or(TokenError::Invalid)).transpose()?,
+        role: None,
+        group: None,
         key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),
     })

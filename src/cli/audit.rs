@@ -11,7 +11,7 @@ use serde_json::json;
 use super::audit_who::{WhoArgs, who};
 use super::global::Global;
 use super::output;
-use super::receipt::read_keys;
+use super::reading::read_keys;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::audit::Head;
 use crate::crypto::signing::PublicKey;

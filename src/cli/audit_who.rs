@@ -1,18 +1,13 @@
 //! `audit who`: who looked at the records of a person, for the operator who has the number. It comes by standard input: others can
 //! read a command line.
 
-use std::io::Read;
-
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use super::global::Global;
+use super::number_input::read_digest;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
-use crate::crypto::digest::IdDigest;
-use crate::domain::id_number::IdNumber;
 use crate::node;
 use crate::service::accesses;
 use crate::store::accesses::Access;
@@ -24,15 +19,8 @@ pub(super) struct WhoArgs {
     json: bool,
 }
 
-/// The longest line that is read: a number and what may be around it.
-const NUMBER_BYTES_MAX: u64 = 1024;
-
 pub(super) async fn who(global: &Global, args: &WhoArgs) -> anyhow::Result<()> {
-    let mut text = Zeroizing::new(String::new());
-    std::io::stdin().take(NUMBER_BYTES_MAX).read_to_string(&mut text).context("standard input")?;
-    let number = IdNumber::parse(text.trim(), Clock::System.today());
-    let number = number.context("standard input must hold one identity number of 18 characters")?;
-    let digest = IdDigest::of(&number);
+    let digest = read_digest()?;
     let (store, keyring) = node::open(&global.config()?).await?;
     let found = accesses::who(&store, &keyring, &digest, &global.behind()?, Clock::System.now_ms()).await?;
     store.close().await;
@@ -45,7 +33,7 @@ pub(super) async fn who(global: &Global, args: &WhoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn to_json(access: &Access) -> Value {
+pub(super) fn to_json(access: &Access) -> Value {
     let organization = access.organization.as_ref();
     let members = [
         ("seq", Some(json!(access.sequence))),

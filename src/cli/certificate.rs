@@ -9,7 +9,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::output;
-use super::receipt::{read_keys, read_text};
+use super::reading::{read_keys, read_text};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::certificate::{Claims, verify};
 use crate::crypto::digest::IdDigest;

@@ -11,15 +11,15 @@ use serde_json::json;
 use super::global::Global;
 use super::output;
 use crate::access::certificates::{PeerCertificate, parse_subject};
-use crate::access::client_auth::hash_secret;
 use crate::access::jwks::read_client_keys;
 use crate::access::tokens::fingerprint;
 use crate::clock::{Clock, Rfc3339};
+use crate::crypto::client_secret::{hash_secret, new_secret};
 use crate::crypto::random;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{ClientId, RecordId};
-use crate::domain::instant::UnixMs;
+use crate::domain::instant::{UnixMs, parse_period};
 use crate::domain::redacted::SecretText;
 use crate::node;
 use crate::own_files;
@@ -247,11 +247,6 @@ pub(super) async fn record(
     Ok(tx.record_deed(&Deed::of_operator(action, subject).by(&global.behind()?), now_ms).await?)
 }
 
-/// 256 random bits behind a prefix that secret scanners can learn.
-pub(super) fn new_secret() -> anyhow::Result<SecretText> {
-    Ok(format!("lcs_{}", base64url(&random::key_bytes::<32>()?)).into())
-}
-
 fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {
     let keys = read_client_keys(path)?;
     if keys.is_empty() || keys.len() > CREDENTIALS_MAX {
@@ -262,17 +257,5 @@ fn proofs_from(path: &std::path::Path) -> anyhow::Result<Vec<Proof>> {
 
 /// A time written `7d`, `24h`, `30m` or `0s`.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let right = || "a time is written 7d, 24h, 30m or 0s, up to 90d".to_owned();
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(right)?;
-    let unit_s = match unit {
-        "d" => 86_400,
-        "h" => 3600,
-        "m" => 60,
-        "s" => 1,
-        _ => return Err(right()),
-    };
-    let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = if is_plain { number.parse().map_err(|_| right())? } else { return Err(right()) };
-    let seconds = number.checked_mul(unit_s).filter(|seconds| *seconds <= 90 * 86_400).ok_or_else(right)?;
-    Ok(Duration::from_secs(seconds))
+    parse_period(text).ok_or_else(|| "a time is written 7d, 24h, 30m or 0s, up to 90d".to_owned())
 }

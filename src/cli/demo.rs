@@ -1,17 +1,18 @@
 //! `serve --demo`: a registry of synthetic reports, two organizations, and lines to paste into a terminal.
 //! Safe by default: loopback only, in a temporary folder that goes when the server stops, and it says that it is a demo.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::credentials::new_secret;
 use super::global::Global;
 use super::output;
-use crate::access::client_auth::hash_secret;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
+use crate::crypto::client_secret::{hash_secret, new_secret};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::random;
@@ -19,13 +20,15 @@ use crate::domain::card::CardValidity;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
+use crate::domain::pairing::PairingCode;
 use crate::domain::redacted::{IdNumberText, SecretText};
-use crate::domain::report::OfficeCode;
+use crate::domain::report::{Label, OfficeCode};
 use crate::node;
 use crate::own_files;
 use crate::sample::{SampleRecord, records};
 use crate::service::filing::Filing;
 use crate::service::listing;
+use crate::service::pairings::{NewPairing, open_lasting};
 use crate::service::writing::{Writing, leave_to_followers};
 use crate::store::Store;
 use crate::store::clients::{Client, Organization, Proof};
@@ -43,6 +46,8 @@ pub(super) struct Demo {
     registrar: Credentials,
     portal: Credentials,
     operator: Credentials,
+    /// By which pages become devices of the hotel and of the station, as often as they like.
+    codes: (PairingCode, PairingCode),
     /// Reported, with its card.
     listed: (IdNumberText, Date),
     /// Nobody reported these.
@@ -108,9 +113,11 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         listing::reported(&mut writing, &reports).await?;
         leave_to_followers(writing.tx).await?;
     }
+    let codes = codes(&store, &keyring, (hotel.client_id, registrar.client_id)).await?;
     store.close().await;
     Ok(Demo {
         _folder: folder,
+        codes,
         hotel,
         registrar,
         portal,
@@ -120,6 +127,29 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         to_report: to_report.id_number,
         today,
     })
+}
+
+/// Makes a code for each page, which lasts until the next start.
+async fn codes(
+    store: &Store,
+    keyring: &Arc<Keyring>,
+    (hotel, station): (ClientId, ClientId),
+) -> anyhow::Result<(PairingCode, PairingCode)> {
+    let mut writing = Writing::of_command(store.begin().await?, keyring, Clock::System.now_ms()).await?;
+    writing.tx.use_up_lasting_codes().await?;
+    let mut made = Vec::new();
+    for (client, scopes, site) in
+        [(hotel, vec![Scope::Checks], "harbour-1"), (station, vec![Scope::Registry, Scope::Checks], "110105-03")]
+    {
+        let owner = writing.tx.read_client(client).await?.context("a client of the demo")?.client.organization_id;
+        let site = Label::parse(site).context("site")?;
+        let new =
+            NewPairing { organization: owner, scopes: scopes.into_iter().collect(), site, name: None, numbers: None };
+        made.push(open_lasting(&mut writing, new).await?.code);
+    }
+    leave_to_followers(writing.tx).await?;
+    let [desk, station] = made[..] else { bail!("codes") };
+    Ok((desk, station))
 }
 
 /// Makes an organization with one client.
@@ -247,7 +277,8 @@ post $STATION /v1/loss-reports '{"id_number":"{unlisted}","card_valid_from":"201
 curl -s -w '\n' -H "Authorization: Bearer $HOTEL" "{url}/v1/alerts?after=0"
 
 API reference: {url}/docs/   Stop with Ctrl-C.
-For the clerk: {url}/desk, with CLIENT_ID and CLIENT_SECRET of the first line.
+For the clerk: {url}/desk#pair={desk_code}
+For the station: {url}/station#pair={station_code}
 For the operator: {url}/console, with client ID {operator_id} and secret {operator_secret}.
 "#;
 
@@ -262,6 +293,8 @@ impl Demo {
             ("{portal}", self.portal.to_pair()),
             ("{operator_id}", self.operator.client_id.to_string()),
             ("{operator_secret}", self.operator.secret.expose().to_owned()),
+            ("{desk_code}", self.codes.0.to_text().expose().to_owned()),
+            ("{station_code}", self.codes.1.to_text().expose().to_owned()),
             ("{hotel_id}", self.hotel.client_id.to_string()),
             ("{hotel_secret}", self.hotel.secret.expose().to_owned()),
             ("{unlisted}", self.unlisted.expose().to_owned()),

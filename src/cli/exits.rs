@@ -11,7 +11,10 @@ const DATA: u8 = 65;
 /// Something that the command needs is busy (`EX_TEMPFAIL`): the same command may do later.
 const TRY_AGAIN: u8 = 75;
 
-/// What was asked about is listed: an answer, which scripts must not take for "done".
+/// Something is wrong with a node.
+const WRONG: u8 = 3;
+
+/// What was asked about is listed, or contradicts itself: an answer, which scripts must not take for "done".
 const LISTED: u8 = 10;
 
 /// An error with an exit code of its own.
@@ -39,6 +42,16 @@ pub(super) fn listed() -> anyhow::Error {
     Exit { code: LISTED, message: String::new() }.into()
 }
 
+/// Something deserves a look, or is wrong. The command has said so.
+pub(super) fn not_well(is_wrong: bool) -> anyhow::Error {
+    Exit { code: if is_wrong { WRONG } else { 1 }, message: String::new() }.into()
+}
+
+/// Somebody's word contradicts itself. The command has said so, and where the evidence is.
+pub(super) fn contradicted() -> anyhow::Error {
+    Exit { code: LISTED, message: String::new() }.into()
+}
+
 /// The same command may do later.
 pub(super) fn try_again(message: impl Into<String>) -> anyhow::Error {
     Exit { code: TRY_AGAIN, message: message.into() }.into()
@@ -51,10 +64,12 @@ pub(super) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// For commands that scripts repeat: an error of a store that is busy, or cannot be reached, says that the same command may do later.
 pub(super) fn or_try_again(error: anyhow::Error) -> anyhow::Error {
+    // Numbers were keyed when a rotation of the pepper began: the next run keys them by the new one.
+    let passes = |error: &StoreError| error.is_passing() || matches!(error, StoreError::OtherPepper);
     let is_passing = error.chain().any(|cause| match cause.downcast_ref() {
         // It shows as the error that it holds, and so does its source.
-        Some(ServiceError::Store(error)) => error.is_passing(),
-        _ => cause.downcast_ref().is_some_and(StoreError::is_passing),
+        Some(ServiceError::Store(error)) => passes(error),
+        _ => cause.downcast_ref().is_some_and(passes),
     });
     if is_passing { try_again(format!("{error:#}")) } else { error }
 }
@@ -75,6 +90,7 @@ mod tests {
         assert_eq!(code_of(&refused("x")), 65);
         assert_eq!(code_of(&usage("x")), 2);
         assert_eq!((code_of(&listed()), listed().to_string().as_str()), (10, ""));
+        assert_eq!((code_of(&not_well(false)), code_of(&not_well(true))), (1, 3));
         assert_eq!(code_of(&anyhow::anyhow!("x")), 1);
         assert_eq!(code_of(&try_again("x").context("y")), 75);
         let busy: anyhow::Result<()> = Err(StoreError::Busy).context("the import stopped");

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::global::Global;
 use super::output;
-use super::receipt::read_keys;
-use crate::crypto::keyfiles::{KeyFolder, Purpose};
+use super::reading::read_keys;
+use crate::crypto::keyfiles::KeyFolder;
 use crate::crypto::signing::PublicKey;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ fn of_set(key: &PublicKey) -> Told {
 /// Every key of the folder, those that sign first.
 fn of_folder(folder: &KeyFolder) -> anyhow::Result<Vec<Told>> {
     let mut told = Vec::new();
-    for purpose in Purpose::SIGNING {
+    for purpose in folder.signing_purposes()? {
         let name = purpose.as_str();
         // The first is the one that signs.
         for (at, (version, key)) in folder.public_keys(purpose)?.into_iter().enumerate() {

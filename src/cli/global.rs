@@ -7,7 +7,7 @@ use clap::Args;
 use super::acting::Acting;
 use super::flags::GlobalSettings;
 use crate::clock::{Clock, beijing_date};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::domain::audit::Behind;
 use crate::node::options;
 
@@ -25,7 +25,12 @@ pub(super) struct Global {
 
 impl Global {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
-        Ok(options::load(self.config.as_deref(), self.settings.overrides())?)
+        Ok(self.settings_or_why()?)
+    }
+
+    /// The same, for those that look at why not.
+    pub(super) fn settings_or_why(&self) -> Result<Config, ConfigError> {
+        options::load(self.config.as_deref(), self.settings.overrides())
     }
 
     /// Who acts and why, as the audit log keeps it.

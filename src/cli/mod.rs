@@ -4,13 +4,18 @@
 mod acting;
 mod audit;
 mod audit_who;
+mod backup;
 mod certificate;
 mod check;
+mod citizen;
 mod client_numbers;
+mod client_records;
 mod clients;
+mod config;
 mod contact;
 mod credentials;
 mod demo;
+mod doctor;
 mod exits;
 mod fingerprints;
 mod flags;
@@ -18,19 +23,30 @@ mod global;
 mod hardening;
 mod import;
 mod keys;
+mod keys_kept;
+mod log;
 mod manual;
+mod number_input;
+mod offices;
 mod openapi;
+mod organizations;
 mod output;
+mod pairings;
 mod pepper;
+mod reading;
 mod receipt;
+mod receipt_audit;
 mod receipt_file;
 mod registry;
 mod retention;
 mod sample;
 mod sandbox;
 mod serve;
+mod undo;
 mod verify_receipts;
+mod webhook_trials;
 mod webhooks;
+mod witness;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;
@@ -65,6 +81,11 @@ struct Cli {
 enum Command {
     /// Serve the API
     Serve(serve::ServeArgs),
+    /// Check whether a node is well, and say what to do where it is not
+    Doctor(doctor::DoctorArgs),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Import loss reports from a CSV, NDJSON or XLSX file
     Import(import::ImportArgs),
     /// Check all cards of a guest list
@@ -73,13 +94,21 @@ enum Command {
     VerifyReceipts(verify_receipts::VerifyReceiptsArgs),
     /// Organizations
     #[command(subcommand)]
-    Organization(clients::OrganizationCommand),
+    Organization(organizations::OrganizationCommand),
     /// Clients of organizations
     #[command(subcommand)]
     Client(clients::ClientCommand),
+    /// Offices as people know them
+    #[command(subcommand)]
+    Office(offices::OfficeCommand),
+    /// Devices of desks and stations
+    #[command(subcommand)]
+    Pairing(pairings::PairingCommand),
     /// Endpoints that receive alerts
     #[command(subcommand)]
     Webhook(webhooks::WebhookCommand),
+    /// Undo what a client did in a time
+    Undo(undo::UndoArgs),
     /// Keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -92,15 +121,27 @@ enum Command {
     /// Contacts that persons gave
     #[command(subcommand)]
     Contact(contact::ContactCommand),
+    /// Persons and what is held about them
+    #[command(subcommand)]
+    Citizen(citizen::CitizenCommand),
     /// Receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Copy everything stored into a new folder, while nodes serve
+    Backup(backup::BackupArgs),
+    /// Make a new data folder of a back-up
+    Restore(backup::RestoreArgs),
     /// Temporary identification certificates
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// The registry log
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Cosign the checkpoints of registry logs
+    Witness(witness::WitnessArgs),
     /// Write the OpenAPI document
     Openapi(openapi::OpenapiArgs),
     /// Write a synthetic registry file
@@ -121,19 +162,30 @@ pub fn run() -> anyhow::Result<()> {
     }
     match cli.command {
         Command::Serve(args) => runtime().on_thread_park(wipe_stack).build()?.block_on(serve::serve(global, args)),
+        Command::Doctor(args) => block_on(doctor::doctor(global, &args)),
+        Command::Config(command) => config::config(global, &command),
         Command::Import(args) => block_on(import::import(global, args)),
         Command::Check(args) => block_on(check::check(args)),
         Command::VerifyReceipts(args) => verify_receipts::verify_receipts(&args),
-        Command::Organization(command) => block_on(clients::organization(global, command)),
+        Command::Organization(command) => block_on(organizations::organization(global, command)),
         Command::Client(command) => block_on(clients::client(global, command)),
+        Command::Office(command) => block_on(offices::office(global, command)),
+        Command::Pairing(command) => block_on(pairings::pairing(global, command)),
         Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
+        Command::Undo(args) => block_on(undo::undo(global, args)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),
         Command::Registry(command) => block_on(registry::registry(global, command)),
         Command::Retention(command) => block_on(retention::retention(global, command)),
         Command::Contact(command) => block_on(contact::contact(global, command)),
-        Command::Receipt(command) => receipt::receipt(&command),
+        Command::Citizen(command) => block_on(citizen::citizen(global, command)),
+        Command::Receipt(receipt::ReceiptCommand::Audit(args)) => block_on(receipt_audit::audit(&args)),
+        Command::Receipt(receipt::ReceiptCommand::Verify(args)) => receipt::receipt(&args),
         Command::Audit(command) => block_on(audit::audit(global, command)),
+        Command::Backup(args) => block_on(backup::backup(global, args)),
+        Command::Restore(args) => block_on(backup::restore(global, args)),
         Command::Certificate(command) => certificate::certificate(&command),
+        Command::Log(command) => block_on(log::log(global, command)),
+        Command::Witness(args) => block_on(witness::witness(&args)),
         Command::Openapi(args) => openapi::openapi(&args),
         Command::Sample(args) => sample::sample(&args, &Clock::System),
         Command::Completions(args) => manual::completions(Cli::command(), &args),

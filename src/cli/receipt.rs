@@ -1,22 +1,21 @@
 //! `receipt verify`: an auditor's verification, offline, from a JWK Set file. Needs neither server nor store.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::output;
+use super::reading::{read_keys, read_text};
+use super::receipt_audit::AuditArgs;
 use super::receipt_file::ReceiptFile;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::digest::IdDigest;
-use crate::crypto::signing::{PublicKey, from_base64url};
+use crate::crypto::receipt::{Claims, Says};
 use crate::domain::id_number::IdNumber;
 use crate::domain::redacted::SaltText;
-use crate::own_files;
 use crate::service::receipts::{Opening, verify};
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +27,18 @@ pub(super) enum ReceiptCommand {
   lostcard receipt verify --jwks jwks.json --salt SALT --id-number-file number.txt receipt.txt
   lostcard receipt verify --jwks jwks.json --id-number-file number.txt lostcard-CHECK.txt    the file that the desk saves")]
     Verify(VerifyArgs),
+    /// Audit a receipt: does the registry log bear it out?
+    #[command(after_help = "\
+The receipt of a check, a blind check or a write. The program reads every entry of the log itself, and judges by them. A token of scope
+`audit` is asked for by the client's credentials.
+
+Exit codes: 0 consistent; 10 contradicted: with --evidence FILE, FILE shows it to anybody; 75 it cannot be told; 1 the receipt is not
+authentic or not about this number.
+
+Example:
+  lostcard receipt audit receipt.json --url https://lostcard.example --jwks jwks.json --id-number-file number.txt
+    --credentials client.json --log ./log --evidence evidence.json")]
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Args)]
@@ -49,20 +60,8 @@ pub(super) struct VerifyArgs {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct Set {
-    keys: Vec<Key>,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    crv: Option<String>,
-    x: Option<String>,
-}
-
-/// `receipt ...`
-pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
-    let ReceiptCommand::Verify(args) = command;
+/// `receipt verify`
+pub(super) fn receipt(args: &VerifyArgs) -> anyhow::Result<()> {
     let keys = read_keys(&args.jwks)?;
     let file = ReceiptFile::parse(&read_text(&args.receipt)?)?;
     let opening = match (&args.id_number_file, args.salt.as_ref().or(file.receipt_salt.as_ref())) {
@@ -78,10 +77,9 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     file.agrees_with(&found.claims)?;
     let checked_at = Rfc3339::of(found.claims.checked_at_ms());
     let mut value = json!({
-        "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "check_id": found.claims.jti,
-        "checked_at": checked_at.as_str(), "verdict": found.claims.verdict, "as_of": found.claims.as_of,
-        "registry_sequence": found.claims.seq,
+        "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "registry_sequence": found.claims.seq,
     });
+    tell(&mut value, &found.claims, checked_at.as_str());
     if let Some(name) = &file.organization {
         value["organization_by_file"] = json!(name);
     }
@@ -104,21 +102,21 @@ pub(super) fn receipt(command: &ReceiptCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn read_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
-    let text = own_files::read_named(path).with_context(|| path.display().to_string())?;
-    let set: Set = serde_json::from_slice(&text).context("not a JWK Set (RFC 7517, 5)")?;
-    let of = |key: &Key| {
-        let x = key.x.as_deref().filter(|_| key.crv.as_deref() == Some("Ed25519"))?;
-        Some(PublicKey::new(from_base64url(x)?.try_into().ok()?))
-    };
-    Ok(set.keys.iter().filter_map(of).collect())
-}
-
-pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
+/// What a receipt says, by its kind.
+fn tell(value: &mut serde_json::Value, claims: &Claims, at: &str) {
+    let (id, instant) =
+        if claims.says.act().is_some() { ("record_id", "written_at") } else { ("check_id", "checked_at") };
+    value[id] = json!(claims.jti);
+    value[instant] = json!(at);
+    match &claims.says {
+        Says::Verdict { verdict, .. } => value["verdict"] = json!(verdict),
+        Says::Act(act) => value["act"] = json!(act.as_str()),
+        Says::Blind { key, .. } => value["blind_key"] = json!(key),
     }
-    own_files::read_text(path).with_context(|| path.display().to_string())
+    if let Some(as_of) = claims.says.as_of() {
+        value["as_of"] = json!(as_of);
+    }
+    if let Some(checkpoint) = &claims.cp {
+        value["checkpoint"] = json!(checkpoint);
+    }
 }

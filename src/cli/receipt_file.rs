@@ -10,7 +10,10 @@ use crate::domain::redacted::SaltText;
 /// A receipt as it was kept, and what the file says of it.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ReceiptFile {
+    /// Of a check or a write.
+    #[serde(alias = "report_receipt")]
     pub(super) receipt: String,
+    #[serde(alias = "report_receipt_salt")]
     pub(super) receipt_salt: Option<SaltText>,
     /// The name of the house, which no receipt has.
     pub(super) organization: Option<String>,
@@ -31,8 +34,10 @@ impl ReceiptFile {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
         };
-        let Some(receipt) = of("receipt") else { return Ok(Self { receipt: text.to_owned(), ..Self::default() }) };
-        let receipt_salt = of("receipt_salt").map(SaltText::from);
+        let Some(receipt) = of("receipt").or_else(|| of("report_receipt")) else {
+            return Ok(Self { receipt: text.to_owned(), ..Self::default() });
+        };
+        let receipt_salt = of("receipt_salt").or_else(|| of("report_receipt_salt")).map(SaltText::from);
         let [organization, check_id, verdict, as_of] = ["organization", "check_id", "verdict", "as_of"].map(of);
         Ok(Self { receipt, receipt_salt, organization, check_id, verdict, as_of })
     }
@@ -41,11 +46,11 @@ impl ReceiptFile {
     pub(super) fn agrees_with(&self, claims: &Claims) -> anyhow::Result<()> {
         let check_id = claims.jti.to_string();
         for (name, said, signed) in [
-            ("check_id", &self.check_id, &check_id),
-            ("verdict", &self.verdict, &claims.verdict),
-            ("as_of", &self.as_of, &claims.as_of),
+            ("check_id", &self.check_id, Some(check_id.as_str())),
+            ("verdict", &self.verdict, claims.says.verdict()),
+            ("as_of", &self.as_of, claims.says.as_of()),
         ] {
-            if said.as_ref().is_some_and(|said| said != signed) {
+            if said.as_deref().is_some_and(|said| Some(said) != signed) {
                 bail!("the receipt is authentic, but the file beside it says another {name} than the receipt");
             }
         }
@@ -68,6 +73,9 @@ mod tests {
         let json =
             ReceiptFile::parse(r#"{"check_id":"1","receipt":"a.b.c~d~e","receipt_salt":"c2FsdA","seq":1}"#).unwrap();
         assert_eq!((json.receipt.as_str(), json.check_id.as_deref()), ("a.b.c~d~e", Some("1")));
+        let of_report =
+            ReceiptFile::parse(r#"{"report_id":"1","report_receipt":"a~b~c","report_receipt_salt":"c2Fs"}"#);
+        assert_eq!(of_report.unwrap().receipt_salt.as_ref().map(SaltText::expose), Some("c2Fs"));
         let alone = ReceiptFile::parse("a.b.c~d~e\n").unwrap();
         assert_eq!(alone.receipt, "a.b.c~d~e");
         assert!(alone.receipt_salt.is_none());

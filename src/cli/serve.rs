@@ -6,20 +6,27 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::flags::ServeSettings;
 use super::global::Global;
-use super::{demo, hardening, output, sandbox};
+use super::{demo, doctor, hardening, output, sandbox};
 use crate::clock::Clock;
-use crate::node::{Application, options, raise_limit};
+use crate::node::{Application, Made, options, raise_limit};
 use crate::telemetry::init_log;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lostcard serve --demo
   lostcard serve --sandbox                       for integrators' tests, from ./lostcard-sandbox
-  lostcard serve --listen 0.0.0.0:8080 --public-url https://lostcard.example")]
+  lostcard serve --listen 0.0.0.0:8080 --public-url https://lostcard.example
+  lostcard serve --check                         is all well? (exit 0 yes, 1 warnings, 3 no)")]
 pub(super) struct ServeArgs {
     /// Serve synthetic data from a temporary folder, on loopback only, and print curl lines to try
     #[arg(long)]
     pub demo: bool,
+    /// Serve nothing: check whether all is well, as `doctor` does, and say what to do
+    #[arg(long, conflicts_with = "demo")]
+    check: bool,
+    /// With --check: print JSON
+    #[arg(long, requires = "check")]
+    json: bool,
     #[command(flatten)]
     settings: ServeSettings,
 }
@@ -27,6 +34,10 @@ pub(super) struct ServeArgs {
 /// `serve`
 pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
     let overrides = args.settings.overrides(&global.settings);
+    if args.check {
+        hardening::close_process()?;
+        return doctor::examine(options::load(global.config.as_deref(), overrides), args.json).await;
+    }
     let mut config = options::load(global.config.as_deref(), overrides)?;
     init_log(config.log, config.log_json);
     if !config.server.core_dumps {
@@ -48,6 +59,7 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
         output::line(&format!("without TLS on http://{plain}"));
     }
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
+    print_made(application.made());
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
     }
@@ -60,8 +72,21 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     }
 }
 
+/// At a first start: what is there now that was not there before.
+fn print_made(made: &Made) {
+    if let Some(place) = &made.store {
+        output::line(&format!("store made: {place}"));
+    }
+    if let Some(folder) = &made.keys {
+        let folder = folder.display();
+        output::line(&format!(
+            "keys made: {folder} (back them up, apart from the store: without them nobody can read it)"
+        ));
+    }
+}
+
 /// The n-th SIGTERM or SIGINT.
-fn stop_signals(n: usize) -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signals(n: usize) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         for _ in 0..n {

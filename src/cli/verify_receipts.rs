@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::exits::refused;
 use super::output;
-use super::receipt::read_keys;
+use super::reading::read_keys;
 use super::receipt_file::ReceiptFile;
 use crate::crypto::salt::Salt;
 use crate::crypto::signing::PublicKey;

@@ -1,4 +1,4 @@
-//! `webhook add|list|disable|enable|remove|rotate-secret`: where alerts of organizations go. Only the operator says where:
+//! `webhook add|list|disable|enable|remove|rotate-secret`, and test and replay in `webhook_trials`: where alerts of organizations go. Only the operator says where:
 //! no caller can make the service connect to an address.
 
 use anyhow::bail;
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::global::Global;
 use super::output;
+use super::webhook_trials::{ReplayArgs, TestArgs, replay, test};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
@@ -42,6 +43,21 @@ pub(super) enum WebhookCommand {
     #[command(after_help = "Example:
   lostcard webhook remove 01993c5e-0000-7000-8000-000000000000")]
     Remove(OneArgs),
+    /// Send an endpoint a test message, signed as alerts are; done only if it answers 2xx
+    #[command(after_help = "\
+The message has the type webhook.test and says nothing of anybody. An endpoint that is disabled is sent it too.
+
+Example:
+  lostcard webhook test 01993c5e-0000-7000-8000-000000000000")]
+    Test(TestArgs),
+    /// Send an endpoint alerts once more that it may have lost; a running node sends them
+    #[command(after_help = "\
+Alerts keep their ids (`webhook-id`), by which a receiver knows those that it has. One older than three days is tried once.
+
+Examples:
+  lostcard webhook replay 01993c5e-0000-7000-8000-000000000000 --since 2026-11-28T00:00:00Z
+  lostcard webhook replay 01993c5e-0000-7000-8000-000000000000 --after 1041")]
+    Replay(ReplayArgs),
     /// Give an endpoint a new secret; for 24 hours the previous one also signs
     #[command(after_help = "Example:
   lostcard webhook rotate-secret 01993c5e-0000-7000-8000-000000000000 --json")]
@@ -86,6 +102,8 @@ pub(super) async fn webhook(global: &Global, command: WebhookCommand) -> anyhow:
         WebhookCommand::Remove(args) => {
             change(global, &args, "removed", async |tx| tx.remove_webhook(args.webhook_id).await).await
         }
+        WebhookCommand::Test(args) => test(global, &args).await,
+        WebhookCommand::Replay(args) => replay(global, &args).await,
         WebhookCommand::RotateSecret(args) => rotate_secret(global, &args).await,
     }
 }

@@ -1,7 +1,7 @@
 //! `[acceptance]`: places that take applications away from home beside those of the binary's own rules.
 
 use super::setting::section;
-use super::value::{Entry, Parts, Wrong};
+use super::value::{Entry, Parts, Wrong, quoted};
 
 /// Every county of the country, with room.
 const PLACES_MAX: usize = 4000;
@@ -37,5 +37,9 @@ impl Entry for Place {
             return Err(("region", "two, four or six digits of GB/T 2260, of a province of the mainland"));
         }
         Ok(Self { region, since })
+    }
+
+    fn as_toml(&self) -> Option<String> {
+        Some(format!("{{ region = {}, since = {} }}", quoted(&self.region), quoted(&self.since)))
     }
 }

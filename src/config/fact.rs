@@ -34,6 +34,8 @@ pub struct Fact {
     pub(super) what: &'static str,
     /// What it holds is never repeated.
     pub(super) is_secret: bool,
+    /// Only what is wrong may hold a secret.
+    pub(super) is_plain_when_right: bool,
     /// Entries of the operator's own choice under this key.
     pub(super) is_map: bool,
     pub(super) can_be: fn(&str) -> bool,

@@ -116,11 +116,21 @@ impl Given {
                     return Err(Self::wrong_at(at, &key, &Raw::Item(item.clone())));
                 };
                 self.walk(below, &format!("{key}."), place)?;
+            } else if let Some(inside) = self.first_inside(&key, item) {
+                // No section has a name like it: what somebody meant is told by what is in it.
+                self.walk(inside, &format!("{key}."), place)?;
             } else {
                 return Err(self.unknown(at, &key));
             }
         }
         Ok(())
+    }
+
+    /// What is in an unknown section whose own name is not like that of any section. Nothing in it is known either.
+    fn first_inside<'a>(&self, key: &str, item: &'a Item) -> Option<&'a dyn TableLike> {
+        let sections = self.facts.iter().filter_map(|fact| section(fact.key));
+        let inside = item.as_table_like().filter(|inside| !inside.is_empty());
+        inside.filter(|_| nearest(key, sections).is_none())
     }
 
     fn fact(&self, key: &str) -> Option<&Fact> {
@@ -154,6 +164,12 @@ impl Given {
         // A key that is right but for its section, too.
         let elsewhere = || known.clone().find(|known| known.rsplit('.').next() == key.rsplit('.').next());
         let near = nearest(key, known.clone().chain(sections)).or_else(|| elsewhere().map(str::to_owned));
+        // One that is wrong in both.
+        let near = near.or_else(|| {
+            let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+            let name = nearest(key.rsplit('.').next()?, known.clone().map(last))?;
+            known.clone().find(|known| last(known) == name).map(str::to_owned)
+        });
         let variable = |near: String| self.fact(&near).map_or(near, Fact::variable);
         let near = if matches!(at, Origin::Variable(_)) { near.map(variable) } else { near };
         ConfigError::Unknown { at, key: key.to_owned(), near }

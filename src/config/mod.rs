@@ -5,7 +5,10 @@
 mod acceptance;
 mod access;
 mod address;
+mod admin_oidc;
 mod audit;
+mod blind;
+mod credentials;
 mod error;
 mod fact;
 mod given;
@@ -26,9 +29,11 @@ mod store;
 mod table;
 mod tls;
 mod tokens;
+mod traces;
 mod usage;
 mod value;
 mod webhooks;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +46,10 @@ use setting::{Section, section};
 pub use acceptance::{Acceptance, Place};
 pub use access::Access;
 pub use address::Address;
+pub use admin_oidc::AdminOidc;
 pub use audit::Audit;
+pub use blind::Blind;
+pub use credentials::client_credentials;
 pub use error::{ConfigError, Origin};
 pub use fact::{Fact, Flag};
 pub use given::Overrides;
@@ -58,8 +66,10 @@ pub use sightings::Sightings;
 pub use store::Store;
 pub use tls::{Tls, TlsVersion};
 pub use tokens::Tokens;
+pub use traces::Traces;
 pub use usage::Usage;
 pub use webhooks::Webhooks;
+pub use witnesses::Witnesses;
 
 section! {
     /// Every setting of a node.
@@ -76,11 +86,11 @@ section! {
             flag(Flag::Global, "DIR");
         /// The store: `sqlite:PATH`, or the URL of a PostgreSQL database.
         database_url: Option<String> = None, unit("URL"), default_is("`lostcard.db` in the data folder"), secret(),
-            right_is("`sqlite:PATH`, with `?mode=rwc` the file is made if absent; or `postgres://USER:PASSWORD@HOST/NAME`"),
+            right_is("`sqlite:PATH`, with `?mode=rwc` the file is made if absent; or `postgres://USER:PASSWORD@HOST/NAME`; several servers as `HOST:PORT,HOST:PORT`"),
             flag(Flag::Global, "URL");
         /// Redis or Valkey that all nodes share; with a password, set the variable instead of the flag.
         redis_url: Option<String> = None, unit("URL"), secret(),
-            right_is("`redis://`, `rediss://`, `valkey://` or `valkeys://` and `[USER:PASSWORD@]HOST[:PORT][/DB]`; `redis-cluster://` or `rediss-cluster://` and `[USER:PASSWORD@]HOST:PORT,HOST:PORT`"),
+            right_is("`redis://`, `rediss://`, `valkey://` or `valkeys://` and `[USER:PASSWORD@]HOST[:PORT][/DB]`; `redis-cluster://` or `rediss-cluster://` and `[USER:PASSWORD@]HOST:PORT,HOST:PORT`; `redis-sentinel://` or `rediss-sentinel://` and `[USER:PASSWORD@]HOST:PORT,HOST:PORT/NAME[/DB]`, hosts being sentinels"),
             flag(Flag::Serve, "URL");
         /// Where to listen.
         listen: Address = Address::default_at(8080), unit("address"), note("port 0: any free one"),
@@ -89,7 +99,7 @@ section! {
         metrics_listen: Address = Address::default_at(9464), unit("address"),
             note("where nobody set it and the port is taken, another port is used and printed"), flag(Flag::Serve, "ADDRESS");
         /// The URL by which clients know the service: `iss` of tokens and receipts.
-        public_url: Option<String> = None, unit("URL"), secret(),
+        public_url: Option<String> = None, unit("URL"), secret(), plain_when_right(),
             default_is("`http://`, with TLS `https://`, and the listener's address (127.0.0.1 where that is unspecified)"),
             must(|url| url.as_deref().is_none_or(is_plain_url), "`http://` or `https://`, then letters, digits and `.-:[]/_~`; no slash and no `/sandbox` at the end"),
             note("the issuer is this URL; of a sandbox, with `/sandbox` behind it"),
@@ -116,13 +126,17 @@ section! {
         server: Server,
         tls: Tls,
         access: Access,
+        admin_oidc: AdminOidc,
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,
         audit: Audit,
+        blind: Blind,
         sightings: Sightings,
         usage: Usage,
+        traces: Traces,
         webhooks: Webhooks,
+        witnesses: Witnesses,
         security: Security,
         origins: Origins,
     }
@@ -143,6 +157,20 @@ impl Section for Origins {
     fn read(given: &Given) -> Result<Self, ConfigError> {
         Ok(Self(given.origins()))
     }
+
+    fn written(&self) -> Vec<(Fact, Option<String>)> {
+        Vec::new()
+    }
+}
+
+/// A setting as it is in effect.
+#[derive(Debug, Clone)]
+pub struct InEffect {
+    pub key: &'static str,
+    /// As a file would have it. None: nothing is set, or it is a secret.
+    pub toml: Option<String>,
+    pub is_secret: bool,
+    pub origin: Origin,
 }
 
 impl Config {
@@ -193,6 +221,31 @@ impl Config {
     /// Every setting, in the order of the table.
     pub fn settings() -> Vec<Fact> {
         Self::facts()
+    }
+
+    /// Every setting as it is in effect, in the order of the table. Secrets are left out.
+    pub fn in_effect(&self) -> Vec<InEffect> {
+        let in_effect = |(fact, toml): (Fact, Option<String>)| {
+            let origin = self.origin(fact.key).cloned().unwrap_or(Origin::Default);
+            let is_empty = toml.as_deref() == Some("[]");
+            let is_secret = fact.is_secret && !fact.is_plain_when_right && origin != Origin::Default && !is_empty;
+            InEffect { key: fact.key, toml: toml.filter(|_| !is_secret), is_secret, origin }
+        };
+        self.written().into_iter().map(in_effect).collect()
+    }
+
+    /// How many settings somebody set.
+    pub fn count_set(&self) -> usize {
+        self.origins.0.len()
+    }
+
+    /// Where a key was set, or the first of its entries.
+    fn origin(&self, key: &str) -> Option<&Origin> {
+        let entry = format!("{key}.");
+        self.origins
+            .0
+            .get(key)
+            .or_else(|| self.origins.0.iter().find(|(set, _)| set.starts_with(&entry)).map(|(_, origin)| origin))
     }
 
     /// The error for a setting that a layer's own rules refuse.

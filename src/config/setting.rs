@@ -29,6 +29,7 @@ impl<T: Value> Setting<T> {
             value_name: "",
             what: T::WHAT,
             is_secret: false,
+            is_plain_when_right: false,
             is_map: T::IS_MAP,
             can_be: |text| T::of_text(text).is_ok(),
         };
@@ -69,6 +70,12 @@ impl<T: Value> Setting<T> {
         self
     }
 
+    /// What is wrong may hold a password, what is right does not.
+    pub(super) fn plain_when_right(mut self) -> Self {
+        self.fact.is_plain_when_right = true;
+        self
+    }
+
     pub(super) fn flag(mut self, flag: Flag, value_name: &'static str) -> Self {
         (self.fact.flag, self.fact.value_name) = (flag, value_name);
         self
@@ -92,6 +99,8 @@ impl<T: Value + PartialOrd + Display + Copy> Setting<T> {
 pub(super) trait Section: Sized {
     fn facts() -> Vec<Fact>;
     fn read(given: &Given) -> Result<Self, ConfigError>;
+    /// Each setting with its value as a file would have it; none where nothing is set.
+    fn written(&self) -> Vec<(Fact, Option<String>)>;
 }
 
 /// A struct of settings: for each its meaning, key, type, default, and what else there is to say of it.
@@ -136,6 +145,17 @@ macro_rules! section {
                     $($field: Self::$field().read(given)?,)*
                     $($($section: <$section_type as $crate::config::setting::Section>::read(given)?,)*)?
                 })
+            }
+
+            fn written(&self) -> Vec<($crate::config::fact::Fact, Option<String>)> {
+                [
+                    vec![$((
+                        Self::$field().fact,
+                        $crate::config::value::Value::as_toml(&self.$field),
+                    )),*],
+                    $($($crate::config::setting::Section::written(&self.$section)),*)?
+                ]
+                .concat()
             }
         }
 

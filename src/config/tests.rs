@@ -72,6 +72,10 @@ workers = 1\nlistn = "x" ; lostcard.toml, line 2: unknown key `listn`; did you m
 \n\n[registry]\nleas_ms = 5 ; lostcard.toml, line 4: unknown key `registry.leas_ms`; did you mean `registry.lease_ms`?
 [registri]\nlease_ms = 5 ; lostcard.toml, line 1: unknown key `registri`; did you mean `registry`?
 lease_ms = 5 ; lostcard.toml, line 1: unknown key `lease_ms`; did you mean `registry.lease_ms`?
+[default]\nlistn = "x" ; lostcard.toml, line 2: unknown key `default.listn`; did you mean `listen`?
+[server.http]\nlane = true ; lostcard.toml, line 2: unknown key `server.http.lane`; did you mean `server.lane`?
+[default.zebra] ; lostcard.toml, line 1: unknown key `default.zebra`
+default = 5 ; lostcard.toml, line 1: unknown key `default`
 [store]\nzebra = 5 ; lostcard.toml, line 2: unknown key `store.zebra`
 registry = 5 ; lostcard.toml, line 1: `registry` is 5; it must be a section, [registry]
 workers = "many" ; lostcard.toml, line 1: `workers` is "many"; it must be a whole number: 0 to 1024
@@ -102,6 +106,7 @@ redis_url = "redis://a:s3same@b\nworkers = 1 ; lostcard.toml, line 1: not TOML: 
 workers = 1\nworkers = 2 ; lostcard.toml, line 2: not TOML: duplicate key ...
 LOSTCARD_LISTN = x ; environment variable LOSTCARD_LISTN: unknown key `listn`; did you mean `LOSTCARD_LISTEN`?
 LOSTCARD_REGISTRY__LEAS_MS = 5 ; environment variable LOSTCARD_REGISTRY__LEAS_MS: unknown key `registry.leas_ms`; did you mean `LOSTCARD_REGISTRY__LEASE_MS`?
+LOSTCARD_DEFAULT__LISTN = x ; environment variable LOSTCARD_DEFAULT__LISTN: unknown key `default.listn`; did you mean `LOSTCARD_LISTEN`?
 LOSTCARD_WORKERS = many ; environment variable LOSTCARD_WORKERS: `workers` is "many"; it must be a whole number: 0 to 1024
 LOSTCARD_HOSTS = a ; environment variable LOSTCARD_HOSTS: `hosts` is "a"; it must be a list of texts: ["a", "b"]
 LOSTCARD_RETENTION__KEEP__AUDIT = 30 days ; environment variable LOSTCARD_RETENTION__KEEP__AUDIT: unknown key `retention.keep.audit`
@@ -124,6 +129,35 @@ fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
         let error = result.expect_err(row);
         let is_told = told.strip_suffix(" ...").map_or(error == told, |begin| error.starts_with(begin));
         assert!(is_told && !error.contains("s3same") && !error.contains('\n'), "{row}\n{error}");
+    }
+}
+
+#[test]
+fn settings_in_effect_are_a_file_that_gives_the_same_and_show_no_secret() {
+    let toml = "
+        public_url = \"https://lostcard.example\"\nhosts = [\"a\\\\b\", \"c\"]\nredis_url = \"redis://a:s3same@b\"
+        server.trusted_proxies = [\"10.0.0.0/8\"]\nacceptance.places = [{ region = \"44\", since = \"2016-07-01\" }]
+        tls.min_version = \"1.2\"\nwebhooks.ports = [9443]\n[retention]\nkeep.sightings = \"30 days\"";
+    let config = layers(toml, &[("LOSTCARD_LOG", "warn")], &[("workers", "3")]).unwrap();
+    let in_effect = config.in_effect();
+    let of = |key| in_effect.iter().find(|setting| setting.key == key).unwrap();
+    assert_eq!(of("workers").origin.to_string(), "--workers");
+    assert_eq!(of("log").origin.to_string(), "environment variable LOSTCARD_LOG");
+    assert_eq!((of("listen").toml.as_deref(), &of("listen").origin), (Some("\"127.0.0.1:8080\""), &Origin::Default));
+    assert!(
+        of("retention.keep").origin.to_string().ends_with("lostcard.toml, line 10"),
+        "{}",
+        of("retention.keep").origin
+    );
+    assert_eq!((of("redis_url").toml.as_deref(), of("redis_url").is_secret), (None, true));
+    assert_eq!((of("database_url").toml.as_deref(), of("database_url").is_secret), (None, false));
+    assert_eq!(of("public_url").toml.as_deref(), Some("\"https://lostcard.example\""));
+    assert!(!format!("{in_effect:?}").contains("s3same"));
+    let lines = in_effect.iter().filter_map(|setting| Some(format!("{} = {}\n", setting.key, setting.toml.as_ref()?)));
+    let again = with(&lines.collect::<String>()).unwrap();
+    let (before, after) = (config.in_effect(), again.in_effect());
+    for (before, after) in before.iter().zip(&after).filter(|(before, _)| !before.is_secret) {
+        assert_eq!((before.key, &before.toml), (after.key, &after.toml));
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) trait Value: Clone + 'static {
     /// As the table shows it; none where nothing is set.
     fn shown(&self) -> Option<String>;
 
+    /// As a file would have it; none where nothing is set.
+    fn as_toml(&self) -> Option<String> {
+        self.shown()
+    }
+
     fn read(fact: &Fact, default: &Self, given: &Given) -> Result<Self, ConfigError> {
         let Some(found) = given.find(fact.key) else { return Ok(default.clone()) };
         let value = match &found.raw {
@@ -71,6 +76,11 @@ impl Value for bool {
     }
 }
 
+/// A text in TOML, whose basic strings have the escapes of JSON, and one more character that is escaped.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
 /// A type that is a text in TOML.
 macro_rules! texts {
     ($($type:ty: $what:literal, $parse:expr, $show:expr;)*) => {$(
@@ -89,6 +99,10 @@ macro_rules! texts {
             fn shown(&self) -> Option<String> {
                 let show: fn(&Self) -> String = $show;
                 Some(show(self))
+            }
+
+            fn as_toml(&self) -> Option<String> {
+                self.shown().map(|text| $crate::config::value::quoted(&text))
             }
         }
     )*};
@@ -116,6 +130,10 @@ impl<T: Value> Value for Option<T> {
     fn shown(&self) -> Option<String> {
         self.as_ref().and_then(T::shown)
     }
+
+    fn as_toml(&self) -> Option<String> {
+        self.as_ref().and_then(T::as_toml)
+    }
 }
 
 impl Value for Vec<String> {
@@ -132,6 +150,11 @@ impl Value for Vec<String> {
 
     fn shown(&self) -> Option<String> {
         Some(format!("{self:?}"))
+    }
+
+    fn as_toml(&self) -> Option<String> {
+        let texts: Vec<_> = self.iter().map(|text| quoted(text)).collect();
+        Some(format!("[{}]", texts.join(", ")))
     }
 }
 
@@ -169,6 +192,13 @@ impl Value for BTreeMap<Class, Period> {
         None
     }
 
+    fn as_toml(&self) -> Option<String> {
+        let entry =
+            |(class, period): (&Class, &Period)| format!("{} = {}", class.as_str(), quoted(&period.to_string()));
+        let entries: Vec<_> = self.iter().map(entry).collect();
+        (!entries.is_empty()).then(|| format!("{{ {} }}", entries.join(", ")))
+    }
+
     fn read(fact: &Fact, _: &Self, given: &Given) -> Result<Self, ConfigError> {
         let entries = given.entries(fact.key).map(|(name, found)| {
             let text = match &found.raw {
@@ -194,6 +224,11 @@ pub(super) trait Entry: Clone + std::fmt::Debug + 'static {
     const NAMES: &'static [&'static str];
 
     fn of(parts: Parts) -> Result<Self, Wrong>;
+
+    /// As a file would have it, on one line; none where it may hold a secret.
+    fn as_toml(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The name that is wrong, and what would be right.
@@ -243,6 +278,11 @@ impl<T: Entry> Value for Vec<T> {
 
     fn shown(&self) -> Option<String> {
         Some("[]".to_owned())
+    }
+
+    fn as_toml(&self) -> Option<String> {
+        let entries: Option<Vec<_>> = self.iter().map(T::as_toml).collect();
+        Some(format!("[{}]", entries?.join(", ")))
     }
 }
 

@@ -276,7 +276,7 @@ mod tests {
 
     /// Entries of every kind of content.
     fn chain() -> Vec<Entry> {
-        let actor = Actor { organization: OrganizationId::from_u128(1), client: ClientId::from_u128(2), origin: None };
+        let actor = Actor::new(OrganizationId::from_u128(1), ClientId::from_u128(2));
         let mut end = End::BEGINNING;
         let deeds = [
             Deed::of_operator(Action::ReportFiled, None),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::blind::key::BlindKeyError;
 use super::{random, seal};
 use crate::own_files::TooOpen;
 
@@ -24,6 +25,8 @@ pub enum KeyError {
     ForeignPepper { version: u32 },
     #[error(transparent)]
     NoRandomness(#[from] random::NoRandomness),
+    #[error(transparent)]
+    Blind(#[from] BlindKeyError),
     #[error("the seal key cannot be used")]
     Seal(#[from] seal::SealError),
 }

@@ -24,17 +24,40 @@ pub enum Purpose {
     Seal,
     /// Makes the keyed hashes of the audit log.
     Audit,
+    /// Evaluates numbers for those who check blindly; one an epoch.
+    Blind,
     /// Signs access tokens.
     Token,
     /// Signs receipts.
     Receipt,
     /// Signs temporary identification certificates.
     Certificate,
+    /// Signs the checkpoints of the registry log.
+    Log,
+    /// Cosigns those of others' logs, in a folder of its own.
+    Witness,
 }
 
 impl Purpose {
-    /// Those that sign, and whose public halves are published.
+    /// Those that every service signs with, and whose public halves are published.
     pub const SIGNING: [Self; 3] = [Self::Token, Self::Receipt, Self::Certificate];
+
+    /// All of them, in the order in which people read about them.
+    pub const ALL: [Self; 8] = [
+        Self::Pepper,
+        Self::Seal,
+        Self::Audit,
+        Self::Token,
+        Self::Receipt,
+        Self::Certificate,
+        Self::Log,
+        Self::Witness,
+    ];
+
+    /// Whether it is a pair of keys. Its public half is published.
+    pub fn signs(self) -> bool {
+        Self::SIGNING.contains(&self) || matches!(self, Self::Log | Self::Witness)
+    }
 
     /// The word in file names and in the store's key checks.
     pub fn as_str(self) -> &'static str {
@@ -42,9 +65,12 @@ impl Purpose {
             Self::Pepper => "pepper",
             Self::Seal => "seal",
             Self::Audit => "audit",
+            Self::Blind => "blind",
             Self::Token => "token",
             Self::Receipt => "receipt",
             Self::Certificate => "certificate",
+            Self::Log => "log",
+            Self::Witness => "witness",
         }
     }
 }
@@ -68,11 +94,19 @@ impl fmt::Debug for PepperFile {
     }
 }
 
+/// What a blind key is derived from.
+pub type Seed = Zeroizing<[u8; 32]>;
+
 /// The folder with the service's keys.
 #[derive(Debug, Clone)]
 pub struct KeyFolder(PathBuf);
 
 impl KeyFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Names a folder; nothing is read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
@@ -129,9 +163,15 @@ impl KeyFolder {
         Ok(true)
     }
 
+    /// What it has signing keys of that are published: the registry log's only where there is one.
+    pub fn signing_purposes(&self) -> Result<Vec<Purpose>, KeyError> {
+        let log = (!self.lacks(Purpose::Log)?).then_some(Purpose::Log);
+        Ok(Purpose::SIGNING.into_iter().chain(log).collect())
+    }
+
     /// Makes the first key of a purpose.
     pub fn create_first(&self, purpose: Purpose) -> Result<(), KeyError> {
-        if Purpose::SIGNING.contains(&purpose) {
+        if purpose.signs() {
             self.write_signing_key(purpose, 1)?;
         } else {
             self.write_secret(purpose, 1, "")?;
@@ -173,6 +213,34 @@ impl KeyFolder {
         let nested = nested_in.map_or_else(String::new, |inner| format!("{NESTED}{inner}\n"));
         self.write_secret(Purpose::Pepper, version, &nested)?;
         self.sync()
+    }
+
+    /// The seeds of blind keys, by epoch.
+    pub fn blind_seeds(&self) -> Result<Vec<(u32, Seed)>, KeyError> {
+        let read = |(epoch, path): (u32, PathBuf)| {
+            let seed = parse_secret(&self.read_private(&path)?).ok_or(KeyError::Malformed { path })?;
+            Ok((epoch, seed))
+        };
+        self.files(Purpose::Blind, ".key")?.into_iter().map(read).collect()
+    }
+
+    /// Makes the seed of an epoch, unless it is there.
+    pub fn create_blind(&self, epoch: u32) -> Result<Seed, KeyError> {
+        let own = |seeds: Vec<(u32, _)>| seeds.into_iter().find(|(other, _)| *other == epoch).map(|(_, seed)| seed);
+        if let Some(seed) = own(self.blind_seeds()?) {
+            return Ok(seed);
+        }
+        self.write_secret(Purpose::Blind, epoch, "")?;
+        self.sync()?;
+        own(self.blind_seeds()?).ok_or(KeyError::Missing { purpose: Purpose::Blind.as_str() })
+    }
+
+    /// Removes the seed of an epoch that is over, if it is there.
+    pub fn remove_blind(&self, epoch: u32) -> Result<(), KeyError> {
+        match fs::remove_file(self.0.join(format!("{}-{epoch}.key", Purpose::Blind.as_str()))) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(self.io(error)),
+            _ => self.sync(),
+        }
     }
 
     /// The signing key of the highest version.
@@ -227,6 +295,34 @@ impl KeyFolder {
         Ok((version + 1, kid))
     }
 
+    /// Every file of it by name, as it is.
+    pub fn read_all(&self) -> Result<Vec<(String, Zeroizing<String>)>, KeyError> {
+        let mut paths = vec![self.0.join(SANDBOX_MARK)];
+        paths.retain(|path| path.exists());
+        for purpose in Purpose::ALL {
+            for end in [".key", ".pem", ".pub.pem"] {
+                paths.extend(self.files(purpose, end)?.into_iter().map(|(_, path)| path));
+            }
+        }
+        paths.sort();
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        paths.iter().map(|path| Ok((name(path), self.read_private(path)?))).collect()
+    }
+
+    /// Makes the folder, with files that [`Self::read_all`] read elsewhere.
+    pub fn create_from(&self, files: &[(String, Zeroizing<String>)]) -> Result<(), KeyError> {
+        own_files::claim_folder(&self.0).map_err(|error| self.io(error))?;
+        for (name, text) in files {
+            let is_name =
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+            if !is_name || name.starts_with('.') {
+                return Err(KeyError::Malformed { path: self.0.clone() });
+            }
+            self.write_new(name, text.as_bytes())?;
+        }
+        self.sync()
+    }
+
     fn write_secret(&self, purpose: Purpose, version: u32, before: &str) -> Result<(), KeyError> {
         let secret = Zeroizing::new(random::key_bytes::<32>()?);
         let text = Zeroizing::new(format!("{before}{}\n", base64url(secret.as_slice())));
@@ -275,11 +371,11 @@ impl KeyFolder {
     }
 
     /// Makes new names durable: a key that vanished in a power cut would lock the registry out.
-    fn sync(&self) -> Result<(), KeyError> {
+    pub(super) fn sync(&self) -> Result<(), KeyError> {
         own_files::sync_folder(&self.0).map_err(|error| self.io(error))
     }
 
-    fn io(&self, source: std::io::Error) -> KeyError {
+    pub(super) fn io(&self, source: std::io::Error) -> KeyError {
         KeyError::Folder { path: self.0.clone(), source }
     }
 }

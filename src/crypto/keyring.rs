@@ -9,7 +9,10 @@ use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::act_receipt::ActSalts;
 use super::audit_key::AuditKey;
+use super::blind::key::BlindKey;
+use super::blind::ring::BlindRing;
 use super::digest::IdDigest;
 use super::error::KeyError;
 use super::keyfiles::{KeyFolder, Purpose};
@@ -26,7 +29,10 @@ pub struct Keyring {
     peppers: ArcSwap<BTreeMap<u32, CheckedPepper>>,
     fingerprints: Fingerprints,
     sealer: Sealer,
+    acts: ActSalts,
     seal_check: KeyCheck,
+    /// By which numbers are evaluated for those who check blindly.
+    blind: BlindRing,
     audit: AuditKey,
     audit_check: KeyCheck,
     signing: ArcSwap<SigningSet>,
@@ -48,9 +54,12 @@ pub struct SigningSet {
     pub token: SigningKey,
     pub receipt: SigningKey,
     pub certificate: SigningKey,
+    /// None in a folder without one: a service that has no registry log, or a node that needs a copy.
+    pub log: Option<SigningKey>,
     pub published_tokens: Vec<PublicKey>,
     pub published_receipts: Vec<PublicKey>,
     pub published_certificates: Vec<PublicKey>,
+    pub published_logs: Vec<PublicKey>,
 }
 
 impl Keyring {
@@ -63,11 +72,17 @@ impl Keyring {
         let (seal_version, seal) = folder.secret(Purpose::Seal)?;
         let (audit_version, audit) = folder.secret(Purpose::Audit)?;
         let read_at = folder.changed_at();
+        let blind = BlindRing::default();
+        for (epoch, seed) in folder.blind_seeds()? {
+            blind.take(BlindKey::derive(epoch, &seed)?);
+        }
         Ok(Self {
+            blind,
             peppers: ArcSwap::from_pointee(peppers),
             fingerprints: Fingerprints::of_seal_key(&seal),
             seal_check: KeyCheck::of(Purpose::Seal, seal_version, &seal, &[]),
             sealer: Sealer::new(&seal)?,
+            acts: ActSalts::of_seal_key(&seal),
             audit_check: KeyCheck::of(Purpose::Audit, audit_version, &audit, &[]),
             audit: AuditKey::new(&audit),
             signing: ArcSwap::from_pointee(SigningSet::read(&folder)?),
@@ -141,10 +156,25 @@ impl Keyring {
         &self.sealer
     }
 
+    /// What makes the salts of receipts for writes.
+    pub fn acts(&self) -> &ActSalts {
+        &self.acts
+    }
+
     /// The digest that a record holds sealed.
     pub fn open_digest(&self, record: RecordId, sealed: &[u8]) -> Result<IdDigest, SealError> {
         let plain = Zeroizing::new(self.sealer.open(record.as_bytes(), sealed)?);
         Ok(IdDigest::from_bytes(plain.as_slice().try_into().map_err(|_| SealError)?))
+    }
+
+    /// The blind keys.
+    pub fn blind(&self) -> &BlindRing {
+        &self.blind
+    }
+
+    /// The folder that the keys are from.
+    pub fn folder(&self) -> &KeyFolder {
+        &self.folder
     }
 
     /// What makes the keyed hashes of the audit log.
@@ -186,7 +216,7 @@ impl Keyring {
     /// retired ones too, from their public halves.
     pub fn later_checks(&self) -> Result<Vec<KeyCheck>, KeyError> {
         let mut checks = vec![self.audit_check.clone()];
-        for purpose in Purpose::SIGNING {
+        for purpose in self.folder.signing_purposes()? {
             for (version, key) in self.folder.public_keys(purpose)? {
                 checks.push(KeyCheck { purpose, version, value: Sha256::digest(key.to_spki()).into() });
             }
@@ -261,12 +291,28 @@ impl SigningSet {
         let (token, published_tokens) = read(Purpose::Token)?;
         let (receipt, published_receipts) = read(Purpose::Receipt)?;
         let (certificate, published_certificates) = read(Purpose::Certificate)?;
-        Ok(Self { token, receipt, certificate, published_tokens, published_receipts, published_certificates })
+        let (log, published_logs) = if folder.lacks(Purpose::Log)? {
+            (None, Vec::new())
+        } else {
+            let (log, published) = read(Purpose::Log)?;
+            (Some(log), published)
+        };
+        Ok(Self {
+            token,
+            receipt,
+            certificate,
+            log,
+            published_tokens,
+            published_receipts,
+            published_certificates,
+            published_logs,
+        })
     }
 
     /// Every published key.
     pub fn published(&self) -> impl Iterator<Item = &PublicKey> {
-        self.published_tokens.iter().chain(&self.published_receipts).chain(&self.published_certificates)
+        let certificates_and_logs = self.published_certificates.iter().chain(&self.published_logs);
+        self.published_tokens.iter().chain(&self.published_receipts).chain(certificates_and_logs)
     }
 
     /// The JWK Set document.

@@ -18,17 +18,17 @@ const FINGERPRINT_KEY_LABEL: &[u8] = b"lostcard:fingerprint-key:v1";
 
 /// A keyed hash with its key schedule kept.
 #[derive(Clone)]
-struct Keyed(Hmac<Sha256>);
+pub(super) struct Keyed(Hmac<Sha256>);
 
 impl Keyed {
-    fn new(secret: &[u8; 32]) -> Self {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
         // Unwrap safety: HMAC takes a key of any length (RFC 2104, 2), so this never fails.
         #[expect(clippy::unwrap_used, reason = "HMAC takes a key of any length")]
         let mac = Hmac::new_from_slice(secret).unwrap();
         Self(mac)
     }
 
-    fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
+    pub(super) fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {
             mac.update(part);

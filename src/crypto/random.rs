@@ -13,6 +13,14 @@ use uuid::Uuid;
 #[error("the operating system gave no randomness")]
 pub struct NoRandomness;
 
+/// What the crates of cryptography draw from.
+pub use rand::CryptoRng;
+
+/// The thread's generator, for those crates.
+pub fn generator() -> impl CryptoRng {
+    rand::rng()
+}
+
 /// Bytes for a key that will live on disk.
 pub fn key_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];

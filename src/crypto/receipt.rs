@@ -8,16 +8,19 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::act_receipt::Act;
 use super::digest::IdDigest;
 use super::salt::Salt;
 use super::signing::{PublicKey, SigningKey, base64url, from_base64url, push_base64url};
-use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::ids::{CheckId, OrganizationId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Verdict;
 
 /// The `typ` of a head's JWS header.
 pub const HEAD_TYP: &str = "lostcard-receipt+jwt";
+/// The `typ` among the claims of a blind check.
+const BLIND_TYP: &str = "blind";
 /// More leaves than any batch has: a longer path is refused unread.
 const PATH_HASHES_MAX: usize = 32;
 /// Room for the claims' JSON with an issuer of usual length.
@@ -28,6 +31,7 @@ type Hash = [u8; 32];
 
 /// What a receipt says.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawClaims")]
 pub struct Claims {
     /// The service that answered.
     pub iss: String,
@@ -35,16 +39,83 @@ pub struct Claims {
     pub aud: OrganizationId,
     /// When, in seconds since the Unix epoch.
     pub iat: i64,
-    /// The check.
-    pub jti: CheckId,
-    /// The answer.
-    pub verdict: String,
-    /// The instant up to which the registry was known when the answer was made.
-    pub as_of: String,
+    /// The check, or the record that was written.
+    pub jti: RecordId,
+    /// What was answered or done.
+    pub says: Says,
     /// The registry's sequence at that instant.
     pub seq: Sequence,
     /// The commitment to number and card, base64url.
     pub cm: String,
+    /// The registry log's newest checkpoint when the head was signed, as size and root; none where there is no log.
+    pub cp: Option<String>,
+}
+
+/// What a receipt is of. `as_of` is the instant up to which the registry was known when the answer was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// A check, with its answer.
+    Verdict { verdict: String, as_of: String },
+    /// A blind check: the epoch of the key, the element as it came and as it went back.
+    Blind { key: String, blinded: String, evaluated: String, as_of: String },
+    /// A write: `seq` is its own.
+    Act(Act),
+}
+
+impl Says {
+    pub fn verdict(&self) -> Option<&str> {
+        if let Self::Verdict { verdict, .. } = self { Some(verdict) } else { None }
+    }
+
+    pub fn as_of(&self) -> Option<&str> {
+        match self {
+            Self::Verdict { as_of, .. } | Self::Blind { as_of, .. } => Some(as_of),
+            Self::Act(_) => None,
+        }
+    }
+
+    pub fn act(&self) -> Option<Act> {
+        if let Self::Act(act) = self { Some(*act) } else { None }
+    }
+
+    pub fn is_blind(&self) -> bool {
+        matches!(self, Self::Blind { .. })
+    }
+}
+
+/// As they are written.
+#[derive(Deserialize)]
+struct RawClaims {
+    iss: String,
+    aud: OrganizationId,
+    iat: i64,
+    jti: RecordId,
+    seq: Sequence,
+    cm: String,
+    typ: Option<String>,
+    verdict: Option<String>,
+    as_of: Option<String>,
+    key: Option<String>,
+    bl: Option<String>,
+    ev: Option<String>,
+    act: Option<String>,
+}
+
+impl TryFrom<RawClaims> for Claims {
+    type Error = ReceiptError;
+
+    fn try_from(raw: RawClaims) -> Result<Self, ReceiptError> {
+        let RawClaims { iss, aud, iat, jti, seq, cm, typ, verdict, as_of, key, bl, ev, act } = raw;
+        let says = match (typ.as_deref(), act.as_deref(), verdict, as_of, key.zip(bl).zip(ev)) {
+            (None, None, Some(verdict), Some(as_of), None) => Says::Verdict { verdict, as_of },
+            (Some(BLIND_TYP), None, None, Some(as_of), Some(((key, blinded), evaluated))) => {
+                Says::Blind { key, blinded, evaluated, as_of }
+            }
+            (None, Some(act), None, None, None) => Says::Act(Act::parse(act).ok_or(ReceiptError::Malformed)?),
+            _ => return Err(ReceiptError::Malformed),
+        };
+        Ok(Self { iss, aud, iat, jti, says, seq, cm, cp: None })
+    }
 }
 
 impl Claims {
@@ -52,7 +123,8 @@ impl Claims {
     /// the check is not before the instant that its answer is of.
     pub fn checked_at_ms(&self) -> UnixMs {
         let iat = UnixMs::from_seconds(self.iat);
-        let as_of = self.as_of.parse().map_or(iat, |at: jiff::Timestamp| UnixMs::new(at.as_millisecond()));
+        let as_of = self.says.as_of().and_then(|as_of| as_of.parse().ok());
+        let as_of = as_of.map_or(iat, |at: jiff::Timestamp| UnixMs::new(at.as_millisecond()));
         if (iat..iat.plus(Duration::from_secs(1))).contains(&as_of) { as_of } else { iat }
     }
 }
@@ -127,11 +199,15 @@ fn eight_digits(date: Date) -> [u8; 8] {
     digits
 }
 
-/// Signs one head over a batch of claims and returns a receipt for each, in order.
-pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, claims: &[String]) -> Vec<String> {
+/// Signs one head over a batch of claims and returns a receipt for each, in order. `checkpoint` is what [`checkpoint_member`] has
+/// made once, or nothing.
+pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, checkpoint: &str, claims: &[String]) -> Vec<String> {
     let tree = Tree::over(claims);
-    let payload =
-        format!(r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"}}"#, claims.len(), base64url(&tree.root()));
+    let payload = format!(
+        r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"{checkpoint}}}"#,
+        claims.len(),
+        base64url(&tree.root())
+    );
     let head = key.sign_jws(HEAD_TYP, payload.as_bytes());
     let receipt = |(index, claims): (usize, &String)| {
         let path = base64url(&tree.path(index));
@@ -142,6 +218,18 @@ pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, claims: &[String
         receipt
     };
     claims.iter().enumerate().map(receipt).collect()
+}
+
+/// The member of a head's payload that names a checkpoint of the registry log, with the comma before it.
+pub fn checkpoint_member(size: u64, root: &Hash) -> String {
+    format!(r#","cp":"{size}.{}""#, base64url(root))
+}
+
+/// Size and root of a checkpoint as receipts name it.
+pub fn parse_checkpoint(cp: &str) -> Option<(u64, Hash)> {
+    let (size, root) = cp.split_once('.')?;
+    let number = size.parse::<u64>().ok().filter(|number| number.to_string() == size)?;
+    Some((number, from_base64url(root)?.try_into().ok()?))
 }
 
 /// A Merkle tree by levels, leaves first. A node without a sibling moves up as it is, which gives RFC 9162's shape.
@@ -223,6 +311,7 @@ struct HeadPayload {
     iss: String,
     size: u64,
     root: String,
+    cp: Option<String>,
 }
 
 /// Verifies a receipt against published keys and returns its claims. Needs nothing but the keys: an auditor can do it offline.
@@ -251,7 +340,10 @@ pub fn verify(receipt: &str, keys: &[PublicKey]) -> Result<Claims, ReceiptError>
     if included.as_slice() != root || payload.iss != decoded.iss {
         return Err(ReceiptError::NotAuthentic);
     }
-    Ok(decoded)
+    if payload.cp.as_deref().is_some_and(|cp| parse_checkpoint(cp).is_none()) {
+        return Err(malformed);
+    }
+    Ok(Claims { cp: payload.cp, ..decoded })
 }
 
 /// The root that the path leads to, by RFC 9162, 2.1.3.2.
@@ -311,11 +403,11 @@ mod tests {
             iss: String::new(),
             aud: OrganizationId::nil(),
             iat,
-            jti: CheckId::nil(),
-            verdict: String::new(),
-            as_of: as_of.to_owned(),
+            jti: CheckId::nil().into(),
+            says: Says::Verdict { verdict: String::new(), as_of: as_of.to_owned() },
             seq: Sequence::new(1),
             cm: String::new(),
+            cp: None,
         };
         let of = |iat, as_of| of(iat, as_of).checked_at_ms();
         assert_eq!(of(1_763_888_400, "2025-11-23T09:00:00.123Z"), UnixMs::new(1_763_888_400_123));
@@ -343,10 +435,49 @@ mod tests {
         for size in (1..=70).chain([127, 128, 129, 1000]) {
             let all: Vec<_> = (0..size).map(|n| claims(n, Verdict::NotListed)).collect();
             assert_eq!(Tree::over(&all).root(), naive_root(&all), "size {size}");
-            for (n, receipt) in sign_batch(&key, r#""https://lostcard.example""#, 1, &all).iter().enumerate() {
+            for (n, receipt) in sign_batch(&key, r#""https://lostcard.example""#, 1, "", &all).iter().enumerate() {
                 let read = verify(receipt, &[key.public().clone()]).unwrap();
-                assert_eq!(read.jti, CheckId::from_u128(n as u128));
+                assert_eq!(read.jti, CheckId::from_u128(n as u128).into());
             }
+        }
+    }
+
+    #[test]
+    fn a_head_names_a_checkpoint_where_there_is_one() {
+        let key = SigningKey::generate().unwrap();
+        let sign = |checkpoint: &str| {
+            sign_batch(&key, r#""https://lostcard.example""#, 1, checkpoint, &[claims(1, Verdict::NotListed)])
+        };
+        let read = |checkpoint: &str| verify(&sign(checkpoint)[0], &[key.public().clone()]).map(|claims| claims.cp);
+        assert_eq!(read("").unwrap(), None);
+        let named = read(&checkpoint_member(17, &[9; 32])).unwrap().unwrap();
+        assert_eq!(parse_checkpoint(&named), Some((17, [9; 32])));
+        for bad in ["17", "017.AA", "17.AA", "-1.AA", &format!("+17.{}", base64url(&[9; 32]))] {
+            assert_eq!(parse_checkpoint(bad), None, "{bad}");
+            assert_eq!(read(&format!(r#","cp":"{bad}""#)).unwrap_err(), ReceiptError::Malformed);
+        }
+    }
+
+    #[test]
+    fn claims_are_of_one_kind() {
+        let base = r#""iss":"x","aud":"01993c5e-0000-7000-8000-000000000000","iat":1,"jti":"01993c5e-0000-7000-8000-000000000001","seq":1,"cm":"""#;
+        let read = |members: &str| {
+            serde_json::from_str::<Claims>(&format!("{{{base}{members}}}")).map(|claims| claims.says).ok()
+        };
+        assert_eq!(read(r#","act":"report""#), Some(Says::Act(Act::Report)));
+        assert!(
+            read(r#","verdict":"not_listed","as_of":"x""#).is_some_and(|says| says.verdict() == Some("not_listed"))
+        );
+        assert!(read(r#","typ":"blind","key":"1","bl":"a","ev":"b","as_of":"x""#).is_some_and(|says| says.is_blind()));
+        for bad in [
+            "",
+            r#","act":"theft""#,
+            r#","act":"report","verdict":"not_listed","as_of":"x""#,
+            r#","verdict":"not_listed""#,
+            r#","typ":"blind","as_of":"x""#,
+            r#","typ":"other","verdict":"not_listed","as_of":"x""#,
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 
@@ -355,7 +486,7 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let keys = [key.public().clone()];
         let all: Vec<_> = (0..5).map(|n| claims(n, Verdict::CardListed)).collect();
-        let receipts = sign_batch(&key, r#""https://lostcard.example""#, 1, &all);
+        let receipts = sign_batch(&key, r#""https://lostcard.example""#, 1, "", &all);
         let parts: Vec<&str> = receipts[1].split('~').collect();
         let other: Vec<&str> = receipts[2].split('~').collect();
         let forged = claims(1, Verdict::NotListed);

@@ -6,8 +6,9 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use super::client::{Actor, is_control};
-use super::label::holds_id_number;
+use super::client::Actor;
+use super::label::{holds_id_number, is_control};
+use super::person::ShortName;
 use crate::domain::ids::RecordId;
 
 words!(
@@ -16,15 +17,27 @@ words!(
         ReportFiled = "report_filed",
         ReportRead = "report_read",
         ReportsSearched = "reports_searched",
+        ReportsListed = "reports_listed",
         ReportWithdrawn = "report_withdrawn",
         /// Beyond the client's number of a day: another client must confirm it.
         WithdrawalRequested = "withdrawal_requested",
         WithdrawalConfirmed = "withdrawal_confirmed",
         ReplacementRecorded = "replacement_recorded",
         ReplacementCorrected = "replacement_corrected",
+        ReplacementsListed = "replacements_listed",
+        /// The operator countered what a client should not have done (`undo`).
+        ReportFilingUndone = "report_filing_undone",
+        ReportWithdrawalUndone = "report_withdrawal_undone",
+        WithdrawalRequestUndone = "withdrawal_request_undone",
+        ReplacementUndone = "replacement_undone",
+        ReplacementCorrectionUndone = "replacement_correction_undone",
+        FoundCardReturnUndone = "found_card_return_undone",
+        CertificateUndone = "certificate_undone",
+        ApplicationUndone = "application_undone",
         SightingsRead = "sightings_read",
         FoundCardRegistered = "found_card_registered",
         FoundCardRead = "found_card_read",
+        FoundCardsListed = "found_cards_listed",
         FoundCardReturned = "found_card_returned",
         FoundCardDestroyed = "found_card_destroyed",
         FoundCardTransferred = "found_card_transferred",
@@ -34,22 +47,33 @@ words!(
         MisuseResolved = "misuse_resolved",
         CertificateIssued = "certificate_issued",
         CertificateRead = "certificate_read",
+        CertificatesListed = "certificates_listed",
         CertificateRevoked = "certificate_revoked",
         ApplicationMade = "application_made",
         ApplicationRead = "application_read",
+        ApplicationsListed = "applications_listed",
         ApplicationIssued = "application_issued",
         ApplicationCancelled = "application_cancelled",
         TemporaryCardIssued = "temporary_card_issued",
         TemporaryCardReturned = "temporary_card_returned",
         CitizenRecordsRead = "citizen_records_read",
+        /// A status of the card that its holder shows.
+        CardStatusGiven = "card_status_given",
         /// Who looked at a person's records.
         AccessesRead = "accesses_read",
         ReceiptVerified = "receipt_verified",
         ContactErased = "contact_erased",
         OrganizationCreated = "organization_created",
         OrganizationUpdated = "organization_updated",
+        OrganizationSuspended = "organization_suspended",
+        OrganizationResumed = "organization_resumed",
+        OrganizationEnded = "organization_ended",
+        /// What an office is called and how to reach it.
+        OfficeDescribed = "office_described",
         ClientCreated = "client_created",
         ClientUpdated = "client_updated",
+        ClientSuspended = "client_suspended",
+        ClientResumed = "client_resumed",
         ClientDisabled = "client_disabled",
         /// Its guests were declared, or whether it may send digests.
         ClientNumbersDeclared = "client_numbers_declared",
@@ -57,11 +81,30 @@ words!(
         ClientNumbersLifted = "client_numbers_lifted",
         ClientHeld = "client_held",
         ClientReleased = "client_released",
+        /// A run began to undo what it did.
+        ClientUndone = "client_undone",
         ClientSecretRotated = "client_secret_rotated",
         ClientCertificateAdded = "client_certificate_added",
         ClientCertificateRemoved = "client_certificate_removed",
+        ClientKeysAdded = "client_keys_added",
+        /// A code was made by which a page becomes a device.
+        PairingCreated = "pairing_created",
+        PairingUpdated = "pairing_updated",
+        PairingEnded = "pairing_ended",
+        /// A page has registered its key.
+        DevicePaired = "device_paired",
+        /// Its PIN was missed too often.
+        DeviceLocked = "device_locked",
+        DeviceReleased = "device_released",
         TokenRevoked = "token_revoked",
         ClientTokensRevoked = "client_tokens_revoked",
+        /// What needs a second operator was asked for.
+        AdministrationRequested = "administration_requested",
+        AdministrationApproved = "administration_approved",
+        AdministrationRefused = "administration_refused",
+        /// An export of this log was approved; each page of it that is read.
+        AuditExportOpened = "audit_export_opened",
+        AuditExported = "audit_exported",
         ImportBegun = "import_begun",
         ImportFinished = "import_finished",
         ImportUndone = "import_undone",
@@ -132,6 +175,12 @@ fn is_note(text: &str, chars_max: usize) -> bool {
     (1..=chars_max * 4).contains(&text.len()) && text.chars().count() <= chars_max && !text.chars().any(is_control)
 }
 
+impl From<ShortName> for Person {
+    fn from(name: ShortName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
 /// Who stands behind a deed beside its client, and why it was done, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Behind {
@@ -178,26 +227,13 @@ pub struct Deed {
 
 impl Deed {
     pub fn of(actor: Actor, action: Action, subject: impl Into<RecordId>) -> Self {
-        Self {
-            actor: Some(actor),
-            behind: Behind::default(),
-            action,
-            subject: Some(subject.into()),
-            old_start: None,
-            persons: Vec::new(),
-        }
+        Self { subject: Some(subject.into()), ..Self::of_many(actor, action) }
     }
 
     /// What is done to no one record.
     pub fn of_many(actor: Actor, action: Action) -> Self {
-        Self {
-            actor: Some(actor),
-            behind: Behind::default(),
-            action,
-            subject: None,
-            old_start: None,
-            persons: Vec::new(),
-        }
+        let behind = Behind { person: actor.person.map(Person::from), ..Behind::default() };
+        Self { actor: Some(actor), behind, action, subject: None, old_start: None, persons: Vec::new() }
     }
 
     /// What the operator did by the command line.

@@ -1,6 +1,8 @@
-//! How far authority goes: which scopes the clients of a kind of organization may have, and for which offices an organization acts.
+//! How far authority goes: which scopes the clients of a kind of organization may have, for which offices an organization acts, and what
+//! no operator does alone.
 
 use super::client::{OrganizationKind, RegionCode, Scope, Scopes};
+use super::instant::UnixMs;
 use super::report::OfficeCode;
 
 impl OrganizationKind {
@@ -19,6 +21,81 @@ impl OrganizationKind {
     /// Of some scopes those that it may not have.
     pub fn forbidden(self, scopes: Scopes) -> Scopes {
         scopes.without(self.scopes())
+    }
+
+    /// Whether one operator alone may make such an organization: a registrar decides what is listed.
+    pub fn needs_approval(self) -> bool {
+        self == Self::Registrar
+    }
+}
+
+impl Scopes {
+    /// Whether one operator alone may give these: who has `citizen` reads the records of persons.
+    pub fn need_approval(self) -> bool {
+        self.contains(Scope::Citizen)
+    }
+}
+
+words!(
+    /// Whether an organization or a client is let in.
+    LifeState {
+        Active = "active",
+        /// Not now.
+        Suspended = "suspended",
+        /// Never again.
+        Ended = "ended",
+    }
+);
+
+impl LifeState {
+    /// By the instants at which it was suspended and ended.
+    pub fn of(suspended_at_ms: Option<UnixMs>, ended_at_ms: Option<UnixMs>) -> Self {
+        match (suspended_at_ms, ended_at_ms) {
+            (_, Some(_)) => Self::Ended,
+            (Some(_), None) => Self::Suspended,
+            (None, None) => Self::Active,
+        }
+    }
+}
+
+words!(
+    /// What an operator asks for that another one must approve.
+    WaitingAct {
+        CreateOrganization = "create_organization",
+        CreateClient = "create_client",
+        UpdateClient = "update_client",
+        /// What a client did is countered.
+        UndoClient = "undo_client",
+        ExportAudit = "export_audit",
+    }
+);
+
+/// What becomes of something that has a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Setting<T> {
+    #[default]
+    Kept,
+    /// None of its own any more.
+    Default,
+    Own(T),
+}
+
+impl<T> Setting<T> {
+    /// The word that stands for none of its own.
+    pub const DEFAULT: &str = "default";
+
+    /// What it is then.
+    pub fn over(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Kept => before,
+            Self::Default => None,
+            Self::Own(value) => Some(value),
+        }
+    }
+
+    /// From a value, or the word for none.
+    pub fn parse(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Self> {
+        if text == Self::DEFAULT { Some(Self::Default) } else { parse(text).map(Self::Own) }
     }
 }
 
@@ -108,6 +185,26 @@ mod tests {
             assert_eq!(kind.forbidden(all).to_string(), forbidden);
             assert!(kind.forbidden(kind.scopes()).is_empty());
         }
+    }
+
+    #[test]
+    fn registrars_and_the_records_of_persons_take_two_operators() {
+        for kind in OrganizationKind::ALL {
+            assert_eq!(kind.needs_approval(), *kind == OrganizationKind::Registrar, "{}", kind.as_str());
+        }
+        for scope in Scope::ALL {
+            let one: Scopes = [*scope].into_iter().collect();
+            assert_eq!(one.need_approval(), *scope == Scope::Citizen, "{}", scope.as_str());
+        }
+    }
+
+    #[test]
+    fn a_setting_is_kept_reset_or_changed() {
+        let parse = |text: &str| Setting::parse(text, |text| text.parse::<u8>().ok());
+        assert_eq!(parse("7").map(|set| set.over(Some(1))), Some(Some(7)));
+        assert_eq!(parse("default").map(|set| set.over(Some(1))), Some(None));
+        assert_eq!(Setting::Kept.over(Some(1)), Some(1));
+        assert_eq!(parse("x"), None);
     }
 
     #[test]

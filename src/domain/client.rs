@@ -7,7 +7,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use super::id_number::is_known_province;
-use crate::domain::ids::{ClientId, OrganizationId};
+use super::label::is_control;
+use super::person::ShortName;
+use crate::domain::ids::{ClientId, OrganizationId, PersonId};
 
 words!(
     /// What an organization is to the service.
@@ -132,6 +134,25 @@ pub struct Actor {
     pub client: ClientId,
     /// None where it is not known, or is no matter.
     pub origin: Option<Origin>,
+    /// The person behind the client, where it says so.
+    pub person: Option<ShortName>,
+    /// Who that is, where somebody vouches for it.
+    pub person_id: Option<PersonId>,
+}
+
+impl Actor {
+    /// Whether one act was asked for by somebody else than another: by another person, or else by another client.
+    pub fn is_another(&self, than: &Self) -> bool {
+        match (self.person_id, than.person_id) {
+            (Some(one), Some(other)) => one != other,
+            _ => self.client != than.client,
+        }
+    }
+
+    /// A client, without more.
+    pub const fn new(organization: OrganizationId, client: ClientId) -> Self {
+        Self { organization, client, origin: None, person: None, person_id: None }
+    }
 }
 
 /// The administrative division (GB/T 2260) that an organization works in.
@@ -173,13 +194,6 @@ impl OrganizationName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Control characters, and the invisible ones by which a name can pass for another one on a screen
-/// (Unicode UTR 36).
-pub(super) fn is_control(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// So many requests in so many seconds, written `600/60s`.

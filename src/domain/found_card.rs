@@ -89,6 +89,16 @@ impl FoundCard {
         self.leave(FoundCardState::Transferred)
     }
 
+    /// Its return is undone: as far as is known it is where it was.
+    pub fn hold_again(self) -> Result<Self, FoundCardRefusal> {
+        match self.state {
+            FoundCardState::Returned => Ok(Self { state: FoundCardState::Held, ..self }),
+            from @ (FoundCardState::Held | FoundCardState::Destroyed | FoundCardState::Transferred) => {
+                Err(FoundCardRefusal::NotHeld(from))
+            }
+        }
+    }
+
     fn leave(self, to: FoundCardState) -> Result<Self, FoundCardRefusal> {
         self.expect_held()?;
         Ok(Self { state: to, ..self })

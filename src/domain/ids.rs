@@ -63,6 +63,12 @@ macro_rules! ids {
             }
         }
 
+        impl AsRef<[u8; 16]> for $name {
+            fn as_ref(&self) -> &[u8; 16] {
+                self.as_bytes()
+            }
+        }
+
         impl $crate::domain::ids::Id for $name {
             fn from_uuid(uuid: uuid::Uuid) -> Self {
                 Self(uuid)
@@ -113,6 +119,8 @@ ids! {
     /// A check, and what it left that is watched.
     CheckId;
     AlertId;
+    /// What a portal is told about a report.
+    NoticeId;
     /// An endpoint that alerts are sent to.
     WebhookId;
     OrganizationId;
@@ -129,6 +137,12 @@ ids! {
     SeriesId;
     /// A mark that was put into the feed.
     MarkId;
+    /// What an operator has asked for and another one must approve.
+    AdminRequestId;
+    /// A person of the operator: made of the issuer that knows them and its name for them.
+    PersonId;
+    /// A code by which a page becomes a device, and the device.
+    PairingId;
     /// A file that was imported.
     ImportId;
     /// A report or a replacement: what makes cards listed.
@@ -153,6 +167,8 @@ turns_into!(
     ClientId,
     TokenId,
     ImportId,
+    AdminRequestId,
+    PairingId,
 );
 
 #[cfg(test)]

@@ -74,6 +74,21 @@ impl std::fmt::Debug for UnixMs {
     }
 }
 
+/// A time written `7d`, `24h`, `30m` or `0s`, up to ninety days.
+pub fn parse_period(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1))?;
+    let unit_s = match unit {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        "s" => 1,
+        _ => return None,
+    };
+    let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = if is_plain { number.parse().ok()? } else { return None };
+    number.checked_mul(unit_s).filter(|seconds| *seconds <= 90 * 86_400).map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

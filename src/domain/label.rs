@@ -27,6 +27,13 @@ pub fn holds_id_number(text: &str, today: Date) -> bool {
     })
 }
 
+/// Control characters, and the invisible ones by which a name can pass for another one on a screen
+/// (Unicode UTR 36).
+pub(super) fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

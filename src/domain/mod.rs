@@ -47,8 +47,13 @@ pub mod id_number;
 pub mod instant;
 pub mod label;
 pub mod misuse;
+pub mod notice;
 pub mod numbers;
+pub mod office;
+pub mod pairing;
+pub mod person;
 pub mod redacted;
+pub mod registry_log;
 pub mod report;
 pub mod retention;
 pub mod sandbox;
@@ -61,7 +66,10 @@ pub mod verdict;
 mod tests {
     use super::found_card::{FoundCardState, HolderVerification};
     use super::report::{Channel, Reason, ReportState, Reporter, WithdrawalReason};
-    use super::{acceptance, alert, application, certificate, client, misuse, retention, sandbox, usage, verdict};
+    use super::{
+        acceptance, alert, application, certificate, client, misuse, pairing, person, retention, sandbox, usage,
+        verdict,
+    };
 
     macro_rules! assert_words {
         ($($list:ty = $words:expr),+ $(,)?) => {$(
@@ -109,6 +117,8 @@ mod tests {
             alert::AlertKind = ["card_listed", "number_listed", "check_again"],
             client::OrganizationKind = ["certifying", "registrar", "portal", "auditor", "operator"],
             client::Bound = ["none", "mtls", "dpop"],
+            pairing::PairingState = ["waiting", "expired", "paired", "locked", "ended"],
+            person::Role = ["viewer", "operator", "security"],
             client::Scope = ["checks", "registry", "citizen", "audit", "admin", "blind"],
             retention::Class = [
                 "listings",

@@ -68,6 +68,7 @@ redacted_texts! {
     /// The digest of a number in hexadecimal: as sensitive as the number.
     DigestText;
     /// What a client proves itself by.
+    #[derive(serde::Serialize)]
     SecretText;
     /// A signed token: an access token, or the assertion of a client.
     #[derive(serde::Serialize)]

@@ -31,7 +31,7 @@ words!(
     WithdrawalReason { Found = "found", Mistaken = "mistaken" }
 );
 words!(
-    /// Where a report is in its life. `Withdrawn` and `Replaced` are final.
+    /// Where a report is in its life. `Withdrawn` and `Replaced` are final, but for an operator's undoing.
     ReportState { Active = "active", Withdrawn = "withdrawn", Replaced = "replaced" }
 );
 
@@ -68,11 +68,35 @@ impl LossReport {
         }
     }
 
+    /// It should not have been withdrawn: it lists its card again, as a replaced one does where a new card was recorded meanwhile.
+    pub fn list_again(self, is_replaced: bool) -> Result<Self, InvalidTransition> {
+        let to = if is_replaced { ReportState::Replaced } else { ReportState::Active };
+        match self.state {
+            ReportState::Withdrawn => Ok(Self { state: to, ..self }),
+            from @ (ReportState::Active | ReportState::Replaced) => Err(InvalidTransition { from, to }),
+        }
+    }
+
+    /// The replacement that ended it was taken back.
+    pub fn reopen(self) -> Result<Self, InvalidTransition> {
+        match self.state {
+            ReportState::Replaced => Ok(Self { state: ReportState::Active, ..self }),
+            from @ (ReportState::Active | ReportState::Withdrawn) => {
+                Err(InvalidTransition { from, to: ReportState::Active })
+            }
+        }
+    }
+
     /// Whether a replacement that starts on that day ends this report: a card that starts no later
     /// than the reported one cannot be the one made in its place. It may be the lost card itself,
     /// entered late.
     pub fn is_replaced_by(&self, replacement_valid_from: Date) -> bool {
-        self.state == ReportState::Active && self.card_valid_from.is_none_or(|lost| lost < replacement_valid_from)
+        self.state == ReportState::Active && self.is_before(replacement_valid_from)
+    }
+
+    /// Whether its card, as far as it is known, starts before another.
+    pub fn is_before(&self, card_valid_from: Date) -> bool {
+        self.card_valid_from.is_none_or(|lost| lost < card_valid_from)
     }
 }
 
@@ -130,6 +154,9 @@ impl LostOnError {
     }
 }
 
+/// What stands where the office of an act does, where an operator has undone one. No office is called so: codes begin with a region.
+pub const UNDOING: &str = "undo";
+
 /// The police station or registration hall that took a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfficeCode(String);
@@ -153,6 +180,11 @@ impl OfficeCode {
     /// The office of what an import takes back.
     pub fn of_import() -> Self {
         Self("import".to_owned())
+    }
+
+    /// The office of what an operator undoes.
+    pub fn of_undoing() -> Self {
+        Self(UNDOING.to_owned())
     }
 
     pub fn as_str(&self) -> &str {

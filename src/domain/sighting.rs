@@ -30,6 +30,8 @@ pub enum Candidate {
     Replacement {
         id: ReplacementId,
         card_valid_from: Date,
+        /// When it was taken back, if it was.
+        taken_back: Option<Sequence>,
     },
 }
 
@@ -55,9 +57,10 @@ pub fn listings_of(presented: Option<Date>, known_up_to: Sequence, records: &[Ca
                 }
             }
             Candidate::Report { .. } => {}
-            Candidate::Replacement { id, card_valid_from } => {
+            Candidate::Replacement { id, card_valid_from, taken_back } => {
                 let threshold = Threshold::before_replacement(card_valid_from);
-                if presented.is_none_or(|presented| threshold.covers(presented)) {
+                let was_in_force = taken_back.is_none_or(|at| at > known_up_to);
+                if was_in_force && presented.is_none_or(|presented| threshold.covers(presented)) {
                     replacements.push(id.into());
                 }
             }
@@ -70,6 +73,21 @@ pub fn listings_of(presented: Option<Date>, known_up_to: Sequence, records: &[Ca
     } else {
         withdrawn.map(|(_, id)| id.into()).into_iter().collect()
     }
+}
+
+/// The replacements that listed the presented card when a verdict was made, and were taken back since.
+pub fn replacements_taken_back_since(
+    presented: Option<Date>,
+    known_up_to: Sequence,
+    records: &[Candidate],
+) -> impl Iterator<Item = ReplacementId> {
+    records.iter().filter_map(move |record| match *record {
+        Candidate::Replacement { id, card_valid_from, taken_back: Some(at) } if at > known_up_to => {
+            let threshold = Threshold::before_replacement(card_valid_from);
+            presented.is_none_or(|presented| threshold.covers(presented)).then_some(id)
+        }
+        _ => None,
+    })
 }
 
 /// The replacements that may have listed the presented card when a verdict was made, and perhaps do no more: none where a report
@@ -109,7 +127,7 @@ mod tests {
     }
 
     fn replacement(id: u128, card_valid_from: Date) -> Candidate {
-        Candidate::Replacement { id: ReplacementId::from_u128(id), card_valid_from }
+        Candidate::Replacement { id: ReplacementId::from_u128(id), card_valid_from, taken_back: None }
     }
 
     #[test]

@@ -8,3 +8,4 @@ pub mod contract;
 pub mod pages;
 pub mod pipeline;
 pub mod routes;
+pub mod witness;

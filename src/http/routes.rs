@@ -13,9 +13,11 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::api::{
-    acceptance, accesses, alerts, applications, certificates, checks, citizen, console, found_cards, misuse_reports,
-    oauth, ops, organization, receipts, replacements, reports, sandbox, sightings, status, temporary_cards, usage,
-    withdrawals,
+    acceptance, accesses, admin_accesses, admin_clients, admin_credentials, admin_exports, admin_offices,
+    admin_organizations, admin_pairings, admin_persons, admin_requests, admin_undo, alerts, applications, blind,
+    card_status, certificates, checks, citizen, console, found_cards, lists, misuse_reports, oauth, ops, organization,
+    pairings, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
+    temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
 use super::contract::openapi;
@@ -50,10 +52,12 @@ macro_rules! operations {
 }
 
 const CHECKS: &[Scope] = &[Scope::Checks];
+const BLIND: &[Scope] = &[Scope::Blind];
 const REGISTRY: &[Scope] = &[Scope::Registry];
 const CITIZEN: &[Scope] = &[Scope::Citizen];
 const ADMIN: &[Scope] = &[Scope::Admin];
 const CHECKS_OR_AUDIT: &[Scope] = &[Scope::Checks, Scope::Audit];
+const BLIND_OR_AUDIT: &[Scope] = &[Scope::Blind, Scope::Audit];
 const CHECKS_OR_REGISTRY: &[Scope] = &[Scope::Checks, Scope::Registry];
 
 // Paths that several rows name.
@@ -64,42 +68,65 @@ const MISUSE_REPORTS: &str = "/v1/misuse-reports";
 const MISUSE_REPORT: &str = "/v1/misuse-reports/{misuse_report_id}";
 /// Where many cards are checked.
 pub const CHECK_BATCH: &str = "/v1/checks/batch";
+/// Where a receipt is audited.
+pub const RECEIPT_AUDIT: &str = "/v1/receipts/audit";
 /// Where a client gets its token.
 pub const TOKEN: &str = "/oauth2/token";
+const REPLACEMENTS: &str = "/v1/replacements";
+const FOUND_CARDS: &str = "/v1/found-cards";
+const APPLICATIONS: &str = "/v1/replacement-applications";
+const CERTIFICATES: &str = "/v1/temporary-certificates";
 const FOUND_CARD: &str = "/v1/found-cards/{found_card_id}";
 const APPLICATION: &str = "/v1/replacement-applications/{application_id}";
 const CERTIFICATE: &str = "/v1/temporary-certificates/{certificate_id}";
 
+const ADMIN_ORGANIZATIONS: &str = "/v1/admin/organizations";
+const ADMIN_ORGANIZATION: &str = "/v1/admin/organizations/{organization_id}";
+const ADMIN_OFFICES: &str = "/v1/admin/offices";
+const ADMIN_CLIENTS: &str = "/v1/admin/clients";
+const ADMIN_CLIENT: &str = "/v1/admin/clients/{client_id}";
+const ADMIN_PAIRINGS: &str = "/v1/admin/pairings";
+const ADMIN_PAIRING: &str = "/v1/admin/pairings/{pairing_id}";
+const ADMIN_REQUEST: &str = "/v1/admin/requests/{request_id}";
+
 operations! {
     checks::create = Route::post("/v1/checks").scopes(CHECKS).personal(Class::Check).verdicts();
     checks::create_batch = Route::post(CHECK_BATCH).scopes(CHECKS).personal(Class::Checks).costs_by_body().verdicts();
+    blind::evaluate = Route::post("/v1/blind/evaluations").scopes(BLIND).personal(Class::Expensive).costs_by_body();
+    blind::keys = Route::get("/v1/blind/keys").scopes(BLIND).personal(Class::Expensive);
+    blind::base = Route::get("/v1/blind/bases/{epoch}").scopes(BLIND).personal(Class::Expensive);
     alerts::list = Route::get("/v1/alerts").scopes(CHECKS).personal(Class::Checks).query();
     receipts::verify_receipt = Route::post("/v1/receipts/verify").scopes(CHECKS_OR_AUDIT).personal(Class::Expensive)
         .costs_by_body();
+    receipt_audits::audit = Route::post(RECEIPT_AUDIT).scopes(CHECKS_OR_AUDIT).personal(Class::Expensive).costs(TEN);
     reports::create = Route::post(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createLossReport").creates(LOSS_REPORT);
+    lists::loss_reports = Route::get(LOSS_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();
     reports::search = Route::post("/v1/loss-reports/search").scopes(REGISTRY).personal(Class::Reports);
     reports::read = Route::get(LOSS_REPORT).scopes(REGISTRY).personal(Class::Reports);
-    withdrawals::withdraw = Route::post(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports);
+    withdrawals::withdraw = Route::post(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports).waits(WITHDRAWAL);
     withdrawals::read = Route::get(WITHDRAWAL).scopes(REGISTRY).personal(Class::Reports);
     withdrawals::confirm = Route::post("/v1/loss-reports/{report_id}/withdrawal/confirmation")
         .scopes(REGISTRY).personal(Class::Reports);
     sightings::list = Route::get("/v1/loss-reports/{report_id}/sightings")
         .scopes(REGISTRY).personal(Class::Reports).query();
-    replacements::create = Route::post("/v1/replacements").scopes(REGISTRY).personal(Class::Reports)
+    replacements::create = Route::post(REPLACEMENTS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacement").creates("");
+    lists::replacements = Route::get(REPLACEMENTS).scopes(REGISTRY).personal(Class::Reports).query();
     replacements::correct = Route::post("/v1/replacements/{replacement_id}/correction")
         .scopes(REGISTRY).personal(Class::Reports);
     misuse_reports::create = Route::post(MISUSE_REPORTS).scopes(CHECKS).personal(Class::Reports)
         .repeatable("createMisuseReport").creates(MISUSE_REPORT);
-    misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(REGISTRY).personal(Class::Reports).query();
+    misuse_reports::list = Route::get(MISUSE_REPORTS).scopes(CHECKS_OR_REGISTRY).personal(Class::Reports).query();
     misuse_reports::read = Route::get(MISUSE_REPORT).scopes(CHECKS_OR_REGISTRY).personal(Class::Reports);
     misuse_reports::resolve = Route::post("/v1/misuse-reports/{misuse_report_id}/resolution")
         .scopes(REGISTRY).personal(Class::Reports);
-    found_cards::create = Route::post("/v1/found-cards").scopes(REGISTRY).personal(Class::Reports)
+    found_cards::create = Route::post(FOUND_CARDS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createFoundCard").creates(FOUND_CARD);
+    lists::found_cards = Route::get(FOUND_CARDS).scopes(REGISTRY).personal(Class::Reports).query();
     found_cards::read = Route::get(FOUND_CARD).scopes(REGISTRY).personal(Class::Reports);
-    found_cards::hand_back = Route::post("/v1/found-cards/{found_card_id}/return").scopes(REGISTRY).personal(Class::Reports);
+    found_cards::hand_back = Route::post("/v1/found-cards/{found_card_id}/return")
+        .scopes(REGISTRY).personal(Class::Reports).waits(WITHDRAWAL);
     found_cards::destroy = Route::post("/v1/found-cards/{found_card_id}/destruction")
         .scopes(REGISTRY).personal(Class::Reports);
     found_cards::transfer = Route::post("/v1/found-cards/{found_card_id}/transfer").scopes(REGISTRY).personal(Class::Reports);
@@ -109,8 +136,10 @@ operations! {
         .repeatable("createCitizenLossReport").creates(LOSS_REPORT);
     citizen::withdraw = Route::post("/v1/citizen/loss-reports/{report_id}/withdrawal")
         .scopes(CITIZEN).personal(Class::Reports);
-    applications::create = Route::post("/v1/replacement-applications").scopes(REGISTRY).personal(Class::Reports)
+    card_status::create = Route::post("/v1/citizen/card-status").scopes(CITIZEN).personal(Class::Checks);
+    applications::create = Route::post(APPLICATIONS).scopes(REGISTRY).personal(Class::Reports)
         .repeatable("createReplacementApplication").creates(APPLICATION);
+    lists::applications = Route::get(APPLICATIONS).scopes(REGISTRY).personal(Class::Reports).query();
     applications::read = Route::get(APPLICATION).scopes(REGISTRY).personal(Class::Reports);
     applications::issue = Route::post("/v1/replacement-applications/{application_id}/issue")
         .scopes(REGISTRY).personal(Class::Reports);
@@ -121,8 +150,9 @@ operations! {
     temporary_cards::take_back = Route::post("/v1/replacement-applications/{application_id}/temporary-card/return")
         .scopes(REGISTRY).personal(Class::Reports);
     acceptance::eligibility = Route::post("/v1/acceptance/eligibility").personal(Class::Checks);
-    certificates::create = Route::post("/v1/temporary-certificates").scopes(REGISTRY).personal(Class::Expensive).costs(TEN)
+    certificates::create = Route::post(CERTIFICATES).scopes(REGISTRY).personal(Class::Expensive).costs(TEN)
         .repeatable("createTemporaryCertificate").creates(CERTIFICATE);
+    lists::certificates = Route::get(CERTIFICATES).scopes(REGISTRY).personal(Class::Reports).query();
     certificates::verify = Route::post("/v1/temporary-certificates/verify").scopes(CHECKS).personal(Class::Checks);
     certificates::read = Route::get(CERTIFICATE).scopes(REGISTRY).personal(Class::Reports);
     certificates::revoke = Route::post("/v1/temporary-certificates/{certificate_id}/revocation")
@@ -136,9 +166,50 @@ operations! {
     oauth::metadata = Route::get("/.well-known/oauth-authorization-server");
     console::read = Route::get("/v1/console").scopes(ADMIN).personal(Class::Reports);
     console::history = Route::get("/v1/console/history").scopes(ADMIN).personal(Class::Reports);
+    admin_organizations::list = Route::get(ADMIN_ORGANIZATIONS).scopes(ADMIN).personal(Class::Reports).query();
+    admin_organizations::create = Route::post(ADMIN_ORGANIZATIONS).scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createOrganization").creates(ADMIN_ORGANIZATION).waits(ADMIN_REQUEST);
+    admin_organizations::read = Route::get(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
+    admin_organizations::update = Route::patch(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
+    admin_offices::list = Route::get(ADMIN_OFFICES).scopes(ADMIN).personal(Class::Reports).query();
+    admin_offices::describe = Route::post(ADMIN_OFFICES).scopes(ADMIN).personal(Class::Reports);
+    admin_clients::list = Route::get(ADMIN_CLIENTS).scopes(ADMIN).personal(Class::Reports).query();
+    admin_clients::create = Route::post(ADMIN_CLIENTS).scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createClient").creates(ADMIN_CLIENT).waits(ADMIN_REQUEST);
+    admin_clients::read = Route::get(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports);
+    admin_clients::update = Route::patch(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports).waits(ADMIN_REQUEST);
+    admin_credentials::rotate = Route::post("/v1/admin/clients/{client_id}/secrets").scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createClientSecret").creates("");
+    admin_credentials::add_certificate = Route::post("/v1/admin/clients/{client_id}/certificates")
+        .scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::add_keys = Route::post("/v1/admin/clients/{client_id}/keys").scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::release = Route::post("/v1/admin/clients/{client_id}/release").scopes(ADMIN).personal(Class::Reports);
+    admin_credentials::revoke = Route::post("/v1/admin/clients/{client_id}/revocation").scopes(ADMIN).personal(Class::Reports);
+    admin_undo::create = Route::post("/v1/admin/undo").scopes(ADMIN).personal(Class::Reports)
+        .repeatable("undoClient").waits(ADMIN_REQUEST);
+    admin_exports::create = Route::post("/v1/admin/audit-exports").scopes(ADMIN).personal(Class::Reports)
+        .repeatable("exportAudit").waits(ADMIN_REQUEST);
+    admin_exports::read = Route::get("/v1/admin/requests/{request_id}/export").scopes(ADMIN).personal(Class::Reports).query();
+    admin_accesses::list = Route::post("/v1/admin/accesses").scopes(ADMIN).personal(Class::Reports);
+    admin_pairings::list = Route::get(ADMIN_PAIRINGS).scopes(ADMIN).personal(Class::Reports).query();
+    admin_pairings::create = Route::post(ADMIN_PAIRINGS).scopes(ADMIN).personal(Class::Reports).creates(ADMIN_PAIRING);
+    admin_pairings::read = Route::get(ADMIN_PAIRING).scopes(ADMIN).personal(Class::Reports);
+    admin_pairings::update = Route::patch(ADMIN_PAIRING).scopes(ADMIN).personal(Class::Reports);
+    admin_pairings::release = Route::post("/v1/admin/pairings/{pairing_id}/release").scopes(ADMIN).personal(Class::Reports);
+    pairings::register = Route::post("/v1/pairings/registration").personal(Class::Reports).creates("");
+    admin_persons::list = Route::get("/v1/admin/persons").scopes(ADMIN).personal(Class::Reports).query();
+    admin_requests::list = Route::get("/v1/admin/requests").scopes(ADMIN).personal(Class::Reports).query();
+    admin_requests::read = Route::get(ADMIN_REQUEST).scopes(ADMIN).personal(Class::Reports);
+    admin_requests::approve = Route::post("/v1/admin/requests/{request_id}/approval").scopes(ADMIN).personal(Class::Reports).approval();
+    admin_requests::refuse = Route::post("/v1/admin/requests/{request_id}/refusal").scopes(ADMIN).personal(Class::Reports).approval();
     ops::live = Route::get("/health/live").probe();
     ops::ready = Route::get("/health/ready").probe();
     site::problem_page = Route::get("/problems/{code}");
+    registry_log::checkpoint = Route::get("/registry-log/{epoch}/checkpoint").class(Class::Checks);
+    registry_log::entries = Route::get("/registry-log/{epoch}/tile/entries/{bundle}").scopes(BLIND_OR_AUDIT).class(Class::Checks)
+        .rest();
+    registry_log::tile = Route::get("/registry-log/{epoch}/tile/{tile}").class(Class::Checks).rest();
+    registry_log::keys = Route::get("/registry-log/keys").class(Class::Checks);
 }
 
 /// The check's short way: its row, and how its body is read and its answer written.
@@ -165,7 +236,10 @@ where
     let is_for_this = fn_guard(move |context| !others.contains(&&context.head().method));
     let refuse =
         move || ready(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.as_str())).finish());
-    web::resource(path).guard(is_for_this).route(web::route().guard(takes).to(handler)).default_service(web::to(refuse))
+    web::resource(row.pattern())
+        .guard(is_for_this)
+        .route(web::route().guard(takes).to(handler))
+        .default_service(web::to(refuse))
 }
 
 /// Pages and files: their paths are all there is to know.
@@ -185,7 +259,10 @@ pages! {
     "/.well-known/security.txt" = site::security_txt;
     "/desk" = desk::page;
     "/desk/{file}" = desk::file;
+    "/station" = pages::station::page;
+    "/station/{file}" = pages::station::file;
     "/console" = pages::console::page;
+    "/console/provider.json" = pages::console::provider;
     "/console/{file}" = pages::console::file;
     "/verify" = pages::verify::page;
     "/verify/{file}" = pages::verify::file;
@@ -196,6 +273,10 @@ pages! {
 
 /// The metadata of an issuer with a path (RFC 8414, 3.1).
 static SANDBOX_METADATA: Route = Route::get("/.well-known/oauth-authorization-server/sandbox");
+
+/// Where the newest epoch of the registry log is.
+static NEWEST_CHECKPOINT: Route = Route::get("/registry-log/checkpoint");
+static NEWEST_TILE: Route = Route::get("/registry-log/tile/{tile}").rest();
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
 const DOCS_POLICY: &str =
@@ -209,6 +290,8 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     if is_sandbox {
         config.service(resource(&SANDBOX_METADATA, oauth::metadata));
     }
+    config.service(resource(&NEWEST_CHECKPOINT, registry_log::newest_checkpoint));
+    config.service(resource(&NEWEST_TILE, registry_log::newest_tile));
     route_pages(config);
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("../docs/openapi.json").validator_url("none"));
     config

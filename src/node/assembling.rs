@@ -33,15 +33,23 @@ use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry};
 use crate::service::accesses::Accesses;
+use crate::service::administration::asked::Administration;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::audit::heads::Heads;
+use crate::service::blind::Blind;
 use crate::service::certificates::Certificates;
 use crate::service::citizen::Citizen;
 use crate::service::console::Console;
 use crate::service::day_limit::DayLimit;
 use crate::service::found_cards::FoundCards;
+use crate::service::groups::Groups;
 use crate::service::misuse_reports::MisuseReports;
+use crate::service::pairings::Pairings;
+use crate::service::receipts::HeadSigner;
+use crate::service::registry_log::RegistryLog;
+use crate::service::registry_log::latest::Latest;
+use crate::service::registry_log::publisher::Publisher;
 use crate::service::reports::Reports;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
@@ -53,6 +61,7 @@ use crate::service::writing::Writer;
 use crate::store::Store;
 use crate::store::feed::Listener;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// Loads the registry and makes all that handlers and tasks work with. `address` is where the node listens.
 pub(super) async fn assemble(
@@ -83,6 +92,7 @@ pub(super) async fn assemble(
         require_bound: config.access.require_bound,
         dpop_nonce: config.access.dpop_nonce,
         tokens_max: config.tokens.remembered_max,
+        sign_in: options::sign_in(config)?,
     };
     let outside = options::outside_issuers(config)?;
     let access =
@@ -92,7 +102,16 @@ pub(super) async fn assemble(
     let mut follower = Follower::new(Arc::clone(&registry), Arc::clone(&access) as Arc<dyn Listener>);
     follower.load().await?;
     let usage = Usage::new(options::usage_options(config), clock.clone(), store.clone(), Arc::clone(&metrics));
-    let writer = Arc::new(Writer { clock, keyring, store: store.clone(), registry, metrics, usage: Arc::new(usage) });
+    let latest = Arc::new(Latest::default());
+    let heads = HeadSigner {
+        issuer_json: serde_json::Value::from(access.issuer()).to_string(),
+        clock: clock.clone(),
+        keyring: Arc::clone(&keyring),
+        metrics: Arc::clone(&metrics),
+        log: config.blind.enabled.then(|| Arc::clone(&latest)),
+    };
+    let (usage, heads) = (Arc::new(usage), Arc::new(heads));
+    let writer = Arc::new(Writer { clock, keyring, store: store.clone(), registry, metrics, usage, heads });
     let folder = config.data.join("sightings");
     let (keyring, metrics) = (Arc::clone(&writer.keyring), Arc::clone(&writer.metrics));
     let journal = options::journal_options(config);
@@ -106,8 +125,17 @@ pub(super) async fn assemble(
         store: store.clone(),
         metrics: Arc::clone(&writer.metrics),
     };
+    let publisher = Publisher {
+        store: store.clone(),
+        keyring: Arc::clone(&writer.keyring),
+        clock: writer.clock.clone(),
+        metrics: Arc::clone(&writer.metrics),
+        latest,
+        witnesses: options::witnesses(config)?,
+    };
     Ok(Parts {
         heads: Some(heads),
+        publisher: config.blind.enabled.then_some(publisher),
         mover: Arc::new(Mover::new(Arc::clone(&journal), Arc::clone(&writer))),
         deliverer: Deliverer::new(options::webhook_options(config), &writer),
         policies: options::retention_policies(config)?,
@@ -157,9 +185,15 @@ fn share(
     let make_tls = |of| Tls::new(of, authorities.clone(), clock.clone(), Arc::clone(&metrics));
     let limit = DayLimit(config.registry.withdrawals_per_day);
     let found_cards = Arc::new(FoundCards::new(Arc::clone(&writer), limit));
+    let groups = Arc::new(Groups::new(Arc::clone(&writer)));
+    let (store, keyring) = (writer.store.clone(), Arc::clone(&writer.keyring));
+    let registry_log = config.blind.enabled.then(|| RegistryLog { store, keyring, clock: clock.clone() });
     let tls = options::tls_options(config).map(make_tls).transpose().context("TLS")?.map(Arc::new);
+    let start = |options| Traces::start(options, writer.registry.node().to_string(), clock.clone());
+    let traces = options::trace_options(config).map(start).transpose().context("traces")?.map(Arc::new);
     Ok(Shared {
         routes: TABLE,
+        traces,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
         refusal_log: Arc::default(),
         budget: Arc::new(Budget::new(options::budget_options(config), Arc::clone(&metrics))),
@@ -168,22 +202,26 @@ fn share(
         workshop,
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
         public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
-        reports: Arc::new(Reports::new(Arc::clone(&writer))),
+        reports: Arc::new(Reports::new(Arc::clone(&writer), Arc::clone(&groups))),
         sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
-        withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), Arc::clone(&found_cards), limit)),
+        withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), groups, Arc::clone(&found_cards), limit)),
         found_cards,
         accesses: Arc::new(Accesses::new(Arc::clone(&writer))),
+        administration: Arc::new(Administration::new(Arc::clone(&writer), config.admin_oidc.issuer.is_some())),
+        pairings: Arc::new(Pairings::new(Arc::clone(&writer))),
         citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
         applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
         misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
         certificates: Arc::new(Certificates::new(Arc::clone(&writer))),
         alerts: Arc::new(Alerts::new(Arc::clone(&writer))),
         sandbox: config.sandbox.then(|| SandboxNode::new(&writer)).transpose()?.map(Arc::new),
+        registry_log: registry_log.map(Arc::new),
         security: Arc::new(config.security.clone()),
         tls,
         authorities,
         draining: Arc::new(AtomicBool::new(false)),
         keyring: Arc::clone(&writer.keyring),
+        blind: config.blind.enabled.then(|| Arc::new(Blind::new(Arc::clone(&writer), access.issuer().to_owned()))),
         registry: Arc::clone(&writer.registry),
         usage: Arc::clone(&writer.usage),
         acceptance,

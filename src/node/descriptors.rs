@@ -17,7 +17,7 @@ const OTHERS: usize = 48;
 /// Connections that are accepted while those that give way to them have not closed yet.
 pub(super) const ACCEPTED_AHEAD: usize = 16;
 /// However few descriptors there are.
-const CONNECTIONS_MIN: usize = 16;
+pub(super) const CONNECTIONS_MIN: usize = 16;
 
 /// Takes what the system allows: shells give a process 1,024.
 pub fn raise_limit() {
@@ -27,8 +27,8 @@ pub fn raise_limit() {
     }
 }
 
-/// How many connections the node may have open, and says so.
-pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> usize {
+/// How many descriptors the process may have, and how many connections the node may have open by that.
+pub(super) fn room(config: &Config) -> (usize, usize) {
     let limit =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let store = (config.store.connections_max as usize + OWN_STORE_CONNECTIONS) * A_STORE_CONNECTION;
@@ -36,7 +36,12 @@ pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> us
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
     };
-    let allowed = allowed(limit, store + OTHERS + 4 * workers);
+    (limit, allowed(limit, store + OTHERS + 4 * workers))
+}
+
+/// How many connections the node may have open, and says so.
+pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> usize {
+    let (limit, allowed) = room(config);
     let as_gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     metrics.descriptors_max.set(as_gauge(limit));
     metrics.connections_allowed.set(as_gauge(allowed));

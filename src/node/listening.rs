@@ -69,7 +69,7 @@ fn bind_metrics(wanted: &Address) -> anyhow::Result<TcpListener> {
 
 /// The first address that this machine has. One that somebody else listens on is an error: a client of `localhost` would
 /// reach the other.
-fn first_of(address: &Address, bind: impl Fn(SocketAddr) -> Result<TcpListener>) -> Result<TcpListener> {
+pub(super) fn first_of(address: &Address, bind: impl Fn(SocketAddr) -> Result<TcpListener>) -> Result<TcpListener> {
     let mut last = Error::from(ErrorKind::AddrNotAvailable);
     for candidate in address.candidates() {
         match bind(*candidate) {

@@ -3,10 +3,13 @@
 
 mod assembling;
 mod descriptors;
+pub mod doctor;
 mod listening;
 mod opening;
 pub mod options;
+mod service_manager;
 mod tasks;
+pub mod witness;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,18 +20,19 @@ use actix_web::dev::Server;
 use anyhow::Context;
 use tokio::time::{sleep, timeout};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::http::pipeline::state::Shared;
 use crate::http::routes::prepare;
 use crate::service::misfits::misfits;
 use crate::service::sightings::moving::Mover;
 use crate::store::Store;
+use crate::wiping::spawn_wiped;
 use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
 pub use descriptors::raise_limit;
-pub use opening::{issuer_of_command, open};
+pub use opening::{Made, issuer_of_command, open, patient_options};
 
 /// How long a stopping node waits to leave and close its store.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +46,7 @@ pub struct Application {
     address: SocketAddr,
     plain_address: Option<SocketAddr>,
     metrics_address: SocketAddr,
+    made: Made,
     drain: Duration,
     server: Server,
     metrics_server: Server,
@@ -65,7 +70,7 @@ impl Application {
         let Listeners { public, plain, metrics } = bind(config)?;
         let (address, metrics_address) = (public.local_addr()?, metrics.local_addr()?);
         let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (store, keyring) = opening::open_for_node(config).await?;
+        let (store, keyring, made) = opening::open_for_node(config).await?;
         for misfit in misfits(&store).await? {
             tracing::warn!(
                 client = %misfit.client_id,
@@ -75,6 +80,14 @@ impl Application {
                 "a client has scopes that its organization's kind may not have: it gets no token of them"
             );
         }
+        if let Some(restored) = store.restored().await? {
+            tracing::warn!(
+                sequence = %restored.sequence,
+                backed_up_at = Rfc3339::of(restored.backed_up_at_ms).as_str(),
+                restored_at = Rfc3339::of(restored.restored_at_ms).as_str(),
+                "this registry was restored from a back-up: what was reported between the two times is missing, unless it was filed again"
+            );
+        }
         store.remember_issuer(&config.issuer(address)).await.context("the issuer")?;
         let parts = assembling::assemble(config, clock, address, store.clone(), keyring).await?;
         let (shared, mover) = (parts.shared.clone(), Arc::clone(&parts.mover));
@@ -82,7 +95,24 @@ impl Application {
         let server = serve(public, plain, config, &shared)?;
         let metrics_server = serve_metrics(metrics, Arc::clone(&shared.metrics))?;
         let drain = Duration::from_secs(config.drain_seconds);
-        Ok(Self { address, plain_address, metrics_address, drain, server, metrics_server, shared, store, mover, tasks })
+        Ok(Self {
+            address,
+            plain_address,
+            metrics_address,
+            made,
+            drain,
+            server,
+            metrics_server,
+            shared,
+            store,
+            mover,
+            tasks,
+        })
+    }
+
+    /// What it made because it was not there: at a first start.
+    pub fn made(&self) -> &Made {
+        &self.made
     }
 
     /// Where it listens.
@@ -105,10 +135,12 @@ impl Application {
         let (handle, metrics_handle) = (self.server.handle(), self.metrics_server.handle());
         let metrics_server = tokio::spawn(self.metrics_server);
         let mut server = tokio::spawn(self.server);
+        service_manager::tell_ready();
         tokio::select! {
             ended = &mut server => ended.context("server")?.context("server")?,
             () = stop => {
                 self.shared.draining.store(true, Ordering::Relaxed);
+                service_manager::tell_stopping();
                 tracing::info!(seconds = self.drain.as_secs(), "draining");
                 sleep(self.drain).await;
                 handle.stop(true).await;
@@ -128,6 +160,10 @@ impl Application {
             }
             if let Err(error) = self.store.leave(self.shared.registry.node()).await {
                 tracing::warn!(error = %error, "could not tell the other nodes that this one stops");
+            }
+            if let Some(traces) = self.shared.traces.clone() {
+                // It waits for a thread of its own.
+                let _ = spawn_wiped(move || traces.stop()).await;
             }
             self.store.close().await;
         };

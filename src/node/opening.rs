@@ -1,6 +1,7 @@
 //! Keys and store, opened together: whatever is made at a first start is compared at every later one, and what belongs to another
 //! service or to the other environment is refused before anything is made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use anyhow::{Context, bail};
 use super::options;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::crypto::blind::Scribe;
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::{KeyError, Keyring};
 use crate::domain::sandbox::Environment;
 use crate::own_files;
 use crate::service::audit::linking::link_what_is_there;
+use crate::service::blind;
 use crate::service::sandbox::furnish;
 use crate::store::keys::KeyMatch;
 use crate::store::{Store, StoreOptions};
@@ -22,21 +25,37 @@ use crate::store::{Store, StoreOptions};
 /// has nothing else to do.
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
 
+/// What a first start made, and where: none of what was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    pub store: Option<String>,
+    pub keys: Option<PathBuf>,
+}
+
 /// Keys and store for a command.
 pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
+    open_with(config, &patient_options(config)).await.map(|(store, keyring, _)| (store, keyring))
+}
+
+/// How a command reaches the store.
+pub fn patient_options(config: &Config) -> StoreOptions {
     let mut patient = options::store_options(config);
     patient.acquire_timeout = patient.acquire_timeout.max(COMMAND_WAIT);
     patient.commit_timeout = patient.commit_timeout.max(COMMAND_WAIT);
-    open_with(config, &patient).await
+    patient
 }
 
-/// Keys and store for a node.
-pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
-    open_with(config, &options::store_options(config)).await
+/// Keys and store for a node, and what of them it made.
+pub(super) async fn open_for_node(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>, Made)> {
+    let (store, keyring, made) = open_with(config, &options::store_options(config)).await?;
+    if !config.blind.enabled {
+        blind::keys::end_all(&store, &keyring, Clock::System.now_ms()).await.context("blind keys")?;
+    }
+    Ok((store, keyring, made))
 }
 
 /// Keys and store of a data folder, made at the first start, compared at every later one.
-async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>)> {
+async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(Store, Arc<Keyring>, Made)> {
     own_files::claim_folder(&config.data).with_context(|| format!("data folder {}", config.data.display()))?;
     // Two commands on a fresh folder would both make keys: the second waits here and finds the first one's.
     let lock = own_files::create_or_keep(&config.data.join(".lock")).context("lock file of the data folder")?;
@@ -46,6 +65,7 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
         bail!("the key folder {}", of_other_environment(environment));
     }
     let store = Store::open(options, &config.data).await.context("store")?;
+    let mut made = Made { store: store.is_new().then(|| store.place()), keys: None };
     if store.environment(environment).await? != environment {
         bail!("the store {}", of_other_environment(environment));
     }
@@ -61,8 +81,9 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
             );
         }
         folder.create_all()?;
+        made.keys = Some(folder.path().to_owned());
     }
-    make_later_keys(&store, &folder).await?;
+    make_later_keys(&store, &folder, config.blind.enabled).await?;
     let keyring = Arc::new(Keyring::open(folder)?);
     let checks = keyring.check_values();
     if store.match_keys(&checks).await? == KeyMatch::Unknown {
@@ -82,13 +103,14 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
         }
     }
     store.use_audit_key(keyring.audit().clone());
+    store.use_scribe(Scribe::new(Arc::clone(&keyring)));
     if log_was_plain {
         link_what_is_there(&store, Clock::System.now_ms()).await.context("audit log")?;
     }
     if config.sandbox {
         furnish(&store, &keyring, &Clock::System).await.context("records of the sandbox")?;
     }
-    Ok((store, keyring))
+    Ok((store, keyring, made))
 }
 
 /// In whose name a command signs: as its own settings say, or as the nodes serve that run from this store.
@@ -98,8 +120,9 @@ pub async fn issuer_of_command(config: &Config, store: &Store) -> anyhow::Result
 }
 
 /// Keys that a folder of an earlier version lacks. Where another node has made one already, it has to be copied from there.
-async fn make_later_keys(store: &Store, folder: &KeyFolder) -> anyhow::Result<()> {
-    for purpose in [Purpose::Certificate, Purpose::Audit] {
+async fn make_later_keys(store: &Store, folder: &KeyFolder, has_log: bool) -> anyhow::Result<()> {
+    let log = has_log.then_some(Purpose::Log);
+    for purpose in [Purpose::Certificate, Purpose::Audit].into_iter().chain(log) {
         if folder.lacks(purpose)? && store.key_check(purpose, 1).await?.is_none() {
             let what = || format!("a first {} key for the key folder", purpose.as_str());
             folder.create_first(purpose).with_context(what)?;

@@ -1,25 +1,31 @@
 //! What each layer makes of the settings. Rules that only a layer can judge (its URLs, its policies) are judged here, before
 //! anything starts, and refused as settings: by key and place.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::directory::DefaultRates;
-use crate::access::jwks::{IssuerRules, OutsideIssuer, is_fetchable, is_on_loopback};
+use crate::access::jwks::{IssuerRules, OutsideIssuer, PersonRules, is_fetchable, is_on_loopback};
+use crate::access::provider::SignInOptions;
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
+use crate::crypto::tlog::policy::Policy;
+use crate::domain::person::Role;
 use crate::domain::retention::Policies;
 use crate::http::pipeline::admission::AdmissionOptions;
 use crate::http::pipeline::budget::BudgetOptions;
 use crate::http::pipeline::proxies::Proxies;
 use crate::http::pipeline::tls::TlsOptions;
 use crate::limits::WorkshopOptions;
+use crate::own_files;
 use crate::redis_link::{RedisLink, is_redis_url};
 use crate::registry::RegistryOptions;
 use crate::service::acceptance::{AcceptanceOptions, AcceptanceRules, ListedPlace};
 use crate::service::audit::heads::HeadOptions;
 use crate::service::audit::sinks::{Collector, Sink};
+use crate::service::registry_log::witnesses::Witnesses;
 use crate::service::retention::policy::{self, PoliciesError};
 use crate::service::sightings::journal::JournalOptions;
 use crate::service::usage::UsageOptions;
@@ -27,6 +33,7 @@ use crate::service::webhooks::WebhookOptions;
 use crate::service::webhooks::address::Reach;
 use crate::store::StoreOptions;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::TraceOptions;
 
 const NOT_SHOWN: &str = "has a value that is not shown here";
 
@@ -45,6 +52,8 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     acceptance_rules(config)?;
     retention_policies(config)?;
     head_sinks(config)?;
+    witnesses(config)?;
+    sign_in(config)?;
     outside_issuers(config).map(drop)
 }
 
@@ -120,6 +129,11 @@ pub(super) fn tls_options(config: &Config) -> Option<TlsOptions> {
     })
 }
 
+pub(super) fn trace_options(config: &Config) -> Option<TraceOptions> {
+    let endpoint = config.traces.endpoint.clone()?;
+    Some(TraceOptions { endpoint, one_in: config.traces.one_in })
+}
+
 pub(super) fn usage_options(config: &Config) -> UsageOptions {
     UsageOptions { every: Duration::from_secs(config.usage.flush_seconds), sites_max: config.usage.sites_max }
 }
@@ -171,6 +185,15 @@ pub(super) fn head_options(config: &Config, address: SocketAddr) -> Result<HeadO
     })
 }
 
+/// Who cosigns the checkpoints of the registry log.
+pub(super) fn witnesses(config: &Config) -> Result<Option<Witnesses>, ConfigError> {
+    let Some(path) = &config.witnesses.policy else { return Ok(None) };
+    let wrong = |why: String| config.wrong_by("witnesses.policy", "cannot be used", &why);
+    let text = own_files::read_named(path).map_err(|error| wrong(error.to_string()))?;
+    let policy = Policy::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(Witnesses::new(policy).map_err(|error| wrong(error.to_string()))?))
+}
+
 /// Where heads of the audit log go.
 pub(super) fn head_sinks(config: &Config) -> Result<Vec<Sink>, ConfigError> {
     let audit = &config.audit;
@@ -218,6 +241,7 @@ pub fn outside_issuers(config: &Config) -> Result<Vec<OutsideIssuer>, ConfigErro
             scope_claim: of.scope_claim.clone(),
             scope_map: of.scope_map.clone(),
             is_plain_jwt: of.is_plain_jwt,
+            persons: None,
         };
         Ok(OutsideIssuer {
             issuer: of.issuer.clone(),
@@ -227,5 +251,72 @@ pub fn outside_issuers(config: &Config) -> Result<Vec<OutsideIssuer>, ConfigErro
             rules: rules.into(),
         })
     };
-    config.issuers.iter().enumerate().map(issuer).collect()
+    let issuers: Result<Vec<_>, _> = config.issuers.iter().enumerate().map(issuer).collect();
+    Ok(issuers?.into_iter().chain(persons(config)?).collect())
+}
+
+/// How the console lets persons sign in at their provider.
+pub fn sign_in(config: &Config) -> Result<Option<SignInOptions>, ConfigError> {
+    let of = &config.admin_oidc;
+    let Some(client_id) = &of.console_client else { return Ok(None) };
+    let wrong = |name: &str, right: &str| Err(config.wrong_by(&format!("admin.oidc.{name}"), NOT_SHOWN, right));
+    let Some(issuer) = &of.issuer else { return wrong("console_client", "given with `admin.oidc.issuer`") };
+    if !is_fetchable(issuer, config.tokens.insecure_loopback_for_tests) {
+        return wrong("issuer", "an HTTPS address: the console finds the provider by it");
+    }
+    if !of.console_scope.split_ascii_whitespace().any(|scope| scope == "openid") {
+        return wrong("console_scope", "scopes with spaces between them, one of them `openid`");
+    }
+    Ok(Some(SignInOptions {
+        issuer: issuer.clone(),
+        client_id: client_id.clone(),
+        scope: of.console_scope.clone(),
+        resource: of.console_resource.clone(),
+        // An ID token is for the client that asked for it.
+        is_id_token: of.plain_jwt && of.audience.as_ref() == Some(client_id),
+        name_claim: of.name_claim.clone(),
+        loopback_for_tests: config.tokens.insecure_loopback_for_tests,
+    }))
+}
+
+/// The provider of persons, as an issuer whose tokens are of people.
+fn persons(config: &Config) -> Result<Option<OutsideIssuer>, ConfigError> {
+    let of = &config.admin_oidc;
+    let Some(issuer) = &of.issuer else { return Ok(None) };
+    let wrong = |name: &str, right: &str| config.wrong_by(&format!("admin.oidc.{name}"), NOT_SHOWN, right);
+    let audience = of.audience.clone().ok_or_else(|| wrong("audience", "given with `admin.oidc.issuer`"))?;
+    let client = of.client.as_deref().and_then(|id| id.parse().ok());
+    let client = client.ok_or_else(|| wrong("client", "the id of an operator's client"))?;
+    if of.jwks_file.is_some() == of.jwks_url.is_some() {
+        return Err(wrong("jwks_url", "there, or `admin.oidc.jwks_file`: a provider has one of the two"));
+    }
+    let is_fetchable = |url: &str| is_fetchable(url, config.tokens.insecure_loopback_for_tests);
+    if !of.jwks_url.as_deref().is_none_or(is_fetchable) {
+        return Err(wrong("jwks_url", Issuer::RIGHT_URL));
+    }
+    if config.issuers.iter().any(|other| other.issuer == *issuer) {
+        return Err(wrong("issuer", "none of `issuers`: its tokens would be judged by two rules"));
+    }
+    let all = [(&of.viewers, Role::Viewer), (&of.operators, Role::Operator), (&of.security, Role::Security)];
+    let mut roles = BTreeMap::new();
+    for (groups, role) in all {
+        // A group of several roles has the highest.
+        roles.extend(groups.iter().map(|group| (group.clone(), role)));
+    }
+    if roles.is_empty() {
+        return Err(wrong("operators", "a list of groups, or `viewers`, or `security`: nobody has a role"));
+    }
+    let (name_claim, groups_claim) = (of.name_claim.clone(), of.groups_claim.clone());
+    let of_persons = IssuerRules {
+        is_plain_jwt: of.plain_jwt,
+        persons: Some(PersonRules { client, name_claim, groups_claim, roles }),
+        ..IssuerRules::default()
+    };
+    Ok(Some(OutsideIssuer {
+        issuer: issuer.clone(),
+        audience,
+        jwks_file: of.jwks_file.clone(),
+        jwks_url: of.jwks_url.clone(),
+        rules: of_persons.into(),
+    }))
 }

@@ -9,6 +9,7 @@ use prometheus::IntGauge;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::service_manager;
 use crate::access::holds::HoldKeeper;
 use crate::domain::audit::Behind;
 use crate::domain::retention::Policies;
@@ -17,6 +18,7 @@ use crate::redis_link::RedisLink;
 use crate::registry::RegistryError;
 use crate::registry::follower::Follower;
 use crate::service::audit::heads::Heads;
+use crate::service::registry_log::publisher::Publisher;
 use crate::service::retention::Retention;
 use crate::service::sightings::moving::Mover;
 use crate::service::webhooks::Deliverer;
@@ -43,6 +45,8 @@ pub(super) struct Parts {
     pub(super) deliverer: Arc<Deliverer>,
     /// Taken by the task that runs it.
     pub(super) heads: Option<Heads>,
+    /// Taken by the task that runs it; none where there is no registry log.
+    pub(super) publisher: Option<Publisher>,
     pub(super) policies: Policies,
     pub(super) retention_every: Duration,
 }
@@ -59,7 +63,7 @@ struct Task {
     start: fn(&mut Parts) -> Option<Work>,
 }
 
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 18] = [
     Task {
         name: "follower",
         period: "every `registry.poll_ms`, or when woken",
@@ -98,7 +102,7 @@ const TASKS: [Task; 13] = [
     Task {
         name: "issuers",
         period: "every 5 minutes",
-        does: "fetches the keys of outside issuers",
+        does: "fetches the keys of outside issuers, finds the provider of persons",
         start: |parts| Some(Box::pin(tend_issuers(parts.shared.clone()))),
     },
     Task {
@@ -118,6 +122,18 @@ const TASKS: [Task; 13] = [
         start: |parts| Some(Box::pin(parts.heads.take()?.run())),
     },
     Task {
+        name: "registry-log",
+        period: "every second",
+        does: "extends and signs the registry log, one node at a time",
+        start: |parts| Some(Box::pin(parts.publisher.take()?.run())),
+    },
+    Task {
+        name: "blind",
+        period: "every second",
+        does: "blind keys and their bases, one node for all; evaluations of a base on threads of their own",
+        start: |parts| Some(Box::pin(Arc::clone(parts.shared.blind.as_ref()?).tend())),
+    },
+    Task {
         name: "sightings",
         period: "every second",
         does: "moves sightings from the journal to the store, files in the blocking pool",
@@ -128,6 +144,18 @@ const TASKS: [Task; 13] = [
         period: "every `usage.flush_seconds`",
         does: "adds what workers counted to the store",
         start: |parts| Some(Box::pin(Arc::clone(&parts.shared.usage).run())),
+    },
+    Task {
+        name: "callers",
+        period: "every minute",
+        does: "notes in the store when clients were used last, how many requests limits refused, and which persons were met",
+        start: |parts| Some(Box::pin(Arc::clone(parts.shared.access.seen()).run(parts.store.clone()))),
+    },
+    Task {
+        name: "undoing",
+        period: "when approved, and every 5 s",
+        does: "undoes what two operators have agreed on, one node for all",
+        start: |parts| Some(Box::pin(Arc::clone(&parts.shared.administration).tend())),
     },
     Task {
         name: "console",
@@ -146,6 +174,12 @@ const TASKS: [Task; 13] = [
         period: "while it fails",
         does: "with Redis: asks one that failed",
         start: |parts| Some(Box::pin(Arc::clone(parts.link.as_ref()?).tend())),
+    },
+    Task {
+        name: "watchdog",
+        period: "twice in the time that the service manager gives",
+        does: "where one asks for it: says that the node lives",
+        start: |_| Some(Box::pin(service_manager::tell_alive(service_manager::watchdog()?))),
     },
 ];
 

@@ -4,12 +4,31 @@
 use std::sync::atomic::Ordering;
 
 use super::snapshot::Snapshot;
-use super::state::Registry;
+use super::state::{Registry, RegistryError, nanos};
 use crate::clock::Rfc3339;
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 
 impl Registry {
+    /// The sequence that an answer may rely on now, and its date: by memory where memory may answer, else by the store.
+    pub async fn moment(&self) -> Result<(Sequence, Rfc3339), RegistryError> {
+        {
+            let snapshot = self.snapshot.load();
+            if self.may_answer(&snapshot) {
+                return Ok((snapshot.sequence, snapshot.as_of));
+            }
+        }
+        self.moment_of_store().await
+    }
+
+    /// The same by the store.
+    pub async fn moment_of_store(&self) -> Result<(Sequence, Rfc3339), RegistryError> {
+        let asked_ms = self.clock.now_ms();
+        let head = tokio::time::timeout(self.options.store_timeout, self.store.head()).await;
+        let head = head.map_err(|_| RegistryError::TooSlow)??;
+        Ok((head, self.date(head, asked_ms).await))
+    }
+
     /// Whether memory may answer by a snapshot: its lease holds, and it is not older than what was said without it.
     pub(super) fn may_answer(&self, snapshot: &Snapshot) -> bool {
         snapshot.is_leased(self.clock.boot_ns())
@@ -36,8 +55,8 @@ impl Registry {
             let said = Rfc3339::of(UnixMs::new(self.said.as_of_ms.load(Ordering::Acquire)));
             return asked.min(snapshot.as_of.max(said));
         }
-        let lease_ns = u64::try_from(self.options.lease.as_nanos()).unwrap_or(u64::MAX);
-        self.said.lease_until_ns.fetch_max(self.clock.boot_ns().saturating_add(lease_ns), Ordering::AcqRel);
+        let lease_until = self.clock.boot_ns().saturating_add(nanos(self.options.lease));
+        self.said.lease_until_ns.fetch_max(lease_until, Ordering::AcqRel);
         self.said.as_of_ms.fetch_max(asked_ms.get(), Ordering::AcqRel);
         asked
     }

@@ -14,7 +14,7 @@ use super::exact::PARTS;
 use super::packed::Packed;
 use super::saving::{self, Saving};
 use super::snapshot::{Base, Read, Snapshot};
-use super::state::{Registry, RegistryError};
+use super::state::{Registry, RegistryError, nanos};
 use crate::clock::Rfc3339;
 use crate::crypto::digest::LookupKey;
 use crate::domain::instant::UnixMs;
@@ -26,8 +26,10 @@ use crate::wiping::spawn_wiped;
 
 /// How long reading everything may take: longer than PostgreSQL lets the read take.
 const LOAD_MAX: Duration = Duration::from_mins(15);
-/// How long joining may take: longer than a writer waits for its turn.
-const JOIN_MAX: Duration = Duration::from_secs(10);
+/// How long joining may take: longer than a writer waits for its turn among many.
+const JOIN_MAX: Duration = Duration::from_secs(30);
+/// How long catching up may take after everything is loaded.
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 
 /// Changed numbers whose listings are read in a turn at most.
 const READ_AT_ONCE_MAX: usize = 1024;
@@ -79,7 +81,7 @@ impl Follower {
             self.join().await?;
             self.reload(source).await?;
             self.listener.on_reload().await?;
-            self.poll().await
+            self.catch_up().await
         };
         tokio::time::timeout(LOAD_MAX, load).await.unwrap_or(Err(RegistryError::TooSlow))
     }
@@ -87,6 +89,17 @@ impl Follower {
     async fn join(&self) -> Result<(), RegistryError> {
         let joined = self.registry.store.join(self.registry.node);
         Ok(tokio::time::timeout(JOIN_MAX, joined).await.map_err(|_| RegistryError::TooSlow)??)
+    }
+
+    /// A poll that took longer than a lease is made again: nobody relies yet on what this node knows.
+    async fn catch_up(&mut self) -> Result<(), RegistryError> {
+        let until = self.registry.clock.boot_ns().saturating_add(nanos(CATCH_UP_MAX));
+        loop {
+            match self.poll().await {
+                Err(RegistryError::TooSlow) if self.registry.clock.boot_ns() < until => {}
+                polled => return polled,
+            }
+        }
     }
 
     /// Follows until the task is dropped.
@@ -165,8 +178,7 @@ impl Follower {
         // Without the right peppers an absent key would prove nothing: no lease.
         let peppers = tokio::time::timeout(registry.options.lease, registry.peppers_for(key_versions)).await;
         snapshot.peppers = peppers.map_err(|_| RegistryError::TooSlow)??;
-        let lease_ns = u64::try_from(registry.options.lease.as_nanos()).unwrap_or(u64::MAX);
-        snapshot.lease_until_ns = asked_ns.saturating_add(lease_ns);
+        snapshot.lease_until_ns = asked_ns.saturating_add(nanos(registry.options.lease));
         snapshot.as_of = Rfc3339::of(asked_wall_ms);
         self.publish(snapshot, asked_wall_ms);
         Ok(())

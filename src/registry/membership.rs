@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::company::{Company, Seen};
-use super::state::{LEASE_DRIFT, Registry};
+use super::state::{LEASE_DRIFT, Registry, nanos};
 use crate::domain::ids::NodeId;
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
@@ -92,8 +92,4 @@ impl Registry {
 /// `Store::mark_node`: no two marks are the same.
 fn is_mark(beat: i64) -> bool {
     beat < 0
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -29,7 +29,7 @@ impl Registry {
         let mut known = self.known.subscribe();
         self.wake.notify_one();
         self.wake_others();
-        let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT);
+        let leases_end = tokio::time::sleep(self.options.lease + LEASE_DRIFT + self.store.unsure_for());
         let is_here = || *self.epoch() == *audience.epoch;
         let known_everywhere = async {
             let _ = known.wait_for(|known| *known >= sequence && is_here()).await;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::disk::{Refusal, Saved};
 use super::snapshot::Snapshot;
-use super::state::{Registry, RegistryError};
+use super::state::{Registry, RegistryError, nanos};
 
 use crate::crypto::pepper::KeyVersions;
 use crate::crypto::random;
@@ -92,7 +92,7 @@ impl Saving {
         {
             return;
         }
-        self.not_before_ns = now.saturating_add(u64::try_from(SAVE_EVERY.as_nanos()).unwrap_or(u64::MAX));
+        self.not_before_ns = now.saturating_add(nanos(SAVE_EVERY));
         self.task.spawn(save(Arc::clone(registry), snapshot));
     }
 }

@@ -27,6 +27,11 @@ use crate::telemetry::Metrics;
 /// How far timers may run apart from the clock that leases are measured by.
 pub(super) const LEASE_DRIFT: Duration = Duration::from_millis(50);
 
+/// A duration in the unit of [`crate::clock::Clock::boot_ns`].
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Bounds and times of the registry.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
@@ -72,6 +77,19 @@ pub enum RegistryError {
     Stopped,
     #[error(transparent)]
     Keys(#[from] KeyError),
+}
+
+impl RegistryError {
+    /// The same for another one who waited for the same.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Store(error) => error.again().into(),
+            Self::OtherHistory => Self::OtherHistory,
+            Self::Stopped => Self::Stopped,
+            Self::TooSlow | Self::Filter(_) | Self::Keys(_) => Self::TooSlow,
+        }
+    }
 }
 
 /// What a registry keeps outside its memory. It could do without, only slower.

@@ -18,7 +18,7 @@ use crate::store::accesses::{Access, Known, Told};
 /// Entries that are read at a time.
 const PAGE_ENTRIES: usize = 1000;
 
-/// Answers portals.
+/// Answers portals and operators.
 #[derive(Debug)]
 pub struct Accesses {
     writer: Arc<Writer>,
@@ -29,17 +29,17 @@ impl Accesses {
         Self { writer }
     }
 
-    /// What the person may know, newest first, before an entry.
+    /// What the one who asks may know, newest first, before an entry.
     pub async fn list(
         &self,
         actor: Actor,
         digest: &IdDigest,
+        told: Told,
         before: Option<u64>,
         count_max: usize,
     ) -> Result<Vec<Access>, ServiceError> {
         let (store, tag) = (&self.writer.store, self.writer.tag(digest));
-        let read =
-            async |keys: Vec<_>| store.list_accesses(&Known { tag, keys }, Told::Person, before, count_max).await;
+        let read = async |keys: Vec<_>| store.list_accesses(&Known { tag, keys }, told, before, count_max).await;
         let found = self.writer.read_by_number(digest, read).await?;
         self.writer.note(&Deed::of_many(actor, Action::AccessesRead).about([tag])).await?;
         Ok(found)

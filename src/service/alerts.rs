@@ -9,16 +9,15 @@ use jiff::civil::Date;
 
 use super::ServiceError;
 use super::writing::{Writer, Writing, open_digest};
-use crate::clock::beijing_date;
 use crate::crypto::Keyring;
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::alert::{AlertKind, WatchHours, WatchesSpent, alert_of};
 use crate::domain::client::Actor;
-use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId};
-use crate::domain::report::ReportState;
+use crate::domain::ids::{AlertId, CheckId, OrganizationId, ReplacementId, ReportId};
 use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::{ListingKind, Record};
-use crate::store::alerts::{Alert, NewAlert, StoredWatch, Told, Watch};
+use crate::store::alerts::{Alert, NewAlert, Source, StoredWatch, Told, Watch};
+use crate::store::replacements::StoredReplacement;
 use crate::store::reports::NewReport;
 
 /// A check that asks to be watched.
@@ -141,8 +140,7 @@ pub(super) async fn tell_of(
             let (kind, listing) = alert_of(watch.card_valid_from, record)?;
             let was_told = before.and_then(|before| alert_of(watch.card_valid_from, before));
             (was_told != Some((kind, listing))).then_some(())?;
-            let alert = NewAlert { replacement: Some(replacement), ..of_watch(writing, watch, kind, listing) };
-            Some(alert)
+            Some(of_watch(writing, watch, (kind, listing), Source::Replacement(replacement)))
         })
         .collect();
     if !alerts.is_empty() {
@@ -153,21 +151,54 @@ pub(super) async fn tell_of(
 
 /// A replacement listed cards by a start that was too late: those who were told that a card is listed by it are told to ask again.
 /// Which card each was shown is kept nowhere, so that some of them were told rightly.
-pub(super) async fn tell_to_check_again(writing: &mut Writing, replacement: ReplacementId) -> Result<(), ServiceError> {
-    let told = writing.tx.told_of_replacement(replacement).await?;
-    let alerts: Vec<_> = told.into_iter().map(|told| check_again(writing.new_id(), told, replacement)).collect();
+pub(super) async fn tell_of_start(writing: &mut Writing, replacement: ReplacementId) -> Result<(), ServiceError> {
+    tell_to_check_again(writing, Source::Replacement(replacement), &[AlertKind::CardListed]).await
+}
+
+/// A record should not have been: all who were told anything because of it are told to ask again.
+pub(super) async fn tell_of_nothing(writing: &mut Writing, source: Source) -> Result<(), ServiceError> {
+    tell_to_check_again(writing, source, &[AlertKind::CardListed, AlertKind::NumberListed]).await
+}
+
+/// A replacement should not have been, and this report is in force again: who was told since then that the card is listed may have been
+/// told so because of the replacement, though the check is kept with the report.
+pub(super) async fn tell_of_reopened(
+    writing: &mut Writing,
+    replacement: &StoredReplacement,
+    report: ReportId,
+) -> Result<(), ServiceError> {
+    let told = writing.tx.shown_card_listed(report, replacement.recorded_at_ms).await?;
+    let source = Source::Replacement(replacement.replacement_id);
+    insert_check_again(writing, told, source).await
+}
+
+async fn tell_to_check_again(writing: &mut Writing, source: Source, kinds: &[AlertKind]) -> Result<(), ServiceError> {
+    let told = writing.tx.told_of(source, kinds).await?;
+    insert_check_again(writing, told, source).await
+}
+
+async fn insert_check_again(writing: &mut Writing, told: Vec<Told>, source: Source) -> Result<(), ServiceError> {
+    let alerts: Vec<_> = told.into_iter().map(|told| check_again(writing.new_id(), told, source)).collect();
     if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }
 }
 
-pub(super) fn check_again(alert_id: AlertId, told: Told, replacement: ReplacementId) -> NewAlert {
+pub(super) fn check_again(alert_id: AlertId, told: Told, source: Source) -> NewAlert {
     let Told { organization, check_id } = told;
-    let (kind, listing) = (AlertKind::CheckAgain, ListingKind::Superseded);
-    NewAlert { alert_id, organization, check_id, kind, listing, replacement: Some(replacement) }
+    let listing = match source {
+        Source::Report(_) => ListingKind::Reported,
+        Source::Replacement(_) => ListingKind::Superseded,
+    };
+    NewAlert { alert_id, organization, check_id, kind: AlertKind::CheckAgain, listing, source: Some(source) }
 }
 
-fn of_watch(writing: &Writing, watch: StoredWatch, kind: AlertKind, listing: ListingKind) -> NewAlert {
+fn of_watch(
+    writing: &Writing,
+    watch: StoredWatch,
+    (kind, listing): (AlertKind, ListingKind),
+    source: Source,
+) -> NewAlert {
     let StoredWatch { watch_id: check_id, organization, .. } = watch;
-    NewAlert { alert_id: writing.new_id(), organization, check_id, kind, listing, replacement: None }
+    NewAlert { alert_id: writing.new_id(), organization, check_id, kind, listing, source: Some(source) }
 }
 
 /// The same for reports, one or thousands: without watches it is one question for each pepper.
@@ -192,9 +223,9 @@ pub(super) async fn tell_of_reports(writing: &mut Writing, reports: &[NewReport]
     for watch in writing.tx.watches_of(&keys, writing.now_ms).await? {
         let of_number = by_key.get(&watch.lookup_key).into_iter().flatten();
         // One alert a watch, of the record that says most: the order of the kinds.
-        let found = of_number.filter_map(|report| alert_of(watch.card_valid_from, record_of(report))).min();
-        if let Some((kind, listing)) = found {
-            alerts.push(of_watch(writing, watch, kind, listing));
+        let says = |report: &&NewReport| Some((alert_of(watch.card_valid_from, report.record())?, report.report_id));
+        if let Some((says, report)) = of_number.filter_map(says).min_by_key(|(says, _)| *says) {
+            alerts.push(of_watch(writing, watch, says, Source::Report(report)));
         }
     }
     if alerts.is_empty() { Ok(()) } else { Ok(writing.tx.insert_alerts(&alerts, writing.now_ms).await?) }
@@ -212,12 +243,4 @@ fn keys_of_report(keyring: &Keyring, report: &NewReport, peppers: &[u32]) -> Res
         return Ok(vec![report.number.lookup_key]);
     }
     Ok(keys_of(keyring, &open_digest(keyring, report.report_id, &report.number.sealed_digest)?))
-}
-
-fn record_of(report: &NewReport) -> Record {
-    Record::Report {
-        state: ReportState::Active,
-        card_valid_from: report.validity.valid_from(),
-        reported_on: beijing_date(report.reported_at_ms),
-    }
 }

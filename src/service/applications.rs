@@ -7,19 +7,23 @@ use jiff::civil::Date;
 
 use super::ServiceError;
 use super::acceptance::AcceptanceRules;
+use super::act_receipts::{ActReceipt, Written};
 use super::listing::{self, Replacing};
 use super::writing::{Begun, Writer, Writing, open_digest, seal_number};
 use crate::clock::beijing_date;
+use crate::crypto::act_receipt::Act;
 use crate::crypto::digest::IdDigest;
 use crate::domain::acceptance::{Applicant, Place};
-use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, TemporaryCard};
+use crate::domain::application::{Application, ApplicationReason, ApplicationRefusal, ApplicationState, TemporaryCard};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ApplicationId, ReplacementId};
 use crate::domain::report::OfficeCode;
 use crate::domain::sequence::Sequence;
+use crate::store::aggregates;
 use crate::store::applications::{ApplicationClosing, NewApplication, StoredApplication};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 
 /// An application as a registrar makes it.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ pub struct IssuedApplication {
     pub stored: StoredApplication,
     /// Of the change that the new card made.
     pub sequence: Sequence,
+    pub receipt: Option<ActReceipt>,
 }
 
 impl From<ApplicationRefusal> for ServiceError {
@@ -117,6 +122,20 @@ impl Applications {
         Ok(answer)
     }
 
+    /// A page of an organization's own.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<ApplicationState, ApplicationId>,
+    ) -> Result<Vec<StoredApplication>, ServiceError> {
+        let found = self.writer.store.page_of_applications(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.application.id.into()).collect();
+        self.writer
+            .note_many(Deed::of_many(actor, Action::ApplicationsListed), &aggregates::APPLICATIONS, &ids)
+            .await?;
+        Ok(found)
+    }
+
     /// An organization's own application.
     pub async fn find(
         &self,
@@ -153,11 +172,19 @@ impl Applications {
         let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
         stored.replacement_id = Some(replacement.replacement_id);
         close(&mut writing, &mut stored, &replacing.office).await?;
+        let written = Written {
+            act: Act::Replacement,
+            record: replacement_id.into(),
+            sequence: replacement.sequence,
+            digest: &replacing.digest,
+            card_valid_from: Some(card_valid_from),
+        };
+        let receipt = self.writer.act_receipt(&writing, actor, &written);
         let recorded = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
         writing.note(&recorded).await?;
         let deed = Deed::of(actor, Action::ApplicationIssued, application_id);
         self.writer.finish(writing, &deed, None).await?;
-        Ok(Some(IssuedApplication { stored, sequence: replacement.sequence }))
+        Ok(Some(IssuedApplication { stored, sequence: replacement.sequence, receipt }))
     }
 
     /// The holder does without a new card.

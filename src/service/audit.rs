@@ -4,6 +4,7 @@
 pub mod heads;
 mod lines;
 pub mod linking;
+pub mod page;
 pub mod since;
 pub mod sinks;
 pub mod subjects;
@@ -159,16 +160,18 @@ pub async fn export(
     after: u64,
     mut write: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<Verified, AuditError> {
-    let start = match after.checked_sub(1) {
-        None => End::BEGINNING,
-        Some(before) => match store.list_audit(before).await?.first().filter(|entry| entry.sequence == after) {
-            Some(entry) => entry.end(),
-            None => return Err(AuditError::NoSuchEntry { last: last_sequence(store).await? }),
-        },
-    };
-    let mut follower = Follower::new(start, Against::default())?.keyed(key);
+    let mut follower = Follower::new(begins_after(store, after).await?, Against::default())?.keyed(key);
     walk(store, &mut follower, |entry| write(&entry_line(entry))).await?;
     follower.finish(None)
+}
+
+/// The end of the chain at an entry; of its beginning for none.
+async fn begins_after(store: &Store, after: u64) -> Result<End, AuditError> {
+    let Some(before) = after.checked_sub(1) else { return Ok(End::BEGINNING) };
+    match store.list_audit(before).await?.first().filter(|entry| entry.sequence == after) {
+        Some(entry) => Ok(entry.end()),
+        None => Err(AuditError::NoSuchEntry { last: last_sequence(store).await? }),
+    }
 }
 
 /// Verifies the log in the store, and against what somebody kept.

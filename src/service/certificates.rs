@@ -14,14 +14,18 @@ use crate::crypto::random;
 use crate::crypto::seal::SealError;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::audit::{Action, Deed};
-use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateStatus, PresentedFor, Showing, Term};
+use crate::domain::certificate::{
+    Certificate, CertificatePurpose, CertificateState, CertificateStatus, PresentedFor, Showing, Term,
+};
 use crate::domain::client::Actor;
 use crate::domain::ids::CertificateId;
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::CredentialText;
 use crate::domain::report::OfficeCode;
+use crate::store::aggregates;
 use crate::store::certificates::{NewCertificate, StoredCertificate};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 
 /// A certificate as a police office makes it out.
 #[derive(Debug)]
@@ -134,6 +138,21 @@ impl Certificates {
         self.writer.finish(writing, &deed, kept.as_ref()).await?;
         self.writer.metrics.certificates.inc();
         Ok(answer)
+    }
+
+    /// A page of an organization's own.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<CertificateState, CertificateId>,
+    ) -> Result<Vec<StoredCertificate>, ServiceError> {
+        let found =
+            self.writer.store.page_of_certificates(actor.organization, wanted, self.writer.clock.now_ms()).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.certificate.id.into()).collect();
+        self.writer
+            .note_many(Deed::of_many(actor, Action::CertificatesListed), &aggregates::CERTIFICATES, &ids)
+            .await?;
+        Ok(found)
     }
 
     /// An organization's own certificate.

@@ -9,17 +9,18 @@ use jiff::civil::Date;
 
 use super::alerts::{Alerts, Watcher, Watching};
 use super::pace::{Begun, Pace};
-use super::receipts::{HEAD_RECEIPTS_MAX, ReceiptSigner};
+use super::receipts::{HEAD_RECEIPTS_MAX, HeadSigner, ReceiptSigner};
 use super::sightings::Sighting;
 use super::sightings::journal::Journal;
 use super::sightings::pen::{Behind, Pen};
 use super::usage::counter::UsageCounter;
 use super::{ServiceError, breathe};
 use crate::clock::{Clock, Rfc3339};
+use crate::crypto::blind::receipt::BlindClaims;
 use crate::crypto::digest::IdDigest;
+use crate::crypto::random;
 use crate::crypto::receipt::{NewClaims, commitment};
 use crate::crypto::salt::Salt;
-use crate::crypto::{Keyring, random};
 use crate::domain::alert::WatchHours;
 use crate::domain::client::Actor;
 use crate::domain::ids::CheckId;
@@ -99,19 +100,17 @@ pub struct Checks {
 }
 
 impl Checks {
-    #[expect(clippy::too_many_arguments, reason = "what a check needs, each of another layer")]
     pub fn new(
-        issuer: &str,
         clock: Clock,
-        keyring: Arc<Keyring>,
+        heads: Arc<HeadSigner>,
         registry: Arc<Registry>,
         journal: &Journal,
         alerts: Arc<Alerts>,
         metrics: Arc<Metrics>,
         usage: Rc<UsageCounter>,
     ) -> Self {
-        let issuer_json = serde_json::Value::from(issuer).to_string();
-        let signer = ReceiptSigner::new(issuer_json.clone(), clock.clone(), keyring, Arc::clone(&metrics));
+        let issuer_json = heads.issuer_json.clone();
+        let signer = ReceiptSigner::new(heads);
         Self {
             clock,
             registry,
@@ -123,6 +122,16 @@ impl Checks {
             usage,
             issuer_json,
         }
+    }
+
+    /// The claims of a blind check's receipt, as text.
+    pub fn blind_claims(&self, organization: crate::domain::ids::OrganizationId, claims: &BlindClaims<'_>) -> String {
+        claims.encode(&self.issuer_json, organization, self.clock.now_s())
+    }
+
+    /// Signs receipts under one head.
+    pub fn sign_all(&self, claims: &[String]) -> Vec<String> {
+        self.signer.sign_all(claims)
     }
 
     /// Answers one check that is not watched. Where memory cannot, `enter` must give it a place among those that wait for the store.

@@ -16,7 +16,7 @@ pub struct DayLimit(pub u64);
 #[derive(Debug)]
 pub enum Waiting {
     /// It was asked for now: its entry in the audit log is still to be made.
-    Requested(PendingWithdrawal, Deed),
+    Requested(Box<(PendingWithdrawal, Deed)>),
     /// It was asked for before.
     Already(PendingWithdrawal),
 }
@@ -41,5 +41,5 @@ pub async fn keep_waiting(writing: &mut Writing, new: PendingWithdrawal) -> Resu
         return Err(ServiceError::Conflict("another organization has asked to withdraw the report".into()));
     }
     let deed = Deed::of(new.actor, Action::WithdrawalRequested, report_id);
-    Ok(Waiting::Requested(new, deed))
+    Ok(Waiting::Requested(Box::new((new, deed))))
 }

@@ -109,7 +109,7 @@ impl Filing {
 
     /// What is stored of it, keyed by the pepper of new rows.
     pub fn seal(
-        self,
+        &self,
         keyring: &Keyring,
         pepper: &Pepper,
         report_id: ReportId,
@@ -129,7 +129,7 @@ impl Filing {
             reason: self.reason,
             lost_on: self.lost_on,
             reporter: self.reporter,
-            office: self.office,
+            office: self.office.clone(),
             channel: self.channel,
             contact,
             reported_at_ms,

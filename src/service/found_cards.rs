@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::ServiceError;
+use super::act_receipts::{ActReceipt, Ended};
 use super::day_limit::{DayLimit, Waiting, keep_waiting};
-use super::listing;
 use super::writing::{Begun, Writer, Writing, seal_number};
 use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::domain::audit::{Action, Deed};
@@ -16,9 +16,12 @@ use crate::domain::found_card::{
     FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, Succession, find_match,
 };
 use crate::domain::ids::FoundCardId;
+use crate::domain::notice::NoticeKind;
 use crate::domain::report::{OfficeCode, Phone, WithdrawalReason};
+use crate::store::aggregates;
 use crate::store::found_cards::{Leaving, NewFoundCard, StoredFoundCard};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 use crate::store::reports::StoredReport;
 use crate::store::withdrawals::{PendingReturn, PendingWithdrawal};
 
@@ -43,7 +46,8 @@ pub struct FoundCards {
 /// What became of a return.
 #[derive(Debug)]
 pub enum HandedBack {
-    Done(StoredFoundCard),
+    /// With the receipt of the withdrawal that went with it.
+    Done(StoredFoundCard, Option<ActReceipt>),
     /// It would withdraw a report beyond the client's number of the day.
     Waits(PendingWithdrawal),
 }
@@ -120,10 +124,26 @@ impl FoundCards {
             registered_sequence: writing.tx.head().await?,
         };
         writing.tx.insert_found_card(&new).await?;
+        if let Some(report) = new.matched_report {
+            let now_ms = writing.now_ms;
+            writing.tx.insert_notice((NoticeKind::CardFound, report), found_card_id.into(), now_ms).await?;
+        }
         let answer = render(&card);
         let deed = Deed::of(actor, Action::FoundCardRegistered, found_card_id);
         self.writer.finish(writing, &deed, Some(&answer)).await?;
         Ok(answer)
+    }
+
+    /// A page of an organization's own.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<FoundCardState, FoundCardId>,
+    ) -> Result<Vec<StoredFoundCard>, ServiceError> {
+        let found = self.writer.store.page_of_found_cards(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.card.id.into()).collect();
+        self.writer.note_many(Deed::of_many(actor, Action::FoundCardsListed), &aggregates::FOUND_CARDS, &ids).await?;
+        Ok(found)
     }
 
     /// An organization's own found card.
@@ -152,7 +172,7 @@ impl FoundCards {
         let Some(held) = hold(writing, actor, found_card_id).await? else { return Ok(None) };
         let (mut held, card, ending) = take_out(held, &returning).await?;
         let Some(report) = &ending else {
-            return self.complete(held, card, actor, returning, None).await.map(|(stored, _)| Some(stored.into()));
+            return self.complete(held, card, actor, returning, None).await.map(|done| Some(done.into()));
         };
         let (report_id, tx) = (report.report.id, &mut held.writing.tx);
         if !ends_others && tx.is_of_other_registrar(actor.organization, report_id).await? {
@@ -161,7 +181,7 @@ impl FoundCards {
             ));
         }
         if !self.limit.is_spent(&mut held.writing, actor).await? {
-            return self.complete(held, card, actor, returning, ending).await.map(|(stored, _)| Some(stored.into()));
+            return self.complete(held, card, actor, returning, ending).await.map(|done| Some(done.into()));
         }
         let new = PendingWithdrawal {
             report_id,
@@ -178,7 +198,8 @@ impl FoundCards {
         let mut writing = held.writing;
         let pending = match keep_waiting(&mut writing, new).await? {
             Waiting::Already(pending) => pending,
-            Waiting::Requested(pending, deed) => {
+            Waiting::Requested(requested) => {
+                let (pending, deed) = *requested;
                 self.writer.finish(writing, &deed, None).await?;
                 pending
             }
@@ -192,7 +213,7 @@ impl FoundCards {
         writing: Writing,
         pending: &PendingWithdrawal,
         kept: PendingReturn,
-    ) -> Result<StoredReport, ServiceError> {
+    ) -> Result<Ended, ServiceError> {
         let PendingReturn { found_card_id, card_valid_from, holder_verified_by } = kept;
         let returning = Returning { card_valid_from, office: pending.office.clone(), holder_verified_by };
         let changed =
@@ -212,13 +233,14 @@ impl FoundCards {
         actor: Actor,
         returning: Returning,
         ending: Option<StoredReport>,
-    ) -> Result<(StoredFoundCard, Option<StoredReport>), ServiceError> {
+    ) -> Result<(StoredFoundCard, Option<Ended>), ServiceError> {
         let Held { mut writing, stored, .. } = held;
         let mut ended = None;
         if let Some(report) = ending {
             let withdrawal = Deed::of(actor, Action::ReportWithdrawn, report.report.id);
             card.matched_report = Some(report.report.id);
-            ended = Some(listing::withdrawn(&mut writing, report, &returning.office, WithdrawalReason::Found).await?);
+            let (office, reason) = (&returning.office, WithdrawalReason::Found);
+            ended = Some(self.writer.withdraw(&mut writing, actor, report, office, reason).await?);
             writing.note(&withdrawal).await?;
         }
         let holder_verified_by = Some(returning.holder_verified_by);
@@ -317,9 +339,9 @@ async fn take_out(
     Ok((held, card, report))
 }
 
-impl From<StoredFoundCard> for HandedBack {
-    fn from(stored: StoredFoundCard) -> Self {
-        Self::Done(stored)
+impl From<(StoredFoundCard, Option<Ended>)> for HandedBack {
+    fn from((stored, ended): (StoredFoundCard, Option<Ended>)) -> Self {
+        Self::Done(stored, ended.and_then(|ended| ended.receipt))
     }
 }
 

@@ -4,15 +4,17 @@
 
 use jiff::civil::Date;
 
-use super::writing::{Writing, seal_number};
+use super::writing::{Writing, open_digest, seal_number};
 use super::{ServiceError, alerts};
 use crate::clock::beijing_date;
 use crate::crypto::digest::{IdDigest, LookupKey};
-use crate::domain::ids::{OrganizationId, ReplacementId};
+use crate::domain::ids::{OrganizationId, ReplacementId, ReportId};
 use crate::domain::instant::UnixMs;
-use crate::domain::report::{OfficeCode, WithdrawalReason};
+use crate::domain::notice::NoticeKind;
+use crate::domain::report::{OfficeCode, ReportState, WithdrawalReason};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
+use crate::store::alerts::Source;
 use crate::store::feed::RecordedChange;
 use crate::store::replacements::{NewReplacement, StoredReplacement};
 use crate::store::reports::{Closing, NewReport, StoredReport};
@@ -59,7 +61,7 @@ pub async fn withdrawn(
     let change = writing.tx.record_listing(&stored.lookup_key).await?;
     let closing = Closing { at_ms: writing.now_ms, office, withdrawal: Some(reason) };
     writing.tx.close_report(&report, &closing, &change).await?;
-    Ok(StoredReport { report, lookup_key: stored.lookup_key, sequence: change.sequence() })
+    Ok(StoredReport { report, lookup_key: stored.lookup_key, sequence: change.sequence(), taken: None })
 }
 
 /// A new card was issued: cards of the number that start before it are listed from now on, and reports of such cards have ended.
@@ -109,7 +111,7 @@ pub async fn corrected(
     let before = record(stored.card_valid_from);
     alerts::tell_of(writing, digest, stored.replacement_id, record(*card_valid_from), Some(before)).await?;
     if *card_valid_from < stored.card_valid_from {
-        alerts::tell_to_check_again(writing, stored.replacement_id).await?;
+        alerts::tell_of_start(writing, stored.replacement_id).await?;
     }
     Ok(Replacement {
         replacement_id: stored.replacement_id,
@@ -118,6 +120,93 @@ pub async fn corrected(
         recorded_at_ms: stored.recorded_at_ms,
         sequence: change.sequence(),
     })
+}
+
+/// Somebody filed a report who should not have: it lists no card, and those who were told because of it are told to ask again.
+pub async fn unfiled(writing: &mut Writing, stored: StoredReport) -> Result<(), ServiceError> {
+    let report = stored.report.id;
+    if stored.report.state != ReportState::Withdrawn {
+        withdrawn(writing, stored, &OfficeCode::of_undoing(), WithdrawalReason::Mistaken).await?;
+    }
+    alerts::tell_of_nothing(writing, Source::Report(report)).await
+}
+
+/// Somebody withdrew a report who should not have: its card is listed again, with all that a report entails. Where a new card was
+/// recorded meanwhile, it is as replaced as if it had been there.
+pub async fn listed_again(writing: &mut Writing, stored: StoredReport) -> Result<(), ServiceError> {
+    let Some(filed) = writing.tx.report_as_filed(stored.report.id).await? else { return Ok(()) };
+    let keys = writing.stored_keys(filed.report_id, &filed.number)?;
+    let is_replaced = is_ended(writing, &keys, &stored).await?;
+    let report = stored.report.list_again(is_replaced)?;
+    let change = writing.tx.record_listing(&stored.lookup_key).await?;
+    if is_replaced {
+        let office = OfficeCode::of_undoing();
+        let closing = Closing { at_ms: writing.now_ms, office: &office, withdrawal: None };
+        return Ok(writing.tx.close_report(&report, &closing, &change).await?);
+    }
+    writing.tx.reopen_report(&report, &change).await?;
+    in_force_again(writing, &[filed]).await
+}
+
+/// Somebody recorded a replacement who should not have: it lists no card, the reports that it ended are in force again, and those who
+/// were told because of it are told to ask again.
+pub async fn taken_back(writing: &mut Writing, stored: &StoredReplacement) -> Result<(), ServiceError> {
+    let keys = writing.stored_keys(stored.replacement_id, &stored.number)?;
+    let change = writing.tx.record_listing(&stored.number.lookup_key).await?;
+    writing.tx.take_back_replacement(stored, writing.now_ms, &change).await?;
+    reopen_ended(writing, &keys, stored, &change).await?;
+    alerts::tell_of_nothing(writing, Source::Replacement(stored.replacement_id)).await
+}
+
+/// A correction that should not have been is corrected: the start of before lists cards again, and reports that only the wrong start
+/// had ended are in force again.
+pub async fn corrected_back(
+    writing: &mut Writing,
+    stored: &StoredReplacement,
+    card_valid_from: Date,
+) -> Result<(), ServiceError> {
+    let digest = open_digest(&writing.keyring, stored.replacement_id, &stored.number.sealed_digest)?;
+    let replacing = Replacing { digest, card_valid_from, office: OfficeCode::of_undoing() };
+    corrected(writing, stored, &replacing).await?;
+    let keys = writing.stored_keys(stored.replacement_id, &stored.number)?;
+    let change = writing.tx.record_listing(&stored.number.lookup_key).await?;
+    reopen_ended(writing, &keys, stored, &change).await
+}
+
+/// The reports that a replacement has ended, and no other would have, are in force again.
+async fn reopen_ended(
+    writing: &mut Writing,
+    keys: &[LookupKey],
+    replacement: &StoredReplacement,
+    change: &RecordedChange,
+) -> Result<(), ServiceError> {
+    let mut again = Vec::new();
+    for stored in writing.tx.replaced_reports(keys, replacement.recorded_at_ms).await? {
+        if !is_ended(writing, keys, &stored).await? {
+            let report = stored.report.reopen()?;
+            writing.tx.reopen_report(&report, change).await?;
+            alerts::tell_of_reopened(writing, replacement, report.id).await?;
+            again.extend(writing.tx.report_as_filed(report.id).await?);
+        }
+    }
+    in_force_again(writing, &again).await
+}
+
+/// Whether a replacement in force has ended a report, or would have if it had not been withdrawn: one that was changed no earlier than the
+/// report.
+async fn is_ended(writing: &mut Writing, keys: &[LookupKey], stored: &StoredReport) -> Result<bool, ServiceError> {
+    let replacements = writing.tx.replacements_in_force(keys).await?;
+    let ends = |(start, at): &(Date, Sequence)| *at >= stored.sequence && stored.report.is_before(*start);
+    Ok(replacements.iter().any(ends))
+}
+
+/// What follows where reports list their cards again: as for new ones.
+async fn in_force_again(writing: &mut Writing, reports: &[NewReport]) -> Result<(), ServiceError> {
+    for report in reports {
+        let keys = writing.stored_keys(report.report_id, &report.number)?;
+        match_found_cards(writing, std::slice::from_ref(report), &keys).await?;
+    }
+    alerts::tell_of_reports(writing, reports).await
 }
 
 /// A new card starts after each card of its number that is listed, but for what one replacement lists by itself.
@@ -177,9 +266,18 @@ async fn match_found_cards(
     // re-keying, which matches each card as it moves.
     if let [report] = reports {
         let keys = writing.stored_keys(report.report_id, &report.number)?;
-        writing.tx.match_to_report(report.report_id, report.validity.valid_from(), &keys).await?;
+        let matched = writing.tx.match_to_report(report.report_id, report.validity.valid_from(), &keys).await?;
+        tell_of_found(writing, (matched > 0).then_some(report.report_id)).await
     } else {
-        writing.tx.match_held_cards(keys).await?;
+        let matched = writing.tx.match_held_cards(keys).await?;
+        tell_of_found(writing, matched).await
+    }
+}
+
+/// Tells who filed these reports that their cards are held.
+async fn tell_of_found(writing: &mut Writing, reports: impl IntoIterator<Item = ReportId>) -> Result<(), ServiceError> {
+    for report in reports {
+        writing.tx.insert_notice((NoticeKind::CardFound, report), report.into(), writing.now_ms).await?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::domain::report::{Label, OfficeCode};
 use crate::domain::usage::Outcome;
 use crate::store::aggregates;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
 use crate::store::misuse_reports::StoredMisuseReport;
 
 /// Misuse as an organization reports it.
@@ -112,16 +113,16 @@ impl MisuseReports {
         Ok(Some(self.open(stored, view)?))
     }
 
-    /// Every organization's reports, oldest first, behind one of them. Without narratives: who needs one reads that
-    /// report, and the audit log says so.
+    /// A page of the reports that the caller may see. Without narratives: who needs one reads that report, and the audit log says
+    /// so.
     pub async fn list(
         &self,
         actor: Actor,
-        state: MisuseState,
-        after: Option<MisuseReportId>,
-        count_max: usize,
+        view: View,
+        wanted: &Wanted<MisuseState, MisuseReportId>,
     ) -> Result<Vec<MisuseReport>, ServiceError> {
-        let found = self.writer.store.list_misuse_reports(state, after, count_max).await?;
+        let of = (view == View::Own).then_some(actor.organization);
+        let found = self.writer.store.page_of_misuse_reports(of, wanted).await?;
         let deed = Deed::of_many(actor, Action::MisuseReportsListed);
         let ids: Vec<_> = found.iter().map(|stored| stored.report.id.into()).collect();
         self.writer.note_many(deed, &aggregates::MISUSE_REPORTS, &ids).await?;

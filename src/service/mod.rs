@@ -4,9 +4,13 @@
 
 pub mod acceptance;
 pub mod accesses;
+pub mod act_receipts;
+pub mod administration;
 pub mod alerts;
 pub mod applications;
 pub mod audit;
+pub mod backup;
+pub mod blind;
 pub mod certificates;
 pub mod checks;
 pub mod citizen;
@@ -16,22 +20,28 @@ pub mod erasure;
 pub mod fields;
 pub mod filing;
 pub mod found_cards;
+pub mod groups;
 pub mod json;
 pub mod listing;
 pub mod misfits;
 pub mod misuse_reports;
 pub mod pace;
+pub mod pairings;
+pub mod person_export;
 mod qr;
 pub mod receipts;
+pub mod registry_log;
 pub mod reports;
 pub mod retention;
 pub mod retry_after;
 pub mod rotation;
 pub mod sandbox;
 pub mod sightings;
+pub mod undoing;
 pub mod usage;
 pub mod webhooks;
 pub mod withdrawals;
+pub mod witness;
 pub mod writing;
 
 use std::borrow::Cow;
@@ -65,8 +75,16 @@ pub enum ServiceError {
     /// What only an office of another organization may do.
     #[error("{0}")]
     OfficeNotYours(&'static str),
-    #[error("the client has asked for it itself: another client of the organization must confirm")]
+    #[error("the client has asked for it itself: another client must confirm")]
     AnotherMustConfirm,
+    #[error("a person with the role security must approve it")]
+    PersonMustApprove,
+    /// What no operator may do by the API: it would make a second one of him.
+    #[error("clients of operators are made, and get what they prove themselves by, at the command line")]
+    ByCommandLine,
+    /// Which of its rules the code breaks, is not told.
+    #[error("the code is not one that is good now")]
+    PairingRefused,
     /// A member is wrong for this object.
     #[error("a member is wrong: {}", .0.code)]
     WrongMember(WrongMember),
@@ -84,6 +102,15 @@ pub enum ServiceError {
 }
 
 impl ServiceError {
+    /// The failure of a group for another one of it. What one alone has met, and what the others then could not do.
+    fn again(&self) -> Self {
+        match self {
+            Self::Store(error) => error.again().into(),
+            Self::Registry(error) => error.again().into(),
+            _ => StoreError::Busy.into(),
+        }
+    }
+
     /// A member that only the stored object shows to be wrong.
     pub(crate) fn wrong_member(
         pointer: &'static str,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::civil::{Date, date};
 use tokio::sync::oneshot;
 
+use super::registry_log::latest::Latest;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
@@ -23,6 +24,29 @@ pub const HEAD_RECEIPTS_MAX: usize = 64;
 
 type Waiter = (String, oneshot::Sender<String>);
 
+/// Signs heads: one for all workers of a node.
+#[derive(Debug)]
+pub struct HeadSigner {
+    /// The issuer as a JSON string.
+    pub issuer_json: String,
+    pub clock: Clock,
+    pub keyring: Arc<Keyring>,
+    pub metrics: Arc<Metrics>,
+    /// What heads name of the registry log; none where there is no log.
+    pub log: Option<Arc<Latest>>,
+}
+
+impl HeadSigner {
+    /// The receipts of claims under one head, in their order.
+    pub fn sign(&self, claims: &[String]) -> Vec<String> {
+        self.metrics.receipt_heads.inc();
+        self.metrics.receipts.inc_by(claims.len() as u64);
+        let checkpoint = self.log.as_ref().map(|log| log.member());
+        let checkpoint = checkpoint.as_ref().map_or("", |member| member.as_str());
+        sign_batch(&self.keyring.signing().receipt, &self.issuer_json, self.clock.now_s(), checkpoint, claims)
+    }
+}
+
 /// Signs the receipts of one worker.
 #[derive(Debug)]
 pub struct ReceiptSigner {
@@ -31,18 +55,14 @@ pub struct ReceiptSigner {
 
 #[derive(Debug)]
 struct Shared {
-    issuer_json: String,
-    clock: Clock,
-    keyring: Arc<Keyring>,
-    metrics: Arc<Metrics>,
+    heads: Arc<HeadSigner>,
     waiting: RefCell<Vec<Waiter>>,
 }
 
 impl ReceiptSigner {
-    /// `issuer_json` is the issuer as a JSON string.
-    pub fn new(issuer_json: String, clock: Clock, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(heads: Arc<HeadSigner>) -> Self {
         let waiting = RefCell::new(Vec::with_capacity(HEAD_RECEIPTS_MAX));
-        Self { shared: Rc::new(Shared { issuer_json, clock, keyring, metrics, waiting }) }
+        Self { shared: Rc::new(Shared { heads, waiting }) }
     }
 
     /// The receipt of one check, signed together with those that wait at the same moment. None if the worker is going down.
@@ -65,7 +85,7 @@ impl ReceiptSigner {
 
     /// The receipts of one batch request, under one head: at most [`HEAD_RECEIPTS_MAX`].
     pub fn sign_all(&self, claims: &[String]) -> Vec<String> {
-        if claims.is_empty() { Vec::new() } else { self.shared.sign(claims) }
+        if claims.is_empty() { Vec::new() } else { self.shared.heads.sign(claims) }
     }
 }
 
@@ -75,16 +95,10 @@ impl Shared {
         if claims.is_empty() {
             return;
         }
-        for (receipt, sender) in self.sign(&claims).into_iter().zip(senders) {
+        for (receipt, sender) in self.heads.sign(&claims).into_iter().zip(senders) {
             // A client that went away does not wait for its receipt any more.
             let _ = sender.send(receipt);
         }
-    }
-
-    fn sign(&self, claims: &[String]) -> Vec<String> {
-        self.metrics.receipt_heads.inc();
-        self.metrics.receipts.inc_by(claims.len() as u64);
-        sign_batch(&self.keyring.signing().receipt, &self.issuer_json, self.clock.now_s(), claims)
     }
 }
 

@@ -1,35 +1,44 @@
-//! Loss reports and replacements: each one transaction with its feed row, then publication, then the answer.
+//! Loss reports and replacements: each with its feed row in the transaction of its group, then publication, then the answer.
 //! The number arrives as a digest and leaves as lookup key and sealed digest. Transitions are the domain's; this file only
 //! orders the steps.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::ServiceError;
+use super::act_receipts::{ActReceipt, Written};
 use super::filing::Filing;
+use super::groups::{Acted, Groups, Left, Reporting};
 use super::listing::{self, Replacement, Replacing};
-use super::writing::{Begun, Writer, open_digest};
+use super::writing::{Writer, Writing, open_digest};
 use crate::clock::beijing_date;
+use crate::crypto::act_receipt::Act;
+use crate::crypto::blind::Ahead;
 use crate::crypto::digest::IdDigest;
 use crate::domain::application::ApplicationRefusal;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ReplacementId, ReportId};
-use crate::domain::report::{LossReport, OfficeCode, ReportState};
+use crate::domain::report::{OfficeCode, ReportState};
 use crate::domain::usage::Outcome;
+use crate::store::aggregates;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
+use crate::store::lists::Wanted;
+use crate::store::replacements::ListedReplacement;
 use crate::store::reports::StoredReport;
 
 /// Writes to the registry and reads an organization's own reports.
 #[derive(Debug)]
 pub struct Reports {
     writer: Arc<Writer>,
+    groups: Arc<Groups>,
 }
 
 impl Reports {
-    pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer }
+    pub fn new(writer: Arc<Writer>, groups: Arc<Groups>) -> Self {
+        Self { writer, groups }
     }
 
     /// Files a loss report. Once this returns, no check that starts anywhere answers `not_listed` for the number.
@@ -39,38 +48,29 @@ impl Reports {
         actor: Actor,
         filing: Filing,
         repeatable: Option<IdempotentRequest>,
-        render: impl Fn(&StoredReport) -> StoredAnswer,
+        render: impl Fn(&StoredReport, Option<ActReceipt>) -> StoredAnswer + Send + Sync + 'static,
     ) -> Result<StoredAnswer, ServiceError> {
-        let mut writing = match self.writer.begin(repeatable).await? {
-            Begun::Repeated(answer) => return Ok(answer),
-            Begun::Fresh(writing) => *writing,
+        let ahead = Ahead::of(&self.writer.keyring, &filing.digest);
+        let (writer, digest) = (Arc::clone(&self.writer), filing.digest.clone());
+        let render = move |writing: &Writing, stored: &StoredReport| {
+            let written = Written {
+                act: Act::Report,
+                record: stored.report.id.into(),
+                sequence: stored.sequence,
+                digest: &digest,
+                card_valid_from: stored.report.card_valid_from,
+            };
+            render(stored, writer.act_receipt(writing, actor, &written))
         };
-        let report_id: ReportId = writing.new_id();
-        let new = filing.seal(
-            &self.writer.keyring,
-            &writing.peppers.current,
-            report_id,
-            Some(actor.organization),
-            writing.now_ms,
-        )?;
-        let change = listing::reported(&mut writing, std::slice::from_ref(&new)).await?;
-        let stored = StoredReport {
-            report: LossReport {
-                id: report_id,
-                state: ReportState::Active,
-                card_valid_from: new.validity.valid_from(),
-                reported_at_ms: writing.now_ms,
-                reason: new.reason,
-            },
-            lookup_key: new.number.lookup_key,
-            sequence: change.sequence(),
-        };
-        let answer = render(&stored);
-        let deed = Deed::of(actor, Action::ReportFiled, report_id);
-        self.writer.finish(writing, &deed, Some(&answer)).await?;
-        self.writer.metrics.reports.inc();
-        self.writer.usage.count(actor.organization, Outcome::LossReports);
-        Ok(answer)
+        let reporting = Reporting { actor, filing, ahead, render: Box::new(render) };
+        match self.groups.file(reporting, repeatable).await? {
+            Acted::Repeated(answer) => Ok(answer),
+            Acted::Done(answer) => {
+                self.writer.metrics.reports.inc();
+                self.writer.usage.count(actor.organization, Outcome::LossReports);
+                Ok(answer)
+            }
+        }
     }
 
     /// A new card was issued: older cards of the number are listed from now on, whether or not one was reported.
@@ -79,18 +79,28 @@ impl Reports {
         actor: Actor,
         replacing: Replacing,
         repeatable: Option<IdempotentRequest>,
-        render: impl Fn(&Replacement) -> StoredAnswer,
+        render: impl Fn(&Replacement, Option<ActReceipt>) -> StoredAnswer + Send + 'static,
     ) -> Result<StoredAnswer, ServiceError> {
-        let mut writing = match self.writer.begin(repeatable).await? {
-            Begun::Repeated(answer) => return Ok(answer),
-            Begun::Fresh(writing) => *writing,
-        };
-        let replacement_id: ReplacementId = writing.new_id();
-        let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
-        let answer = render(&replacement);
-        let deed = Deed::of(actor, Action::ReplacementRecorded, replacement.replacement_id);
-        self.writer.finish(writing, &deed, Some(&answer)).await?;
-        Ok(answer)
+        let writer = Arc::clone(&self.writer);
+        let replaced = self.groups.act(repeatable, move |writing| {
+            Box::pin(async move {
+                let replacement_id: ReplacementId = writing.new_id();
+                let replacement = listing::replaced(writing, actor.organization, replacement_id, &replacing).await?;
+                let written = Written {
+                    act: Act::Replacement,
+                    record: replacement_id.into(),
+                    sequence: replacement.sequence,
+                    digest: &replacing.digest,
+                    card_valid_from: Some(replacement.card_valid_from),
+                };
+                let answer = render(&replacement, writer.act_receipt(writing, actor, &written));
+                let deed = Deed::of(actor, Action::ReplacementRecorded, replacement_id);
+                Ok((answer.clone(), Some(Left { deed, answer: Some(answer) })))
+            })
+        });
+        match replaced.await? {
+            Acted::Done(answer) | Acted::Repeated(answer) => Ok(answer),
+        }
     }
 
     /// A replacement of the organization's own was recorded with a wrong start.
@@ -100,7 +110,7 @@ impl Reports {
         replacement_id: ReplacementId,
         card_valid_from: Date,
         office: OfficeCode,
-    ) -> Result<Option<Replacement>, ServiceError> {
+    ) -> Result<Option<(Replacement, Option<ActReceipt>)>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let Some(stored) = writing.tx.find_replacement(actor.organization, replacement_id).await? else {
             return Ok(None);
@@ -114,9 +124,17 @@ impl Reports {
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
         let corrected = listing::corrected(&mut writing, &stored, &replacing).await?;
+        let written = Written {
+            act: Act::Correction,
+            record: replacement_id.into(),
+            sequence: corrected.sequence,
+            digest: &replacing.digest,
+            card_valid_from: Some(corrected.card_valid_from),
+        };
+        let receipt = self.writer.act_receipt(&writing, actor, &written);
         let deed = Deed::of(actor, Action::ReplacementCorrected, replacement_id).taking_away(stored.card_valid_from);
         self.writer.finish(writing, &deed, None).await?;
-        Ok(Some(corrected))
+        Ok(Some((corrected, receipt)))
     }
 
     /// An organization's own report.
@@ -125,6 +143,32 @@ impl Reports {
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
         }
+        Ok(found)
+    }
+
+    /// A page of an organization's own reports.
+    pub async fn list(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<ReportState, ReportId>,
+    ) -> Result<Vec<StoredReport>, ServiceError> {
+        let found = self.writer.store.page_of_reports(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|stored| stored.report.id.into()).collect();
+        self.writer.note_many(Deed::of_many(actor, Action::ReportsListed), &aggregates::LOSS_REPORTS, &ids).await?;
+        Ok(found)
+    }
+
+    /// A page of an organization's own replacements.
+    pub async fn list_replacements(
+        &self,
+        actor: Actor,
+        wanted: &Wanted<Infallible, ReplacementId>,
+    ) -> Result<Vec<ListedReplacement>, ServiceError> {
+        let found = self.writer.store.page_of_replacements(actor.organization, wanted).await?;
+        let ids: Vec<_> = found.iter().map(|listed| listed.replacement_id.into()).collect();
+        self.writer
+            .note_many(Deed::of_many(actor, Action::ReplacementsListed), &aggregates::REPLACEMENTS, &ids)
+            .await?;
         Ok(found)
     }
 

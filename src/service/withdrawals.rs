@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use super::ServiceError;
+use super::act_receipts::Ended;
 use super::day_limit::{DayLimit, Waiting, keep_waiting};
 use super::found_cards::FoundCards;
-use super::listing;
+use super::groups::{Acted, Groups, Left};
 use super::writing::Writer;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::ReportId;
 use crate::domain::report::{OfficeCode, WithdrawalReason};
-use crate::store::reports::StoredReport;
+use crate::store::StoreError;
 use crate::store::withdrawals::{PendingWithdrawal, StoredWithdrawal};
 
 /// Who ends reports, and whose.
@@ -26,7 +27,7 @@ pub struct Ender {
 /// What became of a withdrawal.
 #[derive(Debug)]
 pub enum Withdrawal {
-    Done(StoredReport),
+    Done(Ended),
     Waits(PendingWithdrawal),
 }
 
@@ -34,13 +35,14 @@ pub enum Withdrawal {
 #[derive(Debug)]
 pub struct Withdrawals {
     writer: Arc<Writer>,
+    groups: Arc<Groups>,
     found_cards: Arc<FoundCards>,
     limit: DayLimit,
 }
 
 impl Withdrawals {
-    pub fn new(writer: Arc<Writer>, found_cards: Arc<FoundCards>, limit: DayLimit) -> Self {
-        Self { writer, found_cards, limit }
+    pub fn new(writer: Arc<Writer>, groups: Arc<Groups>, found_cards: Arc<FoundCards>, limit: DayLimit) -> Self {
+        Self { writer, groups, found_cards, limit }
     }
 
     /// The holder has the card again, or it was never lost.
@@ -51,31 +53,37 @@ impl Withdrawals {
         office: OfficeCode,
         reason: WithdrawalReason,
     ) -> Result<Option<Withdrawal>, ServiceError> {
-        let mut writing = self.writer.begin_once().await?;
-        let found = writing.tx.find_report_to_end(actor.organization, ends_others, report_id).await?;
-        let Some(stored) = found else { return Ok(None) };
-        if self.limit.is_spent(&mut writing, actor).await? {
-            // A report that cannot be withdrawn is told so at once.
-            stored.report.clone().withdraw()?;
-            let requested_at_ms = writing.now_ms;
-            let new = PendingWithdrawal { report_id, actor, office, reason, requested_at_ms, returning: None };
-            let pending = match keep_waiting(&mut writing, new).await? {
-                Waiting::Already(pending) => pending,
-                Waiting::Requested(pending, deed) => {
-                    self.writer.finish(writing, &deed, None).await?;
-                    pending
+        let (limit, writer) = (self.limit, Arc::clone(&self.writer));
+        let withdrawn = self.groups.act(None, move |writing| {
+            Box::pin(async move {
+                let found = writing.tx.find_report_to_end(actor.organization, ends_others, report_id).await?;
+                let Some(stored) = found else { return Ok((None, None)) };
+                if limit.is_spent(writing, actor).await? {
+                    // A report that cannot be withdrawn is told so at once.
+                    stored.report.clone().withdraw()?;
+                    let requested_at_ms = writing.now_ms;
+                    let new = PendingWithdrawal { report_id, actor, office, reason, requested_at_ms, returning: None };
+                    return Ok(match keep_waiting(writing, new).await? {
+                        Waiting::Already(pending) => (Some(Withdrawal::Waits(pending)), None),
+                        Waiting::Requested(requested) => {
+                            let (pending, deed) = *requested;
+                            (Some(Withdrawal::Waits(pending)), Some(Left { deed, answer: None }))
+                        }
+                    });
                 }
-            };
-            return Ok(Some(Withdrawal::Waits(pending)));
+                let ended = writer.withdraw(writing, actor, stored, &office, reason).await?;
+                let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
+                Ok((Some(Withdrawal::Done(ended)), Some(Left { deed, answer: None })))
+            })
+        });
+        match withdrawn.await? {
+            Acted::Done(withdrawal) => Ok(withdrawal),
+            Acted::Repeated(_) => Err(StoreError::Misused("a withdrawal is repeated by no key").into()),
         }
-        let stored = listing::withdrawn(&mut writing, stored, &office, reason).await?;
-        let deed = Deed::of(actor, Action::ReportWithdrawn, report_id);
-        self.writer.finish(writing, &deed, None).await?;
-        Ok(Some(Withdrawal::Done(stored)))
     }
 
     /// A second client agrees: what was asked for is done, as done by who asked. None where nothing waits.
-    pub async fn confirm(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredReport>, ServiceError> {
+    pub async fn confirm(&self, actor: Actor, report_id: ReportId) -> Result<Option<Ended>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let found = writing.tx.find_pending_withdrawal(actor.organization, report_id).await?;
         let Some(pending) = found else { return Ok(None) };
@@ -88,10 +96,10 @@ impl Withdrawals {
             return self.found_cards.return_confirmed(writing, &pending, returning).await.map(Some);
         }
         let Some(stored) = writing.tx.find_any_report(report_id).await? else { return Ok(None) };
-        let stored = listing::withdrawn(&mut writing, stored, &pending.office, pending.reason).await?;
+        let ended = self.writer.withdraw(&mut writing, actor, stored, &pending.office, pending.reason).await?;
         let deed = Deed::of(pending.actor, Action::ReportWithdrawn, report_id);
         self.writer.finish(writing, &deed, None).await?;
-        Ok(Some(stored))
+        Ok(Some(ended))
     }
 
     /// The withdrawal of a report, where there is one.

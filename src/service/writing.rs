@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::ServiceError;
 use super::audit::subjects::{persons, record};
+use super::receipts::HeadSigner;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::crypto::digest::{IdDigest, LookupKey};
@@ -13,13 +14,15 @@ use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::{Deed, SubjectTag};
-use crate::domain::ids::{ClientId, Id, RecordId};
+use crate::domain::client::Actor;
+use crate::domain::ids::{Id, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
 use crate::store::aggregate::Aggregate;
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
+use crate::store::nodes::Audience;
 use crate::store::reports::SealedNumber;
 use crate::store::{Store, StoreError, WriteTx};
 use crate::telemetry::Metrics;
@@ -33,6 +36,8 @@ pub struct Writer {
     pub registry: Arc<Registry>,
     pub metrics: Arc<Metrics>,
     pub usage: Arc<Usage>,
+    /// Signs receipts of writes.
+    pub heads: Arc<HeadSigner>,
 }
 
 /// A write that was begun, or the answer that its first occurrence got.
@@ -60,13 +65,29 @@ impl Writing {
 
     /// A write outside a node: of a command, or before a node serves.
     pub async fn of_command(mut tx: WriteTx, keyring: &Arc<Keyring>, now_ms: UnixMs) -> Result<Self, ServiceError> {
-        let peppers = keyring.peppers(tx.take_turn().await?).map_err(RegistryError::from)?;
+        let versions = tx.take_turn().await?;
+        // One that came into use since the command began is in the folder.
+        let reloaded = || keyring.reload_peppers().and_then(|()| keyring.peppers(versions));
+        let peppers = keyring.peppers(versions).or_else(|_| reloaded()).map_err(RegistryError::from)?;
         Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
     }
 
     /// Leaves an entry in the audit log beside the one of its end.
     pub async fn note(&mut self, deed: &Deed) -> Result<(), StoreError> {
         record(&mut self.tx, &self.keyring, deed, self.now_ms).await
+    }
+
+    /// What a write leaves at its end: its entry in the audit log, and the answer that a repetition will get.
+    pub(super) async fn leave(
+        &mut self,
+        deed: &Deed,
+        remembered: Option<(&IdempotentRequest, &StoredAnswer)>,
+    ) -> Result<(), StoreError> {
+        self.note(deed).await?;
+        match remembered {
+            Some((request, answer)) => self.tx.remember(request, answer, self.now_ms).await,
+            None => Ok(()),
+        }
     }
 
     /// The keys under which there may be rows of a number.
@@ -90,11 +111,8 @@ impl Writing {
 impl Writer {
     /// Begins a write that may be a repetition.
     pub async fn begin(&self, repeatable: Option<IdempotentRequest>) -> Result<Begun, ServiceError> {
-        if let (Some(request), Some(shared)) = (repeatable.as_ref(), self.registry.shared()) {
-            // An answer that Redis remembers is that of a published change: the store need not be asked.
-            if let Some(answer) = remembered(shared.recall(&self.registry.epoch(), request).await)? {
-                return Ok(Begun::Repeated(answer));
-            }
+        if let Some(answer) = self.recall(repeatable.as_ref()).await? {
+            return Ok(Begun::Repeated(answer));
         }
         let mut tx = self.store.begin().await?;
         if let Some(request) = repeatable.as_ref()
@@ -103,6 +121,15 @@ impl Writer {
             return Ok(Begun::Repeated(self.repeat(tx, answer).await?));
         }
         Ok(Begun::Fresh(Box::new(self.take_turn(tx, repeatable).await?)))
+    }
+
+    /// The answer to a repetition that Redis knows. It is that of a published change: the store need not be asked.
+    pub(super) async fn recall(
+        &self,
+        repeatable: Option<&IdempotentRequest>,
+    ) -> Result<Option<StoredAnswer>, ServiceError> {
+        let Some((request, shared)) = repeatable.zip(self.registry.shared()) else { return Ok(None) };
+        remembered(shared.recall(&self.registry.epoch(), request).await)
     }
 
     /// Begins a write that cannot be a repetition: a transition, which happens once by itself.
@@ -121,22 +148,49 @@ impl Writer {
     /// returns when no check that starts anywhere misses that.
     pub async fn finish(
         &self,
-        writing: Writing,
+        mut writing: Writing,
         deed: &Deed,
         answer: Option<&StoredAnswer>,
     ) -> Result<(), ServiceError> {
-        let Writing { mut tx, now_ms, repeatable, .. } = writing;
-        record(&mut tx, &self.keyring, deed, now_ms).await?;
+        let repeatable = writing.repeatable.take();
         let remembered = repeatable.as_ref().zip(answer);
-        if let Some((request, answer)) = remembered {
-            tx.remember(request, answer, now_ms).await?;
-        }
+        writing.leave(deed, remembered).await?;
+        let tx = writing.tx;
         let Some(sequence) = tx.listed() else { return Ok(tx.commit().await?) };
         let epoch = self.commit(tx, sequence).await?;
-        if let (Some((request, answer)), Some(shared)) = (remembered, self.registry.shared()) {
-            shared.remember(&epoch, request, answer);
+        if let Some((request, answer)) = remembered {
+            self.share_answer(&epoch, request, answer);
         }
         Ok(())
+    }
+
+    /// Commits what a group has written. Who must know of it, where a listing has changed or somebody must not be answered before what
+    /// was committed earlier is published: `publish` is then still to be done.
+    pub(super) async fn commit_group(
+        &self,
+        writing: Writing,
+        is_repeated: bool,
+    ) -> Result<Option<Audience>, ServiceError> {
+        let mut tx = writing.tx;
+        if tx.listed().is_none() && !is_repeated {
+            tx.commit().await?;
+            return Ok(None);
+        }
+        let audience = tx.audience(self.registry.node()).await?;
+        tx.commit().await?;
+        Ok(Some(audience))
+    }
+
+    /// Returns when no check that starts anywhere misses what was committed.
+    pub(super) async fn publish(&self, audience: &Audience) -> Result<(), ServiceError> {
+        Ok(self.registry.published(audience.head, audience).await?)
+    }
+
+    /// Redis may repeat the answer of a published change.
+    pub(super) fn share_answer(&self, epoch: &str, request: &IdempotentRequest, answer: &StoredAnswer) {
+        if let Some(shared) = self.registry.shared() {
+            shared.remember(epoch, request, answer);
+        }
     }
 
     /// Leaves an entry in the audit log for a read, before its answer goes out.
@@ -183,10 +237,13 @@ impl Writer {
     }
 
     /// The fingerprints by which a repetition of a request is known: keyed, for both key and body may hold a number.
-    pub fn repeatable(&self, client: ClientId, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
+    pub fn repeatable(&self, actor: Actor, operation: &str, key: &[u8], body: &[u8]) -> IdempotentRequest {
         let fingerprints = self.keyring.fingerprints();
+        // Persons share the client of their provider, and not their keys.
+        let person = actor.person_id.as_ref().map_or(&[] as &[u8], |person| person.as_bytes());
         IdempotentRequest {
-            key: fingerprints.of("idempotency-key", &[client.as_bytes(), operation.as_bytes(), &[0], key]),
+            key: fingerprints
+                .of("idempotency-key", &[actor.client.as_bytes(), person, operation.as_bytes(), &[0], key]),
             request: fingerprints.of("idempotent-request", &[body]),
         }
     }

@@ -57,7 +57,7 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
     is_reset: true,
     citizen: Some(Shown {
         list: CitizenList::Reports,
-        columns: "report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence",
+        columns: "report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel",
         newest: "reported_at",
     }),
     actions: &[
@@ -66,6 +66,9 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
         Action::ReportWithdrawn,
         Action::WithdrawalRequested,
         Action::WithdrawalConfirmed,
+        Action::ReportFilingUndone,
+        Action::ReportWithdrawalUndone,
+        Action::WithdrawalRequestUndone,
         Action::SightingsRead,
     ],
     personal: &["card_valid_from", "card_valid_until", "reason", "lost_on", "reporter", "withdrawal_reason"],
@@ -93,7 +96,18 @@ pub static REPLACEMENTS: Aggregate = Aggregate {
         ..at(Class::Listings, "recorded_at <= $1 AND card_valid_from <= $2", "recorded_at")
     }],
     is_reset: true,
-    actions: &[Action::ReplacementRecorded, Action::ReplacementCorrected],
+    actions: &[Action::ReplacementRecorded, Action::ReplacementCorrected, Action::ReplacementCorrectionUndone],
+    personal: &["card_valid_from"],
+    ..PLAIN
+};
+/// They list nothing any more.
+pub static TAKEN_BACK_REPLACEMENTS: Aggregate = Aggregate {
+    table: "taken_back_replacements",
+    id: "replacement_id",
+    number: Number::Rekeyed,
+    expiries: &[at(Class::WithdrawnReports, "taken_back_at <= $1", "taken_back_at")],
+    is_reset: true,
+    actions: &[Action::ReplacementUndone],
     personal: &["card_valid_from"],
     ..PLAIN
 };
@@ -116,6 +130,7 @@ pub static FOUND_CARDS: Aggregate = Aggregate {
         Action::FoundCardReturned,
         Action::FoundCardDestroyed,
         Action::FoundCardTransferred,
+        Action::FoundCardReturnUndone,
     ],
     personal: &["card_valid_from", "found_on", "found_at_region", "holder_verified_by"],
     ..PLAIN
@@ -135,6 +150,7 @@ pub static APPLICATIONS: Aggregate = Aggregate {
         Action::ApplicationRead,
         Action::ApplicationIssued,
         Action::ApplicationCancelled,
+        Action::ApplicationUndone,
     ],
     personal: &["ground", "reason", "household_office", "replacement_id"],
     ..PLAIN
@@ -172,10 +188,15 @@ pub static CERTIFICATES: Aggregate = Aggregate {
     is_reset: true,
     citizen: Some(Shown {
         list: CitizenList::Certificates,
-        columns: "certificate_id, purpose, issued_at, expires_at, revoked_at",
+        columns: "certificate_id, purpose, issued_at, expires_at, revoked_at, office",
         newest: "issued_at",
     }),
-    actions: &[Action::CertificateIssued, Action::CertificateRead, Action::CertificateRevoked],
+    actions: &[
+        Action::CertificateIssued,
+        Action::CertificateRead,
+        Action::CertificateRevoked,
+        Action::CertificateUndone,
+    ],
     personal: &["purpose", "journey_on"],
     ..PLAIN
 };
@@ -224,7 +245,10 @@ pub static WATCHES: Aggregate = Aggregate {
 pub static ALERTS: Aggregate = Aggregate {
     table: "alerts",
     id: "alert_id",
-    references: &[Reference { column: "replacement_id", of: &["replacements"], when_gone: WhenGone::Forget }],
+    references: &[
+        Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Forget },
+        Reference { column: "replacement_id", of: &["replacements"], when_gone: WhenGone::Forget },
+    ],
     expiries: &[at(Class::Alerts, "listed_at <= $1", "listed_at")],
     is_reset: true,
     personal: &["check_id", "kind", "listing_kind"],
@@ -236,6 +260,15 @@ pub static DELIVERIES: Aggregate = Aggregate {
     references: &[Reference { column: "alert_id", of: &["alerts"], when_gone: WhenGone::Delete }],
     is_owned: false,
     is_reset: true,
+    ..PLAIN
+};
+pub static NOTICES: Aggregate = Aggregate {
+    table: "notices",
+    id: "source_id, webhook_id",
+    references: &[Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Delete }],
+    is_owned: false,
+    is_reset: true,
+    personal: &["source_id", "notice_id", "kind", "made_at"],
     ..PLAIN
 };
 pub static IDEMPOTENCY: Aggregate = Aggregate {
@@ -262,9 +295,10 @@ pub static USAGE: Aggregate = Aggregate {
 };
 
 /// Every table here. In this order pepper and retention go through them.
-pub static ALL: [&Aggregate; 17] = [
+pub static ALL: [&Aggregate; 19] = [
     &LOSS_REPORTS,
     &REPLACEMENTS,
+    &TAKEN_BACK_REPLACEMENTS,
     &FOUND_CARDS,
     &APPLICATIONS,
     &TEMPORARY_CARDS,
@@ -276,6 +310,7 @@ pub static ALL: [&Aggregate; 17] = [
     &WATCHES,
     &ALERTS,
     &DELIVERIES,
+    &NOTICES,
     &IDEMPOTENCY,
     &REVOKED_TOKENS,
     &USAGE,

@@ -11,7 +11,7 @@ use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::domain::alert::AlertKind;
-use crate::domain::ids::{AlertId, CheckId, ClientId, OrganizationId, ReplacementId};
+use crate::domain::ids::{AlertId, CheckId, ClientId, OrganizationId, ReplacementId, ReportId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::AlertSequence;
 use crate::domain::verdict::ListingKind;
@@ -47,8 +47,25 @@ pub struct NewAlert {
     pub check_id: CheckId,
     pub kind: AlertKind,
     pub listing: ListingKind,
-    /// The replacement that made it, which may be corrected.
-    pub replacement: Option<ReplacementId>,
+    /// The record that made it, which may turn out to be wrong.
+    pub source: Option<Source>,
+}
+
+/// The record behind an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Report(ReportId),
+    Replacement(ReplacementId),
+}
+
+impl Source {
+    /// The column that names it, and its id.
+    fn named(self) -> (&'static str, [u8; 16]) {
+        match self {
+            Self::Report(id) => ("report_id", *id.as_bytes()),
+            Self::Replacement(id) => ("replacement_id", *id.as_bytes()),
+        }
+    }
 }
 
 /// A check and who made it.
@@ -81,7 +98,7 @@ static WATCHES: RowsInsert = RowsInsert::new(
 );
 static ALERTS: RowsInsert = RowsInsert::new(
     "alerts",
-    "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at, replacement_id",
+    "alert_id, organization_id, seq, check_id, kind, listing_kind, listed_at, report_id, replacement_id",
 );
 
 impl Store {
@@ -264,17 +281,36 @@ impl WriteTx {
         Ok(watches)
     }
 
-    /// The checks that were answered or alerted that a card is listed by a replacement, but for those that were told to ask again.
-    pub async fn told_of_replacement(&mut self, replacement: ReplacementId) -> Result<Vec<Told>, StoreError> {
+    /// The checks that were answered or alerted so because of a record, but for those that were told to ask again.
+    pub async fn told_of(&mut self, source: Source, kinds: &[AlertKind]) -> Result<Vec<Told>, StoreError> {
+        self.take_turn().await?;
+        let (column, id) = source.named();
+        // What an alert says is what the answer would say.
+        let kinds: Vec<_> = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+        let kinds = kinds.join(",");
+        let text = format!(
+            "SELECT t.organization_id AS organization_id, t.check_id AS check_id FROM ( \
+               SELECT organization_id, check_id FROM sightings WHERE listing_id = $1 AND verdict IN ({kinds}) \
+               UNION SELECT organization_id, check_id FROM alerts WHERE {column} = $1 AND kind IN ({kinds}) \
+             ) t WHERE NOT EXISTS (SELECT 1 FROM alerts a \
+               WHERE a.{column} = $1 AND a.kind = 'check_again' AND a.check_id = t.check_id) ORDER BY t.check_id"
+        );
+        let rows = sqlx::query(AssertSqlSafe(text)).bind(id.as_slice()).fetch_all(&mut *self.tx).await?;
+        let read = |row: &AnyRow| {
+            Ok(Told { organization: get_id(row, "organization_id")?, check_id: get_id(row, "check_id")? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The checks since an instant that were told that a card is listed, and that are kept with this report.
+    pub async fn shown_card_listed(&mut self, report: ReportId, since_ms: UnixMs) -> Result<Vec<Told>, StoreError> {
         self.take_turn().await?;
         let rows = sqlx::query(
-            "SELECT t.organization_id AS organization_id, t.check_id AS check_id FROM ( \
-               SELECT organization_id, check_id FROM sightings WHERE listing_id = $1 AND verdict = 'card_listed' \
-               UNION SELECT organization_id, check_id FROM alerts WHERE replacement_id = $1 AND kind = 'card_listed' \
-             ) t WHERE NOT EXISTS (SELECT 1 FROM alerts a \
-               WHERE a.replacement_id = $1 AND a.kind = 'check_again' AND a.check_id = t.check_id) ORDER BY t.check_id",
+            "SELECT DISTINCT organization_id, check_id FROM sightings \
+             WHERE listing_id = $1 AND verdict = 'card_listed' AND seen_at >= $2 ORDER BY check_id",
         )
-        .bind(replacement.as_bytes().as_slice())
+        .bind(report.as_bytes().as_slice())
+        .bind(since_ms)
         .fetch_all(&mut *self.tx)
         .await?;
         let read = |row: &AnyRow| {
@@ -283,14 +319,15 @@ impl WriteTx {
         rows.iter().map(read).collect()
     }
 
-    /// Whether a check was told to ask again, because of that replacement.
-    pub async fn is_told_again(&mut self, replacement: ReplacementId, told: Told) -> Result<bool, StoreError> {
-        let row =
-            sqlx::query("SELECT 1 FROM alerts WHERE replacement_id = $1 AND kind = 'check_again' AND check_id = $2")
-                .bind(replacement.as_bytes().as_slice())
-                .bind(told.check_id.as_bytes().as_slice())
-                .fetch_optional(&mut *self.tx)
-                .await?;
+    /// Whether a check was told to ask again, because of that record.
+    pub async fn is_told_again(&mut self, source: Source, told: Told) -> Result<bool, StoreError> {
+        let (column, id) = source.named();
+        let text = format!("SELECT 1 FROM alerts WHERE {column} = $1 AND kind = 'check_again' AND check_id = $2");
+        let row = sqlx::query(AssertSqlSafe(text))
+            .bind(id.as_slice())
+            .bind(told.check_id.as_bytes().as_slice())
+            .fetch_optional(&mut *self.tx)
+            .await?;
         Ok(row.is_some())
     }
 
@@ -315,6 +352,10 @@ impl WriteTx {
         }
         let bind = |values: &mut Values, alert: &NewAlert| {
             let sequence = last.entry(alert.organization).or_default();
+            let source = |column| {
+                let named = alert.source.map(Source::named);
+                named.filter(|(name, _)| *name == column).map(|(_, id)| id.to_vec())
+            };
             *sequence = sequence.next();
             values
                 .push(alert.alert_id.as_bytes().as_slice())
@@ -324,7 +365,8 @@ impl WriteTx {
                 .push(alert.kind.as_str())
                 .push(alert.listing.as_str())
                 .push(now_ms)
-                .push(alert.replacement.map(|id| id.as_bytes().to_vec()));
+                .push(source("report_id"))
+                .push(source("replacement_id"));
         };
         ALERTS.execute(&mut self.tx, self.dialect, alerts, bind).await?;
         for alert in alerts {

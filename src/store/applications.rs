@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::lists::{Listed, Part, Wanted};
 use super::reports::SealedNumber;
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, parse_date};
@@ -49,13 +50,21 @@ pub struct ApplicationClosing<'a> {
     pub replacement_id: Option<ReplacementId>,
 }
 
-const COLUMNS: &str = "SELECT a.application_id AS application_id, a.state AS state, a.ground AS ground, a.reason AS reason, \
-     a.applied_at_office AS applied_at_office, a.household_office AS household_office, a.applied_at AS applied_at, \
-     a.closed_at AS closed_at, a.replacement_id AS replacement_id, a.sealed_digest AS sealed_digest, \
-     t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, t.card_valid_from AS card_valid_from, \
-     t.card_valid_until AS card_valid_until \
-     FROM replacement_applications a LEFT JOIN temporary_cards t ON t.application_id = a.application_id \
-     WHERE a.application_id = $1 AND a.organization_id = $2";
+macro_rules! select {
+    () => {
+        "SELECT a.application_id AS application_id, a.state AS state, a.ground AS ground, a.reason AS reason, \
+         a.applied_at_office AS applied_at_office, a.household_office AS household_office, a.applied_at AS applied_at, \
+         a.closed_at AS closed_at, a.replacement_id AS replacement_id, a.sealed_digest AS sealed_digest, \
+         t.temporary_card_id AS temporary_card_id, t.state AS temporary_state, t.card_valid_from AS card_valid_from, \
+         t.card_valid_until AS card_valid_until \
+         FROM replacement_applications a LEFT JOIN temporary_cards t ON t.application_id = a.application_id"
+    };
+}
+
+const OWN: &str = concat!(select!(), " WHERE a.application_id = $1 AND a.organization_id = $2");
+/// How applications are listed.
+pub static LISTED: Listed =
+    Listed { select: select!(), prefix: "a.", id: "application_id", office: "applied_at_office" };
 
 /// Cards of one look-up, of two values each: few enough for one statement.
 const NAMED_MAX: usize = 4_000;
@@ -67,12 +76,23 @@ impl Store {
         organization: OrganizationId,
         application: ApplicationId,
     ) -> Result<Option<StoredApplication>, StoreError> {
-        let row = sqlx::query(COLUMNS)
+        let row = sqlx::query(OWN)
             .bind(application.as_bytes().as_slice())
             .bind(organization.as_bytes().as_slice())
             .fetch_optional(&mut *self.connection().await?)
             .await?;
         row.as_ref().map(read_application).transpose()
+    }
+
+    /// A page of an organization's own applications.
+    pub async fn page_of_applications(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<ApplicationState, ApplicationId>,
+    ) -> Result<Vec<StoredApplication>, StoreError> {
+        let states = wanted.state.map_or(ApplicationState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
+        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_application).collect()
     }
 }
 
@@ -84,7 +104,7 @@ impl WriteTx {
         application: ApplicationId,
     ) -> Result<Option<StoredApplication>, StoreError> {
         self.take_turn().await?;
-        let row = sqlx::query(COLUMNS)
+        let row = sqlx::query(OWN)
             .bind(application.as_bytes().as_slice())
             .bind(organization.as_bytes().as_slice())
             .fetch_optional(&mut *self.tx)

@@ -1,11 +1,14 @@
 //! The audit log: rows are added, never changed (triggers in `schema.rs` see to it). Each is written in the transaction of what
 //! it records, or, for a read, before the answer goes out. What a chain must look like is `crypto::audit`'s.
 
+use std::sync::Arc;
+
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::aggregate::Aggregate;
 use super::aggregates;
+use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_bytes_opt, get_id, get_id_opt, get_u64};
 use crate::crypto::audit::{End, Entry};
 use crate::domain::audit::{Deed, SubjectTag};
@@ -16,6 +19,11 @@ use crate::domain::instant::UnixMs;
 const PAGE_ENTRIES_MAX: i64 = 1000;
 /// Values of one statement.
 const TAGS_MAX: usize = 500;
+static ENTRIES: RowsInsert = RowsInsert::new(
+    "audit",
+    "seq, at, organization_id, client_id, action, subject, old_start, hash, person, os_user, reason, keyed_hash, origin",
+);
+static TAGS: RowsInsert = RowsInsert::new("audit_subjects", "seq, subject_tag");
 
 impl Store {
     /// The entries behind a sequence, in order; none at the end of the log. They are read as they are: whether they follow
@@ -65,48 +73,49 @@ impl WriteTx {
 
     /// Adds an entry. It takes the lock that orders all writers, so that the chain has one end.
     pub async fn record_deed(&mut self, deed: &Deed, now_ms: UnixMs) -> Result<(), StoreError> {
-        if deed.subject.is_none() && aggregates::subject_of(deed.action).is_some() {
+        self.record_deeds(std::slice::from_ref(deed), now_ms).await
+    }
+
+    /// Adds entries, in this order.
+    pub async fn record_deeds(&mut self, deeds: &[Deed], now_ms: UnixMs) -> Result<(), StoreError> {
+        if deeds.iter().any(|deed| deed.subject.is_none() && aggregates::subject_of(deed.action).is_some()) {
             return Err(StoreError::Misused("the audit log is not told which record"));
         }
         self.take_turn().await?;
-        let mut entry = self.audit_end().await?.next(now_ms, deed);
-        let key = self.audit_key.get().ok_or(StoreError::Misused("the audit log has no key"))?;
-        entry.keyed_hash = Some(key.keyed_hash(&entry));
-        sqlx::query(
-            "INSERT INTO audit \
-             (seq, at, organization_id, client_id, action, subject, old_start, hash, person, os_user, reason, keyed_hash, \
-             origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(as_i64(entry.sequence))
-        .bind(entry.at_ms)
-        .bind(entry.organization.map(|id| id.as_bytes().to_vec()))
-        .bind(entry.client.map(|id| id.as_bytes().to_vec()))
-        .bind(entry.action.as_str())
-        .bind(entry.subject.map(|id| id.as_bytes().to_vec()))
-        .bind(entry.old_start.clone())
-        .bind(entry.hash.to_vec())
-        .bind(entry.person)
-        .bind(entry.os_user)
-        .bind(entry.reason)
-        .bind(entry.keyed_hash.map(|keyed| keyed.to_vec()))
-        .bind(entry.origin)
-        .execute(&mut *self.tx)
-        .await?;
-        for tags in entry.persons.chunks(TAGS_MAX) {
-            self.insert_tags(entry.sequence, tags).await?;
+        let audit_key = Arc::clone(&self.audit_key);
+        let key = audit_key.get().ok_or(StoreError::Misused("the audit log has no key"))?;
+        let mut end = self.audit_end().await?;
+        let mut entries = Vec::with_capacity(deeds.len());
+        for deed in deeds {
+            let mut entry = end.next(now_ms, deed);
+            entry.keyed_hash = Some(key.keyed_hash(&entry));
+            end = entry.end();
+            entries.push(entry);
         }
-        Ok(())
-    }
-
-    async fn insert_tags(&mut self, sequence: u64, tags: &[SubjectTag]) -> Result<(), StoreError> {
-        let rows: Vec<_> = (1..=tags.len()).map(|n| format!("({}, {})", sequence, self.dialect.place(n))).collect();
-        let text = format!("INSERT INTO audit_subjects (seq, subject_tag) VALUES {}", rows.join(", "));
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for tag in tags {
-            query = query.bind(tag.as_bytes().as_slice());
-        }
-        query.execute(&mut *self.tx).await?;
-        Ok(())
+        let bind = |values: &mut Values, entry: &Entry| {
+            values
+                .push(as_i64(entry.sequence))
+                .push(entry.at_ms)
+                .push(entry.organization.map(|id| id.as_bytes().to_vec()))
+                .push(entry.client.map(|id| id.as_bytes().to_vec()))
+                .push(entry.action.as_str())
+                .push(entry.subject.map(|id| id.as_bytes().to_vec()))
+                .push(entry.old_start.clone())
+                .push(entry.hash.to_vec())
+                .push(entry.person.clone())
+                .push(entry.os_user.clone())
+                .push(entry.reason.clone())
+                .push(entry.keyed_hash.map(|keyed| keyed.to_vec()))
+                .push(entry.origin.clone());
+        };
+        ENTRIES.execute(&mut self.tx, self.dialect, &entries, bind).await?;
+        let tags = entries.iter().flat_map(|entry| entry.persons.iter().map(|tag| (entry.sequence, *tag)));
+        let tags: Vec<_> = tags.collect();
+        let bind = |values: &mut Values, (sequence, tag): &(u64, SubjectTag)| {
+            values.push(as_i64(*sequence)).push(tag.as_bytes().as_slice());
+        };
+        TAGS.execute(&mut self.tx, self.dialect, &tags, bind).await?;
+        self.note_acts(deeds, now_ms).await
     }
 
     /// The sealed digests of records of one table, each with the id that it is sealed for: that of the record, or of the one that it

@@ -1,15 +1,18 @@
 //! Temporary identification certificates: what lists and revokes them. The credential is kept nowhere; whom a certificate is
 //! about shows only in its lookup key. Claims count in whole seconds, columns in milliseconds as in every table.
 
+use std::time::Duration;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::key_versions::get_key_versions;
+use super::lists::{Listed, Part, Wanted};
 use super::reports::{SealedNumber, places};
 use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed, get_parsed_opt, parse_date};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
-use crate::domain::certificate::{Certificate, CertificatePurpose, Term};
+use crate::domain::certificate::{Certificate, CertificatePurpose, CertificateState, Term, VALID_HOURS_MAX};
 use crate::domain::ids::{CertificateId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::OfficeCode;
@@ -54,6 +57,13 @@ const OF_NUMBER: &str = concat!(
     columns!(),
     " FROM feed_head h LEFT JOIN temporary_certificates c ON c.lookup_key IN "
 );
+/// How certificates are listed.
+pub static LISTED: Listed = Listed {
+    select: concat!("SELECT ", columns!(), " FROM temporary_certificates c"),
+    prefix: "c.",
+    id: "certificate_id",
+    office: "office",
+};
 /// Certificates of one number that a list shows.
 const LISTED_MAX: usize = 100;
 
@@ -105,6 +115,35 @@ impl Store {
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
         Ok((versions, rows.iter().filter(|row| is_certificate(row)).map(read_certificate).collect::<Result<_, _>>()?))
     }
+
+    /// A page of an organization's own certificates, by what they are at this moment.
+    pub async fn page_of_certificates(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<CertificateState, CertificateId>,
+        now_ms: UnixMs,
+    ) -> Result<Vec<StoredCertificate>, StoreError> {
+        let states = wanted.state.map_or(CertificateState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.into_iter().map(|state| part_of(state, now_ms)).collect();
+        // A certificate counts seconds, and so does its id: one of this second was issued since any instant in it.
+        let since_ms = wanted.since_ms.map(|since| UnixMs::from_seconds(since.seconds()));
+        let wanted = Wanted { since_ms, ..wanted.clone() };
+        self.page(&LISTED, Some(organization), &wanted, &parts).await?.iter().map(read_certificate).collect()
+    }
+}
+
+/// The certificates that are in a state at this moment. One that is active was issued a few hours ago at most: those of before
+/// need not be looked at.
+pub fn part_of(state: CertificateState, now_ms: UnixMs) -> Part {
+    let (condition, now_ms, since_ms) = match state {
+        CertificateState::Revoked => ("revoked_at IS NOT NULL", None, None),
+        CertificateState::Expired => ("revoked_at IS NULL AND c.expires_at <= $now", Some(now_ms), None),
+        CertificateState::Active => {
+            let since_ms = now_ms.minus(Duration::from_hours(VALID_HOURS_MAX.unsigned_abs()));
+            ("revoked_at IS NULL AND c.expires_at > $now", Some(now_ms), Some(since_ms))
+        }
+    };
+    Part { condition: condition.to_owned(), now_ms, since_ms }
 }
 
 impl WriteTx {

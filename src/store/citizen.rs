@@ -1,13 +1,16 @@
 //! What the service holds on one person, over all organizations, read at one moment; and whose a report is. Of a sighting only
 //! what kind of organization saw the card and in which region: which one it was stays with the registrars.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::aggregate::{Aggregate, CitizenList, Shown};
 use super::aggregates::{self, SIGHTING_DAYS};
 use super::key_versions::get_key_versions;
-use super::reports::{StoredReport, places, read_report};
+use super::offices::known_offices;
+use super::reports::{StoredReport, places, read_taken};
 use super::sightings::LAST_CHECK;
 use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, get_u64, parse_date};
 use crate::crypto::digest::LookupKey;
@@ -17,6 +20,7 @@ use crate::domain::client::{OrganizationKind, RegionCode};
 use crate::domain::found_card::FoundCardState;
 use crate::domain::ids::{CertificateId, CheckId, FoundCardId, OrganizationId, ReportId};
 use crate::domain::instant::UnixMs;
+use crate::domain::office::Office;
 use crate::domain::report::{Channel, OfficeCode};
 use crate::domain::verdict::Purpose;
 
@@ -27,6 +31,8 @@ pub struct PersonRecords {
     pub sightings: Vec<AnonymousSighting>,
     pub found_cards: Vec<WaitingCard>,
     pub certificates: Vec<PersonCertificate>,
+    /// Of the offices that the others name, those that are known.
+    pub offices: Vec<Office>,
 }
 
 /// Checks of one client, day and place that found a listing of the person, without their organization.
@@ -64,6 +70,7 @@ pub struct WaitingCard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonCertificate {
     pub certificate_id: CertificateId,
+    pub office: OfficeCode,
     pub purpose: CertificatePurpose,
     pub issued_at_ms: UnixMs,
     pub expires_at_ms: UnixMs,
@@ -101,7 +108,7 @@ impl Store {
             );
             for row in keyed_query(text, keys).fetch_all(&mut *tx).await? {
                 match list {
-                    CitizenList::Reports => records.reports.push(read_report(&row)?),
+                    CitizenList::Reports => records.reports.push(read_taken(&row)?),
                     CitizenList::FoundCards => records.found_cards.push(read_waiting_card(&row)?),
                     CitizenList::Certificates => records.certificates.push(read_certificate(&row)?),
                 }
@@ -125,8 +132,19 @@ impl Store {
         for row in keyed_query(sightings, keys).bind(before).fetch_all(&mut *tx).await? {
             records.sightings.push(read_sighting(&row)?);
         }
+        records.offices = known_offices(&mut *tx, &records.office_codes()).await?;
         tx.rollback().await?;
         Ok((get_key_versions(&head)?, records))
+    }
+}
+
+impl PersonRecords {
+    /// The offices that are named, each once.
+    fn office_codes(&self) -> Vec<&str> {
+        let reports = self.reports.iter().filter_map(|stored| Some(stored.taken.as_ref()?.office.as_str()));
+        let cards = self.found_cards.iter().map(|card| card.office.as_str());
+        let certificates = self.certificates.iter().map(|certificate| certificate.office.as_str());
+        reports.chain(cards).chain(certificates).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -185,6 +203,7 @@ fn read_waiting_card(row: &AnyRow) -> Result<WaitingCard, StoreError> {
 fn read_certificate(row: &AnyRow) -> Result<PersonCertificate, StoreError> {
     Ok(PersonCertificate {
         certificate_id: get_id(row, "certificate_id")?,
+        office: get_parsed(row, "office", OfficeCode::parse)?,
         purpose: get_parsed(row, "purpose", CertificatePurpose::parse)?,
         issued_at_ms: row.try_get("issued_at")?,
         expires_at_ms: row.try_get("expires_at")?,

@@ -12,7 +12,7 @@ use crate::domain::ids::{ClientId, CredentialId};
 use crate::domain::instant::UnixMs;
 
 /// How a client proves who it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// SHA-256 of a secret of 256 random bits: nothing slower is needed where nothing can be guessed.
     SecretHash([u8; 32]),

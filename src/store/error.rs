@@ -31,6 +31,8 @@ impl fmt::Display for Silence {
 pub enum StoreError {
     #[error("the database URL names no supported database: sqlite:PATH or postgres://USER@HOST/NAME")]
     UnknownUrl,
+    #[error("there is no store yet")]
+    Absent,
     #[error("the database file cannot be kept for its owner alone")]
     Files(#[from] std::io::Error),
     /// Others hold its lock or its connections.
@@ -65,6 +67,29 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same for another one who met it in the same transaction.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let told = |error: &sqlx::Error| sqlx::Error::Protocol(error.to_string());
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Dead { address, how } => Self::Dead { address: address.clone(), how: *how },
+            Self::Full => Self::Full,
+            Self::ReadOnly => Self::ReadOnly,
+            Self::OutcomeUnknown(error) => Self::OutcomeUnknown(told(error)),
+            Self::OtherPepper => Self::OtherPepper,
+            Self::CommitUnanswered => Self::CommitUnanswered,
+            Self::Unsound => Self::Unsound,
+            Self::Corrupt(what) => Self::Corrupt(what),
+            Self::Misused(what) => Self::Misused(what),
+            Self::Stopped => Self::Stopped,
+            Self::Unavailable(error) => Self::Unavailable(told(error)),
+            Self::UnknownUrl | Self::Absent | Self::Files(_) | Self::Migration(_) => {
+                Self::Unavailable(sqlx::Error::Protocol(self.to_string()))
+            }
+        }
+    }
+
     /// Whether the same once more may well be done: nothing is wrong with what was asked.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Busy | Self::Dead { .. } | Self::OutcomeUnknown(_) | Self::CommitUnanswered)

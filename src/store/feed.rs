@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::key_versions::get_key_versions;
+use super::key_versions::{get_blind_versions, get_key_versions};
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_sequence, get_u64};
 use crate::crypto::digest::LookupKey;
@@ -194,6 +194,12 @@ impl Store {
         Ok(Marked { epoch: row.try_get("epoch")?, head: get_sequence(&row, "head")?, has_mark })
     }
 
+    /// The sequence of the last change.
+    pub async fn head(&self) -> Result<Sequence, StoreError> {
+        let row = sqlx::query("SELECT seq FROM feed_head").fetch_one(&mut *self.connection().await?).await?;
+        get_sequence(&row, "seq")
+    }
+
     /// Head, number of rows and greatest sequence, as numbers: equal, or the feed has a gap.
     pub async fn feed_totals(&self) -> Result<(u64, u64, u64), StoreError> {
         let row = sqlx::query(
@@ -213,10 +219,14 @@ impl WriteTx {
         if let Some(versions) = self.key_versions {
             return Ok(versions);
         }
-        let row = sqlx::query("UPDATE feed_head SET seq = seq WHERE id = 1 RETURNING key_version, key_version_from")
-            .fetch_one(&mut *self.tx)
-            .await?;
+        let row = sqlx::query(
+            "UPDATE feed_head SET seq = seq WHERE id = 1 \
+             RETURNING key_version, key_version_from, blind_version, blind_version_from, blind_behind",
+        )
+        .fetch_one(&mut *self.tx)
+        .await?;
         let versions = get_key_versions(&row)?;
+        self.leaves.versions = get_blind_versions(&row)?;
         self.key_versions = Some(versions);
         Ok(versions)
     }
@@ -248,13 +258,16 @@ impl WriteTx {
     pub async fn record_changes(&mut self, kind: ChangeKind, subjects: &[&[u8]]) -> Result<Sequence, StoreError> {
         let count = as_i64(subjects.len() as u64);
         let row = sqlx::query(
-            "UPDATE feed_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, key_version, key_version_from",
+            "UPDATE feed_head SET seq = seq + $1 WHERE id = 1 \
+             RETURNING seq, key_version, key_version_from, blind_version, blind_version_from, blind_behind",
         )
         .bind(count)
         .fetch_one(&mut *self.tx)
         .await?;
         self.key_versions = Some(get_key_versions(&row)?);
         let last = get_sequence(&row, "seq")?;
+        self.leaves.versions = get_blind_versions(&row)?;
+        self.leaves.are_due(kind == ChangeKind::Listing, subjects, last);
         let mut sequence = as_i64(last) - count;
         let bind = |values: &mut Values, subject: &&[u8]| {
             sequence += 1;

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::lists::{Listed, Part, Wanted};
 use super::reports::{SealedNumber, places};
 use super::rows::Values;
 use super::{
@@ -61,9 +62,17 @@ pub struct Leaving {
     pub to_office: Option<OfficeCode>,
 }
 
-const COLUMNS: &str = "SELECT found_card_id, lookup_key, key_version, sealed_digest, state, card_valid_from, found_on, \
-     found_at_region, office, matched_report_id, registered_at, registered_sequence, closed_at, closed_by_office, \
-     holder_verified_by, transferred_to FROM found_cards WHERE found_card_id = $1 AND organization_id = $2";
+macro_rules! select {
+    () => {
+        "SELECT found_card_id, lookup_key, key_version, sealed_digest, state, card_valid_from, found_on, \
+         found_at_region, office, matched_report_id, registered_at, registered_sequence, closed_at, closed_by_office, \
+         holder_verified_by, transferred_to FROM found_cards"
+    };
+}
+
+const OWN: &str = concat!(select!(), " WHERE found_card_id = $1 AND organization_id = $2");
+/// How found cards are listed.
+pub static LISTED: Listed = Listed { select: select!(), prefix: "", id: "found_card_id", office: "office" };
 /// A held card that no report in force is matched to. Not one whose report was replaced: that one says what must become of it.
 const UNMATCHED: &str = "found_cards.state = 'held' AND NOT EXISTS (SELECT 1 FROM loss_reports m \
      WHERE m.report_id = found_cards.matched_report_id AND m.state <> 'withdrawn')";
@@ -80,12 +89,23 @@ impl Store {
         organization: OrganizationId,
         found_card: FoundCardId,
     ) -> Result<Option<StoredFoundCard>, StoreError> {
-        let row = sqlx::query(COLUMNS)
+        let row = sqlx::query(OWN)
             .bind(found_card.as_bytes().as_slice())
             .bind(organization.as_bytes().as_slice())
             .fetch_optional(&mut *self.connection().await?)
             .await?;
         row.as_ref().map(read_found_card).transpose()
+    }
+
+    /// A page of an organization's own found cards.
+    pub async fn page_of_found_cards(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<FoundCardState, FoundCardId>,
+    ) -> Result<Vec<StoredFoundCard>, StoreError> {
+        let states = wanted.state.map_or(FoundCardState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
+        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_found_card).collect()
     }
 }
 
@@ -126,7 +146,7 @@ impl WriteTx {
         found_card: FoundCardId,
     ) -> Result<Option<StoredFoundCard>, StoreError> {
         self.take_turn().await?;
-        let row = sqlx::query(COLUMNS)
+        let row = sqlx::query(OWN)
             .bind(found_card.as_bytes().as_slice())
             .bind(organization.as_bytes().as_slice())
             .fetch_optional(&mut *self.tx)
@@ -206,14 +226,14 @@ impl WriteTx {
         Ok(query.execute(&mut *self.tx).await?.rows_affected())
     }
 
-    /// Matches the held cards under these keys to the active reports under the same keys; returns how many. Costs one look at an
-    /// index where no card is held.
-    pub async fn match_held_cards(&mut self, keys: &[LookupKey]) -> Result<u64, StoreError> {
+    /// Matches the held cards under these keys to the active reports under the same keys; returns the reports, one for each card. Costs one
+    /// look at an index where no card is held.
+    pub async fn match_held_cards(&mut self, keys: &[LookupKey]) -> Result<Vec<ReportId>, StoreError> {
         let held = sqlx::query("SELECT 1 AS held FROM found_cards WHERE state = 'held' LIMIT 1");
         if held.fetch_optional(&mut *self.tx).await?.is_none() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let mut matched = 0;
+        let mut matched = Vec::new();
         for keys in keys.chunks(KEYS_MAX) {
             let places: Vec<_> = (1..=keys.len()).map(|n| self.dialect.place(n)).collect();
             // SQLite knows nothing of the card where it orders, so that the rank is a column.
@@ -221,14 +241,17 @@ impl WriteTx {
                 "UPDATE found_cards SET matched_report_id = (SELECT c.report_id FROM (SELECT r.report_id, r.reported_at, \
                  CASE WHEN r.card_valid_from = found_cards.card_valid_from THEN 0 ELSE 1 END AS place {CANDIDATES}) c \
                  ORDER BY c.place, c.reported_at DESC, c.report_id DESC LIMIT 1) \
-                 WHERE {UNMATCHED} AND EXISTS (SELECT 1 {CANDIDATES}) AND found_cards.lookup_key IN ({})",
+                 WHERE {UNMATCHED} AND EXISTS (SELECT 1 {CANDIDATES}) AND found_cards.lookup_key IN ({}) \
+                 RETURNING matched_report_id",
                 places.join(",")
             );
             let mut values = Values::default();
             for key in keys {
                 values.push(key.as_bytes().as_slice());
             }
-            matched += values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
+            for row in values.query(text)?.fetch_all(&mut *self.tx).await? {
+                matched.push(get_id(&row, "matched_report_id")?);
+            }
         }
         Ok(matched)
     }

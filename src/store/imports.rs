@@ -49,6 +49,19 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Whether an import that has not ended stands within a run that is in the order of a pepper.
+    pub async fn has_import_ordered_by(&self, key_version: u32) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS total FROM imports WHERE key_version = $1 AND finished_at IS NULL AND records_done > 0",
+        )
+        .bind(i64::from(key_version))
+        .fetch_one(&mut *self.connection().await?)
+        .await?;
+        Ok(get_u64(&row, "total")? > 0)
+    }
+}
+
 impl WriteTx {
     /// Notes that the import has come from one point to the next. False if it is not at that point any more: another
     /// import of the file is at work, and this transaction must not be committed.

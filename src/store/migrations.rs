@@ -48,9 +48,27 @@ pub(super) const FILES: &[File] = files! {
     24 "index order" "0024_index_order.sql"
     25 "offices" "0025_offices.sql"
     27 "sighting days" "0027_sighting_days.sql"
+    28 "administration" "0028_administration.sql"
+    29 "lists" "0029_lists.sql"
+    31 "undoing" "0031_undoing.sql"
+    40 "registry log" "0040_registry_log.sql"
+    41 "blind" "0041_blind.sql"
+    45 "restored" "0045_restored.sql"
+    52 "pairings" "0052_pairings.sql"
+    53 "persons" "0053_persons.sql"
+    55 "offices known" "0055_offices_known.sql"
+    56 "notices" "0056_notices.sql"
+    57 "persons" "0057_persons.sql"
+    61 "approved work" "0061_approved_work.sql"
+    63 "withdrawals by persons" "0063_withdrawals_by_persons.sql"
+    64 "log of epoch" "0064_log_of_epoch.sql"
 };
 
 impl File {
+    pub(super) fn version(&self) -> i64 {
+        self.version
+    }
+
     /// The migration that runs `translate` of the text. A store keeps version, description and the checksum of what ran; a
     /// migration that ran and has another checksum by now stops the start.
     pub(super) fn migration(&self, translate: impl FnOnce(&str) -> String) -> Migration {

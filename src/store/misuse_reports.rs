@@ -4,10 +4,11 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::lists::{Listed, Part, Wanted};
 use super::reports::SealedNumber;
 use super::{Store, StoreError, WriteTx, get_id, get_id_opt, get_parsed, get_parsed_opt};
 use crate::crypto::seal::Envelope;
-use crate::domain::ids::MisuseReportId;
+use crate::domain::ids::{MisuseReportId, OrganizationId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
 use crate::domain::report::{Label, OfficeCode};
 
@@ -24,6 +25,9 @@ pub struct StoredMisuseReport {
 const COLUMNS: &str = "SELECT misuse_report_id, organization_id, state, kind, check_id, observed_at, site, narrative_key, \
      narrative_sealed, reported_at, resolved_at, resolved_by, resolved_by_office, outcome, note_key, note_sealed \
      FROM misuse_reports";
+/// How misuse reports are listed. Their office is that which resolved them.
+pub static LISTED: Listed =
+    Listed { select: COLUMNS, prefix: "", id: "misuse_report_id", office: "resolved_by_office" };
 
 impl Store {
     pub async fn find_misuse_report(&self, id: MisuseReportId) -> Result<Option<StoredMisuseReport>, StoreError> {
@@ -34,21 +38,15 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The reports in a state, of every organization, in the order of their ids, at most `rows_max`, behind one of them.
-    pub async fn list_misuse_reports(
+    /// A page of the reports of one organization, or of every one.
+    pub async fn page_of_misuse_reports(
         &self,
-        state: MisuseState,
-        after: Option<MisuseReportId>,
-        rows_max: usize,
+        organization: Option<OrganizationId>,
+        wanted: &Wanted<MisuseState, MisuseReportId>,
     ) -> Result<Vec<StoredMisuseReport>, StoreError> {
-        let text =
-            format!("{COLUMNS} WHERE state = $1 AND misuse_report_id > $2 ORDER BY misuse_report_id LIMIT {rows_max}");
-        let rows = sqlx::query(AssertSqlSafe(text))
-            .bind(state.as_str())
-            .bind(after.unwrap_or(MisuseReportId::nil()).as_bytes().as_slice())
-            .fetch_all(&mut *self.connection().await?)
-            .await?;
-        rows.iter().map(read).collect()
+        let states = wanted.state.map_or(MisuseState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
+        self.page(&LISTED, organization, wanted, &parts).await?.iter().map(read).collect()
     }
 }
 

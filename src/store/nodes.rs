@@ -14,6 +14,8 @@ use crate::domain::sequence::Sequence;
 pub struct Audience {
     /// The history that the change's sequence belongs to.
     pub epoch: String,
+    /// The last change of any writer when it was asked: this one's, or an earlier one.
+    pub head: Sequence,
     /// Whether any other node may hold a lease.
     pub has_other_nodes: bool,
 }
@@ -119,11 +121,12 @@ impl WriteTx {
     /// Who must know of this change. Ask after `record_change`: from there on nobody joins before the commit.
     pub async fn audience(&mut self, own: NodeId) -> Result<Audience, StoreError> {
         let statement = format!(
-            "SELECT {} AS epoch, (SELECT COUNT(*) FROM nodes WHERE node_id <> $1) AS others FROM feed_head h",
+            "SELECT {} AS epoch, h.seq AS seq, (SELECT COUNT(*) FROM nodes WHERE node_id <> $1) AS others FROM feed_head h",
             self.dialect.epoch()
         );
         let query = sqlx::query(AssertSqlSafe(statement)).bind(own.as_bytes().as_slice());
         let row = query.fetch_one(&mut *self.tx).await?;
-        Ok(Audience { epoch: row.try_get("epoch")?, has_other_nodes: row.try_get::<i64, _>("others")? > 0 })
+        let has_other_nodes = row.try_get::<i64, _>("others")? > 0;
+        Ok(Audience { epoch: row.try_get("epoch")?, head: get_sequence(&row, "seq")?, has_other_nodes })
     }
 }

@@ -1,14 +1,18 @@
 //! Replacements: new cards by which the cards before them are listed. Every writer here takes the change that the feed has of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::feed::RecordedChange;
+use super::lists::{Listed, Part, Wanted};
 use super::reports::{SealedNumber, places};
-use super::{StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
+use super::{
+    Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date,
+};
 use crate::crypto::digest::LookupKey;
 use crate::domain::card::Threshold;
 use crate::domain::ids::{OrganizationId, ReplacementId};
@@ -36,6 +40,37 @@ pub struct StoredReplacement {
     pub recorded_at_ms: UnixMs,
 }
 
+/// A replacement as it is listed.
+#[derive(Debug, Clone)]
+pub struct ListedReplacement {
+    pub replacement_id: ReplacementId,
+    pub card_valid_from: Date,
+    pub office: OfficeCode,
+    pub recorded_at_ms: UnixMs,
+    /// Of its last change.
+    pub sequence: Sequence,
+}
+
+/// How replacements are listed.
+pub static LISTED: Listed = Listed {
+    select: "SELECT replacement_id, card_valid_from, office, recorded_at, sequence FROM replacements",
+    prefix: "",
+    id: "replacement_id",
+    office: "office",
+};
+
+impl Store {
+    /// A page of an organization's own replacements, which have no state.
+    pub async fn page_of_replacements(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<Infallible, ReplacementId>,
+    ) -> Result<Vec<ListedReplacement>, StoreError> {
+        let rows = self.page(&LISTED, Some(organization), wanted, &[Part::whole()]).await?;
+        rows.iter().map(read_listed).collect()
+    }
+}
+
 impl WriteTx {
     /// Stores a replacement.
     pub async fn insert_replacement(
@@ -44,6 +79,7 @@ impl WriteTx {
         change: &RecordedChange,
     ) -> Result<(), StoreError> {
         self.check_key_version(new.number.key_version)?;
+        self.leaves.know(new.replacement_id.into(), new.number.lookup_key, &new.number.sealed_digest);
         sqlx::query(
             "INSERT INTO replacements (replacement_id, organization_id, lookup_key, key_version, sealed_digest, \
              card_valid_from, office, recorded_at, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -165,5 +201,15 @@ fn read_replacement(row: &AnyRow) -> Result<StoredReplacement, StoreError> {
         },
         card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
         recorded_at_ms: row.try_get("recorded_at")?,
+    })
+}
+
+fn read_listed(row: &AnyRow) -> Result<ListedReplacement, StoreError> {
+    Ok(ListedReplacement {
+        replacement_id: get_id(row, "replacement_id")?,
+        card_valid_from: get_parsed(row, "card_valid_from", parse_date)?,
+        office: get_parsed(row, "office", OfficeCode::parse)?,
+        recorded_at_ms: row.try_get("recorded_at")?,
+        sequence: get_sequence(row, "sequence")?,
     })
 }

@@ -1,12 +1,15 @@
 //! Loss reports and replacements, and what a number's records are when its listing is asked for.
 //! A transition updates the row; nothing is deleted by it. Every writer here takes its change of the feed.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row};
 
 use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
+use super::lists::{Listed, Part, Wanted};
 use super::rows::{RowsInsert, Values};
 use super::{
     Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date,
@@ -48,6 +51,17 @@ pub struct NewReport {
     pub reported_at_ms: UnixMs,
 }
 
+impl NewReport {
+    /// What it says of its number as soon as it is stored.
+    pub fn record(&self) -> Record {
+        Record::Report {
+            state: ReportState::Active,
+            card_valid_from: self.validity.valid_from(),
+            reported_on: beijing_date(self.reported_at_ms),
+        }
+    }
+}
+
 /// A stored loss report.
 #[derive(Debug, Clone)]
 pub struct StoredReport {
@@ -55,6 +69,16 @@ pub struct StoredReport {
     pub lookup_key: LookupKey,
     /// Of the report's last change.
     pub sequence: Sequence,
+    /// Where lists tell it.
+    pub taken: Option<Taken>,
+}
+
+/// Who made a report, where and how.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    pub reporter: Reporter,
+    pub office: OfficeCode,
+    pub channel: Channel,
 }
 
 /// How a report came to its end.
@@ -78,6 +102,14 @@ pub struct RecordsRead {
 
 const REPORT_COLUMNS: &str =
     "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
+/// How reports are listed.
+pub static LISTED: Listed = Listed {
+    select: "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel \
+             FROM loss_reports",
+    prefix: "",
+    id: "report_id",
+    office: "office",
+};
 /// Numbers that one look-up takes. Few enough that SQLite's search for named places does not show.
 pub const KEYS_MAX: usize = 64;
 static REPORTS: RowsInsert = RowsInsert::new(
@@ -109,30 +141,43 @@ impl Store {
         organization: OrganizationId,
         keys: &[LookupKey],
     ) -> Result<(KeyVersions, Vec<StoredReport>), StoreError> {
-        let text = format!(
-            "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
-             r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, \
-             r.reported_at AS reported_at, r.reason AS reason, r.sequence AS sequence \
-             FROM feed_head h LEFT JOIN loss_reports r ON r.organization_id = $1 AND r.lookup_key IN ({}) \
-             ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
-            places(2, keys.len())
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(organization.as_bytes().as_slice());
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(reports_of_number(keys.len()))).bind(organization.as_bytes().as_slice());
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
         let is_report = |row: &&AnyRow| row.try_get::<Option<&[u8]>, _>("report_id").is_ok_and(|id| id.is_some());
-        Ok((versions, rows.iter().filter(is_report).map(read_report).collect::<Result<_, _>>()?))
+        Ok((versions, rows.iter().filter(is_report).map(read_taken).collect::<Result<_, _>>()?))
+    }
+
+    /// A page of an organization's own reports.
+    pub async fn page_of_reports(
+        &self,
+        organization: OrganizationId,
+        wanted: &Wanted<ReportState, ReportId>,
+    ) -> Result<Vec<StoredReport>, StoreError> {
+        let states = wanted.state.map_or(ReportState::ALL.to_vec(), |state| vec![state]);
+        let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
+        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_taken).collect()
     }
 
     /// Every record behind each number's listing, in the order of the keys (at most [`KEYS_MAX`]), with the head of the feed at
     /// the same moment (one statement).
     pub async fn records_of(&self, keys: &[LookupKey]) -> Result<RecordsRead, StoreError> {
-        let keyed = places(1, keys.len());
-        let text = format!(
-            "SELECT h.seq AS head, h.key_version AS key_version, h.key_version_from AS key_version_from, r.kind AS kind, r.lookup_key AS lookup_key, r.state AS state, \
+        read_records(&mut *self.connection().await?, keys).await
+    }
+}
+
+/// The same in any transaction.
+pub(super) async fn read_records(
+    connection: impl Executor<'_, Database = Any>,
+    keys: &[LookupKey],
+) -> Result<RecordsRead, StoreError> {
+    let keyed = places(1, keys.len());
+    let text = format!(
+        "SELECT h.seq AS head, h.key_version AS key_version, h.key_version_from AS key_version_from, r.kind AS kind, r.lookup_key AS lookup_key, r.state AS state, \
              r.card_valid_from AS card_valid_from, r.dated AS dated \
              FROM feed_head h LEFT JOIN ( \
                SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated \
@@ -140,26 +185,23 @@ impl Store {
                UNION ALL \
                SELECT 'replacement' AS kind, lookup_key, '' AS state, card_valid_from, recorded_at AS dated \
                  FROM replacements WHERE lookup_key IN ({keyed})) r ON TRUE"
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
-        for key in keys {
-            query = query.bind(key.as_bytes().as_slice());
-        }
-        let rows = query.fetch_all(&mut *self.connection().await?).await?;
-        let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
-        let (head, key_versions) = (get_sequence(first, "head")?, get_key_versions(first)?);
-        let mut records = vec![Vec::new(); keys.len()];
-        for row in &rows {
-            if let Some(record) = read_listed(row)? {
-                let key = LookupKey::from_bytes(get_bytes(row, "lookup_key")?);
-                // The same number may be in a batch twice.
-                for (_, of_key) in keys.iter().zip(&mut records).filter(|(asked, _)| **asked == key) {
-                    of_key.push(record);
-                }
-            }
-        }
-        Ok(RecordsRead { head, key_versions, records })
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    for key in keys {
+        query = query.bind(key.as_bytes().as_slice());
     }
+    let rows = query.fetch_all(connection).await?;
+    let first = rows.first().ok_or(StoreError::Corrupt("feed_head"))?;
+    let (head, key_versions) = (get_sequence(first, "head")?, get_key_versions(first)?);
+    let mut of_key: HashMap<LookupKey, Vec<Record>> = HashMap::with_capacity(keys.len());
+    for row in &rows {
+        if let Some(record) = read_listed(row)? {
+            of_key.entry(LookupKey::from_bytes(get_bytes(row, "lookup_key")?)).or_default().push(record);
+        }
+    }
+    // The same number may be in a batch twice.
+    let records = keys.iter().map(|key| of_key.get(key).cloned().unwrap_or_default()).collect();
+    Ok(RecordsRead { head, key_versions, records })
 }
 
 impl WriteTx {
@@ -167,8 +209,10 @@ impl WriteTx {
     pub async fn insert_reports(&mut self, reports: &[NewReport], change: &RecordedChange) -> Result<(), StoreError> {
         for report in reports {
             self.check_key_version(report.number.key_version)?;
+            self.leaves.know(report.report_id.into(), report.number.lookup_key, &report.number.sealed_digest);
         }
         let mut next = change.first_of(reports.len())?;
+        self.leaves.brought(next, reports.iter().map(NewReport::record));
         let bind = |values: &mut Values, report: &NewReport| {
             let contact = report.contact.as_ref();
             values
@@ -259,6 +303,20 @@ impl WriteTx {
     }
 }
 
+/// The statement that finds an organization's reports of a number with so many keys. Kept from the index by which lists go: an organization
+/// has more reports than a number has.
+pub fn reports_of_number(keys: usize) -> String {
+    format!(
+        "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
+         r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, r.reported_at AS reported_at, \
+         r.reason AS reason, r.sequence AS sequence, r.reporter AS reporter, r.office AS office, r.channel AS channel \
+         FROM feed_head h LEFT JOIN loss_reports r \
+         ON CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END = 1 AND r.lookup_key IN ({}) \
+         ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
+        places(2, keys)
+    )
+}
+
 /// The places of so many values, from the n-th on.
 pub(super) fn places(first: usize, count: usize) -> String {
     let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
@@ -276,7 +334,17 @@ pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
         },
         lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),
         sequence: get_sequence(row, "sequence")?,
+        taken: None,
     })
+}
+
+pub(super) fn read_taken(row: &AnyRow) -> Result<StoredReport, StoreError> {
+    let taken = Taken {
+        reporter: get_parsed(row, "reporter", Reporter::parse)?,
+        office: get_parsed(row, "office", OfficeCode::parse)?,
+        channel: get_parsed(row, "channel", Channel::parse)?,
+    };
+    Ok(StoredReport { taken: Some(taken), ..read_report(row)? })
 }
 
 pub(super) fn read_listed(row: &AnyRow) -> Result<Option<Record>, StoreError> {

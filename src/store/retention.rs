@@ -8,9 +8,10 @@ use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::aggregate::{Aggregate, Compared, Expiry};
 use super::aggregates;
+use super::blind::get_number;
 use super::reports::places;
 use super::rows::Values;
-use super::{Store, StoreError, WriteTx, get_bytes, get_u64};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::domain::instant::UnixMs;
 use crate::domain::retention::Class;
@@ -161,7 +162,7 @@ impl WriteTx {
         found: &[Vec<u8>],
     ) -> Result<u64, StoreError> {
         let (Aggregate { table, id, .. }, Expiry { due: condition, compared, .. }) = (aggregate, expiry);
-        let key = if expiry.is_listing { ", lookup_key" } else { "" };
+        let key = if expiry.is_listing { ", lookup_key, key_version, sealed_digest" } else { "" };
         let places = places(compared.values() + 1, found.len());
         // Once more: somebody may have changed them since.
         let text = format!("SELECT {id}{key} FROM {table} WHERE {id} IN ({places}) AND {condition}");
@@ -178,6 +179,11 @@ impl WriteTx {
             let key = |row| Ok(LookupKey::from_bytes(get_bytes(row, "lookup_key")?));
             let keys = rows.iter().map(key).collect::<Result<Vec<_>, StoreError>>()?;
             self.record_listings(&keys).await?;
+            // What an entry is made from goes with the rows.
+            for row in &rows {
+                let number = get_number(row)?;
+                self.leaves.know(get_id(row, id)?, number.lookup_key, &number.sealed_digest);
+            }
         }
         for (other, reference) in aggregates::naming(aggregate) {
             self.execute_on(&reference.statement(other.table), reference.column, &ids).await?;

@@ -159,7 +159,8 @@ impl WriteTx {
         let rekeyed = values.query(text)?.execute(&mut *self.tx).await?.rows_affected();
         if rekeyed > 0 && of.is_listing {
             let keys: Vec<_> = rows.iter().map(|(_, key)| *key).collect();
-            self.record_listings(&keys).await?;
+            let change = self.record_listings(&keys).await?;
+            self.leaves.list_nobody(&change.sequences());
         }
         if rekeyed > 0 && *table == FOUND_CARDS.table {
             // Reports that an import has stored meanwhile have the new key alone.

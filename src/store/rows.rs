@@ -4,13 +4,17 @@
 use futures_util::future::join;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe};
+use sqlx::{Any, Arguments, AssertSqlSafe};
 
 use super::StoreError;
+use super::copied_rows::{CopiedRows, Value, copy};
 use super::schema::Dialect;
+use super::writing_connection::WritingConnection;
 
 /// Rows of a full statement: 17 values each stay below the 32,766 that SQLite takes.
 const ROWS_MAX: usize = 500;
+/// Rows that are worth a COPY, where the connection has it: it takes two answers of the server.
+const COPIED_MIN: usize = 32;
 
 /// `INSERT INTO table (columns) VALUES ...`
 #[derive(Debug)]
@@ -35,11 +39,22 @@ impl RowsInsert {
     /// Inserts all rows. `bind` adds the values of one.
     pub(super) async fn execute<T>(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut WritingConnection,
         dialect: Dialect,
         rows: &[T],
         mut bind: impl FnMut(&mut Values, &T),
     ) -> Result<(), StoreError> {
+        if let Some(connection) = connection.own()
+            && rows.len() >= COPIED_MIN
+            && self.end.is_empty()
+        {
+            return copy(connection, (self.table, self.columns), rows, |copied, row| {
+                let mut values = Values { copied: Some(copied), ..Values::default() };
+                bind(&mut values, row);
+                values.copied.unwrap_or_default()
+            })
+            .await;
+        }
         let mut chunks = rows.chunks(ROWS_MAX);
         let mut next = chunks.next().map(|chunk| self.query(dialect, chunk, &mut bind)).transpose()?;
         while let Some(query) = next {
@@ -54,7 +69,7 @@ impl RowsInsert {
     /// Inserts rows and gives what its end returns of them.
     pub(super) async fn fetch<T>(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut WritingConnection,
         dialect: Dialect,
         rows: &[T],
         mut bind: impl FnMut(&mut Values, &T),
@@ -97,12 +112,16 @@ impl RowsInsert {
 pub(super) struct Values {
     arguments: AnyArguments,
     failed: Option<sqlx::error::BoxDynError>,
+    /// Where they go by COPY, and so far only there.
+    copied: Option<CopiedRows>,
 }
 
 impl Values {
     /// Adds a value.
-    pub(super) fn push<'t>(&mut self, value: impl sqlx::Encode<'t, Any> + sqlx::Type<Any>) -> &mut Self {
-        if let Err(error) = self.arguments.add(value) {
+    pub(super) fn push<'t>(&mut self, value: impl Value<'t>) -> &mut Self {
+        if let Some(copied) = &mut self.copied {
+            value.copy(copied);
+        } else if let Err(error) = self.arguments.add(value) {
             self.failed.get_or_insert(error);
         }
         self

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::aggregate::{Aggregate, Number};
 use super::aggregates;
 use super::reports::places;
-use super::{Store, StoreError, WriteTx, get_bytes, get_parsed};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_parsed};
 use crate::crypto::digest::LookupKey;
 use crate::domain::ids::OrganizationId;
 use crate::domain::sandbox::Environment;
@@ -26,7 +26,8 @@ impl Store {
         self.known_environment().await?.ok_or(StoreError::Corrupt("environment"))
     }
 
-    async fn known_environment(&self) -> Result<Option<Environment>, StoreError> {
+    /// The same, where it was told; nothing is remembered.
+    pub async fn known_environment(&self) -> Result<Option<Environment>, StoreError> {
         let row = sqlx::query("SELECT name FROM environment").fetch_optional(&mut *self.connection().await?).await?;
         row.map(|row| get_parsed(&row, "name", Environment::parse)).transpose()
     }
@@ -42,9 +43,17 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         self.take_turn().await?;
         let own = |of: &Aggregate| condition(of, keys.len());
-        let listed: Vec<_> =
-            aggregates::listings().map(|of| format!("SELECT lookup_key FROM {} WHERE {}", of.table, own(of))).collect();
+        let listed: Vec<_> = aggregates::listings()
+            .map(|of| {
+                let (id, table) = (of.id, of.table);
+                format!("SELECT {id} AS id, lookup_key, sealed_digest FROM {table} WHERE {}", own(of))
+            })
+            .collect();
         let rows = bound(listed.join(" UNION ALL "), organization, keys).fetch_all(&mut *self.tx).await?;
+        for row in &rows {
+            let lookup_key = LookupKey::from_bytes(get_bytes(row, "lookup_key")?);
+            self.leaves.know(get_id(row, "id")?, lookup_key, &row.try_get::<Vec<u8>, _>("sealed_digest")?);
+        }
         let listed = rows.iter().map(|row| get_bytes::<16>(row, "lookup_key")).collect::<Result<BTreeSet<_>, _>>()?;
         if !listed.is_empty() {
             let keys: Vec<_> = listed.into_iter().map(LookupKey::from_bytes).collect();

@@ -2,7 +2,7 @@
 //! Queries are the same for both and are in the files of their aggregates.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::migrate::Migrator;
 
@@ -53,6 +53,24 @@ impl Dialect {
         }
     }
 
+    /// The word for it in a back-up.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// What the connection gets as settings that copies every table, or fills them, in one transaction: nobody waits for it but who copies.
+    pub(super) fn copy_settings(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => {
+                Some("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+            }
+        }
+    }
+
     /// How many transactions may write at a time from this process.
     pub(super) fn writers_max(self) -> usize {
         match self {
@@ -67,7 +85,7 @@ impl Dialect {
     pub(super) fn connection_settings(self, connections: u32) -> String {
         match self {
             Self::Sqlite => format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
                  PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{}",
                 65_536 / connections.max(1)
             ),
@@ -76,6 +94,14 @@ impl Dialect {
                  SET idle_in_transaction_session_timeout = '10s'; \
                  SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
                 .to_owned(),
+        }
+    }
+
+    /// What is said once of a store that is used, and stays in it: a look leaves it out.
+    pub(super) fn lasting_settings(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("PRAGMA journal_mode = WAL"),
+            Self::Postgres => None,
         }
     }
 
@@ -98,6 +124,12 @@ impl Dialect {
                  || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
             }
         }
+    }
+
+    /// Whether the log and the blind keys are of another epoch than that of the feed, a row of `feed_head` as `h`; 0 for a store that never
+    /// said so.
+    pub(super) fn is_log_cut(self) -> String {
+        format!("CAST(CASE WHEN h.log_epoch <> {} THEN 1 ELSE 0 END AS BIGINT)", self.epoch())
     }
 
     /// What takes copies of changed pages off the disk that are older than the last change.
@@ -160,8 +192,35 @@ impl Dialect {
         }
     }
 
+    /// How many tables there are that keep which migrations ran: none before the first start.
+    pub(super) fn count_schemas(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "SELECT COUNT(*) AS total FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'"
+            }
+            Self::Postgres => {
+                "SELECT COUNT(*) AS total FROM pg_tables \
+                 WHERE schemaname = ANY(current_schemas(false)) AND tablename = '_sqlx_migrations'"
+            }
+        }
+    }
+
+    /// The server's own time; the embedded store has none.
+    pub(super) fn now_ms(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms"),
+        }
+    }
+
     pub(super) fn migrator(self) -> Migrator {
-        let migrations = migrations::FILES.iter().map(|file| file.migration(|text| self.translate(text))).collect();
+        self.migrator_of(|_| true)
+    }
+
+    /// The migrator to a schema of before.
+    pub(super) fn migrator_of(self, is_wanted: impl Fn(i64) -> bool) -> Migrator {
+        let migrations = migrations::FILES.iter().map(|file| file.migration(|text| self.translate(text)));
+        let migrations = migrations.filter(|migration| is_wanted(migration.version)).collect();
         // A newer version's migrations are no reason not to start: they leave what this version needs.
         Migrator { migrations: Cow::Owned(migrations), ignore_missing: true, ..Migrator::DEFAULT }
     }
@@ -182,23 +241,43 @@ impl Dialect {
 /// Makes the files of an embedded store, or so of those that are there, readable by their owner alone: SQLite gives its journals
 /// the mode of the database.
 pub(super) fn claim_files(url: &str) -> std::io::Result<()> {
-    let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
-    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some(path) = file_of(url) else { return Ok(()) };
+    let options = url.split_once('?').map_or("", |(_, options)| options);
+    own_files::claim_file(&path, options.split('&').any(|option| option == "mode=rwc"))?;
+    ["-wal", "-shm"].iter().try_for_each(|end| {
+        let mut name = path.clone().into_os_string();
+        name.push(end);
+        own_files::claim_file(Path::new(&name), false)
+    })
+}
+
+/// The file of an embedded store; none where it is in memory, or a server's.
+pub(super) fn file_of(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path == ":memory:" {
-        return Ok(());
+        return None;
     }
-    let path = ["%23", "%3f", "%25"]
-        .iter()
-        .zip(["#", "?", "%"])
-        .fold(path.to_owned(), |path, (code, character)| path.replace(code, character));
-    own_files::claim_file(Path::new(&path), options.split('&').any(|option| option == "mode=rwc"))?;
-    ["-wal", "-shm"].iter().try_for_each(|end| own_files::claim_file(Path::new(&format!("{path}{end}")), false))
+    let codes = ["%23", "%3f", "%25"].iter().zip(["#", "?", "%"]);
+    Some(codes.fold(path.to_owned(), |path, (code, character)| path.replace(code, character)).into())
 }
+
+/// The embedded store's file in a data folder, and in a back-up.
+pub(super) const EMBEDDED_FILE: &str = "lostcard.db";
 
 /// The URL of the embedded store in a data folder.
 pub(super) fn embedded_url(data: &Path) -> String {
+    made_url(&data.join(EMBEDDED_FILE))
+}
+
+/// The URL of an embedded store, which is made if it is not there.
+pub(super) fn made_url(path: &Path) -> String {
+    format!("{}?mode=rwc", file_url(path))
+}
+
+/// The URL of an embedded store, without options.
+pub(super) fn file_url(path: &Path) -> String {
     // The URL form needs the few characters that would end a path to be escaped (RFC 3986, 3.3).
-    let path = data.join("lostcard.db").to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    format!("sqlite:{path}?mode=rwc")
+    format!("sqlite:{}", path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
 }

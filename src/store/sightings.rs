@@ -111,7 +111,10 @@ impl Store {
                  FROM loss_reports WHERE lookup_key IN ({keyed}) \
                UNION ALL \
                SELECT 'replacement' AS kind, replacement_id AS id, lookup_key, '' AS state, card_valid_from, sequence \
-                 FROM replacements WHERE lookup_key IN ({keyed})) r ON TRUE"
+                 FROM replacements WHERE lookup_key IN ({keyed}) \
+               UNION ALL \
+               SELECT 'taken_back' AS kind, replacement_id AS id, lookup_key, '' AS state, card_valid_from, sequence \
+                 FROM taken_back_replacements WHERE lookup_key IN ({keyed})) r ON TRUE"
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
         for key in keys {
@@ -264,7 +267,14 @@ fn read_candidate(row: &AnyRow) -> Result<Option<(LookupKey, Candidate)>, StoreE
             card_valid_from,
             sequence: get_sequence(row, "sequence")?,
         },
-        ("replacement", Some(card_valid_from)) => Candidate::Replacement { id: get_id(row, "id")?, card_valid_from },
+        ("replacement", Some(card_valid_from)) => {
+            Candidate::Replacement { id: get_id(row, "id")?, card_valid_from, taken_back: None }
+        }
+        ("taken_back", Some(card_valid_from)) => Candidate::Replacement {
+            id: get_id(row, "id")?,
+            card_valid_from,
+            taken_back: Some(get_sequence(row, "sequence")?),
+        },
         _ => return Err(StoreError::Corrupt("card_valid_from")),
     };
     Ok(Some((LookupKey::from_bytes(get_bytes(row, "lookup_key")?), candidate)))

@@ -5,9 +5,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::alerts::{Alert, read_alert};
-use super::{Store, StoreError, WriteTx, get_id};
+use super::{Store, StoreError, WriteTx, as_i64, get_id};
 use crate::domain::ids::{AlertId, OrganizationId, WebhookId};
 use crate::domain::instant::UnixMs;
+use crate::domain::sequence::AlertSequence;
 
 /// Where an organization wants its alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Delivery {
 
 /// Deliveries to one endpoint in one claim: an endpoint that hangs must not take every place.
 pub const CLAIMED_OF_ONE_MAX: usize = 4;
+/// Who is suspended is told what has waited once it is let in again; who has ended is told nothing.
+pub(super) const LET_IN: &str = "o.suspended_at IS NULL AND o.ended_at IS NULL";
 
 const WEBHOOK_COLUMNS: &str =
     "SELECT webhook_id, organization_id, url, created_at, failing_since, disabled_at FROM webhooks";
@@ -53,6 +56,33 @@ impl Store {
         let text = format!("{WEBHOOK_COLUMNS} ORDER BY created_at, webhook_id");
         let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut *self.connection().await?).await?;
         rows.iter().map(read_webhook).collect()
+    }
+
+    /// An endpoint, enabled or not, and what it is sent with.
+    pub async fn find_webhook(&self, webhook: WebhookId) -> Result<Option<(Webhook, SealedSecrets)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT webhook_id, organization_id, url, created_at, failing_since, disabled_at, sealed_secret, \
+             old_sealed_secret, old_secret_until FROM webhooks WHERE webhook_id = $1",
+        )
+        .bind(webhook.as_bytes().as_slice())
+        .fetch_optional(&mut *self.connection().await?)
+        .await?;
+        row.map(|row| Ok((read_webhook(&row)?, read_secrets(&row)?))).transpose()
+    }
+
+    /// The sequence before the first alert of an organization that was made at an instant or later; none where there is no such.
+    pub async fn alert_before(
+        &self,
+        organization: OrganizationId,
+        since_ms: UnixMs,
+    ) -> Result<Option<AlertSequence>, StoreError> {
+        let row = sqlx::query("SELECT MIN(seq) AS first FROM alerts WHERE organization_id = $1 AND listed_at >= $2")
+            .bind(organization.as_bytes().as_slice())
+            .bind(since_ms)
+            .fetch_one(&mut *self.connection().await?)
+            .await?;
+        let first: Option<i64> = row.try_get("first")?;
+        Ok(first.map(|first| AlertSequence::new(u64::try_from(first).unwrap_or(0)).before()))
     }
 
     /// Deliveries that are due, the longest due first, a few of each endpoint.
@@ -68,7 +98,8 @@ impl Store {
                      ROW_NUMBER() OVER (PARTITION BY webhook_id ORDER BY next_at, alert_id) AS place \
                    FROM deliveries WHERE next_at <= $1) d \
              JOIN alerts a ON a.alert_id = d.alert_id JOIN webhooks w ON w.webhook_id = d.webhook_id \
-             WHERE d.place <= {CLAIMED_OF_ONE_MAX} AND w.disabled_at IS NULL \
+             JOIN organizations o ON o.organization_id = w.organization_id \
+             WHERE d.place <= {CLAIMED_OF_ONE_MAX} AND w.disabled_at IS NULL AND {LET_IN} \
              ORDER BY d.next_at, d.alert_id LIMIT {limit}"
         );
         let rows = sqlx::query(AssertSqlSafe(text)).bind(now_ms).fetch_all(&mut *self.connection().await?).await?;
@@ -239,6 +270,29 @@ impl WriteTx {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Deliveries of alerts between two sequences, the first not among them, due at an instant; of those that wait already there is
+    /// no second one. Returns how many were made.
+    pub async fn deliver_again(
+        &mut self,
+        webhook: WebhookId,
+        (after, last): (AlertSequence, AlertSequence),
+        now_ms: UnixMs,
+    ) -> Result<u64, StoreError> {
+        let made = sqlx::query(
+            "INSERT INTO deliveries (alert_id, webhook_id, attempts, next_at) \
+             SELECT a.alert_id, w.webhook_id, 0, CAST($1 AS BIGINT) FROM alerts a \
+             JOIN webhooks w ON w.organization_id = a.organization_id \
+             WHERE w.webhook_id = $2 AND a.seq > $3 AND a.seq <= $4 ON CONFLICT (alert_id, webhook_id) DO NOTHING",
+        )
+        .bind(now_ms)
+        .bind(webhook.as_bytes().as_slice())
+        .bind(as_i64(after))
+        .bind(as_i64(last))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(made.rows_affected())
+    }
+
     /// A delivery of an alert to every enabled endpoint of its organization.
     pub(super) async fn insert_deliveries(&mut self, alert: AlertId) -> Result<(), StoreError> {
         sqlx::query(
@@ -253,10 +307,9 @@ impl WriteTx {
     }
 
     async fn delete_deliveries_to(&mut self, webhook: WebhookId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM deliveries WHERE webhook_id = $1")
-            .bind(webhook.as_bytes().as_slice())
-            .execute(&mut *self.tx)
-            .await?;
+        for text in ["DELETE FROM deliveries WHERE webhook_id = $1", "DELETE FROM notices WHERE webhook_id = $1"] {
+            sqlx::query(text).bind(webhook.as_bytes().as_slice()).execute(&mut *self.tx).await?;
+        }
         Ok(())
     }
 
@@ -272,7 +325,7 @@ impl WriteTx {
     }
 }
 
-fn read_webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
+pub(super) fn read_webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
     Ok(Webhook {
         webhook_id: get_id(row, "webhook_id")?,
         organization: get_id(row, "organization_id")?,
@@ -284,13 +337,17 @@ fn read_webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
 }
 
 fn read_delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
-    let old: Option<Vec<u8>> = row.try_get("old_sealed_secret")?;
-    let until: Option<UnixMs> = row.try_get("old_secret_until")?;
     Ok(Delivery {
         alert: read_alert(row)?,
         webhook: read_webhook(row)?,
-        secrets: SealedSecrets { current: row.try_get("sealed_secret")?, old: old.zip(until) },
+        secrets: read_secrets(row)?,
         attempts: row.try_get("attempts")?,
         next_at_ms: row.try_get("next_at")?,
     })
+}
+
+pub(super) fn read_secrets(row: &AnyRow) -> Result<SealedSecrets, StoreError> {
+    let old: Option<Vec<u8>> = row.try_get("old_sealed_secret")?;
+    let until: Option<UnixMs> = row.try_get("old_secret_until")?;
+    Ok(SealedSecrets { current: row.try_get("sealed_secret")?, old: old.zip(until) })
 }

@@ -10,6 +10,7 @@ use crate::domain::client::Actor;
 use crate::domain::found_card::HolderVerification;
 use crate::domain::ids::{ClientId, FoundCardId, OrganizationId, ReportId};
 use crate::domain::instant::UnixMs;
+use crate::domain::person::ShortName;
 use crate::domain::report::{OfficeCode, WithdrawalReason};
 use jiff::civil::Date;
 
@@ -42,7 +43,7 @@ pub enum StoredWithdrawal {
 }
 
 const PENDING: &str = "SELECT report_id, organization_id, client_id, office, reason, requested_at, found_card_id, \
-     card_valid_from, holder_verified_by FROM pending_withdrawals WHERE report_id = $1 AND organization_id = $2";
+     card_valid_from, holder_verified_by, person FROM pending_withdrawals WHERE report_id = $1 AND organization_id = $2";
 
 impl Store {
     /// The withdrawal of a report that an organization has filed or asked to withdraw; none where it is not withdrawn.
@@ -97,7 +98,7 @@ impl WriteTx {
     pub async fn keep_withdrawal(&mut self, new: &PendingWithdrawal) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO pending_withdrawals (report_id, organization_id, client_id, office, reason, requested_at, \
-             found_card_id, card_valid_from, holder_verified_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             found_card_id, card_valid_from, holder_verified_by, person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (report_id) DO NOTHING",
         )
         .bind(new.report_id.as_bytes().as_slice())
@@ -109,6 +110,7 @@ impl WriteTx {
         .bind(new.returning.map(|returning| returning.found_card_id.as_bytes().to_vec()))
         .bind(new.returning.and_then(|returning| returning.card_valid_from).map(|day| day.to_string()))
         .bind(new.returning.map(|returning| returning.holder_verified_by.as_str()))
+        .bind(new.actor.person.map(|name| name.as_str().to_owned()))
         .execute(&mut *self.tx)
         .await?;
         Ok(())
@@ -168,7 +170,10 @@ fn read_pending(row: &AnyRow) -> Result<PendingWithdrawal, StoreError> {
     };
     Ok(PendingWithdrawal {
         report_id: get_id(row, "report_id")?,
-        actor: Actor { organization: get_id(row, "organization_id")?, client: get_id(row, "client_id")?, origin: None },
+        actor: Actor {
+            person: get_parsed_opt(row, "person", ShortName::stored)?,
+            ..Actor::new(get_id(row, "organization_id")?, get_id(row, "client_id")?)
+        },
         office: get_parsed(row, "office", OfficeCode::parse)?,
         reason: get_parsed(row, "reason", WithdrawalReason::parse)?,
         requested_at_ms: row.try_get("requested_at")?,

@@ -95,6 +95,37 @@ async fn what_is_no_page_of_accesses_is_refused() {
 }
 
 #[tokio::test]
+async fn an_operator_learns_more_than_the_person_over_the_same_pages() {
+    let app = TestApp::spawn().await;
+    let (portal, operator) = (app.add_client("citizen", None).await, app.add_client("admin", None).await);
+    let there = There::prepare(&app).await;
+    let by_command_line = who(&app, &there.number, &["--as", "Wang Fang", "--reason", "asked by the person"]);
+    assert!(by_command_line.status.success());
+    let asked = json!({"id_number": there.number, "limit": 1});
+    let first = app.post(&operator.token, "/v1/admin/accesses", &asked).await.json();
+    let by_hand = &first["accesses"][0];
+    assert_eq!((&by_hand["action"], &by_hand["person"]), (&json!("accesses_read"), &json!("Wang Fang")));
+    assert_eq!((&by_hand["reason"], by_hand.get("client_id")), (&json!("asked by the person"), None));
+    let next = json!({"id_number": there.number, "cursor": first["next_cursor"]});
+    let rest = app.post(&operator.token, "/v1/admin/accesses", &next).await.json();
+    let rest = rest["accesses"].as_array().unwrap();
+    let actions: Vec<_> = rest.iter().map(|access| access["action"].as_str().unwrap()).collect();
+    assert!(actions.contains(&"misuse_reported") && actions.last() == Some(&"report_filed"), "{actions:?}");
+    let filed = rest.last().unwrap();
+    assert_eq!(filed["client_id"], json!(app.police.client_id));
+    assert_eq!(filed["organization_id"], json!(app.police.organization));
+    assert_eq!(filed["origin"], "loopback");
+    // Both questions are entries of the operator's client, before which nothing was told.
+    let told = app.post(&operator.token, "/v1/admin/accesses", &asked).await.json();
+    assert_eq!(told["accesses"][0]["client_id"], json!(operator.client_id));
+    // A page of the portal's list is none of this one.
+    let portals = app.post(&portal.token, "/v1/citizen/accesses", &asked).await.json();
+    let wrong = json!({"id_number": there.number, "cursor": portals["next_cursor"]});
+    let errors = app.post(&operator.token, "/v1/admin/accesses", &wrong).await.field_errors();
+    assert_eq!(errors, [("/cursor".to_owned(), "malformed_cursor".to_owned())]);
+}
+
+#[tokio::test]
 async fn the_operator_learns_of_clients_and_persons_and_is_in_the_log() {
     let app = TestApp::spawn().await;
     let there = There::prepare(&app).await;

@@ -338,10 +338,10 @@ async fn a_listing_that_this_node_does_not_know_yet_is_in_the_answer() {
     let mut answered_by_memory = 0;
     for _ in 0..10 {
         let number = random_number();
-        let before = app.store.feed_totals().await.unwrap().0;
+        let before = app.changes().await;
         let check = async {
             // Committed by the other node, which waits for this one before it says so.
-            while app.store.feed_totals().await.unwrap().0 == before {}
+            while app.changes().await == before {}
             let of_memory = app.verdict(&number, Some(LOST)).await;
             answered_by_memory += u32::from(of_memory == "not_listed");
             app.watch(&number, Some(LOST), "card_listed").await;

@@ -13,7 +13,7 @@ use lostcard::store::applications::NewApplication;
 use lostcard::store::reports::SealedNumber;
 use serde_json::{Value, json};
 
-use crate::bodies::{random_number, report_of, with};
+use crate::bodies::{later, random_number, report_of, with};
 use crate::child;
 use crate::helpers::{Answer, TestApp};
 
@@ -179,7 +179,7 @@ async fn the_new_card_moves_the_threshold_and_ends_reports() {
     let path = accepted(&app, &number).await;
     assert_eq!(app.verdict(&number, Some("2026-11-19")).await, "other_card_listed");
     let answer = issue(&app, &path, &new_start()).await;
-    let issued = answer.json();
+    let issued = later(answer.json());
     let mut members = [MEMBERS.as_slice(), &["closed_at", "registry_sequence", "replacement_id"]].concat();
     members.sort_unstable();
     assert_eq!((answer.status, &issued["state"], names(&issued)), (200, &json!("issued"), members), "{}", answer.text);

@@ -189,7 +189,7 @@ async fn every_kind_of_forgery_is_refused_by_hand() {
         // Key: a stranger's under its own id, under the published one, and published under the true id.
         let stranger = SigningKey::generate().unwrap();
         let forged =
-            lostcard::crypto::receipt::sign_batch(&stranger, "\"x\"", 1, std::slice::from_ref(&claims)).remove(0);
+            lostcard::crypto::receipt::sign_batch(&stranger, "\"x\"", 1, "", std::slice::from_ref(&claims)).remove(0);
         let forged = true_one.with(|given| given.receipt = forged);
         refused("unknown key", &forged, "no published key");
         let kid = from_base64url(header).unwrap();

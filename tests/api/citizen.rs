@@ -1,8 +1,9 @@
 //! Citizen portals: a person's own records over all organizations, reports made online and taken back, and what is refused.
 
+use lostcard::crypto::signing::base64url;
 use serde_json::{Value, json};
 
-use crate::bodies::{random_number, report_of, with};
+use crate::bodies::{later, random_number, report_of, with};
 use crate::helpers::{Answer, TestApp, TestClient};
 
 const LOST: &str = "2016-05-01";
@@ -29,6 +30,60 @@ async fn withdraw(app: &TestApp, portal: &TestClient, report: &Value, number: &s
     app.post(&portal.token, &path, &json!({"id_number": number, "reason": "found"})).await
 }
 
+/// A report as it was answered when it was filed, as the person is told it.
+fn told(mut report: Value, channel: &str, office: &str) -> Value {
+    (report["channel"], report["office"]) = (json!(channel), json!(office));
+    report
+}
+
+#[tokio::test]
+async fn records_name_the_office_and_how_to_reach_it() {
+    let app = TestApp::spawn().await;
+    let (portal, operator) = (app.add_client("citizen", None).await, app.add_client("admin", None).await);
+    let number = random_number();
+    app.report_lost(&number, Some(LOST)).await;
+    let today = app.clock.today().to_string();
+    let found = json!({"id_number": number, "found_on": today, "found_at_region": "310104", "office": "110105-03"});
+    assert_eq!(app.post(&app.police.token, "/v1/found-cards", &found).await.status, 201);
+    assert_eq!(records(&app, &portal, &number).await["reports"][0].get("office_name"), None, "nobody has said it");
+    let describe = async |name: &str, reach: &str| {
+        let office = json!({"code": "110105-03", "name": name, "reach": reach});
+        app.post(&operator.token, "/v1/admin/offices", &office).await
+    };
+    assert_eq!(describe("Quay station", "1 Quay Road").await.status, 200);
+    let answer = describe("Harbour station", " 1 Quay Road, +86 10 1234 5678 ").await;
+    let known = json!({"code": "110105-03", "name": "Harbour station", "reach": "1 Quay Road, +86 10 1234 5678"});
+    assert_eq!((answer.status, answer.json()), (200, known.clone()));
+    let read = records(&app, &portal, &number).await;
+    for one in [&read["reports"][0], &read["found_cards"][0]] {
+        assert_eq!(one["office"], "110105-03");
+        assert_eq!((&one["office_name"], &one["office_reach"]), (&known["name"], &known["reach"]));
+    }
+    for (pointer, code, wrong) in [
+        ("/code", "malformed_office", json!({"code": "Quay 1", "name": "a", "reach": "b"})),
+        ("/name", "malformed_text", json!({"code": "1", "name": " ", "reach": "b"})),
+        ("/reach", "malformed_text", json!({"code": "1", "name": "a", "reach": format!("ask {number}")})),
+    ] {
+        let errors = app.post(&operator.token, "/v1/admin/offices", &wrong).await.field_errors();
+        assert_eq!(errors, [(pointer.to_owned(), code.to_owned())]);
+    }
+    for code in ["110105-04", "310104-01"] {
+        let office = json!({"code": code, "name": "Lake station", "reach": "2 Lake Road"});
+        app.post(&operator.token, "/v1/admin/offices", &office).await;
+    }
+    let (mut all, mut path) = (Vec::new(), "/v1/admin/offices?limit=2".to_owned());
+    loop {
+        let page = app.get(&operator.token, &path).await.json();
+        all.extend(page["offices"].as_array().unwrap().iter().map(|office| office["code"].clone()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/admin/offices?limit=2&cursor={cursor}");
+    }
+    assert_eq!(all, ["110105-03", "110105-04", "310104-01"]);
+    let forged = base64url(br#"{"list":"listOffices","after":"\u0000"}"#);
+    let errors = app.get(&operator.token, &format!("/v1/admin/offices?cursor={forged}")).await.field_errors();
+    assert_eq!(errors, [("/cursor".to_owned(), "malformed_cursor".to_owned())]);
+}
+
 #[tokio::test]
 async fn a_person_sees_the_records_of_every_organization_and_nobody_elses() {
     let app = TestApp::spawn().await;
@@ -44,7 +99,8 @@ async fn a_person_sees_the_records_of_every_organization_and_nobody_elses() {
     let found = json!({"id_number": number, "found_on": today, "found_at_region": "310104", "office": "310104-01"});
     let card = app.post(&elsewhere.token, "/v1/found-cards", &found).await.json();
     let read = records(&app, &portal, &number).await;
-    assert_eq!(read["reports"], json!([second, first]), "newest first, as registrars see them");
+    let told = [told(later(second), "station", "110105-03"), told(later(first), "station", "110105-03")];
+    assert_eq!(read["reports"], json!(told), "newest first, as registrars see them");
     let [waiting] = &read["found_cards"].as_array().unwrap()[..] else { panic!("{read}") };
     let mut names: Vec<_> = waiting.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -75,14 +131,14 @@ async fn an_online_report_is_listed_at_once_and_repeated_once() {
     let first = send(body.clone()).await;
     assert_eq!(first.status, 201, "{}", first.text);
     assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
-    let filed = first.json();
+    let filed = later(first.json());
     let mut names: Vec<_> = filed.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["card_valid_from", "reason", "registry_sequence", "report_id", "reported_at", "state"]);
     assert_eq!((&filed["state"], &filed["reason"]), (&json!("active"), &json!("stolen")));
     let again = send(body).await;
     assert_eq!((again.status, &again.text), (201, &first.text));
-    assert_eq!(records(&app, &portal, &number).await["reports"], json!([filed]));
+    assert_eq!(records(&app, &portal, &number).await["reports"], json!([told(filed, "online", "online")]));
     send(online_of(&number)).await.problem(422, "idempotency_key_reused");
 }
 
@@ -110,7 +166,8 @@ async fn a_person_takes_an_online_report_back() {
     let answer = withdraw(&app, &colleague, &filed, &number).await;
     assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("withdrawn")), "{}", answer.text);
     assert_eq!(app.verdict(&number, Some(LOST)).await, "not_listed");
-    assert_eq!(records(&app, &portal, &number).await["reports"], json!([answer.json()]));
+    let told = told(later(answer.json()), "online", "online");
+    assert_eq!(records(&app, &portal, &number).await["reports"], json!([told]));
     withdraw(&app, &portal, &filed, &number).await.problem(409, "report_not_active");
     let replaced = report(&app, &portal, &number).await;
     app.replace(&number, "2026-11-01").await;

@@ -191,7 +191,7 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
             waiting.extend(names.map(|name| format!("{folder}{name}")));
         }
     }
-    assert_eq!(seen.len(), 18, "a file that nothing names, or one too many: {seen:?}");
+    assert_eq!(seen.len(), 37, "a file that nothing names, or one too many: {seen:?}");
     for path in ["/console/", "/console/index.html", "/console/VENDORED", "/console?x=1", "/web/", "/web/nothing.js"] {
         app.get("", path).await.problem(404, "not_found");
     }
@@ -204,12 +204,17 @@ async fn vendored_libraries_are_the_published_ones() {
     let uplot = include_str!("../../src/web/vendor/uplot/VENDORED");
     let qr = include_str!("../../src/web/vendor/qr/VENDORED");
     let ed25519 = include_str!("../../src/web/vendor/ed25519/VENDORED");
+    let blind = include_str!("../../src/web/vendor/blind/VENDORED");
+    // A change of the client is one of the desk: the bundle is made of this very file.
+    let client = Sha256::digest(include_bytes!("../../clients/blind/lostcard-blind.mjs"));
+    assert!(blind.contains(&format!("{}  lostcard-blind.mjs", hex::encode(client))), "make the bundle again");
     for (told, path, name) in [
-        (uplot, "/console/uPlot.esm.js", "uPlot.esm.js"),
+        (uplot, "/console/uPlot.iife.min.js", "uPlot.iife.min.js"),
         (uplot, "/console/uPlot.min.css", "uPlot.min.css"),
         (qr, "/web/qr-decode.min.js", "decode.min.js"),
         (qr, "/web/qr-encode.min.js", "encode.min.js"),
         (ed25519, "/web/ed25519.min.js", "ed25519.min.js"),
+        (blind, "/desk/blind.min.js", "blind.min.js"),
     ] {
         let file = app.get("", path).await.text;
         let line = format!("{}  {name}", hex::encode(Sha256::digest(file.as_bytes())));

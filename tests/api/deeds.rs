@@ -1,6 +1,7 @@
 //! Each operation once, on records that are there for it: who does it, with which body.
 
 use lostcard::domain::client::Actor;
+use lostcard::domain::numbers::HeldFor;
 use lostcard::domain::report::{OfficeCode, WithdrawalReason};
 use lostcard::store::withdrawals::PendingWithdrawal;
 use serde_json::{Value, json};
@@ -8,12 +9,52 @@ use serde_json::{Value, json};
 use crate::applications::application_of;
 use crate::bodies::{check_of, random_number, report_of};
 use crate::certificates::certificate_of;
-use crate::helpers::{Answer, TestApp, TestClient};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
+use crate::pairing;
+use crate::registry_log;
 
 fn misuse_of(app: &TestApp, number: &str) -> Value {
     let observed_at = lostcard::clock::Rfc3339::of(app.clock.now_ms());
     json!({"id_number": number, "kind": "altered_card", "observed_at": observed_at.as_str(), "narrative": "secret"})
 }
+
+/// What operators send.
+fn administered(there: &There, method: &str, path: &str) -> Value {
+    match (method, path.rsplit('/').next().unwrap_or_default()) {
+        ("get", _) => Value::Null,
+        ("post", "organizations") => json!({"name": "Harbour Hotels", "kind": "certifying", "region": "110105"}),
+        ("patch", "{organization_id}") => json!({"name": "Harbour Group"}),
+        ("post", "clients") => json!({"organization_id": there.administered.organization, "scopes": ["checks"]}),
+        ("post", "pairings") => json!({"organization_id": there.administered.organization, "scopes": ["checks"],
+            "site": "harbour-1"}),
+        ("patch", "{pairing_id}") => json!({"name": "front desk"}),
+        ("patch", "{client_id}") => json!({"rate": "1200/60s"}),
+        ("post", "secrets") => json!({"keep": "7d"}),
+        ("post", "certificates") => json!({"certificate": CERTIFICATE}),
+        ("post", "keys") => json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "desk-1",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}),
+        ("post", "offices") => json!({"code": "110105-03", "name": "Harbour police station", "reach": "1 Quay Road"}),
+        ("post", "undo") => json!({"client_id": there.administered.client_id, "from": "2026-11-28T00:00:00Z",
+            "to": "2026-11-28T01:30:00Z", "reason": "ticket 7"}),
+        ("post", "audit-exports") => json!({"reason": "the yearly visit"}),
+        ("post", "accesses") => json!({"id_number": there.number}),
+        ("post", "release" | "revocation" | "approval" | "refusal") => json!({}),
+        _ => panic!("{method} {path}: say here how it is done"),
+    }
+}
+
+/// Of nobody, until 2126.
+pub(crate) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBgTCCASegAwIBAgIULjJXaEX62HlOkKvNSp4AKOnmZM4wCgYIKoZIzj0EAwIw\n\
+    FTETMBEGA1UEAwwKZnJvbnQtZGVzazAgFw0yNjExMjkwNDA5MTNaGA8yMTI2MTEw\n\
+    NTA0MDkxM1owFTETMBEGA1UEAwwKZnJvbnQtZGVzazBZMBMGByqGSM49AgEGCCqG\n\
+    SM49AwEHA0IABEaEc3t5c9cfdSVSfzv++ivml9QFh53iOAGonbMb1AfaxvbrJzj1\n\
+    Qsf/nTAb1YKukuZkt4+1ozjWYRK+PvuqpbajUzBRMB0GA1UdDgQWBBSlLDx/wrBS\n\
+    Hoqru9chre3VhE4uQzAfBgNVHSMEGDAWgBSlLDx/wrBSHoqru9chre3VhE4uQzAP\n\
+    BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQDdSBFgZxmJH8PBvWFM\n\
+    gRL2PlYEwT3PqfBKN2WGoRy2fQIgHzhiZD9laSC0qVywrRv2V4JngwAw1zRkJh8P\n\
+    MnKzWMs=\n\
+    -----END CERTIFICATE-----\n";
 
 /// Does an operation once, on records that are there already. Tells by whom.
 pub(crate) async fn perform<'a>(
@@ -22,6 +63,33 @@ pub(crate) async fn perform<'a>(
     method: &str,
     path: &str,
 ) -> (&'a TestClient, Answer) {
+    let (by, target, body) = deed(app, there, method, path);
+    if path == "/v1/receipts/audit" {
+        registry_log::signed(app).await;
+    }
+    if path == "/oauth2/token" {
+        app.token_for(&app.hotel).await;
+        return (by, app.get("", "/health/live").await);
+    }
+    (by, send(app, &by.token, method, &target, &body).await)
+}
+
+/// Sends a request by its method.
+pub(crate) async fn send(app: &TestApp, token: &str, method: &str, target: &str, body: &Value) -> Answer {
+    match method {
+        "get" => app.get(token, target).await,
+        "patch" => app.patch(token, target, body).await,
+        _ => app.post(token, target, body).await,
+    }
+}
+
+/// Who does an operation, to what, with which body.
+pub(crate) fn deed<'a>(
+    app: &'a TestApp,
+    there: &'a There,
+    method: &str,
+    path: &str,
+) -> (&'a TestClient, String, Value) {
     let target =
         there.targets.iter().fold(
             path.to_owned(),
@@ -32,12 +100,28 @@ pub(crate) async fn perform<'a>(
     let target = target
         .replace("{report_id}", &there.report)
         .replace("{misuse_report_id}", &there.misuse_report)
-        .replace("{code}", "not_found");
+        .replace("{code}", "not_found")
+        .replace("{epoch}", "1")
+        .replace("{tile}", "0/000.p/1")
+        .replace("{bundle}", "000.p/1");
     let closing = json!({"office": "110105-03", "reason": "found"});
     let (by, body) = match path {
         "/v1/checks" => (&app.hotel, check_of(&there.number, None)),
         "/v1/checks/batch" => (&app.hotel, json!({"checks": [check_of(&there.number, None)]})),
+        // The generator of the group: as good an element as any.
+        "/v1/blind/evaluations" => (
+            &there.blind,
+            json!({"key": "1", "blinded": ["4vKuCmq8TnGohKlhxQBRX1jjC2qlgt2NtqZZReCNLXY"],
+                "after": there.head, "purpose": "lodging"}),
+        ),
+        "/v1/blind/keys" | "/v1/blind/bases/{epoch}" => (&there.blind, Value::Null),
         "/v1/receipts/verify" => (&app.hotel, json!({"receipt": there.receipt})),
+        "/v1/receipts/audit" => {
+            (&app.hotel, json!({"receipt": there.receipt, "receipt_salt": there.salt, "id_number": there.number}))
+        }
+        "/v1/citizen/card-status" => {
+            (&there.portal, json!({"id_number": there.number, "card_valid_from": "2016-05-01"}))
+        }
         "/v1/loss-reports" => (&app.police, report_of(&random_number(), None)),
         "/v1/loss-reports/search" => (&app.police, json!({"id_number": there.number})),
         "/v1/loss-reports/{report_id}/withdrawal" if method == "post" => (&app.police, closing),
@@ -77,25 +161,21 @@ pub(crate) async fn perform<'a>(
         "/v1/temporary-certificates/verify" => {
             (&app.hotel, json!({"certificate": there.certificate, "id_number": there.number}))
         }
+        "/v1/pairings/registration" => (&app.hotel, pairing::registration_of(&there.code)),
         "/v1/alerts" | "/v1/sandbox/reset" => (&app.hotel, Value::Null),
+        "/registry-log/{epoch}/tile/entries/{bundle}" => (&there.auditor, Value::Null),
         "/v1/console" | "/v1/console/history" => (&there.operator, Value::Null),
+        _ if path.starts_with("/v1/admin/") => (&there.operator, administered(there, method, path)),
         // What an office does, without more.
         _ if method == "post" && path.contains("/{") && path != "/v1/loss-reports/{report_id}/withdrawal" => {
             (&app.police, json!({"office": "110105-03"}))
         }
-        "/oauth2/token" => {
-            app.token_for(&app.hotel).await;
-            return (&app.hotel, app.get("", "/health/live").await);
-        }
+        "/oauth2/token" => (&app.hotel, Value::Null),
         // What is read without a body, is read by a registrar.
         _ if method == "get" => (&app.police, Value::Null),
         _ => panic!("{method} {path}: say here how it is done"),
     };
-    let answer = match method {
-        "get" => app.get(&by.token, &target).await,
-        _ => app.post(&by.token, &target, &body).await,
-    };
-    (by, answer)
+    (by, target, body)
 }
 
 /// Records that operations are done to.
@@ -104,10 +184,19 @@ pub(crate) struct There {
     pub(crate) report: String,
     pub(crate) misuse_report: String,
     pub(crate) receipt: String,
+    pub(crate) salt: String,
+    pub(crate) blind: TestClient,
     pub(crate) portal: TestClient,
     pub(crate) operator: TestClient,
+    /// Whom operators change: it is held.
+    pub(crate) administered: TestClient,
+    pub(crate) auditor: TestClient,
+    /// By which any number of pages become devices.
+    pub(crate) code: String,
     pub(crate) online_number: String,
     pub(crate) certificate: String,
+    /// Where the feed ended then.
+    pub(crate) head: u64,
     /// How a path ends, what is in it, and which record that must be.
     pub(crate) targets: Vec<(&'static str, &'static str, String)>,
 }
@@ -123,7 +212,7 @@ async fn waiting_report(app: &TestApp) -> String {
     let colleague = app.add_client_of(app.police.organization, "registry").await;
     let pending = PendingWithdrawal {
         report_id: filed["report_id"].as_str().unwrap().parse().unwrap(),
-        actor: Actor { organization: colleague.organization, client: colleague.client_id, origin: None },
+        actor: Actor::new(colleague.organization, colleague.client_id),
         office: OfficeCode::parse("110105-03").unwrap(),
         reason: WithdrawalReason::Found,
         requested_at_ms: app.clock.now_ms(),
@@ -135,13 +224,17 @@ async fn waiting_report(app: &TestApp) -> String {
 
 impl There {
     pub(crate) async fn prepare(app: &TestApp) -> Self {
+        registry_log::begin(app).await;
         let number = random_number();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let report = text(&app.report_lost(&number, None).await["report_id"]);
         let misuse = app.post(&app.hotel.token, "/v1/misuse-reports", &misuse_of(app, &number)).await.json();
         let check = app.check(&check_of(&number, None)).await.json();
         let portal = app.add_client("citizen", None).await;
-        let mut targets = Vec::new();
+        let blind = app.add_client("blind", None).await;
+        let has_base = || async { app.get(&blind.token, "/v1/blind/bases/1").await.status == 200 };
+        eventually("a base", has_base).await;
+        let mut targets = vec![("/{epoch}", "{epoch}", "1".to_owned())];
         for (of, place) in [
             ("/{found_card_id}", "{found_card_id}"),
             ("/return", "{found_card_id}"),
@@ -177,15 +270,43 @@ impl There {
         for of in ["/{certificate_id}", "/revocation"] {
             targets.push((of, "{certificate_id}", text(&certificate["certificate_id"])));
         }
+        let (operator, administered) = (app.add_client("admin", None).await, app.add_client("checks", None).await);
+        let held = administered.client_id;
+        let now_ms = app.clock.now_ms();
+        app.change_store(async |tx| assert!(tx.hold_client(held, HeldFor::OutOfNumbers, now_ms).await.unwrap())).await;
+        let registrar = json!({"name": "Chaoyang Station", "kind": "registrar", "region": "110105"});
+        let other = app.add_client("admin", None).await;
+        let waits = app.post(&other.token, "/v1/admin/organizations", &registrar).await;
+        let refused = app.post(&other.token, "/v1/admin/organizations", &registrar).await;
+        targets.push(("/refusal", "{request_id}", text(&refused.json()["request_id"])));
+        let export = json!({"reason": "the yearly visit"});
+        let export = app.post(&operator.token, "/v1/admin/audit-exports", &export).await;
+        let approval = format!("{}/approval", export.header("location"));
+        assert_eq!(app.post(&other.token, &approval, &json!({})).await.status, 200);
+        targets.push(("/export", "{request_id}", text(&export.json()["request_id"])));
+        for (place, id) in [
+            ("{organization_id}", administered.organization.to_string()),
+            ("{client_id}", administered.client_id.to_string()),
+            ("{request_id}", text(&waits.json()["request_id"])),
+            ("{pairing_id}", pairing::locked_pairing(app, &administered).await),
+        ] {
+            targets.push(("", place, id));
+        }
         Self {
             number,
             report,
             misuse_report: text(&misuse["misuse_report_id"]),
             receipt: text(&check["receipt"]),
+            salt: text(&check["receipt_salt"]),
+            blind,
             portal,
-            operator: app.add_client("admin", None).await,
+            operator,
+            administered,
+            auditor: app.add_client("audit", None).await,
+            code: pairing::lasting_code(app).await,
             online_number,
             certificate: text(&certificate["certificate"]),
+            head: app.store.head().await.unwrap().get(),
             targets,
         }
     }

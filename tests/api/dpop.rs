@@ -23,14 +23,14 @@ enum Pair {
 }
 
 /// The key of a client.
-struct Holder {
+pub(crate) struct Holder {
     pair: Pair,
-    jwk: Value,
+    pub(crate) jwk: Value,
     alg: &'static str,
 }
 
 impl Holder {
-    fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = pair.public_key().as_ref();
         let (x, y) = (base64url(&point[1..33]), base64url(&point[33..]));
@@ -53,7 +53,7 @@ impl Holder {
         json!({"typ": "dpop+jwt", "alg": self.alg, "jwk": self.jwk})
     }
 
-    fn sign(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| base64url(value.to_string().as_bytes());
         let message = format!("{}.{}", part(header), part(claims));
         let signature = match &self.pair {
@@ -72,7 +72,7 @@ impl Holder {
         claims
     }
 
-    fn proof(&self, app: &TestApp, method: &str, path: &str, token: Option<&str>) -> String {
+    pub(crate) fn proof(&self, app: &TestApp, method: &str, path: &str, token: Option<&str>) -> String {
         self.sign(&self.header(), &Self::claims(app, method, path, token))
     }
 

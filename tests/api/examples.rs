@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::child;
-use crate::deeds::{There, perform};
+use crate::deeds::{There, perform, send};
 use crate::helpers::TestApp;
 
 /// The day of the examples' story: 2026-11-24 in Beijing.
@@ -39,7 +39,8 @@ impl Operation {
 
     /// Name and value of each example of the request's JSON body; `None` where it has none.
     fn requests(&self) -> Option<Vec<(String, Value)>> {
-        self.value.pointer("/requestBody/content/application~1json").map(examples)
+        let body = |form| self.value.pointer(&format!("/requestBody/content/{form}"));
+        body("application~1json").or_else(|| body("application~1merge-patch+json")).map(examples)
     }
 
     /// The same of each successful JSON answer.
@@ -115,7 +116,7 @@ fn every_operation_says_what_it_needs_costs_and_refuses() {
             let tells_limit = answer["headers"].get("RateLimit").is_some();
             assert_eq!(
                 tells_limit,
-                is_limited && status.starts_with('2') && operation.path.starts_with("/v1/"),
+                is_limited && status.starts_with('2') && !operation.path.starts_with("/oauth2/"),
                 "{name}"
             );
         }
@@ -160,8 +161,13 @@ async fn the_examples_are_true_of_a_running_node() {
             if part.is_empty() { target } else { target + "/" + part }
         });
         for (example, body) in operation.requests().into_iter().flatten() {
-            let taken = app.post(&by.token, &target, &body).await;
-            assert!(matches!(taken.status, 200..300 | 404 | 409), "{name} {example}: {}", taken.text);
+            let taken = send(&app, &by.token, operation.method, &target, &body).await;
+            // The receipt of the story is that of its own service, and none of its codes is good.
+            let is_foreign = operation.path == "/v1/receipts/audit"
+                && taken.field_errors() == [("/receipt".to_owned(), "not_authentic".to_owned())];
+            let is_no_code = taken.status == 403 && taken.json()["code"] == "pairing_refused";
+            let is_right = is_foreign || is_no_code || matches!(taken.status, 200..300 | 404 | 409);
+            assert!(is_right, "{name} {example}: {}", taken.text);
             assert!(operation.documents(taken.status), "{name} {example}: {}", taken.status);
         }
     }

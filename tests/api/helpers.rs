@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lostcard::access::client_auth::hash_secret;
 use lostcard::clock::Clock;
 use lostcard::config::{Config, Overrides};
+use lostcard::crypto::client_secret::hash_secret;
 use lostcard::crypto::signing::base64url;
 use lostcard::crypto::{Keyring, random};
 use lostcard::domain::authority::Offices;
@@ -16,7 +16,7 @@ use lostcard::domain::numbers::NumbersMode;
 use lostcard::node::{self, Application};
 use lostcard::store::clients::{Client, Organization, Proof};
 use lostcard::store::feed::ChangeKind;
-use lostcard::store::{Store, WriteTx};
+use lostcard::store::{Store, StoreError, WriteTx};
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ pub(crate) use crate::answer::Answer;
 use crate::backend;
 use crate::bodies::{check_of, report_of};
 use crate::servers::http_client;
+pub(crate) use crate::waiting::eventually;
 
 /// The `iss` of every test node: nodes on one folder share it as nodes of one service do.
 pub(crate) const ISSUER: &str = "http://lostcard.test";
@@ -76,7 +77,7 @@ pub(crate) fn config_in(folder: &TempDir) -> Config {
     config.drain_seconds = 0;
     config.registry.poll_ms = 25;
     // A machine that runs many tests at once is slow now and then; what a slow store does is told by `tests/faults`.
-    (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (2000, 2000);
+    (config.store.acquire_timeout_ms, config.registry.store_timeout_ms) = (5000, 5000);
     config.overload.workshop_wait_ms = 5000;
     // Tests ask about many numbers; those of `numbers.rs` enforce.
     config.limits.numbers_mode = Some(NumbersMode::Observe);
@@ -206,6 +207,13 @@ impl TestApp {
         client
     }
 
+    /// Another client, of an organization of its own of this kind.
+    pub(crate) async fn add_client_of_kind(&self, kind: OrganizationKind, scopes: &str) -> TestClient {
+        let mut client = new_client(&self.store, &self.clock, kind.as_str(), scopes, None).await;
+        client.token = self.token_for(&client).await;
+        client
+    }
+
     /// Another client of an organization that exists.
     pub(crate) async fn add_client_of(&self, organization: OrganizationId, scopes: &str) -> TestClient {
         let mut client = insert_client(&self.store, &self.clock, organization, scopes, None).await;
@@ -297,6 +305,12 @@ impl TestApp {
         self.send(self.request("POST", path).bearer_auth(token).json(body)).await
     }
 
+    /// Sends what is to change of an object.
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request("PATCH", path).header("Content-Type", "application/merge-patch+json");
+        self.send(request.bearer_auth(token).body(body.to_string())).await
+    }
+
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
         let request = self.request("GET", path);
         self.send(if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) })
@@ -313,7 +327,7 @@ impl TestApp {
 
     /// Holds every writer of the store up until it is dropped. With PostgreSQL only a change takes the lock that orders them.
     pub(crate) async fn hold_writers(&self) -> WriteTx {
-        let mut tx = self.store.begin().await.unwrap();
+        let mut tx = begin(&self.store).await;
         tx.record_change(ChangeKind::Organization, &[]).await.unwrap();
         tx
     }
@@ -325,11 +339,22 @@ impl TestApp {
     }
 
     /// A change of the store, made as another process would make it.
-    pub(crate) async fn change_store(&self, change: impl AsyncFnOnce(&mut lostcard::store::WriteTx)) {
-        let mut tx = self.store.begin().await.unwrap();
+    pub(crate) async fn change_store(&self, change: impl AsyncFnOnce(&mut WriteTx)) {
+        let mut tx = begin(&self.store).await;
         change(&mut tx).await;
         tx.commit().await.unwrap();
     }
+}
+
+/// A transaction as another process would have it: it waits for others as long as it must.
+async fn begin(store: &Store) -> WriteTx {
+    let mut begun = store.begin().await;
+    for _ in 0..10 {
+        if begun.as_ref().is_err_and(StoreError::is_passing) {
+            begun = store.begin().await;
+        }
+    }
+    begun.unwrap()
 }
 
 /// An organization with one client and its secret, stored the way the command line does; its token is still to be got.
@@ -339,7 +364,7 @@ async fn new_client(store: &Store, clock: &Clock, kind: &str, scopes: &str, rate
     let mut organization = Organization::new(random::id(clock.now_ms()), name, kind, region, clock.now_ms());
     // Offices all over the country: `offices.rs` tries what an organization's own are.
     organization.offices = Offices::parse("1 2 3 4 5 6", false).unwrap();
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = begin(store).await;
     tx.insert_organization(&organization).await.unwrap();
     tx.commit().await.unwrap();
     insert_client(store, clock, organization.organization_id, scopes, rate).await
@@ -357,18 +382,9 @@ async fn insert_client(
     let client =
         Client { rate, ..Client::new(random::id(now_ms), organization, Scopes::parse(scopes).unwrap(), now_ms) };
     let proof = Proof::SecretHash(hash_secret(&secret.clone().into()));
-    let mut tx = store.begin().await.unwrap();
+    let mut tx = begin(store).await;
     tx.insert_client(&client).await.unwrap();
     tx.add_proof(client.client_id, random::id(now_ms), &proof, now_ms).await.unwrap();
     tx.commit().await.unwrap();
     TestClient { organization, client_id: client.client_id, secret, token: String::new() }
-}
-
-/// Waits until a condition of another process or thread holds; twenty seconds without it fail the test.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "{what}: not within twenty seconds");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
 }

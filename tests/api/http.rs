@@ -7,11 +7,14 @@ use serde_json::json;
 use crate::bodies::{check_of, random_number};
 use crate::helpers::{Answer, TestApp, eventually};
 use crate::raw;
+use crate::registry_log::begin;
 
 /// A path of a pattern: every id is one that names nothing.
 pub(crate) fn target(pattern: &str) -> String {
     let id = uuid::Uuid::nil().to_string();
-    pattern.replace("{report_id}", &id).replace("{certificate_id}", &id).replace("{code}", "not_found")
+    let target = pattern.replace("{report_id}", &id).replace("{certificate_id}", &id).replace("{code}", "not_found");
+    // The first leaf of a log.
+    target.replace("{epoch}", "1").replace("{tile}", "0/000.p/1").replace("{bundle}", "000.p/1")
 }
 
 #[tokio::test]
@@ -19,10 +22,12 @@ async fn a_wrong_method_is_told_which_are_right() {
     let app = TestApp::spawn_sandbox().await;
     for pattern in ROUTES.iter().map(|row| row.path) {
         let taken: Vec<_> = ROUTES.iter().filter(|row| row.path == pattern).map(Route::verb).collect();
-        let allowed = match (taken.contains(&"get"), taken.contains(&"post")) {
-            (true, true) => "GET, HEAD, POST",
-            (true, false) => "GET, HEAD",
-            _ => "POST",
+        let allowed = match (taken.contains(&"get"), taken.contains(&"post"), taken.contains(&"patch")) {
+            (true, true, false) => "GET, HEAD, POST",
+            (true, false, false) => "GET, HEAD",
+            (true, false, true) => "GET, HEAD, PATCH",
+            (false, true, false) => "POST",
+            other => panic!("{pattern}: {other:?}"),
         };
         for wrong in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             if taken.contains(&wrong.to_ascii_lowercase().as_str()) {
@@ -246,6 +251,8 @@ async fn a_draining_node_is_not_ready_but_serves() {
 #[tokio::test]
 async fn metrics_are_on_their_own_listener_alone() {
     let app = TestApp::spawn().await;
+    // After that writes have receipts too.
+    begin(&app).await;
     let number = random_number();
     app.report_lost(&number, None).await;
     app.verdict(&number, None).await;
@@ -255,7 +262,8 @@ async fn metrics_are_on_their_own_listener_alone() {
         r#"lostcard_checks_total{verdict="number_listed"} 1"#,
         "lostcard_reports_total 1",
         r#"lostcard_problems_total{code="malformed_json"} 1"#,
-        "lostcard_receipts_total 1",
+        // Of the check, and of the report.
+        "lostcard_receipts_total 2",
     ] {
         assert!(metrics.lines().any(|have| have == line), "{line} in\n{metrics}");
     }

@@ -51,7 +51,9 @@ async fn the_keys_of_another_store_are_refused() {
 /// A node that signed with a key of its own would be refused by the others.
 #[tokio::test]
 async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
-    for (purpose, end) in [("token", "pem"), ("receipt", "pem"), ("certificate", "pem"), ("audit", "key")] {
+    for (purpose, end) in
+        [("token", "pem"), ("receipt", "pem"), ("certificate", "pem"), ("log", "pem"), ("audit", "key")]
+    {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (config, others) = (made(&folder).await, made(&other).await);
         let name = format!("{purpose}-1.{end}");
@@ -60,7 +62,10 @@ async fn a_signing_key_that_other_nodes_do_not_have_is_refused() {
         std::fs::copy(foreign, &own).unwrap();
         assert!(refusal(&config).await.contains(&format!("{purpose} key 1 differs from this service")));
         std::fs::write(&own, kept).unwrap();
-        child::run_json(&config.data, &["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
+        child::run_json(
+            &config.data,
+            &["keys", "rotate", "--tokens", "--receipts", "--certificates", "--log", "--json"],
+        );
         assert!(Application::build(&config, Clock::System).await.is_ok(), "a rotated one is taken");
     }
 }
@@ -94,7 +99,9 @@ async fn each_missing_key_is_named() {
 
 #[tokio::test]
 async fn a_key_that_others_can_read_is_refused() {
-    for file in ["pepper-1.key", "seal-1.key", "audit-1.key", "token-1.pem", "receipt-1.pem", "certificate-1.pem"] {
+    for file in
+        ["pepper-1.key", "seal-1.key", "audit-1.key", "token-1.pem", "receipt-1.pem", "certificate-1.pem", "log-1.pem"]
+    {
         let folder = tempfile::tempdir().unwrap();
         let config = made(&folder).await;
         let path = config.key_folder().join(file);

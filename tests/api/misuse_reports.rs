@@ -123,8 +123,10 @@ async fn only_a_registrar_sees_the_reports_of_others() {
     let checking_police = app.add_client_of(app.police.organization, "checks").await;
     read(&app, &checking_police, &id).await.problem(404, "not_found");
     for client in [&checking_police, &app.hotel] {
-        app.get(&client.token, PATH).await.problem(403, "insufficient_scope");
         app.post(&client.token, &path, &body).await.problem(403, "insufficient_scope");
+    }
+    for (client, seen) in [(&checking_police, [].as_slice()), (&app.hotel, std::slice::from_ref(&id))] {
+        assert_eq!(ids(&app.get(&client.token, PATH).await.json()), seen, "those of the own organization alone");
     }
     tell_as(&app, &app.police).await.problem(403, "insufficient_scope");
     let auditor = app.add_client("audit", None).await;
@@ -202,6 +204,35 @@ async fn the_list_comes_in_pages_oldest_first() {
     tell_as(&app, &others).await;
     assert_eq!(list(&app, "").await.json()["misuse_reports"].as_array().unwrap().len(), 100, "of every organization");
     assert!(list(&app, "").await.json()["next_cursor"].is_string());
+}
+
+#[tokio::test]
+async fn a_list_is_the_callers_own_or_a_registrars_and_of_an_office_and_an_instant() {
+    let app = TestApp::spawn().await;
+    let others = app.add_client("checks", None).await;
+    let mut all = Vec::new();
+    for n in 0..6 {
+        let by = if n % 2 == 0 { &app.hotel } else { &others };
+        all.push(tell_as(&app, by).await.json()["misuse_report_id"].as_str().unwrap().to_owned());
+        app.clock.advance(Duration::from_secs(1));
+    }
+    let of =
+        async |client: &TestClient, query: &str| ids(&app.get(&client.token, &format!("{PATH}{query}")).await.json());
+    let own = app.get(&app.hotel.token, PATH).await.json();
+    assert_eq!(ids(&own), [all[0].clone(), all[2].clone(), all[4].clone()]);
+    assert!(own["misuse_reports"][0].get("organization").is_none(), "for registrars");
+    let first = app.get(&app.hotel.token, &format!("{PATH}?limit=2")).await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(of(&app.hotel, &format!("?cursor={cursor}")).await, all[4..5]);
+    for (at, office) in [(0, "110105-03"), (1, "110105-03"), (2, "110105-04")] {
+        resolve(&app, &all[at], &json!({"office": office, "outcome": "confirmed"})).await;
+    }
+    assert_eq!(of(&app.police, "?office=110105-03").await, all[..2]);
+    assert_eq!(of(&app.police, "?office=110105-03&state=open").await, [] as [String; 0], "what is open has no office");
+    assert_eq!(of(&app.hotel, "?office=110105-03").await, all[..1]);
+    assert_eq!(of(&app.hotel, "?state=resolved").await, [all[0].clone(), all[2].clone()]);
+    let since = Rfc3339::of(UnixMs::new(app.clock.now_ms().get() - 2000));
+    assert_eq!(of(&app.police, &format!("?since={}", since.as_str())).await, all[4..]);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) async fn node_with(guests: &str, tweak: impl FnOnce(&mut Config)) -> 
 }
 
 /// The number of somebody of a place; each sequence is another person.
-fn number_of(county: u32, born: u32, sequence: u32) -> String {
+pub(crate) fn number_of(county: u32, born: u32, sequence: u32) -> String {
     let first_17 = format!("{county:06}{born:08}{sequence:03}");
     let number = IdNumber::from_first_17(first_17.as_bytes().try_into().unwrap(), Clock::System.today()).unwrap();
     number.as_bytes().iter().copied().map(char::from).collect()
@@ -108,6 +108,11 @@ async fn a_new_number_costs_one_and_is_free_from_then_on() {
         assert_eq!(reading.header("ratelimit-policy"), r#""client";q=600;w=60"#, "only checks cost numbers");
         let wrong = app.check(&json!({"purpose": "lodging"})).await;
         assert_eq!(wrong.status, 422);
+        let told = app.get(&app.hotel.token, "/v1/organization").await.json();
+        let left = json!({"name": "numbers", "requests": 750, "per_seconds": 259_200, "remaining": 748});
+        assert_eq!((&told["limits"][2], &told["client"]["held"]), (&left, &json!(false)));
+        let told = app.get(&app.add_client("registry", None).await.token, "/v1/organization").await.json();
+        assert_eq!(told["limits"].as_array().unwrap().len(), 2, "who checks nothing has no numbers");
     }
 }
 
@@ -234,6 +239,7 @@ async fn who_is_out_of_numbers_on_two_days_is_held_everywhere_until_released() {
     }
     assert!(spent.get(), "out of numbers on a second day");
     ask(&app, &random_number()).await.problem(403, "client_held");
+    assert_eq!(app.get(&client.token, "/v1/organization").await.json()["client"]["held"], true);
     assert_eq!(ask(&app, &known).await.status, 200, "those it knows still get answers");
     app.is_held_in_the_store(&client).await;
     let sibling = app.sibling().await;

@@ -7,7 +7,7 @@ use lostcard::domain::numbers::NumbersMode;
 use crate::bodies::{check_of, random_number};
 use crate::helpers::eventually;
 use crate::limits::retry_after;
-use crate::numbers::{node_of, node_with};
+use crate::numbers::{node_of, node_with, number_of};
 
 #[tokio::test]
 async fn where_limits_observe_they_count_and_refuse_nothing() {
@@ -40,6 +40,24 @@ async fn nodes_without_redis_share_what_is_declared() {
         let refused = app.ask(&random_number()).await;
         refused.problem(429, "numbers_spent");
         assert_eq!(retry_after(&refused), 8640, "its half comes back at half the rate");
+    }
+}
+
+/// What docs/SECURITY.md says of a cluster: a place is counted by each node, numbers are shared out.
+#[tokio::test]
+async fn three_nodes_without_redis_give_a_third_each_and_count_places_for_themselves() {
+    let one = node_of("100/1d").await;
+    let (two, three) = (one.sibling().await, one.sibling().await);
+    for app in [&one, &two, &three] {
+        eventually("all know of each other", async || app.metric("lostcard_nodes").await == 3).await;
+    }
+    for (nth, app) in (0..).zip([&one, &two, &three]) {
+        for person in 0..12 {
+            assert_eq!(app.ask(&number_of(110_105, 19_491_231, nth * 20 + person)).await.status, 200);
+        }
+        app.ask(&number_of(110_105, 19_491_231, nth * 20 + 12)).await.problem(429, "neighbourhood_spent");
+        app.ask_new(88).await;
+        app.ask(&random_number()).await.problem(429, "numbers_spent");
     }
 }
 

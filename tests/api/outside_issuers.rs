@@ -129,8 +129,7 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
 #[tokio::test]
 async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let outside = Outside::spawn().await;
-    let app = &outside.app;
-    let metrics = Arc::new(Metrics::new().unwrap());
+    let (app, metrics) = (&outside.app, Arc::new(Metrics::new().unwrap()));
     let options = WorkshopOptions { threads: 2, waiting_max: 8, wait: Duration::from_secs(5) };
     let workshop = Workshop::start(options, &metrics).unwrap();
     let options = AccessOptions {
@@ -144,6 +143,7 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
         require_bound: false,
         dpop_nonce: false,
         tokens_max: 10,
+        sign_in: None,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
     let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lostcard::access::client_auth::hash_secret;
 use lostcard::config::{Config, Forwarded};
+use lostcard::crypto::client_secret::hash_secret;
 use lostcard::crypto::random;
 use lostcard::store::clients::Proof;
 use lostcard::store::feed::ChangeKind;
@@ -283,10 +283,19 @@ async fn a_public_url_with_a_path_and_tls_shows_in_answers() {
     let app = TestApp::spawn_with(|config| {
         config.public_url = Some("https://lostcard.test/registry".to_owned());
         config.hosts = vec!["127.0.0.1".to_owned()];
+        config.registry.withdrawals_per_day = 1;
     })
     .await;
     let report = app.report(&report_of(&random_number(), None)).await;
-    assert!(report.header("location").starts_with("/registry/v1/loss-reports/"), "{}", report.header("location"));
+    let location = report.header("location").to_owned();
+    assert!(location.starts_with("/registry/v1/loss-reports/"), "{location}");
+    let withdraw = async |report: &Answer| {
+        let path = format!("/v1/loss-reports/{}/withdrawal", report.json()["report_id"].as_str().unwrap());
+        app.post(&app.police.token, &path, &json!({"office": "110105-03", "reason": "found"})).await
+    };
+    assert_eq!(withdraw(&app.report(&report_of(&random_number(), None)).await).await.status, 200);
+    let waits = withdraw(&report).await;
+    assert_eq!((waits.status, waits.header("location")), (202, format!("{location}/withdrawal").as_str()));
     let missing = app.get("", "/nothing").await;
     assert_eq!(missing.json()["type"], "/registry/problems/not_found");
     let check = check_with(&app, &app.hotel.token).await;

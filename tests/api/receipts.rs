@@ -26,6 +26,8 @@ async fn a_receipt_says_what_the_check_said() {
     assert!(checked_at >= as_of, "checked at {checked_at} what is of {as_of}");
     let mut verified = answer.json();
     verified.as_object_mut().unwrap().remove("checked_at");
+    // Where the node has signed its log by then, which takes it a second.
+    verified.as_object_mut().unwrap().remove("checkpoint");
     assert_eq!(
         verified,
         json!({"authentic": true, "opens": true, "card_valid_from": LOST, "organization": app.hotel.organization, "check_id": check["check_id"],
@@ -130,7 +132,7 @@ async fn receipts_and_tokens_outlive_the_rotation_of_their_keys() {
     })
     .await;
     let published = kids(&app.get("", "/.well-known/jwks.json").await.text);
-    assert!(old.iter().all(|kid| published.contains(kid)) && published.len() == 5, "{published:?}");
+    assert!(old.iter().all(|kid| published.contains(kid)) && published.len() == old.len() + 2, "{published:?}");
     // The token of the test is signed by the retired key, the next receipt by the new one.
     let after = app.check(&check_of(&number, None)).await.json();
     for check in [&before, &after] {

@@ -21,7 +21,7 @@ use crate::servers::process::{Process, run};
 use crate::servers::redis::Redis;
 use crate::servers::wait_until;
 
-const LOST: &str = "2016-05-01";
+pub(crate) const LOST: &str = "2016-05-01";
 const LATER: &str = "2020-05-01";
 
 /// A node with Redis. Real time, for Redis has its own; a long deadline, for a busy machine is not a failing Redis.
@@ -47,17 +47,17 @@ pub(crate) async fn metric_is(app: &TestApp, name: &str, wanted: u64) {
     eventually(name, || async move { metric(app, name).await == wanted }).await;
 }
 
-const FROM_REDIS: &str = r#"lookups_total{tier="redis"}"#;
+pub(crate) const FROM_REDIS: &str = r#"lookups_total{tier="redis"}"#;
 const FROM_STORE: &str = r#"lookups_total{tier="store"}"#;
 const TIMED_OUT: &str = r#"redis_calls_total{outcome="timed_out"}"#;
 const SKIPPED: &str = r#"redis_calls_total{outcome="skipped"}"#;
 
-fn keys(redis: &Redis, kind: &str) -> Vec<String> {
+pub(crate) fn keys(redis: &Redis, kind: &str) -> Vec<String> {
     let keys = redis.command(&["--raw", "KEYS", &format!("lostcard:*:{kind}:*")]);
     keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
-async fn kept(redis: &Redis, kind: &str, count: usize) -> Vec<String> {
+pub(crate) async fn kept(redis: &Redis, kind: &str, count: usize) -> Vec<String> {
     eventually("kept in Redis", || async { keys(redis, kind).len() == count }).await;
     keys(redis, kind)
 }
@@ -308,7 +308,7 @@ async fn a_repetition_is_answered_from_redis_and_without_it_from_the_store() {
     assert_eq!(one.verdict(&other, None).await, "not_listed");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 

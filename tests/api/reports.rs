@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bodies::{check_of, random_number, report_of, with};
+use crate::bodies::{check_of, later, random_number, report_of, with};
 use crate::helpers::TestApp;
 
 const LOST: &str = "2016-05-01";
@@ -18,7 +18,7 @@ async fn a_filed_report_has_a_location_and_is_listed_at_once() {
         let report = answer.json();
         let id = report["report_id"].as_str().unwrap();
         assert_eq!(answer.header("location"), format!("/v1/loss-reports/{id}"));
-        assert_eq!(app.read_report(id).await.json(), report);
+        assert_eq!(app.read_report(id).await.json(), later(report.clone()));
     }
 }
 
@@ -34,7 +34,7 @@ async fn a_report_has_the_documented_members_and_no_others() {
     ] {
         body = with(body, member, value);
     }
-    let report = app.report(&body).await.json();
+    let report = later(app.report(&body).await.json());
     let mut names: Vec<_> = report.as_object().unwrap().keys().cloned().collect();
     names.sort();
     assert_eq!(names, ["card_valid_from", "reason", "registry_sequence", "report_id", "reported_at", "state"]);
@@ -117,7 +117,7 @@ async fn withdrawn_report_is_not_listed() {
     assert_eq!(withdrawn["state"], "withdrawn");
     assert!(withdrawn["registry_sequence"].as_u64() > report["registry_sequence"].as_u64());
     assert_eq!(app.verdict(&number, Some(LOST)).await, "not_listed");
-    assert_eq!(app.read_report(id).await.json(), withdrawn);
+    assert_eq!(app.read_report(id).await.json(), later(withdrawn));
     app.withdraw(id).await.problem(409, "report_not_active");
     // A withdrawal is of one loss, not of the number.
     app.report_lost(&number, Some(LOST)).await;
@@ -141,7 +141,11 @@ async fn a_search_finds_the_reports_of_a_number_newest_first() {
     let (number, other) = (random_number(), random_number());
     let mut filed = Vec::new();
     for _ in 0..3 {
-        filed.insert(0, app.report_lost(&number, Some(LOST)).await);
+        let report = app.report_lost(&number, Some(LOST)).await;
+        filed.insert(
+            0,
+            with(with(with(later(report), "reporter", "holder"), "office", "110105-03"), "channel", "station"),
+        );
         app.clock.advance(std::time::Duration::from_millis(5));
     }
     app.report_lost(&other, None).await;
@@ -169,7 +173,7 @@ async fn another_organizations_report_does_not_exist() {
     assert_eq!(found, json!({ "reports": [] }));
     assert_eq!(app.verdict(&number, Some(LOST)).await, "card_listed");
     let colleague = app.add_client_of(app.police.organization, "registry").await;
-    assert_eq!(app.get(&colleague.token, &path).await.json(), report);
+    assert_eq!(app.get(&colleague.token, &path).await.json(), later(report.clone()));
 }
 
 #[tokio::test]

@@ -38,8 +38,9 @@ async fn node_on(database_url: Option<String>) -> TestApp {
         config.limits.organization = rate("1000000/60s");
         config.registry.rebuild_after = 1000;
         config.registry.listings_max = 300;
-        config.registry.store_timeout_ms = 5000;
-        config.store.acquire_timeout_ms = 5000;
+        config.registry.store_timeout_ms = 10_000;
+        config.store.acquire_timeout_ms = 60_000;
+        config.overload.deadline_ms = 60_000;
     })
     .await
 }
@@ -140,7 +141,9 @@ async fn round(here: &TestApp, there: &TestApp, listed: &[String], to_replace: &
     }
     let again = there.report_once(&key, &report_of(&number, Some(LOST))).await;
     assert_eq!((again.status, &again.text), (201, &filed.text), "a repetition");
-    let found = there.search(&number).await.json();
+    let found = there.search(&number).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    let found = found.json();
     assert_eq!(found["reports"].as_array().unwrap().len(), 1, "{found}");
     let report_id = filed.json()["report_id"].as_str().unwrap().to_owned();
     assert_eq!(there.withdraw(&report_id).await.status, 200);

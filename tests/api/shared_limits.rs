@@ -16,8 +16,9 @@ use lostcard::limits::cluster::{Cluster, ClusterCell};
 use lostcard::limits::{CallerLimits, Limit, LimitName};
 use lostcard::redis_link::RedisLink;
 use lostcard::telemetry::Metrics;
+use serde_json::json;
 
-use crate::bodies::{check_of, random_number, rate, with};
+use crate::bodies::{check_of, digest_of, random_number, rate, with};
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 use crate::redis::{metric, metric_is, node_with};
 use crate::servers::redis::Redis;
@@ -251,6 +252,33 @@ async fn a_clients_numbers_are_counted_by_all_nodes_together_and_nothing_of_a_nu
             assert!(passed <= 30, "{passed}");
         };
         refused.problem(429, "numbers_spent");
+    }
+}
+
+/// A scraper that spreads its questions over three nodes gets what one node would give it, and is held by all of them.
+#[tokio::test]
+async fn who_spreads_over_three_nodes_is_counted_and_held_by_all_of_them() {
+    let redis = Redis::start();
+    let one = node_with(&redis.url(), |config| {
+        config.limits.numbers_mode = Some(NumbersMode::Enforce);
+        config.limits.numbers = Guests::parse("30/1d").unwrap();
+    })
+    .await;
+    let (two, three) = (one.sibling().await, one.sibling().await);
+    let nodes = [&one, &two, &three];
+    for app in nodes {
+        metric_is(app, "nodes", 3).await;
+    }
+    let digest = || json!({"id_digest": digest_of(&random_number()), "purpose": "lodging"});
+    let mut passed = 0;
+    for app in nodes.into_iter().cycle().take(120) {
+        passed += u32::from(app.check(&digest()).await.status == 200);
+    }
+    assert!((20..=30).contains(&passed), "{passed}");
+    for app in nodes {
+        let is_held = async || check_as(app, &app.hotel).await.status == 403;
+        eventually("each node holds it", is_held).await;
+        check_as(app, &app.hotel).await.problem(403, "client_held");
     }
 }
 

@@ -77,8 +77,8 @@ fn import(data: &Path, numbers: &[String]) {
 
 #[tokio::test]
 async fn a_node_starts_from_its_saved_filter_and_knows_what_others_changed_since() {
-    starts_from_what_was_saved(256).await;
-    starts_from_what_was_saved(0).await;
+    Box::pin(starts_from_what_was_saved(256)).await;
+    Box::pin(starts_from_what_was_saved(0)).await;
 }
 
 async fn starts_from_what_was_saved(exact_mib: u64) {

@@ -3,9 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lostcard::access::client_auth::hash_secret;
 use lostcard::access::tokens::fingerprint;
 use lostcard::clock::Clock;
+use lostcard::crypto::client_secret::hash_secret;
 use lostcard::crypto::random;
 use lostcard::crypto::signing::from_base64url;
 use lostcard::domain::ids::ClientId;

@@ -295,7 +295,8 @@ async fn a_client_reads_what_the_service_knows_of_it() {
     let expected = json!({
         "organization_id": client.organization, "name": "Harbour Office", "kind": "registrar", "region": "110105",
         "created_at": created_at.as_str(),
-        "client": {"client_id": client.client_id, "scopes": ["checks", "registry"], "token_scopes": ["registry"]},
+        "client": {"client_id": client.client_id, "scopes": ["checks", "registry"], "token_scopes": ["registry"],
+            "held": false},
         "limits": [
             {"name": "client", "requests": 7, "per_seconds": 3600, "remaining": 6},
             {"name": "organization", "requests": 60000, "per_seconds": 60},

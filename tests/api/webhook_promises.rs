@@ -3,8 +3,9 @@
 use lostcard::domain::instant::UnixMs;
 use serde_json::{Value, json};
 
+use crate::bodies::random_number;
 use crate::helpers::TestApp;
-use crate::receiver::{Manner, Receiver};
+use crate::receiver::{Manner, Received, Receiver};
 use crate::webhooks::until_received;
 
 #[tokio::test]
@@ -84,8 +85,26 @@ async fn what_is_sent_is_what_the_document_says() {
     let told = &until_received(&receiver, 1).await[0];
     let document = app.get("", "/openapi.json").await.json();
     let webhooks = document["webhooks"].as_object().unwrap();
-    assert_eq!(webhooks.keys().collect::<Vec<_>>(), ["alertCreated"], "each has its test here");
-    let operation = &webhooks["alertCreated"]["post"];
+    assert_eq!(webhooks.keys().collect::<Vec<_>>(), ["alertCreated", "noticeCreated"], "each has its test here");
+    is_as_promised(&document, "alertCreated", told);
+}
+
+#[tokio::test]
+async fn a_notice_is_what_the_document_says() {
+    let app = TestApp::with_webhooks().await;
+    let receiver = Receiver::start(Manner::Status(204)).await;
+    let portal = app.add_client("citizen", None).await;
+    app.add_webhook_of(portal.organization, &receiver.url()).await;
+    let number = random_number();
+    app.found(&number).await;
+    app.report_online(&portal, &number).await;
+    let told = &until_received(&receiver, 1).await[0];
+    is_as_promised(&app.get("", "/openapi.json").await.json(), "noticeCreated", told);
+}
+
+/// Whether what came is what the document says of it.
+fn is_as_promised(document: &Value, event: &str, told: &Received) {
+    let operation = &document["webhooks"][event]["post"];
     let named = |parameter: &Value| {
         assert_eq!((&parameter["in"], &parameter["required"]), (&json!("header"), &json!(true)));
         parameter["name"].as_str().unwrap().to_owned()
@@ -101,8 +120,8 @@ async fn what_is_sent_is_what_the_document_says() {
     let content = operation["requestBody"]["content"].as_object().unwrap();
     assert_eq!(content.keys().collect::<Vec<_>>(), [told.header("content-type")]);
     let content = &content["application/json"];
-    fits(&document, &content["schema"], &told.json(), "sent");
-    fits(&document, &content["schema"], &content["example"], "example");
+    fits(document, &content["schema"], &told.json(), "sent");
+    fits(document, &content["schema"], &content["example"], "example");
     let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(members(&told.json()), members(&content["example"]));
     assert_eq!(members(&told.json()["data"]), members(&content["example"]["data"]));

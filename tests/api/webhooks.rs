@@ -7,7 +7,7 @@ use lostcard::clock::{Clock, Rfc3339};
 use lostcard::config::Config;
 use lostcard::crypto::random;
 use lostcard::crypto::webhook::WebhookSecret;
-use lostcard::domain::ids::WebhookId;
+use lostcard::domain::ids::{OrganizationId, WebhookId};
 use lostcard::domain::instant::UnixMs;
 use lostcard::store::webhooks::Webhook;
 use serde_json::{Value, json};
@@ -32,11 +32,16 @@ impl TestApp {
 
     /// An endpoint of the hotel, with its secret.
     pub(crate) async fn add_webhook(&self, url: &str) -> (WebhookId, String) {
+        self.add_webhook_of(self.hotel.organization, url).await
+    }
+
+    /// An endpoint of an organization, with its secret.
+    pub(crate) async fn add_webhook_of(&self, organization: OrganizationId, url: &str) -> (WebhookId, String) {
         let webhook_id: WebhookId = random::id(self.clock.now_ms());
         let secret = WebhookSecret::generate().unwrap();
         let new = Webhook {
             webhook_id,
-            organization: self.hotel.organization,
+            organization,
             url: url.to_owned(),
             created_at_ms: self.clock.now_ms(),
             failing_since_ms: None,

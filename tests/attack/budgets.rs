@@ -16,7 +16,7 @@ const SHORT: Duration = Duration::from_secs(2);
 async fn bodies_that_trickle_in_take_one_clients_share() {
     const MIB: u64 = 16;
     let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
-    let before = target.resident_mib();
+    let before = target.resident_mib_in_use().await;
     let honest = target.honest_caller(false);
     let mut attackers = JoinSet::new();
     for _ in 0..400 {
@@ -89,7 +89,7 @@ async fn bodies_that_trickle_in_leave_places_for_others_and_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn partial_heads_hold_little_and_not_long() {
     let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
-    let before = target.resident_mib();
+    let before = target.resident_mib_in_use().await;
     let honest = target.honest_caller(true);
     let mut streams = connect_many(target.node.address, 300).await;
     let partial = format!("GET / HTTP/1.1\r\nHost: lostcard.test\r\nX: {}", "a".repeat(30_000));

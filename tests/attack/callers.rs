@@ -79,7 +79,7 @@ async fn handshakes_that_never_end_leave_others_theirs() {
         ("TLS__HANDSHAKE_MS", "2000"),
     ];
     let target = Target::new(&settings).await;
-    let before = target.resident_mib();
+    let before = target.resident_mib_in_use().await;
     let honest = target.honest_caller(false);
     let mut attackers = JoinSet::new();
     for mut stream in connect_many(target.node.tls_address.unwrap(), 400).await {

@@ -73,6 +73,17 @@ impl Target {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
+    /// The same, after the marks of numbers are in use: the system gives their memory, which does not grow, by the page, and pages may be
+    /// of two megabytes.
+    pub(crate) async fn resident_mib_in_use(&self) -> u64 {
+        let (http, url) = (http_client().build().unwrap(), format!("{}/v1/checks", self.node.url()));
+        for _ in 0..600 {
+            let asked = http.post(&url).bearer_auth(&self.honest).json(&check_of(&random_number(), None));
+            assert_eq!(asked.send().await.unwrap().status(), 200);
+        }
+        self.resident_mib()
+    }
+
     /// Asked again where the attackers keep this machine so busy that the question itself comes too late.
     async fn metrics(&self) -> String {
         for _ in 0..3 {

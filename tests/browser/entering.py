@@ -171,7 +171,7 @@ def typed_credentials_do_not_stay(desk):
     stored = page.evaluate("[localStorage.length, sessionStorage.length, document.cookie, history.length]")
     assert stored[:3] == [0, 0, ""], stored
     page.reload()
-    page.wait_for_selector("#client-id:visible")
+    page.wait_for_selector("#entry:visible")
 
 
 def token_is_renewed_before_its_end(desk):

@@ -18,6 +18,8 @@ LINES = [
     ("20160501 20360501 Zhang San 11010519491231002X", "2016-05-01"),
     ("张三 1949年12月31日 11010519491231002X 2016年5月1日至长期", "2016-05-01"),
     ("11010519491231002X\t1949.12.31\t张三", None), ("\"张三\",\"110105194912310 02X\"", "error"), ("张三", "error"),
+    ("11010519491231002X 2016-05-01", "2016-05-01"), ("2016.05.01 11010519491231002X", "2016-05-01"),
+    ("110105194912310021 2016-05-01", "error"), ("1101051949123100211234", "error"),
     ("张三 110105194912310021 20160501", "error"), ("", "error"),
 ]
 
@@ -213,6 +215,7 @@ def telephone_has_the_verdict_above_the_form(desk):
     page = desk.page = phone.new_page()
     page.add_init_script("window.violations = []")
     page.goto(node.url + "/desk")
+    page.tap("#by-secret summary")
     page.fill("#client-id", node.hotel[0])
     page.fill("#client-secret", node.hotel[1])
     page.tap("#enter")

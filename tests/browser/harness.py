@@ -1,6 +1,7 @@
 """One browser context on a page. Whatever a case does, no number, no outside request, no violation of the policy and no error
 in the console may come of it: `settle` looks."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import urllib.parse
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Error
 
 NUMBER = re.compile(r"(?<![0-9a-fA-F])\d{17}[\dXx](?![0-9a-fA-F])")
 WATCH = """
@@ -31,9 +33,12 @@ def from_disk(route):
     folder, name = parts[0], parts[1] if len(parts) > 1 else "index.html"
     file = Path(PAGES, "shared" if folder == "web" else folder, name)
     if not file.is_file():
+        file = next(Path(PAGES, "vendor").glob(f"*/{name}"), None)
+    if file is None:
         return route.fallback()
     kinds = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml"}
-    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+    # The page's own policy may name others.
+    policy = route.fetch().headers["content-security-policy"] if name == "index.html" else "default-src 'none'"
     kind = kinds.get(file.suffix, "text/javascript") + "; charset=utf-8"
     return route.fulfill(body=file.read_bytes(), headers={"Content-Type": kind, "Content-Security-Policy": policy})
 
@@ -58,6 +63,14 @@ class Desk:
                 page.unroute_all(behavior="ignoreErrors")
             context.close()
 
+    def keep(self, name):
+        """A picture of what the case left, also of one that failed: in `browser-images` of the target folder."""
+        folder = Path(os.environ.get("CARGO_TARGET_DIR", "target"), "browser-images", "cases")
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.contexts and not self.page.is_closed():
+            with contextlib.suppress(Error):
+                self.page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", timeout=5000)
+
     def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False, below=""):
         """A fresh page, not signed in; `below`: as a proxy serves it that takes this path off."""
         context = self.browser.new_context(
@@ -70,7 +83,7 @@ class Desk:
             root = self.node.url + below
             self.page.route(root + "/**", lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(root, self.node.url, 1))))
         if PAGES:
-            self.page.route(re.compile(r"^[^?#]*//[^/]+/(desk|console|verify|web)(/|$)"), from_disk)
+            self.page.route(re.compile(r"^[^?#]*//[^/]+/(desk|station|console|verify|web)(/|$)"), from_disk)
         if clock:
             self.page.clock.install()
         self.page.add_init_script(WATCH)
@@ -79,7 +92,27 @@ class Desk:
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         assert self.page.goto((url or self.node.url) + below + self.path).status == 200
         self.page.wait_for_selector(self.first)
+        self.unfold()
         return self.page
+
+    def weigh(self):
+        """Loads the page again, whole, and gives the bytes of its files by their address, as they come."""
+        seen = {}
+        page = self.page
+        is_file = lambda url: not any(path in url for path in ("/v1/", "/oauth2/", "/registry-log/", "/.well-known/"))  # noqa: E731
+        page.on("response", lambda response: seen.update({response.url: len(response.body())}) if response.ok and is_file(response.url) else None)
+        link = page.context.new_cdp_session(page)
+        link.send("Network.enable")
+        # What the browser knows already is a 304 without a body, which weighs nothing.
+        link.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        page.reload()
+        page.wait_for_selector(self.first)
+        self.unfold()
+        return seen
+
+    def unfold(self):
+        """The way in with a secret is folded away."""
+        self.page.evaluate("document.getElementById('by-secret')?.setAttribute('open', '')")
 
     def sign_in(self, **options):
         page = self.open(**options)
@@ -162,6 +195,37 @@ class Reference(Desk):
     first = "#operations-checks-createCheck"
 
 
+class Sending(Desk):
+    """A page that sends numbers: in bodies, never in an address, and they stay in no field."""
+
+    def settle(self):
+        for method, url, _ in self.sent:
+            assert url.startswith((self.node.url + "/", "blob:" + self.node.url)), f"an outside request: {url}"
+            assert not NUMBER.search(url) and not re.search(r"[0-9a-f]{64}", url), f"a number is in an address: {method} {url}"
+        if not self.page.is_closed():
+            assert self.page.evaluate("window.violations") == [], "the policy was violated"
+            assert self.page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+        wrong = [text for text in self.console if "Failed to load resource" not in text]
+        assert wrong == [], wrong
+
+
+class Station(Sending):
+    """A registrar's page, which files."""
+    path = "/station"
+
+    def enter(self, of=None, office="110105-03"):
+        page = self.page
+        page.fill("#client-id", (of or self.node.station)[0])
+        page.fill("#client-secret", (of or self.node.station)[1])
+        page.fill("#office", office)
+        page.press("#office", "Enter")
+        page.wait_for_selector("#report-id_number:visible")
+
+    def task(self, name):
+        self.page.click(f"[data-task={name}]")
+        self.page.wait_for_selector(f"[data-task={name}][aria-current=page]")
+
+
 class Verify(Desk):
     path = "/verify"
     first = "#receipt:visible"
@@ -181,3 +245,9 @@ class Console(Desk):
         page.fill("#client-secret", (of or self.node.operator)[1])
         page.press("#client-secret", "Enter")
         page.wait_for_selector("#tiles .tile")
+
+
+class Administration(Console, Sending):
+    """The console's other views. One of them asks about a person."""
+
+    settle = Sending.settle

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import math
+import os
 import re
 import subprocess
 import tempfile
@@ -19,6 +20,8 @@ class Node:
 
     def __init__(self, binary):
         self.binary, self.process, self.listen = binary, None, "127.0.0.1:0"
+        # Settings of its next start.
+        self.env = {}
         self.folder = tempfile.TemporaryDirectory(prefix="lostcard-browser-")
         tour = self.start()
         client = re.search(r"HOTEL=\$\(token ([^:\s]+):([^)\s]+)", tour)
@@ -32,11 +35,11 @@ class Node:
         """Starts the demo on its folder; once it had a port, on the same. Gives the tour."""
         command = [self.binary, "serve", "--demo", "--data", self.folder.name, "--listen", self.listen, "--metrics-listen", "127.0.0.1:0"]
         log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **self.env})
         lines = []
         for line in self.process.stdout:
             lines.append(line)
-            if line.startswith("API reference"):
+            if line.startswith("For the operator"):
                 break
         tour = "".join(lines)
         found = re.search(r"API reference: (http://(\S+?))/docs/", tour)
@@ -44,17 +47,18 @@ class Node:
             log.seek(0)
             raise SystemExit(f"{self.binary} did not start a demo: {tour}{log.read()}")
         self.url, self.listen = found.groups()
+        self.codes = dict(re.findall(r"/(desk|station)#pair=(\S+)", tour))
         return tour
 
     def client(self, scope, rate):
         """Registers a client of a new organization, beside the running node; gives id and secret."""
-        kind = {"admin": "operator", "registry": "registrar"}.get(scope, "certifying")
+        kind = {"admin": "operator", "registry": "registrar", "citizen": "portal", "audit": "auditor"}.get(scope, "certifying")
         create = ["organization", "create", "--name", f"Test {scope}", "--kind", kind, "--region", "110105", "--rate", rate]
-        made = self._tell(*create)
-        made = self._tell("client", "create", "--organization", made["organization_id"], "--scope", scope, "--rate", rate)
+        made = self.tell(*create)
+        made = self.tell("client", "create", "--organization", made["organization_id"], "--scope", scope, "--rate", rate)
         return made["client_id"], made["client_secret"]
 
-    def _tell(self, *command):
+    def tell(self, *command):
         told = subprocess.run([self.binary, "--data", self.folder.name, *command, "--json"], capture_output=True, text=True, check=True)
         return json.loads(told.stdout)
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import re
 import subprocess
 import tempfile
@@ -182,6 +183,46 @@ def code_of(desk, text):
     return desk.page.evaluate(draw, text)
 
 
+def a_number():
+    """A valid number of nobody in particular (GB 11643)."""
+    number = f"11010119{random.randint(50, 99)}{random.randint(1, 12):02}{random.randint(1, 28):02}{random.randint(0, 999):03}"
+    return number + "10X98765432"[sum(int(digit) * 2 ** (17 - at) for at, digit in enumerate(number)) % 11]
+
+
+def card_status_is_verified_without_asking_anybody(desk):
+    page, node = signed_in(desk), desk.node
+    portal = node.client("citizen", "600/60s")
+
+    def status(number, start):
+        code, answer = node.post(portal, "/v1/citizen/card-status", {"id_number": number, "card_valid_from": start})
+        assert code == 200, answer
+        return f"{answer['status']}~{answer['status_salt']}"
+
+    asked = len(desk.bodies("/v1/temporary-certificates/verify"))
+    # No other case has reported it.
+    own = a_number()
+    good = status(own, "2016-05-01")
+    page.click("#open-certificate")
+    page.context.set_offline(True)
+    told = verify(desk, good, own)
+    assert "No report found" in told and "2016.05.01" in told and "was not asked" in told, told
+    assert page.query_selector("#certificate-answer .verdict.not_listed")
+    desk.axe("certificate")
+    desk.fits("certificate")
+    assert "another number" in verify(desk, good, OTHER)
+    signed, salt = good.split("~")
+    assert "another number" in verify(desk, f"{signed}~{salt[:-2]}AA" if not salt.endswith("AA") else f"{signed}~{'B' * 42}A", own)
+    head, payload, signature = signed.split(".")
+    assert "Not a genuine card status" in verify(desk, f"{head}.{payload}.{signature[:-8]}AAAAAAA{signature[-1]}~{salt}", own)
+    assert "Not a genuine card status" in verify(desk, f"{signed}~{salt}~{salt}", own)
+    page.context.set_offline(False)
+    told = verify(desk, status(*node.listed), node.listed[0])
+    assert page.query_selector("#certificate-answer .verdict.card_listed"), told
+    assert len(desk.bodies("/v1/temporary-certificates/verify")) == asked, "nobody was asked"
+    page.evaluate("Date.now = ((now) => () => now() + 16 * 60_000)(Date.now)")
+    assert "too old" in verify(desk, good, own)
+
+
 def photo_and_camera_read_the_code(desk):
     page, node = signed_in(desk), desk.node
     good = issued(node)["certificate"]
@@ -251,5 +292,6 @@ def idle_time_clears_certificate_and_group(desk):
 CASES = [
     saved_file_is_what_every_tool_takes, printed_receipt_is_one_page_with_codes, misuse_number_is_shown_and_copied,
     certificate_is_verified_here_and_by_the_service, certificate_without_a_network_is_never_called_valid,
+    card_status_is_verified_without_asking_anybody,
     photo_and_camera_read_the_code, idle_time_clears_certificate_and_group,
 ]

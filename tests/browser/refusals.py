@@ -176,7 +176,7 @@ def leaving_forgets_everything(desk):
     desk.ask(*node.listed)
     page.goto(node.url + "/")
     page.go_back()
-    page.wait_for_selector("#client-id:visible")
+    page.wait_for_selector("#entry:visible")
     assert page.text_content("#slip") == ""
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -268,6 +269,40 @@ def nothing_is_sent(desk):
     assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
 
 
+def audit_is_asked_with_a_token_or_read_from_a_file(desk):
+    page, node = ready(desk), desk.node
+    answer = check(node)
+    body = {"receipt": answer["receipt"], "receipt_salt": answer["receipt_salt"], "id_number": NUMBER}
+    for _ in range(100):
+        status, told = node.post(node.hotel, "/v1/receipts/audit", body)
+        if status != 503:
+            break
+        time.sleep(0.1)
+    assert status == 200 and told["outcome"] == "consistent", told
+    assert verify(desk, saved(answer), NUMBER, answer["receipt_salt"])[0] == "verified"
+    page.click("details summary")
+    page.click("#audit")
+    expect(page.locator("#audit-told")).to_contain_text("Enter a token")
+    page.fill("#token", "nonsense")
+    page.click("#audit")
+    expect(page.locator("#audit-told")).to_contain_text("does not take this token")
+    page.fill("#token", node.token(node.hotel))
+    page.click("#audit")
+    page.wait_for_selector("#audit-title:focus")
+    shown_audit = page.inner_text("#audit-result")
+    assert "bears the receipt out" in shown_audit and "/registry-log/" in shown_audit and "own word" in shown_audit
+    desk.axe("audit")
+    desk.fits("audit")
+    for outcome, words in [("contradicted", "contradicts"), ("cannot_tell", "cannot tell")]:
+        buffer = json.dumps(told | {"outcome": outcome}).encode()
+        page.set_input_files("#audit-file", {"name": "a.json", "mimeType": "application/json", "buffer": buffer})
+        expect(page.locator("#audit-title")).to_contain_text(words)
+    page.set_input_files("#audit-file", {"name": "a.json", "mimeType": "application/json", "buffer": b"{}"})
+    expect(page.locator("#audit-told")).to_contain_text("not an answer")
+    page.click("#clear")
+    assert page.input_value("#token") == "" and page.locator("#audit-result").count() == 0
+
+
 def browser_without_ed25519_verifies_the_same(desk):
     page = desk.open()
     page.add_init_script("""const own = SubtleCrypto.prototype.importKey; window.missed = 0;
@@ -289,10 +324,7 @@ def browser_without_ed25519_verifies_the_same(desk):
 def every_state_has_no_violation_fits_and_is_light(desk):
     for width, height, locale, scheme in [(1280, 860, "en-GB", "light"), (390, 844, "zh-CN", "light"), (320, 600, "en-GB", "dark")]:
         page = desk.open(width=width, height=height, locale=locale, scheme=scheme)
-        seen = {}
-        page.on("response", lambda response: seen.update({response.url: len(response.body())}) if response.ok else None)
-        page.reload()
-        page.wait_for_selector("#receipt:visible")
+        seen = desk.weigh()
         desk.axe("empty")
         desk.fits("empty")
         page.press("#receipt", "Control+Enter")
@@ -322,6 +354,8 @@ def both_languages_are_whole(desk):
     made |= {f"{kind}_{part}" for kind in ("verified", "authentic", "refused") for part in ("title", "lead")}
     made |= {f"step_{step}" for step in ("signature", "inclusion", "commitment", "file")}
     made |= {f"verdict_{verdict}" for verdict in ("not_listed", "card_listed", "other_card_listed", "number_listed")}
+    made |= {f"audit_{outcome}" for outcome in ("consistent", "contradicted", "cannot_tell")}
+    made |= {f"act_{act}" for act in ("report", "withdrawal", "replacement", "correction")}
     assert used <= en.keys() and en.keys() - used - made == {"language"} - made, en.keys() - used - made
     page.fill("#keys", jwks(desk))
     answer = check(desk.node)
@@ -336,6 +370,6 @@ def both_languages_are_whole(desk):
 CASES = [
     receipts_are_verified_by_keyboard_alone, what_it_is_about_is_found, every_kind_of_forgery_is_refused,
     saved_file_is_read_and_its_words_are_its_own, code_on_a_photo_is_read, pinned_fingerprint_holds, it_works_below_the_path_of_a_proxy,
-    nothing_is_sent,
+    nothing_is_sent, audit_is_asked_with_a_token_or_read_from_a_file,
     browser_without_ed25519_verifies_the_same, every_state_has_no_violation_fits_and_is_light, both_languages_are_whole,
 ]

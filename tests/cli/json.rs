@@ -30,7 +30,19 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
     let of_rate = find(&client["client_id"]);
     assert_eq!(
         members(of_rate),
-        ["bound", "client_id", "created_at", "digests", "organization_id", "rate", "scope", "state"]
+        [
+            "bound",
+            "client_id",
+            "created_at",
+            "digests",
+            "organization_id",
+            "organization_name",
+            "rate",
+            "refused",
+            "scope",
+            "scopes",
+            "state"
+        ]
     );
     assert_eq!(
         (&of_rate["scope"], &of_rate["rate"], &of_rate["state"]),
@@ -54,6 +66,29 @@ fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
     folder.run(&["client", "disable", id]).success().stdout_eq("disabled\n");
     assert_eq!(folder.json(&["client", "list", "--json"])["clients"][0]["state"], "disabled");
     folder.run(&["client", "revoke-token", "--issuer", "http://x", "jti"]).success().stdout_eq("revoked\n");
+}
+
+#[test]
+fn an_office_is_described_in_the_words_of_the_api_and_the_log_says_who_did() {
+    let folder = Folder::new();
+    let set = |code: &str, name: &str| {
+        folder.json(&["office", "set", code, "--name", name, "--reach", "1 Quay Road", "--json", "--as", "Wang Fang"])
+    };
+    set("110105-04", "Airport station");
+    set("110105-03", "Quay station");
+    let office = set("110105-03", "Harbour station");
+    assert_eq!(office, json!({"code": "110105-03", "name": "Harbour station", "reach": "1 Quay Road"}));
+    let listed = folder.json(&["office", "list", "--json"]);
+    let airport = json!({"code": "110105-04", "name": "Airport station", "reach": "1 Quay Road"});
+    assert_eq!(listed, json!({"offices": [office, airport]}), "by their codes, the last word counts");
+    let entries = stdout(&folder.run(&["audit", "export"]));
+    assert_eq!(entries.matches("office_described").count(), 3, "{entries}");
+    assert_eq!(entries.matches("Wang Fang").count(), 3);
+    for (code, reach) in [("no code!", "1 Quay Road"), ("110105-03", "ask 11010519491231002X")] {
+        let refused = folder.run(&["office", "set", code, "--name", "a", "--reach", reach]).failure();
+        assert!(!stderr(&refused).contains("panicked"));
+    }
+    assert_eq!(folder.json(&["office", "list", "--json"])["offices"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -94,7 +129,7 @@ fn fingerprints_are_those_of_the_published_keys() {
     assert_eq!(members(&keys[0]), ["fingerprint", "kid", "purpose", "state", "version"]);
     let of = |key: &Value| format!("{} {} {}", key["purpose"], key["version"], key["state"]).replace('"', "");
     let names: Vec<_> = keys.iter().map(of).collect();
-    assert_eq!(names, ["token 1 signs", "receipt 2 signs", "receipt 1 retired", "certificate 1 signs"]);
+    assert_eq!(names, ["token 1 signs", "receipt 2 signs", "receipt 1 retired", "certificate 1 signs", "log 1 signs"]);
     let plain = stdout(&folder.run(&["keys", "fingerprints"]).success());
     for (key, line) in keys.iter().zip(plain.lines()) {
         assert!(
@@ -117,10 +152,10 @@ fn fingerprints_are_those_of_the_published_keys() {
 fn rotated_keys_are_named() {
     let folder = Folder::new();
     folder.organization();
-    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--certificates", "--json"]);
+    let rotated = folder.json(&["keys", "rotate", "--tokens", "--receipts", "--certificates", "--log", "--json"]);
     let keys = rotated["rotated"].as_array().unwrap();
-    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 3));
-    for (key, purpose) in keys.iter().zip(["token", "receipt", "certificate"]) {
+    assert_eq!((members(&rotated), keys.len()), (vec!["rotated"], 4));
+    for (key, purpose) in keys.iter().zip(["token", "receipt", "certificate", "log"]) {
         assert_eq!(members(key), ["kid", "purpose", "version"]);
         assert_eq!((&key["purpose"], &key["version"]), (&json!(purpose), &json!(2)));
     }

@@ -6,14 +6,24 @@
 )]
 
 mod audit;
+mod backup;
 mod busy;
 mod check;
+mod doctor;
+mod endpoints;
 mod exit_codes;
+mod first_start;
 mod help;
 mod import;
 mod json;
+mod key_folder;
+mod looking;
 mod manual;
+mod receiver;
 mod run;
 #[path = "../servers/mod.rs"]
 #[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
+mod service_manager;
+mod settings;
+mod witness;

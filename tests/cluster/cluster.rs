@@ -41,15 +41,25 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits until all nodes are ready.
     pub(crate) fn start(nodes: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let redis = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
         let postgres = Postgres::start();
         let database_url = postgres.create_database();
-        let clients = ["checks", "registry"].map(|scope| register(folder.path(), &database_url, scope));
+        Self::start_on(nodes, postgres, &database_url, |proxy| proxy.url(&database_url))
+    }
+
+    /// The same on a server that is there. `reached_by` says by which URL a node reaches it, given its proxy.
+    pub(crate) fn start_on(
+        nodes: usize,
+        postgres: Postgres,
+        database_url: &str,
+        reached_by: impl Fn(&Proxy) -> String,
+    ) -> Self {
+        let folder = TempDir::new().unwrap();
+        let redis = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+        let clients = ["checks", "registry"].map(|scope| register(folder.path(), database_url, scope));
         let member = |index| {
             let (to_postgres, to_redis) = (Proxy::start(postgres.address()), Proxy::start(redis.address()));
             let variables = [
-                ("LOSTCARD_DATABASE_URL", to_postgres.url(&database_url)),
+                ("LOSTCARD_DATABASE_URL", reached_by(&to_postgres)),
                 ("LOSTCARD_REDIS_URL", to_redis.url(&redis.url())),
                 ("LOSTCARD_KEYS", folder.path().join("keys").to_string_lossy().into_owned()),
                 ("LOSTCARD_PUBLIC_URL", PUBLIC_URL.to_owned()),
@@ -65,6 +75,7 @@ impl Cluster {
         std::thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.start()))));
         let [checks, registry] = clients.map(|client| token(nodes[0].address().unwrap(), &client));
         let (postgres, redis) = (Mutex::new(postgres), Mutex::new(redis));
+        let database_url = database_url.to_owned();
         Self { nodes, tokens: Tokens { checks, registry }, database_url, postgres, redis, _folder: folder }
     }
 

@@ -11,6 +11,7 @@ mod audit;
 mod balancer;
 mod checker;
 mod cluster;
+mod failover;
 mod faults;
 mod injector;
 mod latency;

@@ -14,7 +14,7 @@ import urllib.request
 # A limit must not stop a test that tries every operation many times.
 WIDE = "4000000/60s"
 # The kind of organization that may have each scope.
-KINDS = {"checks": "certifying", "registry": "registrar", "citizen": "portal", "audit": "auditor", "admin": "operator"}
+KINDS = {"blind": "certifying", "checks": "certifying", "registry": "registrar", "citizen": "portal", "audit": "auditor", "admin": "operator"}
 
 
 def free_port():
@@ -31,7 +31,7 @@ def id_number():
 
 
 class Node:
-    """A node with an organization of each kind, and two clients of the registrar."""
+    """A node with an organization of each kind, and two clients of the registrar and of the operator."""
 
     def __init__(self, binary, environment=None):
         self.binary = os.path.abspath(binary)
@@ -42,6 +42,7 @@ class Node:
         self.clients = {scope: self._client(organization, [scope]) for scope, organization in organizations.items()}
         self.station, self.hotel = self.clients["registry"], self.clients["checks"]
         self.colleague = self._client(organizations["registry"], ["registry"])
+        self.operator = self._client(organizations["admin"], ["admin"])
         self.url = f"http://127.0.0.1:{free_port()}"
         limits = {f"LOSTCARD_LIMITS__{name}": WIDE for name in ("ADDRESS", "PUBLIC")}
         # The walks ask with many dates about few numbers, and with many wrong ones.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::clients::{Client, Filing, register, sample};
 use crate::node::Folder;
+use crate::servers::postgres::Postgres;
 use crate::{Moments, rounds, wait_until};
 
 const RECORDS: u64 = 30_000;
@@ -78,14 +79,22 @@ fn assert_complete(input: &Input, summary: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_import_stores_each_record_once() {
-    let mut moments = Moments::new("import");
-    let folder = Folder::new();
-    let hotel = register(&folder, "certifying", "checks");
+    stores_each_record_once(&Folder::new(), &mut Moments::new("import")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_import_by_copy_stores_each_record_once() {
+    let server = tokio::task::block_in_place(Postgres::start);
+    stores_each_record_once(&Folder::on(server.create_database()), &mut Moments::new("import by COPY")).await;
+}
+
+async fn stores_each_record_once(folder: &Folder, moments: &mut Moments) {
+    let hotel = register(folder, "certifying", "checks");
     let mut all_hits = 0;
     for round in 0..rounds() {
-        let input = write_input(&folder, moments.below(u64::MAX));
+        let input = write_input(folder, moments.below(u64::MAX));
         let before = folder.totals();
-        let (summary, hits) = tokio::task::block_in_place(|| import_with_kills(&folder, &input, &mut moments));
+        let (summary, hits) = tokio::task::block_in_place(|| import_with_kills(folder, &input, moments));
         eprintln!("round {round}: {hits} of {KILLS} kills hit, then {summary}");
         all_hits += hits;
         assert_complete(&input, &summary);

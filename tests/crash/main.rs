@@ -11,6 +11,9 @@ mod clients;
 mod import;
 mod node;
 mod reports;
+#[path = "../servers/mod.rs"]
+#[expect(dead_code, reason = "shared by test binaries; none needs everything")]
+mod servers;
 mod sightings;
 
 use std::time::{Duration, Instant};

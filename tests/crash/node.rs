@@ -1,4 +1,4 @@
-//! A data folder, the processes that work on it, and what its database holds by the word of the `sqlite3` tool.
+//! A data folder, the processes that work on it, and what its database holds by the word of the `sqlite3` or `psql` tool.
 //! Every process dies with its value; none is ever killed by name.
 
 use std::collections::BTreeSet;
@@ -38,7 +38,11 @@ impl Drop for Process {
 }
 
 /// The data folder of a test.
-pub(crate) struct Folder(TempDir);
+pub(crate) struct Folder {
+    folder: TempDir,
+    /// Of a database in PostgreSQL, where it is not the embedded one.
+    database: Option<String>,
+}
 
 /// A running node.
 pub(crate) struct Server {
@@ -55,17 +59,24 @@ pub(crate) struct Totals {
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(TempDir::new().unwrap())
+        Self { folder: TempDir::new().unwrap(), database: None }
+    }
+
+    pub(crate) fn on(database: String) -> Self {
+        Self { database: Some(database), ..Self::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lostcard"));
         command.arg("--data").arg(self.path("data")).args(arguments);
         // The variables of the tests are no settings of the service.
+        if let Some(url) = &self.database {
+            command.env("LOSTCARD_DATABASE_URL", url);
+        }
         command.env_remove("LOSTCARD_TEST_ROUNDS").env_remove("LOSTCARD_TEST_SEED");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command
@@ -105,12 +116,20 @@ impl Folder {
     }
 
     fn ask(&self, sql: &str) -> String {
-        let output = Command::new("sqlite3")
-            .args(["-readonly", "-separator", " ", "-cmd", ".timeout 5000"])
-            .arg(self.path("data/lostcard.db"))
-            .arg(sql)
-            .output()
-            .expect("the tests need the sqlite3 command");
+        let mut tool = match &self.database {
+            None => {
+                let mut sqlite = Command::new("sqlite3");
+                sqlite.args(["-readonly", "-separator", " ", "-cmd", ".timeout 5000"]);
+                sqlite.arg(self.path("data/lostcard.db"));
+                sqlite
+            }
+            Some(url) => {
+                let mut psql = Command::new("psql");
+                psql.args(["--quiet", "--no-psqlrc", "-At", "-F", " ", url, "-c"]);
+                psql
+            }
+        };
+        let output = tool.arg(sql).output().expect("the tests need the sqlite3 and psql commands");
         String::from_utf8(output.stdout).unwrap()
     }
 

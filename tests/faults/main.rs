@@ -19,12 +19,15 @@
 //! | token or client revoked | `nodes::revoked_tokens_and_disabled_clients_are_refused_by_every_node_within_the_lease` |
 //! | wrong or missing key | `tests/api/keys.rs` |
 //! | outside issuer's JWKS down | `tests/api/outside_issuers.rs`: keys serve on, and end after an hour |
+//! | collector of spans gone, hung | `traces::a_collector_that_is_gone_or_hangs_holds_up_no_answer_and_no_end` |
 //! | Redis down, hung, flushed, evicting | `caches::whatever_happens_to_redis_no_answer_changes` |
+//! | store lost, and restored | `backups::a_back_up_under_load_comes_back_as_a_prefix_of_the_feed_on_sqlite`, `..._on_postgresql` |
 #![expect(
     clippy::unwrap_used,
     reason = "a failed assumption of a test is a failed test; helpers outside #[test] are linted"
 )]
 
+mod backups;
 #[path = "../api/bodies.rs"]
 #[expect(dead_code, reason = "shared with the API suite, which needs more")]
 mod bodies;
@@ -38,3 +41,4 @@ mod outages;
 #[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod service;
+mod traces;

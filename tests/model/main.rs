@@ -120,6 +120,13 @@ const TWO_WRITERS: World = World {
     may: &[May::BeginApart],
     ..TWO_NODES
 };
+/// Two writers of one node in one transaction, another node beside it.
+const GROUP: World = World {
+    name: "two writers in one transaction",
+    writers: &[(0, Change::Report), (0, Change::Other)],
+    may: &[May::BeginApart, May::Group],
+    ..TWO_WRITERS
+};
 const WITHDRAWAL: World = World {
     name: "a withdrawal, rebuilds, copies and Redis",
     serving: 1,
@@ -209,6 +216,7 @@ as_built! {
     a_starting_node_never_answers_wrong: STARTING;
     three_nodes_never_answer_wrong: THREE_NODES;
     two_writers_never_make_an_answer_wrong: TWO_WRITERS;
+    writers_that_share_a_transaction_never_make_an_answer_wrong: GROUP;
     copies_rebuilds_and_redis_never_make_an_answer_wrong: WITHDRAWAL;
     exact_listings_never_make_an_answer_wrong: EXACT;
     exact_listings_on_two_nodes_never_make_an_answer_wrong: EXACT_TWO_NODES;

@@ -41,6 +41,8 @@ pub(crate) enum Variant {
 pub(crate) enum May {
     /// Something comes between a writer's sequence and its commit.
     BeginApart,
+    /// Writers of one node share a transaction (`service::groups`).
+    Group,
     /// Nodes are marked, removed and leave. A crash is a pause that does not end.
     NodesGo,
     Rebuild,

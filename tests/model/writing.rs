@@ -24,7 +24,9 @@ impl World {
             Writer::Idle if !self.is(Variant::OthersAskedBeforeTheSequence) => None,
             _ => return None,
         };
-        let is_locked = state.has_begun_writer() && !self.is(Variant::SequencesCommittedOutOfOrder);
+        let is_of_group = |(at, _): &(usize, &Writer)| self.has(May::Group) && self.writers[*at].0 == node;
+        let mut begun = state.writers.iter().enumerate().filter(|(_, writer)| matches!(writer, Writer::Begun { .. }));
+        let is_locked = !begun.all(|of| is_of_group(&of)) && !self.is(Variant::SequencesCommittedOutOfOrder);
         require(state.down == 0 && state.nodes[usize::from(node)].phase == Phase::Up && !is_locked)?;
         // `reports.withdraw`: there must be something to withdraw.
         require(change != Change::Withdraw || state.store.listed(state.store.head))?;
@@ -39,10 +41,17 @@ impl World {
     }
 
     pub(crate) fn commit(&self, state: &mut State, writer: u8) -> Option<()> {
-        let Writer::Begun { sequence, others } = state.writers[usize::from(writer)] else { return None };
-        require(state.down == 0)?;
-        state.store.commit(sequence, self.writers[usize::from(writer)].1);
-        state.writers[usize::from(writer)] = Writer::Committed { sequence, age: 0, others };
+        require(state.down == 0 && matches!(state.writers[usize::from(writer)], Writer::Begun { .. }))?;
+        let node = self.writers[usize::from(writer)].0;
+        for (at, (of, change)) in self.writers.iter().enumerate() {
+            let is_of_commit = at == usize::from(writer) || (self.has(May::Group) && *of == node);
+            if let Writer::Begun { sequence, others } = state.writers[at]
+                && is_of_commit
+            {
+                state.store.commit(sequence, *change);
+                state.writers[at] = Writer::Committed { sequence, age: 0, others };
+            }
+        }
         Some(())
     }
 

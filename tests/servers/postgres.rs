@@ -49,6 +49,29 @@ impl Postgres {
         server
     }
 
+    /// A hot standby of this server, which follows it under a name.
+    pub(crate) fn standby(&self, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("postgres").arg(folder.path()));
+        }
+        let address = self.address;
+        let from = format!("host={} port={} user=postgres application_name={name}", address.ip(), address.port());
+        let mut copy = tool("pg_basebackup");
+        copy.args(["--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--dbname", &from, "--pgdata"]);
+        run(copy.arg(folder.path().join("data")));
+        let (settings, address) = (self.settings.clone(), free_address());
+        let process = serve(folder.path(), address, &settings);
+        let server = Self { process, address, settings, databases: AtomicU32::new(0), folder };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Makes a standby a primary, on a timeline of its own.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.sql("SELECT pg_promote(true, 30)").trim(), "t");
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -92,6 +115,12 @@ impl Postgres {
         self.process.kill();
         self.process = serve(self.folder.path(), self.address, &self.settings);
         self.wait_until_ready();
+    }
+
+    /// The same, with a setting of its own from now on.
+    pub(crate) fn restart_with(&mut self, name: &str, value: &str) {
+        self.settings.push(format!("{name}={value}"));
+        self.restart();
     }
 
     /// All its processes stand still: connections stay open, nothing is answered.

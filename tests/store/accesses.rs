@@ -17,7 +17,7 @@ const OWN: [u8; 16] = [1; 16];
 const OTHERS: [u8; 16] = [2; 16];
 
 fn actor(organization: OrganizationId) -> Actor {
-    Actor { organization, client: id(), origin: Some(Origin::Private) }
+    Actor { origin: Some(Origin::Private), ..Actor::new(organization, id()) }
 }
 
 async fn list(store: &Store, keys: &[LookupKey], told: Told, before: Option<u64>, count: usize) -> Vec<Access> {

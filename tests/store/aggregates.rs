@@ -1,6 +1,7 @@
 //! The descriptions of tables against the schema itself, and what follows from them, for every table in turn: a new one that is
 //! described wrongly, or not at all, fails here.
 
+use lostcard::crypto::digest::LookupKey;
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::crypto::random;
 use lostcard::domain::audit::Action;
@@ -18,9 +19,12 @@ use crate::servers::tables::Tables;
 
 /// Tables that are not described, and why they need not be.
 const OTHER_TABLES: &[(&str, &str)] = &[
+    ("admin_requests", "of authorities, firms and programs"),
     ("alert_heads", "a count for each organization"),
     ("audit", "append-only: ids of records and clients, never a number"),
     ("audit_subjects", "tags of persons, append-only as what they belong to"),
+    ("blind_keys", "of the service, their seeds sealed"),
+    ("blind_pieces", "of bases: without a blind key nothing can be told from them"),
     ("client_credentials", "of clients, which are programs"),
     ("clients", "of clients, which are programs"),
     ("environment", "what the store is for"),
@@ -32,9 +36,19 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ("import_pieces", "of files: pieces of the feed"),
     ("imports", "of files, by a keyed fingerprint"),
     ("key_checks", "by which a store knows its keys"),
+    ("log_head", "of trees: sizes, roots, signatures"),
+    (
+        "log_leaves",
+        "blind bytes of rows of the feed, as old as the store: without a blind key nothing can be told from them",
+    ),
+    ("log_tiles", "hashes of leaves"),
     ("nodes", "of processes"),
+    ("offices", "of authorities"),
     ("organizations", "of authorities and firms"),
     ("numbers_mode", "one word about all clients"),
+    ("pairings", "of devices"),
+    ("persons", "of those who run the service: names, groups and times"),
+    ("restores", "of back-ups"),
     ("retention", "of runs"),
     ("service", "the name of the service"),
     ("usage_flushes", "of processes"),
@@ -43,22 +57,46 @@ const OTHER_TABLES: &[(&str, &str)] = &[
 ];
 /// Columns that say nothing of a person: whose a record is, where and when it was written, and how it stands.
 const OTHER_COLUMNS: &str = "
-    organization_id client_id requested_at state office channel sequence registered_sequence closed_at closed_by_office reported_at recorded_at registered_at
+    organization_id client_id person requested_at state office channel sequence registered_sequence closed_at closed_by_office reported_at recorded_at registered_at
     applied_at applied_at_office issued_at lost_at returned_at returned_to_office transferred_to resolved_at resolved_by
-    resolved_by_office valid_from expires_at revoked_at revoked_by_office ends_at seq listed_at attempts next_at status created_at
+    resolved_by_office valid_from expires_at revoked_at revoked_by_office ends_at seq listed_at taken_back_at attempts next_at status created_at
     not_listed card_listed other_card_listed number_listed invalid limited unavailable batches receipts_verified loss_reports
     misuse_reports
 ";
 /// Actions that are about something other than one record of a described table.
 const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ReportsSearched, "several records"),
+    (Action::ReportsListed, "several records"),
+    (Action::ReplacementsListed, "several records"),
+    (Action::FoundCardsListed, "several records"),
+    (Action::CertificatesListed, "several records"),
+    (Action::ApplicationsListed, "several records"),
     (Action::MisuseReportsListed, "several records"),
     (Action::CitizenRecordsRead, "several records"),
+    (Action::CardStatusGiven, "a card; nothing of it is kept"),
     (Action::AccessesRead, "entries of the log"),
     (Action::ReceiptVerified, "a check; nothing of it is kept"),
     (Action::ContactErased, "a record of any table with a sealed text"),
     (Action::OrganizationCreated, "an organization"),
     (Action::OrganizationUpdated, "an organization"),
+    (Action::OrganizationSuspended, "an organization"),
+    (Action::OrganizationResumed, "an organization"),
+    (Action::OrganizationEnded, "an organization"),
+    (Action::OfficeDescribed, "an office"),
+    (Action::AdministrationRequested, "what an operator asks for"),
+    (Action::AdministrationApproved, "what an operator asks for"),
+    (Action::AdministrationRefused, "what an operator asks for"),
+    (Action::AuditExportOpened, "what an operator asks for"),
+    (Action::AuditExported, "what an operator asks for"),
+    (Action::PairingCreated, "a device"),
+    (Action::PairingUpdated, "a device"),
+    (Action::PairingEnded, "a device"),
+    (Action::DevicePaired, "a device"),
+    (Action::DeviceLocked, "a device"),
+    (Action::DeviceReleased, "a device"),
+    (Action::ClientSuspended, "a client"),
+    (Action::ClientResumed, "a client"),
+    (Action::ClientKeysAdded, "a client"),
     (Action::ClientCreated, "a client"),
     (Action::ClientUpdated, "a client"),
     (Action::ClientDisabled, "a client"),
@@ -71,6 +109,7 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ClientNumbersLifted, "a client"),
     (Action::ClientHeld, "a client"),
     (Action::ClientReleased, "a client"),
+    (Action::ClientUndone, "a client"),
     (Action::ImportBegun, "a file"),
     (Action::ImportFinished, "a file"),
     (Action::ImportUndone, "a file"),
@@ -88,6 +127,7 @@ const NOT_RESET: &[(&str, &str)] = &[
 /// Tables with a number that its person does not read there.
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("replacements", "the person holds the new card"),
+    ("taken_back_replacements", "nothing of the person's: somebody else's act, which was undone"),
     ("replacement_applications", "the office that took it tells"),
     ("misuse_reports", "told by others, and seen by registrars alone"),
     ("watches", "a check that waits: who asks is not the person's to know"),
@@ -191,6 +231,44 @@ pub(crate) async fn a_reset_empties_every_table_of_the_sandbox(database: &Databa
             assert_eq!(count(database, &named).await, 0, "{}", of.table);
         }
     }
+}
+
+pub(crate) async fn an_export_has_every_row_about_a_person(database: &Database) {
+    let store = database.open().await;
+    let own = stored_organization(&store).await;
+    let (person, former, other) = (key(), key(), key());
+    let mut expected = Vec::new();
+    for of in aggregates::ALL {
+        let keyed = |key: &LookupKey| ("lookup_key", Cell::Bytes(key.as_bytes().to_vec()));
+        if of.number == Number::None {
+            continue;
+        }
+        // One under each pepper that was, and one of somebody else.
+        let named: RecordId = id();
+        insert(database, of.table, own, &[(of.id, Cell::id(named)), keyed(&person)]).await;
+        insert(database, of.table, own, &[keyed(&former)]).await;
+        let foreign: RecordId = id();
+        insert(database, of.table, own, &[(of.id, Cell::id(foreign)), keyed(&other)]).await;
+        expected.push((of.table, 2));
+        for (naming, reference) in aggregates::naming(of).filter(|(naming, _)| naming.number == Number::None) {
+            insert(database, naming.table, own, &[(reference.column, Cell::id(named))]).await;
+            insert(database, naming.table, own, &[(reference.column, Cell::id(foreign))]).await;
+            expected.push((naming.table, 1));
+        }
+    }
+    let tables = store.export_person(&[person, former]).await.unwrap();
+    for table in &tables {
+        let of_table = expected.iter().filter(|(name, _)| *name == table.of.table);
+        assert_eq!(table.rows.len(), of_table.map(|(_, rows)| rows).sum::<usize>(), "{}", table.of.table);
+    }
+    let left_out: Vec<_> = aggregates::ALL
+        .into_iter()
+        .map(|of| of.table)
+        .filter(|name| tables.iter().all(|table| table.of.table != *name))
+        .collect();
+    // Those name no person: of fingerprints, tokens, organizations and days, and of alerts, which are told by their own table.
+    assert_eq!(left_out, ["deliveries", "idempotency", "revoked_tokens", "usage_counts"]);
+    assert!(store.export_person(&[key()]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn every_sealed_text_can_be_erased(database: &Database) {

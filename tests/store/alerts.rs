@@ -38,7 +38,7 @@ fn alert(organization: OrganizationId) -> NewAlert {
         check_id: id(),
         kind: AlertKind::NumberListed,
         listing: ListingKind::Superseded,
-        replacement: None,
+        source: None,
     }
 }
 

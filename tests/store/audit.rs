@@ -15,7 +15,7 @@ use crate::records::{NOW_MS, id, write};
 use crate::thief::all;
 
 fn deed() -> Deed {
-    Deed::of(Actor { organization: id(), client: id(), origin: None }, Action::ReportRead, id::<ReportId>())
+    Deed::of(Actor::new(id(), id()), Action::ReportRead, id::<ReportId>())
 }
 
 fn behind() -> Behind {

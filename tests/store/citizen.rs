@@ -2,11 +2,12 @@
 
 use lostcard::crypto::pepper::KeyVersions;
 use lostcard::domain::certificate::CertificatePurpose;
-use lostcard::domain::client::{OrganizationKind, RegionCode};
+use lostcard::domain::client::{OrganizationKind, OrganizationName, RegionCode};
 use lostcard::domain::found_card::FoundCardState;
 use lostcard::domain::ids::{CheckId, ListingId};
 use lostcard::domain::instant::UnixMs;
-use lostcard::domain::report::Channel;
+use lostcard::domain::office::{Office, OfficeReach};
+use lostcard::domain::report::{Channel, OfficeCode};
 use lostcard::domain::verdict::{Purpose, Verdict};
 use lostcard::store::certificates::NewCertificate;
 use lostcard::store::citizen::{AnonymousSighting, PersonCertificate, ReportOrigin, SightingsPage, WaitingCard};
@@ -62,8 +63,23 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     let revoked = certificates[1].certificate.clone().revoke(later(7)).unwrap();
     write(&store, async |tx| tx.revoke_certificate(&revoked, &office()).await.unwrap()).await;
     let all = SightingsPage { before: None, count_max: 100 };
+    let (_, unknown) = store.person_records(&[own], all).await.unwrap();
+    assert!(unknown.offices.is_empty(), "nobody has said what the office is");
+    let described = |name: &str| Office {
+        code: office(),
+        name: OrganizationName::parse(name).unwrap(),
+        reach: OfficeReach::parse("1 Quay Road").unwrap(),
+    };
+    let elsewhere = Office { code: OfficeCode::parse("310104-01").unwrap(), ..described("Lake station") };
+    for office in [&described("Quay station"), &elsewhere, &described("Harbour station")] {
+        write(&store, async |tx| tx.put_office(office).await.unwrap()).await;
+    }
+    assert_eq!(store.list_offices(None, 1).await.unwrap(), [described("Harbour station")], "the last word counts");
+    assert_eq!(store.list_offices(Some(office().as_str()), 5).await.unwrap(), [elsewhere]);
     let (versions, records) = store.person_records(&[key(), own], all).await.unwrap();
     assert_eq!(versions, KeyVersions { current: 1, previous: None });
+    assert_eq!(records.offices, [described("Harbour station")], "once, and no other");
+    assert!(records.reports.iter().all(|stored| stored.taken.as_ref().unwrap().office == office()));
     let read: Vec<_> = records.reports.iter().map(|stored| stored.report.id).collect();
     assert_eq!(read, [reports[1].report_id, reports[0].report_id], "newest first");
     let seen = |check_id, purpose, seen_at_ms| AnonymousSighting {
@@ -93,6 +109,7 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
     assert_eq!(records.found_cards, [waiting(&cards[1]), waiting(&cards[0])]);
     let held = |new: &NewCertificate, is_revoked| PersonCertificate {
         certificate_id: new.certificate.id,
+        office: office(),
         purpose: CertificatePurpose::Rail,
         issued_at_ms: UnixMs::from_seconds(new.certificate.issued_s),
         expires_at_ms: UnixMs::from_seconds(new.certificate.term.ends_s),

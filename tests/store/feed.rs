@@ -187,3 +187,33 @@ pub(crate) async fn a_change_of_other_rows_lists_nothing(database: &Database) {
     let of_both = tx.record_listings(&reports.each_ref().map(|report| report.number.lookup_key)).await.unwrap();
     tx.insert_reports(&reports, &of_both).await.unwrap();
 }
+
+/// Several writers in one transaction: what one of them gave up was never there, and those after it take its place.
+pub(crate) async fn what_is_taken_back_to_a_savepoint_was_never_there(database: &Database) {
+    let store = database.open().await;
+    let keys = [key(), key(), key()];
+    let reports = keys.map(|key| report(None, key, NOW_MS));
+    let mut tx = store.begin().await.unwrap();
+    for (n, report) in reports.iter().enumerate() {
+        let place = tx.set_savepoint().await.unwrap();
+        let change = tx.record_listing(&report.number.lookup_key).await.unwrap();
+        tx.insert_reports(std::slice::from_ref(report), &change).await.unwrap();
+        if n == 1 {
+            // PostgreSQL does nothing more in a transaction in which a statement failed, until it goes back.
+            let again = tx.record_listing(&report.number.lookup_key).await.unwrap();
+            assert!(tx.insert_reports(std::slice::from_ref(report), &again).await.is_err());
+            tx.go_back(place).await.unwrap();
+        } else {
+            tx.keep(place).await.unwrap();
+        }
+    }
+    assert_eq!(tx.listed(), Some(Sequence::new(2)));
+    let place = tx.set_savepoint().await.unwrap();
+    tx.record_listing(&keys[1]).await.unwrap();
+    tx.go_back(place).await.unwrap();
+    assert_eq!(tx.listed(), Some(Sequence::new(2)), "that of the last one that stays");
+    tx.commit().await.unwrap();
+    assert_eq!(store.feed_totals().await.unwrap(), (2, 2, 2));
+    let read = store.records_of(&keys).await.unwrap();
+    assert_eq!(read.records.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1]);
+}

@@ -1,16 +1,20 @@
 //! The progress of imports: in one transaction with the records, so that a killed import neither loses nor repeats one.
 
+use jiff::civil::Date;
 use lostcard::crypto::random;
+use lostcard::crypto::seal::Envelope;
+use lostcard::domain::card::CardValidity;
 use lostcard::domain::ids::{ImportId, ReportId};
 use lostcard::domain::sequence::Sequence;
-use lostcard::store::Store;
 use lostcard::store::feed::ChangeKind;
 use lostcard::store::import_rows::{ACTIVE_REPORTS_BETWEEN, Piece};
 use lostcard::store::imports::ImportProgress;
+use lostcard::store::reports::NewReport;
+use lostcard::store::{Store, StoreError, WriteTx};
 
 use crate::backend::Database;
-use crate::records::{NOW_MS, TODAY, id, key, report, write};
-use crate::rows::plan;
+use crate::records::{LOST, NOW_MS, TODAY, id, key, report, write};
+use crate::rows::{contents, count, execute, plan};
 
 pub(crate) async fn progress_is_kept_with_its_records(database: &Database) {
     let store = database.open().await;
@@ -149,4 +153,89 @@ pub(crate) async fn rows_of_a_source_are_known_until_they_are_forgotten(database
     assert!(write(&store, async |tx| tx.forget_import(&file).await.unwrap()).await);
     assert!(!write(&store, async |tx| tx.forget_import(&file).await.unwrap()).await);
     assert_eq!(store.import_progress(&file).await.unwrap(), None);
+}
+
+/// Reports with every kind of value that a row may have.
+fn of_all_kinds(count: usize) -> Vec<NewReport> {
+    let mut reports: Vec<_> = (0..count).map(|_| report(None, key(), NOW_MS)).collect();
+    for (at, report) in reports.iter_mut().enumerate() {
+        let until = (at % 3 == 0).then(|| Date::constant(2036, 5, 1));
+        report.validity = CardValidity::new((at % 2 == 0).then_some(LOST), until, TODAY).unwrap();
+        report.lost_on = report.lost_on.filter(|_| at % 5 == 0);
+        report.contact =
+            (at % 7 == 0).then(|| Envelope { wrapped_key: random::bytes::<60>().to_vec(), sealed: vec![0, 92, 9, 10] });
+    }
+    reports
+}
+
+async fn file(tx: &mut WriteTx, reports: &[NewReport]) -> Result<(), StoreError> {
+    let keys: Vec<_> = reports.iter().map(|report| report.number.lookup_key).collect();
+    let change = tx.record_listings(&keys).await?;
+    tx.insert_reports(reports, &change).await
+}
+
+pub(crate) async fn an_import_stores_what_a_report_would_store(database: &Database) {
+    let store = database.open().await;
+    let reports = of_all_kinds(1_201);
+    if !database.is_sqlite() {
+        execute(database, "CREATE TABLE said (statement TEXT)").await;
+        let note = "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN INSERT INTO said VALUES (current_query()); RETURN NULL; END $$";
+        execute(database, note).await;
+        execute(database, "CREATE TRIGGER note AFTER INSERT ON loss_reports EXECUTE FUNCTION note()").await;
+    }
+    for reports in reports.chunks(700) {
+        let mut tx = store.begin_import().await.unwrap();
+        file(&mut tx, reports).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let tables = ["loss_reports", "feed"];
+    let imported = [contents(database, tables[0]).await, contents(database, tables[1]).await];
+    assert_eq!((imported[0].len(), imported[1].len()), (reports.len(), reports.len()));
+    if !database.is_sqlite() {
+        assert_eq!(count(database, "said").await, 2);
+        assert_eq!(count(database, "said WHERE statement LIKE 'COPY loss_reports (%'").await, 2, "by COPY");
+    }
+    for table in tables {
+        execute(database, &format!("DELETE FROM {table}")).await;
+    }
+    execute(database, "UPDATE feed_head SET seq = 0").await;
+    for report in &reports {
+        let mut tx = store.begin().await.unwrap();
+        file(&mut tx, std::slice::from_ref(report)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!([contents(database, tables[0]).await, contents(database, tables[1]).await], imported);
+}
+
+pub(crate) async fn an_import_that_ends_half_way_stores_nothing(database: &Database) {
+    let store = database.open().await;
+    for _ in 0..2 {
+        let mut tx = store.begin_import().await.unwrap();
+        file(&mut tx, &of_all_kinds(100)).await.unwrap();
+        drop(tx);
+        // The server may learn a moment later that nobody is there any more: the next one waits for it.
+        let mut tx = store.begin_import().await.unwrap();
+        file(&mut tx, &of_all_kinds(50)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(store.feed_totals().await.unwrap(), (100, 100, 100));
+    assert_eq!(count(database, "loss_reports").await, 100);
+    // By either way in turn, with one writer at a time.
+    write(&store, async |tx| file(tx, &of_all_kinds(1)).await.unwrap()).await;
+    assert_eq!(store.feed_totals().await.unwrap(), (101, 101, 101));
+}
+
+pub(crate) async fn a_row_that_is_refused_takes_all_of_its_transaction_with_it(database: &Database) {
+    let store = database.open().await;
+    let mut reports = of_all_kinds(80);
+    reports[79].report_id = reports[3].report_id;
+    let mut tx = store.begin_import().await.unwrap();
+    assert!(matches!(file(&mut tx, &reports).await, Err(StoreError::Unavailable(_))));
+    drop(tx);
+    assert_eq!((store.head().await.unwrap(), count(database, "loss_reports").await), (Sequence::ZERO, 0));
+    let mut tx = store.begin_import().await.unwrap();
+    file(&mut tx, &of_all_kinds(80)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.feed_totals().await.unwrap(), (80, 80, 80));
 }

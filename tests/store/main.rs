@@ -20,6 +20,8 @@ mod heads;
 mod idempotency;
 mod imports;
 mod keys;
+mod lists;
+mod log;
 mod lookups;
 mod machine;
 mod migrations;
@@ -27,6 +29,7 @@ mod misuse_reports;
 mod nodes;
 mod operations;
 mod oracle;
+mod persons;
 mod reach;
 mod records;
 mod reports;
@@ -59,6 +62,7 @@ macro_rules! contract {
             aggregates::a_rotation_moves_every_table_with_a_number
             aggregates::a_reset_empties_every_table_of_the_sandbox
             aggregates::every_sealed_text_can_be_erased
+            aggregates::an_export_has_every_row_about_a_person
             feed::sequences_count_from_one_without_gaps
             feed::concurrent_writers_leave_no_gap
             feed::a_transaction_that_is_dropped_takes_no_sequence
@@ -67,6 +71,7 @@ macro_rules! contract {
             feed::changes_keep_their_kind_and_subject
             feed::a_listing_that_nobody_would_publish_is_not_committed
             feed::a_change_of_other_rows_lists_nothing
+            feed::what_is_taken_back_to_a_savepoint_was_never_there
             feed::what_is_committed_is_there_after_a_reopening
             reports::a_report_is_found_by_its_own_organization_alone
             reports::reports_of_a_number_are_listed_newest_first
@@ -79,6 +84,8 @@ macro_rules! contract {
             certificates::certificates_of_a_number_are_listed_newest_first
             certificates::a_certificate_moves_to_the_new_pepper
             clients::organizations_and_clients_are_read_as_written
+            clients::clients_are_listed_by_pages_with_their_use
+            clients::what_waits_for_a_second_operator_is_approved_once
             clients::the_two_newest_proofs_live
             clients::a_client_is_disabled_once
             clients::revoked_tokens_are_listed_from_an_instant_on
@@ -86,11 +93,18 @@ macro_rules! contract {
             idempotency::a_key_is_remembered_with_its_change_or_not_at_all
             idempotency::a_key_of_another_request_is_told_apart
             idempotency::of_two_concurrent_requests_the_second_sees_the_first
+            log::a_log_is_the_tree_of_its_leaves
+            log::what_is_not_signed_is_not_served
+            log::many_publishers_sign_one_history
+            log::a_row_without_a_leaf_stops_the_log_before_it
+            log::a_changed_leaf_tile_or_note_is_found
+            log::a_successor_commits_to_the_last_checkpoint
             lookups::a_busy_worker_does_not_take_its_own_delay_for_the_stores
             keys::keys_are_recognised
             keys::the_first_of_two_starts_wins
             keys::every_pepper_in_use_is_needed_and_no_other
             keys::the_newest_pepper_of_a_first_start_is_in_use
+            persons::the_newest_word_about_a_person_holds
             reach::a_store_whose_connections_are_taken_is_busy
             rotation::a_switch_waits_for_every_node
             rotation::rows_are_rekeyed_once_each_with_its_change
@@ -106,6 +120,9 @@ macro_rules! contract {
             imports::what_an_import_brought_is_found_by_its_pieces
             imports::an_undoing_does_not_read_all_reports
             imports::rows_of_a_source_are_known_until_they_are_forgotten
+            imports::an_import_stores_what_a_report_would_store
+            imports::an_import_that_ends_half_way_stores_nothing
+            imports::a_row_that_is_refused_takes_all_of_its_transaction_with_it
             migrations::a_store_of_the_first_version_is_brought_up_to_date
             migrations::a_store_made_by_version_0_1_0_has_the_checksums_of_today
             migrations::sightings_of_a_version_before_are_folded
@@ -118,6 +135,9 @@ macro_rules! contract {
             misuse_reports::a_misuse_report_is_read_as_written
             misuse_reports::a_resolution_is_stored_with_its_note
             misuse_reports::misuse_reports_are_listed_behind_one_of_them
+            lists::a_page_is_read_from_its_place_in_an_index
+            lists::a_search_by_number_reads_that_number_alone
+            lists::a_page_has_what_was_asked_for_in_the_order_of_ids
             misuse_reports::a_misuse_report_under_another_pepper_is_refused
             sandbox::a_store_stays_what_it_was_made_for
             sandbox::a_store_of_before_there_were_sandboxes_is_a_productions

@@ -8,6 +8,7 @@ use lostcard::domain::ids::{MisuseReportId, OrganizationId};
 use lostcard::domain::instant::UnixMs;
 use lostcard::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Resolution};
 use lostcard::domain::report::Label;
+use lostcard::store::lists::Wanted;
 use lostcard::store::misuse_reports::StoredMisuseReport;
 use lostcard::store::reports::SealedNumber;
 use lostcard::store::{Store, StoreError};
@@ -51,7 +52,8 @@ async fn list(
     after: Option<MisuseReportId>,
     rows_max: usize,
 ) -> Vec<StoredMisuseReport> {
-    store.list_misuse_reports(state, after, rows_max).await.unwrap()
+    let wanted = Wanted { state: Some(state), office: None, since_ms: None, after, rows_max };
+    store.page_of_misuse_reports(None, &wanted).await.unwrap()
 }
 
 pub(crate) async fn a_misuse_report_is_read_as_written(database: &Database) {

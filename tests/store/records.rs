@@ -78,6 +78,8 @@ pub(crate) fn organization() -> Organization {
         rate: Rate::parse("600/60s"),
         offices: Offices::parse("110105 1101", true).unwrap(),
         created_at_ms: NOW_MS,
+        suspended_at_ms: None,
+        ended_at_ms: None,
     }
 }
 
@@ -91,6 +93,8 @@ pub(crate) fn client(organization: OrganizationId) -> Client {
         bound: Bound::None,
         tokens_revoked_at_ms: None,
         disabled_at_ms: None,
+        suspended_at_ms: None,
+        name: None,
         numbers: StoredNumbers::default(),
     }
 }

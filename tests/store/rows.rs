@@ -105,3 +105,34 @@ pub(crate) async fn count(database: &Database, table: &str) -> i64 {
     connection.close().await.unwrap();
     row.get(0)
 }
+
+/// Runs a statement.
+pub(crate) async fn execute(database: &Database, statement: &str) {
+    let mut connection = connect(database).await;
+    connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// All rows of a table, each as the database writes its values, in one order.
+pub(crate) async fn contents(database: &Database, table: &str) -> Vec<String> {
+    let mut connection = connect(database).await;
+    let columns = if database.is_sqlite() {
+        format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+    } else {
+        format!(
+            "SELECT CAST(column_name AS TEXT) AS name FROM information_schema.columns WHERE table_name = '{table}' \
+             ORDER BY ordinal_position"
+        )
+    };
+    let columns = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut connection).await.unwrap();
+    let value = |row: &sqlx::any::AnyRow| {
+        let name: String = row.get("name");
+        let written = if database.is_sqlite() { format!("quote({name})") } else { format!("CAST({name} AS TEXT)") };
+        format!("COALESCE({written}, 'NULL')")
+    };
+    let values: Vec<_> = columns.iter().map(value).collect();
+    let text = format!("SELECT {} AS written FROM {table} ORDER BY 1", values.join(" || '|' || "));
+    let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    rows.iter().map(|row| row.get("written")).collect()
+}

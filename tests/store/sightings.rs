@@ -138,7 +138,7 @@ pub(crate) async fn every_record_of_a_number_may_have_been_sighted(database: &Da
             card_valid_from: Some(LOST),
             sequence: Sequence::new(withdrawn_at.get() - 2),
         },
-        Candidate::Replacement { id: new.replacement_id, card_valid_from: new.card_valid_from },
+        Candidate::Replacement { id: new.replacement_id, card_valid_from: new.card_valid_from, taken_back: None },
     ];
     expected.sort_by_key(id);
     assert_eq!(found.into_iter().map(|(_, candidate)| candidate).collect::<Vec<_>>(), expected);

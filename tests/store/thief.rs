@@ -17,7 +17,7 @@ use crate::records::{NOW_MS, id, write};
 const ENTRIES: usize = 251;
 
 pub(crate) async fn record(store: &Store, count: usize) {
-    let actor = Actor { organization: id(), client: id(), origin: None };
+    let actor = Actor::new(id(), id());
     write(store, async |tx| {
         for _ in 0..count {
             tx.record_deed(&Deed::of(actor, Action::ReportRead, id::<ReportId>()), NOW_MS).await.unwrap();
@@ -209,7 +209,7 @@ pub(crate) async fn who_was_looked_at_is_not_rewritten_either(database: &Databas
         &["ALTER TABLE audit_subjects DISABLE TRIGGER ALL"]
     };
     let store = database.open().await;
-    let actor = Actor { organization: id(), client: id(), origin: None };
+    let actor = Actor::new(id(), id());
     let deed = Deed::of_many(actor, Action::ReportsSearched).about(tags);
     write(&store, async |tx| tx.record_deed(&deed, NOW_MS).await.unwrap()).await;
     let entries = all(&store).await;

@@ -29,10 +29,7 @@ fn pending(report_id: ReportId, actor: Actor) -> PendingWithdrawal {
 
 pub(crate) async fn withdrawals_of_a_client_are_counted_from_an_instant_on(database: &Database) {
     let store = database.open().await;
-    let (actor, other) = (
-        Actor { organization: id(), client: id(), origin: None },
-        Actor { organization: id(), client: id(), origin: None },
-    );
+    let (actor, other) = (Actor::new(id(), id()), Actor::new(id(), id()));
     let report_id: ReportId = id();
     for (who, action, at_ms) in [
         (actor, Action::ReportWithdrawn, NOW_MS),
@@ -52,7 +49,7 @@ pub(crate) async fn withdrawals_of_a_client_are_counted_from_an_instant_on(datab
 pub(crate) async fn a_pending_withdrawal_is_its_organizations_until_the_report_is_closed(database: &Database) {
     let store = database.open().await;
     let (own, other) = (stored_organization(&store).await, stored_organization(&store).await);
-    let actor = Actor { organization: own, client: id(), origin: None };
+    let actor = Actor::new(own, id());
     let (filed, waiting) = (report(Some(own), key(), NOW_MS), report(Some(own), key(), NOW_MS));
     let ids = [filed.report_id, waiting.report_id];
     store_reports(&store, &[filed, waiting]).await;

@@ -36,6 +36,10 @@ const BARE_EVERYWHERE: &str = "RawValue";
 /// Members that are called so and may be shown, with the reason.
 const ALLOWED: &str = "
     Fact.note                   ; a sentence of the table of settings
+    ClientCertificateRequest.certificate ; an X.509 certificate, which is public
+    LogHead.note                ; a signed note of the registry log: public
+    Cosigned.note               ; the same
+    Seen.note                   ; the same
     StoredApplication.sealed_digest ; sealed: ciphertext
     SealedNumber.sealed_digest  ; sealed: ciphertext
     KeyedRow.sealed_digest      ; sealed: ciphertext

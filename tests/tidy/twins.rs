@@ -6,8 +6,15 @@ use std::path::{Path, PathBuf};
 
 const ENDING: &str = ".zh-CN.md";
 /// Pages that have a twin: one that is lost is missed.
-const TWINS: [&str; 4] =
-    ["README.md", "docs/guides/clerks.md", "docs/guides/integrators.md", "docs/guides/operators.md"];
+const TWINS: [&str; 7] = [
+    "README.md",
+    "docs/guides/auditors.md",
+    "docs/guides/clerks.md",
+    "docs/guides/integrators.md",
+    "docs/guides/nodes.md",
+    "docs/guides/operators.md",
+    "docs/guides/station.md",
+];
 
 /// What two pages of one content share, whatever their language.
 #[derive(Debug, Default, PartialEq)]

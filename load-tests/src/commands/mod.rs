@@ -10,6 +10,7 @@ pub(crate) mod run;
 pub(crate) mod saturate;
 pub(crate) mod simulate;
 pub(crate) mod timing;
+pub(crate) mod writes;
 
 /// The seed of a run: the given one, or a fresh one to be printed.
 fn seed_or_random(given: Option<u64>) -> u64 {

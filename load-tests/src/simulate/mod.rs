@@ -47,10 +47,11 @@ impl Desk {
 
     fn of(all: Arc<Numbers>, clock: Clock, guests: &str) -> anyhow::Result<Self> {
         let now_ms = clock.now_ms();
-        let actor = Actor { organization: random::id(now_ms), client: random::id(now_ms), origin: None };
+        let actor = Actor::new(random::id(now_ms), random::id(now_ms));
         let declared = Declaration {
             guests: Guests::parse(guests).context("guests are written 250/1d")?,
             digests: Digests::Taken,
+            is_device: false,
             rate: Rate::parse(RATE).context("a rate")?,
             is_held: false,
             released_at_ms: None,

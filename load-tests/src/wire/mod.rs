@@ -14,6 +14,7 @@ mod watched;
 pub(crate) use answer::{VERDICTS, VerdictCounts, check_fully, count_verdicts};
 pub(crate) use exchange::{get_status, post};
 pub(crate) use link::{Link, Received};
+pub(crate) use reader::Reader;
 pub(crate) use target::Target;
 pub(crate) use token::{Credentials, access_token};
 pub(crate) use watched::Watched;

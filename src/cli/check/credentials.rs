@@ -6,13 +6,14 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use crate::cli::exits::usage;
+use crate::config::client_credentials;
 use crate::domain::ids::ClientId;
 use crate::domain::redacted::SecretText;
 use crate::own_files;
 
 /// By what a token is asked for.
 #[derive(Debug)]
-pub(super) enum Credentials {
+pub(crate) enum Credentials {
     Secret { client_id: ClientId, secret: SecretText },
 }
 
@@ -23,7 +24,15 @@ struct Written {
 }
 
 impl Credentials {
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    /// What the environment says.
+    pub(crate) fn of_environment() -> anyhow::Result<Self> {
+        let (id, secret) = client_credentials()
+            .ok_or_else(|| usage("give --credentials FILE, or LOSTCARD_CLIENT_ID and LOSTCARD_CLIENT_SECRET"))?;
+        let client_id = id.parse().map_err(|_| usage("LOSTCARD_CLIENT_ID is not the id of a client"))?;
+        Ok(Self::Secret { client_id, secret })
+    }
+
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = zeroize::Zeroizing::new(own_files::read_named(path).with_context(|| path.display().to_string())?);
         let not_such = || usage(format!("{}: not the JSON that `client create --json` prints", path.display()));
         let written: Written = serde_json::from_slice(&text).map_err(|_| not_such())?;

@@ -4,13 +4,13 @@
 mod args;
 mod checked;
 mod course;
-mod credentials;
+pub(super) mod credentials;
 mod cutting;
 mod guests;
 mod names;
 mod receipts;
 mod service;
-mod session;
+pub(super) mod session;
 
 pub(super) use args::CheckArgs;
 

@@ -110,6 +110,7 @@ impl Service {
                     self.wait(pause, "limits are spent").await?;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
+                Reply::Missing => anyhow::bail!("the service answers 404: look at --url"),
                 // Each for itself: some of them may pass alone.
                 Reply::Refused(said) => match batch.as_slice() {
                     [alone] => answers[*alone] = Some(Err(said)),

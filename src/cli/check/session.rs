@@ -24,7 +24,7 @@ const REVOKED_SECOND: Duration = Duration::from_millis(1100);
 
 /// What came of a request.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Body(Vec<u8>),
     /// Not now: the limit is spent.
     Later(Option<Duration>),
@@ -36,15 +36,31 @@ pub(super) enum Reply {
     NumbersSpent(String),
     /// Fewer at once; so many, where the service says.
     TooLarge(Option<usize>),
+    /// There is no such thing.
+    Missing,
+}
+
+impl Reply {
+    /// Why there is no body.
+    pub(crate) fn said(&self) -> String {
+        match self {
+            Self::Unavailable(_, why) | Self::Refused(why) | Self::NumbersSpent(why) => why.clone(),
+            Self::Later(_) => "the client's limit is spent".to_owned(),
+            Self::Missing => "the service has no such thing".to_owned(),
+            Self::TooLarge(_) | Self::Body(_) => "the answer is not one".to_owned(),
+        }
+    }
 }
 
 /// What is asked, of whom, by whom.
-pub(super) struct Session {
+pub(crate) struct Session {
     client: Client,
     base: String,
     credentials: Credentials,
     clock: Clock,
     token: Option<Token>,
+    /// What the token is asked for; all that the client may do, where nothing is said.
+    form: &'static str,
 }
 
 struct Token {
@@ -95,7 +111,17 @@ impl Problem {
 }
 
 impl Session {
+    /// For checks.
     pub(super) fn new(url: &str, credentials: Credentials, clock: Clock) -> anyhow::Result<Self> {
+        Self::of_form(url, credentials, clock, "grant_type=client_credentials&scope=checks")
+    }
+
+    /// For all that the client may do.
+    pub(crate) fn of_any_scope(url: &str, credentials: Credentials, clock: Clock) -> anyhow::Result<Self> {
+        Self::of_form(url, credentials, clock, "grant_type=client_credentials")
+    }
+
+    fn of_form(url: &str, credentials: Credentials, clock: Clock, form: &'static str) -> anyhow::Result<Self> {
         let parsed =
             Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
         if parsed.is_none() {
@@ -108,11 +134,26 @@ impl Session {
             // A redirected POST would hand numbers to another server.
             .redirect(redirect::Policy::none())
             .build()?;
-        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), credentials, clock, token: None })
+        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), credentials, clock, token: None, form })
     }
 
     /// Sends checks, with a token that is good.
     pub(super) async fn check(&mut self, body: String) -> anyhow::Result<Reply> {
+        self.post(routes::CHECK_BATCH, body).await
+    }
+
+    /// Sends a body.
+    pub(crate) async fn post(&mut self, path: &str, body: String) -> anyhow::Result<Reply> {
+        let request = self.client.post(format!("{}{path}", self.base));
+        self.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Reads.
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Reply> {
+        self.send(self.client.get(format!("{}{path}", self.base))).await
+    }
+
+    async fn send(&mut self, wanted: RequestBuilder) -> anyhow::Result<Reply> {
         let mut renewed = 0;
         loop {
             if self.token.as_ref().is_none_or(|token| self.clock.boot_ns() >= token.until_ns) {
@@ -123,11 +164,8 @@ impl Session {
                 }
             }
             let Some(token) = &self.token else { continue };
-            let request = self.client.post(format!("{}{}", self.base, routes::CHECK_BATCH));
-            let request = request
-                .header(CONTENT_TYPE, "application/json")
-                .header(AUTHORIZATION, format!("Bearer {}", token.text.expose()))
-                .body(body.clone());
+            let request = wanted.try_clone().context("the request cannot be repeated")?;
+            let request = request.header(AUTHORIZATION, format!("Bearer {}", token.text.expose()));
             let answer = match send(request).await {
                 Ok(answer) => answer,
                 Err(reply) => return Ok(reply),
@@ -152,7 +190,7 @@ impl Session {
             .post(format!("{}{}", self.base, routes::TOKEN))
             .basic_auth(client_id, Some(secret.expose()))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body("grant_type=client_credentials&scope=checks");
+            .body(self.form);
         let asked_ns = self.clock.boot_ns();
         let answer = match send(request).await {
             Ok(answer) => answer,
@@ -205,6 +243,7 @@ async fn judge(answer: Response) -> anyhow::Result<Reply> {
         429 if problem.is_for_its_number() => Ok(Reply::Refused(problem.said())),
         429 if problem.code == "numbers_spent" => Ok(Reply::NumbersSpent(problem.said())),
         429 => Ok(Reply::Later(wait)),
+        404 => Ok(Reply::Missing),
         413 => Ok(Reply::TooLarge(None)),
         422 if problem.code == "batch_too_large_for_limit" => Ok(Reply::TooLarge(problem.items_max)),
         408 | 500..=599 => Ok(Reply::Unavailable(wait, format!("the service answers {}{}", status.as_u16(), said()))),

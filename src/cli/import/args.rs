@@ -65,6 +65,9 @@ pub(crate) struct ImportArgs {
     /// The dump lists all that its source knows: withdraw what is not in it any more
     #[arg(long, requires = "source")]
     pub(super) full: bool,
+    /// Do not wait for blind checks: nobody can check blindly until the next base is built
+    #[arg(long)]
+    pub(super) blind_later: bool,
     /// Where to write why records were rejected [default: FILE.rejects.ndjson]
     #[arg(long, value_name = "FILE")]
     pub(super) rejects: Option<PathBuf>,

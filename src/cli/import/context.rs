@@ -45,6 +45,11 @@ impl Context {
     /// has exited, each of them has read what changed or asks the store.
     pub(super) async fn end(&self, config: &Config) {
         self.store.close().await;
-        tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
+        wait_out_lease(config).await;
     }
+}
+
+/// Until no lease is left that was taken before now.
+pub(crate) async fn wait_out_lease(config: &Config) {
+    tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
 }

@@ -24,7 +24,9 @@ use crate::cli::exits::refused;
 use crate::cli::global::Global;
 use crate::cli::output;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::node;
+use crate::service::blind::keys;
 use crate::store::import_rows::{RowFingerprint, SourceId};
 use crate::store::imports::ImportProgress;
 
@@ -77,10 +79,17 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     }
     if args.dry_run {
         course.0.store.close().await;
+        let may_withdraw = planned.plan.may_withdraw(args.yes_really);
+        summary.would_withdraw = args.full.then_some(if may_withdraw { planned.plan.vanished } else { 0 });
         summary.print(&planned.plan, Outcome::Planned, args.json);
     } else {
         summary.import_id = Some(import_id(&planned.fingerprint));
+        if args.blind_later {
+            keys::fall_behind(&course.0.store).await.context("blind checks")?;
+        }
         course.write(&args, &mut planned, source, &mut summary).await?;
+        // Also where an import before had begun to leave blind checks behind, and did not end.
+        course.catch_up(&config).await.context("blind checks")?;
         course.0.end(&config).await;
         summary.ns = course.0.clock.boot_ns().saturating_sub(began_ns);
         summary.print(&planned.plan, Outcome::Stored, args.json);
@@ -107,6 +116,17 @@ fn why_not(wrong: &[String], doubts: &[String]) -> anyhow::Error {
 struct Course(Context);
 
 impl Course {
+    /// The next blind key: its base has what this import has brought.
+    async fn catch_up(&self, config: &Config) -> anyhow::Result<()> {
+        let Context { store, keyring, clock, .. } = &self.0;
+        let before = store.blind_keys().await?.versions;
+        if before.is_some_and(|versions| versions.is_behind) {
+            let issuer = node::issuer_of_command(config, store).await?;
+            keys::begin(store, keyring, &issuer, before, clock.now_ms()).await?;
+        }
+        Ok(())
+    }
+
     async fn plan(
         &self,
         args: &ImportArgs,
@@ -172,14 +192,19 @@ impl Course {
         let Planned { input, survey, plan, vanished, fingerprint, stored_as, from, .. } = planned;
         let already_stored = Arc::new(AtomicU64::new(0));
         let wrong = Arc::new(AtomicU64::new(plan.wrong));
+        let current = self.0.store.key_versions().await?.current;
+        // Where nothing is left of a run that was begun, nothing depends on its order.
+        let is_in_a_run = !from.finished && from.records_done > 0;
+        let order = self.0.keyring.pepper(if is_in_a_run { from.key_version } else { current });
         let job = Job {
-            order: self.0.keyring.pepper(from.key_version).context("this import was begun with an older pepper")?,
-            pepper: self.0.keyring.pepper(self.0.store.key_versions().await?.current)?,
+            order: order.context("this import was begun with an older pepper")?,
+            pepper: self.0.keyring.pepper(current)?,
             keyring: Arc::clone(&self.0.keyring),
             organization: args.organization,
             clock: self.0.clock.clone(),
             already_stored: Arc::clone(&already_stored),
             valid: plan.rows - plan.wrong,
+            makes_entries: self.0.store.blind_keys().await?.versions.is_some_and(|versions| !versions.is_behind),
         };
         let records = input.records(Judge { today: from.judged_on, zone: args.zone })?;
         let progress =
@@ -208,7 +233,17 @@ impl Course {
         }
         summary.already_stored = already_stored.load(Ordering::Relaxed);
         if let (Some(source), true) = (source, args.full) {
-            summary.withdrawn = Some(withdraw_vanished(&self.0, &source, vanished).await?);
+            let may_withdraw = plan.may_withdraw(args.yes_really);
+            if !may_withdraw && !vanished.is_empty() {
+                output::error(&format!(
+                    "{} rows of this source are not in the file, and none is withdrawn: the {} rejected rows may be among them \
+                     (correct these and import again, or --yes-really)",
+                    vanished.len(),
+                    plan.wrong
+                ));
+            }
+            let gone = if may_withdraw { vanished.as_slice() } else { &[] };
+            summary.withdrawn = Some(withdraw_vanished(&self.0, &source, gone).await?);
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ use super::exits::{or_try_again, usage};
 use super::global::Global;
 pub(super) use args::ImportArgs;
 use args::ImportCommand;
+pub(super) use context::wait_out_lease;
 
 /// `import`
 pub(super) async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<()> {

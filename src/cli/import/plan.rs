@@ -137,6 +137,11 @@ impl Plan {
         }
     }
 
+    /// Whether rows that are not in the file have vanished: one that is rejected may be one of them, and its report is in force.
+    pub(super) fn may_withdraw(&self, yes_really: bool) -> bool {
+        self.wrong == 0 || yes_really
+    }
+
     /// Why the file is not stored, if it is not. An import that was begun was a dump of its source already then.
     pub(super) fn refusals(&self, limit: Option<MaxRejects>, is_full: bool, is_begun: bool) -> Refusals {
         let mut refusals = Refusals::default();

@@ -1,7 +1,9 @@
 //! From valid records to batches for the store, on two threads: one reads, judges and sorts runs of records by lookup key (the
-//! index is then written in its order), the other seals them. Also the arithmetic of a continued import: a run and its order depend on
+//! index is then written in its order), the other seals them, with all cores where numbers are evaluated for who checks blindly: some
+//! 50 us each, which no transaction should wait for. Also the arithmetic of a continued import: a run and its order depend on
 //! the file, the day and the pepper alone, so what was stored of it is a prefix.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +16,7 @@ use super::judge::Judged;
 use super::known::Known;
 use super::reading::Reading;
 use crate::clock::Clock;
+use crate::crypto::blind::Ahead;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::Pepper;
 use crate::crypto::{Keyring, random};
@@ -21,7 +24,7 @@ use crate::domain::ids::OrganizationId;
 use crate::store::import_rows::RowFingerprint;
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
-use crate::wiping::spawn_wiped;
+use crate::wiping::{spawn_wiped, wipe_stack};
 
 /// Records that are sorted together: about 100 MB, and two runs are in memory at a time.
 pub(super) const RUN_RECORDS_MAX: usize = 500_000;
@@ -34,6 +37,8 @@ const BATCHES_WAITING_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) reports: Vec<NewReport>,
+    /// Of each of them, or of none.
+    pub(super) ahead: Vec<Ahead>,
     /// Of a source: by which each of them is known again.
     pub(super) rows: Vec<RowFingerprint>,
     pub(super) from: ImportProgress,
@@ -54,6 +59,8 @@ pub(super) struct Job {
     pub(super) already_stored: Arc<AtomicU64>,
     /// Records that the plan found valid.
     pub(super) valid: u64,
+    /// Whether each report gets an entry for who checks blindly.
+    pub(super) makes_entries: bool,
 }
 
 /// Starts both threads. The last batch has no reports and says that the file is finished.
@@ -150,7 +157,8 @@ impl Job {
                 let count = batch.len() as u64;
                 let until = if left == 0 { to } else { from.after(count) };
                 let rows = batch.iter().filter_map(|keyed| keyed.row).collect();
-                let batch = Batch { reports: self.seal_batch(batch)?, rows, from, to: until };
+                let ahead = self.look_ahead(&batch);
+                let batch = Batch { reports: self.seal_batch(batch)?, ahead, rows, from, to: until };
                 if batches.blocking_send(batch).is_err() {
                     return Ok(());
                 }
@@ -161,6 +169,25 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// None where the keys are not all here: the transaction learns them.
+    fn look_ahead(&self, batch: &[Keyed]) -> Vec<Ahead> {
+        if !self.makes_entries || batch.is_empty() {
+            return Vec::new();
+        }
+        let of_some = |some: &[Keyed]| {
+            let made = some.iter().map(|keyed| Ahead::of(&self.keyring, &keyed.judged.filing.digest)).collect();
+            wipe_stack();
+            made
+        };
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let made: Option<Vec<Vec<Ahead>>> = std::thread::scope(|scope| {
+            let parts = batch.chunks(batch.len().div_ceil(cores));
+            let threads: Vec<_> = parts.map(|some| scope.spawn(move || of_some(some))).collect();
+            threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
+        });
+        made.unwrap_or_default().concat()
     }
 
     fn seal_batch(&self, batch: Vec<Keyed>) -> anyhow::Result<Vec<NewReport>> {

@@ -29,6 +29,8 @@ pub(super) struct Summary {
     pub(super) already_stored: u64,
     /// With `--full`: rows of the source that are no longer listed.
     pub(super) withdrawn: Option<u64>,
+    /// The same of a dry run.
+    pub(super) would_withdraw: Option<u64>,
     pub(super) rejects: Option<PathBuf>,
     pub(super) ns: u64,
 }
@@ -46,6 +48,7 @@ impl Summary {
             lines.push(format!("wrong           {}", self.wrong));
             lines.extend(reason_lines(plan));
         }
+        lines.extend(self.would_withdraw.map(|count| format!("would withdraw  {count}")));
         // The last line: who reads only one reads this one.
         lines.extend(self.last_line(outcome));
         output::result(json, &self.json(plan, outcome), &lines);
@@ -102,6 +105,9 @@ impl Summary {
         }
         if let Some(withdrawn) = self.withdrawn {
             value["withdrawn"] = json!(withdrawn);
+        }
+        if let Some(would_withdraw) = self.would_withdraw {
+            value["would_withdraw"] = json!(would_withdraw);
         }
         if let Some(path) = &self.rejects {
             value["rejects_file"] = json!(path.display().to_string());

@@ -13,6 +13,7 @@ use super::stop::Stop;
 use crate::cli::exits::try_again;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
+use crate::crypto::blind::Ahead;
 use crate::domain::audit::{Action, Behind, Deed};
 use crate::domain::ids::{Id, ImportId};
 use crate::service::listing;
@@ -20,7 +21,7 @@ use crate::service::writing::{Writing, leave_to_followers};
 use crate::store::import_rows::{Piece, RowFingerprint, SourceId};
 use crate::store::imports::ImportProgress;
 use crate::store::reports::NewReport;
-use crate::store::{Store, WriteTx};
+use crate::store::{Store, StoreError, WriteTx};
 
 /// Rows of the first transaction; further ones are as large as their time allows, or the largest where nobody waits.
 const ROWS_MIN: usize = 2_000;
@@ -52,14 +53,16 @@ pub(super) struct Writer<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Part<'a> {
     reports: &'a [NewReport],
+    ahead: &'a [Ahead],
     rows: &'a [RowFingerprint],
 }
 
 impl Part<'_> {
     fn split_at(self, at: usize) -> (Self, Self) {
         let (now, later) = self.reports.split_at(at.min(self.reports.len()));
+        let (ahead, later_ahead) = self.ahead.split_at(now.len().min(self.ahead.len()));
         let (rows, later_rows) = self.rows.split_at(now.len().min(self.rows.len()));
-        (Self { reports: now, rows }, Self { reports: later, rows: later_rows })
+        (Self { reports: now, ahead, rows }, Self { reports: later, ahead: later_ahead, rows: later_rows })
     }
 }
 
@@ -73,9 +76,11 @@ impl Writer<'_> {
         let mut rows = ROWS_MIN;
         let mut stored = 0;
         let mut is_first = true;
-        while let Some(Batch { reports, rows: fingerprints, mut from, to }) = self.next(&mut batches, stored).await? {
+        while let Some(Batch { reports, ahead, rows: fingerprints, mut from, to }) =
+            self.next(&mut batches, stored).await?
+        {
             let others_write = !self.store.list_nodes().await?.is_empty();
-            let mut rest = Part { reports: &reports, rows: &fingerprints };
+            let mut rest = Part { reports: &reports, ahead: &ahead, rows: &fingerprints };
             loop {
                 let (now, later) = rest.split_at(if others_write { rows } else { ROWS_MAX });
                 let count = now.reports.len() as u64;
@@ -117,12 +122,16 @@ impl Writer<'_> {
 
     async fn store_rows(
         &self,
-        Part { reports, rows }: Part<'_>,
+        Part { reports, ahead, rows }: Part<'_>,
         from: &ImportProgress,
         to: &ImportProgress,
         is_first: bool,
     ) -> anyhow::Result<()> {
-        let mut writing = Writing::of_command(begin(self.store).await?, self.keyring, self.clock.now_ms()).await?;
+        let mut writing =
+            Writing::of_command(begin_import(self.store).await?, self.keyring, self.clock.now_ms()).await?;
+        for (report, ahead) in reports.iter().zip(ahead) {
+            writing.tx.know_ahead(report.number.lookup_key, ahead.clone());
+        }
         if !reports.is_empty() {
             let reported = listing::reported(&mut writing, reports).await;
             let change = reported.context("the import stopped; the same command continues there")?;
@@ -154,9 +163,24 @@ impl Writer<'_> {
 
 /// A transaction, also where the store is kept busy for a while.
 pub(super) async fn begin(store: &Store) -> anyhow::Result<WriteTx> {
+    until_begun(async || store.begin().await).await
+}
+
+/// The same for many rows.
+async fn begin_import(store: &Store) -> anyhow::Result<WriteTx> {
+    until_begun(async || store.begin_import().await).await
+}
+
+async fn until_begun(ask: impl AsyncFn() -> Result<WriteTx, StoreError>) -> anyhow::Result<WriteTx> {
     let mut tries = 1;
     loop {
-        match store.begin().await {
+        // PostgreSQL has others wait for the turn, SQLite for the transaction itself.
+        let begun = async {
+            let mut tx = ask().await?;
+            tx.take_turn().await?;
+            Ok::<_, StoreError>(tx)
+        };
+        match begun.await {
             Err(error) if error.is_passing() && tries < TRIES_MAX => tries += 1,
             begun => return begun.context("the import stopped; the same command continues there"),
         }

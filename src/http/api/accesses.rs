@@ -15,7 +15,7 @@ use crate::http::contract::schema::OrganizationKindCode;
 use crate::http::pipeline::body::JsonBody;
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
-use crate::store::accesses::Access;
+use crate::store::accesses::{Access, Told};
 
 /// Whose accesses are asked for: the person that the portal authenticated.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -85,13 +85,25 @@ pub async fn list(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
-    let limit = request.limit.map(|limit| limit.to_string());
-    let (cursor, limit) = (request.cursor.as_deref(), limit.as_deref());
-    let (digest, page) = read_page(&caller, &state, &ACCESSES, &request.id_number, cursor, limit)?;
-    let read = state.accesses.list(caller.actor(), &digest, page.after, page.limit + 1);
-    let mut found = state.read_in_time(read).await??;
-    let next_cursor = ACCESSES.end(&page, &mut found, |access| access.sequence);
+    let asked = (&request.id_number, request.cursor.as_deref(), request.limit);
+    let (found, next_cursor) = page_of(&caller, &state, &ACCESSES, Told::Person, asked).await?;
     Ok(json(&CitizenAccesses { accesses: found.iter().map(CitizenAccess::of).collect(), next_cursor }))
+}
+
+/// A page of what was done to a person's records, and where the next begins.
+pub(super) async fn page_of(
+    caller: &Caller,
+    state: &AppState,
+    list: &List<u64>,
+    told: Told,
+    (id_number, cursor, limit): (&IdNumberText, Option<&str>, Option<u32>),
+) -> Result<(Vec<Access>, Option<String>), Problem> {
+    let limit = limit.map(|limit| limit.to_string());
+    let (digest, page) = read_page(caller, state, list, id_number, cursor, limit.as_deref())?;
+    let read = state.accesses.list(caller.actor(), &digest, told, page.after, page.limit + 1);
+    let mut found = state.read_in_time(read).await??;
+    let next_cursor = list.end(&page, &mut found, |access| access.sequence);
+    Ok((found, next_cursor))
 }
 
 impl CitizenAccess {

@@ -11,7 +11,7 @@ use super::offices::{read_office, read_office_at};
 use super::temporary_cards::TemporaryCardAnswer;
 use crate::domain::application::ApplicationReason;
 use crate::domain::ids::{ApplicationId, ReplacementId};
-use crate::domain::redacted::IdNumberText;
+use crate::domain::redacted::{IdNumberText, SaltText};
 use crate::domain::sequence::Sequence;
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::Fields;
@@ -21,7 +21,8 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::applications::Applying;
+use crate::service::act_receipts::ActReceipt;
+use crate::service::applications::{Applying, IssuedApplication};
 use crate::store::applications::StoredApplication;
 
 /// A holder applies for a new card.
@@ -100,6 +101,15 @@ pub struct ReplacementApplicationAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     temporary_card: Option<TemporaryCardAnswer>,
+    /// The receipt of the replacement that an issue records: its place in the registry log. Only in the answer to the issue, and only
+    /// where there is a log. Its `jti` is the replacement's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    report_receipt: Option<String>,
+    /// What opens it, with the number: keep both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    report_receipt_salt: Option<SaltText>,
 }
 
 /// Apply for a new card
@@ -192,8 +202,10 @@ pub async fn issue(
     let (start, office) = fields.finish(start.zip(office))?;
     caller.act_for(&office)?;
     let issued = state.write_in_time(state.applications.issue(caller.actor(), id, start, office)).await??;
-    let answer = issued.map(|issued| ReplacementApplicationAnswer::of(&issued.stored, Some(issued.sequence)));
-    answer.map(|answer| json(&answer)).ok_or_else(Problem::not_found)
+    let IssuedApplication { stored, sequence, receipt } = issued.ok_or_else(Problem::not_found)?;
+    let (report_receipt, report_receipt_salt) = ActReceipt::unzip(receipt);
+    let answer = ReplacementApplicationAnswer::of(&stored, Some(sequence));
+    Ok(json(&ReplacementApplicationAnswer { report_receipt, report_receipt_salt, ..answer }))
 }
 
 /// Cancel an application
@@ -251,7 +263,7 @@ fn read_application(asked: &ReplacementApplicationRequest, caller: &Caller, toda
 }
 
 impl ReplacementApplicationAnswer {
-    fn of(stored: &StoredApplication, registry_sequence: Option<Sequence>) -> Self {
+    pub(super) fn of(stored: &StoredApplication, registry_sequence: Option<Sequence>) -> Self {
         let instant = |at_ms| instant(at_ms);
         let application = &stored.application;
         Self {
@@ -266,6 +278,8 @@ impl ReplacementApplicationAnswer {
             replacement_id: stored.replacement_id,
             registry_sequence,
             temporary_card: application.temporary_card.as_ref().map(TemporaryCardAnswer::of),
+            report_receipt: None,
+            report_receipt_salt: None,
         }
     }
 }

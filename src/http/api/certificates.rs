@@ -337,7 +337,7 @@ impl<'a> CertificateIssuedAnswer<'a> {
 }
 
 impl CertificateAnswer {
-    fn of(stored: &StoredCertificate, now_s: i64) -> Self {
+    pub(super) fn of(stored: &StoredCertificate, now_s: i64) -> Self {
         let certificate = &stored.certificate;
         Self {
             certificate_id: certificate.id,

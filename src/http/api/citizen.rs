@@ -7,25 +7,25 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::reports::{Contact, LossReportAnswer, contact_text};
+use super::act_receipts::respond_salted;
+use super::citizen_answers::CitizenRecords;
+use super::reports::{Contact, LossReportAnswer, contact_text, render};
+use crate::crypto::act_receipt::Act;
 use crate::crypto::digest::IdDigest;
-use crate::domain::ids::{CertificateId, CheckId, FoundCardId};
+use crate::domain::ids::CheckId;
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
-use crate::http::contract::answers::{created, instant, json, path_id, respond};
+use crate::http::contract::answers::{json, path_id};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::page::{List, Page};
 use crate::http::contract::problem::Problem;
-use crate::http::contract::schema::{
-    CertificatePurposeCode, FoundCardStateCode, OrganizationKindCode, PurposeCode, ReasonName, WithdrawalReasonName,
-};
+use crate::http::contract::schema::{ReasonName, WithdrawalReasonName};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
 use crate::service::filing::{Filing, FilingText};
-use crate::store::citizen::{AnonymousSighting, PersonCertificate, PersonRecords, SightingsPage, WaitingCard};
-use crate::store::reports::StoredReport;
+use crate::store::citizen::SightingsPage;
 
 /// Whose records are asked for: the person that the portal authenticated.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,69 +41,6 @@ pub struct CitizenRecordsRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, minimum = 1, maximum = 1000)]
     limit: Option<i32>,
-}
-
-/// What the service holds about the person, over all organizations. Each list newest first; sightings in pages, of the others at most 100.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CitizenRecords {
-    reports: Vec<LossReportAnswer>,
-    sightings: Vec<CitizenSighting>,
-    found_cards: Vec<CitizenFoundCard>,
-    certificates: Vec<CitizenCertificate>,
-    /// Where the next sightings begin; absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next_cursor: Option<String>,
-}
-
-/// Where a card of the person was shown while it was listed, each client's day at a place as one. It does not say which organization.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CitizenSighting {
-    #[schema(value_type = OrganizationKindCode)]
-    organization_kind: &'static str,
-    /// Six digits of GB/T 2260.
-    #[schema(example = "310104")]
-    region: String,
-    /// How many checks.
-    #[schema(minimum = 1)]
-    count: u64,
-    /// When the first was answered.
-    #[schema(format = DateTime)]
-    first_seen_at: String,
-    /// When the last was answered.
-    #[schema(format = DateTime)]
-    seen_at: String,
-    #[schema(value_type = PurposeCode)]
-    purpose: &'static str,
-}
-
-/// A card of the person that was handed in.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CitizenFoundCard {
-    #[schema(value_type = Uuid)]
-    found_card_id: FoundCardId,
-    #[schema(value_type = FoundCardStateCode)]
-    state: &'static str,
-    /// The office that registered it.
-    office: String,
-    #[schema(format = Date)]
-    found_on: String,
-    #[schema(format = DateTime)]
-    registered_at: String,
-}
-
-/// A temporary identification certificate of the person.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CitizenCertificate {
-    #[schema(value_type = Uuid)]
-    certificate_id: CertificateId,
-    #[schema(value_type = CertificatePurposeCode)]
-    purpose: &'static str,
-    #[schema(format = DateTime)]
-    issued_at: String,
-    #[schema(format = DateTime)]
-    expires_at: String,
-    revoked: bool,
 }
 
 /// A loss that the holder reports online.
@@ -149,7 +86,8 @@ const LIST: List<CheckId> = List::new("readCitizenRecords", 100);
 
 /// Read a person's own records
 ///
-/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations. A sighting shows kind
+/// Loss reports, sightings, found cards and temporary certificates of the person, over all organizations, each with its office and, where
+/// the operator has described it, its name and how to reach it. A sighting shows kind
 /// and region of the organization, not which it was; `next_cursor` leads to all of them. Scope `citizen`; costs one unit.
 #[utoipa::path(
     post, path = "/v1/citizen/records", operation_id = "readCitizenRecords", tag = "citizen", security(("bearer" = [])),
@@ -231,9 +169,8 @@ pub async fn create(
     let filing = Filing::read(&mut fields, &text, state.clock.today());
     let filing = caller.finish(fields, filing)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render =
-        |stored: &StoredReport| created(caller.route().location(stored.report.id), &LossReportAnswer::of(stored));
-    Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
+    let answer = state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render(&caller))).await??;
+    Ok(respond_salted(&state, Act::Report, answer))
 }
 
 /// Withdraw a person's own online report
@@ -268,99 +205,5 @@ pub async fn withdraw(
     let (digest, reason) = caller.finish(fields, digest.zip(reason))?;
     let withdrawn = state.citizen.withdraw(caller.actor(), report_id, &digest, reason);
     let withdrawn = state.write_in_time(withdrawn).await??;
-    withdrawn.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
-}
-
-impl CitizenRecords {
-    fn of(records: &PersonRecords, next_cursor: Option<String>) -> Self {
-        Self {
-            reports: records.reports.iter().map(LossReportAnswer::of).collect(),
-            sightings: records.sightings.iter().map(CitizenSighting::of).collect(),
-            found_cards: records.found_cards.iter().map(CitizenFoundCard::of).collect(),
-            certificates: records.certificates.iter().map(CitizenCertificate::of).collect(),
-            next_cursor,
-        }
-    }
-}
-
-impl CitizenSighting {
-    fn of(sighting: &AnonymousSighting) -> Self {
-        Self {
-            organization_kind: sighting.organization_kind.as_str(),
-            region: sighting.region.as_str().to_owned(),
-            count: sighting.checks,
-            first_seen_at: instant(sighting.first_seen_at_ms),
-            seen_at: instant(sighting.seen_at_ms),
-            purpose: sighting.purpose.as_str(),
-        }
-    }
-}
-
-impl CitizenFoundCard {
-    fn of(card: &WaitingCard) -> Self {
-        Self {
-            found_card_id: card.found_card_id,
-            state: card.state.as_str(),
-            office: card.office.as_str().to_owned(),
-            found_on: card.found_on.to_string(),
-            registered_at: instant(card.registered_at_ms),
-        }
-    }
-}
-
-impl CitizenCertificate {
-    fn of(certificate: &PersonCertificate) -> Self {
-        Self {
-            certificate_id: certificate.certificate_id,
-            purpose: certificate.purpose.as_str(),
-            issued_at: instant(certificate.issued_at_ms),
-            expires_at: instant(certificate.expires_at_ms),
-            revoked: certificate.is_revoked,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::domain::certificate::CertificatePurpose;
-    use crate::domain::client::{OrganizationKind, RegionCode};
-    use crate::domain::instant::UnixMs;
-    use crate::domain::verdict::Purpose;
-
-    #[test]
-    fn a_sighting_tells_kind_and_region_of_the_organization_and_no_more() {
-        let sighting = AnonymousSighting {
-            check_id: CheckId::nil(),
-            organization_kind: OrganizationKind::Certifying,
-            region: RegionCode::parse("310104").unwrap(),
-            purpose: Purpose::Lodging,
-            checks: 3,
-            first_seen_at_ms: UnixMs::EPOCH,
-            seen_at_ms: UnixMs::EPOCH,
-        };
-        let certificate = PersonCertificate {
-            certificate_id: CertificateId::nil(),
-            purpose: CertificatePurpose::Rail,
-            issued_at_ms: UnixMs::EPOCH,
-            expires_at_ms: UnixMs::new(1),
-            is_revoked: true,
-        };
-        let records =
-            PersonRecords { sightings: vec![sighting], certificates: vec![certificate], ..PersonRecords::default() };
-        let told = serde_json::to_value(CitizenRecords::of(&records, None)).unwrap();
-        let at = "1970-01-01T00:00:00.000Z";
-        assert_eq!(
-            told["sightings"],
-            json!([{"organization_kind": "certifying", "region": "310104", "purpose": "lodging", "count": 3,
-                "first_seen_at": at, "seen_at": at}])
-        );
-        assert_eq!(
-            told["certificates"],
-            json!([{"certificate_id": CertificateId::nil(), "purpose": "rail", "issued_at": at,
-                "expires_at": "1970-01-01T00:00:00.001Z", "revoked": true}])
-        );
-    }
+    withdrawn.map(|ended| json(&LossReportAnswer::of_ended(&ended))).ok_or_else(Problem::not_found)
 }

@@ -12,7 +12,7 @@ use crate::domain::card::CardValidity;
 use crate::domain::client::RegionCode;
 use crate::domain::found_card::{FoundCard, HolderVerification, check_found_on};
 use crate::domain::ids::{FoundCardId, ReportId};
-use crate::domain::redacted::IdNumberText;
+use crate::domain::redacted::{IdNumberText, SaltText};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
@@ -21,6 +21,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
+use crate::service::act_receipts::ActReceipt;
 use crate::service::found_cards::{HandedBack, Registering, Returning};
 use crate::service::withdrawals::Ender;
 use crate::store::found_cards::StoredFoundCard;
@@ -98,6 +99,15 @@ pub struct FoundCardAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     to_office: Option<String>,
+    /// The receipt of the withdrawal that went with a return: its place in the registry log. Only in the answer to the return, and only
+    /// where there is a log. Its `jti` is the report's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    report_receipt: Option<String>,
+    /// What opens it, with the number: keep both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    report_receipt_salt: Option<SaltText>,
 }
 
 /// The holder came for the card.
@@ -235,9 +245,12 @@ pub async fn hand_back(
     caller.act_for(&returning.office)?;
     let Ender { actor, ends_others } = caller.ender();
     let hand_back = state.found_cards.hand_back(actor, ends_others, found_card_id, returning);
-    match state.write_in_time(hand_back).await?? {
+    match Box::pin(state.write_in_time(hand_back)).await?? {
         Some(HandedBack::Waits(pending)) => Ok(waits(&caller, &pending)),
-        Some(HandedBack::Done(stored)) => answer(Some(stored)),
+        Some(HandedBack::Done(stored, receipt)) => {
+            let (report_receipt, report_receipt_salt) = ActReceipt::unzip(receipt);
+            Ok(json(&FoundCardAnswer { report_receipt, report_receipt_salt, ..FoundCardAnswer::of(&stored) }))
+        }
         None => answer(None),
     }
 }
@@ -336,7 +349,7 @@ fn answer(found: Option<StoredFoundCard>) -> Result<HttpResponse, Problem> {
 }
 
 impl FoundCardAnswer {
-    fn of(stored: &StoredFoundCard) -> Self {
+    pub(super) fn of(stored: &StoredFoundCard) -> Self {
         let (card, leaving) = (&stored.card, stored.leaving.as_ref());
         Self {
             found_card_id: card.id,
@@ -350,6 +363,8 @@ impl FoundCardAnswer {
             closed_at: leaving.map(|leaving| instant(leaving.at_ms)),
             holder_verified_by: leaving.and_then(|leaving| leaving.holder_verified_by).map(HolderVerification::as_str),
             to_office: leaving.and_then(|leaving| leaving.to_office.as_ref()).map(|office| office.as_str().to_owned()),
+            report_receipt: None,
+            report_receipt_salt: None,
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Misuse reports: `/v1/misuse-reports...`. Bodies and queries to domain types, domain types to answers.
 
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::domain::client::Scope;
 use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
 use crate::domain::redacted::{DigestText, IdNumberText, NarrativeText};
 use crate::http::contract::answers::{created, instant, json, path_id, respond};
+use crate::http::contract::collection::{CollectionQuery, States};
 use crate::http::contract::fields::{Fields, present};
-use crate::http::contract::page::{List, Page};
-use crate::http::contract::problem::{self, Problem};
+use crate::http::contract::page::List;
+use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{
     MisuseKindCode, MisuseKindName, MisuseOutcomeCode, MisuseOutcomeName, MisuseStateCode,
 };
@@ -113,25 +114,7 @@ pub struct MisuseReportList {
 
 /// A place is the id of a report.
 const LIST: List<MisuseReportId> = List::new("listMisuseReports", 100);
-
-/// Which page of the list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct MisuseReportQuery {
-    /// `open` (also where it is absent) or `resolved`.
-    #[serde(default, deserialize_with = "present")]
-    #[param(nullable = false, required = false, value_type = String, pattern = "^(open|resolved)$", example = "open")]
-    state: Option<String>,
-    /// The `next_cursor` of the page before.
-    #[serde(default, deserialize_with = "present")]
-    #[param(nullable = false, required = false, value_type = String)]
-    cursor: Option<String>,
-    /// How many reports at most; 100 if absent.
-    #[serde(default, deserialize_with = "present")]
-    #[param(nullable = false, required = false, value_type = i32, minimum = 1, maximum = 1000)]
-    limit: Option<String>,
-}
+const STATES: States<MisuseState> = States { parse: MisuseState::parse, words: "open, resolved" };
 
 /// What a registrar found.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -196,8 +179,7 @@ pub async fn create(
     )
 )]
 pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    // Only registrars may have the scope, and they see what concerns all of them.
-    let view = if caller.has_scope(Scope::Registry) { View::Registrar } else { View::Own };
+    let view = view_of(&caller);
     let id = path_id(&path)?;
     let found = state.read_in_time(state.misuse_reports.find(caller.actor(), view, id)).await??;
     found.map(|opened| json(&MisuseReportAnswer::opened(opened, view))).ok_or_else(Problem::not_found)
@@ -205,10 +187,17 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 
 /// List misuse reports
 ///
-/// Every organization's, oldest first, in pages, without narratives. Scope `registry`; costs one unit. The query takes nothing about a person.
+/// Oldest first, in pages, without narratives. Scope `registry`, for organizations of the kind `registrar`: every organization's. Scope
+/// `checks`: your own organization's. Costs one unit. The query takes nothing about a person; the audit log keeps who read which reports.
 #[utoipa::path(
     get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
-    params(MisuseReportQuery),
+    params(
+        ("state" = Option<String>, Query, nullable = false, pattern = "^(open|resolved)$", example = "open", description = "`open` or `resolved`. Where it is absent: `resolved` if `office` is there, else `open`."),
+        ("cursor" = Option<String>, Query, nullable = false, description = "The `next_cursor` of the page before."),
+        ("limit" = Option<i32>, Query, nullable = false, minimum = 1, maximum = 1000, description = "How many reports at most; 100 if absent."),
+        ("office" = Option<String>, Query, nullable = false, max_length = 32, example = "110105-03", description = "Only those that this office resolved."),
+        ("since" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-11-23T00:00:00+08:00", description = "Only those made at this instant or later."),
+    ),
     responses(
         (status = 200, description = "A page of the list.", body = MisuseReportList),
         crate::http::contract::openapi::CallRefusals,
@@ -217,11 +206,16 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     )
 )]
 pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
-    let (of_state, page) = read_query(request.query_string())?;
-    let read = state.misuse_reports.list(caller.actor(), of_state, page.after, page.limit + 1);
+    let query = CollectionQuery::read(request.query_string())?;
+    let mut asked = query.judge(&LIST, Some(&STATES), state.clock.today())?;
+    // What is open has no office yet.
+    let absent = if asked.wanted.office.is_some() { MisuseState::Resolved } else { MisuseState::Open };
+    asked.wanted.state.get_or_insert(absent);
+    let view = view_of(&caller);
+    let read = state.misuse_reports.list(caller.actor(), view, &asked.wanted);
     let mut reports = state.read_in_time(read).await??;
-    let next_cursor = LIST.end(&page, &mut reports, |report| report.id);
-    let misuse_reports = reports.iter().map(|report| MisuseReportAnswer::of(report, View::Registrar)).collect();
+    let next_cursor = LIST.end(&asked.page, &mut reports, |report| report.id);
+    let misuse_reports = reports.iter().map(|report| MisuseReportAnswer::of(report, view)).collect();
     Ok(json(&MisuseReportList { misuse_reports, next_cursor }))
 }
 
@@ -291,16 +285,9 @@ fn narrative(fields: &mut Fields, pointer: &'static str, text: Option<&Narrative
     fields.take(pointer, text?.parse(), "malformed_text", detail)
 }
 
-/// State and page of the query; anything else in it is refused, and not repeated.
-fn read_query(query: &str) -> Result<(MisuseState, Page<MisuseReportId>), Problem> {
-    let malformed =
-        |_| Problem::new(problem::MALFORMED_REQUEST, "the query takes state, cursor and limit, each at most once");
-    let asked = Query::<MisuseReportQuery>::from_query(query).map_err(malformed)?;
-    let mut fields = Fields::default();
-    let of_state =
-        fields.word("/state", asked.state.as_deref().unwrap_or("open"), MisuseState::parse, "open, resolved");
-    let page = LIST.read(&mut fields, asked.cursor.as_deref(), asked.limit.as_deref());
-    fields.finish(of_state.zip(page))
+/// Only registrars may have the scope, and they see what concerns all of them.
+fn view_of(caller: &Caller) -> View {
+    if caller.has_scope(Scope::Registry) { View::Registrar } else { View::Own }
 }
 
 impl MisuseReportAnswer {

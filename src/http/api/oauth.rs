@@ -241,6 +241,9 @@ fn refusal(error: GrantError, credentials: &Credentials) -> Refusal {
             let description = "the token would be bound to nobody: show a certificate or a DPoP proof";
             Refusal::Own { status: 400, error: "unauthorized_client", description, challenge: false }
         }
+        GrantError::Locked(fault) => {
+            Refusal::Own { status: 400, error: fault.error(), description: fault.as_str(), challenge: false }
+        }
         GrantError::Holder(HolderError::Dpop(fault)) => {
             tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "a DPoP proof was refused");
             invalid_proof(fault)

@@ -30,7 +30,7 @@ pub struct OrganizationAnswer {
     #[schema(format = DateTime)]
     created_at: String,
     client: ClientAnswer,
-    /// The client's own limit and the one it shares with its organization's other clients.
+    /// The client's own limit, the one it shares with its organization's other clients, and that of numbers that are new to it.
     limits: Vec<LimitAnswer>,
     /// The sites that its checks named in the last thirty days, at most 1,000.
     sites: Vec<String>,
@@ -47,19 +47,22 @@ pub struct ClientAnswer {
     /// What this token may do: those of them that it was asked for.
     #[schema(value_type = Vec<ScopeCode>)]
     token_scopes: Vec<&'static str>,
+    /// Whether it is held: numbers that are new to it are refused (`client_held`) until the operator releases it.
+    held: bool,
 }
 
 /// So many units in so many seconds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitAnswer {
-    /// `client` or `organization`, as in the `RateLimit` headers.
+    /// `client`, `organization` or `numbers` (cards that the client has not checked lately; not where nobody counts them), as in the
+    /// `RateLimit` headers.
     #[schema(example = "client")]
     name: &'static str,
     #[schema(value_type = i64, minimum = 1, example = 600)]
     requests: u32,
     #[schema(value_type = i64, minimum = 1, example = 60)]
     per_seconds: u32,
-    /// Units that could be spent at once; for the client's own limit.
+    /// Units that could be spent at once; for the client's own limit and for `numbers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = i64, minimum = 0, example = 599)]
     remaining: Option<u32>,
@@ -67,7 +70,8 @@ pub struct LimitAnswer {
 
 /// Read your organization
 ///
-/// Name, kind and region, the client of the token with its scopes, the limits, and the sites its checks named. Any scope; costs one
+/// Name, kind and region, the client of the token with its scopes, the limits with what is left of them, whether the client is held, and the
+/// sites its checks named. Any scope; costs one
 /// unit. No secret and nothing about other organizations.
 #[utoipa::path(
     get, path = "/v1/organization", operation_id = "getOrganization", tag = "usage", security(("bearer" = [])),
@@ -90,6 +94,14 @@ pub async fn read(caller: Caller, state: Data<AppState>) -> Result<HttpResponse,
         per_seconds: rate.per_seconds.get(),
         remaining: remaining(name),
     };
+    // Who checks no cards has no numbers.
+    let checks = client.scopes.contains(Scope::Checks) || client.scopes.contains(Scope::Blind);
+    let numbers = client.numbers.standing().filter(|_| checks).map(|standing| LimitAnswer {
+        name: standing.limit.as_str(),
+        requests: standing.rate.requests.get(),
+        per_seconds: standing.rate.per_seconds.get(),
+        remaining: Some(standing.remaining),
+    });
     Ok(json(&OrganizationAnswer {
         organization_id: id,
         name: organization.name.as_str().to_owned(),
@@ -100,8 +112,9 @@ pub async fn read(caller: Caller, state: Data<AppState>) -> Result<HttpResponse,
             client_id: client.client_id,
             scopes: client.scopes.iter().map(Scope::as_str).collect(),
             token_scopes: caller.principal.scopes.iter().map(Scope::as_str).collect(),
+            held: client.numbers.is_held(),
         },
-        limits: client.limits.rates().into_iter().map(limit).collect(),
+        limits: client.limits.rates().into_iter().map(limit).chain(numbers).collect(),
         sites: sites?,
     }))
 }

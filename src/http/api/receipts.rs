@@ -12,7 +12,7 @@ use crate::clock::Rfc3339;
 use crate::crypto::receipt::ReceiptError;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Scope;
-use crate::domain::ids::{CheckId, OrganizationId};
+use crate::domain::ids::{OrganizationId, RecordId};
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::sandbox::Environment;
 use crate::domain::sequence::Sequence;
@@ -30,7 +30,7 @@ use crate::service::receipts::{Opening, Verification, verify};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerificationRequest {
-    /// `<head>~<claims>~<path>`, see docs/RECEIPTS.md.
+    /// `<head>~<claims>~<path>`, see docs/RECEIPTS.md: of a check, a blind check, or a write.
     receipt: String,
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<String>)]
@@ -76,7 +76,7 @@ pub struct VerificationAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     #[schema(value_type = Option<Uuid>)]
-    check_id: Option<CheckId>,
+    check_id: Option<RecordId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     checked_at: Option<String>,
@@ -89,6 +89,18 @@ pub struct VerificationAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>, nullable = false)]
     registry_sequence: Option<Sequence>,
+    /// What was done, where it is the receipt of a write: `report`, `withdrawal`, `replacement` or `correction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    act: Option<String>,
+    /// The report or replacement that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    record_id: Option<RecordId>,
+    /// The registry log's newest checkpoint when it was signed, as `size.root`; absent where there was no log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    checkpoint: Option<String>,
 }
 
 /// Verify a receipt
@@ -152,11 +164,14 @@ pub async fn verify_receipt(
             opens: found.opens,
             card_valid_from: found.card_valid_from.map(|start| start.to_string()),
             organization: Some(found.claims.aud),
-            check_id: Some(found.claims.jti),
+            check_id: found.claims.says.act().is_none().then_some(found.claims.jti),
             checked_at: Some(Rfc3339::of(found.claims.checked_at_ms()).as_str().to_owned()),
-            verdict: Some(found.claims.verdict),
-            as_of: Some(found.claims.as_of),
+            verdict: found.claims.says.verdict().map(str::to_owned),
+            as_of: found.claims.says.as_of().map(str::to_owned),
             registry_sequence: Some(found.claims.seq),
+            act: found.claims.says.act().map(|act| act.as_str().to_owned()),
+            record_id: found.claims.says.act().map(|_| found.claims.jti),
+            checkpoint: found.claims.cp,
         },
         Err(ReceiptError::Malformed) => {
             let mut fields = Fields::default();

@@ -5,16 +5,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::act_receipts::{kept, respond_salted};
+use crate::crypto::act_receipt::Act;
 use crate::domain::ids::ReplacementId;
-use crate::domain::redacted::IdNumberText;
+use crate::domain::redacted::{IdNumberText, SaltText};
 use crate::domain::sequence::Sequence;
-use crate::http::contract::answers::{created, instant, json, path_id, respond};
+use crate::http::contract::answers::{created, instant, json, path_id};
 use crate::http::contract::fields::Fields;
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
+use crate::service::act_receipts::ActReceipt;
 use crate::service::listing::{Replacement, Replacing};
 
 /// A new card was issued.
@@ -56,6 +59,14 @@ pub struct ReplacementAnswer {
     recorded_at: String,
     #[schema(value_type = u64)]
     registry_sequence: Sequence,
+    /// The receipt of this write: its place in the registry log. Only in the answer to the write, and only where there is a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    report_receipt: Option<String>,
+    /// What opens it, with the number: keep both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    report_receipt_salt: Option<SaltText>,
 }
 
 /// Record a replacement
@@ -92,8 +103,12 @@ pub async fn create(
     let replacing = caller.finish(fields, replacing)?;
     caller.act_for(&replacing.office)?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render = |replacement: &Replacement| created(String::new(), &ReplacementAnswer::of(replacement));
-    Ok(respond(state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??))
+    let render = |replacement: &Replacement, receipt| {
+        let answer = ReplacementAnswer { report_receipt: kept(receipt), ..ReplacementAnswer::of(replacement) };
+        created(String::new(), &answer)
+    };
+    let answer = state.write_in_time(state.reports.replace(caller.actor(), replacing, repeatable, render)).await??;
+    Ok(respond_salted(&state, Act::Replacement, answer))
 }
 
 /// Correct the start of a replacement
@@ -131,7 +146,9 @@ pub async fn correct(
     let (start, office) = fields.finish(start.zip(office))?;
     caller.act_for(&office)?;
     let corrected = state.write_in_time(state.reports.correct(caller.actor(), id, start, office)).await??;
-    corrected.map(|replacement| json(&ReplacementAnswer::of(&replacement))).ok_or_else(Problem::not_found)
+    let (corrected, receipt) = corrected.ok_or_else(Problem::not_found)?;
+    let (report_receipt, report_receipt_salt) = ActReceipt::unzip(receipt);
+    Ok(json(&ReplacementAnswer { report_receipt, report_receipt_salt, ..ReplacementAnswer::of(&corrected) }))
 }
 
 impl ReplacementAnswer {
@@ -142,6 +159,8 @@ impl ReplacementAnswer {
             reports_replaced: replacement.reports_replaced,
             recorded_at: instant(replacement.recorded_at_ms),
             registry_sequence: replacement.sequence,
+            report_receipt: None,
+            report_receipt_salt: None,
         }
     }
 }

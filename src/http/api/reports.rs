@@ -5,18 +5,24 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::act_receipts::{kept, respond_salted};
+use crate::crypto::act_receipt::Act;
 use crate::domain::ids::ReportId;
-use crate::domain::redacted::{IdNumberText, PhoneText};
+use crate::domain::redacted::{IdNumberText, PhoneText, SaltText};
 use crate::domain::sequence::Sequence;
-use crate::http::contract::answers::{created, instant, json, path_id, respond};
+use crate::http::contract::answers::{created, instant, json, path_id};
 use crate::http::contract::fields::{Fields, ObjectMember, present};
 use crate::http::contract::problem::Problem;
-use crate::http::contract::schema::{ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterName};
+use crate::http::contract::schema::{
+    ChannelCode, ChannelName, ReasonCode, ReasonName, ReportStateCode, ReporterCode, ReporterName,
+};
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
+use crate::service::act_receipts::{ActReceipt, Ended};
 use crate::service::filing::{ContactText, Filing, FilingText};
+use crate::store::idempotency::StoredAnswer;
 use crate::store::reports::StoredReport;
 
 /// A loss report as a police station or registration hall files it.
@@ -82,6 +88,26 @@ pub struct LossReportAnswer {
     /// The registry's sequence at the report's last change.
     #[schema(value_type = u64)]
     registry_sequence: Sequence,
+    /// Who made the report; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ReporterCode)]
+    reporter: Option<&'static str>,
+    /// The office that took it; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    office: Option<String>,
+    /// Where it was made; in lists and searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = ChannelCode)]
+    channel: Option<&'static str>,
+    /// The receipt of this write: its place in the registry log. Only in the answer to the write, and only where there is a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    report_receipt: Option<String>,
+    /// What opens it, with the number: keep both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    report_receipt_salt: Option<SaltText>,
 }
 
 /// A search in your own reports. The number is in the body, never in a URL.
@@ -123,9 +149,8 @@ pub async fn create(
     let (filed, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
     let filing = read_filing(&filed, &caller, state.clock.today())?;
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
-    let render =
-        |stored: &StoredReport| created(caller.route().location(stored.report.id), &LossReportAnswer::of(stored));
-    Ok(respond(state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render)).await??))
+    let answer = state.write_in_time(state.reports.file(caller.actor(), filing, repeatable, render(&caller))).await??;
+    Ok(respond_salted(&state, Act::Report, answer))
 }
 
 /// Read a report
@@ -192,6 +217,15 @@ fn read_filing(filed: &LossReportRequest, caller: &Caller, today: jiff::civil::D
     Ok(filing)
 }
 
+/// 201 as it is kept for repetitions, without the salt of its receipt.
+pub(super) fn render(caller: &Caller) -> impl Fn(&StoredReport, Option<ActReceipt>) -> StoredAnswer + use<> {
+    let route = caller.route();
+    move |stored, receipt| {
+        let answer = LossReportAnswer { report_receipt: kept(receipt), ..LossReportAnswer::of(stored) };
+        created(route.location(stored.report.id), &answer)
+    }
+}
+
 /// A contact as it came.
 pub(super) fn contact_text(contact: &ObjectMember<Contact>) -> ContactText<'_> {
     match contact {
@@ -210,6 +244,19 @@ impl LossReportAnswer {
             reason: stored.report.reason.as_str(),
             reported_at: instant(stored.report.reported_at_ms),
             registry_sequence: stored.sequence,
+            reporter: stored.taken.as_ref().map(|taken| taken.reporter.as_str()),
+            office: stored.taken.as_ref().map(|taken| taken.office.as_str().to_owned()),
+            channel: stored.taken.as_ref().map(|taken| taken.channel.as_str()),
+            report_receipt: None,
+            report_receipt_salt: None,
+        }
+    }
+
+    pub(super) fn of_ended(ended: &Ended) -> Self {
+        Self {
+            report_receipt: ended.receipt.as_ref().map(|receipt| receipt.text.clone()),
+            report_receipt_salt: ended.receipt.as_ref().map(|receipt| receipt.salt.to_text()),
+            ..Self::of(&ended.report)
         }
     }
 }

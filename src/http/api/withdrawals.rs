@@ -101,7 +101,7 @@ pub async fn withdraw(
     caller.act_for(&office)?;
     let withdrawn = state.withdrawals.withdraw(caller.ender(), report_id, office, reason);
     match state.write_in_time(withdrawn).await?? {
-        Some(Withdrawal::Done(stored)) => Ok(json(&LossReportAnswer::of(&stored))),
+        Some(Withdrawal::Done(ended)) => Ok(json(&LossReportAnswer::of_ended(&ended))),
         Some(Withdrawal::Waits(pending)) => Ok(waits(&caller, &pending)),
         None => Err(Problem::not_found()),
     }
@@ -153,16 +153,16 @@ pub async fn confirm(
 ) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
     read_office(&caller, &body.read().await?.office, state.clock.today())?;
-    let confirmed = state.write_in_time(state.withdrawals.confirm(caller.actor(), report_id)).await??;
-    confirmed.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
+    let confirm = state.withdrawals.confirm(caller.actor(), report_id);
+    let confirmed = Box::pin(state.write_in_time(confirm)).await??;
+    confirmed.map(|ended| json(&LossReportAnswer::of_ended(&ended))).ok_or_else(Problem::not_found)
 }
 
 /// 202: what was asked for is done when another client confirms it.
 pub(super) fn waits(caller: &Caller, pending: &PendingWithdrawal) -> HttpResponse {
-    let location = format!("{}/v1/loss-reports/{}/withdrawal", caller.prefix(), pending.report_id);
     let mut response = json(&WithdrawalAnswer::pending(pending));
     *response.status_mut() = actix_web::http::StatusCode::ACCEPTED;
-    if let Ok(location) = location.parse() {
+    if let Ok(location) = caller.route().waiting_location(pending.report_id).parse() {
         response.headers_mut().insert(LOCATION, location);
     }
     response

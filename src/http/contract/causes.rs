@@ -1,15 +1,18 @@
 //! What the refusal of each layer below is to a caller: the one place where their errors become problems.
 
 use super::problem::{
-    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT,
-    NOT_READY, NUMBERS_SPENT, OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PUBLIC_LIMIT_SPENT, Problem,
+    ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, BASE_TOO_OLD, BLIND_BEHIND, BLIND_KEY_UNKNOWN,
+    COMMAND_LINE_ONLY, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT, NOT_READY, NUMBERS_SPENT,
+    OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PAIRING_REFUSED, PUBLIC_LIMIT_SPENT, Problem,
     REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT,
     WRONG_STATE,
 };
 use crate::access::AccessError;
+use crate::domain::person::Role;
 use crate::limits::{BatchRefused, Crowded, LimitName, NumbersRefused, Refused};
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
+use crate::service::blind::evaluating::BlindRefusal;
 use crate::service::fields::WrongMember;
 use crate::service::json::MemberFault;
 use crate::store::StoreError;
@@ -74,7 +77,11 @@ impl From<StoreError> for Problem {
             | StoreError::Files(_)
             | StoreError::Unavailable(_)
             | StoreError::Stopped => Self::unavailable(REGISTRY_UNAVAILABLE, "the store does not answer"),
-            StoreError::Corrupt(_) | StoreError::Misused(_) | StoreError::UnknownUrl | StoreError::Migration(_) => {
+            StoreError::Corrupt(_)
+            | StoreError::Misused(_)
+            | StoreError::UnknownUrl
+            | StoreError::Absent
+            | StoreError::Migration(_) => {
                 tracing::error!(error = %error, "the store holds or was sent what it should not");
                 Self::new(INTERNAL, "the registry's data cannot be read")
             }
@@ -96,6 +103,27 @@ impl From<RegistryError> for Problem {
     }
 }
 
+impl From<BlindRefusal> for Problem {
+    fn from(refusal: BlindRefusal) -> Self {
+        match refusal {
+            BlindRefusal::KeyUnknown => Self::new(BLIND_KEY_UNKNOWN, "no key of that name is in force"),
+            BlindRefusal::Behind => Self::unavailable(BLIND_BEHIND, "the base of this key is being built"),
+            BlindRefusal::BaseTooOld => {
+                Self::new(BASE_TOO_OLD, "after is before the base, or more than 4,096 changes back")
+            }
+            BlindRefusal::AfterAhead => Self::invalid(vec![FieldError {
+                pointer: "/after".into(),
+                code: "out_of_range",
+                detail: "the registry has not come so far".into(),
+            }]),
+            BlindRefusal::Busy => Self::reduced_capacity(),
+            BlindRefusal::Unsigned => {
+                Self::unavailable(REGISTRY_UNAVAILABLE, "the log has no checkpoint yet that reaches the receipt")
+            }
+        }
+    }
+}
+
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         match error {
@@ -105,6 +133,9 @@ impl From<ServiceError> for Problem {
             error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
             ServiceError::OfficeNotYours(refusal) => Self::new(OFFICE_NOT_YOURS, refusal),
             error @ ServiceError::AnotherMustConfirm => Self::new(ANOTHER_MUST_CONFIRM, error.to_string()),
+            ServiceError::PersonMustApprove => Self::insufficient_role(Role::Security),
+            error @ ServiceError::ByCommandLine => Self::new(COMMAND_LINE_ONLY, error.to_string()),
+            error @ ServiceError::PairingRefused => Self::new(PAIRING_REFUSED, error.to_string()),
             ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {

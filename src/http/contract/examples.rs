@@ -18,6 +18,7 @@ type Schemas = BTreeMap<String, RefOr<Schema>>;
 static STORIES: LazyLock<Stories> = LazyLock::new(|| {
     let areas = [
         include_str!("examples/access.json"),
+        include_str!("examples/admin.json"),
         include_str!("examples/cards.json"),
         include_str!("examples/checks.json"),
         include_str!("examples/persons.json"),

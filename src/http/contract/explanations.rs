@@ -60,6 +60,10 @@ explanations! {
         "A client may do only what its scopes allow, so that a leaked secret opens no more than its program needs.";
         "令牌缺少此操作所需的权限范围", "令牌有效，但不适用于此操作，操作未执行。", "客户端只能做其权限范围允许的事，这样密钥泄露时影响最小。",
         "请运营方为客户端增加该操作所需的权限范围，然后重新获取令牌。";
+    "insufficient_role": "The operation was not carried out: the person is known, and it is not theirs to do.",
+        "Persons of the operator look, make and change, or approve, by the groups of their login. Who asks does not approve, and clients approve nothing where persons do.";
+        "该人员的角色无权执行此操作", "操作没有执行：人员身份已确认，但此操作不属于其角色。", "运营方人员按登录系统中的组分为查看、办理和批准。提出请求的人不能批准；设有人员登录时，客户端不能批准。",
+        "请由具有所需角色的人员办理。角色由登录系统中的组决定，见运营方的设置。";
     "client_held": "The number was not looked up. Numbers that the client asked about lately still get answers.",
         "The client was out of numbers on two days of a month, or sent many wrong check characters. That is how somebody reads the registry number by number.";
         "该客户端对新号码的核查已停用", "没有查询此号码。该客户端近期核查过的号码仍可核查。", "该客户端一个月内有两天用完了号码额度，或发来许多校验码错误的号码，这正是逐个试探登记库的方式。",
@@ -72,10 +76,18 @@ explanations! {
         "An organization acts for its own offices and ends its own reports, so that a stolen password lists and unlists nobody elsewhere.";
         "该办理单位不属于本单位", "令牌虽有权限范围，操作仍未执行。", "每个单位只能以自己的办理单位名义办理，只能解除自己受理的挂失，密钥被盗时不会波及别处。",
         "请使用本单位的办理单位代码：以本单位所在区划或运营方登记的前缀开头。别的单位受理的挂失由该单位解除，或请联系运营方。";
-    "another_must_confirm": "The withdrawal was not done: it still waits for another client.",
-        "A client that has withdrawn many reports in a day needs a second one to agree: one stolen password is not enough.";
-        "须由另一客户端确认", "解除挂失尚未完成，仍在等待另一个客户端确认。", "一个客户端一天内解除的挂失过多时，须由第二个客户端确认，仅凭一个被盗的密钥不够。",
-        "请由本单位的另一个客户端发送确认，提出请求的客户端自己不能确认。";
+    "another_must_confirm": "What was asked for was not done: it still waits for another client.",
+        "Many withdrawals of a client in a day, a new registrar and the scope `citizen` need a second client to agree: one stolen password is not enough.";
+        "须由另一客户端确认", "所请求的操作尚未完成，仍在等待另一个客户端确认。", "一个客户端一天内解除的挂失过多、新增登记机关或授予 citizen 权限时，须由第二个客户端确认，仅凭一个被盗的密钥不够。",
+        "请由本单位的另一个客户端发送确认，或由另一位运营人员批准，提出请求的客户端自己不能确认。";
+    "command_line_only": "The operation was not carried out, though the token carries its scope.",
+        "Who could make a second operator by the API, or take the place of one, would approve what he asked for himself.";
+        "只能在命令行办理", "令牌虽有权限范围，操作仍未执行。", "如能通过接口新增运营方客户端或取得其密钥，就能自己批准自己的请求。",
+        "请在节点的命令行用 lostcard client 新增运营方客户端，并为其设置密钥、公钥和证书。";
+    "pairing_refused": "The page was not paired, and nothing was registered.",
+        "The code is wrong, was used already, is older than ten minutes, or was guessed at too often. Which of these it is, is not told.";
+        "配对码无法使用", "页面没有完成配对，也没有登记任何密钥。", "配对码有误、已被使用、已超过十分钟，或被试错过多。出于安全，不说明是哪一种。",
+        "请重新核对配对码：十分钟内有效，只能使用一次，最多尝试五次。必要时请向运营方索取新的配对码。";
     "not_found": "Nothing is there that this caller may see.",
         "The path or the id is wrong, or the object belongs to another organization. The service does not say which.";
         "没有这个对象，或无权查看", "没有此调用方可以查看的内容。", "路径或编号有误，或对象属于别的单位。服务对任何人都不区分这两种情况。",
@@ -100,6 +112,10 @@ explanations! {
         "A card of the number that starts on that day or later is reported or replaced. Nearly always one digit of the year is wrong, here or in what was recorded before.";
         "新证的起始日期不晚于已列入的证件", "没有记录任何内容：按此日期，新证本身会被列入。", "该号码已有起始日期相同或更晚的证件被挂失或换领。几乎都是年份有一位数字写错，可能在这里，也可能在以前的记录里。",
         "请重新读取新证的有效期起始日期。如果以前的换领记录日期有误，请更正那一条：POST /v1/replacements/{id}/correction。";
+    "base_too_old": "The service evaluated none of the numbers.",
+        "An answer tells the changes since what the client knows, 4,096 at most. The client is further behind, or knows less than the base of its key.";
+        "客户端所知的登记库状态过旧", "服务没有对任何号码求值。", "答复会列出客户端所知之后的变更，最多 4096 条。客户端落后更多，或所知早于其密钥的基础文件。",
+        "请重新读取最新密钥的基础文件，或读取登记日志中此后的条目，然后以较新的 after 再次请求。";
     "body_too_large": "The request was refused without reading all of it.",
         "Bodies are bounded, so that no caller can fill the memory that others need.";
         "请求正文太大", "服务没有读完请求就拒绝了。", "正文大小有限制，以免一个调用方占满别人需要的内存。",
@@ -112,6 +128,10 @@ explanations! {
         "Its type, character set or content encoding is not one that the operation takes. Compressed bodies are refused: they can grow without bound.";
         "不接受该正文类型或编码", "正文没有被读取。", "正文的类型、字符集或编码不是此操作接受的。压缩正文可能无限膨胀，因此不接受。",
         "请发送 Content-Type: application/json，UTF-8，不加 Content-Encoding（令牌接口用 application/x-www-form-urlencoded）。";
+    "range_not_satisfiable": "The service sent no part of the base.",
+        "The range begins where the base has ended.";
+        "没有所请求的字节", "没有发送基础文件的任何部分。", "请求的范围起点在文件末尾之后。",
+        "请请求文件长度以内的字节（密钥列表中有长度），或不发送 Range。";
     "expectation_failed": "The request was refused because of its Expect header.",
         "The only expectation that HTTP defines is 100-continue.";
         "无法满足 Expect 的要求", "请求因 Expect 请求头被拒绝。", "HTTP 只定义了 100-continue 这一种要求。",
@@ -124,6 +144,14 @@ explanations! {
         "A value breaks a rule of its member: a check character, a date that does not exist, a word that is not in the list. The value itself is never repeated in the answer.";
         "某个值有误", "请求可以读取，但至少一个值不正确，服务没有查询也没有保存。", "某个值违反规则，例如校验码不符、日期不存在或词不在列表中。答复从不重复所发送的值。",
         "errors 的每一项指明成员和错误。校验码不符几乎都是读错证件：请重新读取。";
+    "element_invalid": "The service evaluated none of the numbers.",
+        "An element is not 32 bytes, is not in its only form, or is the identity, which would blind nothing.";
+        "某个元素不属于该群", "服务没有对任何号码求值。", "元素不是 32 字节，不是唯一的编码形式，或者是单位元（单位元起不到盲化作用）。",
+        "errors 指出是哪一个。请用非零标量重新盲化号码，并发送元素的 32 字节。";
+    "blind_key_unknown": "The service evaluated none of the numbers.",
+        "Each blind key lives for a week and a day. This one is over, or never was.";
+        "盲查密钥已不在使用", "服务没有对任何号码求值。", "每个盲查密钥使用一周零一天。该密钥已停用，或从未存在。",
+        "请重新读取 GET /v1/blind/keys，取用最新密钥的基础文件，并使用该密钥请求。";
     "idempotency_key_reused": "Nothing was stored: the key belongs to another request.",
         "Within 24 hours the same Idempotency-Key came with a different body. The first result would be wrong for this one.";
         "Idempotency-Key 已用于别的请求", "没有保存任何内容：该键属于另一个请求。", "24 小时内同一个 Idempotency-Key 带来了不同的正文，返回第一次的结果是错误的。",
@@ -184,6 +212,10 @@ explanations! {
         "The node cannot prove how current its memory is, and the database does not answer it. An old \"not listed\" would let a thief pass.";
         "目前无法查询登记库", "问题没有得到答复，因为答复可能有误。", "节点无法证明内存中的数据是最新的，数据库也没有应答。过时的“未挂失”会让冒用者通过。",
         "没有核查结果：故障不是答案。请按 Retry-After 重试；在此之前按本行业无法核查时的规定办理。";
+    "blind_behind": "The service evaluated none of the numbers, because the answer might miss a listing.",
+        "The base of the key is being built, or a large file is being imported whose listings only the next base will have.";
+        "盲查落后于登记库", "服务没有对任何号码求值，因为答复可能遗漏登记。", "该密钥的基础文件正在生成，或正在导入大文件，其中的登记要到下一个基础文件才会包含。",
+        "在下一个基础文件生成之前无法盲查。请改用普通核查，或按 Retry-After 重试。";
     "reduced_capacity": "The service refused the request before it did any work on it.",
         "More requests are waiting than the node can answer in time. It answers some in time instead of all too late.";
         "节点目前的工作超出其能力", "请求在处理之前就被退回。", "等待的请求多于节点能及时答复的数量。宁可及时答复一部分，也不全部延误。",

@@ -1,6 +1,10 @@
 //! The words for what is wrong with one member: the catalogue that the document shows on `FieldError.code`. A test reads the
 //! sources and misses every word here that they use, so that none goes out undocumented.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
@@ -10,7 +14,9 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("before_application", "The new card starts before the day of its application."),
     ("before_first_cards", "No card of this kind started that early."),
     ("birth_before_1850", "The number's date of birth is before 1850."),
+    ("does_not_open", "Number, card and salt do not open the receipt."),
     ("duplicate_member", "A member stands twice."),
+    ("element_invalid", "Not an element of the group in its only form, or the identity."),
     ("empty", "The number is empty."),
     ("ends_before_start", "The end of validity is before its start."),
     ("exactly_one", "Two members were sent that exclude one another, or neither."),
@@ -25,20 +31,29 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("lost_before_card_start", "The day of the loss is before the card's start of validity."),
     ("lost_in_future", "The day of the loss is in the future."),
     ("malformed_certificate", "Longer than any certificate."),
+    ("malformed_code", "Not a code of two groups of four letters and digits, as it was given."),
     ("malformed_cursor", "Not the `next_cursor` of a page."),
     ("malformed_date", "Not a day of the calendar, written YYYY-MM-DD."),
     ("malformed_digest", "Not 64 hexadecimal characters."),
     ("malformed_id", "Not an id as it was given out."),
     ("malformed_instant", "Not an instant as RFC 3339 writes it."),
+    ("malformed_key", "Not the public half of a P-256 key as JWK, or not the key of a PIN."),
+    ("malformed_keys", "Not one or two public keys as JWK for signatures: the detail says what is wrong."),
     ("malformed_label", "Not a label of the documented characters, or one that could hold a number."),
+    ("malformed_numbers", "Not so many guests a day, written 250/1d, nor `none`."),
     ("malformed_office", "Not an office's code, or one that could hold a number."),
+    ("malformed_pem", "Not an X.509 certificate as PEM, or one that has ended."),
+    ("malformed_period", "Not a time written 7d, 24h, 30m or 0s, up to ninety days."),
     ("malformed_phone", "Not a telephone number."),
+    ("malformed_rate", "Not so many requests in so many seconds, written 600/60s."),
     ("malformed_receipt", "Not of the form of a receipt."),
     ("malformed_region", "Not six digits."),
+    ("malformed_salt", "Not 32 bytes as base64url without padding."),
     ("malformed_text", "Empty, too long, or with control characters."),
     ("missing_member", "A member that must be there is not."),
     ("not_a_contact", "Not an object with the member `phone`."),
     ("not_ascii", "The number has characters other than ASCII."),
+    ("not_authentic", "A receipt that no published key of this service has signed, or that was changed."),
     ("null", "A member is null: leave it out instead."),
     ("observed_in_future", "The instant of the observation is in the future."),
     ("observed_too_long_ago", "The observation is more than two years old."),
@@ -47,6 +62,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("range_too_long", "More days than are told at a time."),
     ("reported_in_future", "The instant of the report is in the future."),
     ("same_office", "The card is at that office already."),
+    ("scope_of_other_kind", "The kind of the organization may not have this scope: the detail says which it may."),
     ("start_needed", "The start is not known yet and must be sent."),
     ("starts_in_future", "The card would start after today."),
     ("starts_too_far_ahead", "The card would start further ahead than any card does."),
@@ -57,9 +73,22 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("unknown_value", "Not one of the words of a closed list: the detail lists them."),
     ("wrong_character", "The number has a character that no number has in that place."),
     ("wrong_check_character", "The check character does not fit the other 17: nearly always a misread card."),
-    ("wrong_length", "The number has not 18 characters."),
+    ("wrong_length", "The number has not 18 characters, or the list not as many items as it must."),
     ("wrong_type", "A value of another JSON type than the documented one."),
 ];
+
+/// What is wrong with one member. Never holds what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON Pointer (RFC 6901) to the member.
+    #[schema(example = "/id_number")]
+    pub pointer: Cow<'static, str>,
+    /// What is wrong, as a word.
+    #[schema(schema_with = schema)]
+    pub code: &'static str,
+    /// What is wrong, as a sentence.
+    pub detail: Cow<'static, str>,
+}
 
 /// `FieldError.code` in the document: an open list, so that a new word breaks no client.
 pub fn schema() -> Object {

@@ -71,6 +71,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("office", "The office that does this: 1 to 32 letters, digits and hyphens, without an identity number."),
     ("organization_id", "Names the organization."),
     ("other_card_listed", "Checks that were answered `other_card_listed`."),
+    ("pairing_id", "Names the pairing."),
     ("per_seconds", "In so many seconds."),
     ("receipt_salt", "The `receipt_salt` of the check's answer: with the number it opens the receipt."),
     ("recorded_at", "When the replacement was recorded."),
@@ -155,7 +156,21 @@ pub fn set_default(operation_id: &str, parameter: &mut Parameter) {
     }
     let default = match (operation_id, parameter.name.as_str()) {
         ("listAlerts", "after") => json!(0),
-        ("listAlerts" | "listMisuseReports", "limit") => json!(100),
+        (
+            "listAlerts"
+            | "listMisuseReports"
+            | "listLossReports"
+            | "listReplacements"
+            | "listFoundCards"
+            | "listReplacementApplications"
+            | "listTemporaryCertificates"
+            | "listOrganizations"
+            | "listClients"
+            | "listPairings"
+            | "listAdminRequests"
+            | "readAuditExport",
+            "limit",
+        ) => json!(100),
         ("listSightings", "limit") => json!(1000),
         ("listMisuseReports", "state") => json!("open"),
         _ => return,
@@ -224,5 +239,6 @@ mod tests {
         assert_eq!(default("/v1/alerts", "after"), 0);
         assert_eq!(default("/v1/alerts", "limit"), 100);
         assert_eq!(default("/v1/misuse-reports", "state"), "open");
+        assert_eq!(default("/v1/loss-reports", "limit"), 100);
     }
 }

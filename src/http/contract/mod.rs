@@ -3,6 +3,7 @@
 
 pub mod answers;
 mod causes;
+pub mod collection;
 pub mod deprecation;
 pub mod examples;
 pub mod explanations;

@@ -117,18 +117,32 @@ const MTLS: &str = "The certificate that a token is bound to (RFC 8705), beside 
         contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemBody<'static>, FieldError, super::schema::GroupingName), responses(Refused)),
+    components(
+        schemas(
+            ProblemBody<'static>,
+            FieldError,
+            super::schema::GroupingName,
+            super::schema::ReportStateName,
+            super::schema::FoundCardStateName,
+            super::schema::ApplicationStateName,
+            super::schema::CertificateStateName
+        ),
+        responses(Refused)
+    ),
     modifiers(&Shared),
     tags(
         (name = "checks", description = "For organizations that must check cards."),
+        (name = "blind", description = "For organizations that check without telling whom."),
         (name = "receipts", description = "For those who must prove, or audit, that a card was checked."),
         (name = "registry", description = "For police stations and registration halls."),
         (name = "citizen", description = "For portals that authenticated the person."),
         (name = "acceptance", description = "For anybody who wants to know where a person can apply for a card. No token."),
         (name = "certificates", description = "For travellers without a card: for those who issue temporary identification certificates, and those who verify one."),
         (name = "usage", description = "For every organization: what the service knows and counts of it."),
+        (name = "devices", description = "For the pages of desks and stations: how one becomes a device."),
         (name = "access", description = "Tokens and keys."),
         (name = "sandbox", description = "For integrators' tests. Only in a sandbox."),
+        (name = "administration", description = "For those who run the service: organizations, their clients, and what waits for a second operator."),
         (name = "operations", description = "For those who run the service."),
     )
 )]
@@ -141,7 +155,7 @@ impl Modify for Shared {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("An access token from POST /oauth2/token. Scopes: checks, registry, citizen, audit, admin; each operation names its own."))
+            .description(Some("An access token from POST /oauth2/token. Scopes: checks, blind, registry, citizen, audit, admin; each operation names its own."))
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
@@ -165,7 +179,8 @@ pub fn document(operations: utoipa::openapi::OpenApi, routes: Table) -> utoipa::
     document.webhooks = Some(webhooks::sent());
     let components = document.components.get_or_insert_default();
     for (path, item) in &mut document.paths.paths {
-        for (method, operation) in [(Method::GET, &mut item.get), (Method::POST, &mut item.post)] {
+        let of_path = [(Method::GET, &mut item.get), (Method::POST, &mut item.post), (Method::PATCH, &mut item.patch)];
+        for (method, operation) in of_path {
             let Some(operation) = operation else { continue };
             let route = routes.find(&method, path);
             complete(route, operation);
@@ -244,7 +259,7 @@ fn with_bearer_alone(document: &utoipa::openapi::OpenApi) -> utoipa::openapi::Op
         serde_json::to_value(one).is_ok_and(|one| BESIDE_BEARER.iter().any(|name| one.get(name).is_some()))
     };
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.patch].into_iter().flatten() {
             operation.security.iter_mut().for_each(|all| all.retain(|one| !is_beside(one)));
         }
     }

@@ -25,10 +25,11 @@ pub struct List<P> {
     operation_id: &'static str,
     /// Entries of a page for which no limit was asked.
     limit: usize,
+    limit_max: usize,
     place: PhantomData<fn() -> P>,
 }
 
-/// Entries of the largest page.
+/// Entries of the largest page of any list.
 pub const LIMIT_MAX: usize = 1000;
 
 /// Which page is asked for.
@@ -41,7 +42,12 @@ pub struct Page<P> {
 
 impl<P: Serialize + DeserializeOwned> List<P> {
     pub const fn new(operation_id: &'static str, limit: usize) -> Self {
-        Self { operation_id, limit, place: PhantomData }
+        Self { operation_id, limit, limit_max: LIMIT_MAX, place: PhantomData }
+    }
+
+    /// A list of what an organization keeps: its pages are smaller, as the audit log notes each row.
+    pub const fn collection(operation_id: &'static str) -> Self {
+        Self { operation_id, limit: 100, limit_max: 500, place: PhantomData }
     }
 
     /// The page of a query's `cursor` and `limit`, or the problems with them.
@@ -50,7 +56,7 @@ impl<P: Serialize + DeserializeOwned> List<P> {
             let detail = "a cursor is the next_cursor of a page of this list, as it was given";
             fields.take("/cursor", self.place(text), "malformed_cursor", detail)
         });
-        let limit = read_number(fields, "/limit", limit, self.limit as u64, 1..=LIMIT_MAX as u64)?;
+        let limit = read_number(fields, "/limit", limit, self.limit as u64, 1..=self.limit_max as u64)?;
         let limit = usize::try_from(limit).ok()?;
         match after {
             None => Some(Page { after: None, limit }),

@@ -10,8 +10,9 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::field_codes;
+pub use super::field_codes::FieldError;
 use crate::access::dpop;
+use crate::domain::person::Role;
 use crate::limits::{NumbersRefused, Refused, Standing};
 use crate::service::json::JsonFault;
 
@@ -41,6 +42,8 @@ kinds! {
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
         "Ask the operator to give your client the scope that the operation names, then get a new token.";
+    INSUFFICIENT_ROLE = "insufficient_role", FORBIDDEN, "The person's role does not include this",
+        "Ask a person with the role that the detail names. Roles come from the groups of your login: the operator's settings say which.";
     CLIENT_HELD = "client_held", FORBIDDEN, "The client is held: numbers that are new to it are not answered",
         "It was out of numbers on two days of thirty, or sent too many wrong check characters. Numbers that it asked about lately still get answers. Talk to the operator, who releases it.";
     DIGESTS_REFUSED = "digests_refused", FORBIDDEN, "This client may not send digests",
@@ -48,7 +51,11 @@ kinds! {
     OFFICE_NOT_YOURS = "office_not_yours", FORBIDDEN, "The office is not one of your organization's",
         "Act for an office of your own: its code begins with your organization's region or with a prefix that the operator has registered. Let the organization that filed a report end it, or ask the operator.";
     ANOTHER_MUST_CONFIRM = "another_must_confirm", FORBIDDEN, "Another client must confirm this",
-        "Have another client of your organization send the confirmation: the one that asked cannot.";
+        "Have another client of your organization send the confirmation, or another operator the approval: the one that asked cannot.";
+    COMMAND_LINE_ONLY = "command_line_only", FORBIDDEN, "This is done at the command line",
+        "Make clients of operators, and give them secrets, keys and certificates, at the command line of a node: `lostcard client`.";
+    PAIRING_REFUSED = "pairing_refused", FORBIDDEN, "The code cannot be used",
+        "Read the code again: it is good for ten minutes, once, and for five tries. Ask the operator for a new one.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such thing, or it is not yours to see",
         "Check the path and the id. Objects of other organizations are answered as if they did not exist.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "This path does not take this method",
@@ -61,18 +68,26 @@ kinds! {
         "The detail says which state it is in, or what prevents the request. Read the object; transitions happen once.";
     START_NOT_AFTER_LISTED = "start_not_after_listed", CONFLICT, "The new card does not start after the cards that are listed",
         "Read the start of validity from the new card again. If a replacement of the number was recorded with a wrong start, correct that one: POST /v1/replacements/{id}/correction.";
+    BASE_TOO_OLD = "base_too_old", CONFLICT, "What you know of the registry is too old to be continued",
+        "Read the base of the newest key again, or the entries of the registry log since, then ask with a later `after`.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split a batch: at most 1,000 checks and 1 MiB.";
     TARGET_TOO_LONG = "target_too_long", URI_TOO_LONG, "The request target is too long",
         "Use the documented paths; the data of a request belongs in its body.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not taken",
         "Send `Content-Type: application/json` in UTF-8, without Content-Encoding (the token endpoint: `application/x-www-form-urlencoded`).";
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "There are no such bytes",
+        "Ask for bytes below the base's length, which the list of keys has, or leave `Range` out.";
     EXPECTATION_FAILED = "expectation_failed", EXPECTATION_FAILED, "The expectation cannot be met",
         "Send no Expect header, or `Expect: 100-continue`.";
     WRONG_HOST = "wrong_host", MISDIRECTED_REQUEST, "This server does not answer for that host",
         "Use the service's own host name. Operators: set `hosts` to every name by which the service is reached.";
     INVALID_VALUE = "invalid_value", UNPROCESSABLE_ENTITY, "A value is wrong",
         "Each entry of `errors` points to a member and says what is wrong with it. A wrong check character is nearly always a misread card: read it again.";
+    ELEMENT_INVALID = "element_invalid", UNPROCESSABLE_ENTITY, "An element is none of the group",
+        "Each entry of `errors` points to one. Blind the number again, with a scalar that is not zero, and send the 32 bytes of the element.";
+    BLIND_KEY_UNKNOWN = "blind_key_unknown", UNPROCESSABLE_ENTITY, "The blind key is not in force",
+        "Read GET /v1/blind/keys again, take up the newest key's base, and ask by that key.";
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request",
         "Use a new key for every new request, and the same key only to repeat exactly the same body.";
     BATCH_TOO_LARGE_FOR_LIMIT = "batch_too_large_for_limit", UNPROCESSABLE_ENTITY, "The batch has more items than the limit ever holds",
@@ -103,6 +118,8 @@ kinds! {
         "No verdict was given. Try again; if it fails again, tell the operator the request id.";
     REGISTRY_UNAVAILABLE = "registry_unavailable", SERVICE_UNAVAILABLE, "The registry cannot be asked now",
         "There is no verdict: an outage is never an answer. Try again after Retry-After; until then follow your sector's rule for checks that cannot be made.";
+    BLIND_BEHIND = "blind_behind", SERVICE_UNAVAILABLE, "Blind checks are behind the registry",
+        "Nothing can be checked blindly before the next base is built. Check directly until then, or try again after Retry-After.";
     REDUCED_CAPACITY = "reduced_capacity", SERVICE_UNAVAILABLE, "The node has more work than it can do now",
         "Nothing was looked up or stored, and no limit of yours is the reason. Wait for the seconds in Retry-After, then send the request again, to another node if there is one.";
     NOT_READY = "not_ready", SERVICE_UNAVAILABLE, "This node is not ready",
@@ -113,19 +130,6 @@ kinds! {
         "Repeat exactly the same request with the same Idempotency-Key: it will be stored once.";
     STORAGE_FULL = "storage_full", INSUFFICIENT_STORAGE, "The registry's disk is full",
         "Nothing was stored. Tell the operator; repeat the request with the same Idempotency-Key. Checks still get answers.";
-}
-
-/// What is wrong with one member. Never holds what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// JSON Pointer (RFC 6901) to the member.
-    #[schema(example = "/id_number")]
-    pub pointer: Cow<'static, str>,
-    /// What is wrong, as a word.
-    #[schema(schema_with = field_codes::schema)]
-    pub code: &'static str,
-    /// What is wrong, as a sentence.
-    pub detail: Cow<'static, str>,
 }
 
 /// A problem's code in the OpenAPI document: an open list, so that a new one breaks no client.
@@ -211,9 +215,21 @@ impl Problem {
         }))
     }
 
+    /// A person may not do this.
+    pub fn insufficient_role(needed: Role) -> Self {
+        Self::new(INSUFFICIENT_ROLE, format!("this needs a person with the role {}", needed.as_str()))
+    }
+
     /// Wrong values, one error each.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let mut problem = Self::new(INVALID_VALUE, "one or more members hold a wrong value: see errors");
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// Members that are wrong in a way that has a code of its own.
+    pub fn of_members(kind: &'static Kind, errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(kind, "one or more members are wrong: see errors");
         problem.0.errors = errors;
         problem
     }
@@ -287,9 +303,7 @@ impl Problem {
 
     /// To be tried again after 1 to `seconds_max`: jitter, so that clients do not all come back in the same second.
     pub fn retry_within(kind: &'static Kind, detail: &'static str, seconds_max: u32) -> Self {
-        let mut problem = Self::new(kind, detail);
-        problem.0.retry_after_s = Some(1 + u64::from(crate::crypto::random::below(seconds_max)));
-        problem
+        Self::retry_after(kind, detail, 1 + u64::from(crate::crypto::random::below(seconds_max)))
     }
 
     /// Refused for what the node has to do, no matter who asks.

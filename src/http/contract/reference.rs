@@ -29,7 +29,7 @@ impl Reference {
             "flows": { "clientCredentials": flow },
         });
         for (path, item) in copy["paths"].as_object_mut().into_iter().flatten() {
-            for (method, verb) in [(Method::GET, "get"), (Method::POST, "post")] {
+            for (method, verb) in [(Method::GET, "get"), (Method::POST, "post"), (Method::PATCH, "patch")] {
                 let row = routes.find(&method, path).filter(|row| row.method == method && !row.scopes.is_empty());
                 if let (Some(row), Some(operation)) = (row, item.get_mut(verb)) {
                     // Any of them will do.

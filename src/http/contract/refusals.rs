@@ -30,6 +30,7 @@ const REFUSALS: &[(u16, &str, &str, &[&str])] = &[
     (413, "ContentTooLarge", "The body is larger than this operation takes.", &[]),
     (414, "UriTooLong", "The target is longer than any path of this service.", &[]),
     (415, "UnsupportedMediaType", "The body is of another type, encoded, or not in UTF-8.", &[]),
+    (416, "RangeNotSatisfiable", "There are no such bytes.", &[]),
     (421, "MisdirectedRequest", "The `Host` header names another server.", &[]),
     (
         422,
@@ -149,8 +150,13 @@ fn example(kind: &'static Kind) -> Problem {
         "malformed_request" => "this path takes no query: nothing about a person may be in a URL",
         "invalid_token" => "the token has expired",
         "insufficient_scope" => "the token lacks the scope of this operation: registry",
+        "insufficient_role" => "this needs a person with the role security",
         "office_not_yours" => "the office is not one of the organization's",
-        "another_must_confirm" => "another client of the organization must confirm",
+        "another_must_confirm" => "the client has asked for it itself: another client must confirm",
+        "command_line_only" => {
+            "clients of operators are made, and get what they prove themselves by, at the command line"
+        }
+        "pairing_refused" => "the code is not one that is good now",
         "not_found" => "nothing is here for this caller",
         "too_slow" => "the body did not arrive in time",
         "report_not_active" => "the report is withdrawn",
@@ -171,6 +177,22 @@ fn example(kind: &'static Kind) -> Problem {
         "client_held" => "numbers that it asked about lately still get answers",
         "digests_refused" => "send the number itself",
         "batch_too_large_for_limit" => return Problem::batch_too_large(600),
+        "base_too_old" => "more than 4,096 changes have happened since",
+        "range_not_satisfiable" => "the base ends before the range begins",
+        "blind_key_unknown" => "no key of that name is in force",
+        "blind_behind" => "the base of this key is being built",
+        "element_invalid" => {
+            return Problem::of_members(
+                problem::ELEMENT_INVALID,
+                vec![FieldError {
+                    pointer: "/blinded/0".into(),
+                    code: "element_invalid",
+                    detail:
+                        "an element is 32 bytes as base64url without padding, in its only form, and not the identity"
+                            .into(),
+                }],
+            );
+        }
         "registry_unavailable" => "the store does not answer",
         "outcome_unknown" => "the commit was not confirmed",
         "store_read_only" | "storage_full" => "nothing was stored",

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use actix_web::http::Method;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
 
 use super::route::{Route, Table};
 use crate::domain::client::Scope;
@@ -21,9 +22,11 @@ pub struct Role {
 /// Every part.
 pub const ROLES: &[Role] = &[
     Role { file: "checks.json", title: "lostcard: checks", scope: Scope::Checks },
+    Role { file: "blind.json", title: "lostcard: blind checks", scope: Scope::Blind },
     Role { file: "registry.json", title: "lostcard: registry", scope: Scope::Registry },
     Role { file: "citizen.json", title: "lostcard: citizen portals", scope: Scope::Citizen },
-    Role { file: "admin.json", title: "lostcard: console", scope: Scope::Admin },
+    Role { file: "admin.json", title: "lostcard: administration and console", scope: Scope::Admin },
+    Role { file: "blind.json", title: "lostcard: blind checks", scope: Scope::Blind },
 ];
 
 /// Without it nothing else can be called.
@@ -38,15 +41,21 @@ impl Role {
             let keeps = |method| self.reaches(routes.find(method, path));
             item.get = item.get.take().filter(|_| keeps(&Method::GET));
             item.post = item.post.take().filter(|_| keeps(&Method::POST));
+            item.patch = item.patch.take().filter(|_| keeps(&Method::PATCH));
         }
-        part.paths.paths.retain(|_, item| item.get.is_some() || item.post.is_some());
-        // Alerts are told to who checked.
-        if self.scope != Scope::Checks {
-            part.webhooks = None;
+        part.paths.paths.retain(|_, item| item.get.is_some() || item.post.is_some() || item.patch.is_some());
+        // An event is for the scope of its tag: alerts for who checked, notices for portals.
+        if let Some(webhooks) = &mut part.webhooks {
+            let is_told = |item: &PathItem| {
+                let tags = item.post.iter().flat_map(|operation| operation.tags.iter().flatten());
+                tags.into_iter().any(|tag| tag == self.scope.as_str())
+            };
+            webhooks.paths.retain(|_, item| is_told(item));
         }
+        part.webhooks = part.webhooks.take().filter(|webhooks| !webhooks.paths.is_empty());
         let webhooks = part.webhooks.iter().flat_map(|webhooks| webhooks.paths.values());
         let items = part.paths.paths.values().chain(webhooks);
-        let operations = items.flat_map(|item| [&item.get, &item.post]).flatten();
+        let operations = items.flat_map(|item| [&item.get, &item.post, &item.patch]).flatten();
         let tags: BTreeSet<_> = operations.flat_map(|operation| operation.tags.iter().flatten().cloned()).collect();
         part.tags.iter_mut().for_each(|all| all.retain(|tag| tags.contains(&tag.name)));
         drop_unused(&mut part);
@@ -113,22 +122,36 @@ mod tests {
     }
 
     #[test]
-    fn a_hotel_has_nine_operations_beside_the_token() {
+    fn a_hotel_has_eleven_operations_beside_the_token() {
         let wanted = [
             "createToken",
             "createCheck",
             "createCheckBatch",
             "verifyReceipt",
+            "auditReceipt",
             "verifyTemporaryCertificate",
             "createMisuseReport",
             "getMisuseReport",
+            "listMisuseReports",
             "listAlerts",
             "getUsage",
             "getOrganization",
         ];
         let part = part("checks.json");
         assert_eq!(operations(&part), BTreeSet::from(wanted));
-        assert!(part["webhooks"].is_object(), "who checks gets alerts");
+        assert_eq!(events(&part), ["alertCreated"], "who checks gets alerts");
+    }
+
+    fn events(part: &Value) -> Vec<&String> {
+        part["webhooks"].as_object().into_iter().flat_map(serde_json::Map::keys).collect()
+    }
+
+    #[test]
+    fn a_part_has_the_events_of_its_scope() {
+        let wanted = [("citizen.json", vec!["noticeCreated"]), ("registry.json", vec![]), ("admin.json", vec![])];
+        for (name, wanted) in wanted {
+            assert_eq!(events(&part(name)), wanted, "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::deprecation::Deprecation;
 use crate::domain::client::Scope;
+use crate::domain::person::Role;
 
 /// Units of what costs more than a check.
 pub const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
@@ -26,7 +27,7 @@ pub enum Class {
     Reports,
 }
 
-/// One operation of one path. Built by `get` or `post` and what follows; every fact is in its row and nowhere else.
+/// One operation of one path. Built by `get`, `post` or `patch` and what follows; every fact is in its row and nowhere else.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked for by its name")]
 pub struct Route {
@@ -43,6 +44,8 @@ pub struct Route {
     pub repeatable_as: Option<&'static str>,
     /// Where what it creates is read, as a path of this table; empty where that cannot be read. None: it creates nothing.
     pub creates: Option<&'static str>,
+    /// Where what waits for somebody else is read, as a path of this table. None: nothing does.
+    pub waits_at: Option<&'static str>,
     /// Whether it is about a person: never stored by anybody, and no query in its URL.
     pub is_personal: bool,
     /// Whether its URL may have a query: words and ids that say nothing about a person.
@@ -53,6 +56,10 @@ pub struct Route {
     pub is_probe: bool,
     /// Whether only a sandbox has it.
     pub is_of_sandbox: bool,
+    /// Whether its last segment is all that is left of the path, slashes too.
+    pub takes_rest: bool,
+    /// Whether only who approves may do it, of persons.
+    pub is_approval: bool,
     /// Since when it is on its way out, and until when it is served.
     pub deprecation: Option<Deprecation>,
 }
@@ -67,11 +74,14 @@ impl Route {
             cost: Some(NonZeroU32::MIN),
             repeatable_as: None,
             creates: None,
+            waits_at: None,
             is_personal: false,
             takes_query: false,
             gives_verdicts: false,
             is_probe: false,
             is_of_sandbox: false,
+            takes_rest: false,
+            is_approval: false,
             deprecation: None,
         }
     }
@@ -86,6 +96,11 @@ impl Route {
         Self::new(Method::POST, path)
     }
 
+    /// `PATCH` (RFC 5789), by a document that says what changes (RFC 7396).
+    pub const fn patch(path: &'static str) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
     /// About a person, in this class of admission.
     #[must_use]
     pub const fn personal(mut self, class: Class) -> Self {
@@ -98,6 +113,20 @@ impl Route {
     #[must_use]
     pub const fn personal_always(mut self) -> Self {
         self.is_personal = true;
+        self
+    }
+
+    /// About nobody, in this class of admission.
+    #[must_use]
+    pub const fn class(mut self, class: Class) -> Self {
+        self.class = Some(class);
+        self
+    }
+
+    /// The last segment is all that is left of the path.
+    #[must_use]
+    pub const fn rest(mut self) -> Self {
+        self.takes_rest = true;
         self
     }
 
@@ -132,9 +161,31 @@ impl Route {
     }
 
     #[must_use]
+    pub const fn waits(mut self, read_at: &'static str) -> Self {
+        self.waits_at = Some(read_at);
+        self
+    }
+
+    #[must_use]
     pub const fn query(mut self) -> Self {
         self.takes_query = true;
         self
+    }
+
+    /// Only who approves may do it, of persons.
+    #[must_use]
+    pub const fn approval(mut self) -> Self {
+        self.is_approval = true;
+        self
+    }
+
+    /// The least role of a person who does it.
+    pub fn role(&self) -> Role {
+        match self.method {
+            _ if self.is_approval => Role::Security,
+            Method::GET => Role::Viewer,
+            _ => Role::Operator,
+        }
     }
 
     #[must_use]
@@ -164,25 +215,45 @@ impl Route {
 
     /// The methods that it takes.
     pub fn methods(&self) -> &'static [Method] {
-        if self.method == Method::GET { &[Method::GET, Method::HEAD] } else { &[Method::POST] }
+        match self.method {
+            Method::GET => &[Method::GET, Method::HEAD],
+            Method::PATCH => &[Method::PATCH],
+            _ => &[Method::POST],
+        }
     }
 
     /// Its method as the document and the tests write it.
     pub fn verb(&self) -> &'static str {
-        if self.method == Method::GET { "get" } else { "post" }
+        match self.method {
+            Method::GET => "get",
+            Method::PATCH => "patch",
+            _ => "post",
+        }
     }
 
     /// Where what it has created is read; empty where that cannot be read.
     pub fn location(&self, id: impl std::fmt::Display) -> String {
-        let Some((before, after)) = self.creates.and_then(|path| path.split_once('{')) else { return String::new() };
-        let after = after.split_once('}').map_or("", |(_, after)| after);
-        format!("{before}{id}{after}")
+        self.creates.map_or_else(String::new, |path| filled(path, id))
+    }
+
+    /// Where what waits is read.
+    pub fn waiting_location(&self, id: impl std::fmt::Display) -> String {
+        self.waits_at.map_or_else(String::new, |path| filled(path, id))
+    }
+
+    /// Its path as the router takes it.
+    pub fn pattern(&self) -> String {
+        let open = self.path.strip_suffix('}').filter(|_| self.takes_rest);
+        open.map_or_else(|| self.path.to_owned(), |open| format!("{open}:.+}}"))
     }
 
     /// Whether a path, percent-decoded as the router does, is this one's.
     fn matches(&self, path: &str) -> bool {
-        let (mut own, mut asked) = (self.path.split('/'), path.split('/'));
+        let (mut own, mut asked) = (self.path.split('/').peekable(), path.split('/'));
         loop {
+            if self.takes_rest && own.peek().is_some_and(|own| self.path.ends_with(own) && own.starts_with('{')) {
+                return asked.next().is_some_and(|first| !first.is_empty() || asked.next().is_some());
+            }
             match (own.next(), asked.next()) {
                 (None, None) => return true,
                 (Some(own), Some(asked)) if own == asked || (own.starts_with('{') && !asked.is_empty()) => {}
@@ -190,6 +261,13 @@ impl Route {
             }
         }
     }
+}
+
+/// A path with an id in the place of its first pattern; empty where it has none.
+fn filled(path: &str, id: impl std::fmt::Display) -> String {
+    let Some((before, after)) = path.split_once('{') else { return String::new() };
+    let after = after.split_once('}').map_or("", |(_, after)| after);
+    format!("{before}{id}{after}")
 }
 
 /// All routes of a node.
@@ -233,6 +311,7 @@ mod tests {
         Route::get("/a/{id}").query(),
         Route::post("/a/{id}").creates("/a/{id}/part"),
         Route::get("/"),
+        Route::get("/b/{id}/part/{rest}").rest(),
     ];
     const TABLE: Table = Table::new(ROWS, &["/a/"]);
 
@@ -245,7 +324,15 @@ mod tests {
         assert_eq!(find(&Method::POST, "/a/1"), Some(("POST", "/a/{id}")));
         assert_eq!(find(&Method::DELETE, "/a/1"), Some(("GET", "/a/{id}")));
         assert_eq!(find(&Method::GET, "/"), Some(("GET", "/")));
-        for unknown in ["", "/a", "/a/", "/a//", "/a/1/", "/a/1/2", "a/1", "//a/1"] {
+        assert_eq!(find(&Method::GET, "/b/1/part/2/3.p/4"), Some(("GET", "/b/{id}/part/{rest}")));
+        assert_eq!(find(&Method::GET, "/b/1/part/2"), Some(("GET", "/b/{id}/part/{rest}")));
+        assert_eq!(
+            TABLE.find(&Method::GET, "/b/1/part/2").map(Route::pattern),
+            Some("/b/{id}/part/{rest:.+}".to_owned())
+        );
+        for unknown in
+            ["/b/1/part/", "/b/1/part", "/b/1/other/2", "", "/a", "/a/", "/a//", "/a/1/", "/a/1/2", "a/1", "//a/1"]
+        {
             assert_eq!(find(&Method::GET, unknown), None, "{unknown}");
         }
     }

@@ -5,4 +5,5 @@ pub mod console;
 pub mod desk;
 pub mod files;
 pub mod site;
+pub mod station;
 pub mod verify;

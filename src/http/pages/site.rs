@@ -154,7 +154,7 @@ pub async fn start(request: HttpRequest) -> HttpResponse {
     let kinds = problem::ALL.iter().map(item).collect::<Vec<_>>().concat();
     let main = format!(
         r#"<h1>lostcard</h1><p>Has the card in front of me been reported lost, stolen or replaced?</p>
-<ul><li><a href="{prefix}/desk">Desk: check a card</a></li><li><a href="{prefix}/console">Console: how the service is</a></li><li><a href="{prefix}/verify">Verify: is a receipt authentic?</a></li><li><a href="{prefix}/docs/">API reference</a></li><li><a href="{prefix}/openapi.json">OpenAPI document</a></li></ul>
+<ul><li><a href="{prefix}/desk">Desk: check a card</a></li><li><a href="{prefix}/station">Station: report a loss, take in a found card</a></li><li><a href="{prefix}/console">Console: how the service is</a></li><li><a href="{prefix}/verify">Verify: is a receipt authentic?</a></li><li><a href="{prefix}/docs/">API reference</a></li><li><a href="{prefix}/openapi.json">OpenAPI document</a></li></ul>
 <h2>Problems</h2><ul>{kinds}</ul>"#
     );
     page("lostcard", &main)

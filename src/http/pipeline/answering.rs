@@ -133,6 +133,9 @@ pub(super) fn log_failure(state: &AppState, failure: &Failure<'_>) {
     state.metrics.problems.with_label_values(&[code]).inc();
     if let Some(limit) = limit.filter(|_| status == StatusCode::TOO_MANY_REQUESTS) {
         state.metrics.limited.with_label_values(&[limit.as_str()]).inc();
+        if let Some(caller) = caller {
+            state.access.seen().note_refused(caller.client);
+        }
     }
     let (elapsed_us, status) = (spent_ns / 1000, status.as_u16());
     if code == problem::REDUCED_CAPACITY.code {

@@ -55,9 +55,18 @@ impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
         self.read_up_to(SINGLE_BYTES_MAX).await.map(|(value, _)| value)
     }
 
+    /// Reads and parses what is to change of an object, and gives the bytes as well.
+    pub async fn read_patch(self) -> Result<(T, BodyBytes), Problem> {
+        self.read_as(Media::MergePatch, SINGLE_BYTES_MAX).await
+    }
+
     /// Reads and parses, and gives the bytes as well.
     pub async fn read_up_to(self, bytes_max: usize) -> Result<(T, BodyBytes), Problem> {
-        expect_type(self.request.headers(), Media::Json)?;
+        self.read_as(Media::Json, bytes_max).await
+    }
+
+    async fn read_as(self, media: Media, bytes_max: usize) -> Result<(T, BodyBytes), Problem> {
+        expect_type(self.request.headers(), media)?;
         let bytes = read_bytes(&self.request, bytes_max).await?;
         if bytes.len() <= PARSED_HERE_MAX {
             return Ok((parse(&bytes)?, bytes));

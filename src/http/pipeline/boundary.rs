@@ -22,6 +22,7 @@ use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
 use crate::limits::Asker;
+use crate::telemetry::traces::{Answered, Parent};
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -38,6 +39,7 @@ pub async fn boundary(
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin(started_ns);
     }
+    let parent = state.traces.as_ref().and_then(|_| parent(&request, &state));
     let faults = request.conn_data::<Rc<Faults>>().cloned();
     let body = request.conn_data::<Rc<Inbox>>().and_then(|inbox| inbox.next());
     let mut exchange = Exchange {
@@ -85,6 +87,12 @@ pub async fn boundary(
     } else {
         let label = || target.label(&response);
         answering::note_success(&state, target.class(), response.status(), &id, label, elapsed_ns);
+    }
+    if let Some(traces) = &state.traces {
+        let method = known(response.request().method().as_str());
+        let (route, status) = (target.label(&response), response.status().as_u16());
+        let spent_ns = elapsed_ns;
+        traces.note(parent.as_ref(), &Answered { method, route: &route, status, request_id: &id, spent_ns });
     }
     // What was not read of the body is thrown away as it comes, or too much of it is to come.
     if body.is_some_and(|body| !body.dismiss())
@@ -167,10 +175,9 @@ fn explain(
     let problem = response.response().extensions().get::<Problem>().cloned();
     let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
     let code = own_form.map_or(problem.kind().code, |form| form.0);
-    let method = response.request().method().as_str();
     let failure = Failure {
         request_id,
-        method: if is_known(method) { method } else { "(other)" },
+        method: known(response.request().method().as_str()),
         route: &target.label(&response),
         status: response.status(),
         code,
@@ -196,7 +203,17 @@ fn explain(
     ServiceResponse::new(request, fresh.body(body))
 }
 
-/// Methods that a log line names: any other is the client's own text.
-fn is_known(method: &str) -> bool {
-    matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH")
+/// A method as log lines and spans name it: one that is unknown is the client's own text.
+fn known(method: &str) -> &str {
+    match method {
+        "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH" => method,
+        _ => "(other)",
+    }
+}
+
+/// The caller's span that this request belongs to.
+fn parent(request: &ServiceRequest, state: &AppState) -> Option<Parent> {
+    let mut fields = request.headers().get_all("traceparent");
+    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
+    Parent::parse(field.to_str().ok()?, state.clock.today())
 }

@@ -137,6 +137,10 @@ impl Caller {
             let names: Vec<_> = route.scopes.iter().map(|scope| scope.as_str()).collect();
             return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
         }
+        let needed = route.role();
+        if principal.role.is_some_and(|(_, role)| role < needed) {
+            return Either::Left(ready(Err(Problem::insufficient_role(needed))));
+        }
         let caller = Self { principal, request: request.clone(), route };
         let limits = &caller.principal.client.limits;
         // What costs by its body is let in to say so, if it has any prospect.

@@ -9,6 +9,8 @@ use crate::http::contract::problem::{self, Problem};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
     Json,
+    /// What is to change of an object (RFC 7396).
+    MergePatch,
     Form,
 }
 
@@ -16,6 +18,7 @@ impl Media {
     fn name(self) -> &'static str {
         match self {
             Self::Json => "application/json",
+            Self::MergePatch => "application/merge-patch+json",
             Self::Form => "application/x-www-form-urlencoded",
         }
     }

@@ -82,7 +82,7 @@ mod tests {
     use crate::domain::ids::{ClientId, OrganizationId};
 
     fn client(number: u128) -> Actor {
-        Actor { organization: OrganizationId::from_u128(1), client: ClientId::from_u128(number), origin: None }
+        Actor::new(OrganizationId::from_u128(1), ClientId::from_u128(number))
     }
 
     #[tokio::test]

@@ -32,5 +32,5 @@ pub fn repeatable(
             "Idempotency-Key holds an identity number: make a key from something else",
         ));
     }
-    Ok(Some(state.writer.repeatable(caller.actor().client, operation, key, body)))
+    Ok(Some(state.writer.repeatable(caller.actor(), operation, key, body)))
 }

@@ -26,14 +26,18 @@ use crate::limits::{AddressLimits, Workshop};
 use crate::registry::Registry;
 use crate::service::acceptance::AcceptanceRules;
 use crate::service::accesses::Accesses;
+use crate::service::administration::asked::Administration;
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
+use crate::service::blind::Blind;
 use crate::service::certificates::Certificates;
 use crate::service::checks::Checks;
 use crate::service::citizen::Citizen;
 use crate::service::console::Console;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
+use crate::service::pairings::Pairings;
+use crate::service::registry_log::RegistryLog;
 use crate::service::reports::Reports;
 use crate::service::sightings::Sightings;
 use crate::service::sightings::journal::Journal;
@@ -42,6 +46,7 @@ use crate::service::usage::counter::UsageCounter;
 use crate::service::withdrawals::Withdrawals;
 use crate::service::writing::Writer;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// What the workers of a node share.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ pub struct Shared {
     pub writer: Arc<Writer>,
     pub found_cards: Arc<FoundCards>,
     pub accesses: Arc<Accesses>,
+    pub administration: Arc<Administration>,
+    pub pairings: Arc<Pairings>,
     pub citizen: Arc<Citizen>,
     pub applications: Arc<Applications>,
     pub misuse_reports: Arc<MisuseReports>,
@@ -68,7 +75,11 @@ pub struct Shared {
     pub sightings: Arc<Sightings>,
     pub journal: Arc<Journal>,
     pub metrics: Arc<Metrics>,
+    /// None: no span is made.
+    pub traces: Option<Arc<Traces>>,
     pub usage: Arc<Usage>,
+    /// None where there are no blind checks.
+    pub blind: Option<Arc<Blind>>,
     pub console: Arc<Console>,
     pub hosts: Hosts,
     pub proxies: Arc<Proxies>,
@@ -79,6 +90,8 @@ pub struct Shared {
     pub refusal_log: Arc<RefusalLog>,
     /// None in production.
     pub sandbox: Option<Arc<SandboxNode>>,
+    /// None where there is none.
+    pub registry_log: Option<Arc<RegistryLog>>,
     /// Who vouches for clients' certificates; None: nobody.
     pub authorities: Option<Arc<Authorities>>,
     /// None where the public listener is plain.
@@ -102,9 +115,8 @@ impl AppState {
     pub fn new(shared: Shared) -> Self {
         let counter = Rc::new(UsageCounter::new(Arc::clone(&shared.usage)));
         let checks = Checks::new(
-            shared.access.issuer(),
             shared.clock.clone(),
-            Arc::clone(&shared.keyring),
+            Arc::clone(&shared.writer.heads),
             Arc::clone(&shared.registry),
             &shared.journal,
             Arc::clone(&shared.alerts),

@@ -115,6 +115,11 @@ impl Tls {
     }
 }
 
+/// When a certificate ends whose key goes with it, in seconds; nothing is served by it.
+pub fn examine(options: &TlsOptions) -> Result<i64, TlsError> {
+    Files::read(options)?.material(options).map(|material| material.ends_at_s)
+}
+
 /// The files as they were read.
 struct Files {
     certificate: Vec<u8>,

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use zerocopy::FromZeros;
+
 pub(super) const WORDS: usize = 8;
 /// The lowest bits of a block's first word say its generation; the rest, and the other words, are the filter's.
 const STAMP_BITS: u32 = 8;
@@ -33,8 +35,10 @@ pub(super) struct Blocks<const GENERATIONS: usize> {
 impl<const GENERATIONS: usize> Blocks<GENERATIONS> {
     /// Each generation has 2^bits blocks.
     pub(super) fn new(bits: u32) -> Self {
-        let words = vec![0_u64; (GENERATIONS * WORDS) << bits];
-        Self { bits, words: words.into_iter().map(AtomicU64::new).collect() }
+        // Pages that nobody has marked stay the system's own: an array made word by word would hold them all from the start.
+        #[expect(clippy::expect_used, reason = "a node without this memory cannot start")]
+        let words = <[AtomicU64]>::new_box_zeroed_with_elems((GENERATIONS * WORDS) << bits).expect("memory for marks");
+        Self { bits, words }
     }
 
     /// Where the block of a keyed hash is, by its highest bits.

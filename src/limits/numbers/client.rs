@@ -28,6 +28,8 @@ const WATCHES_A_GUEST: u32 = 8;
 pub struct Declaration {
     pub guests: Guests,
     pub digests: Digests,
+    /// A paired device, which sends nothing but digests: they are its numbers.
+    pub is_device: bool,
     /// The rate of all its calls.
     pub rate: Rate,
     pub is_held: bool,
@@ -107,7 +109,7 @@ impl ClientNumbers {
     pub fn try_take(&self, question: &Question<'_>) -> Option<Result<(), NumbersRefused>> {
         let mut purse = Purse::Here;
         if self.shared().is_some() && !self.is_known(question) {
-            let has_one = question.place.is_some() && self.shared().is_some_and(|(cluster, _)| cluster.take_ahead());
+            let has_one = !self.is_digest(question) && self.shared().is_some_and(|(cluster, _)| cluster.take_ahead());
             purse = Purse::Granted(has_one.then(|| Granted { units: [1, 0], ..Granted::default() })?);
         }
         let taken = self.take_from(&mut purse, question);
@@ -123,17 +125,54 @@ impl ClientNumbers {
         taken
     }
 
+    /// Takes so many numbers, new ones or not, which nobody here can know: each costs as a new one does. All of them or none.
+    pub async fn take_unseen(&self, count: u32) -> Result<(), NumbersRefused> {
+        let mut purse = Purse::Here;
+        if let Some((cluster, rates)) = self.shared() {
+            let granted = cluster.ask([count, 0], [rates.numbers, rates.digests]).await;
+            purse = granted.map_or(Purse::Here, Purse::Granted);
+        }
+        let taken = self.take_unseen_from(&mut purse, count);
+        self.settle(purse);
+        taken
+    }
+
+    fn take_unseen_from(&self, purse: &mut Purse, count: u32) -> Result<(), NumbersRefused> {
+        if self.is_held() {
+            self.refuse(NumbersRefused::Held)?;
+        }
+        let Some(rates) = self.rates else { return Ok(()) };
+        let (now_ns, mut spent) = (self.all.clock.boot_ns(), self.spent());
+        let wait_ns = match purse {
+            Purse::Here => spent.numbers.wait_ns(&self.measures(&rates)[0], count, now_ns),
+            Purse::Granted(granted) if granted.units[0] >= count => 0,
+            Purse::Granted(granted) => u64::try_from(granted.waits[0].as_nanos()).unwrap_or(u64::MAX).max(1),
+        };
+        if wait_ns > 0 {
+            let standing = self.standing_of(&spent, &rates, now_ns);
+            return self.refuse(NumbersRefused::Spent(Refused { standing, retry_after_s: seconds(wait_ns) }));
+        }
+        (0..count)
+            .try_for_each(|_| self.spend(purse, &mut spent, &rates, false, now_ns))
+            .or_else(|refused| self.refuse(refused))
+    }
+
     /// What several questions cost that are asked one after the other, as far as it is there.
     pub async fn purse(&self, questions: &[Question<'_>]) -> Purse {
         let Some((cluster, rates)) = self.shared() else { return Purse::Here };
         let mut wanted = [0, 0];
         for question in questions.iter().filter(|question| !self.is_known(question)) {
-            wanted[usize::from(question.place.is_none())] += 1;
+            wanted[usize::from(self.is_digest(question))] += 1;
         }
         match cluster.ask(wanted, [rates.numbers, rates.digests]).await {
             Some(granted) => Purse::Granted(granted),
             None => Purse::Here,
         }
+    }
+
+    /// Whether a question falls under the stricter rule for who could have sent numbers.
+    fn is_digest(&self, question: &Question<'_>) -> bool {
+        question.place.is_none() && !self.declared.is_device
     }
 
     /// What is left of a purse is for others.
@@ -193,7 +232,7 @@ impl ClientNumbers {
                 Some(place) => self.settle_in(&mut spent, rates.guests, place, trace, now_ns)?,
                 None => None,
             };
-            if let Err(refused) = self.spend(purse, &mut spent, &rates, question.place.is_none(), now_ns) {
+            if let Err(refused) = self.spend(purse, &mut spent, &rates, self.is_digest(question), now_ns) {
                 self.refuse(refused)?;
             }
             if let Some(Newcomer { cell, before, birthday }) = newcomer {

@@ -27,6 +27,7 @@ fn declared(guests: &str) -> Declaration {
     Declaration {
         guests: Guests::parse(guests).unwrap(),
         digests: Digests::Taken,
+        is_device: false,
         rate: Rate::parse("600/60s").unwrap(),
         is_held: false,
         released_at_ms: None,
@@ -38,11 +39,7 @@ fn desk_among(nodes: usize, mode: NumbersMode, guests: &str) -> Desk {
     let clock = Clock::fixed_now();
     let metrics = Arc::new(Metrics::new().unwrap());
     let all = Numbers::new(mode, clock.clone(), Arc::new(AtomicUsize::new(nodes)), metrics);
-    let actor = Actor {
-        organization: crate::crypto::random::id(UnixMs::EPOCH),
-        client: crate::crypto::random::id(UnixMs::EPOCH),
-        origin: None,
-    };
+    let actor = Actor::new(crate::crypto::random::id(UnixMs::EPOCH), crate::crypto::random::id(UnixMs::EPOCH));
     let client = ClientNumbers::new(Arc::clone(&all), actor, declared(guests));
     Desk { all, client, clock, asked: 0 }
 }

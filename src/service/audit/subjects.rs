@@ -1,6 +1,8 @@
 //! Whom an entry of the log concerns: the person whose number the record has, known by a tag that outlives every pepper. Found here,
 //! in the transaction of the entry, so that no use case can forget it.
 
+use std::collections::HashMap;
+
 use crate::crypto::Keyring;
 use crate::domain::audit::{Deed, SubjectTag};
 use crate::domain::ids::RecordId;
@@ -17,6 +19,25 @@ pub async fn record(tx: &mut WriteTx, keyring: &Keyring, deed: &Deed, now_ms: Un
     tx.record_deed(&deed.clone().about(persons), now_ms).await
 }
 
+/// Leaves the entries of reports that were filed together: each holds its own number.
+pub async fn record_reports(
+    tx: &mut WriteTx,
+    keyring: &Keyring,
+    deeds: Vec<Deed>,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    let reports: Vec<_> = deeds.iter().filter_map(|deed| deed.subject).collect();
+    let sealed = tx.sealed_digests(&aggregates::LOSS_REPORTS, &reports).await?;
+    let persons: HashMap<_, _> =
+        sealed.iter().filter_map(|(id, sealed)| Some((*id, tag(keyring, *id, sealed)?))).collect();
+    let about = |deed: Deed| {
+        let person = deed.subject.and_then(|subject| persons.get(&subject).copied());
+        deed.about(person)
+    };
+    let deeds: Vec<_> = deeds.into_iter().map(about).collect();
+    tx.record_deeds(&deeds, now_ms).await
+}
+
 /// Whom records of a table concern. One whose digest does not open, because somebody changed it, is nobody's: its id is in the
 /// entry all the same.
 pub async fn persons(
@@ -26,6 +47,9 @@ pub async fn persons(
     records: &[RecordId],
 ) -> Result<Vec<SubjectTag>, StoreError> {
     let sealed = tx.sealed_digests(of, records).await?;
-    let tag = |(id, sealed): &(RecordId, Vec<u8>)| Some(keyring.audit().tag(&keyring.open_digest(*id, sealed).ok()?));
-    Ok(sealed.iter().filter_map(tag).collect())
+    Ok(sealed.iter().filter_map(|(id, sealed)| tag(keyring, *id, sealed)).collect())
+}
+
+fn tag(keyring: &Keyring, id: RecordId, sealed: &[u8]) -> Option<SubjectTag> {
+    Some(keyring.audit().tag(&keyring.open_digest(id, sealed).ok()?))
 }

@@ -113,6 +113,8 @@ rules! {
     LostcardUsageNotCounted ticket for 600: Increase(all("lostcard_usage_flushes_failed_total"), 300), > 0.0;
     LostcardAuditLogWrong page for 0: Gauge("lostcard_audit_log_wrong"), > 0.0;
     LostcardAuditHeadsNotSent ticket for 300: Gauge("lostcard_audit_heads_waiting"), > 0.0;
+    LostcardRegistryLogStopped page for 60: Gauge("lostcard_registry_log_behind"), > 0.0;
+    LostcardWitnessesFail ticket for 0: Increase(only("lostcard_witness_answers_total", &["failed"]), 900), > 3.0;
     LostcardTlsFilesRefused ticket for 60: Gauge("lostcard_tls_files_refused"), > 0.0;
     LostcardRedisAway ticket for 120: Gauge("lostcard_redis_breaker_open"), > 0.0;
     LostcardRedisNotGenuine ticket for 0: Increase(all("lostcard_redis_not_genuine_total"), 900), > 0.0;

@@ -11,6 +11,7 @@ pub mod pen;
 mod record;
 mod segment;
 mod slot;
+pub mod waiting;
 
 use std::sync::Arc;
 

@@ -18,13 +18,15 @@ use crate::crypto::digest::LookupKey;
 use crate::crypto::random;
 use crate::domain::ids::NodeId;
 use crate::domain::sequence::Sequence;
-use crate::domain::sighting::{Candidate, listings_of, replacements_that_may_have_listed};
+use crate::domain::sighting::{
+    Candidate, listings_of, replacements_taken_back_since, replacements_that_may_have_listed,
+};
 use crate::domain::verdict::Verdict;
 use crate::registry::RegistryError;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::service::alerts::check_again;
 use crate::service::writing::Writer;
-use crate::store::alerts::Told;
+use crate::store::alerts::{Source, Told};
 use crate::store::reports::KEYS_MAX;
 use crate::store::sightings::NewSighting;
 use crate::store::{StoreError, WriteTx};
@@ -151,12 +153,13 @@ impl Mover {
 
     async fn store_all(&self, sightings: &[Sighting]) -> Result<(), MoveError> {
         let candidates = self.candidates_of(sightings).await?;
-        let mut rows = Vec::with_capacity(sightings.len());
+        let (mut rows, mut seen_at) = (Vec::with_capacity(sightings.len()), Vec::with_capacity(sightings.len()));
         for (sighting, candidates) in sightings.iter().zip(&candidates) {
             let listings = listings_of(sighting.card_valid_from, sighting.sequence, candidates);
             if listings.is_empty() {
                 Loss::NoListing.count(&self.writer.metrics, 1);
             }
+            seen_at.extend(listings.iter().map(|_| sighting.sequence));
             rows.extend(listings.into_iter().map(|listing| NewSighting {
                 listing,
                 check_id: sighting.check_id,
@@ -170,7 +173,10 @@ impl Mover {
         }
         let mut tx = self.writer.store.begin().await?;
         tx.insert_sightings(&rows).await?;
+        tx.insert_notices_of_sightings(&rows, self.writer.clock.now_ms()).await?;
         self.tell_of_corrections(&mut tx, sightings, &candidates).await?;
+        self.tell_of_undone(&mut tx, &rows, &seen_at).await?;
+        self.tell_of_taken_back(&mut tx, sightings, &candidates).await?;
         tx.commit_unlisted().await?;
         self.writer.metrics.sightings_stored.inc_by(rows.len() as u64);
         Ok(())
@@ -199,8 +205,55 @@ impl Mover {
             let is_corrected =
                 |(sequence, start): &(Sequence, Date)| *sequence > sighting.sequence && *start <= presented;
             let told = Told { organization: sighting.organization, check_id: sighting.check_id };
-            if starts.get(&id).is_some_and(is_corrected) && !tx.is_told_again(id, told).await? {
-                tx.insert_alerts(&[check_again(random::id(now_ms), told, id)], now_ms).await?;
+            if starts.get(&id).is_some_and(is_corrected) && !tx.is_told_again(Source::Replacement(id), told).await? {
+                let alert = check_again(random::id(now_ms), told, Source::Replacement(id));
+                tx.insert_alerts(&[alert], now_ms).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What made a card listed may have been undone since: the undoing did not find the sighting in the store.
+    async fn tell_of_undone(
+        &self,
+        tx: &mut WriteTx,
+        rows: &[NewSighting],
+        seen_at: &[Sequence],
+    ) -> Result<(), StoreError> {
+        let listings: BTreeSet<_> = rows.iter().map(|row| row.listing).collect();
+        if listings.is_empty() {
+            return Ok(());
+        }
+        let undone = tx.undone_listings(&listings).await?;
+        let now_ms = self.writer.clock.now_ms();
+        for (row, seen_at) in rows.iter().zip(seen_at) {
+            let Some((_, source)) = undone.get(&row.listing).filter(|(at, _)| at > seen_at) else { continue };
+            let told = Told { organization: row.organization, check_id: row.check_id };
+            if !tx.is_told_again(*source, told).await? {
+                tx.insert_alerts(&[check_again(random::id(now_ms), told, *source)], now_ms).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A replacement may have been taken back since a check was answered by it, where a report of the number has the sighting.
+    async fn tell_of_taken_back(
+        &self,
+        tx: &mut WriteTx,
+        sightings: &[Sighting],
+        candidates: &[Vec<Candidate>],
+    ) -> Result<(), StoreError> {
+        let now_ms = self.writer.clock.now_ms();
+        for (sighting, candidates) in sightings.iter().zip(candidates) {
+            if sighting.verdict != Verdict::CardListed {
+                continue;
+            }
+            let told = Told { organization: sighting.organization, check_id: sighting.check_id };
+            for id in replacements_taken_back_since(sighting.card_valid_from, sighting.sequence, candidates) {
+                let source = Source::Replacement(id);
+                if !tx.is_told_again(source, told).await? {
+                    tx.insert_alerts(&[check_again(random::id(now_ms), told, source)], now_ms).await?;
+                }
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
 /// A record has 120 to 190 bytes (format 1: 350); what says that it is longer is no record.
 const RECORD_BYTES_MAX: usize = 4096;
 /// Begins the names of files that are not segments yet, or of a process that was killed before they were.
-const UNFINISHED: &str = "unfinished-";
+pub(super) const UNFINISHED: &str = "unfinished-";
 
 /// A sighting cannot be added.
 #[derive(Debug, thiserror::Error)]

@@ -95,7 +95,7 @@ impl Reach {
         let url = Url::parse(text).map_err(|_| EndpointError::NotHttps)?;
         let host = url.host_str().ok_or(EndpointError::NotHttps)?;
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-        let is_here = literal.is_some_and(|address| address.is_loopback()) || host == "localhost";
+        let is_here = literal.map_or_else(|| is_localhost(host), |address| address.is_loopback());
         let is_plain = self == Self::LoopbackToo && url.scheme() == "http" && is_here;
         if url.scheme() != "https" && !is_plain {
             return Err(EndpointError::NotHttps);
@@ -103,7 +103,7 @@ impl Reach {
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(EndpointError::Credentials);
         }
-        if literal.is_some_and(|address| !self.allows(address)) {
+        if literal.is_some_and(|address| !self.allows(address)) || self == Self::Public && is_localhost(host) {
             return Err(EndpointError::NotPublic);
         }
         if !names_host(text, host) {
@@ -122,6 +122,12 @@ impl Reach {
         let all_allowed = !addresses.is_empty() && addresses.iter().all(|address| self.allows(address.ip()));
         if all_allowed { Ok(addresses) } else { Err(EndpointError::NotPublic) }
     }
+}
+
+/// Names that mean the machine itself at every resolver (RFC 6761, 6.3).
+fn is_localhost(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Whether a URL's text names the host that is read from it. Browsers' rules, by which URLs are read, fold a great deal: lacking
@@ -297,6 +303,9 @@ mod tests {
             ("https://[::1]/", Some(NotPublic)),
             ("https://[::ffff:10.0.0.1]/", Some(NotPublic)),
             ("https://169.254.169.254/latest/meta-data", Some(NotPublic)),
+            ("https://LocalHost/", Some(NotPublic)),
+            ("https://hooks.localhost./", Some(NotPublic)),
+            ("https://localhost.example/", None),
         ] {
             assert_eq!(Reach::Public.parse(text, &[9443]).err(), expected, "{text}");
         }

@@ -3,41 +3,28 @@
 //! node that dies loses none; an alert can be read by `GET /v1/alerts` whatever became of its deliveries.
 
 pub mod address;
+mod notices;
+pub mod sending;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use serde_json::json;
-use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::ServiceError;
-use super::retry_after::retry_after;
 use super::writing::Writer;
 use crate::clock::{Clock, Rfc3339};
-use crate::crypto::webhook::WebhookSecret;
 use crate::crypto::{Keyring, random};
 use crate::domain::ids::WebhookId;
 use crate::store::alerts::Alert;
 use crate::store::webhooks::{CLAIMED_OF_ONE_MAX, Delivery};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use address::{EndpointError, Reach};
+use sending::{Outcome, Sender};
 
-/// How webhooks are sent.
-#[derive(Debug, Clone)]
-pub struct WebhookOptions {
-    pub poll: Duration,
-    pub timeout: Duration,
-    pub reach: Reach,
-    /// Beside those that every endpoint may have.
-    pub ports: Vec<u16>,
-}
+pub use sending::WebhookOptions;
 
 /// Deliveries that a node makes at a time.
 const SENDS_MAX: usize = 32;
@@ -54,37 +41,6 @@ pub const OLD_SECRET_KEPT: Duration = Duration::from_hours(24);
 /// How often watches that have ended are deleted.
 const TIDY_EVERY_NS: u64 = 60_000_000_000;
 const EVENT_TYPE: &str = "alert.created";
-const USER_AGENT: &str = concat!("lostcard/", env!("CARGO_PKG_VERSION"));
-
-/// What became of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Delivered,
-    /// 410: the receiver wants no more.
-    Gone,
-    /// Any other status, redirects included; how long the receiver wants to be left alone.
-    Refused(Option<Duration>),
-    /// No answer in time, or none at all.
-    Unreachable,
-    /// The name means an address that nothing is sent to.
-    NotPublic,
-    /// The node cannot make it: a secret that does not open, no certificates to trust.
-    NotSent,
-}
-
-impl Outcome {
-    /// As metrics and the log have it.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Gone => "gone",
-            Self::Refused(_) => "refused",
-            Self::Unreachable => "unreachable",
-            Self::NotPublic => "not_public",
-            Self::NotSent => "not_sent",
-        }
-    }
-}
 
 /// Delivers, and deletes watches that have ended.
 #[derive(Debug)]
@@ -94,8 +50,7 @@ pub struct Deliverer {
     keyring: Arc<Keyring>,
     store: Store,
     metrics: Arc<Metrics>,
-    /// Made at the first delivery: a node without endpoints needs no authorities to trust.
-    client: OnceCell<reqwest::Client>,
+    sender: Sender,
 }
 
 /// What one look at the store left to do.
@@ -108,13 +63,14 @@ enum Look {
 
 impl Deliverer {
     pub fn new(options: WebhookOptions, writer: &Writer) -> Arc<Self> {
+        let (clock, keyring) = (writer.clock.clone(), Arc::clone(&writer.keyring));
         Arc::new(Self {
+            sender: Sender::new(options.clone(), clock.clone(), Arc::clone(&keyring)),
             options,
-            clock: writer.clock.clone(),
-            keyring: Arc::clone(&writer.keyring),
+            clock,
+            keyring,
             store: writer.store.clone(),
             metrics: Arc::clone(&writer.metrics),
-            client: OnceCell::new(),
         })
     }
 
@@ -123,11 +79,17 @@ impl Deliverer {
         let mut poll = interval(self.options.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sending = JoinSet::new();
+        // One look at a time: an endpoint that hangs keeps notices waiting, and no alert.
+        let mut telling = JoinSet::new();
         let mut busy: HashMap<WebhookId, usize> = HashMap::new();
         let (mut is_behind, mut tidied_ns) = (false, None);
         loop {
             tokio::select! {
                 _ = poll.tick() => {
+                    while telling.try_join_next().is_some() {}
+                    if telling.is_empty() {
+                        telling.spawn(Arc::clone(&self).tell());
+                    }
                     let now_ns = self.clock.boot_ns();
                     if tidied_ns.is_none_or(|at_ns| now_ns.saturating_sub(at_ns) >= TIDY_EVERY_NS) {
                         tidied_ns = Some(now_ns);
@@ -202,9 +164,10 @@ impl Deliverer {
 
     /// One attempt, and what becomes of the delivery.
     async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {
-        let outcome = self.attempt(&delivery).await;
+        let (id, body) = (delivery.alert.alert_id.to_string(), body_of(&delivery.alert));
+        let outcome = self.sender.send(&delivery.webhook, &delivery.secrets, &id, body).await;
         let settled = match outcome {
-            Outcome::Delivered => self.store.settle_delivered(&delivery).await,
+            Outcome::Delivered(_) => self.store.settle_delivered(&delivery).await,
             _ => self.settle_failed(&delivery, outcome).await,
         };
         self.metrics.webhook_deliveries.with_label_values(&[outcome.as_str()]).inc();
@@ -236,70 +199,6 @@ impl Deliverer {
         Ok(())
     }
 
-    async fn attempt(&self, delivery: &Delivery) -> Outcome {
-        // Judged again: the rules may be stricter than when the endpoint was added.
-        let Ok(url) = self.options.reach.parse(&delivery.webhook.url, &self.options.ports) else {
-            return Outcome::NotPublic;
-        };
-        let body = body_of(&delivery.alert);
-        let id = delivery.alert.alert_id.to_string();
-        let timestamp_s = self.clock.now_s();
-        let (Ok(signatures), Ok(client)) =
-            (self.signatures(delivery, &id, timestamp_s, body.as_bytes()), self.client().await)
-        else {
-            return Outcome::NotSent;
-        };
-        let request = client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp_s)
-            .header("webhook-signature", signatures)
-            .body(body);
-        // The body of the answer is not read: its connection ends with it.
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => Outcome::Delivered,
-            Ok(answer) if answer.status().as_u16() == 410 => Outcome::Gone,
-            Ok(answer) => {
-                let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                Outcome::Refused(told.and_then(|text| retry_after(text, self.clock.now_ms())))
-            }
-            Err(error) if is_not_public(&error) => Outcome::NotPublic,
-            Err(_) => Outcome::Unreachable,
-        }
-    }
-
-    /// One signature, or two for a day after a rotation.
-    fn signatures(&self, delivery: &Delivery, id: &str, timestamp_s: i64, body: &[u8]) -> Result<String, ServiceError> {
-        let (sealer, webhook) = (self.keyring.sealer(), delivery.webhook.webhook_id);
-        let sign = |sealed: &[u8]| {
-            let secret = WebhookSecret::open(sealer, webhook.as_bytes(), sealed)?;
-            Ok::<_, ServiceError>(secret.sign(id, timestamp_s, body))
-        };
-        let mut signatures = sign(&delivery.secrets.current)?;
-        if let Some((old, until_ms)) = &delivery.secrets.old
-            && self.clock.now_ms() < *until_ms
-        {
-            signatures = format!("{signatures} {}", sign(old)?);
-        }
-        Ok(signatures)
-    }
-
-    async fn client(&self) -> reqwest::Result<&reqwest::Client> {
-        let build = async || {
-            reqwest::Client::builder()
-                .user_agent(USER_AGENT)
-                .timeout(self.options.timeout)
-                .redirect(Policy::none())
-                .no_proxy()
-                // No connection outlives its delivery: the next one looks the name up again.
-                .pool_max_idle_per_host(0)
-                .dns_resolver(self.options.reach)
-                .build()
-        };
-        self.client.get_or_try_init(build).await
-    }
-
     /// Deletes watches that have ended, and checks whether those that have not can be matched.
     async fn tidy(&self) -> Result<(), StoreError> {
         self.store.delete_ended_watches(self.clock.now_ms()).await?;
@@ -329,7 +228,7 @@ fn body_of(alert: &Alert) -> String {
 fn pause(attempts: i64, outcome: Outcome) -> Duration {
     let own = Duration::from_millis(retry_ms(attempts));
     match outcome {
-        Outcome::Refused(Some(told)) => own.max(told.min(RETRY_AFTER_MAX)),
+        Outcome::Refused { after: Some(told), .. } => own.max(told.min(RETRY_AFTER_MAX)),
         _ => own,
     }
 }
@@ -341,17 +240,6 @@ fn retry_ms(attempts: i64) -> u64 {
     let whole = 2u32.checked_pow(doublings).and_then(|factor| RETRY_MS_MIN.checked_mul(factor));
     let whole = whole.unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
     u64::from(whole / 2 + random::below(whole / 2 + 1))
-}
-
-fn is_not_public(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<EndpointError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The follower reports a store that does not answer.

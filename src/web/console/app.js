@@ -1,21 +1,23 @@
-// The console: sign in, ask every two seconds, show. Credentials, token and figures are in this file's variables and gone with the
+// The console: ask every two seconds, show. Session and figures are in this file's variables and gone with the
 // page. Where no answer comes, it says since when, keeps what it knew in grey, and asks on.
 
+import { closeViews, redrawViews, wireViews } from "./admin.js";
 import { holding, forget, onToggle, renderAlerts } from "./alerts.js";
 import { Chart, clock, duration, short } from "./charts.js";
 import { nodeName, renderFacts, renderNodes, renderShares, renderTiles, verdicts } from "./panels.js";
 import { Series, read } from "./series.js";
+import { focusEntry, left, renderEntry, wireEntry } from "./sign_in.js";
+import { admin } from "./state.js";
 import { byId } from "../web/elements.js";
 import { browserLanguage, haveTexts, language, otherLanguage, setLanguage, t } from "../web/i18n.js";
-import { Refusal, Session } from "../web/session.js";
+import { Refusal } from "../web/session.js";
 
 const everyMs = 2_000;
 const answerMs = 5_000;
 const linesMax = 6;
 
 let session = null;
-let entering = false;
-let entryMessage = "";
+let personName = "";
 let series = new Series();
 let snapshot = null;
 let failure = null; // {kind, since}
@@ -37,10 +39,9 @@ const charts = {
 function render() {
   byId("language").textContent = otherLanguage() === "en" ? "English" : "中文";
   byId("language").lang = otherLanguage();
-  byId("entry").hidden = Boolean(session);
   byId("console").hidden = byId("sign-out").hidden = !session;
-  byId("entry-message").textContent = entryMessage ? t(entryMessage) : "";
-  byId("enter").textContent = t(entering ? "signing_in" : "sign_in_title");
+  byId("who").textContent = personName;
+  renderEntry(Boolean(session));
   if (session) renderState();
   if (session && snapshot) renderFigures();
 }
@@ -106,7 +107,7 @@ async function poll() {
     if (session !== asking) return;
     const refusal = error instanceof Refusal ? error : new Refusal("unreadable");
     if (!(error instanceof Refusal)) console.error(error);
-    if (refusal.kind === "credentials" || refusal.kind === "scope") return signOut(refusal.kind);
+    if (["credentials", "scope", "ended"].includes(refusal.kind)) return signOut(personName && refusal.kind !== "scope" ? "ended" : refusal.kind);
     failure ??= { since: Date.now() };
     failure.kind = refusal.kind;
     series.failed(answeredAt || Date.now());
@@ -123,7 +124,7 @@ function take(answer) {
   series.bounds = answer.check_bounds_seconds;
   series.add(answer.node_id, [sample]);
   series.answered(sample.t);
-  snapshot = answer;
+  snapshot = admin.snapshot = answer;
   failure = null;
   answeredAt = sample.t;
 }
@@ -139,26 +140,11 @@ async function askForPast(asking, node) {
 
 // --- What the operator does ---
 
-async function enter(event) {
-  event.preventDefault();
-  if (entering) return;
-  const [id, secret] = ["client-id", "client-secret"].map((name) => byId(name).value.trim());
-  entryMessage = !id || !secret ? "missing_credentials" : "";
-  if (entryMessage) return render();
-  entering = true;
+function opened(by, name) {
+  session = admin.session = by;
+  personName = name;
   render();
-  const opened = new Session("admin", id, secret, (error) => signOut(error.kind));
-  try {
-    await opened.renew();
-    session = opened;
-    byId("client-id").value = byId("client-secret").value = "";
-  } catch (error) {
-    opened.end();
-    entryMessage = error.kind ?? "unreadable";
-  }
-  entering = false;
-  render();
-  byId(session ? "console-title" : "client-secret").focus();
+  byId("console-title").focus();
   poll();
 }
 
@@ -170,25 +156,28 @@ function signOut(message = "") {
   asked = new Set();
   answeredAt = 0;
   forget();
-  entryMessage = message;
+  closeViews();
+  left(message, personName !== "");
+  personName = "";
   render();
-  byId("client-id").focus();
+  focusEntry();
 }
 
 async function start() {
   haveTexts({ "zh-CN": () => import("./zh.js"), en: () => import("./en.js") });
   await setLanguage(browserLanguage());
-  byId("loading").hidden = true;
   for (const chart of Object.values(charts)) byId("charts").append(chart.element);
-  byId("entry-form").onsubmit = enter;
   byId("sign-out").onclick = () => signOut();
-  byId("language").onclick = () => setLanguage(otherLanguage()).then(render, () => {});
+  byId("language").onclick = () => setLanguage(otherLanguage()).then(() => { render(); redrawViews(); }, () => {});
   byId("range").onchange = render;
   onToggle(render);
+  wireViews();
   matchMedia("(prefers-color-scheme: dark)").onchange = () => Object.values(charts).forEach((chart) => chart.restyle());
   window.addEventListener("pagehide", () => signOut());
+  await wireEntry(opened, signOut);
+  byId("loading").hidden = true;
   render();
-  byId("client-id").focus();
+  if (!session) focusEntry();
 }
 
 start();

@@ -1,10 +1,11 @@
 // A chart: lines by uPlot, a legend in words beside them, a sentence for screen readers, and the figures as a table.
 // Lines differ by colour, by dashes and by their words.
 
-import uPlot from "./uPlot.esm.js";
 import { make } from "../web/elements.js";
 import { language, localTime, t } from "../web/i18n.js";
 
+// A script of its own before this one: its module is three times as large.
+const { uPlot } = globalThis;
 const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 4], [1, 4]];
 const height = 190;
 // Seconds between two moments on an axis; without two and three minutes a narrow chart of five has one.

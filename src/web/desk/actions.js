@@ -14,7 +14,7 @@ export function actionsOf(check) {
   const { answer, digest, tail, validFrom, reference, place } = check;
   const isOpen = answer?.verdict === "number_listed" && !validFrom;
   const save = (className = "") => button("save", () => saveReceipt(check, t), className);
-  const keep = answer?.receipt ? [save(), button("print", () => window.print())] : make("p", { className: "hint" }, t("no_receipt"));
+  const keep = answer?.receipt ? [save(), button("print", () => window.print())] : make("p", { className: "hint" }, t(answer?.isPrivate ? "private_no_receipt" : "no_receipt"));
   const isListed = answer?.verdict === "card_listed";
   const report = check.reported ? null : button("report", () => acts.report(check), isListed ? "strong" : "");
   const next = button("next", acts.next, isOpen ? "" : "primary");

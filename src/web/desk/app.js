@@ -6,14 +6,16 @@ import { answered, forgetLink, wireLink } from "./link.js";
 import { saveReceipt } from "./receipt.js";
 import { closeReport, openReport, wireReport } from "./report.js";
 import { hint, hintsFirst, render, renderGroup, renderRows, renderTyping, setStatus, showAnswer, wrong } from "./screen.js";
-import { clearSettings, holdsNumber, settings, wireSettings } from "./settings.js";
+import { renderPrivate, switchPrivate, wirePrivate } from "./private_switch.js";
+import { clearSettings, holdsNumber, setSettings, settings, wireSettings } from "./settings.js";
 import { desk, forgetChecks } from "./state.js";
 import { parseCardDate } from "../web/card_date.js";
 import { byId } from "../web/elements.js";
+import { closeDoor, focusDoor, focusDoorFirst, renderDoor, wireDoor } from "../web/entry.js";
 import { browserLanguage, haveTexts, otherLanguage, setLanguage, t } from "../web/i18n.js";
 import { digestOf, parse, progress, tidied } from "../web/id_number.js";
 import { isLine, readLine, readLines } from "../web/reading.js";
-import { at, Session } from "../web/session.js";
+import { at, Session, secretOf } from "../web/session.js";
 
 const idleMs = 120_000;
 const slowMs = 4_000;
@@ -201,21 +203,34 @@ async function enter(event) {
   if (desk.entryMessage.length > 0) return render();
   desk.entering = true;
   render();
-  const opened = new Session("checks", id, secret, () => signOut(["signed_out_credentials"]));
+  const opened = new Session("checks", secretOf(id, secret), () => signOut(["signed_out_credentials"]));
   try {
     await opened.renew();
-    desk.session = opened;
-    answered();
-    byId("client-id").value = byId("client-secret").value = "";
-    prepare(opened);
+    begin(opened);
   } catch (error) {
     opened.end();
     desk.entryMessage = [error.kind ?? "unreadable"];
   }
   desk.entering = false;
-  desk.status = "result_empty";
   render();
   byId(desk.session ? "number" : "client-secret").focus();
+}
+
+function begin(session) {
+  desk.session = session;
+  desk.status = "result_empty";
+  answered();
+  byId("client-id").value = byId("client-secret").value = "";
+  prepare(session);
+}
+
+/** The device was unlocked by somebody. */
+function unlocked(session, who) {
+  begin(session);
+  desk.isDevice = true;
+  setSettings(who);
+  render();
+  byId("number").focus();
 }
 
 // The house's name and the published keys: useful, and nothing that an answer waits for.
@@ -240,19 +255,30 @@ async function openCertificate() {
 }
 
 function signOut(message = []) {
+  const { isDevice } = desk;
   forgetChecks();
   desk.session?.end();
-  desk.session = null;
+  Object.assign(desk, { session: null, isDevice: false });
   desk.rows = [];
   desk.house = "";
   clearFields();
   clearSettings();
   closeReport();
+  switchPrivate(false);
   certificate?.closeCertificate();
   forgetLink();
-  desk.entryMessage = message;
+  desk.entryMessage = isDevice ? [] : message;
+  if (isDevice) closeDoor(message);
   render();
-  byId("client-id").focus();
+  if (isDevice) focusDoor();
+  else byId("client-id").focus();
+}
+
+/** Leaving is no signing out of a device: the same page may be loaded again. */
+function leave() {
+  if (!desk.isDevice) return signOut();
+  forgetChecks();
+  desk.session.end();
 }
 
 // --- Time and leaving ---
@@ -328,17 +354,18 @@ async function start() {
   byId("put-x").onclick = putX;
   byId("open-certificate").onclick = openCertificate;
   byId("sign-out").onclick = () => signOut();
-  byId("language").onclick = () => setLanguage(otherLanguage()).then(render, () => {});
+  byId("language").onclick = () => setLanguage(otherLanguage()).then(() => { render(); renderDoor(); renderPrivate(); }, () => {});
   wireReport();
+  wirePrivate();
   wireSettings();
   wireLink(() => (desk.check?.answer ? desk.check.atMs : null));
   for (const kind of ["pointerdown", "keydown", "input"]) document.addEventListener(kind, stir, { capture: true, passive: true });
   document.addEventListener("keydown", keys);
-  window.addEventListener("pagehide", () => signOut());
+  window.addEventListener("pagehide", leave);
   setInterval(() => desk.session && renderRows(), 60_000);
   stir();
   render();
-  if (window.isSecureContext) byId("client-id").focus();
+  if (window.isSecureContext && !(await wireDoor("desk", "checks", { opened: unlocked, lost: signOut }))) focusDoorFirst();
   await tellEnvironment();
 }
 

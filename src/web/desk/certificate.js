@@ -1,7 +1,8 @@
-// A temporary identification certificate at the desk (docs/CERTIFICATES.md): from the camera, a photo or typed text. What this page can
+// A temporary identification certificate at the desk (docs/CERTIFICATES.md), or a card status in the same field: from the camera, a photo or typed text. What this page can
 // see itself it says at once, by the published keys that it fetched at the sign-in; then the service is asked, which alone knows of a
 // revocation. Neither text nor number outlives the window.
 
+import { isStatus, judgeStatus, statusAnswer } from "./card_status.js";
 import { answered, lost } from "./link.js";
 import { settings } from "./settings.js";
 import { desk } from "./state.js";
@@ -83,6 +84,13 @@ async function verify(event) {
   const digest = await digestOf(number);
   byId("certificate-text").value = byId("certificate-number").value = "";
   say("certificate_asking");
+  if (isStatus(text)) {
+    const found = await judgeStatus(text, digest, desk.keys, Date.now() / 1000);
+    if (turn !== asking) return;
+    say("");
+    byId("certificate-answer").replaceChildren(...statusAnswer(found, tail));
+    return byId("certificate-title").focus();
+  }
   const own = await judge(text, digest, Date.now() / 1000);
   if (turn !== asking) return;
   // What can be seen to be wrong needs no service, and what is right still does: a revocation shows there alone.

@@ -22,11 +22,31 @@ function bodyOf({ digest, validFrom, reference }) {
 
 /** Asks about one card: the question with its answer or the refusal. */
 export async function askOne(question) {
-  return finished(question, async () => readAnswer(await told(desk.session.post("/v1/checks", bodyOf(question)))));
+  return finished(question, async () => {
+    const [answer] = (await privateAnswers([question])) ?? [];
+    return answer ?? readAnswer(await told(desk.session.post("/v1/checks", bodyOf(question))));
+  });
 }
 
-/** Asks about a group, in one batch: the questions in their order, each with its answer or a refusal. */
+/** What the private mode settles, at its places; null where it is off. */
+const privateAnswers = async (questions) => (desk.private ? told(desk.private.answersOf(desk.private.client, questions)) : null);
+
+/** Asks about a group: the questions in their order, each with its answer or a refusal. */
 export async function askGroup(questions) {
+  let settled;
+  try {
+    settled = await privateAnswers(questions);
+  } catch (error) {
+    return Promise.all(questions.map((question) => finished(question, () => Promise.reject(error))));
+  }
+  if (!settled) return askBatch(questions);
+  const open = questions.filter((_, at) => !settled[at]);
+  const asked = open.length > 0 ? await askBatch(open) : [];
+  return Promise.all(questions.map((question, at) => (settled[at] ? finished(question, async () => settled[at]) : asked[open.indexOf(question)])));
+}
+
+/** The same directly, in one batch. */
+async function askBatch(questions) {
   let results;
   try {
     const body = { checks: questions.map(bodyOf) };
@@ -78,7 +98,7 @@ function readAnswer(answer) {
 export function record(results) {
   const rows = results.map((result) => {
     const { atMs, reference, tail, validFrom, refusal, answer } = result;
-    const rest = answer && { verdict: answer.verdict, listing: answer.listing };
+    const rest = answer && { verdict: answer.verdict, listing: answer.listing, isPrivate: answer.isPrivate };
     result.row = { atMs, reference, tail, validFrom: Boolean(validFrom), refusal, answer: rest };
     return result.row;
   });

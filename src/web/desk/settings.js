@@ -34,11 +34,22 @@ async function changed() {
 export function renderSettings() {
   const { purpose, site, siteWords, clerk } = current;
   byId("settings-now").textContent = [t(`purpose_${purpose}`), siteWords, clerk].filter(Boolean).join(" · ");
+  byId("clerk-hint").textContent = t(byId("clerk").readOnly ? "clerk_hint_device" : "clerk_hint");
   byId("site-code").textContent = site === siteWords ? "" : t("site_code", { code: site });
+}
+
+/** What a paired device is, and who is at it: the service knows both. */
+export function setSettings({ site, clerk }) {
+  byId("site").value = site;
+  byId("clerk").value = clerk;
+  byId("clerk").readOnly = true;
+  current = { ...current, siteWords: site, site, clerk };
+  renderSettings();
 }
 
 /** Forgets who works here. */
 export function clearSettings() {
+  byId("clerk").readOnly = false;
   current = { purpose: "lodging", site: "", siteWords: "", clerk: "" };
   byId("purpose").value = current.purpose;
   byId("site").value = byId("clerk").value = byId("settings-message").textContent = "";

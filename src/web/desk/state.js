@@ -3,8 +3,12 @@
 
 export const desk = {
   session: null,
+  /** Whether the session is of a paired device. */
+  isDevice: false,
   /** The organization's name, as the service has it. */
   house: "",
+  /** The private mode while it is on: its client, and what asks with it. */
+  private: null,
   /** The published keys, for certificates where there is no network. */
   keys: [],
   entering: false,

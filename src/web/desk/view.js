@@ -48,7 +48,7 @@ export function facts(check) {
     ["card_from", printed(validFrom) ?? t("not_given")],
     answer.listing ? ["listed_since", printed(answer.listing.since)] : null,
     reference ? ["reference", reference] : null,
-    ["check_id", answer.check_id],
+    answer.check_id ? ["check_id", answer.check_id] : null,
   ];
   const terms = pairs.filter(Boolean).map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", {}, value)));
   return make("dl", { className: "facts" }, terms);
@@ -111,7 +111,7 @@ export function table(rows, more) {
   const titles = ["today_time", "today_answer"].map((key) => make("th", { scope: "col" }, t(key)));
   const body = rows.map((row) => {
     const { look, title } = wordsOf(row);
-    const notes = [row.tail, row.reference, row.reported ? t("reported_mark") : ""].filter(Boolean).join(" · ");
+    const notes = [row.tail, row.reference, row.answer?.isPrivate ? t("private_mark") : "", row.reported ? t("reported_mark") : ""].filter(Boolean).join(" · ");
     const told = make("div", {}, make("span", {}, t(title)), notes ? make("small", {}, notes) : null);
     const at = new Date(row.atMs);
     const time = make("time", { dateTime: at.toISOString() }, localTime(at, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));

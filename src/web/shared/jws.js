@@ -23,6 +23,9 @@ export function fromBase64url(text) {
 export const toBase64url = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
+/** So many random bytes. */
+export const random = (bytes) => toBase64url(crypto.getRandomValues(new Uint8Array(bytes)));
+
 export const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The parts, one after the other: strings as UTF-8. */

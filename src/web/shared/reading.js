@@ -14,8 +14,11 @@ const dateOf = ([, ...parts]) => {
   return year + month.padStart(2, "0") + day.padStart(2, "0");
 };
 
-/** Whether a text is more than a number: then it is a line. */
-export const isLine = (text) => !/^[\dXx]*$/.test(tidied(text));
+/** Whether a text is more than a number: then it is a line. A number and a date alone are one too. */
+export const isLine = (text) => {
+  const short = tidied(text);
+  return !/^[\dXx]*$/.test(short) || (short.length > 18 && plain(text).search(numbers) >= 0);
+};
 
 /** {number, date} of a line, date where it has one; {error} where it has no number. */
 export function readLine(text, today = todayInChina()) {

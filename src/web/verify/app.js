@@ -1,6 +1,7 @@
-// The auditor's page: a receipt, published keys, and who it is about come in; an answer comes out. Nothing is sent: the one thing
-// that may be fetched is the key set of this service, and only when the reader asks for it. Nothing outlives the page.
+// The auditor's page: a receipt, published keys, and who it is about come in; an answer comes out. Nothing is sent unless the reader
+// asks for it: this service's key set may be fetched, and this service may be asked to audit. Nothing outlives the page.
 
+import { askAudit, auditAnswer, readAudit } from "./audit.js";
 import { judge, readFile } from "./judge.js";
 import { answer, outcome } from "./view.js";
 import { parseCardDate } from "../web/card_date.js";
@@ -16,8 +17,9 @@ const fileBytesMax = 20_000_000;
 let file = {}; // the receipt at hand, with the words of its file
 let keys = [];
 let shown = null; // {found, file}
+let audited = null; // what the service says of it
 let turn = 0; // counts what was asked: an answer to an earlier question is not shown
-const told = { receipt: null, keys: null, card: null }; // {key, values, wrong} under each group of fields
+const told = { receipt: null, keys: null, card: null, audit: null }; // {key, values, wrong} under each group of fields
 
 function render() {
   byId("language").textContent = otherLanguage() === "en" ? "English" : "中文";
@@ -28,6 +30,7 @@ function render() {
     place.className = text?.wrong ? "hint wrong" : "hint";
   }
   byId("answer").replaceChildren(...(shown ? answer(shown.found, shown.file).filter(Boolean) : []));
+  byId("audit-answer").replaceChildren(...(audited ? [auditAnswer(audited)] : []));
   byId("status").textContent = shown ? "" : t("nothing_yet");
 }
 
@@ -38,7 +41,7 @@ function tell(group, key, { values = {}, wrong = false } = {}) {
 // What was answered is about other words from here on.
 function forget() {
   turn++;
-  shown = null;
+  shown = audited = null;
 }
 
 function takeReceipt(text) {
@@ -146,8 +149,39 @@ async function verify() {
   byId("result").scrollIntoView({ block: "nearest" });
 }
 
+async function audit() {
+  forget();
+  const mine = turn;
+  const asked = card();
+  const token = byId("token").value.trim();
+  const { receipt } = file;
+  const missing = !receipt ? "receipt_needed" : !asked?.number || !asked.salt ? "audit_needs" : !token ? "audit_token_needed" : null;
+  tell("audit", missing ?? "audit_asking", { wrong: missing !== null });
+  render();
+  if (missing) return;
+  const { told: found, wrong } = await askAudit(token, { receipt, ...asked });
+  if (mine !== turn) return;
+  tell("audit", wrong ?? null, { wrong: true });
+  showAudit(found ?? null);
+}
+
+function showAudit(found) {
+  audited = found;
+  render();
+  if (found) byId("audit-title").focus();
+}
+
+async function openAudit(event) {
+  const [chosen] = event.target.files;
+  if (!chosen) return;
+  const found = chosen.size > fileBytesMax ? null : readAudit(await chosen.text());
+  event.target.value = "";
+  tell("audit", found ? null : "audit_unreadable", { wrong: true });
+  showAudit(found);
+}
+
 function clear() {
-  for (const id of ["receipt", "keys", "pin", "salt", "number", "date"]) byId(id).value = "";
+  for (const id of ["token", "receipt", "keys", "pin", "salt", "number", "date"]) byId(id).value = "";
   for (const group of Object.keys(told)) told[group] = null;
   file = {};
   keys = [];
@@ -190,6 +224,9 @@ async function start() {
     };
   }
   byId("own-keys").onclick = ownKeys;
+  byId("audit").onclick = audit;
+  byId("audit-open").onclick = () => byId("audit-file").click();
+  byId("audit-file").onchange = openAudit;
   byId("clear").onclick = clear;
   byId("form").onsubmit = (event) => {
     event.preventDefault();

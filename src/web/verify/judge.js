@@ -13,7 +13,7 @@ const aRun = 500; // so many hashes at a time, that the page stays alive
 /** The receipt in a file of any form, and what the file says beside it: the receipt alone, the desk's lines, or JSON. */
 export function readFile(text) {
   const whole = text.replace(/^\ufeff/, "").trim();
-  const names = ["receipt", "receipt_salt", "organization", "check_id", "verdict", "as_of", "card_valid_from"];
+  const names = ["receipt", "receipt_salt", "report_receipt", "report_receipt_salt", "organization", "check_id", "verdict", "as_of", "card_valid_from"];
   let of = (name) => new RegExp(`^${name}:[ \\t]*(\\S.*)$`, "m").exec(whole)?.[1].trim();
   if (whole.startsWith("{")) {
     try {
@@ -24,6 +24,9 @@ export function readFile(text) {
     }
   }
   const file = Object.fromEntries(names.map((name) => [name, of(name)]));
+  // That of a write, as the service answered it.
+  file.receipt ??= file.report_receipt;
+  file.receipt_salt ??= file.report_receipt_salt;
   if (file.card_valid_from === "-") file.card_valid_from = undefined;
   if (!file.receipt && /^[\w-]+\.[\w-]+\.[\w-]+~[\w-]+~[\w-]+$/.test(whole)) file.receipt = whole;
   return file;
@@ -46,7 +49,7 @@ export async function judge({ file, keys, pin, salt, number, date }) {
     const root = await includedRoot(claims, fromBase64url(path), tree.size);
     if (!root || toBase64url(root) !== tree.root || tree.iss !== says.iss) throw new Wrong("inclusion_wrong");
     step("inclusion", "ok", tree.size > 1 ? "inclusion_batch" : "inclusion_ok");
-    Object.assign(found, { says, size: tree.size });
+    Object.assign(found, { says, size: tree.size, checkpoint: tree.cp });
     const other = ["check_id", "verdict", "as_of"].find((name) => file[name] && file[name] !== says[name === "check_id" ? "jti" : name]);
     if (other) step("file", "wrong", "file_wrong");
     if (!number || !salt) {

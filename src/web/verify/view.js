@@ -48,19 +48,28 @@ function instants(seconds) {
   return [localTime(date, { dateStyle: "medium", timeStyle: "long" }), date.toISOString().replace(".000Z", "Z")];
 }
 
-function facts({ says, key, start, size }, file) {
-  const verdict = verdicts.includes(says.verdict) ? [t(`verdict_${says.verdict}`), says.verdict] : [String(says.verdict)];
+const acts = ["report", "withdrawal", "replacement", "correction"];
+
+// A check's verdict, what was written, or neither: a blind check.
+function saidBy(says) {
+  if (acts.includes(says.act)) return ["act", t(`act_${says.act}`), says.act];
+  if (says.typ === "blind") return ["verdict", t("blind_receipt")];
+  return verdicts.includes(says.verdict) ? ["verdict", t(`verdict_${says.verdict}`), says.verdict] : ["verdict", String(says.verdict)];
+}
+
+function facts({ says, key, start, size, checkpoint }, file) {
   const name = file.organization ? t("name_by_file", { name: file.organization }) : t("name_unknown");
   return pairs([
-    ["verdict", ...verdict],
+    saidBy(says),
     ["time", ...instants(says.iat)],
     ["who", name, String(says.aud)],
-    ["as_of", String(says.as_of)],
+    says.as_of ? ["as_of", String(says.as_of)] : null,
     start === undefined || start === null ? null : ["start", start === "" ? t("start_none") : start.replaceAll("-", ".")],
     ["service", String(says.iss)],
-    ["check_id", String(says.jti)],
+    [says.act ? "record_id" : "check_id", String(says.jti)],
     ["sequence", String(says.seq)],
     ["key", key.kid, inGroups(key.fingerprint)],
+    checkpoint ? ["checkpoint", String(checkpoint)] : null,
     size > 1 ? ["size", t("size_text", { size })] : null,
   ]);
 }

@@ -130,7 +130,9 @@ impl Model {
 
     pub(super) fn watch(&mut self, person: usize, start: Option<Start>) -> Outcome {
         let card = start.map(|start| self.day(start));
-        self.watches.push(Watch { person, card, is_over: false });
+        // A second one of the same number and start prolongs the first, which alone is told.
+        let is_again = self.watches.iter().any(|watch| watch.person == person && watch.card == card && !watch.is_over);
+        self.watches.push(Watch { person, card, is_over: is_again });
         Outcome::new(200, self.verdict(person, card))
     }
 

@@ -114,6 +114,28 @@ fn what_has_vanished_from_a_full_dump_is_withdrawn() {
     });
 }
 
+/// A row that is rejected for its phone is still in the dump: its report stays in force.
+#[test]
+fn nothing_is_withdrawn_while_rows_are_wrong() {
+    over_both(|place| {
+        place.dump(&rows(0..200), FULL, 0);
+        let mut lines = rows(0..200);
+        lines[7] = lines[7].replace("2016-", "1.38E+10-");
+        lines.pop();
+        write(&place.folder, "dump.csv", &lines);
+        let (told, _) = place.import(&[&["dump.csv", "--dry-run"], FULL].concat(), 0);
+        assert_eq!((&told["would_withdraw"], &told["rejected"]), (&0.into(), &1.into()), "{told}");
+        let (told, said) = place.import(&[&["dump.csv"], FULL].concat(), 0);
+        assert_eq!((&told["withdrawn"], &told["rejected"]), (&0.into(), &1.into()), "{told}");
+        assert!(said.contains("2 rows of this source are not in the file, and none is withdrawn"), "{said}");
+        assert_eq!(place.count("active"), 200);
+        write(&place.folder, "dump.csv", &rows(0..199));
+        let (told, _) = place.import(&[&["dump.csv", "--dry-run"], FULL].concat(), 0);
+        assert_eq!(told["would_withdraw"], 1, "{told}");
+        assert_eq!(place.dump(&rows(0..199), FULL, 0)["withdrawn"], 1);
+    });
+}
+
 #[test]
 fn an_import_is_undone_once_and_what_was_replaced_stays() {
     over_both(|place| {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use super::{count, import};
+use super::{count, import, rows, write};
 use crate::run::Folder;
 use crate::servers::process::Process;
 use crate::servers::wait_until;
@@ -40,4 +40,17 @@ fn ctrl_c_says_where_an_import_stands_and_the_same_command_continues() {
         assert_eq!(figures, [ROWS - first, first], "{said}");
         assert_eq!(count(&folder, "active"), ROWS);
     }
+}
+
+#[test]
+fn a_file_that_is_stored_needs_no_pepper_that_was_retired() {
+    let folder = Folder::new();
+    write(&folder, "reports.csv", &rows(0..50));
+    import(&folder, &["reports.csv"], 0);
+    folder.run(&["keys", "rotate", "--pepper"]).success();
+    folder.run(&["keys", "retire", "--pepper", "1"]).success();
+    for args in [&["reports.csv", "--dry-run"] as &[&str], &["reports.csv"], &["reports.csv", "--again"]] {
+        import(&folder, args, 0);
+    }
+    assert_eq!(count(&folder, "active"), 100);
 }

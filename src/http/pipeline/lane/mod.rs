@@ -35,6 +35,7 @@ use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
 use crate::limits::{Asker, Standing};
 use crate::service::checks::{Answer, Check};
+use crate::telemetry::traces::Answered;
 use crate::wiping::wipe;
 
 /// A read takes at most this: an honest check, token included, has under two kilobytes.
@@ -233,6 +234,12 @@ impl Lane {
         let numbers = standing.and_then(|_| principal.client.numbers.standing());
         let standings = Standings { call: standing, numbers };
         let spent_ns = state.clock.boot_ns().saturating_sub(begun_ns);
+        if let Some(traces) = &state.traces {
+            let (method, route) = (self.way.route.method.as_str(), self.way.route.path);
+            let status = answer.as_ref().map_or_else(|problem| problem.kind().status, |_| StatusCode::OK).as_u16();
+            // A request with a parent took the long way.
+            traces.note(None, &Answered { method, route, status, request_id: &request_id, spent_ns });
+        }
         match &answer {
             Ok(_) => {
                 let label = || self.way.route.path.to_owned();

@@ -1,0 +1,301 @@
+package blind
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const elementsMax = 32
+
+var b64 = base64.RawURLEncoding
+
+// ErrProof: the service did not evaluate by the key that it published. Tell the operator, and an auditor.
+var ErrProof = errors.New("the proof does not hold")
+
+// Refused is a refusal of the service; Code says why. There is no verdict.
+type Refused struct {
+	Status     int
+	Code       string
+	RetryAfter string
+}
+
+func (refused *Refused) Error() string { return fmt.Sprintf("%d %s", refused.Status, refused.Code) }
+
+// Card is a number and, where it was read, the start of the card's validity.
+type Card struct {
+	IDNumber      string `json:"id_number"`
+	CardValidFrom string `json:"card_valid_from"`
+}
+
+// Client checks blindly.
+type Client struct {
+	// Purpose and Site are told to the service with each question.
+	Purpose, Site string
+	HTTP          *http.Client
+
+	url     string
+	token   func() (string, error)
+	mutex   sync.Mutex
+	base    *base
+	key     string
+	public  []byte
+	known   uint64
+	entries map[[16]byte]change
+}
+
+type change struct {
+	sequence uint64
+	hidden   [3]byte
+}
+
+// New makes a client; token returns an access token with scope blind.
+func New(url string, token func() (string, error)) *Client {
+	timeout := &http.Client{Timeout: 10 * time.Second}
+	return &Client{Purpose: "lodging", HTTP: timeout, url: strings.TrimRight(url, "/"), token: token}
+}
+
+// Check returns the verdict on one card; cardValidFrom is empty where it was not read.
+func (client *Client) Check(idNumber, cardValidFrom string) (string, error) {
+	verdicts, err := client.CheckAll([]Card{{idNumber, cardValidFrom}})
+	if err != nil {
+		return "", err
+	}
+	return verdicts[0], nil
+}
+
+// CheckAll returns the verdicts on cards. One question at a time: changes come in their order.
+func (client *Client) CheckAll(cards []Card) ([]string, error) {
+	client.mutex.Lock()
+	defer client.mutex.Unlock()
+	var verdicts []string
+	for len(cards) > 0 {
+		some := cards[:min(len(cards), elementsMax)]
+		cards = cards[len(some):]
+		found, err := client.evaluate(some)
+		if err != nil {
+			return nil, err
+		}
+		for index, f := range found {
+			verdict, err := client.verdict(f, some[index].CardValidFrom)
+			if err != nil {
+				return nil, err
+			}
+			verdicts = append(verdicts, verdict)
+		}
+	}
+	return verdicts, nil
+}
+
+// What is known of an evaluated number: the last change of it, else what the base has.
+func (client *Client) verdict(f [64]byte, cardValidFrom string) (string, error) {
+	var tag [16]byte
+	copy(tag[:], f[8:24])
+	if change, ok := client.entries[tag]; ok {
+		mask := pad(f, "lostcard:blind:change:v1:", change.sequence)
+		var plain [3]byte
+		for at := range plain {
+			plain[at] = change.hidden[at] ^ mask[at]
+		}
+		return status{int(binary.BigEndian.Uint16(plain[:])), plain[2]}.decide(cardValidFrom)
+	}
+	statuses, err := client.base.statuses(f)
+	if err != nil {
+		return "", err
+	}
+	gravest := "not_listed"
+	for _, one := range statuses {
+		verdict, err := one.decide(cardValidFrom)
+		if err != nil {
+			return "", err
+		}
+		if gravity[verdict] > gravity[gravest] {
+			gravest = verdict
+		}
+	}
+	return gravest, nil
+}
+
+type question struct {
+	Key     string   `json:"key"`
+	Blinded []string `json:"blinded"`
+	After   uint64   `json:"after"`
+	Purpose string   `json:"purpose"`
+	Site    string   `json:"site,omitempty"`
+}
+
+type answer struct {
+	Evaluated []string `json:"evaluated"`
+	Proof     string   `json:"proof"`
+	Sequence  uint64   `json:"registry_sequence"`
+	Changes   string   `json:"changes"`
+}
+
+// F of each number, verified; brings the changes up to date. One salt a question.
+func (client *Client) evaluate(cards []Card) ([][64]byte, error) {
+	for attempt := 1; ; attempt++ {
+		if client.base == nil {
+			if err := client.takeUp(); err != nil {
+				return nil, err
+			}
+		}
+		salt := make([]byte, 32)
+		if _, err := rand.Read(salt); err != nil {
+			return nil, err
+		}
+		items := make([]blinded, len(cards))
+		asked := question{client.key, make([]string, len(cards)), client.known, client.Purpose, client.Site}
+		for index, card := range cards {
+			items[index] = blind(digestOf(card.IDNumber), salt, index)
+			asked.Blinded[index] = b64.EncodeToString(items[index].element)
+		}
+		var told answer
+		err := client.askJSON("/v1/blind/evaluations", asked, &told)
+		var refused *Refused
+		isOld := errors.As(err, &refused) && (refused.Code == "base_too_old" || refused.Code == "blind_key_unknown")
+		if isOld && attempt == 1 {
+			client.base = nil
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return client.take(items, told)
+	}
+}
+
+func (client *Client) take(items []blinded, told answer) ([][64]byte, error) {
+	before, after := make([][]byte, len(items)), make([][]byte, len(told.Evaluated))
+	for index, item := range items {
+		before[index] = item.element
+	}
+	for index, text := range told.Evaluated {
+		after[index], _ = b64.DecodeString(text)
+	}
+	proof, _ := b64.DecodeString(told.Proof)
+	if !verifyProof(client.public, before, after, proof) {
+		return nil, ErrProof
+	}
+	changes, err := b64.DecodeString(told.Changes)
+	if err != nil || len(changes)%20 != 0 || client.known+uint64(len(changes)/20) != told.Sequence {
+		return nil, errors.New("changes are missing")
+	}
+	for ; len(changes) > 0; changes = changes[20:] {
+		client.known++
+		if changes[0] == 1 {
+			var tag [16]byte
+			one := change{sequence: client.known}
+			copy(tag[:], changes[1:])
+			copy(one.hidden[:], changes[17:])
+			client.entries[tag] = one
+		}
+	}
+	found := make([][64]byte, len(items))
+	for index, item := range items {
+		found[index], _ = item.finish(after[index])
+	}
+	return found, nil
+}
+
+// Takes up the newest key and its base: once a week, or when the client was away for long.
+func (client *Client) takeUp() error {
+	var told struct {
+		Keys []struct {
+			Key, Epoch, Manifest string
+			PublicKey            string `json:"public_key"`
+			BaseSeq              uint64 `json:"base_seq"`
+		}
+	}
+	if err := client.askJSON("/v1/blind/keys", nil, &told); err != nil {
+		return err
+	}
+	if len(told.Keys) == 0 {
+		return &Refused{Status: 503, Code: "blind_behind"}
+	}
+	key := told.Keys[0]
+	manifest, err := b64.DecodeString(key.Manifest)
+	if err != nil {
+		return err
+	}
+	data, err := client.ask("/v1/blind/bases/"+key.Epoch, nil)
+	if err != nil {
+		return err
+	}
+	opened, err := openBase(data, manifest)
+	if err != nil || opened.sequence != key.BaseSeq {
+		return errBase
+	}
+	public, err := b64.DecodeString(key.PublicKey)
+	if err != nil {
+		return err
+	}
+	client.base, client.key, client.public = opened, key.Key, public
+	client.known, client.entries = opened.sequence, map[[16]byte]change{}
+	return nil
+}
+
+func (client *Client) askJSON(path string, body, into any) error {
+	var sent []byte
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = encoded
+	}
+	data, err := client.ask(path, sent)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
+}
+
+func (client *Client) ask(path string, body []byte) ([]byte, error) {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequest(method, client.url+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	token, err := client.token()
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := client.HTTP.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		problem := struct{ Code string }{"unknown"}
+		_ = json.Unmarshal(data, &problem)
+		return nil, &Refused{response.StatusCode, problem.Code, response.Header.Get("Retry-After")}
+	}
+	return data, nil
+}
+
+func min(one, other int) int {
+	if one < other {
+		return one
+	}
+	return other
+}

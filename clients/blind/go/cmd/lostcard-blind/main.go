@@ -1,0 +1,36 @@
+// Command lostcard-blind prints a verdict for each line of its input: a JSON object with id_number and perhaps card_valid_from. The URL is
+// its argument, the token is in LOSTCARD_TOKEN.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"lostcard.example/blind"
+)
+
+func main() {
+	client := blind.New(os.Args[1], func() (string, error) { return os.Getenv("LOSTCARD_TOKEN"), nil })
+	lines := json.NewDecoder(os.Stdin)
+	var cards []blind.Card
+	for {
+		var card blind.Card
+		if err := lines.Decode(&card); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			log.Fatal(err)
+		}
+		cards = append(cards, card)
+	}
+	verdicts, err := client.CheckAll(cards)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, verdict := range verdicts {
+		fmt.Println(verdict)
+	}
+}

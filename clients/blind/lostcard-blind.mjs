@@ -1,0 +1,268 @@
+// Blind checks: whether a card is reported, without telling the service whom one asks about (docs/BLIND.md). For browsers and Node 20.
+//
+//   import { BlindClient } from "./lostcard-blind.mjs";
+//   const client = new BlindClient("https://lostcard.example", { token: async () => "..." });
+//   await client.check("11010519491231002X", "2016-05-01"); // "not_listed", "card_listed", "other_card_listed", "number_listed"
+//
+// One file: copy it. Needs @noble/curves 2 and @noble/hashes 2, and nothing else but the platform. As a program of Node:
+// `lostcard-blind.mjs URL < lines`, each line a JSON object with `id_number` and perhaps `card_valid_from`; the token is in
+// LOSTCARD_TOKEN. It prints a verdict for each line.
+
+import { ristretto255, ristretto255_hasher, ristretto255_oprf } from "@noble/curves/ed25519.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { expand_message_xmd } from "@noble/curves/abstract/hash-to-curve.js";
+import { sha256, sha512 } from "@noble/hashes/sha2.js";
+
+const CONTEXT = "OPRFV1-\x01-ristretto255-SHA512";
+const { Fn: Scalars } = ristretto255.Point;
+const [LISTED, UNKNOWN, SUPERSEDED] = [1, 2, 4];
+const GRAVITY = ["not_listed", "other_card_listed", "number_listed", "card_listed"];
+const ELEMENTS_MAX = 32;
+const DAY_MS = 86_400_000;
+const DAY_0 = Date.UTC(1984, 3, 4) / DAY_MS;
+
+/** No verdict: an outage is never an answer. */
+export class BlindError extends Error {}
+/** The service did not evaluate by the key that it published: tell the operator, and an auditor. */
+export class ProofError extends BlindError {}
+/** The service refused; `code` says why. */
+export class Refused extends BlindError {
+  constructor(status, code, retryAfter) {
+    super(`${status} ${code}`);
+    Object.assign(this, { status, code, retryAfter });
+  }
+}
+
+const utf8 = (text) => new TextEncoder().encode(text);
+const join = (...parts) => {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+  return all;
+};
+const equal = (one, other) => one.length === other.length && one.every((byte, at) => byte === other[at]);
+const uint = (value, bytes) => {
+  const data = new DataView(new ArrayBuffer(8));
+  data.setBigUint64(0, BigInt(value));
+  return new Uint8Array(data.buffer).slice(8 - bytes);
+};
+const b64 = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const unb64 = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** HashToScalar (RFC 9497, 4.1). */
+const hashToScalar = (message) => {
+  const uniform = expand_message_xmd(message, utf8(`HashToScalar-${CONTEXT}`), 64, sha512);
+  return Scalars.create(uniform.reduceRight((sum, byte) => (sum << 8n) + BigInt(byte), 0n));
+};
+
+/** A number on its way. The salt opens the blinding: keep it with the receipt. */
+const blind = (digest, salt, index) => {
+  const input = join(utf8("lostcard:blind:v1:"), digest);
+  const scalar = hashToScalar(join(utf8("lostcard:blind:r:v1:"), salt, uint(index, 2)));
+  const point = ristretto255_hasher.hashToCurve(input, { DST: `HashToGroup-${CONTEXT}` });
+  return { input, blind: Scalars.toBytes(scalar), blinded: point.multiply(scalar).toBytes() };
+};
+
+const digestOf = (idNumber) => sha256(utf8(`lostcard:v1:${idNumber.toUpperCase()}`));
+const pad = (f, label, at) => hmac(sha256, f.slice(32), join(utf8(label), uint(at, 8)));
+
+/** The verdict of a status on a card that starts on that day, as far as it was read. */
+export const decide = ({ threshold, flags }, cardValidFrom) => {
+  if (!(flags & LISTED)) return "not_listed";
+  if (cardValidFrom && threshold) {
+    if (Date.parse(`${cardValidFrom}T00:00:00Z`) / DAY_MS - DAY_0 <= threshold) return "card_listed";
+    if (!(flags & UNKNOWN)) return "other_card_listed";
+  }
+  return "number_listed";
+};
+
+/** Bits in a row, from the high end of each byte. */
+class Bits {
+  constructor(bytes) {
+    Object.assign(this, { bytes, at: 0 });
+  }
+
+  bit() {
+    const byte = this.bytes[this.at >> 3];
+    if (byte === undefined) throw new BlindError("a part of the base is damaged");
+    return (byte >> (7 - (this.at++ & 7))) & 1;
+  }
+
+  take(count) {
+    let bits = 0;
+    for (let n = 0; n < count; n++) bits = bits * 2 + this.bit();
+    return bits;
+  }
+
+  ones() {
+    let count = 0;
+    while (this.bit()) count++;
+    return count;
+  }
+}
+
+/** Every listing of one moment. */
+export class Base {
+  constructor(data, manifest) {
+    if (!equal(data.slice(0, 4), utf8("LCB1")) || !equal(data.slice(5, 8), [28, 16, 18])) {
+      throw new BlindError("not a base of this form");
+    }
+    this.data = data;
+    this.partsLog2 = data[4];
+    this.sequence = Number(view(data).getBigUint64(8));
+    if (!equal(sha256(data.slice(0, 16 + 36 * 2 ** this.partsLog2)), manifest)) {
+      throw new BlindError("the base is not the one that the service published");
+    }
+  }
+
+  statuses(f) {
+    const placement = view(f).getBigUint64(0);
+    const number = Number(placement >> BigInt(64 - this.partsLog2));
+    const tag = Number(BigInt.asUintN(64, placement << BigInt(this.partsLog2)) >> 36n);
+    const at = 16 + 36 * number;
+    const begin = view(this.data).getUint32(at);
+    const end = number + 1 === 2 ** this.partsLog2 ? this.data.length : view(this.data).getUint32(at + 36);
+    const part = this.data.slice(begin, end);
+    if (!equal(sha256(part), this.data.slice(at + 4, at + 36))) throw new BlindError("a part of the base is damaged");
+    const bits = new Bits(part);
+    const count = bits.take(16);
+    const places = [];
+    for (let index = 0, known = 0; index < count; index++) {
+      known += bits.ones() * 65_536 + bits.take(16);
+      if (known === tag) places.push(index);
+    }
+    const words = bits.at;
+    const mask = view(pad(f, "lostcard:blind:base:v1:", this.sequence)).getUint32(0) >>> 14;
+    return places.map((index) => {
+      bits.at = words + 18 * index;
+      const word = bits.take(18) ^ mask;
+      return { threshold: word >> 2, flags: LISTED | (word & 2 ? UNKNOWN : 0) | (word & 1 ? SUPERSEDED : 0) };
+    });
+  }
+}
+
+/** Checks blindly. `token` returns an access token with scope `blind`; `store` (get, put) keeps bases, if it is given. */
+export class BlindClient {
+  constructor(url, { token, purpose = "lodging", site, store, timeoutMs = 10_000 }) {
+    Object.assign(this, { url: url.replace(/\/+$/, ""), token, purpose, site, store, timeoutMs, base: null });
+    this.turn = Promise.resolve();
+  }
+
+  /** The verdict on one card. */
+  async check(idNumber, cardValidFrom) {
+    return (await this.checkAll([[idNumber, cardValidFrom]]))[0];
+  }
+
+  /** The verdicts on cards, pairs of number and start of validity. One question at a time: changes come in their order. */
+  checkAll(cards) {
+    return this.checkDigests(cards.map(([number, cardValidFrom]) => [digestOf(number), cardValidFrom]));
+  }
+
+  /** The same of digests, for who keeps no number: 32 bytes each. */
+  checkDigests(cards) {
+    const done = this.turn.then(() => this.checkInTurn(cards));
+    this.turn = done.catch(() => {});
+    return done;
+  }
+
+  async checkInTurn(cards) {
+    const verdicts = [];
+    for (let begin = 0; begin < cards.length; begin += ELEMENTS_MAX) {
+      const some = cards.slice(begin, begin + ELEMENTS_MAX);
+      const found = await this.evaluate(some.map(([digest]) => digest));
+      verdicts.push(...found.map((f, index) => this.verdict(f, some[index][1])));
+    }
+    return verdicts;
+  }
+
+  /** What is known of an evaluated number: the last change of it, else what the base has. */
+  verdict(f, cardValidFrom) {
+    const change = this.entries.get(hex(f.slice(8, 24)));
+    if (!change) {
+      const verdicts = this.base.statuses(f).map((status) => decide(status, cardValidFrom));
+      return GRAVITY[Math.max(0, ...verdicts.map((verdict) => GRAVITY.indexOf(verdict)))];
+    }
+    const mask = pad(f, "lostcard:blind:change:v1:", change.sequence);
+    const [high, low, flags] = change.hidden.map((byte, at) => byte ^ mask[at]);
+    return decide({ threshold: high * 256 + low, flags }, cardValidFrom);
+  }
+
+  /** F of each digest, verified; brings the changes up to date. One salt a question. */
+  async evaluate(digests) {
+    for (let attempt = 1; ; attempt++) {
+      if (!this.base) await this.takeUp();
+      const salt = crypto.getRandomValues(new Uint8Array(32));
+      const items = digests.map((digest, index) => blind(digest, salt, index));
+      const question = { key: this.key, blinded: items.map((item) => b64(item.blinded)), after: this.known, purpose: this.purpose };
+      if (this.site !== undefined) question.site = this.site;
+      try {
+        const answer = await this.ask("/v1/blind/evaluations", question);
+        return this.take(items, await answer.json());
+      } catch (error) {
+        if (attempt > 1 || !["base_too_old", "blind_key_unknown"].includes(error.code)) throw error;
+        this.base = null;
+      }
+    }
+  }
+
+  take(items, answer) {
+    const transcripts = items.map((item, index) => ({ ...item, evaluated: unb64(answer.evaluated[index] ?? "") }));
+    let found;
+    try {
+      if (answer.evaluated.length !== items.length) throw new Error("another number of elements");
+      found = ristretto255_oprf.voprf.finalizeBatch(transcripts, this.publicKey, unb64(answer.proof));
+    } catch {
+      throw new ProofError("the proof does not hold");
+    }
+    const changes = unb64(answer.changes);
+    if (changes.length % 20 || this.known + changes.length / 20 !== answer.registry_sequence) {
+      throw new BlindError("changes are missing");
+    }
+    for (let at = 0; at < changes.length; at += 20) {
+      this.known += 1;
+      const hidden = changes.slice(at + 17, at + 20);
+      if (changes[at] === 1) this.entries.set(hex(changes.slice(at + 1, at + 17)), { sequence: this.known, hidden });
+    }
+    this.asOf = answer.as_of;
+    return found;
+  }
+
+  /** Takes up the newest key and its base: once a week, or when the client was away for long. */
+  async takeUp() {
+    const { keys } = await (await this.ask("/v1/blind/keys")).json();
+    if (keys.length === 0) throw new Refused(503, "blind_behind");
+    const [key] = keys;
+    const name = `base-${key.epoch}-${key.manifest}`;
+    let data = await this.store?.get(name);
+    if (data?.length !== key.base_bytes) {
+      data = new Uint8Array(await (await this.ask(`/v1/blind/bases/${key.epoch}`)).arrayBuffer());
+      await this.store?.put(name, data);
+    }
+    const base = new Base(data, unb64(key.manifest));
+    if (base.sequence !== key.base_seq) throw new BlindError("the base is of another moment");
+    Object.assign(this, { base, key: key.key, publicKey: unb64(key.public_key), known: base.sequence, entries: new Map() });
+  }
+
+  async ask(path, body) {
+    const headers = { Authorization: `Bearer ${await this.token()}` };
+    if (body) headers["Content-Type"] = "application/json";
+    let answer;
+    try {
+      const signal = AbortSignal.timeout(this.timeoutMs);
+      answer = await fetch(this.url + path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+    } catch (error) {
+      throw new BlindError(`the service cannot be reached: ${error.message}`);
+    }
+    if (answer.ok) return answer;
+    const problem = await answer.json().catch(() => ({}));
+    throw new Refused(answer.status, problem.code ?? "unknown", answer.headers.get("Retry-After"));
+  }
+}
+
+if (typeof process !== "undefined" && process.argv[1] && import.meta.url === new URL(`file://${process.argv[1]}`).href) {
+  const { readFileSync } = await import("node:fs");
+  const client = new BlindClient(process.argv[2], { token: async () => process.env.LOSTCARD_TOKEN });
+  const cards = readFileSync(0, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  for (const verdict of await client.checkAll(cards.map((card) => [card.id_number, card.card_valid_from]))) console.log(verdict);
+}

@@ -1,0 +1,211 @@
+//! The witnesses of a node's policy: each is asked to cosign a new checkpoint (C2SP tlog-witness), all at once, each within a deadline.
+//! One that fails delays nothing but its own signature.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::proofs::consistency_proof;
+use crate::crypto::tlog::checkpoint::AddCheckpoint;
+use crate::crypto::tlog::note::{NOTE_BYTES_MAX, right_lines, size_line};
+use crate::crypto::tlog::policy::Policy;
+use crate::crypto::tlog::{Note, VerifierKey};
+use crate::domain::registry_log::LogEpoch;
+use crate::store::log::LogHead;
+use crate::store::{Store, StoreError};
+
+/// How long a witness may take.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How often it may say that it knows another size: once, and once more where another node was faster.
+const TRIES: usize = 3;
+const USER_AGENT: &str = concat!("lostcard/", env!("CARGO_PKG_VERSION"));
+
+/// Why a policy cannot be a node's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WitnessesError {
+    #[error("the witness {0} has no URL at which it is asked: https://, or http:// on this machine")]
+    Url(String),
+}
+
+/// Why a witness did not cosign.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("no answer in time")]
+    TooSlow,
+    #[error("it cannot be reached")]
+    Unreachable,
+    #[error("the answer is {0}")]
+    Refused(u16),
+    #[error("it has cosigned {0} leaves, which this log does not have: has the store lost commits?")]
+    Ahead(u64),
+    #[error("the answer is no cosignature of its key")]
+    NotSigned,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub struct Cosigned {
+    /// The note with every cosignature that there is.
+    pub note: String,
+    /// Whether those are what the policy asks for.
+    pub is_enough: bool,
+    pub cosigned: u64,
+    pub failed: u64,
+}
+
+/// The witnesses.
+#[derive(Debug)]
+pub struct Witnesses {
+    policy: Policy,
+    urls: Vec<Url>,
+    /// Made when it is first needed: settings are read without authorities to trust.
+    client: OnceCell<reqwest::Client>,
+    /// The size that each is known to have cosigned; a wrong one is told by the witness.
+    known: Mutex<HashMap<(LogEpoch, usize), u64>>,
+}
+
+impl Witnesses {
+    /// Those of a policy; each must say where it is asked.
+    pub fn new(policy: Policy) -> Result<Self, WitnessesError> {
+        let url = |of: &crate::crypto::tlog::policy::Party| {
+            let url = of.url.as_deref().and_then(|url| Url::parse(url.trim_end_matches('/')).ok());
+            let url = url
+                .filter(may_be_asked)
+                .and_then(|url| Url::parse(&format!("{url}/add-checkpoint").replace("//add", "/add")).ok());
+            url.ok_or_else(|| WitnessesError::Url(of.key.name().to_owned()))
+        };
+        let urls = policy.witnesses.iter().map(url).collect::<Result<_, _>>()?;
+        Ok(Self { policy, urls, client: OnceCell::new(), known: Mutex::default() })
+    }
+
+    /// Asks all of them to cosign a checkpoint.
+    pub async fn cosign(&self, store: &Store, head: &LogHead) -> Cosigned {
+        let asked = self.policy.witnesses.iter().zip(&self.urls).enumerate().map(|(at, (witness, url))| async move {
+            let answer = timeout(ANSWER_MAX, self.ask(store, head, (at, &witness.key, url))).await;
+            answer.unwrap_or(Err(Failed::TooSlow)).inspect_err(|error| {
+                tracing::warn!(witness = witness.key.name(), error = %error, "a witness did not cosign");
+            })
+        });
+        let answers: Vec<_> = join_all(asked).await.into_iter().map(Result::ok).collect();
+        let cosigned = answers.iter().flatten().count() as u64;
+        // What the note had from an earlier try is kept, where this one brought nothing.
+        let before = Note::parse(&head.note);
+        let signed_before = |at: usize| {
+            let key = self.policy.witnesses.get(at).map(|witness| &witness.key);
+            key.zip(before.as_ref()).is_some_and(|(key, note)| note.signed_by(key).is_ok())
+        };
+        let new: String = answers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !signed_before(*at))
+            .filter_map(|(_, line)| line.as_deref())
+            .collect();
+        let has = |at: usize| signed_before(at) || answers.get(at).is_some_and(Option::is_some);
+        Cosigned {
+            note: format!("{}{new}", head.note),
+            is_enough: self.policy.is_met(has),
+            cosigned,
+            failed: answers.len() as u64 - cosigned,
+        }
+    }
+
+    async fn ask(
+        &self,
+        store: &Store,
+        head: &LogHead,
+        (at, key, url): (usize, &VerifierKey, &Url),
+    ) -> Result<String, Failed> {
+        let text = head.note.split_once("\n\n").map_or("", |(text, _)| text).to_owned() + "\n";
+        let client = self.client.get_or_try_init(new_client).await.map_err(|_| Failed::Unreachable)?;
+        for _ in 0..TRIES {
+            let old = self.known(|known| known.get(&(head.epoch, at)).copied().unwrap_or(0));
+            if old > head.size {
+                return Err(Failed::Ahead(old));
+            }
+            let proof = consistency_proof(store, head.epoch, old, head.size).await?;
+            let request = client.post(url.clone()).body(AddCheckpoint::body(old, &proof, &head.note)).send();
+            let answer = request.await.map_err(|_| Failed::Unreachable)?;
+            let (status, kind) = (answer.status().as_u16(), answer.headers().get(CONTENT_TYPE).cloned());
+            let body = read(answer).await.ok_or(Failed::Unreachable)?;
+            let told = size_line(&body).filter(|_| kind.is_some_and(|kind| kind.as_bytes() == b"text/x.tlog.size"));
+            match (status, told) {
+                (200, _) => {
+                    let line = right_lines(&text, &body, key)
+                        .into_iter()
+                        .map(|(line, _)| line)
+                        .next()
+                        .ok_or(Failed::NotSigned)?;
+                    self.known(|known| known.insert((head.epoch, at), head.size));
+                    return Ok(line);
+                }
+                // Of the same size it says that another root was cosigned.
+                (409, Some(size)) if size != old => {
+                    self.known(|known| known.insert((head.epoch, at), size));
+                }
+                _ => return Err(Failed::Refused(status)),
+            }
+        }
+        Err(Failed::Refused(409))
+    }
+
+    fn known<T>(&self, with: impl FnOnce(&mut HashMap<(LogEpoch, usize), u64>) -> T) -> T {
+        with(&mut self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+fn may_be_asked(url: &Url) -> bool {
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && url.query().is_none();
+    let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
+}
+
+async fn new_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().user_agent(USER_AGENT).redirect(redirect::Policy::none()).no_proxy().build()
+}
+
+/// A short text; none where it is longer than any that a witness sends.
+async fn read(mut answer: reqwest::Response) -> Option<String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > NOTE_BYTES_MAX {
+            return None;
+        }
+    }
+    String::from_utf8(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::signing::SigningKey;
+    use crate::crypto::tlog::note::SignatureType;
+
+    #[test]
+    fn a_witness_is_asked_where_nobody_reads_along() {
+        let urls = |text: &str| {
+            let public = SigningKey::generate().unwrap().public().clone();
+            let key = VerifierKey::new("w.example", SignatureType::Cosignature, public).unwrap();
+            let policy = Policy::parse(format!("witness w {key} {text}\nquorum w\n").as_bytes()).unwrap();
+            Witnesses::new(policy).map(|witnesses| witnesses.urls[0].to_string())
+        };
+        assert_eq!(urls("https://w.example").unwrap(), "https://w.example/add-checkpoint");
+        assert_eq!(urls("https://w.example/below/").unwrap(), "https://w.example/below/add-checkpoint");
+        assert_eq!(urls("http://127.0.0.1:81/").unwrap(), "http://127.0.0.1:81/add-checkpoint");
+        for bad in
+            ["", "http://w.example", "ftp://w.example", "https://u:p@w.example", "https://w.example/?a", "w.example"]
+        {
+            assert_eq!(urls(bad), Err(WitnessesError::Url("w.example".to_owned())), "{bad}");
+        }
+    }
+}

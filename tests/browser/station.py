@@ -1,0 +1,409 @@
+"""The station's page: each task as an officer does it, by mouse and by keyboard alone, on a telephone, in both languages; what it prints."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+FOLDER = Path(__file__).parents[2] / "src/web/station"
+WEB = Path(__file__).parents[2] / "src/web/shared"
+BYTES_MAX = 200_000
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def a_number():
+    """A valid number of nobody in particular."""
+    first = f"110105{random.randint(1950, 2005)}{random.randint(1, 12):02}{random.randint(1, 28):02}{random.randint(1, 999):03}"
+    return first + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(first, WEIGHTS)) % 11]
+
+
+def no_printer(page):
+    page.evaluate("() => { window.printed = 0; window.print = () => { window.printed += 1; }; }")
+
+
+def printed(page):
+    """Waits until the page has printed once; its policy lets nothing wait inside it."""
+    for _ in range(400):
+        if page.evaluate("window.printed") == 1:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("nothing was printed")
+
+
+def file(station, number, start="2016.05.01", reporter="holder"):
+    page = station.page
+    page.fill("#report-id_number", number)
+    page.fill("#report-card_valid_from", start)
+    page.select_option("#report-reporter", reporter)
+    page.press("#report-card_valid_from", "Enter")
+
+
+def filed(station, number, **options):
+    """Files a report; its id."""
+    station.task("report")
+    file(station, number, **options)
+    page = station.page
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    return page.inner_text(".zone dd >> nth=0")
+
+
+def verdict(station, number, start="2016-05-01"):
+    body = {"id_number": number, "card_valid_from": start, "purpose": "lodging"}
+    return station.node.post(station.node.hotel, "/v1/checks", body)[1]["verdict"]
+
+
+def others_are_told_at_the_door(station):
+    page = station.open()
+    page.click("#enter")
+    assert "office" in page.inner_text("#entry-message")
+    page.fill("#client-id", station.node.hotel[0])
+    page.fill("#client-secret", station.node.hotel[1])
+    page.fill("#office", "110105-03")
+    page.click("#enter")
+    expect(page.locator("#entry-message")).to_contain_text("registry")
+    assert not page.is_visible("#work")
+
+
+def a_report_is_filed_found_printed_and_withdrawn(station):
+    page = station.sign_in()
+    number = a_number()
+    id_ = filed(station, number)
+    assert verdict(station, number) == "card_listed"
+    assert page.input_value("#report-id_number") == "" and number not in page.content(), "the number stays in no field"
+    no_printer(page)
+    page.click(".zone .actions .primary")
+    printed(page)
+    paper = page.text_content("#paper")
+    assert id_ in paper and number[-4:] in paper and number not in paper
+    assert page.locator("#paper svg").count() == 1
+    station.task("search")
+    assert page.text_content("#paper") == "", "the paper goes with its task"
+    page.fill("#search-wanted", number.lower())
+    page.press("#search-wanted", "Enter")
+    expect(page.locator(".zone h3")).to_have_text("1 found")
+    page.click(".rows button:text-is('Withdraw')")
+    page.click(".rows button:text-is('Withdraw the report')")
+    expect(page.locator(".rows")).to_contain_text("Withdrawn")
+    assert verdict(station, number) == "not_listed"
+    page.fill("#search-wanted", id_)
+    page.press("#search-wanted", "Enter")
+    expect(page.locator(".rows")).to_contain_text("Withdrawn")
+
+
+def a_second_report_is_hinted_at_before_it_is_stored(station):
+    page = station.sign_in()
+    number = a_number()
+    filed(station, number)
+    sent = lambda: len([url for method, url, _ in station.sent if method == "POST" and url.endswith("/v1/loss-reports")])  # noqa: E731
+    assert sent() == 1
+    page.click(".zone button:text-is('Next')")
+    file(station, number)
+    expect(page.locator(".warning")).to_contain_text("within 24 hours")
+    assert sent() == 1, "nothing is stored before the officer says so"
+    page.click("text=Leave it")
+    file(station, number, reporter="guardian")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    file(station, number)
+    page.click("text=File another one")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    assert sent() == 3
+
+
+def a_call_needs_a_number_to_call_back(station):
+    page = station.sign_in()
+    number = a_number()
+    page.fill("#report-id_number", number)
+    page.select_option("#report-way", "telephone")
+    page.press("#report-id_number", "Enter")
+    expect(page.locator("#report-phone-hint")).to_contain_text("call back")
+    assert page.evaluate("document.activeElement.id") == "report-phone"
+    page.fill("#report-phone", "+86 138 0013 8000")
+    page.press("#report-phone", "Enter")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    body = json.loads(next(data for _, url, data in station.sent if url.endswith("/v1/loss-reports")))
+    assert body["contact"] == {"phone": "+86 138 0013 8000"} and body["channel"] == "station"
+
+
+def what_is_wrong_is_said_at_its_field(station):
+    page = station.sign_in()
+    page.fill("#report-id_number", "110105194912310021")
+    page.press("#report-id_number", "Enter")
+    expect(page.locator("#report-id_number-hint")).to_contain_text("does not fit the first 17")
+    file(station, a_number(), start="2016.02.30")
+    expect(page.locator("#report-card_valid_from-hint")).to_contain_text("2016.05.01")
+    page.fill("#report-card_valid_from", "")
+    page.fill("#report-lost_on", "2090-01-01")
+    page.press("#report-lost_on", "Enter")
+    expect(page.locator("#report-lost_on-hint")).to_contain_text("future")
+    page.click("#sign-out")
+    station.enter(office="440304-01")
+    file(station, a_number())
+    expect(page.locator("#report .message")).to_contain_text("not your organization's")
+
+
+def a_withdrawal_beyond_the_days_number_is_confirmed_by_a_second_person(station):
+    page = station.sign_in()
+    number = a_number()
+    filed(station, number)
+    station.task("search")
+    page.fill("#search-wanted", number)
+    page.press("#search-wanted", "Enter")
+    answer = {"report_id": "01a20ac7-0b5f-7512-a1d2-bdc71c65a091", "state": "awaiting_confirmation", "office": "110105-03", "reason": "found"}
+    page.route("**/withdrawal", lambda route: route.fulfill(status=202, json=answer))
+    page.route("**/withdrawal/confirmation", lambda route: route.fulfill(status=403, json={"code": "another_must_confirm"}))
+    page.click(".rows button:text-is('Withdraw')")
+    page.click(".rows button:text-is('Withdraw the report')")
+    expect(page.locator(".warning")).to_contain_text("second person")
+    page.click("text=A second person confirms now")
+    page.fill("#second-id", station.node.station[0])
+    page.fill("#second-secret", station.node.station[1])
+    station.axe("second person")
+    page.press("#second-secret", "Enter")
+    expect(page.locator("#second-message")).to_contain_text("who asked cannot")
+    page.unroute("**/withdrawal/confirmation")
+    page.route("**/withdrawal/confirmation", lambda route: route.fulfill(json={"report_id": answer["report_id"], "state": "withdrawn"}))
+    page.press("#second-secret", "Enter")
+    expect(page.locator("#second")).to_be_hidden()
+    expect(page.locator(".rows")).to_contain_text("Withdrawn")
+    assert page.input_value("#second-id") == page.input_value("#second-secret") == ""
+
+
+def where_a_card_was_shown_is_on_a_line(station):
+    page = station.sign_in()
+    number = a_number()
+    filed(station, number)
+    for _ in range(2):
+        assert verdict(station, number) == "card_listed"
+    page.wait_for_timeout(3000)
+    station.task("search")
+    page.fill("#search-wanted", number)
+    page.press("#search-wanted", "Enter")
+    page.click("text=Where it was shown")
+    expect(page.locator(".line")).to_contain_text("this very card")
+    expect(page.locator(".line")).to_contain_text("2 times")
+
+
+def a_found_card_comes_in_and_goes_back(station):
+    page = station.sign_in()
+    number = a_number()
+    id_ = filed(station, number)
+    station.task("found")
+    page.fill("#found-id_number", number)
+    page.fill("#found-card_valid_from", "2016.05.01")
+    page.press("#found-id_number", "Enter")
+    expect(page.locator(".zone >> nth=0")).to_contain_text("Tell the holder")
+    expect(page.locator(".zone >> nth=0")).to_contain_text(id_)
+    card = page.inner_text(".zone dd >> nth=0")
+    no_printer(page)
+    page.click("text=Print the label")
+    printed(page)
+    assert card in page.text_content("#paper.label") and number not in page.text_content("#paper")
+    held = page.locator(".zone >> nth=1").locator("li", has_text=card).first
+    expect(held).to_contain_text("0 days")
+    held.get_by_text("Return to the holder").click()
+    page.select_option(f"#back-{card}-holder_verified_by", "face")
+    page.click(f"#back-{card} .primary")
+    expect(page.locator(".zone >> nth=1").locator("ul.rows li", has_text=card)).to_contain_text("Returned")
+    assert verdict(station, number) == "not_listed"
+
+
+def a_new_card_lists_the_older_ones(station):
+    page = station.sign_in()
+    number = a_number()
+    filed(station, number)
+    station.task("replace")
+    page.fill("#replace-id_number", number)
+    page.fill("#replace-card_valid_from", "2026.11.01")
+    page.press("#replace-card_valid_from", "Enter")
+    expect(page.locator(".zone")).to_contain_text("Recorded")
+    assert verdict(station, number, "2026-11-01") == "other_card_listed"
+    page.fill("#replace-id_number", number)
+    page.fill("#replace-card_valid_from", "2016.05.01")
+    page.press("#replace-card_valid_from", "Enter")
+    expect(page.locator("#replace .message")).to_contain_text("must start after")
+
+
+def an_application_is_judged_filed_and_ended(station):
+    page = station.sign_in()
+    station.task("apply")
+    page.fill("#apply-household_office", "410102-01")
+    page.click("text=Can it be taken here?")
+    expect(page.locator(".zone >> nth=0")).to_contain_text(re.compile("It can(not)? be taken here"))
+    page.fill("#apply-id_number", a_number())
+    page.fill("#apply-household_office", "110105-03")
+    page.press("#apply-household_office", "Enter")
+    expect(page.locator(".zone >> nth=0 >> h3")).to_have_text("Accepted")
+    id_ = page.inner_text(".zone >> nth=0 >> dd >> nth=0")
+    mine = lambda: page.locator(".zone >> nth=1").locator("li", has_text=id_).first  # noqa: E731
+    no_printer(page)
+    mine().get_by_text("Hand out a temporary card").click()
+    printed(page)
+    assert "temporary" in page.text_content("#paper").lower()
+    mine().get_by_text("Temporary card returned").click()
+    expect(mine()).to_contain_text("Returned")
+    mine().get_by_text("Cancel", exact=True).click()
+    expect(page.locator(".zone >> nth=1").locator("li", has_text=id_)).to_have_count(0)
+
+
+def a_certificate_is_printed_once_and_revoked(station):
+    page = station.sign_in()
+    station.task("certificate")
+    number = a_number()
+    page.fill("#certificate-id_number", number)
+    page.press("#certificate-id_number", "Enter")
+    expect(page.locator(".zone >> nth=0")).to_contain_text("Issued")
+    id_ = page.inner_text(".zone dd >> nth=0")
+    no_printer(page)
+    page.click("text=Print the certificate")
+    printed(page)
+    assert id_ in page.text_content("#paper.certificate")
+    page.click("button:text-is('Certificates in force')")
+    mine = page.locator(".zone >> nth=1").locator("li", has_text=id_)
+    mine.get_by_text("Revoke").click()
+    expect(mine).to_have_count(0)
+
+
+def a_misuse_report_is_resolved(station):
+    node = station.node
+    told = node.post(node.hotel, "/v1/misuse-reports", {
+        "id_number": a_number(), "kind": "forged_card", "observed_at": station_now(), "narrative": "The picture peels off."})
+    assert told[0] == 201, told
+    id_ = told[1]["misuse_report_id"]
+    page = station.sign_in()
+    station.task("misuse")
+    page.click("button:text-is('Open reports')")
+    mine = page.locator(".rows > li", has_text=id_)
+    mine.get_by_text("Open", exact=True).click()
+    expect(mine).to_contain_text("peels off")
+    mine.locator("textarea").fill("Seen on the cameras.")
+    mine.locator("form .primary").click()
+    expect(mine).to_have_count(0)
+
+
+def station_now():
+    import datetime
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def today_is_counted(station):
+    page = station.sign_in()
+    filed(station, a_number())
+    station.task("today")
+    page.click("button:text-is('Count')")
+    expect(page.locator(".tiles div")).to_have_count(7)
+    assert int(page.inner_text(".tiles dd >> nth=0")) >= 1
+
+
+def a_report_takes_the_keyboard_alone(station):
+    page = station.open()
+    press = page.keyboard.press
+    page.focus("#client-id")
+    for text in (station.node.station[0], station.node.station[1], "110105-03"):
+        page.keyboard.type(text)
+        press("Tab")
+    press("Enter")
+    page.wait_for_selector("#report-id_number:focus")
+    page.keyboard.type(a_number())
+    press("Tab")
+    page.keyboard.type("2016.05.01")
+    press("Enter")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    expect(page.locator(".zone .actions .primary")).to_be_focused()
+    no_printer(page)
+    press("Enter")
+    printed(page)
+    press("Tab")
+    press("Enter")
+    expect(page.locator("#report-id_number")).to_be_focused()
+
+
+def the_receipt_is_one_page_of_a5(station):
+    page = station.sign_in(locale="zh-CN")
+    number = a_number()
+    file(station, number)
+    page.wait_for_selector(".zone .actions .primary")
+    no_printer(page)
+    page.click(".zone .actions .primary")
+    printed(page)
+    paper = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page[^s]", paper)) == 1
+    box = [float(size) for size in re.search(rb"/MediaBox\s*\[([\d. ]+)\]", paper)[1].split()]
+    assert abs(box[2] - 419.5) < 2 and abs(box[3] - 595.3) < 2, f"148 by 210 mm, not {box}"
+    assert "挂失申报回执" in page.text_content("#paper")
+    assert page.locator("#paper svg[role=img]").get_attribute("aria-label") == "挂失编号"
+
+
+def every_task_has_no_violation_and_fits(station):
+    for width, height, locale, scheme in [(1280, 860, "en-GB", "light"), (390, 844, "zh-CN", "light"), (320, 640, "en-GB", "dark")]:
+        page = station.open(width=width, height=height, locale=locale, scheme=scheme)
+        station.axe(f"entry, {width}")
+        station.enter()
+        for task in ("report", "search", "found", "replace", "apply", "certificate", "misuse", "today"):
+            station.task(task)
+            for button in page.query_selector_all("#task-body .more button"):
+                button.click()
+                page.wait_for_timeout(200)
+            station.axe(f"{task}, {width}")
+            station.fits(f"{task}, {width}")
+        station.task("report")
+        file(station, a_number())
+        page.wait_for_selector(".zone h3")
+        station.axe(f"filed, {width}")
+        station.fits(f"filed, {width}")
+        station.settle()
+
+
+def both_languages_are_whole(station):
+    page = station.open(locale="zh-CN")
+    en, zh = (page.evaluate(f'async () => (await import("/station/{name}.js")).default') for name in ("en", "zh"))
+    assert en.keys() == zh.keys(), set(en) ^ set(zh)
+    names = lambda text: set(re.findall(r"\{\w+\}", text))  # noqa: E731
+    for key in en:
+        assert names(en[key]) == names(zh[key]) and zh[key].strip(), key
+    source = "".join(path.read_text() for path in FOLDER.glob("*.js") if path.name not in ("en.js", "zh.js"))
+    html = (FOLDER / "index.html").read_text()
+    used = set(re.findall(r'data-t="(\w+)"', html)) | set(re.findall(r'\b(?:t|act)\("(\w+)"', source)) | set(re.findall(r'told\("\w+", "(\w+)"', source))
+    assert used <= en.keys(), used - en.keys()
+    station.enter()
+    expect(page.locator("#task-title")).to_have_text("挂失申报")
+    page.click("#language")
+    expect(page.locator("#task-title")).to_have_text("Report a loss")
+    shown = page.evaluate("document.body.innerText")
+    assert not re.search(r"[\u4e00-\u9fff]", shown.replace("中文", "")), "no Chinese is left"
+
+
+def the_page_is_light_and_stays_below_a_path(station):
+    page = station.sign_in(below="/lost")
+    file(station, a_number())
+    page.wait_for_selector(".zone h3")
+    no_printer(page)
+    page.click(".zone .actions .primary")
+    printed(page)
+    station.stays_below("/lost")
+    names = {path for method, url, _ in station.sent if method == "GET" and (path := url.removeprefix(station.node.url + "/lost/")).startswith(("station", "web"))}
+    size = sum(len(page.request.get(f"{station.node.url}/{name}").body()) for name in names)
+    assert 0 < size < BYTES_MAX, size
+
+
+CASES = [
+    others_are_told_at_the_door,
+    a_report_is_filed_found_printed_and_withdrawn,
+    a_second_report_is_hinted_at_before_it_is_stored,
+    a_call_needs_a_number_to_call_back,
+    what_is_wrong_is_said_at_its_field,
+    a_withdrawal_beyond_the_days_number_is_confirmed_by_a_second_person,
+    where_a_card_was_shown_is_on_a_line,
+    a_found_card_comes_in_and_goes_back,
+    a_new_card_lists_the_older_ones,
+    an_application_is_judged_filed_and_ended,
+    a_certificate_is_printed_once_and_revoked,
+    a_misuse_report_is_resolved,
+    today_is_counted,
+    a_report_takes_the_keyboard_alone,
+    the_receipt_is_one_page_of_a5,
+    every_task_has_no_violation_and_fits,
+    both_languages_are_whole,
+    the_page_is_light_and_stays_below_a_path,
+]

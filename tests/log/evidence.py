@@ -1,0 +1,356 @@
+"""Verifies the evidence that `lostcard receipt audit` writes, and shares nothing with it: the standard library and `cryptography`.
+
+    evidence.py EVIDENCE.json JWKS.json
+
+The keys are the verifier's own copy. Prints CONTRADICTED and why, and ends with 0; or NOT SHOWN and why, and ends with 1.
+"""
+
+import base64
+import datetime
+import hashlib
+import hmac
+import json
+import struct
+import sys
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+class NotShown(Exception):
+    """What the file shows does not contradict the receipt."""
+
+
+def need(is_so, why):
+    if not is_so:
+        raise NotShown(why)
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text):
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    need(b64(data) == text, "a part is not base64url")
+    return data
+
+
+# ristretto255 (RFC 9496), in integers.
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+
+
+def is_negative(x):
+    return x % P & 1
+
+
+def absolute(x):
+    return -x % P if is_negative(x) else x % P
+
+
+def sqrt_ratio(u, v):
+    """4.2: whether u/v is a square, and its root, or that of i*u/v."""
+    r = u * v**3 * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    check = v * r * r % P
+    if check in (-u % P, -u * SQRT_M1 % P):
+        r = r * SQRT_M1 % P
+    return check in (u % P, -u % P), absolute(r)
+
+
+INVSQRT_A_MINUS_D = sqrt_ratio(1, (-1 - D) % P)[1]
+# The odd one of the two roots (4.1).
+SQRT_AD_MINUS_ONE = -sqrt_ratio((-D - 1) % P, 1)[1] % P
+
+
+def decode(data):
+    s = int.from_bytes(data, "little")
+    need(len(data) == 32 and s < P and not is_negative(s), "an element is not in its only form")
+    u1, u2 = (1 - s * s) % P, (1 + s * s) % P
+    v = (-(D * u1 * u1) - u2 * u2) % P
+    was_square, root = sqrt_ratio(1, v * u2 * u2 % P)
+    x = absolute(2 * s * root * u2)
+    y = u1 * root * root * u2 * v % P
+    t = x * y % P
+    need(was_square and not is_negative(t) and y != 0, "an element is not in its only form")
+    return x, y, 1, t
+
+
+def encode(point):
+    x0, y0, z0, t0 = point
+    u1, u2 = (z0 + y0) * (z0 - y0) % P, x0 * y0 % P
+    root = sqrt_ratio(1, u1 * u2 * u2 % P)[1]
+    den1, den2 = root * u1 % P, root * u2 % P
+    z_inv = den1 * den2 * t0 % P
+    x, y, den = x0, y0, den2
+    if is_negative(t0 * z_inv):
+        x, y, den = y0 * SQRT_M1 % P, x0 * SQRT_M1 % P, den1 * INVSQRT_A_MINUS_D % P
+    if is_negative(x * z_inv):
+        y = -y % P
+    return absolute(den * (z0 - y)).to_bytes(32, "little")
+
+
+def plus(one, other):
+    (x1, y1, z1, t1), (x2, y2, z2, t2) = one, other
+    a, b = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
+    c, d = 2 * D * t1 * t2 % P, 2 * z1 * z2 % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(scalar, point):
+    done = (0, 1, 1, 0)
+    for bit in bin(scalar)[2:]:
+        done = plus(done, done)
+        if bit == "1":
+            done = plus(done, point)
+    return done
+
+
+BASE = decode(bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76"))
+
+
+def mapped(t):
+    """4.3.4, MAP."""
+    r = SQRT_M1 * t * t % P
+    u, v = (r + 1) * (1 - D * D) % P, (-1 - r * D) * (r + D) % P
+    was_square, s = sqrt_ratio(u, v)
+    c = P - 1 if was_square else r
+    s = s if was_square else -absolute(s * t) % P
+    n = (c * (r - 1) * (D - 1) ** 2 - v) % P
+    w0, w1, w2, w3 = 2 * s * v % P, n * SQRT_AD_MINUS_ONE % P, (1 - s * s) % P, (1 + s * s) % P
+    return w0 * w3 % P, w2 * w1 % P, w1 * w3 % P, w0 * w2 % P
+
+
+# RFC 9497, ristretto255-SHA512, VOPRF.
+
+CONTEXT = b"OPRFV1-\x01-ristretto255-SHA512"
+
+
+def expand(message, dst):
+    dst += bytes([len(dst)])
+    first = hashlib.sha512(bytes(128) + message + b"\x00\x40\x00" + dst).digest()
+    return hashlib.sha512(first + b"\x01" + dst).digest()
+
+
+def hash_to_group(message):
+    uniform = expand(message, b"HashToGroup-" + CONTEXT)
+    halves = [int.from_bytes(half, "little") & (2**255 - 1) for half in (uniform[:32], uniform[32:])]
+    return plus(*map(mapped, halves))
+
+
+def hash_to_scalar(message):
+    return int.from_bytes(expand(message, b"HashToScalar-" + CONTEXT), "little") % ORDER
+
+
+def sized(*parts):
+    return b"".join(struct.pack(">H", len(part)) + part for part in parts)
+
+
+def evaluated(digest, public, element, proof):
+    """F of a number, after VerifyProof (2.2.2)."""
+    own_input = b"lostcard:blind:v1:" + digest
+    own = encode(hash_to_group(own_input))
+    seed = hashlib.sha512(sized(public, b"Seed-" + CONTEXT)).digest()
+    weight = hash_to_scalar(sized(seed) + b"\x00\x00" + sized(own, element) + b"Composite")
+    m, z = times(weight, decode(own)), times(weight, decode(element))
+    c, s = (int.from_bytes(part, "little") for part in (proof[:32], proof[32:]))
+    need(len(proof) == 64 and c < ORDER and s < ORDER, "the proof is malformed")
+    t2 = plus(times(s, BASE), times(c, decode(public)))
+    t3 = plus(times(s, m), times(c, z))
+    challenge = hash_to_scalar(sized(public, *map(encode, (m, z, t2, t3))) + b"Challenge")
+    need(challenge == c, "the number was not evaluated by this key")
+    return hashlib.sha512(sized(own_input, element) + b"Finalize").digest()
+
+
+# Receipts (docs/RECEIPTS.md) and logs (docs/LOG.md).
+
+
+def node(left, right):
+    return sha256(b"\x01", left, right)
+
+
+def root(hashes):
+    if not hashes:
+        return sha256(b"")
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1 << ((len(hashes) - 1).bit_length() - 1)
+    return node(root(hashes[:split]), root(hashes[split:]))
+
+
+def keys_of(jwks):
+    return [unb64(key["x"]) for key in jwks["keys"] if key.get("crv") == "Ed25519"]
+
+
+def verify_receipt(receipt, keys):
+    """Its claims, and the checkpoint that its head names."""
+    head, claims, path = receipt.split("~")
+    header, payload, signature = head.split(".")
+    says = json.loads(unb64(header))
+    need(says["typ"] == "lostcard-receipt+jwt" and says["alg"] == "EdDSA", "not the head of a receipt")
+    thumbprint = lambda key: b64(sha256(b'{"crv":"Ed25519","kty":"OKP","x":"%s"}' % b64(key).encode())[:12])
+    key = next((key for key in keys if thumbprint(key) == says["kid"]), None)
+    need(key, "no published key has signed the receipt")
+    Ed25519PublicKey.from_public_bytes(key).verify(unb64(signature), f"{header}.{payload}".encode())
+    tree, path = json.loads(unb64(payload)), unb64(path)
+    index, last, hash_ = int.from_bytes(path[:4], "big"), tree["size"] - 1, sha256(b"\x00", claims.encode())
+    need(index <= last, "the path has a wrong index")
+    for at in range(4, len(path), 32):
+        if index % 2 or index == last:
+            hash_ = node(path[at : at + 32], hash_)
+            while index % 2 == 0 and index:
+                index, last = index // 2, last // 2
+        else:
+            hash_ = node(hash_, path[at : at + 32])
+        index, last = index // 2, last // 2
+    need(last == 0 and hash_ == unb64(tree["root"]), "the claims do not belong to the signed head")
+    return json.loads(unb64(claims)), tree.get("cp")
+
+
+def verify_note(note, keys):
+    """Origin, size and root of a checkpoint that a published key has signed."""
+    text, _, lines = note.rpartition("\n\n")
+    text += "\n"
+    origin, size, head = text.splitlines()[:3]
+    for line in lines.splitlines():
+        _, name, signature = line.split(" ")
+        signature = base64.b64decode(signature)
+        for key in keys:
+            if name == origin and sha256(origin.encode() + b"\n\x01" + key)[:4] == signature[:4]:
+                Ed25519PublicKey.from_public_bytes(key).verify(signature[4:], text.encode())
+                return origin, int(size), base64.b64decode(head)
+    raise NotShown("no published key has signed the checkpoint")
+
+
+class Log:
+    def __init__(self, told, keys):
+        self.note = told["checkpoint"]
+        self.origin, self.size, head = verify_note(self.note, keys)
+        self.entries, bundle = [], unb64(told["entries"])
+        while bundle:
+            length = struct.unpack(">H", bundle[:2])[0]
+            self.entries.append(bundle[2 : 2 + length])
+            bundle = bundle[2 + length :]
+        self.leaves = [sha256(b"\x00", entry) for entry in self.entries]
+        need(len(self.leaves) == self.size and root(self.leaves) == head, "the entries are not those of the checkpoint")
+
+    def begins_with(self, size, head):
+        return size <= self.size and root(self.leaves[:size]) == head
+
+    def successor(self):
+        first = self.entries[0]
+        return (struct.unpack(">Q", first[1:9])[0], first[9:]) if first[0] == 6 else None
+
+
+def views(evidence, named, logs, keys):
+    """Why the log that is shown is not the one of before, or None."""
+    if "seen" in evidence:
+        origin, size, head = verify_note(evidence["seen"], keys)
+        if origin == logs[0].origin and size <= logs[0].size and not logs[0].begins_with(size, head):
+            return "two checkpoints of one log that do not continue each other"
+    if named is None:
+        return None
+    size, head = named.split(".")
+    size, head = int(size), unb64(head)
+    # What the receipt names may be of the log before: then that one must be shown too, and be the one before.
+    for newer, older in zip(logs, logs[1:]):
+        need(newer.successor() and newer.successor()[1] == sha256(older.note.encode()), "the logs are not linked")
+    if any(log.begins_with(size, head) for log in logs):
+        return None
+    need(len(logs) > 1 or not logs[0].successor(), "the log before it is not shown")
+    return "the log does not begin with the checkpoint that the receipt names" if any(log.size >= size for log in logs) else None
+
+
+DAY_0 = datetime.date(1984, 4, 4)
+
+
+def verdict(threshold, unknown, start):
+    if start and threshold:
+        if datetime.date.fromisoformat(start) <= DAY_0 + datetime.timedelta(days=threshold):
+            return "card_listed"
+        if not unknown:
+            return "other_card_listed"
+    return "number_listed"
+
+
+def in_base(base, log, output):
+    """The sequence of the base, and how many of its entries have the tag of the number."""
+    index, part = unb64(base["index"]), unb64(base["part"])
+    need(b"\x02" + sha256(index) in log.entries, "the log does not have the base")
+    parts_log2, sequence = index[4], struct.unpack(">Q", index[8:16])[0]
+    placement = int.from_bytes(output[:8], "big")
+    own, tag = placement >> (64 - parts_log2), placement << parts_log2 >> 36 & (2**28 - 1)
+    need(sha256(part) == index[16 + 36 * own + 4 : 16 + 36 * own + 36], "the part is not that of the base")
+    bits, at, here, found = "".join(f"{byte:08b}" for byte in part), 16, 0, 0
+    for _ in range(int(bits[:16], 2)):
+        ones = bits.index("0", at) - at
+        here += ones << 16 | int(bits[at + ones + 1 : at + ones + 17], 2)
+        at += ones + 17
+        found += here == tag
+    return sequence, found
+
+
+def of_number(evidence, claims, named, log):
+    """Why what the log has of the number contradicts the receipt."""
+    public, element, proof = (unb64(evidence[name]) for name in ("public_key", "element", "proof"))
+    need(b"\x03" + public in log.entries[:2], "the key is not that of the log")
+    output = evaluated(bytes.fromhex(evidence["id_digest"]), public, element, proof)
+    tag, pad_key, s0, seq = output[8:24], output[32:], evidence["s0"], claims["seq"]
+    need(not log.successor() or log.successor()[0] == s0, "the log began elsewhere")
+    need(s0 < seq <= s0 + log.size, "the log does not reach the receipt")
+    start, known = evidence.get("card_valid_from"), {}
+    for index, entry in enumerate(log.entries):
+        if entry[0] == 1 and entry[1:17] == tag:
+            pad = hmac.digest(pad_key, b"lostcard:blind:change:v1:" + struct.pack(">Q", s0 + index + 1), "sha256")
+            high, low, flags = (a ^ b for a, b in zip(entry[17:], pad))
+            need(flags < 8, "an entry is not what it should be: the log began elsewhere")
+            listed = verdict(high << 8 | low, flags & 2, start) if flags & 1 else "not_listed"
+            known[s0 + index + 1] = listed, flags & 1
+    if "act" in claims:
+        said, lists = known.get(seq, ("nothing", 0))
+        if claims["act"] == "withdrawal":
+            need(said == "nothing", "the log has the withdrawal")
+        elif claims["act"] == "report":
+            need(said not in ("card_listed", "number_listed"), "the log has the report")
+        else:
+            need(not lists, f"the log has the {claims['act']}")
+        return f"the log has no such entry of the number at the place of the {claims['act']}"
+    need(named, "the receipt names no checkpoint of the log")
+    before = [at for at in known if at <= seq]
+    if before:
+        said = known[max(before)][0]
+        need(said != claims["verdict"], "the log says the same")
+        return f"the log says {said} at sequence {seq}, the receipt {claims['verdict']}"
+    need("base" in evidence, "no entry of the number, and no base")
+    sequence, found = in_base(evidence["base"], log, output)
+    need(not any(seq < at <= sequence for at in known), "the number was changed before the base was made")
+    need(found == 0 and claims["verdict"] != "not_listed", "the base does not contradict it")
+    return f"neither log nor base know the number, the receipt says {claims['verdict']}"
+
+
+def main(evidence, jwks):
+    evidence, jwks = (json.load(open(path, encoding="utf-8")) for path in (evidence, jwks))
+    need(evidence["evidence"] == "lostcard-evidence-1", "not evidence of this form")
+    keys = keys_of(jwks)
+    claims, named = verify_receipt(evidence["receipt"], keys)
+    start = evidence.get("card_valid_from")
+    opened = sha256(b"lostcard:receipt:v1:", unb64(evidence["receipt_salt"]), bytes.fromhex(evidence["id_digest"]),
+                    (start or "0000-00-00").replace("-", "").encode())
+    need(b64(opened) == claims["cm"], "the receipt is not about this number and card")
+    logs = [Log(told, keys) for told in evidence["logs"]]
+    return views(evidence, named, logs, keys) or of_number(evidence, claims, named, logs[0])
+
+
+if __name__ == "__main__":
+    try:
+        print(f"CONTRADICTED: {main(*sys.argv[1:])}")
+    except (NotShown, InvalidSignature, KeyError, ValueError, IndexError) as why:
+        sys.exit(print(f"NOT SHOWN: {why or type(why).__name__}") or 1)
