@@ -109,6 +109,8 @@ pub(super) enum ClientCommand {
   lostcard client revoke-token --issuer https://lostcard.example 01993c5e-0000-7000-8000-000000000000")]
     RevokeToken {
         /// The `jti` of the token
+        // Another issuer's may be base64url, and begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         token_id: String,
         /// The `iss` of the token
         #[arg(long)]

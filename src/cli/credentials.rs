@@ -55,6 +55,8 @@ pub(super) enum CertificateCommand {
     Remove {
         client_id: ClientId,
         /// `x5t#S256`, as `list` prints it
+        // Base64url: one of 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         thumbprint: String,
         /// Print JSON
         #[arg(long)]

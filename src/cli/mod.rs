@@ -212,3 +212,44 @@ pub fn complain(error: &anyhow::Error) {
         output::error(&format!("error: {why}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::builder::ValueParser;
+
+    use super::*;
+
+    /// Every command below one, and itself.
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        let below = command.get_subcommands().flat_map(all);
+        std::iter::once(command).chain(below).collect()
+    }
+
+    // Thumbprints, salts and token ids are base64url: one of 64 begins with a hyphen.
+    #[test]
+    fn what_is_named_by_text_alone_may_begin_with_a_hyphen() {
+        let text = ValueParser::string().type_id();
+        let command = Cli::command();
+        let refusing = all(&command).into_iter().flat_map(|command| {
+            let texts = command.get_positionals().filter(|argument| argument.get_value_parser().type_id() == text);
+            texts
+                .filter(|argument| !argument.is_allow_hyphen_values_set())
+                .map(|argument| (command.get_name(), argument.get_id()))
+        });
+        assert_eq!(refusing.collect::<Vec<_>>(), []);
+        let client = "01993c5e-0000-7000-8000-000000000000";
+        for value in ["--uZKH5Y3aF3gGUzUh9jMLVJo90Qwe1tV49sBBBn6rM", "-hVKH5Y3aF3gGUzUh9jMLVJo90Qwe1tV49sBBBn6rMs"] {
+            let removed = Cli::try_parse_from(["lostcard", "client", "certificate", "remove", client, value, "--json"]);
+            let revoked = Cli::try_parse_from([
+                "lostcard",
+                "client",
+                "revoke-token",
+                value,
+                "--issuer",
+                "https://issuer.example",
+            ]);
+            assert!(removed.is_ok() && revoked.is_ok(), "{value}: {removed:?} {revoked:?}");
+        }
+    }
+}
