@@ -307,3 +307,42 @@ impl Demo {
         output::line(&filled.into_iter().fold(TOUR.to_owned(), fill));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::routes::ROUTES;
+
+    /// The path of a line of the tour; what the shell fills in is one segment.
+    fn path_of(line: &str) -> Option<String> {
+        let (mut path, mut rest) = (String::new(), &line[line.find("/v1/")?..]);
+        while let Some(next) = rest.chars().next().filter(|next| !next.is_whitespace() && !"\"'?".contains(*next)) {
+            if let Some(filled) = rest.strip_prefix("$(") {
+                path.push('_');
+                rest = &filled[filled.find(')')? + 1..];
+            } else {
+                path.push(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
+        Some(path)
+    }
+
+    fn is_of(path: &str, row: &str) -> bool {
+        let (segments, places) = (path.split('/'), row.split('/'));
+        segments.clone().count() == places.clone().count()
+            && segments.zip(places).all(|(segment, place)| segment == place || place.starts_with('{'))
+    }
+
+    #[test]
+    fn the_tour_calls_operations_that_there_are() {
+        let calls: Vec<_> = TOUR.lines().filter_map(|line| Some((line, path_of(line)?))).collect();
+        assert!(calls.len() > 15, "{calls:?}");
+        for (line, path) in calls {
+            let sends = line.contains("post ") || line.contains(" -d ");
+            let method = if sends { "POST" } else { "GET" };
+            let is_there = ROUTES.iter().any(|row| row.method.as_str() == method && is_of(&path, row.path));
+            assert!(is_there, "no operation {method} {path}: {line}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use super::client::Actor;
 use super::label::{holds_id_number, is_control};
 use super::person::ShortName;
+use super::undoing::Why;
 use crate::domain::ids::RecordId;
 
 words!(
@@ -116,6 +117,16 @@ words!(
     }
 );
 
+/// What an undoing makes of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Countered by this action.
+    Counter(Action),
+    Stays(Why),
+    /// It changed nothing.
+    Read,
+}
+
 impl Action {
     /// Whether a person may learn that it was done to records of theirs. What others report about them to the police they may not.
     pub fn is_told_to_its_person(self) -> bool {
@@ -123,6 +134,97 @@ impl Action {
             self,
             Self::MisuseReported | Self::MisuseReportRead | Self::MisuseReportsListed | Self::MisuseResolved
         )
+    }
+
+    /// What an undoing makes of it.
+    pub const fn kind(self) -> Kind {
+        use Action as A;
+        match self {
+            A::ReportFiled => Kind::Counter(A::ReportFilingUndone),
+            A::ReportWithdrawn | A::WithdrawalConfirmed => Kind::Counter(A::ReportWithdrawalUndone),
+            A::WithdrawalRequested => Kind::Counter(A::WithdrawalRequestUndone),
+            A::ReplacementRecorded => Kind::Counter(A::ReplacementUndone),
+            A::ReplacementCorrected => Kind::Counter(A::ReplacementCorrectionUndone),
+            A::FoundCardReturned => Kind::Counter(A::FoundCardReturnUndone),
+            A::CertificateIssued => Kind::Counter(A::CertificateUndone),
+            A::ApplicationMade => Kind::Counter(A::ApplicationUndone),
+            A::FoundCardRegistered
+            | A::FoundCardDestroyed
+            | A::FoundCardTransferred
+            | A::TemporaryCardIssued
+            | A::TemporaryCardReturned => Kind::Stays(Why::OutOfHand),
+            A::MisuseReported
+            | A::MisuseResolved
+            | A::CertificateRevoked
+            | A::ApplicationIssued
+            | A::ApplicationCancelled
+            | A::ContactErased
+            | A::OrganizationCreated
+            | A::OrganizationUpdated
+            | A::OrganizationSuspended
+            | A::OrganizationResumed
+            | A::OrganizationEnded
+            | A::OfficeDescribed
+            | A::ClientCreated
+            | A::ClientUpdated
+            | A::ClientSuspended
+            | A::ClientResumed
+            | A::ClientDisabled
+            | A::ClientNumbersDeclared
+            | A::ClientNumbersLifted
+            | A::ClientHeld
+            | A::ClientReleased
+            | A::ClientSecretRotated
+            | A::ClientCertificateAdded
+            | A::ClientCertificateRemoved
+            | A::ClientKeysAdded
+            | A::PairingCreated
+            | A::PairingUpdated
+            | A::PairingEnded
+            | A::DevicePaired
+            | A::DeviceLocked
+            | A::DeviceReleased
+            | A::AdministrationRequested
+            | A::AdministrationApproved
+            | A::AdministrationRefused
+            | A::TokenRevoked
+            | A::ClientTokensRevoked
+            | A::ImportBegun
+            | A::ImportFinished
+            | A::SandboxReset => Kind::Stays(Why::ByHand),
+            A::ReportRead
+            | A::ReportsSearched
+            | A::ReportsListed
+            | A::ReplacementsListed
+            | A::FoundCardsListed
+            | A::CertificatesListed
+            | A::ApplicationsListed
+            | A::SightingsRead
+            | A::FoundCardRead
+            | A::MisuseReportRead
+            | A::MisuseReportsListed
+            | A::CertificateRead
+            | A::ApplicationRead
+            | A::CitizenRecordsRead
+            | A::CardStatusGiven
+            | A::AccessesRead
+            | A::ReceiptVerified
+            | A::AuditExportOpened
+            | A::AuditExported
+            // What undoes changes nothing by itself, and nobody undoes the rest.
+            | A::ReportFilingUndone
+            | A::ReportWithdrawalUndone
+            | A::WithdrawalRequestUndone
+            | A::ReplacementUndone
+            | A::ReplacementCorrectionUndone
+            | A::FoundCardReturnUndone
+            | A::CertificateUndone
+            | A::ApplicationUndone
+            | A::ClientUndone
+            | A::ImportUndone
+            | A::RecordsExpired
+            | A::LogLinked => Kind::Read,
+        }
     }
 }
 

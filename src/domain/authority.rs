@@ -1,6 +1,8 @@
 //! How far authority goes: which scopes the clients of a kind of organization may have, for which offices an organization acts, and what
 //! no operator does alone.
 
+use std::time::Duration;
+
 use super::client::{OrganizationKind, RegionCode, Scope, Scopes};
 use super::instant::UnixMs;
 use super::report::OfficeCode;
@@ -57,6 +59,9 @@ impl LifeState {
         }
     }
 }
+
+/// What waits longer for somebody else's word is asked for again.
+pub const WAITS_MAX: Duration = Duration::from_hours(7 * 24);
 
 words!(
     /// What an operator asks for that another one must approve.

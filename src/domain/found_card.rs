@@ -227,6 +227,7 @@ mod tests {
             id: ReportId::from_u128(n),
             state,
             card_valid_from,
+            missing_on: TODAY,
             reported_at_ms: UnixMs::new(reported_at_ms),
             reason: Reason::Lost,
         }

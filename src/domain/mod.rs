@@ -59,6 +59,7 @@ pub mod retention;
 pub mod sandbox;
 pub mod sequence;
 pub mod sighting;
+pub mod undoing;
 pub mod usage;
 pub mod verdict;
 

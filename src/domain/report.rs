@@ -41,6 +41,8 @@ pub struct LossReport {
     pub id: ReportId,
     pub state: ReportState,
     pub card_valid_from: Option<Date>,
+    /// By this day it was missing: the day on which it was lost, or else that of the report.
+    pub missing_on: Date,
     /// Milliseconds since the Unix epoch.
     pub reported_at_ms: UnixMs,
     pub reason: Reason,
@@ -89,14 +91,16 @@ impl LossReport {
 
     /// Whether a replacement that starts on that day ends this report: a card that starts no later
     /// than the reported one cannot be the one made in its place. It may be the lost card itself,
-    /// entered late.
+    /// entered late. Where the reported card's start is unknown, so may any that starts before it
+    /// was missing.
     pub fn is_replaced_by(&self, replacement_valid_from: Date) -> bool {
         self.state == ReportState::Active && self.is_before(replacement_valid_from)
     }
 
-    /// Whether its card, as far as it is known, starts before another.
+    /// Whether its card starts before another for certain: one whose start is unknown does before those that were made when it was
+    /// missing already.
     pub fn is_before(&self, card_valid_from: Date) -> bool {
-        self.card_valid_from.is_none_or(|lost| lost < card_valid_from)
+        self.card_valid_from.map_or(self.missing_on <= card_valid_from, |lost| lost < card_valid_from)
     }
 }
 
@@ -269,8 +273,16 @@ mod tests {
     const TODAY: Date = Date::constant(2026, 11, 23);
     const L: Date = Date::constant(2016, 5, 1);
 
+    /// Missing on L.
     fn report(state: ReportState, card_valid_from: Option<Date>) -> LossReport {
-        LossReport { id: ReportId::nil(), state, card_valid_from, reported_at_ms: UnixMs::EPOCH, reason: Reason::Lost }
+        LossReport {
+            id: ReportId::nil(),
+            state,
+            card_valid_from,
+            missing_on: L,
+            reported_at_ms: UnixMs::EPOCH,
+            reason: Reason::Lost,
+        }
     }
 
     #[test]
@@ -284,13 +296,17 @@ mod tests {
     }
 
     #[test]
-    fn replacement_ends_reports_of_earlier_and_unknown_cards() {
+    fn replacement_ends_reports_of_earlier_cards_and_of_unknown_ones_that_were_missing_already() {
         use ReportState::{Active, Replaced, Withdrawn};
         for (state, lost, starts, replaced) in [
             (Active, Some(L), date(2016, 5, 2), true),
             (Active, Some(L), L, false),
             (Active, Some(L), date(2016, 4, 30), false),
-            (Active, None, date(2016, 4, 30), true),
+            // It may be the lost card itself, or one before it.
+            (Active, None, date(1990, 1, 1), false),
+            (Active, None, date(2016, 4, 30), false),
+            (Active, None, L, true),
+            (Active, None, date(2026, 1, 1), true),
             (Withdrawn, Some(L), date(2026, 1, 1), false),
             (Replaced, None, date(2026, 1, 1), false),
         ] {

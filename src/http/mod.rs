@@ -8,4 +8,3 @@ pub mod contract;
 pub mod pages;
 pub mod pipeline;
 pub mod routes;
-pub mod witness;

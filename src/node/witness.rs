@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
 use crate::crypto::tlog::VerifierKey;
 use crate::crypto::tlog::note::SignatureType;
-use crate::http::witness::configure;
+use crate::http::api::witness::configure;
 use crate::own_files;
 use crate::service::witness::Witness;
 use crate::store::witness::WitnessStore;

@@ -38,8 +38,13 @@ pub(super) async fn filter_of(exact: std::sync::Arc<Exact>) -> Result<Base, Regi
 }
 
 /// Whether exact listings of so many records may be held.
-pub(super) fn fits(records: u64, exact_bytes: u64) -> bool {
+pub fn fits(records: u64, exact_bytes: u64) -> bool {
     exact_bytes > 0 && records.saturating_mul(RECORD_BYTES) <= exact_bytes
+}
+
+/// The memory that they take, with a tenth for those to come.
+pub fn mib_for(records: u64) -> u64 {
+    (records.saturating_mul(RECORD_BYTES) / 10 * 11).div_ceil(1 << 20).max(1)
 }
 
 struct Reader {

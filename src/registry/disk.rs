@@ -222,7 +222,7 @@ mod tests {
                         prop_assert!(prefixes(count).into_iter().all(|prefix| read.may_hold(prefix)));
                     }
                     (Base::Exact(read), Base::Exact(written)) => {
-                        prop_assert!((0..count).all(|n| read.find(&key(n)).is_some()));
+                        prop_assert!((0..count).all(|n| read.find(&key(n)).unwrap().is_some()));
                         let bytes = |exact: &Exact| exact.parts().iter().map(|part| part.bytes().to_vec()).collect::<Vec<_>>();
                         prop_assert_eq!(bytes(read), bytes(written));
                     }

@@ -2,6 +2,7 @@
 //! steps as what is not, and no hit asks a store. 256 parts by a key's first byte, which the others need not hold; a part is
 //! replaced whole, so that changes are worked in without a second copy of everything. Built off the workers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::packed::{Packed, PackedRecord};
@@ -38,8 +39,11 @@ pub(super) struct Exact {
     pub(super) versions: KeyVersions,
 }
 
+/// There is no place for a number where there should be one: nothing is known of it, and no absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoPlace;
+
 /// The numbers that begin with one byte, in order.
-#[derive(Debug)]
 pub(super) struct Part {
     /// Entries of [`ENTRY_BYTES`].
     bytes: Box<[u8]>,
@@ -48,10 +52,20 @@ pub(super) struct Part {
     bits: u32,
 }
 
+/// Without its numbers: keyed ones are a person's pseudonym.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("entries", &self.entries().len()).finish_non_exhaustive()
+    }
+}
+
 impl Part {
-    /// Of sorted entries, each number once.
+    /// Of sorted entries, each number once. One that is cut off, or more than can be counted, has no places.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
+        let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+        let Some(end) = u32::try_from(entries.len()).ok().filter(|_| rest.is_empty()) else {
+            return Self { bounds: Box::default(), bytes: bytes.into_boxed_slice(), bits: 0 };
+        };
         let bits = (entries.len() / BUCKET).checked_ilog2().map_or(0, |bits| (bits + 1).min(BUCKET_BITS_MAX));
         let mut bounds = Vec::with_capacity((1 << bits) + 1);
         for (at, entry) in (0..).zip(entries) {
@@ -60,7 +74,7 @@ impl Part {
                 bounds.push(at);
             }
         }
-        bounds.resize((1 << bits) + 1, u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        bounds.resize((1 << bits) + 1, end);
         Self { bounds: bounds.into_boxed_slice(), bytes: bytes.into_boxed_slice(), bits }
     }
 
@@ -72,10 +86,11 @@ impl Part {
         self.bytes.as_chunks().0
     }
 
-    fn find(&self, tail: &Tail) -> Option<Packed> {
+    /// None: it is not there, for certain.
+    fn find(&self, tail: &Tail) -> Result<Option<Packed>, NoPlace> {
         let bucket = bucket_of(tail, self.bits);
-        let (from, to) = (self.bounds.get(bucket)?, self.bounds.get(bucket + 1)?);
-        let some = self.entries().get(*from as usize..*to as usize)?;
+        let bound = |at: usize| self.bounds.get(at).map(|bound| *bound as usize).ok_or(NoPlace);
+        let some = self.entries().get(bound(bucket)?..bound(bucket + 1)?).ok_or(NoPlace)?;
         // Keys are uniform: one is about where its next bits say, and some steps from there cost less than halving.
         let wanted = rank(tail);
         let next_bits = usize::from(((wanted << self.bits) >> 48) as u16);
@@ -87,7 +102,7 @@ impl Part {
             at -= 1;
         }
         let alike = some[at..].iter().take_while(|entry| rank(*entry) == wanted);
-        alike.into_iter().find(|entry| tail_of(entry) == tail).map(packed_of)
+        Ok(alike.into_iter().find(|entry| tail_of(entry) == tail).map(packed_of))
     }
 
     /// The part with changes worked in, which are in order; a number that is listed no more goes.
@@ -128,8 +143,9 @@ impl Exact {
         &self.parts
     }
 
-    pub(super) fn find(&self, key: &LookupKey) -> Option<Packed> {
-        self.parts.get(usize::from(key.as_bytes()[0]))?.find(&tail_of_key(key))
+    /// None: it is not there, for certain.
+    pub(super) fn find(&self, key: &LookupKey) -> Result<Option<Packed>, NoPlace> {
+        self.parts.get(usize::from(key.as_bytes()[0])).ok_or(NoPlace)?.find(&tail_of_key(key))
     }
 
     /// With the changes of numbers that begin with one of these bytes worked in; the other parts are shared. The caller says up to
@@ -276,7 +292,7 @@ mod tests {
     }
 
     fn listing(exact: &Exact, number: u64) -> Option<Listing> {
-        exact.find(&key(number)).map(|packed| match packed.open() {
+        exact.find(&key(number)).unwrap().map(|packed| match packed.open() {
             Opened::Listed(listing) => listing,
             other => panic!("{other:?}"),
         })
@@ -290,7 +306,7 @@ mod tests {
         let bytes: usize = exact.parts().iter().map(|part| part.bytes.len() + part.bounds.len() * 4).sum();
         assert!(bytes as u64 <= exact.keys() * RECORD_BYTES, "{bytes}");
         assert!(numbers.iter().all(|(number, _)| listing(&exact, *number).is_some()));
-        assert!((200_000..400_000).all(|number| exact.find(&key(number)).is_none()));
+        assert!((200_000..400_000).all(|number| exact.find(&key(number)) == Ok(None)));
         let mut prefixes: Vec<_> = numbers.iter().map(|(number, _)| key(*number).prefix()).collect();
         prefixes.sort_unstable();
         assert_eq!(exact.prefixes(), prefixes);
@@ -309,7 +325,8 @@ mod tests {
         }
         let exact = builder.build(Sequence::new(1), KeyVersions { current: 1, previous: None });
         for begins in [0, 7, u8::MAX] {
-            let found: Vec<_> = (0..=u8::MAX).filter(|last| exact.find(&alike(*last, begins)).is_some()).collect();
+            let found: Vec<_> =
+                (0..=u8::MAX).filter(|last| exact.find(&alike(*last, begins)).unwrap().is_some()).collect();
             assert_eq!(found, (2..=200).step_by(2).collect::<Vec<_>>(), "{begins}");
         }
     }
@@ -317,7 +334,7 @@ mod tests {
     #[test]
     fn nothing_listed_holds_nothing() {
         let empty = built(&[]);
-        assert_eq!((empty.keys(), empty.find(&key(1)).is_none()), (0, true));
+        assert_eq!((empty.keys(), empty.find(&key(1)) == Ok(None)), (0, true));
     }
 
     proptest! {
@@ -351,5 +368,22 @@ mod tests {
             }
             prop_assert_eq!(exact.keys(), map.values().flatten().count() as u64);
         }
+    }
+
+    #[test]
+    fn listings_that_lack_a_part_prove_no_absence() {
+        let whole = built(&[(1, 5), (2, 6)]);
+        assert!((1..100).all(|number| whole.find(&key(number)).is_ok()));
+        let none = Exact::new(Vec::new(), whole.built_at, whole.versions);
+        assert!((1..100).all(|number| none.find(&key(number)) == Err(NoPlace)));
+        // A part that was cut off within an entry.
+        let cut = whole.parts().iter().map(|part| Arc::new(Part::new([part.bytes(), &[7]].concat())));
+        let cut = Exact::new(cut.collect(), whole.built_at, whole.versions);
+        assert!((1..100).all(|number| cut.find(&key(number)) == Err(NoPlace)));
+        // Bounds beyond the entries.
+        let beyond = Part { bytes: Box::default(), bounds: Box::new([0, 3]), bits: 0 };
+        assert_eq!(beyond.find(&[0; TAIL_BYTES]), Err(NoPlace));
+        let nothing = Part::new(Vec::new());
+        assert_eq!(nothing.find(&[0; TAIL_BYTES]), Ok(None), "nothing is listed");
     }
 }

@@ -2,7 +2,7 @@
 //! Invariants: no negative without a valid lease or a read of the store; a positive is exact, never the filter's word alone;
 //! a copy older than the number's last change is not used. The store is the truth; nothing here writes to it.
 
-mod building;
+pub mod building;
 pub mod cache;
 pub mod company;
 mod confirmations;

@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::exact::Exact;
+use super::exact::{Exact, NoPlace};
 use super::filter::Filter;
 use super::packed::{Opened, Packed};
 use crate::clock::Rfc3339;
@@ -90,9 +90,11 @@ impl Base {
     /// A copy read before the base was built may be older than a change that it holds.
     fn presence(&self, key: &LookupKey) -> Presence {
         match self {
-            Self::Exact(exact) => {
-                exact.find(key).map_or(Presence::Absent, |listed| Presence::of(listed, exact.read_at))
-            }
+            Self::Exact(exact) => match exact.find(key) {
+                Ok(None) => Presence::Absent,
+                Ok(Some(listed)) => Presence::of(listed, exact.read_at),
+                Err(NoPlace) => Presence::Maybe { fresh_from: exact.read_at },
+            },
             Self::Filter(filter) if filter.may_hold(key.prefix()) => Presence::Maybe { fresh_from: filter.built_at },
             Self::Filter(_) => Presence::Absent,
         }

@@ -160,15 +160,15 @@ pub(super) async fn tell_of_nothing(writing: &mut Writing, source: Source) -> Re
     tell_to_check_again(writing, source, &[AlertKind::CardListed, AlertKind::NumberListed]).await
 }
 
-/// A replacement should not have been, and this report is in force again: who was told since then that the card is listed may have been
-/// told so because of the replacement, though the check is kept with the report.
+/// A replacement, or its start, should not have been, and this report is in force: who was told since then that the card is listed may
+/// have been told so because of the replacement, though the check is kept with the report.
 pub(super) async fn tell_of_reopened(
     writing: &mut Writing,
     replacement: &StoredReplacement,
     report: ReportId,
 ) -> Result<(), ServiceError> {
-    let told = writing.tx.shown_card_listed(report, replacement.recorded_at_ms).await?;
     let source = Source::Replacement(replacement.replacement_id);
+    let told = writing.tx.shown_card_listed(report, source, replacement.recorded_at_ms).await?;
     insert_check_again(writing, told, source).await
 }
 

@@ -4,8 +4,10 @@ use super::ServiceError;
 use super::writing::Writing;
 use crate::clock::{beijing_date, beijing_day};
 use crate::domain::audit::{Action, Deed};
-use crate::domain::client::Actor;
+use crate::domain::authority::WAITS_MAX;
+use crate::domain::client::{Actor, Scope};
 use crate::domain::instant::UnixMs;
+use crate::store::clients::{Client, Organization};
 use crate::store::withdrawals::PendingWithdrawal;
 
 /// Withdrawals of a client in a day of Beijing.
@@ -33,8 +35,13 @@ impl DayLimit {
 /// Keeps a withdrawal for a second client.
 pub async fn keep_waiting(writing: &mut Writing, new: PendingWithdrawal) -> Result<Waiting, ServiceError> {
     let (organization, report_id) = (new.actor.organization, new.report_id);
+    // What nobody may confirm any more is in nobody's way, also not in another organization's.
+    writing.tx.drop_expired_withdrawal(report_id, writing.now_ms.minus(WAITS_MAX)).await?;
     if let Some(known) = writing.tx.find_pending_withdrawal(organization, report_id).await? {
-        return Ok(Waiting::Already(known));
+        if asker_is_let_in(writing, &known).await?.is_some() {
+            return Ok(Waiting::Already(known));
+        }
+        writing.tx.drop_request(report_id, known.actor.client).await?;
     }
     writing.tx.keep_withdrawal(&new).await?;
     if writing.tx.find_pending_withdrawal(organization, report_id).await?.is_none() {
@@ -42,4 +49,36 @@ pub async fn keep_waiting(writing: &mut Writing, new: PendingWithdrawal) -> Resu
     }
     let deed = Deed::of(new.actor, Action::WithdrawalRequested, report_id);
     Ok(Waiting::Requested(Box::new((new, deed))))
+}
+
+/// Whether a withdrawal has waited for too long.
+pub fn has_expired(pending: &PendingWithdrawal, now_ms: UnixMs) -> bool {
+    pending.requested_at_ms < now_ms.minus(WAITS_MAX)
+}
+
+/// Whether what was asked for may still be done, as done by the client that asked: it may have been locked out since. Answers whether
+/// its organization also ends reports of others.
+pub async fn expect_confirmable(writing: &mut Writing, pending: &PendingWithdrawal) -> Result<bool, ServiceError> {
+    if has_expired(pending, writing.now_ms) {
+        return Err(ServiceError::Conflict("the withdrawal has waited for more than seven days: ask again".into()));
+    }
+    let Some(organization) = asker_is_let_in(writing, pending).await? else {
+        return Err(ServiceError::Conflict("who asked for the withdrawal is not let in any more: ask again".into()));
+    };
+    if !organization.offices.include(&organization.region, &pending.office) {
+        return Err(ServiceError::OfficeNotYours("the office that asked is not one of the organization's any more"));
+    }
+    Ok(organization.offices.ends_others)
+}
+
+async fn asker_is_let_in(
+    writing: &mut Writing,
+    pending: &PendingWithdrawal,
+) -> Result<Option<Organization>, ServiceError> {
+    let let_in = writing.let_in(pending.actor.client).await?;
+    let may_still = |(client, organization): &(Client, Organization)| {
+        let may_have = organization.kind.scopes();
+        client.scopes.contains(Scope::Registry) && may_have.contains(Scope::Registry)
+    };
+    Ok(let_in.filter(may_still).map(|(_, organization)| organization))
 }

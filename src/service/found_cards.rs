@@ -15,7 +15,7 @@ use crate::domain::client::{Actor, RegionCode};
 use crate::domain::found_card::{
     FoundCard, FoundCardRefusal, FoundCardState, HolderVerification, Succession, find_match,
 };
-use crate::domain::ids::FoundCardId;
+use crate::domain::ids::{FoundCardId, ReportId};
 use crate::domain::notice::NoticeKind;
 use crate::domain::report::{OfficeCode, Phone, WithdrawalReason};
 use crate::store::aggregates;
@@ -174,12 +174,8 @@ impl FoundCards {
         let Some(report) = &ending else {
             return self.complete(held, card, actor, returning, None).await.map(|done| Some(done.into()));
         };
-        let (report_id, tx) = (report.report.id, &mut held.writing.tx);
-        if !ends_others && tx.is_of_other_registrar(actor.organization, report_id).await? {
-            return Err(ServiceError::OfficeNotYours(
-                "the card is reported by another organization, which returns it: transfer it to that office",
-            ));
-        }
+        let report_id = report.report.id;
+        expect_own(&mut held.writing, actor, ends_others, report_id).await?;
         if !self.limit.is_spent(&mut held.writing, actor).await? {
             return self.complete(held, card, actor, returning, ending).await.map(|done| Some(done.into()));
         }
@@ -212,6 +208,7 @@ impl FoundCards {
         &self,
         writing: Writing,
         pending: &PendingWithdrawal,
+        ends_others: bool,
         kept: PendingReturn,
     ) -> Result<Ended, ServiceError> {
         let PendingReturn { found_card_id, card_valid_from, holder_verified_by } = kept;
@@ -219,8 +216,9 @@ impl FoundCards {
         let changed =
             || ServiceError::Conflict("the card or its reports have changed meanwhile: return it again".into());
         let held = hold(writing, pending.actor, found_card_id).await?.ok_or_else(changed)?;
-        let (held, card, ending) = take_out(held, &returning).await?;
+        let (mut held, card, ending) = take_out(held, &returning).await?;
         let ending = ending.filter(|report| report.report.id == pending.report_id).ok_or_else(changed)?;
+        expect_own(&mut held.writing, pending.actor, ends_others, pending.report_id).await?;
         let (_, ended) = self.complete(held, card, pending.actor, returning, Some(ending)).await?;
         ended.ok_or_else(changed)
     }
@@ -302,6 +300,21 @@ impl FoundCards {
         self.writer.finish(writing, deed, None).await?;
         Ok(StoredFoundCard { card, leaving: Some(leaving), ..stored })
     }
+}
+
+/// Whether an office may end a report by a return.
+async fn expect_own(
+    writing: &mut Writing,
+    actor: Actor,
+    ends_others: bool,
+    report_id: ReportId,
+) -> Result<(), ServiceError> {
+    if !ends_others && writing.tx.is_of_other_registrar(actor.organization, report_id).await? {
+        return Err(ServiceError::OfficeNotYours(
+            "the card is reported by another organization, which returns it: transfer it to that office",
+        ));
+    }
+    Ok(())
 }
 
 /// A found card of the actor's, with what its transitions depend on.

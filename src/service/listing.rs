@@ -93,8 +93,9 @@ pub async fn replaced(
     Ok(Replacement { replacement_id, card_valid_from, reports_replaced, recorded_at_ms, sequence: change.sequence() })
 }
 
-/// A replacement was recorded with a wrong start: the right one lists cards from now on. Those who watch a card that the wrong one
-/// let pass are told, and those who learnt that a card is listed which should not be.
+/// A replacement was recorded with a wrong start: the right one lists cards from now on, and reports that only the wrong one had ended
+/// are in force again. Those who watch a card that the wrong one let pass are told, and those who learnt that a card is listed which
+/// should not be.
 pub async fn corrected(
     writing: &mut Writing,
     stored: &StoredReplacement,
@@ -112,6 +113,7 @@ pub async fn corrected(
     alerts::tell_of(writing, digest, stored.replacement_id, record(*card_valid_from), Some(before)).await?;
     if *card_valid_from < stored.card_valid_from {
         alerts::tell_of_start(writing, stored.replacement_id).await?;
+        reopen_ended(writing, &keys, stored, &change).await?;
     }
     Ok(Replacement {
         replacement_id: stored.replacement_id,
@@ -167,10 +169,7 @@ pub async fn corrected_back(
 ) -> Result<(), ServiceError> {
     let digest = open_digest(&writing.keyring, stored.replacement_id, &stored.number.sealed_digest)?;
     let replacing = Replacing { digest, card_valid_from, office: OfficeCode::of_undoing() };
-    corrected(writing, stored, &replacing).await?;
-    let keys = writing.stored_keys(stored.replacement_id, &stored.number)?;
-    let change = writing.tx.record_listing(&stored.number.lookup_key).await?;
-    reopen_ended(writing, &keys, stored, &change).await
+    corrected(writing, stored, &replacing).await.map(|_| ())
 }
 
 /// The reports that a replacement has ended, and no other would have, are in force again.
@@ -180,6 +179,12 @@ async fn reopen_ended(
     replacement: &StoredReplacement,
     change: &RecordedChange,
 ) -> Result<(), ServiceError> {
+    // A check of a number with a report that does not know its card is kept with that, whichever of both the card was listed by.
+    for stored in writing.tx.active_reports(keys).await? {
+        if stored.report.card_valid_from.is_none() {
+            alerts::tell_of_reopened(writing, replacement, stored.report.id).await?;
+        }
+    }
     let mut again = Vec::new();
     for stored in writing.tx.replaced_reports(keys, replacement.recorded_at_ms).await? {
         if !is_ended(writing, keys, &stored).await? {
@@ -206,6 +211,8 @@ async fn in_force_again(writing: &mut Writing, reports: &[NewReport]) -> Result<
         let keys = writing.stored_keys(report.report_id, &report.number)?;
         match_found_cards(writing, std::slice::from_ref(report), &keys).await?;
     }
+    // One may have been issued while they were not.
+    lose_temporary_cards(writing, reports).await?;
     alerts::tell_of_reports(writing, reports).await
 }
 

@@ -90,7 +90,8 @@ pub async fn furnish(store: &Store, keyring: &Arc<Keyring>, clock: &Clock) -> Re
     let (name, region) = words.ok_or(ServiceError::WrongConstant("the station of the sandbox"))?;
     let mut station = Organization::new(STATION, name, OrganizationKind::Registrar, region, now_ms);
     // Integrators try all that a registrar does, for any office, on what any of them has filed.
-    station.offices = Offices::parse("1 2 3 4 5 6 7 8", true).unwrap_or_default();
+    let offices = Offices::parse("1 2 3 4 5 6 7 8", true);
+    station.offices = offices.ok_or(ServiceError::WrongConstant("the offices of the sandbox's station"))?;
     writing.tx.insert_organization(&station).await?;
     plant(&mut writing, clock.today()).await?;
     writing.tx.record_deed(&Deed::of_operator(Action::OrganizationCreated, Some(STATION.into())), now_ms).await?;
@@ -119,12 +120,12 @@ async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
                     phone: None,
                 };
                 let (keyring, pepper) = (&writing.keyring, &writing.peppers.current);
-                let new = filing.seal(keyring, pepper, seeded_id(magic.number), Some(STATION), writing.now_ms)?;
+                let new = filing.seal(keyring, pepper, seeded_id(magic.number)?, Some(STATION), writing.now_ms)?;
                 listing::reported(writing, std::slice::from_ref(&new)).await?;
             }
             Seed::Replacement { card_valid_from } => {
                 let replacing = Replacing { digest, card_valid_from, office: office.clone() };
-                listing::replaced(writing, STATION, seeded_id(magic.number), &replacing).await?;
+                listing::replaced(writing, STATION, seeded_id(magic.number)?, &replacing).await?;
             }
         }
     }
@@ -132,7 +133,8 @@ async fn plant(writing: &mut Writing, today: Date) -> Result<(), ServiceError> {
 }
 
 /// The id of a magic number's seeded record.
-pub fn seeded_id<T: Id>(number: &str) -> T {
+pub fn seeded_id<T: Id>(number: &str) -> Result<T, ServiceError> {
     let code = number.get(14..17).and_then(|code| u128::from_str_radix(code, 16).ok());
-    T::from_uuid(Uuid::from_u128(SEEDED | code.unwrap_or_default()))
+    let code = code.ok_or(ServiceError::WrongConstant("a magic number has no code"))?;
+    Ok(T::from_uuid(Uuid::from_u128(SEEDED | code)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ServiceError;
 use super::act_receipts::Ended;
-use super::day_limit::{DayLimit, Waiting, keep_waiting};
+use super::day_limit::{DayLimit, Waiting, expect_confirmable, has_expired, keep_waiting};
 use super::found_cards::FoundCards;
 use super::groups::{Acted, Groups, Left};
 use super::writing::Writer;
@@ -82,7 +82,7 @@ impl Withdrawals {
         }
     }
 
-    /// A second client agrees: what was asked for is done, as done by who asked. None where nothing waits.
+    /// A second client agrees: what was asked for is done, as done by the client that asked, if that may do it still. None where nothing waits.
     pub async fn confirm(&self, actor: Actor, report_id: ReportId) -> Result<Option<Ended>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let found = writing.tx.find_pending_withdrawal(actor.organization, report_id).await?;
@@ -90,12 +90,14 @@ impl Withdrawals {
         if pending.actor.client == actor.client {
             return Err(ServiceError::AnotherMustConfirm);
         }
+        let ends_others = expect_confirmable(&mut writing, &pending).await?;
         let confirmed = Deed::of(actor, Action::WithdrawalConfirmed, report_id);
         writing.note(&confirmed).await?;
         if let Some(returning) = pending.returning {
-            return self.found_cards.return_confirmed(writing, &pending, returning).await.map(Some);
+            return self.found_cards.return_confirmed(writing, &pending, ends_others, returning).await.map(Some);
         }
-        let Some(stored) = writing.tx.find_any_report(report_id).await? else { return Ok(None) };
+        let found = writing.tx.find_report_to_end(pending.actor.organization, ends_others, report_id).await?;
+        let Some(stored) = found else { return Ok(None) };
         let ended = self.writer.withdraw(&mut writing, actor, stored, &pending.office, pending.reason).await?;
         let deed = Deed::of(pending.actor, Action::ReportWithdrawn, report_id);
         self.writer.finish(writing, &deed, None).await?;
@@ -104,7 +106,10 @@ impl Withdrawals {
 
     /// The withdrawal of a report, where there is one.
     pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredWithdrawal>, ServiceError> {
+        let now_ms = self.writer.clock.now_ms();
+        let is_over = |found: &StoredWithdrawal| matches!(found, StoredWithdrawal::Pending(pending) if has_expired(pending, now_ms));
         let found = self.writer.store.find_withdrawal(actor.organization, report_id).await?;
+        let found = found.filter(|found| !is_over(found));
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
         }

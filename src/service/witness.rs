@@ -1,5 +1,5 @@
 //! A witness (C2SP tlog-witness): it cosigns a checkpoint of a log that it knows, if that continues the one it cosigned last. What it
-//! says over HTTP is in `http::witness`.
+//! says over HTTP is in `http::api::witness`.
 
 use std::collections::HashMap;
 

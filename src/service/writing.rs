@@ -14,13 +14,16 @@ use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
 use crate::domain::audit::{Deed, SubjectTag};
+use crate::domain::authority::LifeState;
 use crate::domain::client::Actor;
-use crate::domain::ids::{Id, RecordId};
+use crate::domain::ids::{ClientId, Id, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
+use crate::store::administration::ListedClient;
 use crate::store::aggregate::Aggregate;
+use crate::store::clients::{Client, Organization};
 use crate::store::idempotency::{IdempotentRequest, Remembered, StoredAnswer};
 use crate::store::nodes::Audience;
 use crate::store::reports::SealedNumber;
@@ -88,6 +91,17 @@ impl Writing {
             Some((request, answer)) => self.tx.remember(request, answer, self.now_ms).await,
             None => Ok(()),
         }
+    }
+
+    /// A client and its organization as they are now; none where it is not let in any more.
+    pub async fn let_in(&mut self, id: ClientId) -> Result<Option<(Client, Organization)>, StoreError> {
+        let Some(ListedClient { client, .. }) = self.tx.read_client(id).await? else { return Ok(None) };
+        let organization = self.tx.read_organization(client.organization_id).await?;
+        let is_in = |organization: &Organization| organization.state() == LifeState::Active;
+        let is_active = client.state() == LifeState::Active;
+        Ok(organization
+            .filter(|organization| is_active && is_in(organization))
+            .map(|organization| (client, organization)))
     }
 
     /// The keys under which there may be rows of a number.

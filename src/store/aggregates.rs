@@ -57,7 +57,7 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
     is_reset: true,
     citizen: Some(Shown {
         list: CitizenList::Reports,
-        columns: "report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel",
+        columns: "report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence, reporter, office, channel",
         newest: "reported_at",
     }),
     actions: &[

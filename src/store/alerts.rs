@@ -286,8 +286,7 @@ impl WriteTx {
         self.take_turn().await?;
         let (column, id) = source.named();
         // What an alert says is what the answer would say.
-        let kinds: Vec<_> = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
-        let kinds = kinds.join(",");
+        let kinds = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect::<Vec<_>>().join(",");
         let text = format!(
             "SELECT t.organization_id AS organization_id, t.check_id AS check_id FROM ( \
                SELECT organization_id, check_id FROM sightings WHERE listing_id = $1 AND verdict IN ({kinds}) \
@@ -296,27 +295,31 @@ impl WriteTx {
                WHERE a.{column} = $1 AND a.kind = 'check_again' AND a.check_id = t.check_id) ORDER BY t.check_id"
         );
         let rows = sqlx::query(AssertSqlSafe(text)).bind(id.as_slice()).fetch_all(&mut *self.tx).await?;
-        let read = |row: &AnyRow| {
-            Ok(Told { organization: get_id(row, "organization_id")?, check_id: get_id(row, "check_id")? })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(read_told).collect()
     }
 
-    /// The checks since an instant that were told that a card is listed, and that are kept with this report.
-    pub async fn shown_card_listed(&mut self, report: ReportId, since_ms: UnixMs) -> Result<Vec<Told>, StoreError> {
+    /// The checks since an instant that are kept with this report and were told `card_listed`, and not yet to ask again because of that.
+    pub async fn shown_card_listed(
+        &mut self,
+        report: ReportId,
+        source: Source,
+        since_ms: UnixMs,
+    ) -> Result<Vec<Told>, StoreError> {
         self.take_turn().await?;
-        let rows = sqlx::query(
-            "SELECT DISTINCT organization_id, check_id FROM sightings \
-             WHERE listing_id = $1 AND verdict = 'card_listed' AND seen_at >= $2 ORDER BY check_id",
-        )
-        .bind(report.as_bytes().as_slice())
-        .bind(since_ms)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        let read = |row: &AnyRow| {
-            Ok(Told { organization: get_id(row, "organization_id")?, check_id: get_id(row, "check_id")? })
-        };
-        rows.iter().map(read).collect()
+        let (column, id) = source.named();
+        let text = format!(
+            "SELECT DISTINCT s.organization_id AS organization_id, s.check_id AS check_id FROM sightings s \
+             WHERE s.listing_id = $1 AND s.verdict = 'card_listed' AND s.seen_at >= $2 \
+             AND NOT EXISTS (SELECT 1 FROM alerts a \
+               WHERE a.{column} = $3 AND a.kind = 'check_again' AND a.check_id = s.check_id) ORDER BY s.check_id"
+        );
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .bind(report.as_bytes().as_slice())
+            .bind(since_ms)
+            .bind(id.as_slice())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        rows.iter().map(read_told).collect()
     }
 
     /// Whether a check was told to ask again, because of that record.
@@ -390,4 +393,8 @@ pub(super) fn read_alert(row: &AnyRow) -> Result<Alert, StoreError> {
         listed_at_ms: row.try_get("listed_at")?,
         sequence: AlertSequence::new(get_u64(row, "seq")?),
     })
+}
+
+fn read_told(row: &AnyRow) -> Result<Told, StoreError> {
+    Ok(Told { organization: get_id(row, "organization_id")?, check_id: get_id(row, "check_id")? })
 }

@@ -17,7 +17,7 @@ use crate::crypto::blind::{Ahead, DueEntry, DueRow, Scribe};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::random;
 use crate::domain::ids::MarkId;
-use crate::domain::registry_log::{Entry, Leaf, LogEpoch};
+use crate::domain::registry_log::{Entry, HashedEntry, Leaf, LogEpoch};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::{Listing, Record};
 
@@ -28,6 +28,16 @@ impl WriteTx {
     /// Takes what was made of a number before its turn.
     pub fn know_ahead(&mut self, key: LookupKey, ahead: Ahead) {
         self.leaves.ahead.insert(key, ahead);
+    }
+
+    /// Commits to a head of the audit log. False where there is no registry log.
+    pub async fn record_audit_head(&mut self, digest: [u8; 32]) -> Result<bool, StoreError> {
+        self.take_turn().await?;
+        if self.leaves.versions.is_none() {
+            return Ok(false);
+        }
+        self.record_leaf(Entry::hash(HashedEntry::AuditHead, digest)).await?;
+        Ok(true)
     }
 
     /// Records a row of the feed for a leaf of its own: of the kind that nodes of every version read and ignore.

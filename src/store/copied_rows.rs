@@ -1,6 +1,8 @@
 //! Rows as PostgreSQL's COPY takes them in its binary form ("COPY", Binary Format): no text is made of them, and none is read. Columns
 //! are those of our schema: whole numbers of 64 bits, text, bytes.
 
+use std::fmt;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Any, Encode, Type};
 
@@ -21,10 +23,16 @@ pub(super) trait Value<'t>: Encode<'t, Any> + Type<Any> {
 }
 
 /// Rows on their way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct CopiedRows {
     bytes: Vec<u8>,
     is_too_long: bool,
+}
+
+impl fmt::Debug for CopiedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CopiedRows").field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
 }
 
 impl CopiedRows {

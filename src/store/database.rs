@@ -199,9 +199,17 @@ impl Store {
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let turn = timeout(WRITE_TURN_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(StoreError::Busy) };
+        let Ok(Ok(turn)) = turn else { return Err(self.why_no_turn().await) };
         // After the turn: a writer that waited while a flush failed is refused too.
         if self.is_sound() { Ok(turn) } else { Err(StoreError::Unsound) }
+    }
+
+    /// Why a writer did not get its turn in time, or was not done in it: a server that hangs under one writer keeps the others
+    /// waiting as a busy one does.
+    pub async fn why_no_turn(&self) -> StoreError {
+        let reach = self.reach.clone();
+        let asked = self.runtime.spawn(async move { reach.why(sqlx::Error::PoolTimedOut).await });
+        asked.await.unwrap_or(StoreError::Stopped)
     }
 
     fn writing(&self, tx: WritingConnection, turn: OwnedSemaphorePermit) -> WriteTx {

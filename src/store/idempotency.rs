@@ -2,6 +2,7 @@
 //! Keys and requests are keyed fingerprints: a client may well put a number into its key.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -20,12 +21,19 @@ pub struct IdempotentRequest {
     pub request: [u8; 32],
 }
 
-/// The answer that a repetition gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The answer that a repetition gets. Its body may hold what nobody but the caller may see: a certificate, a salt.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     pub status: u16,
     pub location: String,
     pub body: String,
+}
+
+impl fmt::Debug for StoredAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, location, .. } = self;
+        f.debug_struct("StoredAnswer").field("status", status).field("location", location).finish_non_exhaustive()
+    }
 }
 
 /// What the store remembers of a key.

@@ -28,6 +28,12 @@ pub trait ListedReader: Send {
 }
 
 impl Store {
+    /// How many records there are that may list a number.
+    pub async fn count_listing_records(&self) -> Result<u64, StoreError> {
+        let text = "SELECT (SELECT COUNT(*) FROM loss_reports) + (SELECT COUNT(*) FROM replacements) AS total";
+        get_u64(&sqlx::query(text).fetch_one(&mut *self.connection().await?).await?, "total")
+    }
+
     /// Reads every record that lists a number, under whichever key it has.
     pub async fn read_listed(&self, reader: &mut impl ListedReader) -> Result<ListedAt, StoreError> {
         let mut tx = self.begin_long_read().await?;

@@ -179,7 +179,8 @@ impl WriteTx {
                 .fetch_optional(&mut *self.tx)
                 .await?;
             let bytes = row.map(|row| row.try_get::<Vec<u8>, _>("hashes")).transpose()?.unwrap_or_default();
-            tiles.push(Tile { level, index: name.index, hashes: hashes(&bytes).unwrap_or_default() });
+            let hashes = hashes(&bytes).ok_or(StoreError::Corrupt("log_tiles.hashes"))?;
+            tiles.push(Tile { level, index: name.index, hashes });
         }
         Edge::of(of.size, tiles).ok_or(StoreError::Corrupt("log_tiles.hashes"))
     }

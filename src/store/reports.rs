@@ -60,6 +60,15 @@ impl NewReport {
             reported_on: beijing_date(self.reported_at_ms),
         }
     }
+
+    /// By which day the card was missing.
+    pub fn missing_on(&self) -> Date {
+        missing_on(self.lost_on, self.reported_at_ms)
+    }
+}
+
+fn missing_on(lost_on: Option<Date>, reported_at_ms: UnixMs) -> Date {
+    lost_on.unwrap_or_else(|| beijing_date(reported_at_ms))
 }
 
 /// A stored loss report.
@@ -101,10 +110,10 @@ pub struct RecordsRead {
 }
 
 const REPORT_COLUMNS: &str =
-    "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports";
+    "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence FROM loss_reports";
 /// How reports are listed.
 pub static LISTED: Listed = Listed {
-    select: "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel \
+    select: "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence, reporter, office, channel \
              FROM loss_reports",
     prefix: "",
     id: "report_id",
@@ -308,7 +317,7 @@ impl WriteTx {
 pub fn reports_of_number(keys: usize) -> String {
     format!(
         "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
-         r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, r.reported_at AS reported_at, \
+         r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, r.lost_on AS lost_on, r.reported_at AS reported_at, \
          r.reason AS reason, r.sequence AS sequence, r.reporter AS reporter, r.office AS office, r.channel AS channel \
          FROM feed_head h LEFT JOIN loss_reports r \
          ON CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END = 1 AND r.lookup_key IN ({}) \
@@ -324,12 +333,14 @@ pub(super) fn places(first: usize, count: usize) -> String {
 }
 
 pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
+    let reported_at_ms = row.try_get("reported_at")?;
     Ok(StoredReport {
         report: LossReport {
             id: get_id(row, "report_id")?,
             state: get_parsed(row, "state", ReportState::parse)?,
             card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
-            reported_at_ms: row.try_get("reported_at")?,
+            missing_on: missing_on(get_parsed_opt(row, "lost_on", parse_date)?, reported_at_ms),
+            reported_at_ms,
             reason: get_parsed(row, "reason", Reason::parse)?,
         },
         lookup_key: LookupKey::from_bytes(get_bytes(row, "lookup_key")?),

@@ -140,7 +140,7 @@ impl WriteTx {
         since_ms: UnixMs,
     ) -> Result<Vec<StoredReport>, StoreError> {
         let text = format!(
-            "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence FROM loss_reports \
+            "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence FROM loss_reports \
              WHERE lookup_key IN ({}) AND state = 'replaced' AND closed_at >= $1",
             places(2, keys.len())
         );

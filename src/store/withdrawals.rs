@@ -116,6 +116,16 @@ impl WriteTx {
         Ok(())
     }
 
+    /// Forgets a withdrawal that has waited since before an instant, no matter who asked for it.
+    pub async fn drop_expired_withdrawal(&mut self, report: ReportId, before_ms: UnixMs) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM pending_withdrawals WHERE report_id = $1 AND requested_at < $2")
+            .bind(report.as_bytes().as_slice())
+            .bind(before_ms)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// What an organization has asked to withdraw and nobody has confirmed.
     pub async fn find_pending_withdrawal(
         &mut self,

@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use lostcard::clock::Clock;
+use lostcard::crypto::audit::Head;
+use lostcard::domain::registry_log::{Entry, HashedEntry, LogEpoch};
+use lostcard::domain::sequence::Sequence;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -114,6 +117,49 @@ async fn a_sink_that_fails_stops_nobody_and_gets_the_rest_later() {
     let found = verify(&app, kept.to_str().unwrap());
     assert_eq!(found["in_order"], true, "none is missing: {found}");
     assert!(found["heads"].as_u64().unwrap() > 1);
+}
+
+/// Who keeps or cosigns the registry log keeps what the audit log was with it.
+#[tokio::test]
+async fn the_registry_log_commits_to_a_head_when_the_audit_log_has_grown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("heads.ndjson");
+    let app = TestApp::spawn_with(|config| {
+        config.audit.head_seconds = 1;
+        config.audit.head_file = Some(file.clone());
+    })
+    .await;
+    let sent = || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let heads =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["head"].as_str().unwrap().to_owned());
+        let leaf = |head: &str| Entry::hash(HashedEntry::AuditHead, Head::digest(head)).as_bytes().to_vec();
+        heads.map(|head| leaf(&head)).collect::<Vec<_>>()
+    };
+    let logged = async || {
+        let entries = app.store.log_entries(LogEpoch::new(1), Sequence::ZERO, 1_000).await.unwrap();
+        entries.into_iter().filter(|entry| entry[0] == HashedEntry::AuditHead as u8).collect::<Vec<_>>()
+    };
+    let are_sent = |leaves: &[Vec<u8>]| leaves.iter().all(|leaf| sent().contains(leaf));
+    assert_eq!(app.report(&report_of(&random_number(), None)).await.status, 201);
+    eventually("a head that was sent is a leaf", async || {
+        let leaves = logged().await;
+        leaves.len() == 1 && are_sent(&leaves)
+    })
+    .await;
+    // Heads go out all the same, and have nothing new to say.
+    app.clock.advance(Duration::from_mins(2));
+    let before = sent().len();
+    eventually("more heads are sent", async || sent().len() > before + 1).await;
+    assert_eq!(logged().await.len(), 1);
+    assert_eq!(app.report(&report_of(&random_number(), None)).await.status, 201);
+    eventually("a head of the longer log is a leaf", async || {
+        let leaves = logged().await;
+        leaves.len() == 2 && are_sent(&leaves)
+    })
+    .await;
+    // It is a row of the feed that lists nobody, and the log is whole.
+    assert!(child::run(&app.config.data, &["log", "verify"]).status.success());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Whose offices act, and how much one client does alone: scopes by kind, offices by their codes, withdrawals beyond a day's number.
 
 use lostcard::domain::authority::Offices;
+use lostcard::domain::instant::UnixMs;
+use lostcard::store::clients::Client;
 use serde_json::{Value, json};
 
 use crate::applications::application_of;
@@ -23,6 +25,13 @@ impl TestApp {
     async fn set_scopes(&self, of: &TestClient, scopes: &str) {
         let mut client = self.store.find_client(of.client_id).await.unwrap().unwrap();
         client.scopes = lostcard::domain::client::Scopes::parse(scopes).unwrap();
+        self.change_store(async |tx| tx.update_client(&client).await.unwrap()).await;
+    }
+
+    /// Changes a client as an operator does.
+    async fn change_client(&self, of: &TestClient, change: impl Fn(&mut Client, UnixMs)) {
+        let mut client = self.store.find_client(of.client_id).await.unwrap().unwrap();
+        change(&mut client, self.clock.now_ms());
         self.change_store(async |tx| tx.update_client(&client).await.unwrap()).await;
     }
 
@@ -243,6 +252,76 @@ async fn withdrawals_beyond_a_days_number_wait_for_a_second_client() {
     app.clock.advance(std::time::Duration::from_hours(24));
     let police = TestClient { token: app.token_for(&app.police).await, ..app.police.clone() };
     assert_eq!(app.withdraw_as(&police, fifth).await.status, 200, "a new day in Beijing");
+}
+
+/// What waits is done as done by the client that asked: it is judged again by what holds then.
+#[tokio::test]
+async fn a_withdrawal_is_not_confirmed_whose_asker_may_not_ask_any_more() {
+    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 0).await;
+    let colleague = app.add_client_of(app.police.organization, "registry").await;
+    let mut reports = Vec::new();
+    for asker in ["disabled", "suspended", "of no office", "late", "of another", "in force"] {
+        let client = app.add_client_of(app.police.organization, "registry").await;
+        let number = random_number();
+        let report = app.file(&app.police, &number).await;
+        assert_eq!(app.withdraw_as(&client, &report).await.status, 202, "{asker}");
+        reports.push((asker, client, format!("/v1/loss-reports/{report}/withdrawal"), number));
+    }
+    let refused = async |at: usize, status, code: &str, why: &str| {
+        let (asker, _, location, number) = &reports[at];
+        let problem = app.confirm_as(&colleague, location).await.problem(status, code);
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{asker}: {problem}");
+        assert_eq!(app.verdict(number, Some(START)).await, "card_listed", "{asker}");
+    };
+    app.change_client(&reports[0].1, |client, now_ms| client.disabled_at_ms = Some(now_ms)).await;
+    refused(0, 409, "wrong_state", "not let in").await;
+    app.change_client(&reports[1].1, |client, now_ms| client.suspended_at_ms = Some(now_ms)).await;
+    refused(1, 409, "wrong_state", "not let in").await;
+    app.set_offices(&app.police, "110106", false).await;
+    let path = format!("{}/confirmation", reports[2].2);
+    let confirm = async || app.post(&colleague.token, &path, &json!({"office": "110106-01"})).await;
+    eventually("the node knows its offices", async || confirm().await.text.contains("any more")).await;
+    confirm().await.problem(403, "office_not_yours");
+    app.set_offices(&app.police, "", false).await;
+    eventually("the node knows its offices", async || app.confirm_as(&colleague, &reports[5].2).await.status == 200)
+        .await;
+    assert_eq!(app.verdict(&reports[5].3, Some(START)).await, "not_listed");
+    // Another client asks in the place of one that is locked out.
+    let location = &reports[0].2;
+    let again = app.post(&reports[3].1.token, location, &json!({"office": "110105-03", "reason": "found"})).await;
+    assert_eq!(again.status, 202, "{}", again.text);
+    assert_eq!(app.confirm_as(&colleague, location).await.status, 200);
+    app.clock.advance(std::time::Duration::from_hours(7 * 24 + 1));
+    let colleague = TestClient { token: app.token_for(&colleague).await, ..colleague };
+    let (_, asker, location, _) = &reports[3];
+    app.confirm_as(&colleague, location).await.problem(409, "wrong_state");
+    app.get(&colleague.token, location).await.problem(404, "not_found");
+    let asker = TestClient { token: app.token_for(asker).await, ..asker.clone() };
+    let again = app.post(&asker.token, location, &json!({"office": "110105-03", "reason": "found"})).await;
+    assert_eq!(again.status, 202, "{}", again.text);
+    assert_eq!(app.confirm_as(&colleague, location).await.status, 200);
+}
+
+/// Nor is one of a report that its organization may end no more.
+#[tokio::test]
+async fn a_withdrawal_of_others_is_confirmed_only_while_they_may_be_ended() {
+    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 0).await;
+    let other = app.add_client("registry", None).await;
+    let colleague = app.add_client_of(other.organization, "registry").await;
+    app.set_offices(&other, "1", true).await;
+    let (number, found) = (random_number(), random_number());
+    let report = app.file(&app.police, &number).await;
+    app.file(&app.police, &found).await;
+    let card = app.found_as(&other, &found).await;
+    eventually("the node knows it", async || app.withdraw_as(&other, &report).await.status == 202).await;
+    let waits = app.hand_back_as(&other, &card).await;
+    assert_eq!(waits.status, 202, "{}", waits.text);
+    app.set_offices(&other, "1", false).await;
+    app.confirm_as(&colleague, &format!("/v1/loss-reports/{report}/withdrawal")).await.problem(404, "not_found");
+    app.confirm_as(&colleague, waits.header("location")).await.problem(403, "office_not_yours");
+    for number in [&number, &found] {
+        assert_eq!(app.verdict(number, Some(START)).await, "card_listed");
+    }
 }
 
 #[tokio::test]

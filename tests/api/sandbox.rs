@@ -201,7 +201,7 @@ async fn everything_is_stateful_until_the_reset() {
     let changed = async || {
         let report = app.report_lost(UNLISTED, Some("2016-05-01")).await;
         assert_eq!(app.verdict(UNLISTED, Some("2016-05-01")).await, "card_listed");
-        let path = format!("/v1/loss-reports/{}/withdrawal", seeded_id::<ReportId>(REPORTED));
+        let path = format!("/v1/loss-reports/{}/withdrawal", seeded_id::<ReportId>(REPORTED).unwrap());
         let body = json!({"office": "119999-01", "reason": "found"});
         assert_eq!(app.post(&station.token, &path, &body).await.status, 200);
         assert_eq!(app.verdict(REPORTED, Some("2016-05-01")).await, "not_listed");

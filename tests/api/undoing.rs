@@ -141,7 +141,7 @@ async fn each_act_is_countered_once_and_every_node_knows() {
     theft.withdraw(&report).await;
     let passed = app.check(&with(check_of(&lost, Some(LOST)), "watch_hours", 24)).await.json();
     assert_eq!(passed["verdict"], "not_listed");
-    theft.replace(&undated, NEW).await;
+    theft.replace(&undated, &app.clock.today().to_string()).await;
     let superseded = app.check(&check_of(&undated, Some(EVE))).await.json();
     assert_eq!(superseded["verdict"], "card_listed");
     let path = format!("/v1/found-cards/{}/return", text(&card["found_card_id"]));
@@ -310,11 +310,36 @@ async fn a_new_card_of_meanwhile_keeps_a_report_replaced() {
     let app = &theft.app;
     theft.withdraw(&report).await;
     let to = theft.end();
-    assert_eq!(app.replace(&number, NEW).await.status, 201);
+    let today = app.clock.today().to_string();
+    assert_eq!(app.replace(&number, &today).await.status, 201);
     let told = theft.undo(&to, &[]);
     assert_eq!(acts(&told, "undone", "undone_by"), owned(&[("report_withdrawn", "report_withdrawal_undone")]));
     assert_eq!(app.read_report(&report).await.json()["state"], "replaced");
-    assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed", "the new card is in nobody's way");
+    assert_eq!(app.verdict(&number, Some(&today)).await, "other_card_listed", "the new card is in nobody's way");
+}
+
+/// A temporary card that was issued while the report was withdrawn is lost as well: it names the card that is lost again.
+#[tokio::test]
+async fn a_temporary_card_of_meanwhile_is_lost_with_the_card() {
+    let number = random_number();
+    let (theft, (report, today)) = Theft::begin(async |app| {
+        let today = app.clock.today().to_string();
+        (text(&app.report_lost(&number, Some(&today)).await["report_id"]), today)
+    })
+    .await;
+    let app = &theft.app;
+    theft.withdraw(&report).await;
+    let to = theft.end();
+    let applied = app.post(&app.police.token, "/v1/replacement-applications", &application_of(&number)).await.json();
+    let path = format!("/v1/replacement-applications/{}", text(&applied["application_id"]));
+    let issued = json!({"card_valid_from": today, "office": "110105-03"});
+    let lent = app.post(&app.police.token, &format!("{path}/temporary-card"), &issued).await;
+    assert_eq!(lent.status, 201, "{}", lent.text);
+    let state = async || app.get(&app.police.token, &path).await.json()["temporary_card"]["state"].clone();
+    assert_ne!(state().await, "lost");
+    theft.undo(&to, &[]);
+    assert_eq!(app.verdict(&number, Some(&today)).await, "card_listed");
+    assert_eq!(state().await, "lost");
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use lostcard::service::writing::seal_number;
 use lostcard::store::applications::NewApplication;
 use serde_json::json;
 
-use crate::bodies::{check_of, random_number, with};
+use crate::bodies::{check_of, random_number, report_of, with};
 use crate::child;
 use crate::found_cards::register;
-use crate::helpers::TestApp;
+use crate::helpers::{TestApp, eventually};
 use crate::servers::tables::{Columns, Tables};
 
 /// A magic number, and the card that its seed reports: so that the sandbox's own way in tells the same.
@@ -164,6 +164,8 @@ async fn rows_of_number(app: &TestApp) -> BTreeMap<String, Vec<Columns>> {
 /// The same report, by one way.
 enum Way {
     Api,
+    /// With others that waited: they share a transaction, and are stored together.
+    Group,
     Portal,
     File,
     FileOfMany,
@@ -176,6 +178,7 @@ impl Way {
             Self::Api => {
                 app.report_lost(NUMBER, Some(LOST)).await;
             }
+            Self::Group => in_a_group(app).await,
             Self::Portal => {
                 let portal = app.add_client("citizen", None).await;
                 let report = json!({"id_number": NUMBER, "card_valid_from": LOST, "reason": "lost"});
@@ -187,6 +190,29 @@ impl Way {
             Self::Sandbox => furnish(&app.store, &app.keyring, &app.clock).await.unwrap(),
         }
     }
+}
+
+/// Files the report while a writer is at work, so that it waits with another one.
+async fn in_a_group(app: &TestApp) {
+    let holding = app.hold_writers().await;
+    let groups = app.metric("lostcard_write_groups_total").await;
+    let others = [random_number(), random_number()];
+    let file = async |number: &str| assert_eq!(app.report(&report_of(number, Some(LOST))).await.status, 201);
+    let begins = async || {
+        eventually("the first waits for its turn", async || app.metric("lostcard_write_groups_total").await > groups)
+            .await;
+    };
+    let wait = async || {
+        begins().await;
+        tokio::join!(file(NUMBER), file(&others[1]));
+    };
+    let release = async {
+        begins().await;
+        eventually("two wait for the next group", async || app.metric("lostcard_writes_waiting").await == 2).await;
+        drop(holding);
+    };
+    tokio::join!(file(&others[0]), wait(), release);
+    assert_eq!(app.metric("lostcard_write_groups_total").await, groups + 2, "both in one group");
 }
 
 async fn rows_after(way: Way) -> BTreeMap<String, Vec<Columns>> {
@@ -216,9 +242,13 @@ async fn a_report_leaves_the_same_rows_by_every_way_in() {
     );
     assert_eq!(expected["found_cards"][0]["matched_report_id"].as_deref(), Some("the report"));
     assert_eq!(expected["alerts"][0]["kind"].as_deref(), Some("card_listed"));
-    for (name, way) in
-        [("portal", Way::Portal), ("file", Way::File), ("file of many", Way::FileOfMany), ("sandbox", Way::Sandbox)]
-    {
+    for (name, way) in [
+        ("group", Way::Group),
+        ("portal", Way::Portal),
+        ("file", Way::File),
+        ("file of many", Way::FileOfMany),
+        ("sandbox", Way::Sandbox),
+    ] {
         let found = rows_after(way).await;
         for (table, rows) in &expected {
             assert_eq!(&found[table], rows, "{table}, by {name}");

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -125,6 +126,8 @@ def what_it_is_about_is_found(desk):
         assert verify(desk, answer["receipt"])[0] == "authentic"
         look, told = verify(desk, answer["receipt"], NUMBER, answer["receipt_salt"])
         assert look == "verified" and ("2016.05.01" if date else "had none") in told, told
+        checked_at, as_of = re.findall(r"\d{4}-\d\d-\d\dT[\d:.]+Z", told)[:2]
+        assert as_of == answer["as_of"] and datetime.fromisoformat(checked_at) >= datetime.fromisoformat(as_of), told
         assert verify(desk, answer["receipt"], OTHER, answer["receipt_salt"])[0] == "refused"
         look, told = verify(desk, answer["receipt"], NUMBER, answer["receipt_salt"], "2016.05.02")
         assert look == "refused" and "not about this number" in told

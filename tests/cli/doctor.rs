@@ -78,6 +78,8 @@ fn a_fresh_folder_and_a_node_that_is_well_have_no_warning() {
         "webhooks",
         "clients",
         "numbers",
+        "uncounted",
+        "listings",
         "redis",
         "journal",
     ] {
@@ -236,8 +238,18 @@ fn a_client_with_scopes_that_it_may_not_have_is_found_with_its_command() {
 }
 
 #[test]
-fn limits_that_only_count_are_found() {
+fn settings_that_protect_less_are_found() {
     assert_fault(&made(), &[("LOSTCARD_LIMITS__NUMBERS_MODE", "observe")], "numbers", "warning", "only count");
+    assert_fault(&made(), &[("LOSTCARD_REGISTRY__EXACT_MIB", "0")], "listings", "warning", "by its time");
+}
+
+#[test]
+fn clients_whose_numbers_nobody_counts_are_found() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let create = ["client", "create", "--organization", &organization, "--scope", "checks", "--json"];
+    folder.json(&[&create[..], &["--numbers", "none"]].concat());
+    assert_fault(&folder, &[], "uncounted", "warning", "nobody counts, and who may read the list: 1");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// Checks over kept connections by the JDK's HTTP client as it is by default: its first request on a connection offers to go on in HTTP/2
+// Checks over kept connections by the JDK's HTTP client as it is by default: its first request on a connection offers to continue in HTTP/2
 // (`Connection: Upgrade, HTTP2-Settings`), and whatever is not answered as HTTP/1.1 then is a failure.
 //
 //   java Connections.java URL TOKEN BODY CALLS CONNECTIONS     prints how many of the calls failed, and how

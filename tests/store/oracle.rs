@@ -8,6 +8,9 @@ use lostcard::domain::ids::ReportId;
 use lostcard::domain::report::ReportState;
 use lostcard::domain::verdict::{Listing, Record};
 
+/// On which day cards were lost, by `records::report`.
+const LOST_ON: Date = Date::constant(2026, 11, 1);
+
 /// A report as the oracle remembers it.
 #[derive(Debug, Clone)]
 pub(crate) struct Filed {
@@ -55,7 +58,8 @@ impl Oracle {
     /// Active reports of an older or unknown card end with it.
     pub(crate) fn replace(&mut self, number: usize, starts_on: Date, on: Date, at: u64) {
         for filed in &mut self.filed {
-            let is_older = filed.card_valid_from.is_none_or(|lost| lost < starts_on);
+            // The day on which a card was lost is the same here for all, and before every new one.
+            let is_older = filed.card_valid_from.map_or(LOST_ON <= starts_on, |lost| lost < starts_on);
             if filed.number == number && filed.state == ReportState::Active && is_older {
                 filed.state = ReportState::Replaced;
             }

@@ -62,6 +62,22 @@ async fn a_server_that_dies_later_is_down_too_until_it_is_back() {
     }
 }
 
+/// A server that hangs while one writer is at work is no busy one to those who wait for their turn.
+#[tokio::test]
+async fn writers_behind_one_that_hangs_are_told_that_the_server_is_down() {
+    let data = tempfile::tempdir().unwrap();
+    let direct = shared::postgres().create_database();
+    let proxy = Proxy::start(shared::postgres().address());
+    let store = Store::open(&options(&proxy.url(&direct)), data.path()).await.unwrap();
+    let held = store.begin().await.unwrap();
+    proxy.set(Fault::Hang);
+    assert_eq!(dead(&store.begin().await.unwrap_err()).1, Silence::Hung);
+    assert_eq!(dead(&store.why_no_turn().await).1, Silence::Hung);
+    proxy.set(Fault::None);
+    assert!(matches!(store.begin().await, Err(StoreError::Busy)), "it answers again, and one is at work still");
+    drop(held);
+}
+
 pub(crate) async fn a_store_whose_connections_are_taken_is_busy(database: &Database) {
     let url = database.url();
     let url = if url.starts_with("sqlite") { format!("{url}?mode=rwc") } else { url };
@@ -69,6 +85,7 @@ pub(crate) async fn a_store_whose_connections_are_taken_is_busy(database: &Datab
     let store = Store::open(&options(&url), data.path()).await.unwrap();
     let held = store.begin().await.unwrap();
     assert!(matches!(store.key_versions().await, Err(StoreError::Busy)));
+    assert!(matches!(store.begin().await, Err(StoreError::Busy)));
     drop(held);
     store.key_versions().await.unwrap();
 }

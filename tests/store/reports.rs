@@ -36,6 +36,7 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
         id: new.report_id,
         state: ReportState::Active,
         card_valid_from: Some(LOST),
+        missing_on: jiff::civil::Date::constant(2026, 11, 1),
         reported_at_ms: NOW_MS,
         reason: new.reason,
     };

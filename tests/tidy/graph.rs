@@ -148,6 +148,12 @@ fn circle(graph: &Graph) -> Option<Vec<String>> {
     graph.keys().find_map(|file| visit(file, graph, &mut way, &mut done))
 }
 
+/// Files of `http` outside its rooms: what they name is held against nothing.
+fn homeless(graph: &Graph) -> Vec<&String> {
+    let is_in_room = |path: &str| ROOMS.iter().any(|(room, _)| path.starts_with(room)) || path == "src/http/mod.rs";
+    graph.keys().filter(|path| path.starts_with("src/http/") && !is_in_room(path)).collect()
+}
+
 /// Arrows inside `http` that run back up.
 fn upwards(graph: &Graph) -> Vec<String> {
     let room = |path: &str| ROOMS.iter().find(|(room, _)| path.starts_with(room));
@@ -165,6 +171,7 @@ fn files_name_each_other_in_one_direction() {
     assert!(graph["src/http/api/checks.rs"].contains("src/service/checks.rs"), "the graph is read: {graph:#?}");
     assert_eq!(circle(&graph), None, "these files name each other in a circle");
     assert_eq!(upwards(&graph), Vec::<String>::new(), "routes -> api, pages -> pipeline -> contract");
+    assert_eq!(homeless(&graph), Vec::<&String>::new(), "a file of http is in a room");
 }
 
 fn tree(files: &[(&str, &str)]) -> Graph {
@@ -203,6 +210,13 @@ fn what_only_looks_like_a_circle_is_none() {
         let graph = tree(&[("src/a.rs", one), ("src/b.rs", other)]);
         assert_eq!(circle(&graph), None, "{one} {other}: {graph:?}");
     }
+}
+
+#[test]
+fn a_file_of_http_outside_its_rooms_is_found() {
+    let graph =
+        tree(&[("src/http/mod.rs", ""), ("src/http/witness.rs", ""), ("src/http/api/ops.rs", ""), ("src/a.rs", "")]);
+    assert_eq!(homeless(&graph), ["src/http/witness.rs"]);
 }
 
 #[test]

@@ -40,10 +40,20 @@ const RULES: &str = "
 ";
 
 /// Files whose prose the rules cover, by the end of their names; and the scripts called `run`.
-const ENDS: &[&str] = &["md", "rs", "js", "html", "py", "toml", "yaml", "yml"];
+const ENDS: &[&str] =
+    &["md", "rs", "js", "mjs", "ts", "html", "css", "py", "go", "java", "sh", "sql", "toml", "yaml", "yml", "conf"];
 
-/// Folders and files that hold no prose of ours: what is built, fetched or vendored, and this list.
-const EXEMPT: &[&str] = &["target", "node_modules", "src/web/vendor", "tests/tidy/prose.rs"];
+/// Folders and files that hold no prose of ours: what is built, fetched or vendored, and this list; a migration that ran cannot change.
+const EXEMPT: &[&str] = &[
+    "target",
+    "node_modules",
+    "src/web/vendor",
+    "tests/tidy/prose.rs",
+    "migrations/0001_initial.sql",
+    "migrations/0002_nodes.sql",
+    "migrations/0003_import_order.sql",
+    "migrations/0011_retention.sql",
+];
 
 /// README is what a first visitor reads to the end.
 const README_LINES_MAX: usize = 200;
@@ -188,7 +198,14 @@ fn dead_links(page: &str, text: &str) -> Vec<String> {
 #[test]
 fn prose_is_plain_english() {
     let texts = texts().unwrap();
-    for known in ["README.md", "src/lib.rs", "deploy/compose/compose.yaml", "tests/run"] {
+    for known in [
+        "README.md",
+        "src/lib.rs",
+        "deploy/compose/compose.yaml",
+        "tests/run",
+        "src/web/shared/base.css",
+        "migrations/0025_offices.sql",
+    ] {
         assert!(texts.iter().any(|path| path == known), "{known} is not looked at");
     }
     let mut found = Vec::new();
@@ -243,6 +260,83 @@ fn a_dead_link_is_found() {
         assert!(dead_links("README.md", link).is_empty(), "{link}");
     }
     assert!(anchors("## Q & a, `b`").contains("q--a-b"));
+}
+
+/// Endings of what the pages name in backquotes.
+const NAMED: &[&str] = &[".rs", ".py", ".js", ".toml", ".md", ".json", ".sql", ".go", "/", "/run"];
+
+/// The files and folders that a page names in backquotes and that are not there: from the crate's folder, from `src`, or by the end of
+/// their path. A place that stands for many (`<aggregate>`, `NAME`, `*`) is none.
+fn missing_paths(page: &str, all: &BTreeSet<String>) -> Vec<String> {
+    let prose = prose_of(page);
+    let named = prose.split('`').skip(1).step_by(2).filter_map(|span| span.split_whitespace().next());
+    let is_path = |name: &&str| {
+        let is_one =
+            name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c)) && !name.starts_with(['/', '.']);
+        is_one
+            && NAMED.iter().any(|end| name.ends_with(end))
+            && !["NAME", "NNNN"].iter().any(|many| name.contains(many))
+    };
+    let is_there = |name: &str| {
+        let name = name.trim_end_matches('/');
+        all.contains(name)
+            || all.contains(&format!("src/{name}"))
+            || all.iter().any(|path| path.ends_with(&format!("/{name}")))
+    };
+    named.filter(is_path).filter(|name| !is_there(name)).map(str::to_owned).collect()
+}
+
+/// Every file and folder of the crate, but for what is built, fetched or hidden.
+fn tree() -> io::Result<BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut dirs, mut all) = (vec![root.to_owned()], BTreeSet::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            let last = name.rsplit('/').next().unwrap_or(&name);
+            if ["target", "node_modules"].contains(&last) || last.starts_with('.') && last != ".ci" {
+                continue;
+            }
+            if path.is_dir() {
+                dirs.push(path);
+            }
+            all.insert(name);
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn paths_that_the_guides_to_the_code_name_are_there() {
+    let all = tree().unwrap();
+    for page in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        assert_eq!(missing_paths(&read(page), &all), Vec::<String>::new(), "{page} names what is not there");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_there_is_found() {
+    let all = tree().unwrap();
+    for named in [
+        "`service/console.rs` takes",
+        "`src/http/witness.rs`",
+        "`no_such.rs`",
+        "`tests/nowhere/`",
+        "`tests/nowhere/run --x`",
+    ] {
+        assert_eq!(missing_paths(named, &all).len(), 1, "{named}");
+    }
+    for named in [
+        "`service/console/`",
+        "`rules.rs`",
+        "`src/store/<aggregate>.rs`",
+        "`src/domain/NAME.rs`",
+        "`/v1/checks/`",
+        "`tests/run --quick`",
+    ] {
+        assert!(missing_paths(named, &all).is_empty(), "{named}");
+    }
 }
 
 #[test]

@@ -45,3 +45,4 @@ pub mod status;
 pub mod temporary_cards;
 pub mod usage;
 pub mod withdrawals;
+pub mod witness;

@@ -72,7 +72,8 @@ pub struct ReplacementAnswer {
 /// Record a replacement
 ///
 /// A new card was issued: every card of the number that starts before it is listed from now on, with or without a loss report;
-/// active reports become `replaced`. 409 `start_not_after_listed` where the new card would itself be listed: it does not start after
+/// active reports of such cards become `replaced`. A report that does not know its card's start does where the new card starts no earlier
+/// than the day on which the lost one was missing: `lost_on`, or else the day of the report in Beijing. 409 `start_not_after_listed` where the new card would itself be listed: it does not start after
 /// each card that is. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/replacements", operation_id = "createReplacement", tag = "registry", security(("bearer" = [])),
@@ -114,7 +115,7 @@ pub async fn create(
 /// Correct the start of a replacement
 ///
 /// A replacement was recorded with a wrong start: from the answer on the right one lists the cards before it, on every node, and
-/// active reports of such cards become `replaced`. Organizations that watch a card that the wrong start let pass get an alert; those
+/// active reports of such cards become `replaced`; those that only the wrong start had ended become `active` again. Organizations that watch a card that the wrong start let pass get an alert; those
 /// who were answered or alerted that a card is listed by the wrong one get `check_again`. The audit log keeps the old start. Only the organization that recorded it can correct it: others are answered 404. 409 `start_not_after_listed` where the card would itself be listed.
 /// Scope `registry`; costs one unit. May be repeated at will.
 #[utoipa::path(

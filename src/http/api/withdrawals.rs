@@ -69,7 +69,7 @@ pub struct WithdrawalAnswer {
 ///
 /// The holder has the card again and shows it. Scope `registry`; costs one unit. Only while the report is active: 409 otherwise.
 /// Beyond the client's number of withdrawals of the day (in Beijing) the answer is 202: the report lists its card until another client of
-/// the organization confirms.
+/// the organization confirms, for seven days at most: after that it is asked for again.
 #[utoipa::path(
     post, path = "/v1/loss-reports/{report_id}/withdrawal", operation_id = "withdrawLossReport", tag = "registry",
     security(("bearer" = [])),
@@ -130,7 +130,8 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 /// Confirm a withdrawal
 ///
 /// A second client of the organization agrees to what the first has asked for; with it a found card is returned. Scope `registry`; costs one
-/// unit. 403 `another_must_confirm` for the client that asked, 404 where nothing waits.
+/// unit. 403 `another_must_confirm` for the client that asked, 404 where nothing waits. 409 `wrong_state` after seven days, or where the client
+/// that asked is not let in any more; 403 `office_not_yours` where its organization does not act for the office any more.
 #[utoipa::path(
     post, path = "/v1/loss-reports/{report_id}/withdrawal/confirmation", operation_id = "confirmWithdrawal", tag = "registry",
     security(("bearer" = [])),

@@ -11,6 +11,7 @@ use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::domain::numbers::NumbersMode;
+use crate::registry::building;
 use crate::service::misfits::misfits;
 use crate::store::examination::Migrated;
 use crate::store::keys::KeyMatch;
@@ -107,7 +108,9 @@ async fn look(
         Keys::None | Keys::Faulty => {}
     }
     clients(store, findings).await?;
-    numbers(config, store, findings).await
+    numbers(config, store, findings).await?;
+    uncounted(config, store, findings).await?;
+    listings(config, store, findings).await
 }
 
 /// Whether the rows can be looked at.
@@ -212,7 +215,13 @@ async fn match_keys(store: &Store, keyring: &Keyring, findings: &mut Vec<Finding
         }
         KeyMatch::Lacks { pepper } => Some(format!("rows are keyed by pepper {pepper}, which is not here")),
     };
-    let checks = keyring.later_checks().unwrap_or_default();
+    let checks = match keyring.later_checks() {
+        Ok(checks) => checks,
+        Err(error) => {
+            findings.push(Finding::wrong(CHECK, error.to_string(), "restore the key folder"));
+            return Ok(());
+        }
+    };
     for check in checks {
         let known = store.key_check(check.purpose, check.version).await?;
         if known.is_some_and(|value| value != check.value) {
@@ -243,6 +252,39 @@ async fn clients(store: &Store, findings: &mut Vec<Finding>) -> Result<(), Store
         let found = format!("{} more clients have such scopes", misfits.len() - CLIENTS_SHOWN);
         findings.push(Finding::warning(CHECK, found, "correct these first, then look again"));
     }
+    Ok(())
+}
+
+/// Clients that may ask about as many numbers as they like.
+async fn uncounted(config: &Config, store: &Store, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+    const CHECK: &str = "uncounted";
+    let uncounted = store.count_clients().await?.uncounted;
+    findings.push(match uncounted {
+        0 => Finding::ok(CHECK, "the numbers of each client are counted"),
+        _ if config.sandbox => Finding::ok(CHECK, "clients whose numbers nobody counts: this is a sandbox"),
+        _ => Finding::warning(
+            CHECK,
+            format!("clients whose numbers nobody counts, and who may read the list: {uncounted}"),
+            "see `client list`; declare what each needs (`client numbers ID --guests 400/1d`)",
+        ),
+    });
+    Ok(())
+}
+
+/// Whether nodes hold every listing. With a filter a look-up takes longer for a number that is listed.
+async fn listings(config: &Config, store: &Store, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+    const CHECK: &str = "listings";
+    let (records, exact_mib) = (store.count_listing_records().await?, config.registry.exact_mib);
+    findings.push(if building::fits(records, exact_mib << 20) {
+        Finding::ok(CHECK, format!("{records} reports and replacements fit into registry.exact_mib"))
+    } else {
+        let found = format!(
+            "{records} reports and replacements do not fit into registry.exact_mib ({exact_mib} MiB): a filter leads to the store, \
+             and who sees packets tells the first look at a listed number by its time"
+        );
+        let wanted = building::mib_for(records);
+        Finding::warning(CHECK, found, format!("set registry.exact_mib to {wanted} or more, where there is memory"))
+    });
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! What operators ask for and get, and what they read.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::domain::audit::Grounds;
-use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
+use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting, WAITS_MAX};
 use crate::domain::client::{Actor, Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId, PersonId};
 use crate::domain::numbers::{Digests, Guests};
@@ -18,9 +17,6 @@ use crate::store::clients::Organization;
 use crate::store::idempotency::StoredAnswer;
 use crate::store::persons::ListedPerson;
 use crate::store::undoing::Span;
-
-/// What waits longer is asked for again.
-pub(super) const WAITS_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// A new organization.
 #[derive(Debug, Clone)]

@@ -2,12 +2,12 @@
 //! what holds then.
 
 use super::acts::{Secret, carry_out, judge};
-use super::asked::{Act, Administration, Answered, Asked, Outcome, WAITS_MAX};
+use super::asked::{Act, Administration, Answered, Asked, Outcome};
 use super::undo::{begin_undo, open_export};
 use crate::domain::audit::{Action, Deed};
-use crate::domain::authority::{LifeState, WaitingAct};
+use crate::domain::authority::{WAITS_MAX, WaitingAct};
 use crate::domain::client::Actor;
-use crate::domain::ids::{AdminRequestId, ClientId, RecordId};
+use crate::domain::ids::{AdminRequestId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::service::ServiceError;
 use crate::service::writing::{Begun, Writing};
@@ -56,7 +56,7 @@ impl Administration {
         if !actor.is_another(&request.actor) {
             return Err(ServiceError::AnotherMustConfirm);
         }
-        if !is_let_in(&mut writing, request.actor.client).await? {
+        if writing.let_in(request.actor.client).await?.is_none() {
             return Err(ServiceError::Conflict("who asked for it is not let in any more".into()));
         }
         writing.note(&Deed::of(actor, Action::AdministrationApproved, id)).await?;
@@ -145,11 +145,4 @@ pub(super) async fn wait(
     };
     writing.tx.keep_admin_request(&request).await?;
     Ok(request)
-}
-
-async fn is_let_in(writing: &mut Writing, id: ClientId) -> Result<bool, ServiceError> {
-    let Some(listed) = writing.tx.read_client(id).await? else { return Ok(false) };
-    let organization = writing.tx.read_organization(listed.client.organization_id).await?;
-    let is_active = |state| state == LifeState::Active;
-    Ok(is_active(listed.client.state()) && organization.is_some_and(|organization| is_active(organization.state())))
 }

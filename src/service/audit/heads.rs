@@ -18,6 +18,7 @@ use crate::crypto::audit::{End, Head, Place, hash_of};
 use crate::crypto::signing::base64url;
 use crate::crypto::{Keyring, random};
 use crate::domain::ids::SeriesId;
+use crate::domain::instant::UnixMs;
 use crate::own_files;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -25,6 +26,9 @@ use crate::wiping::spawn_wiped;
 
 /// Heads that wait for a sink that fails: a day of them. After that the oldest are missing there, and that shows.
 const WAITING_MAX: usize = 1440;
+
+/// The registry log commits to a head at most so often: each is a row of the feed.
+const LOGGED_EVERY: Duration = Duration::from_mins(1);
 
 /// How heads are made.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ struct State {
     previous: [u8; 32],
     /// How many were ever signed, in all series.
     total: u64,
+    /// What the registry log commits to: where the audit log ended in that head, and when that was recorded.
+    logged: Seen,
     /// Heads that some sink lacks, by which of all they are, oldest first.
     waiting: Vec<(u64, String)>,
     /// Up to which of all each sink has them.
@@ -75,6 +81,9 @@ struct StateText {
     n: u64,
     prev: String,
     total: u64,
+    /// Not in files of before.
+    #[serde(default)]
+    logged: Option<SeenText>,
     waiting: Vec<(u64, String)>,
     sent: Vec<(String, u64)>,
 }
@@ -128,7 +137,10 @@ impl Heads {
             self.sign(state, end);
             // Kept before it is sent: no number is signed twice.
             self.keep(state).await?;
+            let logged = self.log(state, before_ms).await;
+            // A store that takes no row keeps no head from where somebody else keeps it.
             self.send(state).await;
+            logged?;
         }
         self.keep(state).await
     }
@@ -141,6 +153,21 @@ impl Heads {
         (state.number, state.previous) = (number, Head::digest(&jws));
         state.total += 1;
         state.waiting.push((state.total, jws));
+    }
+
+    /// The registry log commits to the head that was signed last, if that says more than the one before. What one head says is in
+    /// those after it, so that of several the last one is enough.
+    async fn log(&self, state: &mut State, now_ms: UnixMs) -> Result<(), AuditError> {
+        let Seen { end, at_ms } = state.logged;
+        if end == state.seen.end || now_ms.since(at_ms) < LOGGED_EVERY {
+            return Ok(());
+        }
+        let mut tx = self.store.begin().await?;
+        if tx.record_audit_head(state.previous).await? {
+            tx.commit_unlisted().await?;
+            state.logged = Seen { end: state.seen.end, at_ms: now_ms };
+        }
+        Ok(())
     }
 
     async fn send(&self, state: &mut State) {
@@ -194,6 +221,7 @@ impl Heads {
             n: state.number,
             prev: base64url(&state.previous),
             total: state.total,
+            logged: Some(state.logged.into()),
             waiting: state.waiting.clone(),
             sent: state.sent.clone(),
         };
@@ -211,7 +239,8 @@ impl State {
     fn new() -> Self {
         let series = SeriesId::from_bytes(random::bytes());
         let (waiting, sent) = (Vec::new(), Vec::new());
-        Self { seen: Seen::NOTHING, series, number: 0, previous: [0; 32], total: 0, waiting, sent }
+        let (seen, logged) = (Seen::NOTHING, Seen::NOTHING);
+        Self { seen, series, number: 0, previous: [0; 32], total: 0, logged, waiting, sent }
     }
 
     /// What waits of the old one still goes out: it was signed.
@@ -230,7 +259,8 @@ impl State {
     }
 
     fn read(text: StateText) -> Option<Self> {
-        let StateText { seen, series, n: number, prev, total, waiting, sent } = text;
-        Some(Self { seen: seen.read()?, series, number, previous: hash_of(&prev)?, total, waiting, sent })
+        let StateText { seen, series, n: number, prev, total, logged, waiting, sent } = text;
+        let logged = logged.map_or(Some(Seen::NOTHING), |logged| logged.read())?;
+        Some(Self { seen: seen.read()?, series, number, previous: hash_of(&prev)?, total, logged, waiting, sent })
     }
 }

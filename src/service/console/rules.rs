@@ -133,6 +133,7 @@ rules! {
     LostcardAddressLimitHit ticket for 300: Rate(&[only(LIMITED, &["address"])], 300), > 0.2;
     LostcardAbnormalUse ticket for 0: Increase(only(LIMITED, &["abnormal_use"]), 900), > 0.0;
     LostcardClientHeld ticket for 0: Gauge("lostcard_clients_held"), > 0.0;
+    LostcardClientsUncounted ticket for 3600: Gauge("lostcard_clients_uncounted"), > 0.0;
     LostcardNumbersSpent ticket for 900: Rate(&[all("lostcard_numbers_refused_total")], 900), > 0.02;
     LostcardTokenRefusals ticket for 300: Rate(&[all("lostcard_tokens_refused_total")], 300), > 5.0;
     LostcardWebhookDisabled ticket for 0: Increase(all("lostcard_webhooks_disabled_total"), 3600), > 0.0;

@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::nodes::Audience;
 
-/// How long one waits for its group to begin before it learns that the store is busy.
+/// How long one waits for its group to begin before it learns that the store is busy, or down.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a group may take up to its commit: behind it the store hangs, and others wait.
 const TURN_MAX: Duration = Duration::from_secs(4);
@@ -106,7 +106,7 @@ impl Groups {
         self.wait_in_row(member);
         let told = match timeout(WAIT_MAX, &mut told).await {
             Ok(told) => told,
-            Err(_) if place.give_up() => return Err(StoreError::Busy.into()),
+            Err(_) if place.give_up() => return Err(self.writer.store.why_no_turn().await.into()),
             Err(_) => told.await,
         };
         // Nobody is left to tell: the group may have been at its commit.
@@ -156,7 +156,10 @@ impl Groups {
         self.writer.metrics.write_groups.inc();
         let (tells, tasks): (Vec<_>, Vec<_>) = members.into_iter().map(|member| (member.tell, member.task)).unzip();
         let repeatable: Vec<_> = tasks.iter().map(|task| task.repeatable).collect();
-        let written = timeout(TURN_MAX, self.write_in_turn(tasks)).await.unwrap_or(Err(StoreError::Busy.into()));
+        let written = match timeout(TURN_MAX, self.write_in_turn(tasks)).await {
+            Ok(written) => written,
+            Err(_) => Err(self.writer.store.why_no_turn().await.into()),
+        };
         let committed = match written {
             Ok((writing, outcomes)) => self.end(writing, &outcomes).await.map(|audience| (outcomes, audience)),
             Err(error) => Err(error),

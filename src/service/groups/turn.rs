@@ -157,6 +157,7 @@ async fn file(
             id: new.report_id,
             state: ReportState::Active,
             card_valid_from: new.validity.valid_from(),
+            missing_on: new.missing_on(),
             reported_at_ms: new.reported_at_ms,
             reason: new.reason,
         };

@@ -23,7 +23,7 @@ async fn read(store: &Store, epoch: LogEpoch, ranges: &[Range]) -> Result<Vec<Ha
     for place in ranges.iter().flat_map(|range| range.subtrees()).map(Place::of) {
         if let std::collections::hash_map::Entry::Vacant(free) = tiles.entry((place.level, place.index)) {
             let bytes = store.log_tile(epoch, place.level, place.index).await?.unwrap_or_default();
-            free.insert(tile::hashes(&bytes).unwrap_or_default());
+            free.insert(tile::hashes(&bytes).ok_or(StoreError::Corrupt("log_tiles.hashes"))?);
         }
     }
     let read = |subtree| {

@@ -8,25 +8,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::kinds::{Kind, kind_of};
 use self::steps::{Step, cancel, correct_back, drop_request, hold_again, list_again, revoke, take_back, unfile};
 use super::ServiceError;
 use super::writing::{Writing, leave_to_followers};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
-use crate::domain::audit::{Action, Behind, Deed, SubjectTag};
+use crate::domain::audit::{Action, Behind, Deed, Kind, SubjectTag};
 use crate::domain::client::Actor;
 use crate::domain::ids::RecordId;
+use crate::domain::undoing::Why;
 use crate::store::undoing::{Act, LaterDeed, Span};
 use crate::store::{Store, StoreError};
 
-mod kinds;
 mod steps;
-
-pub use self::kinds::{Outcome, Why};
 
 /// Acts of one transaction, unless one person has more.
 const ACTS_AT_ONCE: usize = 50;
+
+/// What became of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Countered by this.
+    Undone(Action),
+    /// Nothing is left of it: an earlier run has undone it, or another act that is undone covers it.
+    NothingLeft,
+    Left(Why),
+}
 
 /// What undoes, for whom and why.
 #[derive(Debug)]
@@ -109,14 +116,14 @@ impl Undoing {
 
     async fn reads(&self, span: Span) -> Result<Vec<(String, u64)>, StoreError> {
         let counted = self.store.count_acts(span).await?;
-        let is_read = |word: &str| Action::parse(word).is_none_or(|action| kind_of(action) == Kind::Read);
+        let is_read = |word: &str| Action::parse(word).is_none_or(|action| action.kind() == Kind::Read);
         Ok(counted.into_iter().filter(|(word, _)| is_read(word)).collect())
     }
 
     /// The acts of each person, the newest first.
     async fn groups(&self, span: Span) -> Result<Vec<Group>, StoreError> {
         let mut by_person: BTreeMap<(Option<SubjectTag>, Option<RecordId>), Vec<Act>> = BTreeMap::new();
-        for action in Action::ALL.iter().filter(|action| kind_of(**action) != Kind::Read) {
+        for action in Action::ALL.iter().filter(|action| action.kind() != Kind::Read) {
             for act in self.store.acts_of(span, *action).await? {
                 // Entries of before tags are known by their records alone.
                 let record = if act.person.is_none() { Some(act.subject) } else { None };
@@ -139,7 +146,7 @@ impl Undoing {
         group: &Group,
         act: &Act,
     ) -> Result<Outcome, ServiceError> {
-        let counter = match kind_of(act.action) {
+        let counter = match act.action.kind() {
             Kind::Counter(counter) => counter,
             Kind::Stays(why) => return Ok(Outcome::Left(why)),
             Kind::Read => return Ok(Outcome::NothingLeft),
@@ -198,7 +205,7 @@ fn is_changed_by_others(since: &[LaterDeed], act: &Act, span: Span) -> bool {
         let is_own = deed.client == Some(span.client)
             || deed.action == Action::WithdrawalRequested
             || (act.action == Action::WithdrawalConfirmed && deed.action == Action::ReportWithdrawn);
-        match kind_of(deed.action) {
+        match deed.action.kind() {
             Kind::Counter(counter) if !is_own => {
                 others.insert(counter);
             }

@@ -2,10 +2,10 @@
 
 use jiff::civil::Date;
 
-use super::kinds::Why;
 use crate::domain::application::ApplicationState;
 use crate::domain::ids::{ApplicationId, CertificateId, FoundCardId, ReplacementId, ReportId};
 use crate::domain::report::{OfficeCode, ReportState};
+use crate::domain::undoing::Why;
 use crate::service::writing::Writing;
 use crate::service::{ServiceError, listing};
 use crate::store::applications::ApplicationClosing;

@@ -437,6 +437,7 @@ export default {
   LostcardAddressLimitHit: "An address asks for too many tokens",
   LostcardAbnormalUse: "A client sends many wrong numbers",
   LostcardClientHeld: "A client is held",
+  LostcardClientsUncounted: "Nobody counts a client's numbers",
   LostcardNumbersSpent: "Clients ask about too many new numbers",
   LostcardTokenRefusals: "Many requests with bad tokens",
   LostcardWebhookDisabled: "A webhook was disabled",

@@ -437,6 +437,7 @@ export default {
   LostcardAddressLimitHit: "某地址请求令牌过多",
   LostcardAbnormalUse: "某客户端发送大量错误号码",
   LostcardClientHeld: "有客户端被停用新号码",
+  LostcardClientsUncounted: "有客户端的号码不计数",
   LostcardNumbersSpent: "客户端核查的新号码过多",
   LostcardTokenRefusals: "大量请求令牌无效",
   LostcardWebhookDisabled: "有回调被停用",

@@ -41,10 +41,16 @@ function keyOnly({ key }) {
   return key ? pairs([["key", key.kid, inGroups(key.fingerprint)]]) : null;
 }
 
+// `iat` counts whole seconds: within its second a check is not before the instant that its answer is of.
+function writtenAt({ iat, as_of: asOf }) {
+  const [from, of] = [iat * 1000, Date.parse(asOf)];
+  return of >= from && of < from + 1000 ? of : from;
+}
+
 // An instant of a receipt: by the reader's clock, and in universal time.
-function instants(seconds) {
-  const date = new Date(seconds * 1000);
-  if (Number.isNaN(date.getTime())) return [String(seconds)];
+function instants(milliseconds) {
+  const date = new Date(milliseconds);
+  if (Number.isNaN(date.getTime())) return [String(milliseconds)];
   return [localTime(date, { dateStyle: "medium", timeStyle: "long" }), date.toISOString().replace(".000Z", "Z")];
 }
 
@@ -61,7 +67,7 @@ function facts({ says, key, start, size, checkpoint }, file) {
   const name = file.organization ? t("name_by_file", { name: file.organization }) : t("name_unknown");
   return pairs([
     saidBy(says),
-    ["time", ...instants(says.iat)],
+    ["time", ...instants(writtenAt(says))],
     ["who", name, String(says.aud)],
     says.as_of ? ["as_of", String(says.as_of)] : null,
     start === undefined || start === null ? null : ["start", start === "" ? t("start_none") : start.replaceAll("-", ".")],

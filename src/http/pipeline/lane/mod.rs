@@ -8,6 +8,7 @@ mod plain;
 pub mod service;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -51,7 +52,6 @@ pub struct Way {
 }
 
 /// The lane of one worker.
-#[derive(Debug)]
 pub struct Lane {
     state: Data<AppState>,
     way: Way,
@@ -65,6 +65,13 @@ pub struct Lane {
     body: RefCell<String>,
     output: RefCell<Vec<u8>>,
     date: DateLine,
+}
+
+/// What it holds is whole requests and answers.
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("way", &self.way).finish_non_exhaustive()
+    }
 }
 
 /// Why a connection is no longer in the lane.
