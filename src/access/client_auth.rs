@@ -73,7 +73,9 @@ impl AssertionFault {
             Self::Critical => "the assertion's header has crit, and no extension is known here",
             Self::Type => "the assertion's typ is neither JWT nor client-authentication+jwt",
             Self::Algorithm => "the assertion's alg is none of EdDSA, Ed25519, ES256, ES384, RS256, PS256",
-            Self::Claims => "the assertion lacks one of iss, sub, aud, exp and jti, or one is not of its type",
+            Self::Claims => {
+                "the assertion lacks one of iss, sub, aud, exp and jti, or one of these, nbf or iat is not of its type"
+            }
             Self::Subject => "the assertion's iss and sub are not both the client's id",
             Self::Audience => "the assertion's aud is not the issuer alone",
             Self::TokenId => "the assertion's jti is empty",

@@ -10,6 +10,7 @@ use super::credentials::record;
 use super::global::Global;
 use super::organizations::{lines_of, parse_name, parse_rate_or_default, parse_state};
 use super::output;
+use super::unrepeated::Unrepeated;
 use crate::clock::{Clock, Rfc3339};
 use crate::domain::audit::Action;
 use crate::domain::authority::{LifeState, Setting};
@@ -40,7 +41,7 @@ pub(super) struct UpdateArgs {
 #[group(id = "client_changes", required = true, multiple = true)]
 struct Changes {
     /// What it is called: 1 to 100 characters
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = Unrepeated(parse_name))]
     name: Option<OrganizationName>,
     /// What it may do from now on, and nothing else; repeat for several
     #[arg(long, value_parser = PossibleValuesParser::new(SCOPES))]

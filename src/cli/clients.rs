@@ -16,6 +16,7 @@ use super::credentials::{
 use super::global::Global;
 use super::organizations::{parse_name, parse_rate};
 use super::output;
+use super::unrepeated::Unrepeated;
 use crate::clock::Clock;
 use crate::crypto::random;
 use crate::domain::audit::Action;
@@ -130,7 +131,7 @@ pub(super) struct ClientArgs {
     #[arg(long, required = true, value_parser = PossibleValuesParser::new(SCOPES))]
     scope: Vec<String>,
     /// What it is called: 1 to 100 characters
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = Unrepeated(parse_name))]
     name: Option<OrganizationName>,
     /// Its limit, as requests/seconds [default: limits.client]
     #[arg(long, value_name = "N/Ss", value_parser = parse_rate)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::acting::Acting;
+use super::exits::usage;
 use super::flags::GlobalSettings;
 use crate::clock::{Clock, beijing_date};
 use crate::config::{Config, ConfigError};
@@ -31,6 +32,15 @@ impl Global {
     /// The same, for those that look at why not.
     pub(super) fn settings_or_why(&self) -> Result<Config, ConfigError> {
         options::load(self.config.as_deref(), self.settings.overrides())
+    }
+
+    /// The same of who undoes what others did: both must be told, for the audit log keeps them with each act.
+    pub(super) fn behind_undoing(&self) -> anyhow::Result<Behind> {
+        let behind = self.behind()?;
+        if behind.person.is_none() || behind.reason.is_none() {
+            return Err(usage("an undoing needs --as NAME and --reason TEXT: the audit log keeps them with each act"));
+        }
+        Ok(behind)
     }
 
     /// Who acts and why, as the audit log keeps it.

@@ -43,6 +43,7 @@ mod sample;
 mod sandbox;
 mod serve;
 mod undo;
+mod unrepeated;
 mod verify_receipts;
 mod webhook_trials;
 mod webhooks;

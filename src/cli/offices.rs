@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::global::Global;
 use super::organizations::parse_name;
 use super::output;
+use super::unrepeated::Unrepeated;
 use crate::clock::Clock;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::OrganizationName;
@@ -37,13 +38,13 @@ pub(super) enum OfficeCommand {
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
     /// Its code: 1 to 32 letters, digits and hyphens
-    #[arg(value_parser = parse_code)]
+    #[arg(value_parser = Unrepeated(parse_code))]
     code: OfficeCode,
     /// What people call it: 1 to 100 characters
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = Unrepeated(parse_name))]
     name: OrganizationName,
     /// Where it is, its telephone, when it is open: 1 to 200 characters
-    #[arg(long, value_parser = parse_reach)]
+    #[arg(long, value_parser = Unrepeated(parse_reach))]
     reach: OfficeReach,
     /// Print JSON
     #[arg(long)]

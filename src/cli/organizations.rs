@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::credentials::record;
 use super::global::Global;
 use super::output;
+use super::unrepeated::Unrepeated;
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::domain::audit::Action;
 use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode};
 use crate::domain::ids::OrganizationId;
+use crate::domain::label::holds_id_number;
 use crate::node;
 use crate::store::clients::Organization;
 
@@ -61,7 +63,7 @@ pub(super) struct OrganizationArgs {
     #[arg(long)]
     region: String,
     /// How the codes of its offices begin; repeat for several [default: its region]
-    #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = Unrepeated(parse_prefix))]
     office: Vec<OfficePrefix>,
     /// Let it also withdraw reports that other organizations filed, and return their cards
     #[arg(long)]
@@ -88,13 +90,13 @@ pub(super) struct UpdateArgs {
 #[group(id = "organization_changes", required = true, multiple = true)]
 struct Changes {
     /// What it is called: 1 to 100 characters
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = Unrepeated(parse_name))]
     name: Option<OrganizationName>,
     /// The limit that its clients share, as requests/seconds; `default`: limits.organization
     #[arg(long, value_name = "N/Ss", value_parser = parse_rate_or_default)]
     rate: Option<Setting<Rate>>,
     /// How the codes of its offices begin from now on; repeat for several
-    #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = Unrepeated(parse_prefix))]
     office: Vec<OfficePrefix>,
     /// Whether its clients are let in: `ended` is final
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
@@ -113,8 +115,7 @@ pub(super) async fn organization(global: &Global, command: OrganizationCommand) 
 
 async fn create(global: &Global, args: OrganizationArgs) -> anyhow::Result<()> {
     let now_ms = Clock::System.now_ms();
-    let name =
-        OrganizationName::parse(&args.name).context("a name is 1 to 100 characters without control characters")?;
+    let name = parse_name(&args.name).map_err(anyhow::Error::msg)?;
     let kind = OrganizationKind::parse(&args.kind).context("unknown kind")?;
     let region = RegionCode::parse(&args.region).context("a region is six digits with a known province")?;
     let offices = Offices::new(args.office, args.any_office).context("an organization has at most 100 prefixes")?;
@@ -228,7 +229,8 @@ pub(super) fn lines_of(value: &Value) -> Vec<String> {
 }
 
 fn parse_prefix(text: &str) -> Result<OfficePrefix, String> {
-    OfficePrefix::parse(text).ok_or_else(|| "a prefix has 1 to 32 letters, digits and hyphens".to_owned())
+    let prefix = OfficePrefix::parse(text).filter(|_| !holds_id_number(text, Clock::System.today()));
+    prefix.ok_or_else(|| "a prefix has 1 to 32 letters, digits and hyphens, and is no identity number".to_owned())
 }
 
 pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
@@ -241,7 +243,8 @@ pub(super) fn parse_rate_or_default(text: &str) -> Result<Setting<Rate>, String>
 }
 
 pub(super) fn parse_name(text: &str) -> Result<OrganizationName, String> {
-    OrganizationName::parse(text).ok_or_else(|| "a name is 1 to 100 characters without control characters".to_owned())
+    let name = OrganizationName::parse(text).filter(|_| !holds_id_number(text, Clock::System.today()));
+    name.ok_or_else(|| "a name is 1 to 100 visible characters, without an identity number".to_owned())
 }
 
 pub(super) fn parse_state(text: &str) -> Result<LifeState, String> {

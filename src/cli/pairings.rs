@@ -9,6 +9,7 @@ use super::client_numbers::parse_guests;
 use super::global::Global;
 use super::organizations::parse_name;
 use super::output;
+use super::unrepeated::Unrepeated;
 use crate::clock::{Clock, Rfc3339};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{OrganizationName, Scope, Scopes};
@@ -69,10 +70,10 @@ pub(super) struct PairingArgs {
     #[arg(long, required = true, value_parser = PossibleValuesParser::new(["checks", "registry", "blind"]))]
     scope: Vec<String>,
     /// Its place: 1 to 64 characters of A-Z a-z 0-9 . _ : -
-    #[arg(long, value_parser = parse_site)]
+    #[arg(long, value_parser = Unrepeated(parse_site))]
     site: Label,
     /// What it is called: 1 to 100 characters
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = Unrepeated(parse_name))]
     name: Option<OrganizationName>,
     /// How many guests it has on a day. `none`: nobody counts [default: limits.numbers]
     #[arg(long, value_name = "N/1d", value_parser = parse_guests)]

@@ -50,10 +50,7 @@ pub(super) struct UndoArgs {
 
 /// `undo`
 pub(super) async fn undo(global: &Global, args: UndoArgs) -> anyhow::Result<()> {
-    let behind = global.behind()?;
-    if behind.person.is_none() || behind.reason.is_none() {
-        return Err(usage("an undoing needs --as NAME and --reason TEXT: the audit log keeps them with each act"));
-    }
+    let behind = global.behind_undoing()?;
     if args.from > args.to {
         return Err(usage("--from is after --to"));
     }

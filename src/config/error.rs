@@ -39,6 +39,8 @@ pub enum ConfigError {
     NotToml { at: Origin, problem: String },
     #[error("{at}: unknown key `{key}`{}", near.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Unknown { at: Origin, key: String, near: Option<String> },
+    #[error("{at}: `{key}` is a section: set its keys, {variable}__...")]
+    Section { at: Origin, key: String, variable: String },
     #[error("{at}: `{key}` {found}; it must be {right}")]
     Wrong { at: Origin, key: String, found: String, right: String },
 }

@@ -43,12 +43,22 @@ pub struct Fact {
 
 impl Fact {
     /// What a right value is, for the text of a flag that cannot be one.
-    pub fn check_type(&self, text: &str) -> Result<(), &'static str> {
-        if (self.can_be)(text) { Ok(()) } else { Err(self.what) }
+    pub fn check_type(&self, text: &str) -> Result<(), String> {
+        if (self.can_be)(text) { Ok(()) } else { Err(self.right_type()) }
+    }
+
+    /// What a value of another type must be, bounds included.
+    pub(super) fn right_type(&self) -> String {
+        if self.right.is_empty() { self.what.to_owned() } else { format!("{}: {}", self.what, self.right) }
     }
 
     /// `LOSTCARD_REGISTRY__LEASE_MS`
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.key.to_uppercase().replace('.', "__"))
+        variable_of(self.key)
     }
+}
+
+/// The variable of a key.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml_edit::{ImDocument, Item, TableLike};
 
 use super::error::{ConfigError, Origin, nearest};
-use super::fact::{Fact, PREFIX};
+use super::fact::{Fact, PREFIX, variable_of};
 use super::raw::{Fault, Found, Raw, parse_item, shown};
 use crate::own_files;
 
@@ -159,7 +159,14 @@ impl Given {
     }
 
     fn unknown(&self, at: Origin, key: &str) -> ConfigError {
+        let is_variable = matches!(at, Origin::Variable(_));
         let sections = self.facts.iter().filter_map(|fact| section(fact.key));
+        let is_inside = |fact: &Fact| fact.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        if is_variable && self.facts.iter().any(is_inside) {
+            return ConfigError::Section { at, key: key.to_owned(), variable: variable_of(key) };
+        }
+        // No variable sets a section: what is meant is one of its keys.
+        let sections = sections.filter(|_| !is_variable);
         let known = self.facts.iter().map(|fact| fact.key);
         // A key that is right but for its section, too.
         let elsewhere = || known.clone().find(|known| known.rsplit('.').next() == key.rsplit('.').next());
@@ -171,7 +178,7 @@ impl Given {
             known.clone().find(|known| last(known) == name).map(str::to_owned)
         });
         let variable = |near: String| self.fact(&near).map_or(near, Fact::variable);
-        let near = if matches!(at, Origin::Variable(_)) { near.map(variable) } else { near };
+        let near = if is_variable { near.map(variable) } else { near };
         ConfigError::Unknown { at, key: key.to_owned(), near }
     }
 
@@ -195,8 +202,7 @@ impl Given {
             *of_key = line(&self.text, Some(span));
         }
         match fault {
-            Fault::Type if right.is_empty() => ConfigError::Wrong { at, key, found, right: fact.what.to_owned() },
-            Fault::Type => ConfigError::Wrong { at, key, found, right: format!("{}: {right}", fact.what) },
+            Fault::Type => ConfigError::Wrong { at, key, found, right: fact.right_type() },
             Fault::Unknown { inside, near, .. } => ConfigError::Unknown { at, key: key + &inside, near },
             Fault::Inside { inside, found, right, .. } => {
                 ConfigError::Wrong { at, key: key + &inside, found: found.to_owned(), right: right.to_owned() }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use toml_edit::{Item, TableLike};
 
-use super::error::{ConfigError, nearest};
-use super::fact::Fact;
+use super::error::{ConfigError, Origin, nearest};
+use super::fact::{Fact, variable_of};
 use super::given::Given;
 use super::raw::{Fault, Raw, parse_item};
 use crate::domain::client::Rate;
@@ -112,7 +112,7 @@ pub(super) use texts;
 
 texts! {
     String: "text", |text| Some(text.to_owned()), Self::clone;
-    PathBuf: "a path, as text", |text| (!text.is_empty()).then(|| Self::from(text)), |path| path.display().to_string();
+    PathBuf: "a path, not empty", |text| (!text.is_empty()).then(|| Self::from(text)), |path| path.display().to_string();
     Rate: "a rate as requests/seconds: 600/60s", Self::parse, Self::to_string;
 }
 
@@ -208,6 +208,8 @@ impl Value for BTreeMap<Class, Period> {
             let class = Class::parse(name).ok_or_else(|| {
                 let near = nearest(name, Class::ALL.iter().map(|class| class.as_str()));
                 let near = near.map(|near| format!("{}.{near}", fact.key));
+                let is_variable = matches!(found.at, Origin::Variable(_));
+                let near = near.map(|near| if is_variable { variable_of(&near) } else { near });
                 ConfigError::Unknown { at: found.at.clone(), key: format!("{}.{name}", fact.key), near }
             })?;
             let right = "a period: 24 hours, 30 days or 20 years";

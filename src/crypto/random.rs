@@ -21,6 +21,11 @@ pub fn generator() -> impl CryptoRng {
     rand::rng()
 }
 
+/// What signatures draw from that need randomness (ECDSA).
+pub fn of_signatures() -> aws_lc_rs::rand::SystemRandom {
+    aws_lc_rs::rand::SystemRandom::new()
+}
+
 /// Bytes for a key that will live on disk.
 pub fn key_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];

@@ -124,11 +124,12 @@ pub async fn corrected(
     })
 }
 
-/// Somebody filed a report who should not have: it lists no card, and those who were told because of it are told to ask again.
-pub async fn unfiled(writing: &mut Writing, stored: StoredReport) -> Result<(), ServiceError> {
+/// Somebody filed a report who should not have, by a client or by a file: it lists no card, and those who were told because of it are
+/// told to ask again. `office` is the one that takes it back.
+pub async fn unfiled(writing: &mut Writing, stored: StoredReport, office: &OfficeCode) -> Result<(), ServiceError> {
     let report = stored.report.id;
     if stored.report.state != ReportState::Withdrawn {
-        withdrawn(writing, stored, &OfficeCode::of_undoing(), WithdrawalReason::Mistaken).await?;
+        withdrawn(writing, stored, office, WithdrawalReason::Mistaken).await?;
     }
     alerts::tell_of_nothing(writing, Source::Report(report)).await
 }

@@ -190,6 +190,9 @@ async fn the_rule_that_an_assertion_breaks_is_told() {
         (with(good.clone(), "exp", now_s + 301), "five minutes"),
         (with(good.clone(), "exp", now_s - 6), "expired"),
         (with(good.clone(), "nbf", now_s + 60), "not valid yet"),
+        (with(good.clone(), "nbf", Value::Null), "nbf or iat is not of its type"),
+        (with(good.clone(), "iat", Value::Null), "nbf or iat is not of its type"),
+        (with(good.clone(), "iat", "now"), "nbf or iat is not of its type"),
         (with(good.clone(), "iss", json!(other.client_id)), "iss and sub"),
     ] {
         assert_breaks(&present(&app, &client.sign(&claims)).await, rule);

@@ -153,6 +153,9 @@ async fn empty_parameters_are_absent() {
     let empty = |name| (name, "");
     for form in [
         vec![GRANT, empty("scope")],
+        // What joins a list of nothing.
+        vec![GRANT, ("scope", " ")],
+        vec![GRANT, ("scope", "   ")],
         vec![GRANT, empty("client_secret")],
         vec![GRANT, empty("client_assertion"), empty("client_assertion_type")],
         vec![GRANT, empty("client_id")],
@@ -171,7 +174,9 @@ async fn empty_parameters_are_absent() {
     assert_eq!(app.ask_token(&post).await.status, 200);
     assert_refused(&basic(&[empty("grant_type")]).await, 400, "invalid_request");
     assert_refused(&basic(&[GRANT, empty("scope"), empty("scope")]).await, 400, "invalid_request");
-    assert_refused(&basic(&[GRANT, ("scope", " ")]).await, 400, "invalid_scope");
+    for scope in [" checks", "checks ", "checks  checks", "\t"] {
+        assert_refused(&basic(&[GRANT, ("scope", scope)]).await, 400, "invalid_scope");
+    }
     assert_refused(&basic(&[GRANT, ("client_id", &app.police.client_id.to_string())]).await, 401, "invalid_client");
 }
 

@@ -69,7 +69,7 @@ fn a_failure_is_1_and_one_line_says_why() {
     for (args, why) in [
         (
             &["organization", "create", "--name", "", "--kind", "auditor", "--region", "110105"] as &[&str],
-            "1 to 100 characters",
+            "1 to 100 visible characters",
         ),
         (&["organization", "create", "--name", "x", "--kind", "auditor", "--region", "990105"], "known province"),
         (&["client", "create", "--organization", nobody, "--scope", "checks"], "no such organization"),
@@ -100,6 +100,45 @@ fn a_failure_is_1_and_one_line_says_why() {
         let said = stderr(&output);
         assert!(said.starts_with("error: ") && said.contains(why), "{args:?}: {said}");
         assert_eq!((said.lines().count(), stdout(&output).as_str()), (1, ""), "{args:?}: {said}");
+    }
+}
+
+/// What people write in their own words may hold an identity number: it is refused, and not repeated.
+#[test]
+fn an_identity_number_is_nobodys_name_and_no_prefix() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let held = "desk of 11010519491231002X";
+    let create = ["organization", "create", "--kind", "auditor", "--region", "110105", "--name"];
+    let client = ["client", "create", "--organization", &organization, "--scope", "checks", "--name", held];
+    let pairing = ["pairing", "create", "--organization", &organization, "--scope", "checks", "--name"];
+    for (args, code) in [
+        ([&create[..], &[held]].concat(), 1),
+        ([&create[..], &["x", "--office", "11010519491231002X"]].concat(), 2),
+        (vec!["organization", "update", &organization, "--name", held], 2),
+        (vec!["organization", "update", &organization, "--office", "11010519491231002X"], 2),
+        (client.to_vec(), 2),
+        (vec!["client", "update", "01993c5e-0000-7000-8000-000000000000", "--name", held], 2),
+        ([&pairing[..], &[held, "--site", "a"]].concat(), 2),
+        ([&pairing[..], &["x", "--site", "11010519491231002X"]].concat(), 2),
+        (vec!["office", "set", "11010519491231002X", "--name", "x", "--reach", "x"], 2),
+        (vec!["office", "set", "A", "--name", held, "--reach", "x"], 2),
+        (vec!["office", "set", "A", "--name", "x", "--reach", held], 2),
+    ] {
+        let said = stderr(&folder.run(&args).code(code));
+        assert!(said.contains("identity number") && !said.contains("19491231"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn flags_that_are_settings_say_what_would_be_right() {
+    let folder = Folder::new();
+    for (args, told) in [
+        (["--workers", "many"], "it must be a whole number: 0 to 1024"),
+        (["--data", ""], "it must be a path, not empty"),
+    ] {
+        let said = stderr(&folder.run(&[&["serve"], &args[..]].concat()).code(2));
+        assert!(said.contains(told), "{said}");
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct CheckArgs {
     /// Where the service is
     #[arg(long)]
     pub(super) url: String,
-    /// The JSON that `client create --json` printed
+    /// The JSON that `client create --json` printed, or with its client's private key as `jwk`
     #[arg(long, value_name = "FILE")]
     pub(super) credentials: PathBuf,
     /// What the cards are checked for, where no column says so

@@ -1,10 +1,11 @@
-//! Who asks: what a file of credentials holds. So far that is a client's secret; a device's key would be one more kind.
+//! Who asks: what a file of credentials holds. That is a client's secret, or its private key.
 
 use std::path::Path;
 
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::holder::{Holder, PrivateJwk};
 use crate::cli::exits::usage;
 use crate::config::client_credentials;
 use crate::domain::ids::ClientId;
@@ -14,13 +15,22 @@ use crate::own_files;
 /// By what a token is asked for.
 #[derive(Debug)]
 pub(crate) enum Credentials {
-    Secret { client_id: ClientId, secret: SecretText },
+    Secret {
+        client_id: ClientId,
+        secret: SecretText,
+    },
+    /// Whose public half the client was created with. Tokens are bound to it.
+    Key {
+        client_id: ClientId,
+        holder: Holder,
+    },
 }
 
 #[derive(Deserialize)]
 struct Written {
     client_id: Option<ClientId>,
     client_secret: Option<SecretText>,
+    jwk: Option<PrivateJwk>,
 }
 
 impl Credentials {
@@ -34,17 +44,22 @@ impl Credentials {
 
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = zeroize::Zeroizing::new(own_files::read_named(path).with_context(|| path.display().to_string())?);
-        let not_such = || usage(format!("{}: not the JSON that `client create --json` prints", path.display()));
+        let wrong = |why: &str| usage(format!("{}: {why}", path.display()));
+        let not_such =
+            || wrong("neither the JSON that `client create --json` prints nor one of client_id and jwk, a private key");
         let written: Written = serde_json::from_slice(&text).map_err(|_| not_such())?;
-        match written {
-            Written { client_id: Some(client_id), client_secret: Some(secret) } => {
-                Ok(Self::Secret { client_id, secret })
+        let Some(client_id) = written.client_id else { return Err(not_such()) };
+        match (written.client_secret, written.jwk) {
+            (Some(secret), None) => Ok(Self::Secret { client_id, secret }),
+            (None, Some(jwk)) => {
+                let holder = Holder::of_jwk(&jwk)
+                    .ok_or_else(|| wrong("jwk is not a private key for EdDSA (OKP, Ed25519) or ES256 (EC, P-256)"))?;
+                Ok(Self::Key { client_id, holder })
             }
-            Written { client_id: Some(_), client_secret: None } => Err(usage(format!(
-                "{}: the client has no secret but keys of its own, which this command does not take",
-                path.display()
-            ))),
-            Written { .. } => Err(not_such()),
+            (Some(_), Some(_)) => Err(wrong("it has client_secret and jwk: which of them proves the client?")),
+            (None, None) => {
+                Err(wrong("the client has no secret but keys of its own: add one as jwk, with its private half"))
+            }
         }
     }
 }

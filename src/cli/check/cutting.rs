@@ -8,11 +8,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::cli::exits::refused;
-use crate::cli::import::csv_form::{is_blank, take_cell};
+use crate::cli::import::cells::take_cell;
+use crate::cli::import::csv_form::is_blank;
 use crate::cli::import::header::Header;
 use crate::cli::import::input::{Format, Input};
 use crate::cli::import::lines::{LINE_BYTES_MAX, LineError, Lines};
-use crate::cli::import::row::Cell;
+use crate::cli::import::row::{Cell, is_nothing};
 use crate::cli::import::xlsx_form::SheetRows;
 
 /// How many lines one row may take.
@@ -78,7 +79,7 @@ impl Rows {
             Self::Ndjson { lines, names } => loop {
                 let row = match lines.next()? {
                     None => return Ok(None),
-                    Some(Ok(line)) if line.trim_ascii().is_empty() => continue,
+                    Some(Ok(line)) if line.trim().is_empty() => continue,
                     Some(Ok(line)) => object(line, names),
                     Some(Err(error)) => unreadable(error),
                 };
@@ -87,11 +88,22 @@ impl Rows {
             Self::Xlsx(rows) => loop {
                 let Some(cells) = rows.next_shown() else { return Ok(None) };
                 let cells: Vec<_> = cells.map(|(cell, shown)| (kind_of(&cell), shown.to_owned())).collect();
-                if cells.iter().all(|(_, shown)| shown.trim().is_empty()) {
+                if cells.iter().all(|(_, shown)| is_nothing(shown)) {
                     continue;
                 }
-                return Ok(Some(Row { line: rows.number(), cells, wrong: None }));
+                let mut row = Row { line: rows.number(), cells, wrong: None };
+                row.drop_empty_cells(columns);
+                return Ok(Some(row));
             },
+        }
+    }
+}
+
+impl Row {
+    /// Beyond the header a spreadsheet leaves separators, and a blank now and then.
+    fn drop_empty_cells(&mut self, columns: usize) {
+        while self.cells.len() > columns && self.cells.last().is_some_and(|(_, shown)| is_nothing(shown)) {
+            self.cells.pop();
         }
     }
 }
@@ -117,6 +129,8 @@ pub(super) struct CsvRows {
     lines: Lines,
     ahead: VecDeque<Line>,
     separator: u8,
+    /// Where the last column with a name ends: a row need not go further.
+    named: usize,
 }
 
 struct Line {
@@ -127,7 +141,7 @@ struct Line {
 impl CsvRows {
     /// Reads the header, and what may stand before it.
     fn begin(lines: Lines) -> anyhow::Result<(Vec<String>, Self)> {
-        let mut rows = Self { lines, ahead: VecDeque::new(), separator: b',' };
+        let mut rows = Self { lines, ahead: VecDeque::new(), separator: b',', named: 0 };
         let mut separator = None;
         loop {
             let Some(Line { number, text }) = rows.take()? else { return Err(no_rows()) };
@@ -146,14 +160,23 @@ impl CsvRows {
             if names.wrong.is_some() {
                 return Err(refused(format!("line {number}: the header cannot be cut into cells: look at its quotes")));
             }
-            return Ok((names.cells.into_iter().map(|(_, name)| name).collect(), rows));
+            let names: Vec<String> = names.cells.into_iter().map(|(_, name)| name).collect();
+            rows.named = names.iter().rposition(|name| !is_nothing(name)).map_or(0, |last| last + 1);
+            return Ok((names, rows));
         }
     }
 
     fn next(&mut self, columns: usize) -> anyhow::Result<Option<Row>> {
         while let Some(line) = self.take()? {
             if !line.text.as_ref().is_ok_and(|text| is_blank(text, self.separator)) {
-                return self.cut(line, |cells| cells == columns).map(Some);
+                let named = self.named;
+                let fits =
+                    |cells: &[String]| cells.len() >= named && cells.iter().skip(columns).all(|cell| is_nothing(cell));
+                let mut row = self.cut(line, fits)?;
+                if row.wrong.is_none() {
+                    row.drop_empty_cells(columns);
+                }
+                return Ok(Some(row));
             }
         }
         Ok(None)
@@ -172,7 +195,7 @@ impl CsvRows {
 
     /// One row, of several lines where a quote is open at the end of the first. If they never make a row, the first line alone is
     /// wrong, and the others have their turn.
-    fn cut(&mut self, first: Line, fits: impl Fn(usize) -> bool) -> anyhow::Result<Row> {
+    fn cut(&mut self, first: Line, fits: impl Fn(&[String]) -> bool) -> anyhow::Result<Row> {
         let line = first.number;
         let text = match first.text {
             Ok(text) => text,
@@ -186,7 +209,7 @@ impl CsvRows {
             if let Ok(more) = &next.text {
                 joined.push('\n');
                 joined.push_str(more);
-                cells = cells_of(&joined, self.separator).filter(|cells| fits(cells.len()));
+                cells = cells_of(&joined, self.separator).filter(|cells| fits(cells));
             }
             let is_text = next.text.is_ok();
             taken.push(next);
@@ -199,7 +222,7 @@ impl CsvRows {
         }
         let text_cells = |cells: Vec<String>| cells.into_iter().map(|cell| (Kind::Text, cell)).collect();
         Ok(match cells {
-            Some(cells) if fits(cells.len()) => Row { line, cells: text_cells(cells), wrong: None },
+            Some(cells) if fits(&cells) => Row { line, cells: text_cells(cells), wrong: None },
             Some(cells) => Row { line, cells: text_cells(cells), wrong: Some(WRONG_CELL_COUNT) },
             None => Row { line, cells: text_cells(vec![text]), wrong: Some(MALFORMED_QUOTES) },
         })
@@ -319,6 +342,19 @@ mod tests {
                 (11, cells(&["6", "a", "b"]), Some("wrong_cell_count")),
             ]
         );
+    }
+
+    #[test]
+    fn cells_without_a_name_and_without_a_word_are_none() {
+        let text = "id_number,remark,,\n1,a\n2,b,,,,\n3,c,\u{A0},=\"\"\n4,d,e\n5\n,,\n\u{3000},\n=\"\",\"\"\n6,f,,,g\n";
+        let found = csv(text);
+        assert_eq!(found.iter().map(|(line, ..)| *line).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 10]);
+        assert_eq!(found[0], (2, cells(&["1", "a"]), None));
+        assert_eq!(found[1], (3, cells(&["2", "b", "", ""]), None));
+        assert_eq!(found[3], (5, cells(&["4", "d", "e"]), None), "what stands under no name stays");
+        assert_eq!(found[4].2, Some("wrong_cell_count"));
+        assert_eq!(found[5].2, Some("wrong_cell_count"));
+        assert_eq!(csv("id_number\n1,,\n2\n"), [(2, cells(&["1"]), None), (3, cells(&["2"]), None)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod course;
 pub(super) mod credentials;
 mod cutting;
 mod guests;
+mod holder;
 mod names;
 mod receipts;
 mod service;

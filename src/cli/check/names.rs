@@ -79,6 +79,7 @@ mod tests {
             ("Name,ID Number,Room,Card_Valid_From,Purpose", 1, Some(3), Some(4)),
             ("姓名,证件号码,有效期起始日期,用途", 1, Some(2), Some(3)),
             ("\u{FEFF}公民身份号码,备注,备注", 0, None, None),
+            ("=\"id_number\",'card_valid_from,=\"用途\",,", 0, Some(1), Some(2)),
         ] {
             assert_eq!(places(header, true).unwrap(), Places { number, start, purpose }, "{header}");
         }

@@ -1,14 +1,15 @@
-//! A client's talk with the service over HTTP: a token, kept until it is about to end, and one request at a time. What an answer
-//! means for the request is said here, what becomes of the rows in `service`.
+//! A client's talk with the service over HTTP: a token, kept until it is about to end, and one request at a time, with a proof of its
+//! own where the token is bound to a key. What an answer means for the request is said here, what becomes of the rows in `service`.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::Deserialize;
 
 use super::credentials::Credentials;
+use super::holder::{Holder, Proven};
 use crate::cli::exits::usage;
 use crate::clock::Clock;
 use crate::domain::redacted::TokenText;
@@ -57,6 +58,10 @@ pub(crate) struct Session {
     client: Client,
     base: String,
     credentials: Credentials,
+    /// Of a client with a secret whose tokens are bound to a key: made when the service asks for proofs.
+    own_holder: Option<Holder>,
+    /// The service's last one for proofs.
+    nonce: Option<String>,
     clock: Clock,
     token: Option<Token>,
     /// What the token is asked for; all that the client may do, where nothing is said.
@@ -65,14 +70,37 @@ pub(crate) struct Session {
 
 struct Token {
     text: TokenText,
+    is_bound: bool,
     until_ns: u64,
 }
 
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: TokenText,
+    token_type: String,
     expires_in: u64,
 }
+
+impl Token {
+    fn read(body: &[u8], asked_ns: u64) -> anyhow::Result<Self> {
+        let answer = serde_json::from_slice(body).ok();
+        let TokenAnswer { access_token, token_type, expires_in } =
+            answer.context("no token: the answer is not that of a token endpoint")?;
+        let good_s = expires_in.saturating_sub(TOKEN_MARGIN_S).max(1);
+        Ok(Self {
+            text: access_token,
+            is_bound: token_type.eq_ignore_ascii_case("DPoP"),
+            until_ns: asked_ns.saturating_add(good_s.saturating_mul(1_000_000_000)),
+        })
+    }
+}
+
+/// The service wants proofs.
+const PROOF_WANTED: &str = "invalid_dpop_proof";
+/// It wants them with the nonce that it has just sent (RFC 9449, 8 and 9).
+const NONCE_WANTED: &str = "use_dpop_nonce";
+const BY_ASSERTION: &str =
+    "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
 
 /// What is read of a problem (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
@@ -85,6 +113,9 @@ pub(super) struct Problem {
     errors: Vec<MemberProblem>,
     /// Of a batch that is too large for the client's limit: how many items fit.
     items_max: Option<usize>,
+    /// At the token endpoint (RFC 6749, 5.2).
+    error: String,
+    error_description: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,6 +133,9 @@ impl Problem {
     /// Code and sentence; those of the members where there are any.
     pub(super) fn said(&self) -> String {
         let said = |code: &str, detail: &str| format!("{code}: {detail}");
+        if self.code.is_empty() {
+            return said(&self.error, &self.error_description);
+        }
         if self.errors.is_empty() {
             let detail = if self.detail.is_empty() { &self.title } else { &self.detail };
             return said(&self.code, detail);
@@ -134,7 +168,8 @@ impl Session {
             // A redirected POST would hand numbers to another server.
             .redirect(redirect::Policy::none())
             .build()?;
-        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), credentials, clock, token: None, form })
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base, credentials, own_holder: None, nonce: None, clock, token: None, form })
     }
 
     /// Sends checks, with a token that is good.
@@ -144,17 +179,16 @@ impl Session {
 
     /// Sends a body.
     pub(crate) async fn post(&mut self, path: &str, body: String) -> anyhow::Result<Reply> {
-        let request = self.client.post(format!("{}{path}", self.base));
-        self.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
+        self.send(Method::POST, path, Some(body)).await
     }
 
     /// Reads.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Reply> {
-        self.send(self.client.get(format!("{}{path}", self.base))).await
+        self.send(Method::GET, path, None).await
     }
 
-    async fn send(&mut self, wanted: RequestBuilder) -> anyhow::Result<Reply> {
-        let mut renewed = 0;
+    async fn send(&mut self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<Reply> {
+        let (mut renewed, mut has_nonce) = (0, false);
         loop {
             if self.token.as_ref().is_none_or(|token| self.clock.boot_ns() >= token.until_ns) {
                 renewed += 1;
@@ -164,15 +198,31 @@ impl Session {
                 }
             }
             let Some(token) = &self.token else { continue };
-            let request = wanted.try_clone().context("the request cannot be repeated")?;
-            let request = request.header(AUTHORIZATION, format!("Bearer {}", token.text.expose()));
+            let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+            if let Some(body) = &body {
+                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+            }
+            let text = token.text.expose();
+            let request = match self.holder().filter(|_| token.is_bound) {
+                Some(holder) => {
+                    let proof = self.proof(holder, &method, path, Some(text))?;
+                    request.header(AUTHORIZATION, format!("DPoP {text}")).header("DPoP", proof)
+                }
+                None => request.header(AUTHORIZATION, format!("Bearer {text}")),
+            };
             let answer = match send(request).await {
                 Ok(answer) => answer,
                 Err(reply) => return Ok(reply),
             };
+            self.keep_nonce(&answer);
+            let is_refused = answer.status().as_u16() == 401;
+            if is_refused && !has_nonce && says(&answer, NONCE_WANTED) {
+                has_nonce = true;
+                continue;
+            }
             // Revoked, or the service has new keys: another token may do. A new one of the second in which all were revoked
             // is refused as well.
-            if answer.status().as_u16() == 401 && renewed < 2 {
+            if is_refused && renewed < 2 {
                 self.token = None;
                 if renewed == 1 {
                     tokio::time::sleep(REVOKED_SECOND).await;
@@ -183,33 +233,78 @@ impl Session {
         }
     }
 
-    async fn ask_for_token(&self) -> anyhow::Result<Result<Token, Reply>> {
-        let Credentials::Secret { client_id, secret } = &self.credentials;
-        let request = self
-            .client
-            .post(format!("{}{}", self.base, routes::TOKEN))
-            .basic_auth(client_id, Some(secret.expose()))
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(self.form);
-        let asked_ns = self.clock.boot_ns();
-        let answer = match send(request).await {
-            Ok(answer) => answer,
-            Err(reply) => return Ok(Err(reply)),
-        };
-        match judge(answer).await.context("no token")? {
-            Reply::Body(body) => {
-                let TokenAnswer { access_token, expires_in } = serde_json::from_slice(&body)
-                    .ok()
-                    .context("no token: the answer is not that of a token endpoint")?;
-                let good_s = expires_in.saturating_sub(TOKEN_MARGIN_S).max(1);
-                Ok(Ok(Token {
-                    text: access_token,
-                    until_ns: asked_ns.saturating_add(good_s.saturating_mul(1_000_000_000)),
-                }))
+    async fn ask_for_token(&mut self) -> anyhow::Result<Result<Token, Reply>> {
+        let mut has_nonce = false;
+        loop {
+            let request = self.token_request()?;
+            let asked_ns = self.clock.boot_ns();
+            let answer = match send(request).await {
+                Ok(answer) => answer,
+                Err(reply) => return Ok(Err(reply)),
+            };
+            self.keep_nonce(&answer);
+            if answer.status().as_u16() == 400 {
+                let body = answer.bytes().await.unwrap_or_default();
+                let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+                match problem.error.as_str() {
+                    NONCE_WANTED if !has_nonce => has_nonce = true,
+                    PROOF_WANTED if self.holder().is_none() => self.own_holder = Some(Holder::new()?),
+                    _ => bail!("no token: the service answers 400 {}", problem.said()),
+                }
+                continue;
             }
-            other => Ok(Err(other)),
+            return match judge(answer).await.context("no token")? {
+                Reply::Body(body) => Token::read(&body, asked_ns).map(Ok),
+                other => Ok(Err(other)),
+            };
         }
     }
+
+    fn token_request(&self) -> anyhow::Result<RequestBuilder> {
+        let request = self.client.post(format!("{}{}", self.base, routes::TOKEN));
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = match &self.credentials {
+            Credentials::Secret { client_id, secret } => {
+                request.basic_auth(client_id, Some(secret.expose())).body(self.form)
+            }
+            // For the service whose URL was given, and not for one that it names: what is signed here would work there.
+            Credentials::Key { client_id, holder } => {
+                let assertion = holder.assertion(*client_id, &self.base, self.clock.now_s())?;
+                request.body(format!("{}{BY_ASSERTION}{assertion}", self.form))
+            }
+        };
+        Ok(match self.holder() {
+            Some(holder) => request.header("DPoP", self.proof(holder, &Method::POST, routes::TOKEN, None)?),
+            None => request,
+        })
+    }
+
+    /// By what requests are proven, where they are.
+    fn holder(&self) -> Option<&Holder> {
+        match &self.credentials {
+            Credentials::Key { holder, .. } => Some(holder),
+            Credentials::Secret { .. } => self.own_holder.as_ref(),
+        }
+    }
+
+    fn proof(&self, holder: &Holder, method: &Method, path: &str, token: Option<&str>) -> anyhow::Result<String> {
+        let url = format!("{}{path}", self.base);
+        let (nonce, now_s) = (self.nonce.as_deref(), self.clock.now_s());
+        holder.proof(Proven { method: method.as_str(), url: &url, token, nonce, now_s })
+    }
+
+    fn keep_nonce(&mut self, answer: &Response) {
+        let offered = answer.headers().get("DPoP-Nonce").and_then(|value| value.to_str().ok());
+        if let Some(nonce) = offered {
+            self.nonce = Some(nonce.to_owned());
+        }
+    }
+}
+
+/// Whether a refusal names this error (RFC 6750, 3.1).
+fn says(answer: &Response, error: &str) -> bool {
+    let challenge = answer.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    challenge.is_some_and(|challenge| challenge.contains(error))
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, Reply> {
@@ -238,7 +333,8 @@ async fn judge(answer: Response) -> anyhow::Result<Reply> {
         return Ok(Reply::Body(body.to_vec()));
     }
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    let said = || if problem.code.is_empty() { String::new() } else { format!(" {}", problem.said()) };
+    let is_told = !problem.code.is_empty() || !problem.error.is_empty();
+    let said = || if is_told { format!(" {}", problem.said()) } else { String::new() };
     match status.as_u16() {
         429 if problem.is_for_its_number() => Ok(Reply::Refused(problem.said())),
         429 if problem.code == "numbers_spent" => Ok(Reply::NumbersSpent(problem.said())),

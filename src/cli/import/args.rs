@@ -29,7 +29,7 @@ Examples:
   lostcard import --dry-run reports.csv
   lostcard import reports.csv
   lostcard import --source police-system --full dump-2026-11-28.csv
-  lostcard import undo 01993c5e-0000-8000-8000-000000000000"
+  lostcard import undo 01993c5e-0000-8000-8000-000000000000 --as 'Wang Fang' --reason 'ticket 7'"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct ImportArgs {
@@ -87,8 +87,13 @@ pub(crate) struct ImportArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reports that were withdrawn or replaced meanwhile stay as they are. A second time there is nothing left, which is no failure.
-Afterwards the same file can be imported again.")]
+Reports that were withdrawn or replaced meanwhile stay as they are. Those who were told because of
+the import that a card is listed get an alert: check again. A second time there is nothing left,
+which is no failure. Afterwards the same file can be imported again.
+Needs --as and --reason: the audit log keeps them.
+
+Example:
+  lostcard import undo 01993c5e-0000-8000-8000-000000000000 --as 'Wang Fang' --reason 'ticket 7'")]
 pub(super) struct UndoArgs {
     /// The id that the import printed
     #[arg(value_name = "ID")]

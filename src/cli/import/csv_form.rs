@@ -5,8 +5,9 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::cells::take_cell;
 use super::header::Header;
-use super::row::{Cell, Row};
+use super::row::{BLANKS, Cell, Row};
 use crate::service::fields::Fields;
 
 /// Cuts a line into its cells; none where that cannot be done.
@@ -28,7 +29,12 @@ pub(crate) fn cut<'a>(header: &Header, line: &'a str, fields: &mut Fields) -> Op
         }
         rest = after;
     }
-    if rest.is_some() { refuse_count(fields) } else { Some(row) }
+    if has_more(rest, separator) { refuse_count(fields) } else { Some(row) }
+}
+
+/// Whether cells beyond the header hold anything.
+fn has_more(rest: Option<&str>, separator: u8) -> bool {
+    rest.is_some_and(|rest| !is_blank(rest, separator))
 }
 
 /// Most lines have no quote.
@@ -46,49 +52,22 @@ fn cut_plain<'a>(header: &Header, line: &'a str, fields: &mut Fields) -> Option<
         }
         rest = after;
     }
-    if rest.is_some() { refuse_count(fields) } else { Some(row) }
+    if has_more(rest, header.separator()) { refuse_count(fields) } else { Some(row) }
 }
 
-/// Whether a line has no more than separators and blanks.
+/// Whether a line has no more than separators, blanks, and what spreadsheets put around text.
 pub(crate) fn is_blank(line: &str, separator: u8) -> bool {
-    line.bytes().all(|byte| byte == separator || matches!(byte, b' ' | b'\t' | b'"'))
+    let is_nothing = |c: char| c == char::from(separator) || matches!(c, '"' | '\'') || BLANKS.contains(&c);
+    let mut rest = line.trim_start_matches(is_nothing);
+    while let Some(after) = rest.strip_prefix("=\"\"") {
+        rest = after.trim_start_matches(is_nothing);
+    }
+    rest.is_empty()
 }
 
 fn refuse_count<T>(fields: &mut Fields) -> Option<T> {
     fields.refuse("", "wrong_cell_count", "a line has as many cells as the header");
     None
-}
-
-/// The first cell of a text and what follows its separator. None if the quotes are wrong.
-pub(crate) fn take_cell(text: &str, separator: u8) -> Option<(Cow<'_, str>, Option<&str>)> {
-    // `="..."` is how spreadsheets keep text as text: the quotes are not those of RFC 4180.
-    if let Some(formula) = text.strip_prefix("=\"") {
-        let end = memchr(b'"', formula.as_bytes())? + 3;
-        return match text.as_bytes().get(end) {
-            None => Some((Cow::Borrowed(text), None)),
-            Some(byte) if *byte == separator => Some((Cow::Borrowed(&text[..end]), Some(&text[end + 1..]))),
-            Some(_) => None,
-        };
-    }
-    let Some(mut quoted) = text.strip_prefix('"') else {
-        let (cell, rest) = match memchr(separator, text.as_bytes()) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
-        return (!cell.contains('"')).then_some((Cow::Borrowed(cell), rest));
-    };
-    let mut cell = Cow::Borrowed("");
-    loop {
-        let (part, after) = quoted.split_once('"')?;
-        cell += part;
-        match after.as_bytes().first() {
-            None => return Some((cell, None)),
-            Some(byte) if *byte == separator => return Some((cell, Some(&after[1..]))),
-            // RFC 4180, 2.7: a quote inside is doubled.
-            Some(_) => quoted = after.strip_prefix('"')?,
-        }
-        cell += "\"";
-    }
 }
 
 #[cfg(test)]
@@ -118,7 +97,10 @@ mod tests {
             (r#"="1",b,="2",d,="3""#, Ok(["=\"1\"", "b", "=\"2\"", "d", "=\"3\""])),
             (r#""=""1""",b,c,d,e"#, Ok(["=\"1\"", "b", "c", "d", "e"])),
             ("a,b", Err("wrong_cell_count")),
-            ("a,b,c,d,e,", Err("wrong_cell_count")),
+            ("a,b,c,d,e,", Ok(["a", "b", "c", "d", "e"])),
+            ("a,b,c,d,e, ,\u{3000},", Ok(["a", "b", "c", "d", "e"])),
+            (r#""a",b,c,d,e,"",="","#, Ok(["a", "b", "c", "d", "e"])),
+            ("a,b,c,d,e,,f", Err("wrong_cell_count")),
             (r#"a,b,c,d,"e",f"#, Err("wrong_cell_count")),
             (r#""a,b,c,d,e"#, Err("malformed_quotes")),
             (r#""a"x,b,c,d,e"#, Err("malformed_quotes")),
@@ -139,9 +121,12 @@ mod tests {
 
     #[test]
     fn separators_alone_are_a_blank_row() {
-        for line in ["", ",,,,", " , ,", "\"\",\"\"", "\t"] {
+        for line in
+            ["", ",,,,", " , ,", "\"\",\"\"", "\t", "\u{A0},\u{3000}", "=\"\",=\"\",", "\"=\"\"\"\"\",\"\"", "',"]
+        {
             assert!(is_blank(line, b','), "{line}");
         }
+        assert!(!is_blank("=,=", b',') && !is_blank("=\"0\",", b','));
         assert!(is_blank(";;", b';') && !is_blank(",,", b';') && !is_blank(",a", b','));
     }
 }

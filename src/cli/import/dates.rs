@@ -4,6 +4,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
+use super::row::BLANKS;
 use crate::domain::instant::UnixMs;
 
 /// Why a text is no day or instant: a code of the rejects file, and a sentence.
@@ -47,10 +48,15 @@ pub(crate) fn read_day(text: &str) -> Result<Date, Refusal> {
 /// The end of a card's validity: none for a long-term card, however that is written.
 pub(crate) fn read_end(text: &str) -> Result<Option<Date>, Refusal> {
     let is_long_term = |day: Date| day == Date::MAX || day == LAST_OF_2099;
+    let text = text.trim_matches(is_blank);
     match read_day(text) {
         Ok(day) => Ok(Some(day).filter(|day| !is_long_term(*day))),
-        Err(_) if is_long_term_word(text.trim_matches(is_blank)) => Ok(None),
-        Err(refusal) => Err(refusal),
+        Err(_) if is_long_term_word(text) => Ok(None),
+        // The last instant that a database knows: no time of day says anything there.
+        Err(refusal) => match take_date(text) {
+            Ok((day, rest)) if is_long_term(day) && take_time(rest).is_some() => Ok(None),
+            _ => Err(refusal),
+        },
     }
 }
 
@@ -59,14 +65,16 @@ const LAST_OF_2099: Date = Date::constant(2099, 12, 31);
 pub(crate) const BEIJING: Offset = Offset::constant(8);
 
 fn is_long_term_word(text: &str) -> bool {
-    let no_day = |text: &str| {
-        text.bytes().filter(u8::is_ascii_digit).count() == 8
-            && text.bytes().all(|byte| matches!(byte, b'0' | b'-' | b'/' | b'.'))
-    };
     let words = ["long-term", "long term", "longterm", "long_term", "permanent"];
     let chinese = ["长期", "长期有效", "永久", "永久有效", "長期", "長期有效"];
+    words.iter().any(|word| text.eq_ignore_ascii_case(word)) || chinese.contains(&text) || is_day_of_zeros(text)
+}
+
+/// `0000-00-00`, in any form of a date and with any time behind it.
+fn is_day_of_zeros(text: &str) -> bool {
     let date = text.split_once([' ', 'T']).map_or(text, |(date, _)| date);
-    words.iter().any(|word| text.eq_ignore_ascii_case(word)) || chinese.contains(&text) || no_day(date)
+    date.bytes().filter(u8::is_ascii_digit).count() == 8
+        && date.chars().all(|c| matches!(c, '0' | '-' | '/' | '.' | '年' | '月' | '日'))
 }
 
 /// What programs write for "nothing": never taken for a value, nor for an absent one.
@@ -115,11 +123,17 @@ pub(crate) fn read_zone(text: &str) -> Option<Offset> {
 }
 
 fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\u{A0}' | '\u{3000}')
+    BLANKS.contains(&c)
 }
 
 /// The date that a text begins with, and what follows it.
 fn take_date(text: &str) -> Result<(Date, &str), Refusal> {
+    // What a database has where it knows no day.
+    take_some_date(text)
+        .map_err(|refusal| if is_day_of_zeros(text.trim_matches(is_blank)) { PLACEHOLDER } else { refusal })
+}
+
+fn take_some_date(text: &str) -> Result<(Date, &str), Refusal> {
     let bytes = text.as_bytes();
     let leading = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if leading == 8 {
@@ -277,7 +291,11 @@ mod tests {
             ("201605011", "malformed_date"),
             ("2016-05-01x", "malformed_date"),
             ("２０１６-05-01", "malformed_date"),
-            ("0000-00-00", "malformed_date"),
+            ("0000-00-00", "placeholder"),
+            ("00000000", "placeholder"),
+            (" 0000/00/00 00:00:00", "placeholder"),
+            ("0000年00月00日", "placeholder"),
+            ("0000-00-01", "malformed_date"),
             ("2016年5月1", "malformed_date"),
             ("5月1日", "malformed_date"),
             ("May 1, 2016", "malformed_date"),
@@ -303,6 +321,11 @@ mod tests {
             "9999/12/31",
             "9999年12月31日",
             "9999-12-31 00:00:00",
+            "9999-12-31 23:59:59",
+            "9999-12-31T23:59:59.997",
+            "9999-12-31T15:59:59Z ",
+            "2099-12-31 23:59:59",
+            "0000年00月00日",
             "2099-12-31",
             "20991231",
             "long-term",
@@ -313,6 +336,9 @@ mod tests {
         assert_eq!(read_end("2036/5/1"), Ok(Some(date(2036, 5, 1))));
         for text in ["-", "--", "NULL", "null", "N/A", "\\N", "无", "#N/A"] {
             assert_eq!(read_end(text), Err(PLACEHOLDER), "{text}");
+        }
+        for text in ["2036-05-01 23:59:59", "9999-12-31 25:00", "9999-12-31 x"] {
+            assert!(read_end(text).is_err(), "{text}");
         }
         assert_eq!(read_end("0").map_err(|refusal| refusal.0), Err("date_as_number"));
     }
@@ -353,6 +379,9 @@ mod tests {
             ("2026-11-02T08:00:00Z[UTC]", "malformed_instant"),
             ("yesterday", "malformed_instant"),
             ("NULL", "placeholder"),
+            ("0000-00-00", "placeholder"),
+            ("0000-00-00 00:00:00", "placeholder"),
+            ("00000000T00:00:00Z", "placeholder"),
         ] {
             assert_eq!(read_instant(text, BEIJING).map_err(|refusal| refusal.0), Err(code), "{text}");
         }

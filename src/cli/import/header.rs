@@ -1,7 +1,10 @@
 //! The line that names the columns: in which order they stand, in which language, and what divides them. Nothing of it is
 //! repeated in an error, but column numbers: a file without a header begins with a number.
 
-use super::row::Column;
+use std::borrow::Cow;
+
+use super::cells::take_cell;
+use super::row::{BLANKS, Column, unwrapped};
 
 /// In which cell each column stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,11 +116,13 @@ impl Header {
     /// Reads the line that names the columns.
     pub(crate) fn read(line: &str, separator: Option<u8>, ignored: &[String]) -> Result<Self, HeaderError> {
         let separator = separator.unwrap_or_else(|| Self::separator_in(line));
-        let names = line.split(char::from(separator)).map(|name| {
-            let plain = name.trim();
-            plain.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(plain)
-        });
-        Self::of_names(names, separator, ignored)
+        let (mut names, mut rest) = (Vec::new(), Some(line));
+        while let Some(text) = rest {
+            let (name, after) = take_name(text, separator);
+            names.push(name);
+            rest = after;
+        }
+        Self::of_names(names.iter().map(AsRef::as_ref), separator, ignored)
     }
 
     /// What divides most cells of a line.
@@ -134,7 +139,14 @@ impl Header {
     ) -> Result<Self, HeaderError> {
         let mut header = Self { columns: Vec::new(), separator };
         let mut unused: Vec<&String> = ignored.iter().collect();
-        for (at, name) in names.enumerate() {
+        let mut names: Vec<&str> = names.collect();
+        // A spreadsheet writes columns that were in use once. Those at the end are none; one in between has lost its name.
+        let end = names.iter().rposition(|name| !plain_name(name).is_empty()).map_or(1, |last| last + 1);
+        if names.len() > end {
+            names.truncate(end);
+            unused.retain(|name| !plain_name(name).is_empty());
+        }
+        for (at, name) in names.into_iter().enumerate() {
             let plain = plain_name(name);
             if let Some(found) = unused.iter().position(|ignored| plain_name(ignored) == plain) {
                 unused.swap_remove(found);
@@ -188,9 +200,21 @@ pub(crate) fn column_named(name: &str) -> Option<Column> {
     column_of(&plain_name(name))
 }
 
-/// Names are compared without case, and a blank or a hyphen is as good as an underscore.
+/// Names are compared without case and without what spreadsheets put around text, and a blank or a hyphen is as good as an underscore.
 pub(crate) fn plain_name(name: &str) -> String {
-    name.trim_matches(['\u{FEFF}', ' ', '\t', '\u{A0}', '\u{3000}', '\'']).to_lowercase().replace([' ', '-'], "_")
+    let name = name.trim_matches('\u{FEFF}').trim_matches(BLANKS);
+    unwrapped(name).trim_matches(BLANKS).trim_matches('\'').to_lowercase().replace([' ', '-'], "_")
+}
+
+/// The first name of a line and what follows it. Blanks around quotes are no fault here: no name needs them.
+fn take_name(text: &str, separator: u8) -> (Cow<'_, str>, Option<&str>) {
+    take_cell(text, separator).unwrap_or_else(|| {
+        let (name, rest) =
+            text.split_once(char::from(separator)).map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let plain = name.trim();
+        let plain = plain.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(plain);
+        (Cow::Borrowed(plain), rest)
+    })
 }
 
 fn column_of(plain: &str) -> Option<Column> {
@@ -213,6 +237,11 @@ mod tests {
             ("渠道,受理单位,申报人,受理时间,挂失原因,公民身份号码", b','),
             ("受理渠道;受理机关;挂失人;挂失时间;原因;证件号码", b';'),
             (" channel , office , reporter , reported_at , reason , id_number ", b','),
+            (" \"channel\" , office , reporter , reported_at , reason , \"id_number\" ", b','),
+            ("=\"channel\",=\"office\",=\"reporter\",=\"reported_at\",=\"reason\",=\"id_number\"", b','),
+            ("\"=\"\"channel\"\"\",\"'office\",'reporter,\"reported_at\t\",\u{A0}reason,\"=\"\"id_number\"\"\"", b','),
+            ("channel,office,reporter,reported_at,reason,id_number,,", b','),
+            ("channel;office;reporter;reported_at;reason;id_number;\"\"; ;=\"\"", b';'),
         ] {
             let header = Header::read(line, None, &[]).unwrap();
             let expected = [

@@ -73,12 +73,16 @@ impl Input {
         if !is_file {
             return Err(usage(format!("{}: an import reads its file twice, so it must be a file", shown())));
         }
+        let mut beginning = Vec::new();
+        own_files::open_named(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
+        // Before its name: that of an old workbook tells no format either.
+        if beginning.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
+            return Err(refused("the file is a workbook of the old form, .xls: save it as .xlsx"));
+        }
         let by_name = || Format::of_name(path);
         let Some(format) = format.or_else(by_name) else {
             return Err(usage("the name of the file does not tell its format: --format csv, ndjson or xlsx"));
         };
-        let mut beginning = Vec::new();
-        own_files::open_named(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
         if beginning.is_empty() {
             return Err(super::records::no_rows());
         }
@@ -124,7 +128,8 @@ impl Input {
         Ok(Survey { hash: hash.finalize().into(), lines, is_utf8: utf8.is_valid() })
     }
 
-    /// GB18030, where the whole file is that and is no UTF-8, and nobody has said what it is. None: the encoding stays.
+    /// GB18030, where the whole file is that and is no UTF-8, and nobody has said what it is. None: the encoding stays, as where one
+    /// broken byte is all that makes a file no UTF-8.
     pub(crate) fn as_gb18030(&self, survey: &Survey) -> anyhow::Result<Option<Self>> {
         if !self.is_guess || survey.is_utf8 || self.sheet.is_some() {
             return Ok(None);
@@ -132,7 +137,20 @@ impl Input {
         let mut gb18030 = Validity::of_gb18030();
         self.each_chunk(|chunk| gb18030.take(chunk, chunk.is_empty()))?;
         let found = Self { encoding: Encoding::Gb18030, is_guess: false, ..self.clone() };
-        Ok(gb18030.is_valid().then_some(found))
+        Ok((gb18030.is_valid() && !self.is_mostly_utf8()?).then_some(found))
+    }
+
+    /// Whether no more lines are broken UTF-8 than are UTF-8 beyond ASCII. Hardly a line of GB18030 is that by chance.
+    fn is_mostly_utf8(&self) -> anyhow::Result<bool> {
+        let mut lines = Lines::new(Box::new(self.file()?));
+        let (mut whole, mut broken) = (0_u64, 0_u64);
+        while let Some(line) = lines.next()? {
+            match line {
+                Ok(line) => whole += u64::from(!line.is_ascii()),
+                Err(_) => broken += 1,
+            }
+        }
+        Ok(whole >= broken)
     }
 
     /// Reads its rows from the beginning.
@@ -168,7 +186,7 @@ impl Input {
                         "the file is one JSON array: one object a line is taken, as jq -c '.[]' FILE writes them",
                     ));
                 }
-                if !line.trim_ascii().is_empty() {
+                if !line.trim().is_empty() {
                     break;
                 }
             }
@@ -194,12 +212,9 @@ impl Input {
     }
 }
 
-/// What a workbook and its older form begin with.
+/// What a workbook begins with.
 fn check_kind(beginning: &[u8], format: Format) -> anyhow::Result<()> {
     let is_workbook = beginning.starts_with(b"PK\x03\x04");
-    if beginning.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
-        return Err(refused("the file is a workbook of the old form, .xls: save it as .xlsx"));
-    }
     match format {
         Format::Xlsx if !is_workbook => Err(refused("the file is no .xlsx workbook")),
         Format::Csv | Format::Ndjson if is_workbook => {
@@ -240,6 +255,9 @@ mod tests {
             (gb18030("公民身份号码\n长期\n"), true),
             ([gb18030("公民身份号码\n"), b"\xFF\n".to_vec()].concat(), false),
             ([gb18030("公民身份号码\n"), b"\xB9".to_vec()].concat(), false),
+            ([gb18030("公民身份号码\n长期\n"), "长期\n".as_bytes().to_vec()].concat(), true),
+            // One byte is changed, and each two are a character of GB18030.
+            (["公民身份号码\n长期\n".as_bytes(), b"\xE9\x95\xBF\xE6\x9C\xC1\n"].concat(), false),
         ] {
             std::fs::write(&path, &content).unwrap();
             let input = Input::open(&path, None, None, &[]).unwrap();
@@ -265,7 +283,9 @@ mod tests {
         assert!(why(&write("a.csv", b""), None).contains("no rows"));
         assert!(why(&write("b.csv", b"PK\x03\x04"), None).contains(".xlsx"));
         assert!(why(&write("c.xlsx", b"id_number"), None).contains("no .xlsx"));
-        assert!(why(&write("d.csv", &[0xD0, 0xCF, 0x11, 0xE0]), None).contains(".xls"));
+        for name in ["d.csv", "d.xls", "d.XLS", "d"] {
+            assert!(why(&write(name, &[0xD0, 0xCF, 0x11, 0xE0]), None).contains("old form"), "{name}");
+        }
         assert!(why(&write("e.csv", b"i\0d\0_\0n\0u\0m\0"), None).contains("--encoding utf-16le"));
         assert!(why(&write("f.csv", b"\xFF\xFEi\0"), Some(Encoding::Gb18030)).contains("mark of utf-16le"));
     }

@@ -57,6 +57,7 @@ impl Judge {
             day
         });
         let reported_at_ms = self.reported_at(row, fields);
+        refuse_placeholders(row, fields);
         name_what_is_wrong(row, from.zip(until), phone, fields);
         filing.filter(|_| fields.errors.is_empty()).map(|filing| Judged { filing, reported_at_ms })
     }
@@ -95,6 +96,17 @@ fn filing_text<'a>(row: &'a Row<'_>, number: &'a IdNumberText, contact: Option<&
         office: required(Column::Office),
         channel: required(Column::Channel),
         contact: contact.map_or(ContactText::Absent, ContactText::Phone),
+    }
+}
+
+/// Words, in which each code may be anything: an office could even be called `NULL`.
+const WORDS: [Column; 4] = [Column::Reason, Column::Reporter, Column::Office, Column::Channel];
+
+fn refuse_placeholders(row: &Row<'_>, fields: &mut Fields) {
+    for column in WORDS.into_iter().filter(|column| row.text(*column).is_some_and(is_placeholder)) {
+        let ((code, detail), pointer) = (PLACEHOLDER, column.pointer());
+        fields.errors.retain(|wrong| wrong.pointer != pointer);
+        fields.refuse(pointer, code, detail);
     }
 }
 
@@ -222,6 +234,15 @@ mod tests {
             ((Column::ContactPhone, text("13800138000.0")), ("/contact_phone", "phone_as_number")),
             ((Column::ContactPhone, text("-")), ("/contact_phone", "placeholder")),
             ((Column::ContactPhone, text("secret")), ("/contact_phone", "malformed_phone")),
+            ((Column::Office, text("NULL")), ("/office", "placeholder")),
+            ((Column::Office, text("--")), ("/office", "placeholder")),
+            ((Column::Office, text("=\"N/A\"")), ("/office", "placeholder")),
+            ((Column::Reason, text("\\N")), ("/reason", "placeholder")),
+            ((Column::Reporter, text("None")), ("/reporter", "placeholder")),
+            ((Column::Channel, text("nan")), ("/channel", "placeholder")),
+            ((Column::CardValidFrom, text("0000-00-00")), ("/card_valid_from", "placeholder")),
+            ((Column::LostOn, text("00000000")), ("/lost_on", "placeholder")),
+            ((Column::ReportedAt, text("0000-00-00 00:00:00")), ("/reported_at", "placeholder")),
             ((Column::Office, Cell::Number), ("/office", "number_as_value")),
             ((Column::CardValidFrom, Cell::OtherType), ("/card_valid_from", "not_text")),
             ((Column::CardValidFrom, text("42491")), ("/card_valid_from", "date_as_number")),

@@ -68,8 +68,14 @@ impl Lines {
         let moved = self.skip_end()?;
         let mut bytes = &self.buffer[line.start - moved..line.end - moved];
         if self.number == 1 {
-            // A byte order mark, as spreadsheet programs write it.
-            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            // A byte order mark, as spreadsheet programs write it; each program that a file passed may have put one.
+            while let Some(rest) = bytes.strip_prefix(b"\xEF\xBB\xBF") {
+                bytes = rest;
+            }
+        }
+        // DOS ends a text with Ctrl-Z, and so do programs of its time.
+        if self.is_end && self.at == self.end && bytes == b"\x1A" {
+            return Ok(None);
         }
         Ok(Some(std::str::from_utf8(bytes).map_err(|_| LineError::WrongEncoding)))
     }
@@ -186,6 +192,11 @@ mod tests {
         assert_eq!(read(b"a\r\r\nb\r\r\n"), [ok(1, "a"), ok(2, "b")]);
         assert_eq!(read(b"a\r\rb\r"), [ok(1, "a"), ok(2, ""), ok(3, "b")]);
         assert_eq!(read(b"\n\n"), [ok(1, ""), ok(2, "")]);
+        assert_eq!(read(b"\xEF\xBB\xBF\xEF\xBB\xBFa\n\xEF\xBB\xBFb"), [ok(1, "a"), ok(2, "\u{FEFF}b")]);
+        for end in ["\x1A", "\x1A\n", "\x1A\r\n"] {
+            assert_eq!(read(format!("a\r\n{end}").as_bytes()), [ok(1, "a")]);
+        }
+        assert_eq!(read(b"\x1A\nb\x1A"), [ok(1, "\x1A"), ok(2, "b\x1A")]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! continues where it stopped: every transaction notes how far it came (`store::imports`). `course` puts the parts together.
 
 mod args;
+pub(super) mod cells;
 mod context;
 mod course;
 pub(super) mod csv_form;

@@ -16,18 +16,42 @@ pub(super) fn parse<'a>(line: &'a str, ignored: &[String], fields: &mut Fields) 
     let mut json = serde_json::Deserializer::from_str(line);
     let parsed = ObjectOf(&Report { ignored }).deserialize(&mut json).and_then(|line| json.end().map(|()| line));
     match parsed {
-        Ok(Line { row, contact: Contact::AsItShouldBe }) => Some(row),
-        Ok(Line { row, contact: Contact::NotAnObject }) => {
+        Ok(Line { row, contact: Contact::AsItShouldBe, .. }) => Some(row),
+        Ok(Line { row, contact: Contact::NotAnObject, .. }) => {
             fields.refuse("/contact", "not_a_contact", "a contact is an object with a phone");
             Some(row)
         }
         Err(error) => {
             let what = describe_json(&error);
-            fields.refuse("", "malformed_json", format!("{what} (character {})", error.column()));
+            let (pointer, code) = locate(&error.to_string());
+            fields.refuse(pointer, code, format!("{what} (character {})", error.column()));
             None
         }
     }
 }
+
+/// The pointer to the member and the word for what is wrong with it, as the API has them; of a member that nobody knows, that of its
+/// object.
+fn locate(message: &str) -> (&'static str, &'static str) {
+    if message.starts_with(UNKNOWN_IN_CONTACT) {
+        return ("/contact", "unknown_member");
+    }
+    if message.starts_with(UNKNOWN) {
+        return ("", "unknown_member");
+    }
+    let Some(twice) = message.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next()) else {
+        return ("", "malformed_json");
+    };
+    let pointer = match twice {
+        "contact" => "/contact",
+        "phone" => "/contact/phone",
+        name => Column::ALL.into_iter().find(|column| column.name() == name).map_or("", Column::pointer),
+    };
+    (pointer, "duplicate_member")
+}
+
+const UNKNOWN: &str = "unknown field";
+const UNKNOWN_IN_CONTACT: &str = "unknown field of contact";
 
 /// Whether a file is one array: all of it would be one line, or none of its lines an object.
 pub(super) fn is_array(beginning: &str) -> bool {
@@ -38,6 +62,8 @@ pub(super) fn is_array(beginning: &str) -> bool {
 struct Line<'a> {
     row: Row<'a>,
     contact: Contact,
+    /// Which members stood there, null ones too.
+    is_taken: [bool; Column::COUNT],
 }
 
 #[derive(Debug, Default)]
@@ -111,18 +137,17 @@ impl<'de> Members<'de> for Report<'_> {
                 put(line, column, column.name(), cell)
             }
             None if self.ignored.iter().any(|ignored| ignored == name) => map.next_value().map(|IgnoredAny| ()),
-            None => Err(A::Error::custom("unknown field")),
+            None => Err(A::Error::custom(UNKNOWN)),
         }
     }
 }
 
-/// A repeated member has two values; a null one may stand where the other is.
+/// A repeated member has two values, null or not: which of them is meant is not known.
 fn put<'a, E: de::Error>(line: &mut Line<'a>, column: Column, name: &'static str, cell: Cell<'a>) -> Result<(), E> {
-    let place = &mut line.row.0[column as usize];
-    if *place != Cell::Absent {
+    if std::mem::replace(&mut line.is_taken[column as usize], true) {
         return Err(E::duplicate_field(name));
     }
-    *place = cell;
+    line.row.0[column as usize] = cell;
     Ok(())
 }
 
@@ -135,16 +160,16 @@ enum ContactValue<'a> {
 struct ContactMembers;
 
 impl<'de> Members<'de> for ContactMembers {
-    type Value = Cell<'de>;
+    type Value = Option<Cell<'de>>;
 
-    fn take<A: MapAccess<'de>>(&self, name: &str, phone: &mut Cell<'de>, map: &mut A) -> Result<(), A::Error> {
+    fn take<A: MapAccess<'de>>(&self, name: &str, phone: &mut Self::Value, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "phone" if *phone == Cell::Absent => {
-                *phone = map.next_value()?;
+            "phone" if phone.is_none() => {
+                *phone = Some(map.next_value()?);
                 Ok(())
             }
             "phone" => Err(A::Error::duplicate_field("phone")),
-            _ => Err(A::Error::custom("unknown field")),
+            _ => Err(A::Error::custom(UNKNOWN_IN_CONTACT)),
         }
     }
 }
@@ -247,7 +272,7 @@ impl<'de> OfJson<'de> for ContactValue<'de> {
     }
 
     fn object<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        ObjectOf(&ContactMembers).visit_map(map).map(Self::Phone)
+        ObjectOf(&ContactMembers).visit_map(map).map(|phone| Self::Phone(phone.unwrap_or_default()))
     }
 }
 
@@ -316,25 +341,51 @@ mod tests {
 
     #[test]
     fn what_is_no_such_object_is_refused() {
-        for (line, expected) in [
-            (format!("{{{GOOD},\"reason\":\"lost\"}}"), "duplicate member `reason`"),
-            (format!("{{{GOOD},\"contact\":{{\"phone\":\"1\"}},\"contact\":{{}}}}"), "duplicate member `contact`"),
-            (format!("{{{GOOD},\"contact\":{{\"phone\":\"1\",\"phone\":\"2\"}}}}"), "duplicate member `phone`"),
-            (format!("{{{GOOD},\"id\":\"11010519491231002X\"}}"), "a member is unknown"),
-            (format!("{{{GOOD},\"contact_phone\":\"13800138000\"}}"), "a member is unknown"),
-            (format!("{{{GOOD},\"contact\":{{\"fax\":\"1\"}}}}"), "a member is unknown"),
-            (format!("[{{{GOOD}}}]"), "a member has the wrong JSON type"),
-            (format!("{{{GOOD}}} {{"), "something follows the object"),
-            ("11010519491231002X".to_owned(), ""),
-            ("\"11010519491231002X\"".to_owned(), ""),
-            ("null".to_owned(), ""),
-            ("{".to_owned(), "the body ends too early"),
+        let shape = "malformed_json";
+        for (line, (pointer, code), expected) in [
+            (format!("{{{GOOD},\"reason\":\"lost\"}}"), ("/reason", "duplicate_member"), "duplicate member `reason`"),
+            (format!("{{\"reason\":null,{GOOD}}}"), ("/reason", "duplicate_member"), "duplicate member `reason`"),
+            (format!("{{{GOOD},\"reason\":null}}"), ("/reason", "duplicate_member"), "duplicate member `reason`"),
+            (
+                format!("{{{GOOD},\"contact\":{{\"phone\":\"1\"}},\"contact\":{{}}}}"),
+                ("/contact", "duplicate_member"),
+                "duplicate member `contact`",
+            ),
+            (
+                format!("{{{GOOD},\"contact\":null,\"contact\":{{\"phone\":\"1\"}}}}"),
+                ("/contact", "duplicate_member"),
+                "duplicate member `contact`",
+            ),
+            (
+                format!("{{{GOOD},\"contact\":{{\"phone\":\"1\",\"phone\":\"2\"}}}}"),
+                ("/contact/phone", "duplicate_member"),
+                "duplicate member `phone`",
+            ),
+            (
+                format!("{{{GOOD},\"contact\":{{\"phone\":null,\"phone\":\"2\"}}}}"),
+                ("/contact/phone", "duplicate_member"),
+                "duplicate member `phone`",
+            ),
+            (format!("{{{GOOD},\"id\":\"11010519491231002X\"}}"), ("", "unknown_member"), "a member is unknown"),
+            (format!("{{{GOOD},\"contact_phone\":\"13800138000\"}}"), ("", "unknown_member"), "a member is unknown"),
+            (
+                format!("{{{GOOD},\"contact\":{{\"fax\":\"1\"}}}}"),
+                ("/contact", "unknown_member"),
+                "a member is unknown",
+            ),
+            (format!("[{{{GOOD}}}]"), ("", shape), "a member has the wrong JSON type"),
+            (format!("{{{GOOD}}} {{"), ("", shape), "something follows the object"),
+            ("11010519491231002X".to_owned(), ("", shape), ""),
+            ("\"11010519491231002X\"".to_owned(), ("", shape), ""),
+            ("null".to_owned(), ("", shape), ""),
+            ("{".to_owned(), ("", shape), "the body ends too early"),
         ] {
             let mut fields = Fields::default();
             assert!(parse(&line, &[], &mut fields).is_none(), "{line}");
             let wrong = &fields.errors[0];
             assert!(wrong.detail.starts_with(expected), "{line}: {}", wrong.detail);
-            assert!(wrong.code == "malformed_json" && !wrong.detail.contains("1101"), "{}", wrong.detail);
+            assert_eq!((wrong.pointer, wrong.code), (pointer, code), "{line}");
+            assert!(!wrong.detail.contains("1101"), "{}", wrong.detail);
         }
         for contact in ["\"secret\"", "5", "[]", "true"] {
             let mut fields = Fields::default();

@@ -105,7 +105,7 @@ impl Records {
             Form::Ndjson { lines, ignored } => loop {
                 let row = match lines.next()? {
                     None => return Ok(Next::End),
-                    Some(Ok(line)) if line.trim_ascii().is_empty() => continue,
+                    Some(Ok(line)) if line.trim().is_empty() => continue,
                     Some(Ok(line)) => ndjson_form::parse(line, ignored, fields),
                     Some(Err(error)) => refuse(fields, error.code(), error.detail()),
                 };
@@ -266,7 +266,7 @@ mod tests {
             wrong,
             [
                 (2, "", "malformed_json"),
-                (3, "", "malformed_json"),
+                (3, "", "unknown_member"),
                 (4, "/contact", "not_a_contact"),
                 (7, "/contact/phone", "phone_as_number")
             ]

@@ -68,6 +68,17 @@ pub(crate) enum Cell<'a> {
     OtherType,
 }
 
+impl Cell<'_> {
+    /// Whether nothing is in it.
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Cell::Absent => true,
+            Cell::Text(text) => is_nothing(text),
+            Cell::Number | Cell::OtherType => false,
+        }
+    }
+}
+
 impl fmt::Debug for Cell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -98,12 +109,16 @@ impl Row<'_> {
 
     /// Rows without a word are no rows.
     pub(crate) fn is_blank(&self) -> bool {
-        self.0.iter().all(|cell| match cell {
-            Cell::Absent => true,
-            Cell::Text(text) => text.trim_matches([' ', '\t', '\u{A0}', '\u{3000}']).is_empty(),
-            Cell::Number | Cell::OtherType => false,
-        })
+        self.0.iter().all(Cell::is_blank)
     }
+}
+
+/// What stands for a blank in files of offices: the ideographic one, too.
+pub(crate) const BLANKS: [char; 4] = [' ', '\t', '\u{A0}', '\u{3000}'];
+
+/// Whether a cell shows nothing.
+pub(crate) fn is_nothing(text: &str) -> bool {
+    unwrapped(text.trim_matches(BLANKS)).trim_matches(BLANKS).is_empty()
 }
 
 /// Takes off what makes a spreadsheet keep text as text: `="..."`, a leading apostrophe, a tab on either side. Nothing else.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::UndoArgs;
 use super::context::Context;
 use super::stop::Stop;
-use super::withdrawing::{withdraw, writing};
+use super::withdrawing::{Why, withdraw, writing};
 use super::writer::{begin, import_id};
 use crate::cli::exits::try_again;
 use crate::cli::global::Global;
@@ -14,7 +14,6 @@ use crate::cli::output;
 use crate::clock::Clock;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::ImportId;
-use crate::domain::report::WithdrawalReason;
 use crate::domain::sequence::Sequence;
 use crate::node;
 use crate::service::writing::leave_to_followers;
@@ -22,14 +21,16 @@ use crate::store::import_rows::Piece;
 
 /// `import undo`
 pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow::Result<()> {
+    let behind = global.behind_undoing()?;
     let config = global.config()?;
     let (store, keyring) = node::open(&config).await?;
-    let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c(), behind: global.behind()? };
+    let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c(), behind };
     let pieces = context.store.import_pieces(args.import_id).await?;
-    let Some(part) = Piece::around(&pieces) else {
-        bail!("there is no such import, or it stored nothing");
+    let withdrawn = match Piece::around(&pieces) {
+        Some(part) => withdraw_pieces(&context, args.import_id, &pieces, &part).await?,
+        None if is_known(&context, args.import_id).await? => 0,
+        None => bail!("there is no such import"),
     };
-    let withdrawn = withdraw_pieces(&context, args.import_id, &pieces, &part).await?;
     forget(&context, args.import_id).await?;
     context.end(&config).await;
     let told = match withdrawn {
@@ -38,6 +39,13 @@ pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow
     };
     output::result(json || args.json, &json!({"import_id": args.import_id, "withdrawn": withdrawn}), &[told]);
     Ok(())
+}
+
+/// Whether there was such an import: one whose rows were all known stored nothing, and has no piece.
+async fn is_known(context: &Context, import: ImportId) -> anyhow::Result<bool> {
+    let mut tx = begin(&context.store).await?;
+    let deeds = tx.deeds_since(import.into(), 0).await?;
+    Ok(deeds.iter().any(|deed| deed.action == Action::ImportBegun))
 }
 
 /// Every report that is still as the import left it, page by page.
@@ -60,7 +68,7 @@ async fn withdraw_pieces(context: &Context, import: ImportId, pieces: &[Piece], 
             let deed = Deed::of_operator(Action::ImportUndone, Some(import.into())).by(&context.behind);
             writing.tx.record_deed(&deed, writing.now_ms).await?;
         }
-        withdrawn += withdraw(&mut writing, &reports, WithdrawalReason::Mistaken).await?;
+        withdrawn += withdraw(&mut writing, &reports, Why::Undone).await?;
         leave_to_followers(writing.tx).await?;
         if context.stop.is_set() {
             return Err(try_again(format!("stopped: {withdrawn} reports are withdrawn; the same command continues")));

@@ -149,7 +149,7 @@ pub(crate) fn arrange<'a>(
         match header.columns().get(at) {
             Some(Some(column)) => row.0[*column as usize] = cell,
             Some(None) => {}
-            None if cell == Cell::Absent => {}
+            None if cell.is_blank() => {}
             None => {
                 fields.refuse("", "wrong_cell_count", "a row has no more cells than the header");
                 return None;

@@ -53,7 +53,7 @@ pub(crate) struct AuditArgs {
     /// A file with the ID number (never on the command line: others can read that)
     #[arg(long, value_name = "FILE")]
     id_number_file: PathBuf,
-    /// The JSON that `client create --json` printed [default: `LOSTCARD_CLIENT_ID` and `LOSTCARD_CLIENT_SECRET`]
+    /// The JSON that `client create --json` printed, or with its client's private key as `jwk` [default: `LOSTCARD_CLIENT_ID` and `LOSTCARD_CLIENT_SECRET`]
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// Where to write what contradicts the receipt

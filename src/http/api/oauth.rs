@@ -95,7 +95,7 @@ pub struct ServerMetadata {
     scopes_supported: Vec<String>,
 }
 
-/// A JWK Set (RFC 7517): token and receipt keys, retired ones included.
+/// A JWK Set (RFC 7517): the keys of tokens, receipts, certificates and logs, retired ones included.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JwkSet {
     /// `kid` says which one signed.
@@ -267,12 +267,12 @@ fn invalid_assertion(fault: AssertionFault) -> Refusal {
 }
 
 impl TokenRequest {
-    /// A parameter without a value is treated as if it were not there (RFC 6749, 3.2).
+    /// A parameter without a value is treated as if it were not there (RFC 6749, 3.2); a list of scopes with nothing in it, too.
     fn without_empty(self) -> Self {
         let given = |parameter: Option<String>| parameter.filter(|value| !value.is_empty());
         Self {
             grant_type: given(self.grant_type),
-            scope: given(self.scope),
+            scope: self.scope.filter(|list| list.bytes().any(|byte| byte != b' ')),
             client_id: given(self.client_id),
             client_secret: self.client_secret.filter(|secret| !secret.expose().is_empty()),
             client_assertion_type: given(self.client_assertion_type),

@@ -109,11 +109,28 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("x", "The public key itself, in base64url (RFC 8037, 2)."),
 ];
 
-/// The most characters that a text of a request can have and still be taken: nothing longer has a meaning.
+/// The most characters that a text can have: in a request nothing longer has a meaning, in an answer nothing longer is written.
 const LONGEST: &[(&str, &str, usize)] = &[
     ("VerificationRequest", "receipt", 8192),
     ("VerificationRequest", "receipt_salt", 43),
+    ("ReceiptAuditRequest", "receipt", 8192),
+    ("ReceiptAuditRequest", "receipt_salt", 43),
+    ("CheckAnswer", "receipt", 8192),
+    ("CheckAnswer", "receipt_salt", 43),
+    ("LossReportAnswer", "report_receipt", 8192),
+    ("LossReportAnswer", "report_receipt_salt", 43),
+    ("ReplacementAnswer", "report_receipt", 8192),
+    ("ReplacementAnswer", "report_receipt_salt", 43),
+    ("FoundCardAnswer", "report_receipt", 8192),
+    ("FoundCardAnswer", "report_receipt_salt", 43),
+    ("ReplacementApplicationAnswer", "report_receipt", 8192),
+    ("ReplacementApplicationAnswer", "report_receipt_salt", 43),
     ("CertificateVerificationRequest", "certificate", 4096),
+    ("CertificateIssuedAnswer", "certificate", 4096),
+    ("CardStatusAnswer", "status", 4096),
+    ("CardStatusAnswer", "status_salt", 43),
+    ("AdminClientAnswer", "client_secret", 256),
+    ("TokenAnswer", "access_token", 4096),
     ("TokenRequest", "grant_type", 64),
     ("TokenRequest", "scope", 256),
     ("TokenRequest", "client_id", 64),

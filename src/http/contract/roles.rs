@@ -26,7 +26,6 @@ pub const ROLES: &[Role] = &[
     Role { file: "registry.json", title: "lostcard: registry", scope: Scope::Registry },
     Role { file: "citizen.json", title: "lostcard: citizen portals", scope: Scope::Citizen },
     Role { file: "admin.json", title: "lostcard: administration and console", scope: Scope::Admin },
-    Role { file: "blind.json", title: "lostcard: blind checks", scope: Scope::Blind },
 ];
 
 /// Without it nothing else can be called.
@@ -119,6 +118,12 @@ mod tests {
     fn operations(part: &Value) -> BTreeSet<&str> {
         let items = part["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         items.map(|operation| operation["operationId"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_part_is_there_once() {
+        let files: BTreeSet<_> = ROLES.iter().map(|role| role.file).collect();
+        assert_eq!(files.len(), ROLES.len());
     }
 
     #[test]

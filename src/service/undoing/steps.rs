@@ -24,7 +24,7 @@ pub(super) async fn unfile(writing: &mut Writing, act: &Act) -> Result<Step, Ser
     if stored.report.state == ReportState::Replaced {
         return Ok(Step::Stays(Why::ReplacedByOthers));
     }
-    listing::unfiled(writing, stored).await?;
+    listing::unfiled(writing, stored, &OfficeCode::of_undoing()).await?;
     Ok(Step::Countered(None))
 }
 

@@ -99,6 +99,29 @@ fn workbooks_objects_and_other_encodings_are_read_too() {
     assert!(service.read("old.csv.checked.csv").starts_with(&format!("证件号码,备注,{ADDED}\n{free},x,not_listed,")));
 }
 
+/// What spreadsheets leave around a table is no fault of its rows.
+#[test]
+fn wrapped_headers_empty_columns_and_blank_rows_are_no_fault() {
+    let service = Service::start("6000/1s");
+    let free = number(7);
+    for (at, list) in [
+        format!("=\"id_number\",=\"room\"\n=\"{free}\",=\"1\"\n"),
+        format!("id_number,room,,\n{free},1,,\n{free},2\n,,,\n"),
+        format!("id_number,room\n{free},1,,\n\u{3000},\u{A0}\n=\"\",=\"\"\n"),
+        format!("\u{FEFF}\u{FEFF}\"id_number\",room\n{free},1\n\u{1A}"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("{at}.csv");
+        service.folder.write(&name, list);
+        service.check(&["--purpose", "lodging", &name], 0);
+        let out = service.read(&format!("{name}.checked.csv"));
+        assert_eq!(out.lines().count(), if at == 1 { 3 } else { 2 }, "{out}");
+        assert!(out.lines().skip(1).all(|line| line.contains(",not_listed,proceed,")), "{out}");
+    }
+}
+
 #[test]
 fn a_row_that_cannot_be_checked_says_why_and_is_not_sent() {
     let service = Service::start("6000/1s");

@@ -3,9 +3,11 @@
 
 mod forging;
 mod going_on;
+mod keys;
 mod lists;
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -30,7 +32,19 @@ impl Service {
 
     /// Whose client was created with these arguments.
     fn start_with(args: &[&str], numbers_mode: &str) -> Self {
+        Self::start_by(
+            args,
+            |_| {},
+            |command| {
+                command.env("LOSTCARD_LIMITS__NUMBERS_MODE", numbers_mode);
+            },
+        )
+    }
+
+    /// In a folder that was prepared, by a node that was told more.
+    fn start_by(args: &[&str], prepare: impl FnOnce(&Folder), tweak: impl FnOnce(&mut Command)) -> Self {
         let folder = Folder::new();
+        prepare(&folder);
         let row = |at: u64| format!("{},{LISTED_FROM},lost,holder,110105-03,station\n", number(at));
         let rows = LISTED.map(row).concat();
         folder.write("reports.csv", &format!("id_number,card_valid_from,reason,reporter,office,channel\n{rows}"));
@@ -39,9 +53,7 @@ impl Service {
         let create = ["client", "create", "--organization", &organization, "--scope", "checks", "--json"];
         let credentials = stdout(&folder.run(&[&create, args].concat()).success());
         folder.write("client.json", &credentials);
-        let node = Node::start_with(&folder.path().join("lostcard-data"), |command| {
-            command.env("LOSTCARD_LIMITS__NUMBERS_MODE", numbers_mode);
-        });
+        let node = Node::start_with(&folder.path().join("lostcard-data"), tweak);
         let keys = ureq(&node, "/.well-known/jwks.json");
         folder.write("jwks.json", &keys);
         Self { folder, node }

@@ -210,3 +210,96 @@ fn what_cannot_be_read_twice_is_refused_at_once() {
     }
     assert!(!folder.path().join("lostcard-data").exists());
 }
+
+/// What spreadsheets and old programs leave around a table.
+#[test]
+fn wrapped_headers_empty_columns_and_marks_are_no_fault() {
+    let short = "id_number,reason,reporter,office,channel";
+    let line = |at: u64| format!("{},lost,holder,A,hall", number(at));
+    let wrapped = |line: &str| line.split(',').map(|cell| format!("=\"{cell}\"")).collect::<Vec<_>>().join(",");
+    let twice = |line: &str| line.split(',').map(|cell| format!("\"=\"\"{cell}\"\"\"")).collect::<Vec<_>>().join(",");
+    for text in [
+        format!("{}\n{}\n", wrapped(short), wrapped(&line(1))),
+        format!("{}\n{}\n", twice(short), twice(&line(1))),
+        format!("{short},,\n{},,\n,,,,,,\n", line(1)),
+        format!("{short}\n{},,\n", line(1)),
+        format!("{short},,\n{}\n", line(1)),
+        format!("{short}\n\u{A0},\u{3000},,,\n{}\n=\"\",=\"\",=\"\",=\"\",=\"\"\n", line(1)),
+        format!("\u{FEFF}\u{FEFF}{short}\n{}\n", line(1)),
+        format!("\u{FEFF}\u{FEFF}sep=,\n{short}\n{}\n", line(1)),
+        format!("{short}\r\n{}\r\n\u{1A}", line(1)),
+        format!("{short}\r\n{}\r\n\u{1A}\r\n", line(1)),
+    ] {
+        stored("a.csv", text.as_bytes(), &[], 1);
+    }
+    let object =
+        format!(r#"{{"id_number":"{}","reason":"lost","reporter":"holder","office":"A","channel":"hall"}}"#, number(1));
+    stored("a.ndjson", format!("\u{FEFF}\u{FEFF}{object}\n\u{3000}\n\u{1A}").as_bytes(), &[], 1);
+    refused("b.csv", format!("{short},,\n{},,x\n", line(1)).as_bytes(), &[], "1 of 1 rows are wrong");
+    refused("c.csv", format!("id_number,,reason,reporter,office,channel\n{}\n", line(1)).as_bytes(), &[], "column 2");
+    // By what it is, and not by its name.
+    for name in ["d.xls", "d.csv", "d"] {
+        refused(name, &[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1], &[], "old form, .xls");
+    }
+}
+
+#[test]
+fn words_for_nothing_and_members_that_stand_twice_are_refused_by_name_and_place() {
+    let folder = Folder::new();
+    let lines: Vec<String> = ["NULL", "null", "NA", "nan", "None", "-", "--", "N/A", "\\N"]
+        .iter()
+        .zip(1..)
+        .map(|(word, at)| format!("{},,,lost,,holder,{word},hall,,", number(at)))
+        .collect();
+    write(&folder, "words.csv", &lines);
+    import(&folder, &["words.csv", "--max-rejects", "100%"], 65);
+    let found: Vec<_> = rejects(&folder, "words.csv").into_iter().map(|(_, pointer, code)| (pointer, code)).collect();
+    assert_eq!(found, vec![("/office".to_owned(), "placeholder".to_owned()); 9]);
+    write(
+        &folder,
+        "days.csv",
+        &[format!("{},0000-00-00,,lost,00000000,holder,A,hall,0000-00-00 00:00:00,", number(1))],
+    );
+    import(&folder, &["days.csv", "--max-rejects", "100%"], 65);
+    let found: Vec<_> = rejects(&folder, "days.csv").into_iter().map(|(_, pointer, code)| (pointer, code)).collect();
+    for pointer in ["/card_valid_from", "/lost_on", "/reported_at"] {
+        assert!(found.contains(&(pointer.to_owned(), "placeholder".to_owned())), "{found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    let object = |more: &str| {
+        let number = number(1);
+        format!(r#"{{"id_number":"{number}","reason":"lost","reporter":"holder","office":"A","channel":"hall"{more}}}"#)
+    };
+    let cases = [
+        (r#","reason":null"#, "/reason", "duplicate_member"),
+        (r#","contact":{"phone":null,"phone":"13800138000"}"#, "/contact/phone", "duplicate_member"),
+        (r#","contact":{"fax":"1"}"#, "/contact", "unknown_member"),
+        (r#","fax":"1""#, "", "unknown_member"),
+    ];
+    let text: String = cases.iter().map(|(more, ..)| object(more) + "\n").collect();
+    folder.write("objects.ndjson", &text);
+    import(&folder, &["objects.ndjson", "--max-rejects", "100%"], 65);
+    let expected: Vec<_> =
+        (1..).zip(cases).map(|(line, (_, pointer, code))| (line, pointer.to_owned(), code.to_owned())).collect();
+    assert_eq!(rejects(&folder, "objects.ndjson"), expected);
+}
+
+/// One byte that a transfer has changed spoils its row, and not the encoding of all others.
+#[test]
+fn a_broken_byte_does_not_make_utf_8_another_encoding() {
+    let folder = Folder::new();
+    let line = |at: u64| format!("{},丢失,本人,A,大厅\n", number(at)).into_bytes();
+    let mut content = "证件号码,挂失原因,是否本人,受理单位,受理渠道\n".as_bytes().to_vec();
+    (0..200).for_each(|at| content.extend(line(at)));
+    let mut broken = line(200);
+    // Each two bytes of a column of UTF-8 are a character of GB18030, this one with them.
+    let at = broken.windows(3).position(|bytes| bytes == "失".as_bytes()).unwrap() + 2;
+    broken[at] = 0xC1;
+    content.extend(broken);
+    assert!(!encoding_rs::GB18030.decode_without_bom_handling(&content).1, "all of it could be GB18030");
+    std::fs::write(folder.path().join("a.csv"), content).unwrap();
+    let (told, said) = import(&folder, &["a.csv"], 0);
+    assert_eq!((told["stored"].as_u64(), told["rejected"].as_u64()), (Some(200), Some(1)), "{said}");
+    assert!(!said.contains("GB18030"), "{said}");
+    assert_eq!(rejects(&folder, "a.csv"), [(202, String::new(), "wrong_encoding".to_owned())]);
+}

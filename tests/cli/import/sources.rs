@@ -1,9 +1,10 @@
 //! Dumps of one source day by day, and the undoing of an import, over both databases.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{import, query, query_at, row, rows, write};
+use super::{import, number, query, query_at, row, rows, write};
 use crate::run::Folder;
+use crate::servers::node::Node;
 use crate::servers::postgres::Postgres;
 
 /// A folder and the store that its commands use.
@@ -22,6 +23,11 @@ impl Place {
     fn dump(&self, rows: &[String], args: &[&str], code: i32) -> Value {
         write(&self.folder, "dump.csv", rows);
         self.import(&[&["dump.csv"], args].concat(), code).0
+    }
+
+    /// Takes an import back; what was told.
+    fn undo(&self, id: &str) -> Value {
+        self.import(&[&["undo", id], BEHIND].concat(), 0).0
     }
 
     fn query(&self, statement: &str) -> Vec<Vec<Option<String>>> {
@@ -44,6 +50,7 @@ fn over_both(case: impl Fn(&Place)) {
     case(&Place { folder: Folder::new(), url: Some(server.create_database()) });
 }
 
+const BEHIND: &[&str] = &["--as", "Wang Fang", "--reason", "ticket 7"];
 const SOURCE: &[&str] = &["--source", "police"];
 const FULL: &[&str] = &["--source", "police", "--full"];
 
@@ -145,10 +152,10 @@ fn an_import_is_undone_once_and_what_was_replaced_stays() {
         let later = place.dump(&rows(0..701), SOURCE, 0);
         // As a replacement leaves it: another state, another sequence.
         place.query("UPDATE loss_reports SET state = 'replaced', sequence = 0 WHERE sequence = 50");
-        let (told, _) = place.import(&["undo", id], 0);
+        let told = place.undo(id);
         assert_eq!(told["withdrawn"], 699);
         assert_eq!([place.count("active"), place.count("withdrawn"), place.count("replaced")], [11, 699, 1]);
-        let (told, _) = place.import(&["undo", id], 0);
+        let told = place.undo(id);
         assert_eq!(told["withdrawn"], 0, "a second time there is nothing left");
         let reasons = place.query("SELECT DISTINCT withdrawal_reason FROM loss_reports WHERE state = 'withdrawn'");
         assert_eq!(reasons, [[Some("mistaken".to_owned())]]);
@@ -156,9 +163,83 @@ fn an_import_is_undone_once_and_what_was_replaced_stays() {
         assert_eq!(entries, [[Some("1".to_owned())]]);
         // The file goes in again, all but the replaced row, and the day after brought what it brought.
         assert_eq!(figures(&place.dump(&rows(0..700), &["--source", "police", "--yes-really"], 0)), [699, 1]);
-        place.import(&["undo", later["import_id"].as_str().unwrap()], 0);
+        place.undo(later["import_id"].as_str().unwrap());
         assert_eq!(place.count("active"), 10 + 699);
-        let (_, said) = place.import(&["undo", "01993c5e-0000-8000-8000-000000000000"], 1);
+        let nobody = ["undo", "01993c5e-0000-8000-8000-000000000000"];
+        let (_, said) = place.import(&[&nobody[..], BEHIND].concat(), 1);
         assert!(said.contains("no such import"), "{said}");
     });
+}
+
+/// Who undoes says who that is, and why: without them nothing is done.
+#[test]
+fn an_undoing_names_a_person_and_a_reason() {
+    let place = Place { folder: Folder::new(), url: None };
+    let told = place.dump(&rows(0..5), &[], 0);
+    let id = told["import_id"].as_str().unwrap();
+    for behind in [&[] as &[&str], &BEHIND[..2], &BEHIND[2..]] {
+        let (_, said) = place.import(&[&["undo", id], behind].concat(), 2);
+        assert!(said.contains("--as NAME and --reason TEXT"), "{said}");
+    }
+    assert_eq!(place.count("active"), 5);
+    assert_eq!(place.undo(id)["withdrawn"], 5);
+    let behind = place.query("SELECT person, reason FROM audit WHERE action = 'import_undone'");
+    assert_eq!(behind, [["Wang Fang", "ticket 7"].map(|text| Some(text.to_owned())).to_vec()]);
+}
+
+#[test]
+fn an_import_of_known_rows_leaves_nothing_to_undo() {
+    over_both(|place| {
+        place.dump(&rows(0..50), SOURCE, 0);
+        let mut lines = rows(0..50);
+        lines.reverse();
+        let known = place.dump(&lines, SOURCE, 0);
+        assert_eq!(figures(&known), [0, 50]);
+        let id = known["import_id"].as_str().unwrap();
+        for _ in 0..2 {
+            assert_eq!(place.undo(id)["withdrawn"], 0);
+        }
+        assert_eq!(place.count("active"), 50);
+        // Its file is taken once more, as after each undoing.
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [0, 50]);
+    });
+}
+
+/// A hotel watches a card. The import has it told that the card is listed, and the undoing that it should ask again.
+#[test]
+fn who_was_told_of_a_listing_is_told_to_check_again() {
+    over_both(|place| {
+        let store: Vec<&str> = place.url.iter().flat_map(|url| ["--database-url", url]).collect();
+        let create = |args: &[&str]| place.folder.json(&[args, &store, &["--json"]].concat());
+        let kind = ["--kind", "certifying", "--region", "110105"];
+        let organization = create(&[&["organization", "create", "--name", "Harbour"], &kind[..]].concat());
+        let organization = organization["organization_id"].as_str().unwrap();
+        let client = create(&["client", "create", "--organization", organization, "--scope", "checks"]);
+        let node = Node::start_with(&place.folder.path().join("lostcard-data"), |command| {
+            command.args(&store);
+        });
+        let body =
+            json!({"id_number": number(3), "card_valid_from": "2016-05-01", "purpose": "lodging", "watch_hours": 24});
+        assert_eq!(check_at(&node, &client, &body)["verdict"], "not_listed");
+        let told = place.dump(&rows(0..5), &[], 0);
+        let alerts = || place.query("SELECT kind FROM alerts ORDER BY kind");
+        let kinds = |kinds: &[&str]| kinds.iter().map(|kind| vec![Some((*kind).to_owned())]).collect::<Vec<_>>();
+        assert_eq!(alerts(), kinds(&["card_listed"]));
+        assert_eq!(place.undo(told["import_id"].as_str().unwrap())["withdrawn"], 5);
+        assert_eq!(alerts(), kinds(&["card_listed", "check_again"]));
+    });
+}
+
+fn check_at(node: &Node, client: &Value, body: &Value) -> Value {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let http = reqwest::Client::new();
+        let [id, secret] = ["client_id", "client_secret"].map(|name| client[name].as_str().unwrap());
+        let form = [("grant_type", "client_credentials")];
+        let asked = http.post(format!("{}/oauth2/token", node.url())).basic_auth(id, Some(secret)).form(&form);
+        let token: Value = asked.send().await.unwrap().json().await.unwrap();
+        let asked = http.post(format!("{}/v1/checks", node.url())).json(body);
+        let answer = asked.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
+        answer.json().await.unwrap()
+    })
 }
