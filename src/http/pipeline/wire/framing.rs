@@ -123,6 +123,9 @@ impl Framing {
                 At::Head => match self.feed_head(rest, out) {
                     Ok(tail) => rest = tail,
                     Err(fault) => {
+                        if let HeadFault::Full(full) = fault {
+                            self.inbox.note_refusal(full);
+                        }
                         self.refuse(out);
                         return Some(Fault::Head(fault));
                     }
@@ -161,7 +164,7 @@ impl Framing {
     pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
         self.at = At::Over;
         self.forget_head();
-        self.inbox.push_none();
+        self.inbox.push_none(self.inbox.hold());
         out.extend_from_slice(REFUSED_HEAD);
     }
 
@@ -184,10 +187,13 @@ impl Framing {
                 // An empty line before a request is passed over (RFC 9112, 2.2).
                 self.held.clear();
             } else if self.held.ends_with(b"\r\n\r\n") {
-                self.at = read_head(&self.held, out, &self.inbox)?;
+                // Its request holds it until it is answered: the server reads ahead.
+                self.hold.clear();
+                self.hold.grow(self.held.len()).map_err(HeadFault::Full)?;
+                let hold = std::mem::replace(&mut self.hold, self.inbox.hold());
+                self.at = read_head(&self.held, hold, out, &self.inbox)?;
                 self.held.clear();
                 self.held.shrink_to(HELD_BYTES_KEPT_MAX);
-                self.hold.clear();
                 (self.has_begun, self.heads) = (false, self.heads + 1);
                 return Ok(&input[from..]);
             }
@@ -230,7 +236,7 @@ struct Facts {
 
 /// Reads a whole head as strictly as the server does, and writes it for the server, without offers and without what says that a
 /// body follows: that does not go through the server. Returns what follows it.
-fn read_head(head: &[u8], out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFault> {
+fn read_head(head: &[u8], hold: Hold, out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFault> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut headers) {
@@ -260,10 +266,10 @@ fn read_head(head: &[u8], out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFa
         out.extend_from_slice(head);
     }
     if is_tunnel || !has_body {
-        inbox.push_none();
+        inbox.push_none(hold);
         return Ok(if is_tunnel { At::Over } else { At::Head });
     }
-    let body = inbox.push(facts.length);
+    let body = inbox.push(hold, facts.length);
     Ok(match facts.length {
         Some(length) => At::Body(length, body),
         None => At::Chunks(Chunks::new(), body),
@@ -383,7 +389,7 @@ mod tests {
     fn bodies(inbox: &Inbox, requests: usize) -> Vec<Option<Result<String, BodyFault>>> {
         let text =
             |body: Rc<Body>| Some(body.take_whole(1 << 20)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
-        (0..requests).map(|_| inbox.next().and_then(text)).collect()
+        (0..requests).map(|_| inbox.next().0.and_then(text)).collect()
     }
 
     #[test]
