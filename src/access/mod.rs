@@ -20,6 +20,7 @@ mod outside_claims;
 pub mod provider;
 mod seeking;
 pub mod seen;
+mod token_claims;
 pub mod tokens;
 mod unlocking;
 mod used;

@@ -48,7 +48,7 @@ impl OutsideKeys {
         self.keys.load().as_deref().filter(|_| is_current).cloned()
     }
 
-    /// How often its keys were had: another number than before is other keys.
+    /// How often its keys were fetched: another number than before is other keys.
     pub(super) fn loads(&self) -> u64 {
         self.loads.load(Ordering::Acquire)
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::binding::{Binding, Confirmation};
 use super::jwks::{IssuerRules, PersonRules, words_of};
 use super::numeric_date::{seconds, seconds_if_there};
-use super::tokens::{KeyName, LIFETIME_S_MAX, Organizations, TokenClaims, TokenError, check_times, fingerprint};
+use super::token_claims::{KeyName, LIFETIME_S_MAX, Organizations, TokenClaims, TokenError, check_times, fingerprint};
 use crate::clock::beijing_date;
 use crate::domain::client::Scope;
 use crate::domain::ids::PersonId;

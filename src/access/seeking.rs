@@ -9,7 +9,7 @@ use super::tokens::{claimed_client, claimed_issuer, own_keys};
 use crate::domain::ids::ClientId;
 use crate::limits::{Asker, Work};
 
-/// How often keys were had: of this service, and of outside issuers.
+/// How often keys were fetched: of this service, and of outside issuers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SeenKeys {
     own: u64,

@@ -3,99 +3,27 @@
 //! Who the client is and whether it is still welcome is the directory's affair.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use sha2::{Digest, Sha256};
 
 use super::binding::{Binding, Confirmation};
 use super::jwks::{IssuerKeys, IssuerRules, PublishedKey, algorithm_name};
 use super::numeric_date::{seconds, seconds_if_there};
 use super::outside_claims::{OutsideClaims, read_outside};
+pub use super::token_claims::{KeyName, LEEWAY_S, Organizations, TokenClaims, TokenError, fingerprint};
+use super::token_claims::{LIFETIME_S_MAX, check_times};
 use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
-use crate::domain::ids::{ClientId, OrganizationId, PersonId, TokenId};
-use crate::domain::person::{Role, ShortName};
+use crate::domain::ids::{ClientId, OrganizationId, TokenId};
+use crate::domain::person::ShortName;
 use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 4096;
-/// How far clocks may differ, in seconds.
-pub const LEEWAY_S: i64 = 5;
-/// No token may live longer, whatever its issuer says, in seconds.
-pub(super) const LIFETIME_S_MAX: i64 = 24 * 3600;
-
-/// Why a token is refused. One word for the client; it learns no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    #[error("the token is malformed or its kind is not accepted")]
-    Malformed,
-    #[error("the token is signed by no accepted key")]
-    UnknownKey,
-    #[error("the signature does not match or a claim is missing or wrong")]
-    Invalid,
-    #[error("the token has expired or is not valid yet")]
-    Expired,
-    #[error("the token or its client has been revoked")]
-    Revoked,
-}
-
-/// Whose clients a token may be.
-#[derive(Debug, Clone)]
-pub enum Organizations {
-    /// Its own claim (`org`), or anybody's where it has none.
-    Claimed(Option<OrganizationId>),
-    /// Those that its issuer is bound to.
-    Bound(Arc<IssuerRules>),
-}
-
-impl Organizations {
-    pub fn contain(&self, organization: OrganizationId) -> bool {
-        match self {
-            Self::Claimed(claimed) => claimed.is_none_or(|claimed| claimed == organization),
-            Self::Bound(rules) => rules.organizations.contains(&organization),
-        }
-    }
-}
-
-/// What a verified token says.
-#[derive(Debug, Clone)]
-pub struct TokenClaims {
-    pub client_id: ClientId,
-    pub organizations: Organizations,
-    pub scopes: Scopes,
-    pub issued_s: i64,
-    pub expires_s: i64,
-    pub binding: Binding,
-    /// Who is behind the client.
-    pub person: Option<ShortName>,
-    /// Who that is and what is theirs, where an issuer of persons vouches for it.
-    pub role: Option<(PersonId, Role)>,
-    /// The group that gave the role.
-    pub group: Option<Arc<str>>,
-    /// The key that signed it.
-    pub key: KeyName,
-    /// Known to the list of revoked tokens.
-    pub fingerprint: [u8; 32],
-}
-
-/// A key, as its issuer calls it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyName {
-    issuer: String,
-    kid: String,
-}
-
-impl KeyName {
-    /// Whether the key is still accepted.
-    pub fn is_among(&self, issuers: &[IssuerKeys]) -> bool {
-        issuers.iter().any(|issuer| issuer.issuer == self.issuer && issuer.keys.contains_key(&self.kid))
-    }
-}
 
 /// The client that a token names where its issuer names clients, which it may not be: nothing is verified.
 pub fn claimed_client(token: &str, issuers: &[IssuerKeys]) -> Option<ClientId> {
@@ -245,29 +173,6 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
         key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),
     })
-}
-
-/// Every time claim is checked here, against the service's clock, with all comparisons in one place.
-pub(super) fn check_times(
-    iat: i64,
-    nbf: Option<i64>,
-    exp: i64,
-    lifetime_s_max: i64,
-    now_s: i64,
-) -> Result<(), TokenError> {
-    let starts = nbf.unwrap_or(iat).max(iat);
-    if exp.saturating_sub(iat) > lifetime_s_max || exp <= iat {
-        return Err(TokenError::Invalid);
-    }
-    if now_s >= exp.saturating_add(LEEWAY_S) || now_s < starts.saturating_sub(LEEWAY_S) {
-        return Err(TokenError::Expired);
-    }
-    Ok(())
-}
-
-/// What the list of revoked tokens holds.
-pub fn fingerprint(issuer: &str, token_id: &str) -> [u8; 32] {
-    Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token_id).finalize().into()
 }
 
 /// Structure, type and key id: what costs nothing and refuses nearly every forgery.

@@ -15,7 +15,7 @@ use super::admission::Place;
 use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, Standings, log_failure, problem_fields};
 use super::connection::{Connection, hand_over, reserve};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
-use super::screen::{REQUEST_ID, Target, request_id, screen};
+use super::screen::{REQUEST_ID, Target, drop_long_condition, request_id, screen};
 use super::state::AppState;
 use super::wire::{Faults, Inbox};
 use crate::domain::client::Actor;
@@ -28,13 +28,14 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Wraps every request.
 pub async fn boundary(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<Data<AppState>>().cloned() else {
         return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
     };
     let started_ns = state.clock.boot_ns();
+    drop_long_condition(&mut request);
     let target = Target::of(&request, &state);
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin(started_ns);

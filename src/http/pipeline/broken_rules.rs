@@ -13,7 +13,7 @@ pub enum Offered {
 
 impl Offered {
     /// By what its lines are counted.
-    const fn code(self) -> &'static str {
+    const fn line(self) -> &'static str {
         match self {
             Self::Assertion => "assertion_refused",
             Self::Proof => "proof_refused",
@@ -22,7 +22,7 @@ impl Offered {
 }
 
 pub fn note_broken_rule(state: &AppState, offered: Offered, rule: &'static str, client: Option<Actor>) {
-    if !state.refusal_log.admits(offered.code(), client, state.clock.boot_ns()) {
+    if !state.refusal_log.admits(offered.line(), client, state.clock.boot_ns()) {
         return;
     }
     let organization = client.map(|client| tracing::field::display(client.organization));

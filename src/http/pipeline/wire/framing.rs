@@ -293,7 +293,7 @@ impl Facts {
             } else if is("host") {
                 std::mem::replace(&mut facts.has_host, true)
             } else {
-                facts.offers_upgrade |= is_offer(name) || (is("connection") && options(value).any(is_offer));
+                facts.offers_upgrade |= is_offer(name.as_bytes()) || (is("connection") && offers(value));
                 false
             };
             if malformed {
@@ -310,8 +310,13 @@ fn read_length(value: &[u8]) -> Option<u64> {
 }
 
 /// Fields, and options of `Connection`, that offer another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
-fn is_offer(name: &str) -> bool {
-    name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("http2-settings")
+fn is_offer(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"http2-settings")
+}
+
+/// By bytes: the field may have thousands of options, and is read before anybody is known.
+fn offers(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|option| is_offer(option.trim_ascii()))
 }
 
 /// Fields that say how long the body is (RFC 9112, 6).
@@ -340,13 +345,13 @@ fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<
         }
     };
     for httparse::Header { name, value } in
-        request.headers.iter().filter(|header| !is_offer(header.name) && !is_length(header.name))
+        request.headers.iter().filter(|header| !is_offer(header.name.as_bytes()) && !is_length(header.name))
     {
         if !name.eq_ignore_ascii_case("connection") {
             field(name, value);
             continue;
         }
-        let kept: Vec<_> = options(value).filter(|option| !is_offer(option) && !option.is_empty()).collect();
+        let kept: Vec<_> = options(value).filter(|option| !is_offer(option.as_bytes()) && !option.is_empty()).collect();
         if !kept.is_empty() && !is_last {
             field(name, kept.join(", ").as_bytes());
         }
@@ -429,8 +434,10 @@ mod tests {
         assert_eq!(first.feed(head.as_bytes(), &mut out), None);
         assert_eq!(second.feed(head.as_bytes(), &mut out), Some(Fault::Head(HeadFault::Full(Full::Share))));
         assert_eq!(first.feed(b"\r\n\r\n", &mut out), None);
-        let mut third = Framing::new(&peer);
-        assert_eq!(third.feed(head.as_bytes(), &mut out), None, "a whole head is given on");
+        let full = Some(Fault::Head(HeadFault::Full(Full::Share)));
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), full, "a whole head waits for its turn");
+        drop(first.inbox().next());
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), None, "its request was answered");
     }
 
     #[test]

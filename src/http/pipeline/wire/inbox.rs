@@ -215,7 +215,7 @@ impl Inbox {
         Self { peer, waiting: RefCell::default(), wire: RefCell::default() }
     }
 
-    /// Nothing reserved yet, for what comes or goes on this connection.
+    /// Nothing reserved yet, for what comes or leaves by this connection.
     pub fn hold(&self) -> Hold {
         self.peer.hold()
     }
