@@ -54,6 +54,7 @@ pub struct Metrics {
     pub certificates: IntCounter,
     pub tls_files_refused: IntGauge,
     pub tls_certificate_ends_s: IntGauge,
+    pub tls_handshakes: IntGauge,
     pub tokens_issued: IntCounter,
     pub tokens_verified: IntCounter,
     pub tokens_refused: IntCounter,
@@ -160,7 +161,7 @@ impl Metrics {
             budget_refused: family(
                 "budget_refused_total",
                 "Heads, bodies and connections refused because there was no room, by whose it was: node, share (of an address or a \
-                 client), connections (of an address), descriptors.",
+                 client), connections (of an address), descriptors, handshakes (no place, or not in time), heads (not in time).",
                 "whose",
             )?,
             capacity_refused: family(
@@ -187,6 +188,7 @@ impl Metrics {
                 "tls_files_refused",
                 "1 while certificate or key of TLS changed and cannot be taken up.",
             )?,
+            tls_handshakes: gauge("tls_handshakes", "Connections whose TLS handshake is made, or waits.")?,
             tls_certificate_ends_s: gauge(
                 "tls_certificate_ends_seconds",
                 "Wall time at which the certificate in use ends; 0: no TLS.",

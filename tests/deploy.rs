@@ -135,10 +135,39 @@ fn example_settings_are_accepted() {
     }
 }
 
+/// What ends TLS before a node.
+const FRONTS: [&str; 4] = [
+    "deploy/nginx/lostcard.conf",
+    "deploy/nginx/lostcard-mtls.conf",
+    "deploy/haproxy/lostcard.cfg",
+    "deploy/haproxy/lostcard-mtls.cfg",
+];
+
+#[test]
+fn no_front_lets_a_client_say_which_certificate_it_has() {
+    for path in FRONTS {
+        let text = read(path);
+        for field in ["Client-Cert", "Client-Cert-Chain", "X-Forwarded-Prefix"] {
+            let is_written = text.lines().map(str::trim).any(|line| {
+                line.starts_with(&format!("proxy_set_header {field} "))
+                    || line == format!("http-request del-header {field}")
+            });
+            assert!(is_written, "{path}: {field}");
+        }
+    }
+    let fields = read("deploy/kubernetes/proxy-set-headers.yaml");
+    for field in ["Client-Cert", "Client-Cert-Chain", "X-Forwarded-Prefix"] {
+        assert!(fields.contains(&format!("\n  {field}: \"\"\n")), "{field}");
+    }
+    assert!(read("deploy/kubernetes/kustomization.yaml").contains("- proxy-set-headers.yaml\n"));
+    let name = values(&fields, "name:")[0];
+    assert!(read("deploy/kubernetes/ingress.yaml").contains(&format!("proxy-set-headers: lostcard/{name}")));
+}
+
 /// The settings of a node that a proxy's file names in its head.
 #[test]
 fn settings_that_go_with_a_proxy_are_accepted_and_trust_it() {
-    for path in ["deploy/nginx/lostcard.conf", "deploy/haproxy/lostcard.cfg", "deploy/haproxy/lostcard-tcp.cfg"] {
+    for path in [&FRONTS[..], &["deploy/haproxy/lostcard-tcp.cfg"]].concat() {
         let text = read(path);
         let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
         let folder = tempfile::tempdir().unwrap();

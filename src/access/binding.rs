@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::certificates::{PeerCertificate, Thumbprint};
+use super::certificates::Thumbprint;
 use crate::crypto::signing::{base64url, from_base64url};
 
 /// What a token is bound to: nothing, a certificate, a key, or both.
@@ -51,7 +51,7 @@ impl Binding {
     }
 
     /// Whether the certificate of a connection is the one that the token is bound to, if it is bound to one.
-    pub fn allows(&self, shown: Option<&PeerCertificate>) -> bool {
-        self.certificate.is_none_or(|bound| shown.is_some_and(|shown| shown.thumbprint == bound))
+    pub fn allows(&self, shown: Option<Thumbprint>) -> bool {
+        self.certificate.is_none_or(|bound| shown == Some(bound))
     }
 }

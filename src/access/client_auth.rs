@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use super::certificates::PeerCertificate;
 use super::directory::ClientEntry;
 use super::jwks::PublishedKey;
-use super::tokens::{LEEWAY_S, TOKEN_BYTES_MAX, TokenError, check_times};
+use super::numeric_date::{seconds, seconds_if_there};
+use super::token_claims::{LEEWAY_S, TokenError, check_times};
+use super::tokens::TOKEN_BYTES_MAX;
 use crate::crypto::client_secret::hash_secret;
 use crate::domain::ids::ClientId;
 use crate::domain::instant::UnixMs;
@@ -79,7 +81,9 @@ impl AssertionFault {
             Self::Subject => "the assertion's iss and sub are not both the client's id",
             Self::Audience => "the assertion's aud is not the issuer alone",
             Self::TokenId => "the assertion's jti is empty",
-            Self::Lifetime => "the assertion's exp is more than five minutes after its iat, or after now",
+            Self::Lifetime => {
+                "the assertion's exp is more than five minutes from now, more than an hour after its iat, or not after it"
+            }
             Self::Expired => "the assertion has expired or is not valid yet",
             Self::Signature => "no key of the client made the assertion's signature",
             Self::Used => "the assertion was used before",
@@ -169,23 +173,10 @@ pub(super) fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     IgnoredAny::deserialize(deserializer).map(Some)
 }
 
-/// A `NumericDate` (RFC 7519, 2), which may have a fraction.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let number = serde_json::Number::deserialize(deserializer)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float too large for seconds becomes the largest: years away"
-    )]
-    let whole = || number.as_f64().map(|seconds| seconds.floor() as i64);
-    number.as_i64().or_else(whole).ok_or_else(|| serde::de::Error::custom("not an instant"))
-}
-
-fn seconds_if_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    seconds(deserializer).map(Some)
-}
-
-/// An assertion is good for one use within so many seconds.
-const ASSERTION_LIFETIME_S_MAX: i64 = 300;
+/// How far an assertion's end may be ahead, in seconds: so long its use is remembered.
+const ASSERTION_AHEAD_S_MAX: i64 = 300;
+/// How long it may be good in all, in seconds, where it says since when.
+const ASSERTION_LIFETIME_S_MAX: i64 = 3600;
 
 /// An assertion that held. It is good once: the store says whether it was used before.
 #[derive(Debug)]
@@ -241,6 +232,9 @@ impl Assertion {
         }
         if now_s >= claims.exp.saturating_add(LEEWAY_S) {
             return Err(F::Expired);
+        }
+        if claims.exp > now_s.saturating_add(ASSERTION_AHEAD_S_MAX + LEEWAY_S) {
+            return Err(F::Lifetime);
         }
         // Where `iat` is absent (RFC 7523, 3 leaves it optional), the lifetime counts from now.
         let iat = claims.iat.unwrap_or_else(|| now_s.min(claims.exp.saturating_sub(1)));

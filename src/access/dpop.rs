@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::certificates::Thumbprint;
 use super::client_auth::there;
 use super::jwks::{PublishedKey, is_private, thumbprint_of};
+use super::numeric_date::seconds;
 use crate::crypto::pepper::Fingerprints;
 use crate::crypto::signing::base64url;
 use crate::domain::redacted::TokenText;
@@ -94,6 +95,7 @@ struct Claims {
     jti: String,
     htm: String,
     htu: String,
+    #[serde(deserialize_with = "seconds")]
     iat: i64,
     ath: Option<String>,
     nonce: Option<String>,

@@ -10,7 +10,8 @@ use super::directory::ClientEntry;
 use super::dpop::{self, DpopFault, DpopProof, Request};
 use super::holder::Holder;
 use super::{Access, GrantError, HolderError, Principal};
-use crate::domain::client::{Bound, Scopes};
+use crate::domain::client::{Actor, Bound, Scopes};
+use crate::domain::ids::ClientId;
 use crate::domain::instant::UnixMs;
 use crate::limits::{Asker, Work};
 use crate::store::StoreError;
@@ -62,15 +63,37 @@ impl Access {
         Ok(())
     }
 
-    /// Whether a proof that was checked holds, and was not used before. Costs the client, whether or not it does.
-    pub async fn prove(&self, proof: &DpopProof, client: &ClientEntry) -> Result<(), HolderError> {
-        client.limits.spend(PROOF_COST).await?;
+    /// Whether a proof that was checked holds, and was not used before. It costs its client only where it does, for anybody who has seen one
+    /// can send it again; unless it `costs_first`, for somebody who has been wrong too often.
+    pub async fn prove(&self, proof: &DpopProof, client: &ClientEntry, costs_first: bool) -> Result<(), HolderError> {
+        let (fingerprint, until_s) = proof.use_of();
+        if self.used.has(&fingerprint, self.clock.now_s()) {
+            return Err(DpopFault::Used.into());
+        }
+        if costs_first {
+            client.limits.spend(PROOF_COST).await?;
+        } else {
+            client.limits.look().await?;
+        }
         let (of_work, asker) = (proof.clone(), Asker::Client(client.client_id));
         if !self.options.workshop.run(Work::Short, asker, move || of_work.is_signed()).await? {
             return Err(DpopFault::Signature.into());
         }
-        let (fingerprint, until_s) = proof.use_of();
-        if self.is_first_proof(&fingerprint, until_s).await? { Ok(()) } else { Err(DpopFault::Used.into()) }
+        let is_first =
+            self.used.claim(&fingerprint, self.clock.now_s()) && self.is_first_proof(&fingerprint, until_s).await?;
+        if !is_first {
+            return Err(DpopFault::Used.into());
+        }
+        if !costs_first {
+            client.limits.spend(PROOF_COST).await?;
+        }
+        Ok(())
+    }
+
+    /// Who a client is, by its ids; none where there is no such client, or the store does not say.
+    pub async fn actor_of(&self, client: ClientId) -> Option<Actor> {
+        let entry = self.directory.find(client).await.ok()??;
+        Some(Actor::new(entry.organization_id, entry.client_id))
     }
 
     /// What a new token of a client is bound to.
@@ -99,7 +122,7 @@ impl Access {
             }
             Some((proof, request)) => {
                 self.check_proof(proof, request).map_err(HolderError::from)?;
-                self.prove(proof, client).await?;
+                self.prove(proof, client, true).await?;
                 Some(proof.thumbprint())
             }
         };

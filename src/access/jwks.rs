@@ -48,6 +48,13 @@ pub struct IssuerRules {
     pub persons: Option<PersonRules>,
 }
 
+impl IssuerRules {
+    /// Which client a name of the issuer's means.
+    pub(super) fn client_of(&self, name: &str) -> Option<ClientId> {
+        self.client_map.get(name).copied().or_else(|| ClientId::parse(name))
+    }
+}
+
 /// Who the persons of an issuer are, and what of administration is theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonRules {

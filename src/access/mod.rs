@@ -14,11 +14,16 @@ pub mod holder;
 mod holding;
 pub mod holds;
 pub mod jwks;
+mod numeric_date;
 mod outside;
+mod outside_claims;
 pub mod provider;
+mod seeking;
 pub mod seen;
+mod token_claims;
 pub mod tokens;
 mod unlocking;
+mod used;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -49,6 +54,7 @@ use outside::OutsideKeys;
 use provider::{SignIn, SignInOptions};
 use seen::SeenClients;
 use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
+use used::UsedProofs;
 
 pub use error::{AccessError, GrantError, HolderError};
 
@@ -126,7 +132,9 @@ pub struct Access {
     directory: Directory,
     metrics: Arc<Metrics>,
     seen: Arc<SeenClients>,
-    outside: Vec<OutsideKeys>,
+    outside: Vec<Arc<OutsideKeys>>,
+    /// Proofs that were used at this node.
+    used: UsedProofs,
     sign_in: Option<SignIn>,
     issuers: ArcSwap<Vec<IssuerKeys>>,
     verified: Cache<Box<str>, Arc<VerifiedToken>>,
@@ -167,7 +175,8 @@ impl Access {
             keyring,
             metrics,
             seen: Arc::default(),
-            outside: outside.iter().cloned().map(OutsideKeys::unknown).collect(),
+            outside: outside.iter().cloned().map(|one| Arc::new(OutsideKeys::unknown(one))).collect(),
+            used: UsedProofs::default(),
         };
         access.reload_keys();
         access
@@ -191,62 +200,6 @@ impl Access {
     /// The `iss` of tokens and receipts.
     pub fn issuer(&self) -> &str {
         &self.options.issuer
-    }
-
-    /// Takes up this service's own keys after a rotation.
-    pub fn reload_keys(&self) {
-        let own = tokens::own_keys(&self.options.issuer, &self.keyring.signing().published_tokens);
-        let now_s = self.clock.now_s();
-        let all = std::iter::once(own).chain(self.outside.iter().filter_map(|one| one.current(now_s))).collect();
-        self.issuers.store(Arc::new(all));
-    }
-
-    /// For a signature by an unknown key, which another node may have found first: looks into the key folder where a file came or went,
-    /// else at most once a second. True where there are other keys than when `Keyring::signing_count` was `seen`.
-    pub async fn seek_keys(&self, asker: Asker, seen: u64) -> bool {
-        let now_s = self.clock.now_s();
-        if self.keys_sought_s.swap(now_s, Ordering::AcqRel) != now_s || self.keyring.is_signing_stale() {
-            let keyring = Arc::clone(&self.keyring);
-            // A folder that cannot be read, or no turn: the keys in memory stay.
-            let _ = self.options.workshop.run(Work::Short, asker, move || keyring.reload_signing()).await;
-        }
-        let are_other = self.keyring.signing_count() != seen;
-        if are_other {
-            self.reload_keys();
-        }
-        are_other
-    }
-
-    /// Reads or fetches the outside issuers' keys again, and finds the provider of persons. An issuer whose fetch fails keeps its keys for
-    /// an hour; after that its tokens are refused.
-    pub async fn refresh_outside(&self) {
-        if let Some(sign_in) = &self.sign_in {
-            sign_in.load(self.clock.now_s()).await;
-        }
-        for issuer in &self.outside {
-            self.load_outside(issuer).await;
-        }
-        self.reload_keys();
-    }
-
-    async fn load_outside(&self, issuer: &OutsideKeys) {
-        if let Err(error) = issuer.load(self.clock.now_s()).await {
-            tracing::error!(error = %error, "an outside issuer's keys could not be fetched");
-        }
-    }
-
-    /// For a token by an unknown key: its issuer may have a new one. True if it is worth another look.
-    async fn seek_keys_of(&self, token: &str, asker: Asker, seen: u64) -> bool {
-        let Some(name) = tokens::claimed_issuer(token) else { return false };
-        let Some(issuer) = self.outside.iter().find(|one| one.name() == name) else {
-            return name == self.options.issuer && self.seek_keys(asker, seen).await;
-        };
-        if !issuer.may_ask(self.clock.now_s()) {
-            return false;
-        }
-        self.load_outside(issuer).await;
-        self.reload_keys();
-        true
     }
 
     /// The caller of a token that this node has verified before: no signature, no I/O.
@@ -280,7 +233,7 @@ impl Access {
 
     /// Verifies a token that is not remembered, and remembers it. The signature costs its asker a turn in the workshop.
     pub async fn verify(&self, token: &str, asker: Asker) -> Result<Principal, AccessError> {
-        let seen = self.keyring.signing_count();
+        let seen = self.seen_keys();
         let claims = match self.read_token(token, asker).await? {
             Err(TokenError::UnknownKey) if self.seek_keys_of(token, asker, seen).await => {
                 self.read_token(token, asker).await??

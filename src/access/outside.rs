@@ -1,10 +1,12 @@
 //! The keys of outside issuers as they were last had, and when they may be asked for again.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
 
-use super::jwks::{IssuerKeys, JwksError, OutsideIssuer};
+use super::jwks::{IssuerKeys, OutsideIssuer};
 
 /// How long keys serve that cannot be fetched again, in seconds.
 const KEYS_S_MAX: i64 = 3600;
@@ -18,11 +20,21 @@ pub(super) struct OutsideKeys {
     keys: ArcSwapOption<IssuerKeys>,
     loaded_s: AtomicI64,
     asked_s: AtomicI64,
+    loads: AtomicU64,
+    /// Held while they are fetched.
+    turn: Arc<Mutex<()>>,
 }
 
 impl OutsideKeys {
     pub(super) fn unknown(issuer: OutsideIssuer) -> Self {
-        Self { issuer, keys: ArcSwapOption::empty(), loaded_s: AtomicI64::new(0), asked_s: AtomicI64::new(i64::MIN) }
+        Self {
+            issuer,
+            keys: ArcSwapOption::empty(),
+            loaded_s: AtomicI64::new(0),
+            asked_s: AtomicI64::new(i64::MIN),
+            loads: AtomicU64::new(0),
+            turn: Arc::default(),
+        }
     }
 
     /// The `iss` of its tokens.
@@ -36,19 +48,42 @@ impl OutsideKeys {
         self.keys.load().as_deref().filter(|_| is_current).cloned()
     }
 
-    /// Reads or fetches its keys again.
-    pub(super) async fn load(&self, now_s: i64) -> Result<(), JwksError> {
-        self.asked_s.store(now_s, Ordering::Release);
-        let keys = IssuerKeys::load(&self.issuer).await?;
-        self.keys.store(Some(keys.into()));
-        self.loaded_s.store(now_s, Ordering::Release);
-        Ok(())
+    /// How often its keys were fetched: another number than before is other keys.
+    pub(super) fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Acquire)
     }
 
-    /// Whether it may be asked for a key that is not known; the next one who wants to know waits.
-    pub(super) fn may_ask(&self, now_s: i64) -> bool {
-        let asked_s = self.asked_s.load(Ordering::Acquire);
-        let is_due = now_s.saturating_sub(asked_s) >= ASKED_EVERY_S;
-        is_due && self.asked_s.compare_exchange(asked_s, now_s, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Reads or fetches its keys again.
+    pub(super) async fn refresh(&self, now_s: i64) {
+        let _turn = self.turn.lock().await;
+        self.load(now_s).await;
+    }
+
+    /// For a token by a key that is not known: reads or fetches the keys, if that is due. Who comes meanwhile waits for what is under
+    /// way; who gives up does not end it for the others.
+    pub(super) async fn seek(self: &Arc<Self>, now_s: i64) {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        if now_s.saturating_sub(self.asked_s.load(Ordering::Acquire)) < ASKED_EVERY_S {
+            return;
+        }
+        let issuer = Arc::clone(self);
+        let loading = tokio::spawn(async move {
+            let _turn = turn;
+            issuer.load(now_s).await;
+        });
+        // One that panicked has loaded nothing.
+        let _ = loading.await;
+    }
+
+    async fn load(&self, now_s: i64) {
+        self.asked_s.store(now_s, Ordering::Release);
+        match IssuerKeys::load(&self.issuer).await {
+            Ok(keys) => {
+                self.keys.store(Some(keys.into()));
+                self.loaded_s.store(now_s, Ordering::Release);
+                self.loads.fetch_add(1, Ordering::AcqRel);
+            }
+            Err(error) => tracing::error!(error = %error, "an outside issuer's keys could not be fetched"),
+        }
     }
 }

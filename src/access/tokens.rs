@@ -3,108 +3,40 @@
 //! Who the client is and whether it is still welcome is the directory's affair.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::civil::Date;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use sha2::{Digest, Sha256};
 
 use super::binding::{Binding, Confirmation};
-use super::jwks::{IssuerKeys, IssuerRules, PersonRules, PublishedKey, algorithm_name, words_of};
-use crate::clock::beijing_date;
+use super::jwks::{IssuerKeys, IssuerRules, PublishedKey, algorithm_name};
+use super::numeric_date::{seconds, seconds_if_there};
+use super::outside_claims::{OutsideClaims, read_outside};
+pub use super::token_claims::{KeyName, LEEWAY_S, Organizations, TokenClaims, TokenError, fingerprint};
+use super::token_claims::{LIFETIME_S_MAX, check_times};
 use crate::crypto::signing::SigningKey;
-use crate::domain::client::{Scope, Scopes};
-use crate::domain::ids::{ClientId, OrganizationId, PersonId, TokenId};
-use crate::domain::instant::UnixMs;
-use crate::domain::person::{Role, ShortName};
+use crate::domain::client::Scopes;
+use crate::domain::ids::{ClientId, OrganizationId, TokenId};
+use crate::domain::person::ShortName;
 use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 4096;
-/// How far clocks may differ, in seconds.
-pub const LEEWAY_S: i64 = 5;
-/// No token may live longer, whatever its issuer says, in seconds.
-const LIFETIME_S_MAX: i64 = 24 * 3600;
 
-/// Why a token is refused. One word for the client; it learns no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    #[error("the token is malformed or its kind is not accepted")]
-    Malformed,
-    #[error("the token is signed by no accepted key")]
-    UnknownKey,
-    #[error("the signature does not match or a claim is missing or wrong")]
-    Invalid,
-    #[error("the token has expired or is not valid yet")]
-    Expired,
-    #[error("the token or its client has been revoked")]
-    Revoked,
-}
-
-/// Whose clients a token may be.
-#[derive(Debug, Clone)]
-pub enum Organizations {
-    /// Its own claim (`org`), or anybody's where it has none.
-    Claimed(Option<OrganizationId>),
-    /// Those that its issuer is bound to.
-    Bound(Arc<IssuerRules>),
-}
-
-impl Organizations {
-    pub fn contain(&self, organization: OrganizationId) -> bool {
-        match self {
-            Self::Claimed(claimed) => claimed.is_none_or(|claimed| claimed == organization),
-            Self::Bound(rules) => rules.organizations.contains(&organization),
-        }
+/// The client that a token names where its issuer names clients, which it may not be: nothing is verified.
+pub fn claimed_client(token: &str, issuers: &[IssuerKeys]) -> Option<ClientId> {
+    let claims = unverified::<serde_json::Map<String, serde_json::Value>>(token)?;
+    let text = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
+    let name = text("iss")?;
+    match &issuers.iter().find(|issuer| issuer.issuer == name)?.rules {
+        None => ClientId::parse(text("client_id")?),
+        Some(rules) => match &rules.persons {
+            Some(persons) => Some(persons.client),
+            None => rules.client_of(text(&rules.client_claim)?),
+        },
     }
-}
-
-/// What a verified token says.
-#[derive(Debug, Clone)]
-pub struct TokenClaims {
-    pub client_id: ClientId,
-    pub organizations: Organizations,
-    pub scopes: Scopes,
-    pub issued_s: i64,
-    pub expires_s: i64,
-    pub binding: Binding,
-    /// Who is behind the client.
-    pub person: Option<ShortName>,
-    /// Who that is and what is theirs, where an issuer of persons vouches for it.
-    pub role: Option<(PersonId, Role)>,
-    /// The group that gave the role.
-    pub group: Option<Arc<str>>,
-    /// The key that signed it.
-    pub key: KeyName,
-    /// Known to the list of revoked tokens.
-    pub fingerprint: [u8; 32],
-}
-
-/// A key, as its issuer calls it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyName {
-    issuer: String,
-    kid: String,
-}
-
-impl KeyName {
-    /// Whether the key is still accepted.
-    pub fn is_among(&self, issuers: &[IssuerKeys]) -> bool {
-        issuers.iter().any(|issuer| issuer.issuer == self.issuer && issuer.keys.contains_key(&self.kid))
-    }
-}
-
-/// The client that a token names, which it may not be: nothing is verified.
-pub fn claimed_client(token: &str) -> Option<ClientId> {
-    #[derive(Deserialize)]
-    struct Named {
-        client_id: ClientId,
-    }
-    unverified::<Named>(token).map(|named| named.client_id)
 }
 
 /// Some claims of a token as it came: nothing is verified.
@@ -164,8 +96,11 @@ struct Header {
 struct Claims {
     iss: String,
     sub: String,
+    #[serde(deserialize_with = "seconds")]
     exp: i64,
+    #[serde(default, deserialize_with = "seconds_if_there")]
     nbf: Option<i64>,
+    #[serde(deserialize_with = "seconds")]
     iat: i64,
     jti: String,
     client_id: ClientId,
@@ -220,93 +155,6 @@ pub fn claimed_issuer(token: &str) -> Option<String> {
     unverified::<Named>(token).map(|named| named.iss)
 }
 
-/// An outside issuer's claims: who the client is and what is granted stands where its rules say.
-#[derive(Deserialize)]
-struct OutsideClaims {
-    iss: String,
-    exp: i64,
-    nbf: Option<i64>,
-    iat: i64,
-    jti: Option<String>,
-    /// Entra ID's name for `jti`.
-    uti: Option<String>,
-    cnf: Option<Confirmation>,
-    #[serde(flatten)]
-    others: serde_json::Map<String, serde_json::Value>,
-}
-
-fn read_outside(
-    claims: OutsideClaims,
-    rules: &Arc<IssuerRules>,
-    token: &str,
-    key: KeyName,
-    now_s: i64,
-) -> Result<TokenClaims, TokenError> {
-    check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
-    if let Some(persons) = &rules.persons {
-        return read_person(claims, persons, token, key, beijing_date(UnixMs::from_seconds(now_s)));
-    }
-    let client = claims.others.get(&rules.client_claim).and_then(serde_json::Value::as_str);
-    let client_id = client.and_then(|name| rules.client_map.get(name).copied().or_else(|| ClientId::parse(name)));
-    let words = words_of(claims.others.get(&rules.scope_claim));
-    // Its other words are about other services.
-    let scope = |word: &&str| {
-        if rules.scope_map.is_empty() { Scope::parse(word) } else { rules.scope_map.get(*word).copied() }
-    };
-    let scopes = words.iter().filter_map(scope).filter(|scope| rules.scopes.contains(*scope)).collect();
-    let id = claims.jti.or(claims.uti).filter(|id| !id.is_empty());
-    let id = id.unwrap_or_else(|| hex::encode(Sha256::digest(token)));
-    Ok(TokenClaims {
-        client_id: client_id.ok_or(TokenError::Invalid)?,
-        organizations: Organizations::Bound(Arc::clone(rules)),
-        scopes,
-        issued_s: claims.iat,
-        expires_s: claims.exp,
-        binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
-        person: None,
-        role: None,
-        group: None,
-        key,
-        fingerprint: fingerprint(&claims.iss, &id),
-    })
-}
-
-/// A person whom the issuer knows: with the highest role of their groups, and none without one.
-fn read_person(
-    claims: OutsideClaims,
-    rules: &PersonRules,
-    token: &str,
-    key: KeyName,
-    today: Date,
-) -> Result<TokenClaims, TokenError> {
-    let text = |name: &str| claims.others.get(name).and_then(serde_json::Value::as_str);
-    let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(TokenError::Invalid)?;
-    let groups = words_of(claims.others.get(&rules.groups_claim));
-    let of_group = |group: &&str| rules.roles.get(*group).map(|role| (*role, Arc::from(*group)));
-    let (role, group) = groups.iter().filter_map(of_group).max().ok_or(TokenError::Invalid)?;
-    let mut id = [0; 16];
-    id.copy_from_slice(&fingerprint(&claims.iss, subject)[..16]);
-    // Some providers name people by their identity number, which no log may hold.
-    let mut named = [text(&rules.name_claim), Some(subject)].into_iter().flatten();
-    let name = named.find_map(|name| ShortName::parse(name, today));
-    let name = name.or_else(|| ShortName::stored(&hex::encode(id)));
-    let token_id = claims.jti.or(claims.uti).filter(|id| !id.is_empty());
-    let token_id = token_id.unwrap_or_else(|| hex::encode(Sha256::digest(token)));
-    Ok(TokenClaims {
-        client_id: rules.client,
-        organizations: Organizations::Claimed(None),
-        scopes: std::iter::once(Scope::Admin).collect(),
-        issued_s: claims.iat,
-        expires_s: claims.exp,
-        binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
-        person: Some(name.ok_or(TokenError::Invalid)?),
-        role: Some((PersonId::from_bytes(id), role)),
-        group: Some(group),
-        key,
-        fingerprint: fingerprint(&claims.iss, &token_id),
-    })
-}
-
 fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims, TokenError> {
     check_times(claims.iat, claims.nbf, claims.exp, LIFETIME_S_MAX, now_s)?;
     if claims.sub.is_empty() || claims.jti.is_empty() {
@@ -325,29 +173,6 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
         key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),
     })
-}
-
-/// Every time claim is checked here, against the service's clock, with all comparisons in one place.
-pub(super) fn check_times(
-    iat: i64,
-    nbf: Option<i64>,
-    exp: i64,
-    lifetime_s_max: i64,
-    now_s: i64,
-) -> Result<(), TokenError> {
-    let starts = nbf.unwrap_or(iat).max(iat);
-    if exp.saturating_sub(iat) > lifetime_s_max || exp <= iat {
-        return Err(TokenError::Invalid);
-    }
-    if now_s >= exp.saturating_add(LEEWAY_S) || now_s < starts.saturating_sub(LEEWAY_S) {
-        return Err(TokenError::Expired);
-    }
-    Ok(())
-}
-
-/// What the list of revoked tokens holds.
-pub fn fingerprint(issuer: &str, token_id: &str) -> [u8; 32] {
-    Sha256::new().chain_update(issuer).chain_update([0]).chain_update(token_id).finalize().into()
 }
 
 /// Structure, type and key id: what costs nothing and refuses nearly every forgery.

@@ -321,6 +321,7 @@ async fn openapi_json(known: web::Header<IfNoneMatch>) -> Result<HttpResponse, P
 /// Makes what is made once, before an event loop would have to.
 pub fn prepare() {
     LazyLock::force(&DOCUMENT);
+    LazyLock::force(&REFERENCE);
 }
 
 /// The page's own copy, made once but for its reader's prefix.

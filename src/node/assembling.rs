@@ -188,16 +188,23 @@ fn share(
     let groups = Arc::new(Groups::new(Arc::clone(&writer)));
     let (store, keyring) = (writer.store.clone(), Arc::clone(&writer.keyring));
     let registry_log = config.blind.enabled.then(|| RegistryLog { store, keyring, clock: clock.clone() });
-    let tls = options::tls_options(config).map(make_tls).transpose().context("TLS")?.map(Arc::new);
+    let connections = descriptors::connections_allowed(config, &metrics);
+    let tls = options::tls_options(config)
+        .map(|of| of.within(connections))
+        .map(make_tls)
+        .transpose()
+        .context("TLS")?
+        .map(Arc::new);
     let start = |options| Traces::start(options, writer.registry.node().to_string(), clock.clone());
     let traces = options::trace_options(config).map(start).transpose().context("traces")?.map(Arc::new);
+    let budget = options::budget_options(config, descriptors::of_one_address(config, connections));
     Ok(Shared {
         routes: TABLE,
         traces,
         console: Arc::new(Console::new(clock.clone(), Arc::clone(&metrics))),
         refusal_log: Arc::default(),
-        budget: Arc::new(Budget::new(options::budget_options(config), Arc::clone(&metrics))),
-        lines: Arc::new(Lines::new(descriptors::connections_allowed(config, &metrics), Arc::clone(&metrics))),
+        budget: Arc::new(Budget::new(budget, Arc::clone(&metrics))),
+        lines: Arc::new(Lines::new(connections, Arc::clone(&metrics))),
         admission: Arc::new(Admission::new(options::admission_options(config), Arc::clone(&metrics))),
         workshop,
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),

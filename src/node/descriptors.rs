@@ -39,6 +39,11 @@ pub(super) fn room(config: &Config) -> (usize, usize) {
     (limit, allowed(limit, store + OTHERS + 4 * workers))
 }
 
+/// How many connections one address may have open: never more than half of all, whatever was chosen.
+pub(super) fn of_one_address(config: &Config, allowed: usize) -> i64 {
+    config.overload.connections_per_address.min(i64::try_from(allowed / 2).unwrap_or(i64::MAX))
+}
+
 /// How many connections the node may have open, and says so.
 pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> usize {
     let (limit, allowed) = room(config);
@@ -48,7 +53,7 @@ pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> us
     tracing::info!(
         descriptors = limit,
         connections = allowed,
-        connections_per_address = config.overload.connections_per_address,
+        connections_per_address = of_one_address(config, allowed),
         memory_mib = config.overload.memory_mib,
         "what this node takes on at a time"
     );

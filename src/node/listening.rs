@@ -157,25 +157,39 @@ async fn meet(
     answer: Duration,
 ) -> Result<(Wire<Stream>, Option<SocketAddr>)> {
     let (proxies, no_room) = (&shared.proxies, || Error::from(ErrorKind::ConnectionRefused));
-    let entry = shared.lines.enter(shared.clock.boot_ns()).ok_or_else(no_room)?;
     let mut client = io.peer_addr().ok();
+    // A trusted proxy speaks for many: it has no share of its own.
+    let accountable = |client: Option<SocketAddr>| {
+        client.filter(|client| !proxies.trusts(client.ip())).map(|client| CallerAddress::new(client.ip()))
+    };
+    let counted = accountable(client).map(CallerAddress::network);
+    let entry = shared.lines.enter(shared.clock.boot_ns(), counted).ok_or_else(no_room)?;
+    let (line, ended) = (Arc::clone(entry.line()), || Error::from(ErrorKind::ConnectionAborted));
     let mut fault = None;
     if client.is_some_and(|peer| proxies.send_preface(peer.ip())) {
-        match read_preface(&mut io, HEAD_TIMEOUT).await? {
+        let preface = tokio::select! {
+            () = line.ended() => return Err(ended()),
+            preface = read_preface(&mut io, HEAD_TIMEOUT) => preface?,
+        };
+        match preface {
             Ok(source) => client = source.map(|ip| SocketAddr::new(ip, 0)).or(client),
             Err(wrong) => fault = Some(wrong),
         }
     }
-    let address = client.map_or(CallerAddress::UNKNOWN, |client| CallerAddress::new(client.ip()));
-    // A trusted proxy speaks for many: it has no share of its own.
-    let accountable = Some(address).filter(|address| client.is_some() && !proxies.trusts(address.ip()));
+    let accountable = accountable(client);
+    if let Some(address) = accountable {
+        entry.belongs_to(address.network());
+    }
     let peer = shared.budget.enter(accountable).ok_or_else(no_room)?;
     if let Some(fault) = fault {
         return Ok((Wire::refusing(Stream::plain(io), fault, &peer, entry, answer), client));
     }
     let stream = match tls {
         None => Stream::plain(io),
-        Some(tls) => tls.accept(io, address).await?,
+        Some(tls) => tokio::select! {
+            () = line.ended() => return Err(ended()),
+            stream = tls.accept(io, accountable) => stream?,
+        },
     };
     Ok((Wire::new(stream, &peer, entry, answer), client))
 }

@@ -101,11 +101,11 @@ pub(super) fn workshop_options(config: &Config) -> WorkshopOptions {
 }
 
 /// Of the places of requests, one caller's bodies that are still coming in take at most an eighth, too.
-pub(super) fn budget_options(config: &Config) -> BudgetOptions {
+pub(super) fn budget_options(config: &Config, connections_max: i64) -> BudgetOptions {
     let overload = &config.overload;
     BudgetOptions {
         bytes_max: overload.memory_mib << 20,
-        connections_max: overload.connections_per_address,
+        connections_max,
         bodies_max: (overload.requests_max / 8).max(1),
     }
 }

@@ -187,7 +187,8 @@ async fn the_rule_that_an_assertion_breaks_is_told() {
         (with(good.clone(), "jti", ""), "jti"),
         (with(good.clone(), "jti", json!(7)), "jti"),
         (with(good.clone(), "exp", "soon"), "exp"),
-        (with(good.clone(), "exp", now_s + 301), "five minutes"),
+        (with(good.clone(), "exp", now_s + 306), "five minutes"),
+        (with(good.clone(), "iat", now_s - 3600), "an hour"),
         (with(good.clone(), "exp", now_s - 6), "expired"),
         (with(good.clone(), "nbf", now_s + 60), "not valid yet"),
         (with(good.clone(), "nbf", Value::Null), "nbf or iat is not of its type"),
@@ -200,7 +201,9 @@ async fn the_rule_that_an_assertion_breaks_is_told() {
     assert_breaks(&present(&app, &other.sign(&good)).await, "signature");
     // A NumericDate may have a fraction (RFC 7519, 2).
     let fraction: serde_json::Value = serde_json::from_str(&format!("{}.5", now_s + 30)).unwrap();
-    for good in [with(good.clone(), "aud", json!([ISSUER])), with(client.claims(&app), "exp", fraction)] {
+    // Its end counts from now, whenever it was made.
+    let early = with(with(client.claims(&app), "iat", now_s - 600), "exp", now_s + 300);
+    for good in [with(good.clone(), "aud", json!([ISSUER])), with(client.claims(&app), "exp", fraction), early] {
         assert_eq!(present(&app, &client.sign(&good)).await.status, 200);
     }
 }
@@ -273,7 +276,7 @@ async fn an_assertion_must_be_the_clients_own_and_of_now() {
         client.sign(&with(good.clone(), "sub", json!(other.client_id))),
         client.sign(&with(good.clone(), "iss", json!(other.client_id))),
         client.sign(&with(good.clone(), "exp", now_s - 6)),
-        client.sign(&with(good.clone(), "exp", now_s + 301)),
+        client.sign(&with(good.clone(), "exp", now_s + 306)),
         client.sign(&with(good.clone(), "nbf", now_s + 60)),
         client.sign(&with(good.clone(), "iat", now_s + 60)),
         client.sign(&without_jti),

@@ -8,14 +8,18 @@ use lostcard::config::Forwarded;
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
+use crate::authority::{Authority, Pair};
 use crate::bodies::{check_of, random_number, rate};
 use crate::helpers::{Answer, TestApp};
+use crate::mtls::{add_certificate, create_client, id_of};
 use crate::proxies::count;
 use crate::servers::free_address;
 use crate::servers::front::{Front, write_certificate};
 
 const NGINX: &str = include_str!("../../deploy/nginx/lostcard.conf");
 const HAPROXY: &str = include_str!("../../deploy/haproxy/lostcard.cfg");
+const NGINX_MTLS: &str = include_str!("../../deploy/nginx/lostcard-mtls.conf");
+const HAPROXY_MTLS: &str = include_str!("../../deploy/haproxy/lostcard-mtls.cfg");
 const HAPROXY_TCP: &str = include_str!("../../deploy/haproxy/lostcard-tcp.cfg");
 
 /// A node that trusts the proxy at this address.
@@ -46,15 +50,19 @@ fn start(start: fn(tempfile::TempDir, SocketAddr, &str) -> Front, file: &str, ap
 
 /// A client of this address.
 fn client(from: &str, front: &Front) -> reqwest::Client {
+    client_with(from, front, None)
+}
+
+/// The same, which shows a certificate.
+fn client_with(from: &str, front: &Front, shows: Option<&Pair>) -> reqwest::Client {
     let from: IpAddr = from.parse().unwrap();
     let to = if from.is_ipv6() { SocketAddr::new("::1".parse().unwrap(), front.address.port()) } else { front.address };
-    reqwest::Client::builder()
+    let client = reqwest::Client::builder()
         .no_proxy()
         .local_address(from)
         .tls_danger_accept_invalid_certs(true)
-        .resolve("lostcard.example", to)
-        .build()
-        .unwrap()
+        .resolve("lostcard.example", to);
+    shows.into_iter().fold(client, |client, pair| client.identity(pair.identity())).build().unwrap()
 }
 
 async fn ask(client: &reqwest::Client, scheme: &str, front: &Front) -> Answer {
@@ -142,4 +150,53 @@ async fn behind_nginx_a_strangers_garbage_is_nobody_elses_trouble() {
         "the stranger was refused, and continued: {}",
         statuses.len()
     );
+}
+
+#[tokio::test]
+async fn behind_fronts_with_mutual_tls_a_certificate_is_a_proof_and_binds() {
+    let authority = Authority::new();
+    let (own, named) = (authority.self_signed("own"), authority.issue("named", "/CN=named", "DNS:named"));
+    for (name, start_front, file) in [
+        ("nginx", Front::nginx as fn(_, _, &str) -> Front, NGINX_MTLS),
+        ("HAProxy", Front::haproxy as fn(_, _, &str) -> Front, HAPROXY_MTLS),
+    ] {
+        let root = authority.root.certificate.clone();
+        let app = TestApp::spawn_with(|config| {
+            config.server.trusted_proxies = vec![IpAddr::from([127, 0, 0, 1]).into()];
+            config.hosts = vec!["lostcard.example".to_owned()];
+            config.tls.client_ca = Some(root);
+        })
+        .await;
+        let front = start(start_front, file, &app);
+        let of_thumbprint = create_client(&app, &["--bound", "mtls"]);
+        add_certificate(&app, &of_thumbprint, &own);
+        let of_name = create_client(&app, &["--tls-san-dns", "named"]);
+        let url = |path: &str| format!("https://lostcard.example:{}{path}", front.address.port());
+        for (made, pair, other) in [(&of_thumbprint, &own, &named), (&of_name, &named, &own)] {
+            let [holder, stranger] = [pair, other].map(|shows| client_with("127.0.0.2", &front, Some(shows)));
+            let form = [("grant_type", "client_credentials"), ("client_id", id_of(made))];
+            let ask = async |http: &reqwest::Client| {
+                Answer::read(http.post(url("/oauth2/token")).form(&form).send().await.unwrap()).await
+            };
+            let answer = ask(&holder).await;
+            assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+            assert_eq!(ask(&stranger).await.status, 401, "{name}");
+            let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+            let check = async |http: &reqwest::Client, said: &str| {
+                let request = http.post(url("/v1/checks")).bearer_auth(&token).header("Client-Cert", said);
+                Answer::read(request.json(&check_of(&random_number(), None)).send().await.unwrap()).await.status
+            };
+            let spoofed = format!(":{}:", base64_of(pair));
+            assert_eq!(check(&holder, "").await, 200, "{name}");
+            for thief in [&stranger, &client("127.0.0.2", &front)] {
+                assert_eq!(check(thief, &spoofed).await, 401, "{name}: what a client says of itself is taken away");
+            }
+        }
+    }
+}
+
+/// A certificate as RFC 9440 writes it.
+fn base64_of(pair: &Pair) -> String {
+    let text = std::fs::read_to_string(&pair.certificate).unwrap();
+    text.lines().filter(|line| !line.starts_with("-----")).collect()
 }

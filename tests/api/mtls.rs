@@ -26,7 +26,7 @@ pub(crate) fn id_of(client: &Value) -> &str {
     client["client_id"].as_str().unwrap()
 }
 
-fn add_certificate(app: &TestApp, client: &Value, pair: &Pair) -> Value {
+pub(crate) fn add_certificate(app: &TestApp, client: &Value, pair: &Pair) -> Value {
     let file = pair.certificate.to_str().unwrap();
     child::run_json(&app.config.data, &["client", "certificate", "add", id_of(client), file, "--json"])
 }

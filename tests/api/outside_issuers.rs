@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::bodies::{check_of, random_number, with};
 use crate::helpers::{ISSUER, TestApp};
 
-const OUTSIDE: &str = "https://login.police.example";
-const AUDIENCE: &str = "https://lostcard.example";
+pub(crate) const OUTSIDE: &str = "https://login.police.example";
+pub(crate) const AUDIENCE: &str = "https://lostcard.example";
 
 struct Outside {
     app: TestApp,
@@ -29,7 +29,7 @@ struct Outside {
 }
 
 /// An issuer that may say what its tokens do here.
-fn issuer(jwks_file: Option<PathBuf>, jwks_url: Option<String>) -> Issuer {
+pub(crate) fn issuer(jwks_file: Option<PathBuf>, jwks_url: Option<String>) -> Issuer {
     Issuer {
         issuer: OUTSIDE.to_owned(),
         audience: AUDIENCE.to_owned(),
@@ -47,7 +47,7 @@ fn issuer(jwks_file: Option<PathBuf>, jwks_url: Option<String>) -> Issuer {
 }
 
 /// A node whose issuers speak for the organizations of another one on its folder.
-async fn bound(app: TestApp, change: impl FnOnce(&mut Config, &TestApp)) -> TestApp {
+pub(crate) async fn bound(app: TestApp, change: impl FnOnce(&mut Config, &TestApp)) -> TestApp {
     let (hotel, police) = (app.hotel.organization, app.police.organization);
     let sibling = app
         .sibling_with(|config| {

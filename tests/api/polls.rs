@@ -188,3 +188,50 @@ async fn nothing_else_keeps_an_event_loop_for_long() {
     }
     seen.judge();
 }
+
+/// Heads are read before anybody is known: what is quadratic in one of them is a stranger's to use.
+#[tokio::test]
+async fn no_head_keeps_an_event_loop_for_long() {
+    let app = measuring().await;
+    let mut seen = Seen(Vec::new());
+    let names = |count: usize| (0..count).map(|at| format!("a{at:x}=1")).collect::<Vec<_>>().join(";");
+    let list = |element: &str, bytes: usize| vec![element; bytes / (element.len() + 1)].join(",");
+    let fields = |bytes: usize| {
+        [
+            ("forwarded", names(bytes / 7)),
+            ("forwarded", list("for=_a", bytes)),
+            ("forwarded", format!("for=\"{}", "\\a".repeat(bytes / 2))),
+            ("x-forwarded-for", list("::1", bytes)),
+            ("x-forwarded-for", list("1.2.3.4", bytes)),
+            ("if-none-match", list("\"a\"", bytes)),
+            ("accept", list("a/b;q=0.1", bytes)),
+            ("cookie", vec!["a=b"; bytes / 5].join("; ")),
+            ("connection", list("x-a", bytes)),
+            ("authorization", format!("Bearer {}", "a.".repeat(bytes / 2))),
+            ("dpop", "a.".repeat(bytes / 2)),
+            ("traceparent", "0-".repeat(bytes / 2)),
+            ("x-request-id", "1".repeat(bytes)),
+            ("content-type", list("application/json", bytes)),
+        ]
+    };
+    // As long as the short way reads, and as long as a head may be.
+    for bytes in [7_000, 31_000] {
+        for (name, value) in fields(bytes) {
+            for path in ["/v1/checks", "/openapi.json"] {
+                let (poll_s, answer) = usual_poll_of(&app, async || {
+                    let request = if path == "/v1/checks" {
+                        app.request("POST", path).json(&json!({})).header("authorization", "Bearer x")
+                    } else {
+                        app.request("GET", path)
+                    };
+                    app.send(request.header(name, &value)).await
+                })
+                .await;
+                seen.note(format!("{path} with {bytes} bytes of {name} ({}): {}", &value[..12], answer.status), poll_s);
+            }
+        }
+    }
+    let (poll_s, answer) = usual_poll_of(&app, async || app.get("", &"/a".repeat(15_000)).await).await;
+    seen.note(format!("a path of 30,000 bytes: {}", answer.status), poll_s);
+    seen.judge();
+}

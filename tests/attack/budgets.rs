@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::bodies::{check_of, random_number};
-use crate::target::{Target, connect_many, ends, head, send, status};
+use crate::target::{Target, connect_many, connect_many_from, ends, head, send, status};
 
 const SHORT: Duration = Duration::from_secs(2);
 
@@ -17,7 +17,7 @@ async fn bodies_that_trickle_in_take_one_clients_share() {
     const MIB: u64 = 16;
     let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
     let before = target.resident_mib_in_use().await;
-    let honest = target.honest_caller(false);
+    let honest = target.honest_caller(false).quiet().await;
     let mut attackers = JoinSet::new();
     for _ in 0..400 {
         let (address, head) =
@@ -90,8 +90,8 @@ async fn bodies_that_trickle_in_leave_places_for_others_and_end() {
 async fn partial_heads_hold_little_and_not_long() {
     let target = Target::new(&[("OVERLOAD__MEMORY_MIB", "16")]).await;
     let before = target.resident_mib_in_use().await;
-    let honest = target.honest_caller(true);
-    let mut streams = connect_many(target.node.address, 300).await;
+    let honest = target.honest_caller(true).quiet().await;
+    let mut streams = connect_many_from([127, 0, 0, 2], target.node.address, 300).await;
     let partial = format!("GET / HTTP/1.1\r\nHost: lostcard.test\r\nX: {}", "a".repeat(30_000));
     let mut attackers = JoinSet::new();
     for (at, mut stream) in streams.drain(..).enumerate() {
@@ -127,14 +127,16 @@ async fn idle_connections_give_way_near_the_limit_of_descriptors() {
     let honest = target.honest_caller(true);
     let mut idle = Vec::new();
     for _ in 0..10 {
-        idle.extend(connect_many(target.node.address, 20).await);
+        // Of its own address: half of the connections are the most that one has.
+        idle.extend(connect_many_from([127, 0, 0, 2], target.node.address, 20).await);
+        idle.extend(connect_many_from([127, 0, 0, 3], target.node.address, 20).await);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let (open, descriptors) =
         (target.metric("lostcard_connections").await, target.metric("lostcard_open_descriptors").await);
     let got = honest.stop().await;
     println!(
-        "connections: 200 idle ones of 256 descriptors: {open} open, {allowed} allowed, {descriptors} descriptors in use; {got}"
+        "connections: 400 idle ones of two addresses, of 256 descriptors: {open} open, {allowed} allowed, {descriptors} descriptors in use; {got}"
     );
     got.assert_served();
     assert!(open <= allowed && descriptors < 250, "{open} of {allowed}, {descriptors} descriptors");
@@ -213,4 +215,67 @@ async fn answers_that_nobody_reads_hold_no_connection() {
         assert!(connections <= 3, "{connections} open");
         drop(open);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_floods_takes_no_connection_from_another() {
+    let target = Target::under(&["prlimit", "--nofile=256:256"], &[]).await;
+    let allowed = usize::try_from(target.metric("lostcard_connections_allowed").await).unwrap();
+    let live = b"GET /health/live HTTP/1.1\r\nHost: lostcard.test\r\n\r\n";
+    let mut honest = connect_many_from([127, 0, 0, 7], target.node.address, 1).await.remove(0);
+    send(&mut honest, live, SHORT).await;
+    assert_eq!(status(&mut honest, SHORT).await, Some(200));
+    let mut flood = Vec::new();
+    for from in [[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 4]] {
+        for mut stream in connect_many_from(from, target.node.address, 200).await {
+            // Half of a body: it works on a request.
+            send(&mut stream, head("/v1/checks", &target.honest, "Content-Length: 100").as_bytes(), SHORT).await;
+            flood.push(stream);
+        }
+    }
+    let open = target.metric("lostcard_connections").await;
+    println!(
+        "connections: 600 of three addresses that flood, {open} open of {allowed} allowed; another one kept its own"
+    );
+    assert!(usize::try_from(open).unwrap() <= allowed);
+    // It has been idle for longest of all.
+    let mut rest = [0; 4096];
+    while tokio::time::timeout(Duration::from_millis(200), tokio::io::AsyncReadExt::read(&mut honest, &mut rest))
+        .await
+        .is_ok_and(|read| read.is_ok_and(|length| length > 0))
+    {}
+    send(&mut honest, live, SHORT).await;
+    assert_eq!(status(&mut honest, SHORT).await, Some(200), "its connection is still there");
+    let mut newcomer = connect_many_from([127, 0, 0, 8], target.node.address, 1).await.remove(0);
+    send(&mut newcomer, live, SHORT).await;
+    assert_eq!(status(&mut newcomer, SHORT).await, Some(200), "and one more finds room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_that_trickle_in_take_no_places() {
+    let target = Target::new(&[("LIMITS__ADDRESS", "1000000/60s")]).await;
+    let honest = target.honest_caller(false).quiet().await;
+    let form = "POST /oauth2/token HTTP/1.1\r\nHost: lostcard.test\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ng";
+    let mut attackers = JoinSet::new();
+    for mut stream in connect_many_from([127, 0, 0, 2], target.node.address, 512).await {
+        attackers.spawn(async move {
+            send(&mut stream, form.as_bytes(), SHORT).await;
+            (status(&mut stream, SHORT).await, stream)
+        });
+    }
+    let (mut answers, mut held) = (BTreeMap::new(), Vec::new());
+    let mut reports = 0;
+    while let Some(done) = attackers.join_next().await {
+        let (answer, stream) = done.unwrap();
+        *answers.entry(answer).or_insert(0) += 1;
+        held.push(stream);
+        if held.len().is_multiple_of(64) {
+            reports += u32::from(target.service.report(&target.node, &random_number()).await.status == 201);
+        }
+    }
+    let got = honest.stop().await;
+    println!("forms: 512 that trickle in: {answers:?}; {reports} of 8 reports; {got}");
+    got.assert_served();
+    assert_eq!(reports, 8);
+    assert_eq!(answers.get(&None), Some(&64), "an eighth of the places is waited for: {answers:?}");
 }

@@ -80,7 +80,12 @@ async fn handshakes_that_never_end_leave_others_theirs() {
     ];
     let target = Target::new(&settings).await;
     let before = target.resident_mib_in_use().await;
-    let honest = target.honest_caller(false);
+    // By TLS as well, with a handshake each time, and from an address of its own.
+    let url = format!("https://127.0.0.1:{}", target.node.tls_address.unwrap().port());
+    let honest = target.honest_caller_at(&url, true, || {
+        http_client().local_address(std::net::IpAddr::from([127, 0, 0, 2])).tls_danger_accept_invalid_certs(true)
+    });
+    let honest = honest.quiet().await;
     let mut attackers = JoinSet::new();
     for mut stream in connect_many(target.node.tls_address.unwrap(), 400).await {
         attackers.spawn(async move {

@@ -6,7 +6,9 @@
 //! | 400 batches of one client trickle in | `budgets::bodies_that_trickle_in_take_one_clients_share` |
 //! | batches take places, and drip | `budgets::bodies_that_trickle_in_leave_places_for_others_and_end` |
 //! | 300 partial heads | `budgets::partial_heads_hold_little_and_not_long` |
-//! | 200 idle connections, 256 descriptors | `budgets::idle_connections_give_way_near_the_limit_of_descriptors` |
+//! | 400 idle connections, 256 descriptors | `budgets::idle_connections_give_way_near_the_limit_of_descriptors` |
+//! | 600 busy connections of three addresses, 256 descriptors | `budgets::an_address_that_floods_takes_no_connection_from_another` |
+//! | 512 token requests trickle in | `budgets::forms_that_trickle_in_take_no_places` |
 //! | more connections than an address may have | `budgets::an_address_has_so_many_connections_and_no_more` |
 //! | batches whose answers nobody reads | `budgets::answers_that_nobody_reads_hold_no_connection` |
 //! | garbage tokens behind a proxy | `callers::garbage_tokens_behind_a_proxy_lock_nobody_out` |

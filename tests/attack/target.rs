@@ -112,11 +112,21 @@ impl Target {
 
     /// Begins to check as an honest caller does, one card after the other; over new connections, or one that stays.
     pub(crate) fn honest_caller(&self, is_new_each_time: bool) -> Honest {
+        self.honest_caller_at(&self.node.url(), is_new_each_time, || http_client())
+    }
+
+    /// The same at another listener, or from another address.
+    pub(crate) fn honest_caller_at(
+        &self,
+        url: &str,
+        is_new_each_time: bool,
+        builder: impl Fn() -> reqwest::ClientBuilder + Send + 'static,
+    ) -> Honest {
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
-        let url = format!("{}/v1/checks", self.node.url());
+        let url = format!("{url}/v1/checks");
         let (token, stopped, counts) = (self.honest.clone(), Arc::clone(&stop), Arc::clone(&tally));
         let task = tokio::spawn(async move {
-            let client = || http_client().timeout(Duration::from_secs(5)).build().unwrap();
+            let client = || builder().timeout(Duration::from_secs(5)).build().unwrap();
             let mut http = client();
             while !stopped.load(Ordering::Relaxed) {
                 if is_new_each_time {
@@ -132,7 +142,7 @@ impl Target {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        Honest { stop, tally, task }
+        Honest { stop, tally, task, begun: Instant::now(), quiet: None }
     }
 }
 
@@ -148,6 +158,9 @@ pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
     tally: Arc<Tally>,
     task: JoinHandle<()>,
+    begun: Instant,
+    /// Answers in a second while nobody attacked.
+    quiet: Option<f64>,
 }
 
 /// What an honest caller got.
@@ -156,28 +169,46 @@ pub(crate) struct Got {
     pub(crate) answered: u64,
     pub(crate) failed: u64,
     pub(crate) slowest_ms: u64,
+    /// Of what it got in the same time while nobody attacked.
+    pub(crate) goodput: Option<f64>,
 }
 
+/// Set, the goodput of honest callers is judged, too: on a machine where attackers do not share the node's processors.
+const JUDGES_GOODPUT: &str = "LOSTCARD_ATTACK_GOODPUT";
+
 impl Honest {
+    /// Measures what it gets while nobody attacks; the attack begins after it.
+    pub(crate) async fn quiet(mut self) -> Self {
+        let (before, begun) = (self.answered(), Instant::now());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.quiet = Some(rate_of(self.answered() - before, begun));
+        self.tally.answered.store(0, Ordering::Relaxed);
+        self.begun = Instant::now();
+        self
+    }
+
     pub(crate) fn answered(&self) -> u64 {
         self.tally.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn stop(self) -> Got {
         self.stop.store(true, Ordering::Relaxed);
+        let goodput = self.quiet.map(|quiet| rate_of(self.answered(), self.begun) / quiet);
         self.task.await.unwrap();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Got {
             answered: read(&self.tally.answered),
             failed: read(&self.tally.failed),
             slowest_ms: read(&self.tally.slowest_ms),
+            goodput,
         }
     }
 }
 
 impl std::fmt::Display for Got {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "others: {} answered, {} failed, slowest {} ms", self.answered, self.failed, self.slowest_ms)
+        write!(f, "others: {} answered, {} failed, slowest {} ms", self.answered, self.failed, self.slowest_ms)?;
+        self.goodput.map_or(Ok(()), |goodput| write!(f, ", {:.0} % of a quiet node's", goodput * 100.0))
     }
 }
 
@@ -186,7 +217,15 @@ impl Got {
     #[track_caller]
     pub(crate) fn assert_served(&self) {
         assert!(self.answered > 20 && self.answered >= 9 * self.failed, "{self}");
+        if std::env::var_os(JUDGES_GOODPUT).is_some() {
+            assert!(self.goodput.is_none_or(|goodput| goodput >= 0.9), "{self}");
+        }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of seconds")]
+fn rate_of(count: u64, since: Instant) -> f64 {
+    count as f64 / since.elapsed().as_secs_f64()
 }
 
 /// The head of a request.
@@ -213,6 +252,16 @@ pub(crate) async fn ends(stream: &mut TcpStream, within: Duration) -> bool {
     let mut sink = [0; 4096];
     let read = async { while stream.read(&mut sink).await.is_ok_and(|length| length > 0) {} };
     timeout(within, read).await.is_ok()
+}
+
+/// So many connections at once, from an address of this machine.
+pub(crate) async fn connect_many_from(from: [u8; 4], address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let connect = (0..count).map(|_| async move {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        socket.connect(address).await
+    });
+    futures_util::future::join_all(connect).await.into_iter().filter_map(Result::ok).collect()
 }
 
 /// So many connections at once.

@@ -43,6 +43,7 @@ pub mod sandbox;
 pub mod sightings;
 pub mod status;
 pub mod temporary_cards;
+pub mod token_form;
 pub mod usage;
 pub mod withdrawals;
 pub mod witness;

@@ -1,54 +1,37 @@
 //! The token endpoint (RFC 6749, client credentials) and its metadata. Its errors have RFC 6749's own form, except for limits
 //! and outages, which look like everywhere else.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::http::header::{self, IfNoneMatch};
 use actix_web::web::{Data, Header};
 use actix_web::{HttpRequest, HttpResponse};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
-use zeroize::Zeroizing;
 
-use crate::access::client_auth::{AssertionFault, Credentials};
-use crate::access::dpop::{self, DpopFault};
+use super::token_form::{
+    Refusal, TokenRequest, credentials, invalid_assertion, invalid_client, invalid_proof, invalid_request,
+};
+use crate::access::certificates::PeerCertificate;
+use crate::access::client_auth::Credentials;
+use crate::access::dpop;
 use crate::access::holder::Holder;
 use crate::access::jwks::PublishedKey;
 use crate::access::{GrantError, HolderError};
 use crate::domain::client::Scope;
-use crate::domain::ids::ClientId;
-use crate::domain::redacted::{SecretText, TokenText};
+use crate::domain::redacted::TokenText;
 use crate::domain::sandbox::Environment;
 use crate::http::contract::answers::Published;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
-use crate::http::pipeline::body::read_bytes;
+use crate::http::pipeline::body::read_bytes_within;
+use crate::http::pipeline::broken_rules::note_broken_rule;
 use crate::http::pipeline::exchange::{Exchange, OwnErrorForm};
 use crate::http::pipeline::holder;
 use crate::http::pipeline::media::{Media, expect_type};
 use crate::http::pipeline::state::AppState;
-
-/// A token request. Client authentication is in the Authorization header (`client_secret_basic`), here
-/// (`client_secret_post`), is a signed assertion (`private_key_jwt`), or the certificate of the connection (RFC 8705).
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct TokenRequest {
-    /// `client_credentials`.
-    #[schema(nullable = false, required = true, example = "client_credentials")]
-    grant_type: Option<String>,
-    /// Scopes with single spaces between them; all of the client's if absent.
-    #[schema(nullable = false, example = "checks")]
-    scope: Option<String>,
-    #[schema(nullable = false)]
-    client_id: Option<String>,
-    #[schema(nullable = false, value_type = Option<String>)]
-    client_secret: Option<SecretText>,
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
-    #[schema(nullable = false)]
-    client_assertion_type: Option<String>,
-    /// A JWT signed by the client; its `aud` is the issuer alone.
-    #[schema(nullable = false, value_type = Option<String>)]
-    client_assertion: Option<TokenText>,
-}
+use crate::http::pipeline::wire::BODY_TIMEOUT;
 
 /// An access token.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,22 +98,9 @@ pub struct Jwk {
 }
 
 const FORM_BYTES_MAX: usize = 16 * 1024;
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-enum Refusal {
-    Own { status: u16, error: &'static str, description: &'static str, challenge: bool },
-    Problem(Problem),
-}
-
-impl<E: Into<Problem>> From<E> for Refusal {
-    fn from(problem: E) -> Self {
-        Self::Problem(problem.into())
-    }
-}
-
-fn invalid_request(description: &'static str) -> Refusal {
-    Refusal::Own { status: 400, error: "invalid_request", description, challenge: false }
-}
+/// How long a form is waited for whose address has spent its units: many clients send it a moment after its head, and the client that it
+/// names may have units of its own.
+const SPENT_WAIT: Duration = Duration::from_millis(500);
 
 /// Get an access token
 ///
@@ -154,31 +124,41 @@ pub async fn token(request: HttpRequest, state: Data<AppState>) -> Result<HttpRe
         Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(answer)),
         Err(Refusal::Problem(problem)) => Err(problem),
         Err(Refusal::Own { status, error, description, challenge }) => {
-            let status = actix_web::http::StatusCode::from_u16(status).unwrap_or_default();
-            let mut response = HttpResponse::build(status);
-            if challenge {
-                response.insert_header((header::WWW_AUTHENTICATE, r#"Basic realm="lostcard""#));
-            }
-            let mut response = response.json(TokenError { error, error_description: description });
-            response.extensions_mut().insert(OwnErrorForm(error));
-            Ok(response)
+            Ok(own_form(status, error, description, challenge))
+        }
+        Err(Refusal::Rule { offered, status, error, rule, client }) => {
+            let client = match client {
+                Some(client) => state.read_in_time(state.access.actor_of(client)).await.ok().flatten(),
+                None => None,
+            };
+            note_broken_rule(&state, offered, rule, client);
+            Ok(own_form(status, error, rule, status == 401))
         }
     }
+}
+
+fn own_form(status: u16, error: &'static str, description: &'static str, challenge: bool) -> HttpResponse {
+    let mut response = HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap_or_default());
+    if challenge {
+        response.insert_header((header::WWW_AUTHENTICATE, r#"Basic realm="lostcard""#));
+    }
+    let mut response = response.json(TokenError { error, error_description: description });
+    response.extensions_mut().insert(OwnErrorForm(error));
+    response
 }
 
 async fn grant(request: &HttpRequest, state: &AppState) -> Result<TokenAnswer, Refusal> {
     let address = Exchange::address(request);
     let spent = state.addresses.spend(address);
-    let asked = read(request, state).await;
+    let asked = read(request, state, if spent.is_ok() { BODY_TIMEOUT } else { SPENT_WAIT }).await;
     if let Err(refused) = spent {
-        let client = asked.as_ref().ok().map(|(credentials, _)| credentials.client_id());
+        let client = asked.as_ref().ok().map(|asked| asked.credentials.client_id());
         if !state.addresses.spend_reserve(client, address) {
             return Err(Problem::from(refused).into());
         }
     }
-    let (credentials, scope) = asked?;
-    let certificate = holder::certificate(request, state);
-    let proof = holder::proof(request).map_err(invalid_proof)?;
+    let Asked { credentials, scope, certificate } = asked?;
+    let proof = holder::proof(request).map_err(|fault| invalid_proof(fault, Some(credentials.client_id())))?;
     let held = Holder {
         certificate: certificate.as_deref(),
         proof: proof.as_ref().map(|proof| (proof, holder::expected(request, &state.access))),
@@ -195,34 +175,30 @@ async fn grant(request: &HttpRequest, state: &AppState) -> Result<TokenAnswer, R
     })
 }
 
-/// Who asks, as far as it says, and for which scopes.
-async fn read(request: &HttpRequest, state: &AppState) -> Result<(Credentials, Option<String>), Refusal> {
+/// Who asks, as far as it says, for which scopes, and what its connection has shown.
+struct Asked {
+    credentials: Credentials,
+    scope: Option<String>,
+    certificate: Option<Arc<PeerCertificate>>,
+}
+
+async fn read(request: &HttpRequest, state: &AppState, time: Duration) -> Result<Asked, Refusal> {
     expect_type(request.headers(), Media::Form)?;
-    let bytes = read_bytes(request, FORM_BYTES_MAX).await?;
+    let bytes = read_bytes_within(request, FORM_BYTES_MAX, time).await?;
     let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
         .map_err(|_| invalid_request("the form cannot be read, or a parameter is repeated"))?
         .into_inner()
         .without_empty();
-    match form.grant_type.as_deref() {
-        Some("client_credentials") => {}
-        None => return Err(invalid_request("grant_type is missing")),
-        Some(_) => {
-            let description = "only client_credentials is granted here";
-            return Err(Refusal::Own { status: 400, error: "unsupported_grant_type", description, challenge: false });
-        }
-    }
-    let scope = form.scope.clone();
-    let credentials = credentials(request, form, holder::certificate(request, state).is_some())?;
-    Ok((credentials, scope))
+    let scope = form.granted_scope()?;
+    let certificate = holder::certificate(request, state).await?;
+    let credentials = credentials(request, form, certificate.is_some())?;
+    Ok(Asked { credentials, scope, certificate })
 }
 
 fn refusal(error: GrantError, credentials: &Credentials) -> Refusal {
     match error {
         GrantError::InvalidClient => invalid_client(),
-        GrantError::Assertion(fault) => {
-            tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "an assertion was refused");
-            invalid_assertion(fault)
-        }
+        GrantError::Assertion(fault) => invalid_assertion(fault, Some(credentials.client_id())),
         GrantError::InvalidScope => {
             let description = "a requested scope is unknown or not this client's";
             Refusal::Own { status: 400, error: "invalid_scope", description, challenge: false }
@@ -244,98 +220,10 @@ fn refusal(error: GrantError, credentials: &Credentials) -> Refusal {
         GrantError::Locked(fault) => {
             Refusal::Own { status: 400, error: fault.error(), description: fault.as_str(), challenge: false }
         }
-        GrantError::Holder(HolderError::Dpop(fault)) => {
-            tracing::info!(client = %credentials.client_id(), rule = fault.as_str(), "a DPoP proof was refused");
-            invalid_proof(fault)
-        }
+        GrantError::Holder(HolderError::Dpop(fault)) => invalid_proof(fault, Some(credentials.client_id())),
         GrantError::Holder(error) => Refusal::Problem(error.into()),
         GrantError::Store(error) => Refusal::Problem(error.into()),
     }
-}
-
-fn invalid_proof(fault: DpopFault) -> Refusal {
-    Refusal::Own { status: 400, error: fault.error(), description: fault.as_str(), challenge: false }
-}
-
-fn invalid_client() -> Refusal {
-    let description = "the client is unknown, disabled, or its proof does not hold";
-    Refusal::Own { status: 401, error: "invalid_client", description, challenge: true }
-}
-
-fn invalid_assertion(fault: AssertionFault) -> Refusal {
-    Refusal::Own { status: 401, error: "invalid_client", description: fault.as_str(), challenge: true }
-}
-
-impl TokenRequest {
-    /// A parameter without a value is treated as if it were not there (RFC 6749, 3.2); a list of scopes with nothing in it, too.
-    fn without_empty(self) -> Self {
-        let given = |parameter: Option<String>| parameter.filter(|value| !value.is_empty());
-        Self {
-            grant_type: given(self.grant_type),
-            scope: self.scope.filter(|list| list.bytes().any(|byte| byte != b' ')),
-            client_id: given(self.client_id),
-            client_secret: self.client_secret.filter(|secret| !secret.expose().is_empty()),
-            client_assertion_type: given(self.client_assertion_type),
-            client_assertion: self.client_assertion.filter(|jwt| !jwt.expose().is_empty()),
-        }
-    }
-}
-
-/// Exactly one of the ways (RFC 6749, 2.3: a client must not use more than one); the certificate of the connection is the way of those
-/// that name themselves and nothing else (RFC 8705, 2). Where the client is named beside its
-/// proof, that is the same one.
-fn credentials(request: &HttpRequest, form: TokenRequest, has_certificate: bool) -> Result<Credentials, Refusal> {
-    let named = form.client_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(invalid_client)).transpose()?;
-    let basic = request.headers().get(header::AUTHORIZATION);
-    let credentials = match (basic, form.client_secret, form.client_assertion) {
-        (Some(value), None, None) => {
-            basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client)?
-        }
-        (None, Some(secret), None) => Credentials::Secret { client_id: named.ok_or_else(invalid_client)?, secret },
-        (None, None, Some(jwt)) => {
-            if form.client_assertion_type.as_deref() != Some(ASSERTION_TYPE) {
-                return Err(invalid_request("client_assertion_type is not jwt-bearer"));
-            }
-            Credentials::from_assertion(jwt).map_err(invalid_assertion)?
-        }
-        (None, None, None) if has_certificate => {
-            Credentials::Certificate { client_id: named.ok_or_else(invalid_client)? }
-        }
-        (None, None, None) => return Err(invalid_client()),
-        _ => return Err(invalid_request("use one way of client authentication, not several")),
-    };
-    if named.is_some_and(|named| named != credentials.client_id()) { Err(invalid_client()) } else { Ok(credentials) }
-}
-
-/// RFC 7617, whose two parts RFC 6749 (2.3.1) has encoded as in forms before. Our ids and secrets mean the same with and without.
-fn basic_credentials(value: &str) -> Option<Credentials> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii_start()).ok()?);
-    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    let client_id = ClientId::parse(&form_decoded(id)?)?;
-    let secret = form_decoded(secret)?.into();
-    scheme.eq_ignore_ascii_case("basic").then_some(Credentials::Secret { client_id, secret })
-}
-
-/// What a part of a form stands for: `+` for a space, `%` and two digits for a byte.
-fn form_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let (pair, tail) = tail.split_at_checked(2)?;
-                rest = tail;
-                let mut one = [0];
-                hex::decode_to_slice(pair, &mut one).ok()?;
-                one[0]
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Published keys
@@ -384,26 +272,4 @@ pub async fn metadata(state: Data<AppState>) -> HttpResponse {
         dpop_signing_alg_values_supported: words(dpop::ALGORITHMS),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_basic_are_decoded_as_in_forms() {
-        for (text, decoded) in [
-            ("lcs_a-b", Some("lcs_a-b")),
-            ("lcs%5Fa%2db", Some("lcs_a-b")),
-            ("a+b", Some("a b")),
-            ("%E5%AE%BE", Some("宾")),
-            ("", Some("")),
-            ("%", None),
-            ("%5", None),
-            ("%zz", None),
-            ("%ff", None),
-        ] {
-            assert_eq!(form_decoded(text).as_deref(), decoded, "{text}");
-        }
-    }
 }

@@ -1,7 +1,10 @@
 //! The copy of the document that the page of the API reference reads: there the page gets a token by itself (client credentials), and
 //! calls the service where its reader sees it. The exported document keeps plain `bearer`, which all generators take.
 
+use std::sync::{Mutex, PoisonError};
+
 use actix_web::http::Method;
+use actix_web::web::Bytes;
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -12,9 +15,15 @@ use crate::domain::client::Scope;
 /// Stands where a reader's prefix comes; in no text.
 const PREFIX: &str = "\u{f8ff}";
 
-/// The copy, without a prefix.
+/// Prefixes whose copies are kept: a proxy that serves this below others names them all.
+const KEPT_MAX: usize = 8;
+
+/// The copy, without a prefix, and those that were asked for last.
 #[derive(Debug)]
-pub struct Reference(String);
+pub struct Reference {
+    text: String,
+    kept: Mutex<Vec<(Box<str>, Bytes)>>,
+}
 
 impl Reference {
     pub fn of(document: &OpenApi, routes: Table) -> Result<Self, serde_json::Error> {
@@ -38,11 +47,37 @@ impl Reference {
                 }
             }
         }
-        serde_json::to_string(&copy).map(Self)
+        serde_json::to_string(&copy).map(|text| Self { text, kept: Mutex::default() })
     }
 
     /// The copy for readers who see the service below this prefix.
-    pub fn below(&self, prefix: &str) -> String {
-        self.0.replace(PREFIX, prefix)
+    pub fn below(&self, prefix: &str) -> Bytes {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, copy)) = kept.iter().find(|(of, _)| **of == *prefix) {
+            return copy.clone();
+        }
+        // Two thirds of a megabyte: made once, and shared by all answers.
+        let copy = Bytes::from(self.text.replace(PREFIX, prefix));
+        if kept.len() >= KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push((prefix.into(), copy.clone()));
+        copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_share_one_copy_and_few_prefixes_are_kept() {
+        let reference = Reference { text: format!("{PREFIX}/a {PREFIX}/b"), kept: Mutex::default() };
+        assert_eq!(reference.below("/x"), "/x/a /x/b");
+        assert_eq!(reference.below("").as_ptr(), reference.below("").as_ptr());
+        for at in 0..2 * KEPT_MAX {
+            reference.below(&format!("/{at}"));
+        }
+        assert_eq!(reference.kept.lock().unwrap().len(), KEPT_MAX);
     }
 }

@@ -213,7 +213,12 @@ impl Route {
         self
     }
 
-    /// The methods that it takes.
+    /// Whether it takes its place in its class only once its body has come, for nobody has to be known to ask it.
+    pub fn enters_late(&self) -> bool {
+        self.scopes.is_empty() && self.method == Method::POST
+    }
+
+    /// The methods that it answers.
     pub fn methods(&self) -> &'static [Method] {
         match self.method {
             Method::GET => &[Method::GET, Method::HEAD],

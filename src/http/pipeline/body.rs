@@ -3,6 +3,7 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -15,7 +16,7 @@ use super::wire::{BODY_TIMEOUT, BodyFault};
 use crate::http::contract::fields::read_object;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::Class;
-use crate::limits::Work;
+use crate::limits::{Asker, Work};
 
 /// The bytes of a body: wiped when dropped.
 pub type BodyBytes = Vec<u8>;
@@ -83,29 +84,47 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     read_object(bytes).map_err(Problem::malformed_json)
 }
 
-/// Reads a body within its bounds of size and time. Its request keeps its place meanwhile, and the body what it has of the budget:
-/// a client that lets bodies trickle in holds its share and no more.
+/// Reads a body within its bounds of size and time. A client's request keeps its place meanwhile, and the body what it has of the
+/// budget: who lets bodies trickle in holds its share and no more.
 pub async fn read_bytes(request: &HttpRequest, bytes_max: usize) -> Result<BodyBytes, Problem> {
+    read_bytes_within(request, bytes_max, BODY_TIMEOUT).await
+}
+
+/// The same, within a shorter time.
+pub async fn read_bytes_within(request: &HttpRequest, bytes_max: usize, time: Duration) -> Result<BodyBytes, Problem> {
     let (body, caller) = {
         let extensions = request.extensions();
         let exchange = extensions.get::<Exchange>();
         (exchange.and_then(|exchange| exchange.body.clone()), exchange.and_then(|exchange| exchange.caller))
     };
-    let Some(body) = body else { return Ok(BodyBytes::default()) };
+    let Some(body) = body else { return enter_late(request).map(|()| BodyBytes::default()) };
     let refuse = |fault| refusal(fault, bytes_max, caller.is_some());
     if body.announced().is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(refuse(BodyFault::TooLarge));
     }
     // Nearly every body has come with its head: no timer is needed then.
     if let Some(whole) = body.take_whole(bytes_max) {
-        return whole.map_err(refuse);
+        let whole = whole.map_err(refuse)?;
+        return enter_late(request).map(|()| whole);
     }
-    if let Some(caller) = caller {
-        body.charge(caller.client).map_err(refuse)?;
-    }
+    // Of a stranger the address counts: a connection may be a proxy's.
+    let sender = caller.map_or_else(|| Asker::at(Exchange::address(request)), |caller| Asker::Client(caller.client));
+    body.charge(sender).map_err(refuse)?;
     let whole = std::future::poll_fn(|cx| body.poll_whole(bytes_max, cx));
-    let whole = tokio::time::timeout(BODY_TIMEOUT, whole).await;
-    whole.map_err(|_| Problem::new(problem::TOO_SLOW, "the body did not arrive in time"))?.map_err(refuse)
+    let whole = tokio::time::timeout(time, whole).await;
+    let whole =
+        whole.map_err(|_| Problem::new(problem::TOO_SLOW, "the body did not arrive in time"))?.map_err(refuse)?;
+    enter_late(request).map(|()| whole)
+}
+
+/// The place of a stranger's request, once its body has come: what trickles in without a token keeps no place from others.
+fn enter_late(request: &HttpRequest) -> Result<(), Problem> {
+    let late = request
+        .extensions()
+        .get::<Exchange>()
+        .filter(|exchange| exchange.place.is_none())
+        .and_then(|exchange| exchange.route.filter(|route| route.enters_late()).and_then(|route| route.class));
+    late.map_or(Ok(()), |class| enter(request, class))
 }
 
 /// Takes a place for what a request still has to do, until its answer is gone.

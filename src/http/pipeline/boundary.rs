@@ -9,18 +9,18 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpResponse};
+use actix_web::{HttpMessage, HttpResponse, ResponseError};
 
 use super::admission::Place;
 use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, Standings, log_failure, problem_fields};
-use super::connection::{Connection, hand_over};
+use super::connection::{Connection, hand_over, reserve};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
-use super::screen::{REQUEST_ID, Target, request_id, screen};
+use super::screen::{REQUEST_ID, Target, drop_long_condition, request_id, screen};
 use super::state::AppState;
 use super::wire::{Faults, Inbox};
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
-use crate::http::contract::route::Class;
+use crate::http::contract::route::{Class, Route};
 use crate::limits::Asker;
 use crate::telemetry::traces::{Answered, Parent};
 
@@ -28,24 +28,27 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Wraps every request.
 pub async fn boundary(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<Data<AppState>>().cloned() else {
         return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
     };
     let started_ns = state.clock.boot_ns();
+    drop_long_condition(&mut request);
     let target = Target::of(&request, &state);
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin(started_ns);
     }
     let parent = state.traces.as_ref().and_then(|_| parent(&request, &state));
     let faults = request.conn_data::<Rc<Faults>>().cloned();
-    let body = request.conn_data::<Rc<Inbox>>().and_then(|inbox| inbox.next());
+    let inbox = request.conn_data::<Rc<Inbox>>().cloned();
+    let (body, head) = inbox.as_ref().map_or((None, None), |inbox| inbox.next());
     let mut exchange = Exchange {
         route: target.route,
         request_id: request_id(&request, &state),
         body: body.clone(),
+        head,
         ..Exchange::default()
     };
     let admitted = identify(&request, &state, &mut exchange)
@@ -61,8 +64,27 @@ pub async fn boundary(
         },
     };
     let exchange = response.request().extensions_mut().remove::<Exchange>();
-    let Exchange { request_id: id, standing, numbers, caller, asker, address, place, offers_nonce, prefix, .. } =
-        exchange.unwrap_or_default();
+    let Exchange {
+        request_id: id,
+        standing,
+        numbers,
+        caller,
+        asker,
+        address,
+        place,
+        offers_nonce,
+        prefix,
+        // Until the answer is written.
+        head: _head,
+        ..
+    } = exchange.unwrap_or_default();
+    let mut reserved = None;
+    if caller.is_none() {
+        match reserve(&response, inbox.as_deref(), Asker::at(address)) {
+            Ok(hold) => reserved = hold,
+            Err(full) => response = response.into_response(full.problem(false).error_response()),
+        }
+    }
     let mut standings = Standings { call: standing, numbers };
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
@@ -128,7 +150,7 @@ pub async fn boundary(
         // The client learns it with its answer, so that it sends nothing more on a connection that is about to end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    Ok(hand_over(response, place))
+    Ok(hand_over(response, place, reserved))
 }
 
 /// Who asks, and where it sees this service.
@@ -150,13 +172,14 @@ fn put_below(prefix: &str, headers: &mut header::HeaderMap) {
 }
 
 /// A place for what will wait. A single check takes one only when memory cannot answer it, long work only after its turn in the
-/// workshop.
+/// workshop, and what needs no token only once its body has come.
 fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
     let Some(class) = target.class() else { return Ok(None) };
     if class != Class::Reports {
         state.delay.admit(now_ns)?;
     }
     match class {
+        _ if target.route.is_some_and(Route::enters_late) => Ok(None),
         Class::Check | Class::Expensive => Ok(None),
         Class::Checks | Class::Reports => state.admission.enter(class).map(Some),
     }

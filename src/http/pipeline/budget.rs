@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::domain::ids::ClientId;
 use crate::http::contract::problem::{self, Problem};
-use crate::limits::CallerAddress;
+use crate::limits::{Asker, CallerAddress};
 use crate::telemetry::Metrics;
 
 /// The seconds after which refused callers come back, spread so that they do not come back together.
@@ -43,9 +43,9 @@ impl Full {
     pub fn problem(self, is_known: bool) -> Problem {
         let (kind, detail) = match self {
             Self::Share if !is_known => {
-                (problem::ADDRESS_SHARE_HELD, "this address holds its share of the node's memory")
+                (problem::ADDRESS_SHARE_HELD, "this address holds its share of what the node takes on")
             }
-            Self::Share => (problem::REDUCED_CAPACITY, "this client holds its share of the node's memory"),
+            Self::Share => (problem::REDUCED_CAPACITY, "this client holds its share of what the node takes on"),
             Self::Node => (problem::REDUCED_CAPACITY, "the node has no room for more requests now"),
         };
         let problem = Problem::retry_within(kind, detail, RETRY_AFTER_S_MAX);
@@ -124,7 +124,12 @@ pub struct Peer {
 impl Peer {
     /// Nothing reserved yet.
     pub fn hold(self: &Rc<Self>) -> Hold {
-        Hold { peer: Rc::clone(self), client: None, bytes: 0, is_waiting: false }
+        Hold { peer: Rc::clone(self), owner: None, bytes: 0, is_waiting: false }
+    }
+
+    /// Counts a connection that is refused, or ended, because a head has not come in its time.
+    pub fn note_late_head(&self) {
+        self.budget.metrics.budget_refused.with_label_values(&["heads"]).inc();
     }
 
     /// Counts a refusal because there is no room.
@@ -148,16 +153,16 @@ impl Drop for Peer {
 #[derive(Debug)]
 pub struct Hold {
     peer: Rc<Peer>,
-    /// Whose share it is, once the caller is known.
-    client: Option<Arc<Share>>,
+    /// Whose share it is, once that is known: a client's, or that of an address behind a proxy.
+    owner: Option<Arc<Share>>,
     bytes: i64,
-    /// Whether it is one of the client's bodies that are coming in.
+    /// Whether it is one of the owner's bodies that are coming in.
     is_waiting: bool,
 }
 
 impl Hold {
     fn share(&self) -> Option<&Share> {
-        self.client.as_deref().or(self.peer.share.as_deref())
+        self.owner.as_deref().or(self.peer.share.as_deref())
     }
 
     /// Reserves so many bytes more, or none.
@@ -198,27 +203,44 @@ impl Hold {
         self.bytes = 0;
     }
 
-    /// What is held is a known client's from here on, and its body is waited for.
-    pub fn charge(&mut self, client: ClientId) -> Result<(), Full> {
+    /// What is held counts towards this asker from here on, whatever connection it came by.
+    pub fn assign(&mut self, asker: Asker) -> Result<(), Full> {
         let budget = Arc::clone(&self.peer.budget);
-        let share = share_of(&budget.clients, client);
-        let held = share.bytes.fetch_add(self.bytes, Ordering::Relaxed) + self.bytes;
+        let share = match asker {
+            Asker::Client(client) => share_of(&budget.clients, client),
+            Asker::Address(network) => share_of(&budget.addresses, network),
+        };
         if let Some(before) = self.share() {
             before.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         }
-        let waiting = share.bodies.fetch_add(1, Ordering::Relaxed);
-        (self.client, self.is_waiting) = (Some(share), true);
-        let fits = held <= budget.share_max() && waiting < budget.options.bodies_max;
-        if fits { Ok(()) } else { Err(Full::Share) }
+        let held = share.bytes.fetch_add(self.bytes, Ordering::Relaxed) + self.bytes;
+        self.owner = Some(share);
+        if held <= budget.share_max() { Ok(()) } else { Err(Full::Share) }
+    }
+
+    /// The same, and its body is waited for.
+    pub fn charge(&mut self, asker: Asker) -> Result<(), Full> {
+        self.arrived();
+        let fits = self.assign(asker);
+        let waiting = self.owner.as_ref().map_or(0, |owner| owner.bodies.fetch_add(1, Ordering::Relaxed));
+        self.is_waiting = self.owner.is_some();
+        fits?;
+        if waiting < self.peer.budget.options.bodies_max { Ok(()) } else { Err(Full::Share) }
     }
 
     /// The body has come.
     pub fn arrived(&mut self) {
         if std::mem::take(&mut self.is_waiting)
-            && let Some(client) = &self.client
+            && let Some(owner) = &self.owner
         {
-            client.bodies.fetch_sub(1, Ordering::Relaxed);
+            owner.bodies.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// As much as is asked for, and no more than half of a share: what is larger is held once at a time.
+    pub fn grow_within_share(&mut self, more: usize) -> Result<(), Full> {
+        let half = usize::try_from(self.peer.budget.share_max() / 2).unwrap_or(usize::MAX);
+        self.grow(more.min(half))
     }
 }
 
@@ -268,7 +290,7 @@ pub(super) mod tests {
     #[test]
     fn a_known_client_has_a_share_of_its_own() {
         let budget = budget(800, 9);
-        let client = ClientId::from_u128(1);
+        let client = Asker::Client(ClientId::from_u128(1));
         let (one, two) = (enter(&budget, "192.0.2.1").unwrap(), enter(&budget, "192.0.2.2").unwrap());
         let (mut first, mut stranger) = (one.hold(), one.hold());
         first.grow(90).unwrap();
@@ -285,6 +307,22 @@ pub(super) mod tests {
         assert_eq!(two.hold().charge(client), Err(Full::Share), "two are still held to be coming in");
         drop(small);
         assert_eq!(two.hold().charge(client), Ok(()));
+    }
+
+    #[test]
+    fn an_address_behind_a_proxy_has_a_share_of_its_own() {
+        let budget = budget(800, 9);
+        let proxy = budget.enter(None).unwrap();
+        let [one, other] = [1, 2].map(|last| Asker::Address([192, 0, 2, last].into()));
+        let mut bodies = [proxy.hold(), proxy.hold(), proxy.hold(), proxy.hold()];
+        let taken: Vec<_> = bodies.iter_mut().zip([one, one, one, other]).map(|(body, of)| body.charge(of)).collect();
+        assert_eq!(taken, [Ok(()), Ok(()), Err(Full::Share), Ok(())]);
+        assert_eq!((bodies[0].grow(100), bodies[1].grow(1), bodies[3].grow(100)), (Ok(()), Err(Full::Share), Ok(())));
+        let mut answer = proxy.hold();
+        answer.assign(Asker::Address([192, 0, 2, 3].into())).unwrap();
+        assert_eq!((answer.grow_within_share(1000), answer.grow(51)), (Ok(()), Err(Full::Share)), "half of it");
+        drop((bodies, answer));
+        assert_eq!(budget.metrics.reserved_bytes.get(), 0);
     }
 
     #[test]

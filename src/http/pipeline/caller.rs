@@ -12,10 +12,11 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::body::enter;
+use super::broken_rules::{Offered, note_broken_rule};
 use super::exchange::Exchange;
-use super::holder::{self, Scheme};
+use super::holder::{self, NotHolder, Scheme};
 use super::state::AppState;
-use crate::access::tokens::claimed_client;
+use crate::access::dpop::DpopFault;
 use crate::access::{AccessError, HolderError, Principal};
 use crate::domain::client::{Actor, Scope};
 use crate::domain::ids::OrganizationId;
@@ -84,20 +85,28 @@ impl Caller {
         let held = holder::check(&principal, scheme, token, request, state);
         let (request, state) = (request.clone(), Data::clone(state));
         Either::Right(Box::pin(async move {
-            let refuse = |problem: Problem| {
+            let (address, client) = (Exchange::address(&request), principal.actor());
+            // A token that is known is never refused because of its address. What was wrong with it is counted there, what it lacks is not.
+            let refuse = |refused: NotHolder| {
                 state.metrics.tokens_refused.inc();
-                failed_authentication(&state, &request).err().unwrap_or(problem)
+                if let Some(fault) = refused.fault.filter(|fault| *fault != DpopFault::Nonce) {
+                    note_broken_rule(&state, Offered::Proof, fault.as_str(), Some(client));
+                }
+                if refused.is_wrong() {
+                    let _spent = state.addresses.spend(address);
+                }
+                refused.problem
             };
-            let proof = held.map_err(refuse)?;
-            let caller = Self::admit(principal, &request).await?;
-            if let Some(proof) = proof {
-                let proven = state.access.prove(&proof, &caller.principal.client);
+            if let Some(proof) = held.map_err(refuse)? {
+                note_caller(&principal, &request);
+                let costs_first = state.addresses.check(address).is_err();
+                let proven = state.access.prove(&proof, &principal.client, costs_first);
                 match state.read_in_time(proven).await? {
-                    Err(error @ HolderError::Dpop(_)) => return Err(refuse(error.into())),
+                    Err(HolderError::Dpop(fault)) => return Err(refuse(fault.into())),
                     proven => proven?,
                 }
             }
-            Ok(caller)
+            Self::admit(principal, &request).await
         }))
     }
 
@@ -115,7 +124,7 @@ impl Caller {
         }
         let address = Exchange::address(request);
         if let Err(refused) = state.addresses.check(address)
-            && !state.addresses.spend_reserve(claimed_client(token), address)
+            && !state.addresses.spend_reserve(state.access.claimed_client(token), address)
         {
             return Err(refused);
         }
@@ -130,9 +139,7 @@ impl Caller {
         let Some(route) = Exchange::route(request) else {
             return Either::Left(ready(Err(Problem::new(problem::INTERNAL, "the request could not be handled"))));
         };
-        if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
-            exchange.caller = Some(principal.actor());
-        }
+        note_caller(&principal, request);
         if !route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
             let names: Vec<_> = route.scopes.iter().map(|scope| scope.as_str()).collect();
             return Either::Left(ready(Err(Problem::insufficient_scope(&names.join(" ")))));
@@ -280,6 +287,12 @@ impl Caller {
             self.principal.client.numbers.count_wrong_number()?;
         }
         fields.finish(value)
+    }
+}
+
+fn note_caller(principal: &Principal, request: &HttpRequest) {
+    if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
+        exchange.caller = Some(principal.actor());
     }
 }
 

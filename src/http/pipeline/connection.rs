@@ -16,10 +16,12 @@ use actix_web::web::Bytes;
 use tokio::time::sleep;
 
 use super::admission::Place;
+use super::budget::{Full, Hold};
 use super::lines::Line;
 use super::proxies::Peer;
 use super::stream::Stream;
-use super::wire::Wire;
+use super::wire::{Inbox, Wire};
+use crate::limits::Asker;
 
 /// How often a connection is looked at in the time that its reader has for an answer: all times are kept to such a part.
 const LOOKS: u32 = 6;
@@ -102,10 +104,27 @@ impl Connection {
     }
 }
 
+fn is_large(response: &ServiceResponse<BoxBody>) -> Option<usize> {
+    let BodySize::Sized(bytes) = response.response().body().size() else { return None };
+    usize::try_from(bytes).ok().filter(|bytes| *bytes > PIECE_BYTES)
+}
+
+/// What a large answer is to hold of the budget until it is gone. Without a token there is no limit that it was charged to.
+pub fn reserve(response: &ServiceResponse<BoxBody>, inbox: Option<&Inbox>, asker: Asker) -> Result<Option<Hold>, Full> {
+    let (Some(inbox), Some(bytes)) = (inbox, is_large(response)) else { return Ok(None) };
+    let mut hold = inbox.hold();
+    let held = hold.assign(asker).and_then(|()| hold.grow_within_share(bytes));
+    held.inspect_err(|full| inbox.note_refusal(*full)).map(|()| Some(hold))
+}
+
 /// Hands an answer over: at once, or in pieces, and then with the request's place until the last one.
-pub fn hand_over(response: ServiceResponse<BoxBody>, place: Option<Place>) -> ServiceResponse<BoxBody> {
+pub fn hand_over(
+    response: ServiceResponse<BoxBody>,
+    place: Option<Place>,
+    reserved: Option<Hold>,
+) -> ServiceResponse<BoxBody> {
     let connection = response.request().conn_data::<Rc<Connection>>().cloned();
-    let is_large = matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes > PIECE_BYTES as u64);
+    let is_large = is_large(&response).is_some();
     if let Some(connection) = &connection {
         connection.turn_to(if is_large { Doing::Answer } else { Doing::Nothing });
     }
@@ -113,7 +132,7 @@ pub fn hand_over(response: ServiceResponse<BoxBody>, place: Option<Place>) -> Se
         return response;
     }
     response.map_body(|_, body| match body.try_into_bytes() {
-        Ok(bytes) => BoxBody::new(Pieces { bytes, _place: place, connection }),
+        Ok(bytes) => BoxBody::new(Pieces { bytes, _place: place, _reserved: reserved, connection }),
         Err(body) => body,
     })
 }
@@ -123,6 +142,7 @@ pub fn hand_over(response: ServiceResponse<BoxBody>, place: Option<Place>) -> Se
 struct Pieces {
     bytes: Bytes,
     _place: Option<Place>,
+    _reserved: Option<Hold>,
     connection: Option<Rc<Connection>>,
 }
 

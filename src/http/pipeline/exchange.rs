@@ -5,6 +5,7 @@ use std::rc::Rc;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::admission::Place;
+use super::budget::Hold;
 use super::wire::Body;
 use crate::domain::client::Actor;
 use crate::domain::usage::Outcome;
@@ -34,6 +35,8 @@ pub struct Exchange {
     pub offers_nonce: bool,
     /// Not read by the server.
     pub body: Option<Rc<Body>>,
+    /// What its head holds of the budget until it is answered.
+    pub head: Option<Hold>,
     /// Its place among those that wait.
     pub place: Option<Place>,
 }

@@ -15,6 +15,11 @@ pub(super) enum Hop {
     Unnamed,
 }
 
+/// More hops are malformed: a field is read as a whole, on the event loop and before anybody is known.
+const HOPS_MAX: usize = 64;
+/// The same of what an element says: RFC 7239 knows four names.
+const PAIRS_MAX: usize = 16;
+
 /// The field is not as its form has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -39,6 +44,9 @@ pub(super) fn is_well_formed(name: &HeaderName, value: &[u8]) -> bool {
 /// Adds the hops of one field: a list of at least one (RFC 7239, 4).
 fn read(name: &HeaderName, value: &str, hops: &mut Vec<Hop>) -> Result<(), Malformed> {
     let before = hops.len();
+    if before >= HOPS_MAX {
+        return Err(Malformed);
+    }
     if *name == FORWARDED { read_forwarded(value, hops) } else { read_x_forwarded_for(value, hops) }?;
     if hops.len() == before { Err(Malformed) } else { Ok(()) }
 }
@@ -46,6 +54,9 @@ fn read(name: &HeaderName, value: &str, hops: &mut Vec<Hop>) -> Result<(), Malfo
 /// Addresses with commas between them. No standard has it; ports are real proxies' own.
 fn read_x_forwarded_for(value: &str, hops: &mut Vec<Hop>) -> Result<(), Malformed> {
     for element in value.split(',').map(trim).filter(|element| !element.is_empty()) {
+        if hops.len() >= HOPS_MAX {
+            return Err(Malformed);
+        }
         let bare = element.parse::<Ipv6Addr>().map(|v6| Hop::From(v6.into()));
         hops.push(match bare {
             Ok(hop) => hop,
@@ -64,6 +75,9 @@ fn read_forwarded(value: &str, hops: &mut Vec<Hop>) -> Result<(), Malformed> {
             rest = trim_start(tail);
             continue;
         }
+        if hops.len() >= HOPS_MAX {
+            return Err(Malformed);
+        }
         let (hop, tail) = read_element(rest)?;
         hops.push(hop);
         rest = tail;
@@ -73,18 +87,18 @@ fn read_forwarded(value: &str, hops: &mut Vec<Hop>) -> Result<(), Malformed> {
 
 /// One element, and what follows it: a comma or nothing.
 fn read_element(text: &str) -> Result<(Hop, &str), Malformed> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     let mut hop = Hop::Unnamed;
     let mut rest = text;
     loop {
         if !rest.starts_with([';', ',']) && !rest.is_empty() {
             let (name, tail) = read_token(rest).ok_or(Malformed)?;
             let (value, tail) = read_value(tail.strip_prefix('=').ok_or(Malformed)?).ok_or(Malformed)?;
-            let name = name.to_ascii_lowercase();
-            if names.contains(&name) {
+            let is_known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+            if is_known || names.len() >= PAIRS_MAX {
                 return Err(Malformed);
             }
-            if name == "for" {
+            if name.eq_ignore_ascii_case("for") {
                 hop = read_node(&value)?;
             }
             names.push(name);
@@ -219,6 +233,19 @@ mod tests {
             "=1",
         ] {
             assert_eq!(read(&FORWARDED, &[bad]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_more_than_any_proxy_writes_is_malformed() {
+        let pairs = |count: usize| (0..count).map(|at| format!("a{at}=1")).collect::<Vec<_>>().join(";");
+        assert_eq!(read(&FORWARDED, &[&pairs(PAIRS_MAX)]).as_deref(), Some("-"));
+        assert_eq!(read(&FORWARDED, &[&pairs(PAIRS_MAX + 1)]), None);
+        for (name, element) in [(FORWARDED, "for=192.0.2.1"), (X_FORWARDED_FOR, "192.0.2.1")] {
+            let list = |count: usize| vec![element; count].join(",");
+            assert!(read(&name, &[&list(HOPS_MAX)]).is_some());
+            assert_eq!(read(&name, &[&list(HOPS_MAX + 1)]), None, "{name}");
+            assert_eq!(read(&name, &[&list(HOPS_MAX), element]), None, "{name} twice");
         }
     }
 

@@ -1,13 +1,21 @@
-//! The open connections of a node, so that near the limit of descriptors the one that has been idle longest gives way to a new one.
-//! A connection that works on a request never does.
+//! The open connections of a node, so that near the limit of descriptors one gives way to a new one: the one that has been idle
+//! longest, of the address that has the most. A connection that works on a request does so only where its address has more than its
+//! share: one address must not be able to have them all.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 
 use crate::telemetry::Metrics;
+
+/// An address that has more than this part of the connections loses busy ones, too.
+const SHARES: usize = 8;
 
 /// An open connection, as other threads see it.
 #[derive(Debug)]
@@ -17,6 +25,8 @@ pub struct Line {
     is_busy: AtomicBool,
     /// When its last request began, or it was opened (boot time).
     last_ns: AtomicU64,
+    /// Whom it counts towards; nobody where a trusted proxy speaks for many.
+    network: OnceLock<IpAddr>,
 }
 
 impl Line {
@@ -35,6 +45,15 @@ impl Line {
         self.waker.register(waker);
     }
 
+    /// Until it is told to end: for what is done on it before anybody reads it.
+    pub async fn ended(&self) {
+        poll_fn(|cx| {
+            self.register(cx.waker());
+            if self.is_ending() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// A request has come.
     pub fn begin(&self, now_ns: u64) {
         self.last_ns.store(now_ns, Ordering::Relaxed);
@@ -45,6 +64,14 @@ impl Line {
     pub fn rest(&self) {
         self.is_busy.store(false, Ordering::Relaxed);
     }
+}
+
+/// Connections of one address, and which of them would give way first: the instant is that of `last_ns`.
+#[derive(Debug, Default)]
+struct OfAddress {
+    count: usize,
+    idle: Option<(u64, u64)>,
+    busy: Option<(u64, u64)>,
 }
 
 /// All open connections of a node.
@@ -67,26 +94,52 @@ impl Lines {
         self.max
     }
 
-    /// A new connection. None: there is no room, and every other one works on a request.
-    pub fn enter(self: &Arc<Self>, now_ns: u64) -> Option<Entry> {
+    /// A new connection, of this address where it is known already. None: there is no room, and none gives way.
+    pub fn enter(self: &Arc<Self>, now_ns: u64, network: Option<IpAddr>) -> Option<Entry> {
         let mut open = self.lock();
         if open.len() >= self.max {
-            let idle = open.iter().filter(|(_, line)| !line.is_busy.load(Ordering::Relaxed));
-            let longest = idle.min_by_key(|(_, line)| line.last_ns.load(Ordering::Relaxed)).map(|(id, _)| *id);
             self.metrics.budget_refused.with_label_values(&["descriptors"]).inc();
             // Its descriptor is free a moment later: the reserve covers that.
-            open.remove(&longest?)?.end();
+            let first = self.gives_way(&open, network)?;
+            open.remove(&first)?.end();
         }
         let line = Arc::new(Line {
             is_ending: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             is_busy: AtomicBool::new(false),
             last_ns: AtomicU64::new(now_ns),
+            network: network.map(OnceLock::from).unwrap_or_default(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         open.insert(id, Arc::clone(&line));
         self.metrics.connections.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
         Some(Entry { id, line, lines: Arc::clone(self) })
+    }
+
+    /// Which one gives way to a newcomer.
+    fn gives_way(&self, open: &HashMap<u64, Arc<Line>>, newcomer: Option<IpAddr>) -> Option<u64> {
+        let mut addresses: HashMap<Option<IpAddr>, OfAddress> = HashMap::new();
+        for (id, line) in open {
+            let of = addresses.entry(line.network.get().copied()).or_default();
+            let this = (line.last_ns.load(Ordering::Relaxed), *id);
+            let first = if line.is_busy.load(Ordering::Relaxed) { &mut of.busy } else { &mut of.idle };
+            *first = Some(first.map_or(this, |first| first.min(this)));
+            of.count += 1;
+        }
+        if let Some(of_proxies) = addresses.get_mut(&None) {
+            // Each is somebody else's.
+            of_proxies.count = 1;
+        }
+        // Of those that have as many, the one with the longest idle.
+        let rank = |of: &OfAddress| (of.count, Reverse(of.idle.unwrap_or((u64::MAX, 0))));
+        let (network, most) = addresses.iter().max_by_key(|(_, of)| rank(of))?;
+        let is_over = most.count > (self.max / SHARES).max(1);
+        if is_over && most.idle.is_none() && *network == newcomer {
+            // It would only take the place of another of its own.
+            return None;
+        }
+        let idle_of_anybody = || addresses.values().filter_map(|of| of.idle).min();
+        most.idle.or(most.busy.filter(|_| is_over)).or_else(idle_of_anybody).map(|(_, id)| id)
     }
 
     /// A thread that panicked has left a whole map.
@@ -106,6 +159,11 @@ pub struct Entry {
 impl Entry {
     pub fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// Whom it counts towards, where that shows only by its preface.
+    pub fn belongs_to(&self, network: IpAddr) {
+        self.line.network.get_or_init(|| network);
     }
 }
 
@@ -128,20 +186,51 @@ pub(super) mod tests {
     #[test]
     fn the_longest_idle_gives_way_and_no_busy_one_does() {
         let lines = lines(3);
-        let open: Vec<_> = (1..=3).map(|ns| lines.enter(ns).unwrap()).collect();
+        let open: Vec<_> = (1..=3).map(|ns| lines.enter(ns, None).unwrap()).collect();
         open[0].line.begin(10);
-        let fourth = lines.enter(4).unwrap();
+        let fourth = lines.enter(4, None).unwrap();
         let ending: Vec<_> = open.iter().map(|entry| entry.line.is_ending()).collect();
         assert_eq!(ending, [false, true, false]);
         open[0].line.rest();
         open[2].line.begin(11);
         fourth.line.begin(12);
-        assert!(lines.enter(13).is_some() && open[0].line.is_ending(), "idle again");
-        let fifth = lines.enter(14).unwrap();
+        assert!(lines.enter(13, None).is_some() && open[0].line.is_ending(), "idle again");
+        let fifth = lines.enter(14, None).unwrap();
         fifth.line.begin(15);
-        assert!(lines.enter(16).is_none(), "all work");
+        assert!(lines.enter(16, None).is_none(), "all work");
         drop(open);
-        assert!(lines.enter(17).is_some());
+        assert!(lines.enter(17, None).is_some());
         assert_eq!(lines.metrics.connections.get(), 2);
+    }
+
+    #[test]
+    fn an_address_with_the_most_gives_way_and_busy_ones_beyond_its_share() {
+        let lines = lines(16);
+        let [one, two, three] = [1, 2, 3].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        let honest = lines.enter(1, one).unwrap();
+        let mut flood: Vec<_> = (0..15).map(|at| lines.enter(2 + at, two).unwrap()).collect();
+        let next = lines.enter(20, three).unwrap();
+        assert!(!honest.line.is_ending() && flood[0].line.is_ending(), "not the longest idle of all");
+        drop(flood.remove(0));
+        for (at, entry) in (30..).zip(&flood) {
+            entry.line.begin(at);
+        }
+        let more = lines.enter(50, three).unwrap();
+        assert!(!honest.line.is_ending() && !next.line.is_ending() && flood[0].line.is_ending(), "busy or not");
+        drop(flood.remove(0));
+        assert!(lines.enter(51, two).is_none(), "it takes nobody else's place");
+        assert!(![honest, next, more].iter().any(|entry| entry.line.is_ending()));
+    }
+
+    #[test]
+    fn connections_of_trusted_proxies_are_nobodys_flood() {
+        let lines = lines(8);
+        let proxy: Vec<_> = (0..6).map(|at| lines.enter(at, None).unwrap()).collect();
+        let other = Some(IpAddr::from([192, 0, 2, 1]));
+        let own: Vec<_> = (6..8).map(|at| lines.enter(at, other).unwrap()).collect();
+        assert!(lines.enter(9, None).is_some() && own[0].line.is_ending());
+        assert!(!proxy.iter().any(|entry| entry.line.is_ending()));
+        let late = lines.enter(10, None);
+        late.unwrap().belongs_to([192, 0, 2, 9].into());
     }
 }

@@ -6,6 +6,7 @@ mod answering;
 pub mod authorities;
 pub mod body;
 pub mod boundary;
+pub mod broken_rules;
 pub mod budget;
 pub mod caller;
 pub mod connection;

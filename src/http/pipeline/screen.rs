@@ -19,6 +19,8 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Longer targets are refused (RFC 9110, 15.5.15); the longest of the API is under 100 bytes.
 const TARGET_BYTES_MAX: usize = 2048;
+/// A browser sends one tag; a cache that keeps several, a few.
+const CONDITION_BYTES_MAX: usize = 1024;
 const TARGET_DETAIL: &str = "the longest path of this API has under 100 bytes";
 
 /// What a request is for, by its matched row and never by its raw path: `/%761/checks` is `/v1/checks` to the router, too.
@@ -65,6 +67,15 @@ pub(super) fn request_id_of(offered: Option<&str>, state: &AppState) -> String {
             && !holds_id_number(text, state.clock.today())
     });
     offered.map_or_else(|| random::uuid_v7(state.clock.now_ms()).to_string(), str::to_owned)
+}
+
+/// Takes away a condition that is longer than any of this service's tags: to read it as a list would keep the event loop, and its answer
+/// is the one without it.
+pub(super) fn drop_long_condition(request: &mut ServiceRequest) {
+    let length: usize = request.headers().get_all(header::IF_NONE_MATCH).map(|value| value.len()).sum();
+    if length > CONDITION_BYTES_MAX {
+        request.headers_mut().remove(header::IF_NONE_MATCH);
+    }
 }
 
 /// What no path takes.

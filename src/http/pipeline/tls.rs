@@ -2,6 +2,7 @@
 //! their own and within their bounds. Clients may show a certificate and need not; who vouches for it is `access`'s to know.
 
 mod handshakes;
+mod places;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,14 @@ pub struct TlsOptions {
     pub has_1_2: bool,
     pub handshake: Duration,
     pub handshakes_max: usize,
+}
+
+impl TlsOptions {
+    /// The same, with no more handshakes at a time than a quarter of the connections: where descriptors are few, places are, too.
+    #[must_use]
+    pub fn within(self, connections: usize) -> Self {
+        Self { handshakes_max: self.handshakes_max.min((connections / 4).max(4)), ..self }
+    }
 }
 
 /// What handshakes are made with.
@@ -72,7 +81,8 @@ impl Tls {
         let files = Files::read(&options)?;
         let material = files.material(&options)?;
         metrics.tls_certificate_ends_s.set(material.ends_at_s);
-        let handshakes = Handshakes::new(options.handshakes_max, options.handshake).map_err(TlsError::Thread)?;
+        let handshakes = Handshakes::new(options.handshakes_max, options.handshake, Arc::clone(&metrics))
+            .map_err(TlsError::Thread)?;
         let seen = Mutex::new(Seen { files: files.hash(), were_taken: true });
         Ok(Self { options, clock, metrics, authorities, material: ArcSwap::from_pointee(material), seen, handshakes })
     }
@@ -100,8 +110,8 @@ impl Tls {
         seen.were_taken
     }
 
-    /// Makes the handshake of a new connection.
-    pub async fn accept(&self, io: TcpStream, client: CallerAddress) -> std::io::Result<Stream> {
+    /// Makes the handshake of a new connection, of nobody where a trusted proxy speaks for many.
+    pub async fn accept(&self, io: TcpStream, client: Option<CallerAddress>) -> std::io::Result<Stream> {
         let material = self.material.load_full();
         let (config, now_s) = (Arc::clone(&material.config), self.clock.now_s());
         let authorities = self.authorities.as_ref().map(|all| all.current());

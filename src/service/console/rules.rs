@@ -124,6 +124,8 @@ rules! {
     LostcardMemorySpent page for 300: Rate(&[only(REFUSED, &["node"])], 300), > 0.2;
     LostcardShareHeld ticket for 300: Rate(&[only(REFUSED, &["share"])], 300), > 0.2;
     LostcardConnectionsHeld ticket for 300: Rate(&[only(REFUSED, &["connections"])], 300), > 0.2;
+    LostcardHandshakesLate ticket for 300: Rate(&[only(REFUSED, &["handshakes"])], 300), > 0.2;
+    LostcardHeadsLate ticket for 300: Rate(&[only(REFUSED, &["heads"])], 300), > 0.2;
     LostcardDescriptorsSpent page for 300: Rate(&[only(REFUSED, &["descriptors"])], 300), > 0.2;
     LostcardInternalError ticket for 0: Increase(only(PROBLEMS, &["internal"]), 900), > 0.0;
     LostcardChecksSlow ticket for 600: P99(Histogram::Checks, 300), > 0.05;

@@ -428,6 +428,8 @@ export default {
   LostcardMemorySpent: "No memory for more requests",
   LostcardShareHeld: "A caller holds its share of memory",
   LostcardConnectionsHeld: "An address opens too many connections",
+  LostcardHandshakesLate: "TLS handshakes do not come to their end",
+  LostcardHeadsLate: "Requests do not come in time",
   LostcardDescriptorsSpent: "As many connections as descriptors allow",
   LostcardInternalError: "A defect of the service",
   LostcardChecksSlow: "Checks are slow",

@@ -428,6 +428,8 @@ export default {
   LostcardMemorySpent: "接收请求的内存已用完",
   LostcardShareHeld: "有调用方占满其内存份额",
   LostcardConnectionsHeld: "有地址的连接过多",
+  LostcardHandshakesLate: "TLS 握手未能完成",
+  LostcardHeadsLate: "请求未能按时到达",
   LostcardDescriptorsSpent: "连接数达到描述符上限",
   LostcardInternalError: "服务自身缺陷",
   LostcardChecksSlow: "核查缓慢",

@@ -1,10 +1,10 @@
 //! Handshakes: on a thread of their own, so that their signatures keep no event loop; each within its time, so many at a time, and
-//! of one address no more than its share.
+//! of one address no more than its share. A connection has a place only once its client has begun to speak; who waits for one gets
+//! it in turns by address.
 
-use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -14,15 +14,16 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::places::{Asker, Places};
 use crate::limits::CallerAddress;
+use crate::telemetry::Metrics;
 
-/// One address may have this part of the handshakes.
-const SHARE: usize = 4;
 /// What of an answer waits in the stream, beside what the server itself keeps.
 const BUFFER_BYTES_MAX: usize = 32 * 1024;
 
@@ -30,79 +31,81 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 #[derive(Debug)]
 pub(super) struct Handshakes {
     handle: Handle,
-    places: Arc<Semaphore>,
-    of_address_max: usize,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    places: Arc<Places>,
     time: Duration,
+    metrics: Arc<Metrics>,
+    /// Names the connections of those that have no share of their own.
+    unshared: AtomicU64,
     /// The thread ends with this.
     _running: oneshot::Sender<()>,
 }
 
 impl Handshakes {
-    pub(super) fn new(at_a_time: usize, time: Duration) -> Result<Self> {
+    pub(super) fn new(at_a_time: usize, time: Duration, metrics: Arc<Metrics>) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("tls".to_owned()).spawn(move || runtime.block_on(ended))?;
-        Ok(Self {
-            handle,
-            places: Arc::new(Semaphore::new(at_a_time)),
-            of_address_max: at_a_time / SHARE,
-            by_address: Arc::default(),
-            time,
-            _running: running,
-        })
+        let (places, unshared) = (Arc::new(Places::new(at_a_time)), AtomicU64::new(0));
+        Ok(Self { handle, places, time, metrics, unshared, _running: running })
     }
 
-    /// Makes one, and looks at what came of it, on the thread too. Who waits for a place waits in order, and within the same time.
+    /// Makes one, and looks at what came of it, on the thread too. Who waits for a place waits within the same time. A trusted proxy
+    /// is nobody: it speaks for many. Dropped, it ends the handshake and its connection.
     pub(super) async fn make<T: Send + 'static>(
         &self,
         config: Arc<ServerConfig>,
         io: TcpStream,
-        client: CallerAddress,
+        client: Option<CallerAddress>,
         read: impl FnOnce(&ServerConnection) -> T + Send + 'static,
     ) -> Result<(TlsStream<TcpStream>, T)> {
         // Who has one address of a /64 has them all.
-        let turn = self.turn_of(client.network())?;
+        let unshared = || Asker::Unshared(self.unshared.fetch_add(1, Ordering::Relaxed));
+        let asker = client.map_or_else(unshared, |client| Asker::Address(client.network()));
         let (places, time) = (Arc::clone(&self.places), self.time);
+        let under_way = UnderWay::new(&self.metrics);
         let handshake = async move {
-            let _turn = turn;
-            let _place = places.acquire().await.map_err(Error::other)?;
+            let _under_way = under_way;
+            io.peek(&mut [0]).await?;
+            let _place = places.enter(asker).await.ok_or_else(|| Error::from(ErrorKind::QuotaExceeded))?;
             let limit = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
             let stream = TlsAcceptor::from(config).accept_with(io, limit).await?;
             let read = read(stream.get_ref().1);
             Ok((stream, read))
         };
-        let made = self.handle.spawn(timeout(time, handshake)).await.map_err(Error::other)?;
-        made.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-    }
-
-    fn turn_of(&self, address: IpAddr) -> Result<Turn> {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_address.entry(address).or_default();
-        if *count >= self.of_address_max {
-            return Err(Error::other("an address has its share of handshakes"));
+        let mut made = Made(self.handle.spawn(timeout(time, handshake)));
+        let made = (&mut made.0).await.map_err(Error::other)?;
+        let made = made.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        let is_refused = |error: &Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::QuotaExceeded);
+        if made.as_ref().err().is_some_and(is_refused) {
+            self.metrics.budget_refused.with_label_values(&["handshakes"]).inc();
         }
-        *count += 1;
-        Ok(Turn { address, by_address: Arc::clone(&self.by_address) })
+        made
     }
 }
 
-/// A handshake of an address, counted until it ends.
-struct Turn {
-    address: IpAddr,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
+/// A handshake on the thread, which ends with its connection.
+struct Made<T>(JoinHandle<T>);
 
-impl Drop for Turn {
+impl<T> Drop for Made<T> {
     fn drop(&mut self) {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
+        self.0.abort();
+    }
+}
+
+/// Counts a handshake while it is made, or waits.
+struct UnderWay(Arc<Metrics>);
+
+impl UnderWay {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.tls_handshakes.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.tls_handshakes.dec();
     }
 }
 

@@ -123,6 +123,9 @@ impl Framing {
                 At::Head => match self.feed_head(rest, out) {
                     Ok(tail) => rest = tail,
                     Err(fault) => {
+                        if let HeadFault::Full(full) = fault {
+                            self.inbox.note_refusal(full);
+                        }
                         self.refuse(out);
                         return Some(Fault::Head(fault));
                     }
@@ -161,7 +164,7 @@ impl Framing {
     pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
         self.at = At::Over;
         self.forget_head();
-        self.inbox.push_none();
+        self.inbox.push_none(self.inbox.hold());
         out.extend_from_slice(REFUSED_HEAD);
     }
 
@@ -184,10 +187,13 @@ impl Framing {
                 // An empty line before a request is passed over (RFC 9112, 2.2).
                 self.held.clear();
             } else if self.held.ends_with(b"\r\n\r\n") {
-                self.at = read_head(&self.held, out, &self.inbox)?;
+                // Its request holds it until it is answered: the server reads ahead.
+                self.hold.clear();
+                self.hold.grow(self.held.len()).map_err(HeadFault::Full)?;
+                let hold = std::mem::replace(&mut self.hold, self.inbox.hold());
+                self.at = read_head(&self.held, hold, out, &self.inbox)?;
                 self.held.clear();
                 self.held.shrink_to(HELD_BYTES_KEPT_MAX);
-                self.hold.clear();
                 (self.has_begun, self.heads) = (false, self.heads + 1);
                 return Ok(&input[from..]);
             }
@@ -230,7 +236,7 @@ struct Facts {
 
 /// Reads a whole head as strictly as the server does, and writes it for the server, without offers and without what says that a
 /// body follows: that does not go through the server. Returns what follows it.
-fn read_head(head: &[u8], out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFault> {
+fn read_head(head: &[u8], hold: Hold, out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFault> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut headers) {
@@ -260,10 +266,10 @@ fn read_head(head: &[u8], out: &mut Vec<u8>, inbox: &Inbox) -> Result<At, HeadFa
         out.extend_from_slice(head);
     }
     if is_tunnel || !has_body {
-        inbox.push_none();
+        inbox.push_none(hold);
         return Ok(if is_tunnel { At::Over } else { At::Head });
     }
-    let body = inbox.push(facts.length);
+    let body = inbox.push(hold, facts.length);
     Ok(match facts.length {
         Some(length) => At::Body(length, body),
         None => At::Chunks(Chunks::new(), body),
@@ -287,7 +293,7 @@ impl Facts {
             } else if is("host") {
                 std::mem::replace(&mut facts.has_host, true)
             } else {
-                facts.offers_upgrade |= is_offer(name) || (is("connection") && options(value).any(is_offer));
+                facts.offers_upgrade |= is_offer(name.as_bytes()) || (is("connection") && offers(value));
                 false
             };
             if malformed {
@@ -304,8 +310,13 @@ fn read_length(value: &[u8]) -> Option<u64> {
 }
 
 /// Fields, and options of `Connection`, that offer another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
-fn is_offer(name: &str) -> bool {
-    name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("http2-settings")
+fn is_offer(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"http2-settings")
+}
+
+/// By bytes: the field may have thousands of options, and is read before anybody is known.
+fn offers(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|option| is_offer(option.trim_ascii()))
 }
 
 /// Fields that say how long the body is (RFC 9112, 6).
@@ -334,13 +345,13 @@ fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<
         }
     };
     for httparse::Header { name, value } in
-        request.headers.iter().filter(|header| !is_offer(header.name) && !is_length(header.name))
+        request.headers.iter().filter(|header| !is_offer(header.name.as_bytes()) && !is_length(header.name))
     {
         if !name.eq_ignore_ascii_case("connection") {
             field(name, value);
             continue;
         }
-        let kept: Vec<_> = options(value).filter(|option| !is_offer(option) && !option.is_empty()).collect();
+        let kept: Vec<_> = options(value).filter(|option| !is_offer(option.as_bytes()) && !option.is_empty()).collect();
         if !kept.is_empty() && !is_last {
             field(name, kept.join(", ").as_bytes());
         }
@@ -383,7 +394,7 @@ mod tests {
     fn bodies(inbox: &Inbox, requests: usize) -> Vec<Option<Result<String, BodyFault>>> {
         let text =
             |body: Rc<Body>| Some(body.take_whole(1 << 20)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
-        (0..requests).map(|_| inbox.next().and_then(text)).collect()
+        (0..requests).map(|_| inbox.next().0.and_then(text)).collect()
     }
 
     #[test]
@@ -423,8 +434,10 @@ mod tests {
         assert_eq!(first.feed(head.as_bytes(), &mut out), None);
         assert_eq!(second.feed(head.as_bytes(), &mut out), Some(Fault::Head(HeadFault::Full(Full::Share))));
         assert_eq!(first.feed(b"\r\n\r\n", &mut out), None);
-        let mut third = Framing::new(&peer);
-        assert_eq!(third.feed(head.as_bytes(), &mut out), None, "a whole head is given on");
+        let full = Some(Fault::Head(HeadFault::Full(Full::Share)));
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), full, "a whole head waits for its turn");
+        drop(first.inbox().next());
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), None, "its request was answered");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::domain::ids::ClientId;
 use crate::http::pipeline::budget::{Full, Hold, Peer};
+use crate::limits::Asker;
 
 /// Requests of one connection whose turn has not come.
 const PIPELINED_MAX: usize = 16;
@@ -145,9 +145,9 @@ impl Body {
         })
     }
 
-    /// What has come counts towards a client from here on.
-    pub fn charge(&self, client: ClientId) -> Result<(), BodyFault> {
-        self.flow.borrow_mut().hold.charge(client).map_err(|full| {
+    /// What has come counts towards its sender from here on, and what is to come.
+    pub fn charge(&self, sender: Asker) -> Result<(), BodyFault> {
+        self.flow.borrow_mut().hold.charge(sender).map_err(|full| {
             self.peer.note_refusal(full);
             BodyFault::Full(full)
         })
@@ -201,45 +201,61 @@ impl Flow {
     }
 }
 
-/// The bodies of a connection's requests, in their order; none for a request without one.
+/// The bodies of a connection's requests, in their order, none for a request without one; and what their heads hold of the budget
+/// until they are answered, for the server reads ahead.
 #[derive(Debug)]
 pub struct Inbox {
     peer: Rc<Peer>,
-    bodies: RefCell<VecDeque<Option<Rc<Body>>>>,
+    waiting: RefCell<VecDeque<(Option<Rc<Body>>, Hold)>>,
     wire: RefCell<Option<Waker>>,
 }
 
 impl Inbox {
     pub(super) fn new(peer: Rc<Peer>) -> Self {
-        Self { peer, bodies: RefCell::default(), wire: RefCell::default() }
+        Self { peer, waiting: RefCell::default(), wire: RefCell::default() }
+    }
+
+    /// Nothing reserved yet, for what comes or leaves by this connection.
+    pub fn hold(&self) -> Hold {
+        self.peer.hold()
+    }
+
+    /// Counts a refusal because there is no room.
+    pub fn note_refusal(&self, full: Full) {
+        self.peer.note_refusal(full);
+    }
+
+    /// Counts a head that has not come in its time.
+    pub(super) fn note_late_head(&self) {
+        self.peer.note_late_head();
     }
 
     /// A head without a body has come.
-    pub(super) fn push_none(&self) {
-        self.bodies.borrow_mut().push_back(None);
+    pub(super) fn push_none(&self, head: Hold) {
+        self.waiting.borrow_mut().push_back((None, head));
     }
 
     /// A head has come whose body follows.
-    pub(super) fn push(&self, announced: Option<u64>) -> Rc<Body> {
+    pub(super) fn push(&self, head: Hold, announced: Option<u64>) -> Rc<Body> {
         let body = Rc::new(Body::new(announced, &self.peer));
-        self.bodies.borrow_mut().push_back(Some(Rc::clone(&body)));
+        self.waiting.borrow_mut().push_back((Some(Rc::clone(&body)), head));
         body
     }
 
     /// Whether as many requests wait as may. The one who asks is woken when one has its turn.
     pub(super) fn is_full(&self, cx: &Context<'_>) -> bool {
-        let is_full = self.bodies.borrow().len() >= PIPELINED_MAX;
+        let is_full = self.waiting.borrow().len() >= PIPELINED_MAX;
         if is_full {
             *self.wire.borrow_mut() = Some(cx.waker().clone());
         }
         is_full
     }
 
-    /// The body of the request whose turn it is. Asked once for each, in their order.
-    pub fn next(&self) -> Option<Rc<Body>> {
+    /// The body of the request whose turn it is, and what its head holds. Asked once for each, in their order.
+    pub fn next(&self) -> (Option<Rc<Body>>, Option<Hold>) {
         if let Some(waker) = self.wire.borrow_mut().take() {
             waker.wake();
         }
-        self.bodies.borrow_mut().pop_front().flatten()
+        self.waiting.borrow_mut().pop_front().map_or((None, None), |(body, head)| (body, Some(head)))
     }
 }

@@ -201,6 +201,7 @@ impl<S> Wire<S> {
 
     /// Refuses a late head; a connection on which nothing has come ends without a word.
     fn end_late(&mut self) {
+        self.framing.inbox().note_late_head();
         if self.framing.is_in_head() {
             self.framing.refuse(&mut self.out);
             self.note(Fault::Head(HeadFault::TooSlow));
