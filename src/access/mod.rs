@@ -15,6 +15,7 @@ mod holding;
 pub mod holds;
 pub mod jwks;
 mod outside;
+mod persons;
 pub mod provider;
 pub mod seen;
 pub mod tokens;
@@ -304,7 +305,7 @@ impl Access {
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
             return Err(TokenError::Revoked.into());
         }
-        self.seen.note_used(client.client_id, self.clock.now_ms());
+        self.expect_let_in(&claims).await?;
         self.seen.note_met(&claims, self.clock.now_ms());
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();

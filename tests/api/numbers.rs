@@ -245,11 +245,15 @@ async fn who_is_out_of_numbers_on_two_days_is_held_everywhere_until_released() {
     let sibling = app.sibling().await;
     eventually("another node refuses it", async || ask(&sibling, &random_number()).await.status == 403).await;
     let listed = app.listed(&client);
-    assert_eq!((&listed["state"], &listed["held_for"]), (&json!("held"), &json!("out_of_numbers")), "{listed}");
+    assert_eq!(
+        (&listed["state"], &listed["hold"]["held_for"]),
+        (&json!("active"), &json!("out_of_numbers")),
+        "{listed}"
+    );
     eventually("the metric tells", async || app.metric("lostcard_clients_held").await == 1).await;
     assert_eq!(app.metric(r#"lostcard_holds_total{why="out_of_numbers"}"#).await, 1);
     let released = app.command(&["client", "release", &client.client_id.to_string()]);
-    assert_eq!(released["state"], "live");
+    assert_eq!(released["state"], "active");
     for node in [&app, &sibling] {
         eventually("it is released", async || ask(node, &random_number()).await.status == 200).await;
     }

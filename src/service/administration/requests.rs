@@ -4,8 +4,9 @@
 use super::acts::{Secret, carry_out, judge};
 use super::asked::{Act, Administration, Answered, Asked, Outcome, WAITS_MAX};
 use super::undo::{begin_undo, open_export};
+use super::waiting::wait;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::authority::{LifeState, WaitingAct};
+use crate::domain::authority::LifeState;
 use crate::domain::client::Actor;
 use crate::domain::ids::{AdminRequestId, ClientId, RecordId};
 use crate::domain::instant::UnixMs;
@@ -113,38 +114,6 @@ fn expect_open(request: &AdminRequest, now_ms: UnixMs) -> Result<(), ServiceErro
 /// Whether a request has waited for too long.
 pub fn has_expired(request: &AdminRequest, now_ms: UnixMs) -> bool {
     request.requested_at_ms < now_ms.minus(WAITS_MAX)
-}
-
-/// Keeps an act for a second operator.
-pub(super) async fn wait(
-    writing: &mut Writing,
-    actor: Actor,
-    act: &Act,
-    body: String,
-) -> Result<AdminRequest, ServiceError> {
-    let (word, target) = match act {
-        Act::CreateOrganization(_) => (WaitingAct::CreateOrganization, None),
-        Act::CreateClient(_) => (WaitingAct::CreateClient, None),
-        Act::UpdateClient(id, _) => (WaitingAct::UpdateClient, Some(*id)),
-        Act::Undo(new) => (WaitingAct::UndoClient, Some(new.span.client)),
-        Act::ExportAudit(_) => (WaitingAct::ExportAudit, None),
-    };
-    let requested_at_ms = writing.now_ms;
-    let request = AdminRequest {
-        id: writing.new_id(),
-        actor,
-        act: word,
-        target,
-        body,
-        requested_at_ms,
-        approved: None,
-        refused: None,
-        work: None,
-        done_at_ms: None,
-        outcome: None,
-    };
-    writing.tx.keep_admin_request(&request).await?;
-    Ok(request)
 }
 
 async fn is_let_in(writing: &mut Writing, id: ClientId) -> Result<bool, ServiceError> {

@@ -82,6 +82,11 @@ pub(super) fn kind_of(action: Action) -> Kind {
         | A::ClientSecretRotated
         | A::ClientCertificateAdded
         | A::ClientCertificateRemoved
+        | A::ClientSecretAllowed
+        | A::ClientCredentialEnded
+        | A::PersonSuspended
+        | A::PersonResumed
+        | A::PersonEnded
         | A::ClientKeysAdded
         | A::PairingCreated
         | A::PairingUpdated
