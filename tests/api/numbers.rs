@@ -275,7 +275,7 @@ async fn many_wrong_check_characters_hold_the_client() {
     app.ask(&random_number()).await.problem(403, "client_held");
     assert_eq!(app.ask(&known).await.status, 200);
     app.is_held_in_the_store(&app.hotel).await;
-    assert_eq!(app.listed(&app.hotel)["held_for"], "wrong_numbers");
+    assert_eq!(app.listed(&app.hotel)["hold"]["held_for"], "wrong_numbers");
 }
 
 #[tokio::test]
