@@ -104,6 +104,13 @@ pub fn parse_subject(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_string())
 }
 
+/// A DNS name of a certificate, as it is compared.
+pub fn parse_dns_name(text: &str) -> Option<String> {
+    let is_name = (1..=253).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte));
+    is_name.then(|| text.to_ascii_lowercase())
+}
+
 /// The authorities that vouch for clients.
 #[derive(Clone)]
 pub struct ClientCa(Arc<dyn ClientCertVerifier>);

@@ -2,7 +2,9 @@
 
 use super::certificates::Thumbprint;
 use super::jwks::thumbprint_of;
+use crate::domain::client::OrganizationName;
 use crate::domain::ids::PairingId;
+use crate::domain::report::Label;
 use crate::store::clients::{Credential, Proof};
 use crate::store::pairings::Pairing;
 
@@ -10,6 +12,9 @@ use crate::store::pairings::Pairing;
 #[derive(Debug)]
 pub struct DeviceEntry {
     pub pairing: PairingId,
+    /// Its place, and what it is called by now.
+    pub site: Label,
+    pub name: Option<OrganizationName>,
     /// What its PIN is proven by, sealed.
     pub pin_key: Vec<u8>,
     /// The key that its page has: its tokens are bound to it and to no other.
@@ -23,7 +28,8 @@ impl DeviceEntry {
             Proof::Key(jwk) => thumbprint_of(&serde_json::from_str(jwk).ok()?),
             _ => None,
         });
-        pairing.device.map(|device| Self { pairing: pairing.pairing_id, pin_key: device.pin_key, key })
+        let Pairing { pairing_id, site, name, device, .. } = pairing;
+        device.map(|device| Self { pairing: pairing_id, site, name, pin_key: device.pin_key, key })
     }
 }
 

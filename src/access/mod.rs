@@ -17,6 +17,7 @@ pub mod jwks;
 mod numeric_date;
 mod outside;
 mod outside_claims;
+mod persons;
 pub mod provider;
 mod seeking;
 pub mod seen;
@@ -257,7 +258,7 @@ impl Access {
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
             return Err(TokenError::Revoked.into());
         }
-        self.seen.note_used(client.client_id, self.clock.now_ms());
+        self.expect_let_in(&claims).await?;
         self.seen.note_met(&claims, self.clock.now_ms());
         // What a token grants never exceeds what its client still has.
         let scopes = claims.scopes.iter().filter(|scope| client.scopes.contains(*scope)).collect();

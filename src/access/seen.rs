@@ -31,8 +31,7 @@ pub struct SeenClients {
 }
 
 impl SeenClients {
-    /// A token of the client was met, for the first time or after clients changed.
-    pub fn note_used(&self, client: ClientId, now_ms: UnixMs) {
+    fn note_used(&self, client: ClientId, now_ms: UnixMs) {
         self.change(client, |(last, _)| *last = (*last).max(Some(now_ms)));
     }
 
@@ -45,8 +44,9 @@ impl SeenClients {
         change(locked(&self.clients).entry(client).or_default());
     }
 
-    /// A token was met, which may be a person's.
+    /// A token was met, for the first time or after clients changed; it may be a person's.
     pub fn note_met(&self, claims: &TokenClaims, now_ms: UnixMs) {
+        self.note_used(claims.client_id, now_ms);
         let (Some((id, role)), Some(name), Some(group)) = (claims.role, claims.person, &claims.group) else { return };
         locked(&self.persons).insert(id, MetPerson { id, name, role, group: group.to_string(), at_ms: now_ms });
         if locked(&self.known).insert(id) {

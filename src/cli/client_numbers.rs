@@ -75,7 +75,7 @@ pub(super) async fn release(global: &Global, client_id: ClientId, json: bool) ->
     record(global, &mut tx, Action::ClientReleased, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
-    output::result(json, &json!({"client_id": client_id, "state": "live"}), &["released".to_owned()]);
+    output::result(json, &json!({"client_id": client_id, "state": "active"}), &["released".to_owned()]);
     Ok(())
 }
 
@@ -86,8 +86,7 @@ pub(super) fn show_numbers(numbers: &StoredNumbers, value: &mut Value) {
     }
     value["digests"] = json!(numbers.digests.as_str());
     if let Some(held) = numbers.held {
-        value["held_at"] = json!(Rfc3339::of(held.at_ms).as_str());
-        value["held_for"] = json!(held.why.as_str());
+        value["hold"] = json!({"held_at": Rfc3339::of(held.at_ms).as_str(), "held_for": held.why.as_str()});
     }
 }
 

@@ -14,7 +14,7 @@ use super::unrepeated::Unrepeated;
 use crate::clock::{Clock, Rfc3339};
 use crate::domain::audit::Action;
 use crate::domain::authority::{LifeState, Setting};
-use crate::domain::client::{OrganizationName, Rate, Scope, Scopes};
+use crate::domain::client::{Bound, OrganizationName, Rate, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::numbers::Guests;
@@ -52,6 +52,9 @@ struct Changes {
     /// How many guests it has on a day; `none`: nobody counts; `default`: limits.numbers
     #[arg(long, value_name = "N/1d", value_parser = parse_guests_or_default)]
     numbers: Option<Setting<Guests>>,
+    /// What its tokens are bound to from now on, so that they work for their holder alone
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["none", "mtls", "dpop"]))]
+    bound: Option<String>,
     /// Whether it is let in: `ended` is final
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<LifeState>,
@@ -64,9 +67,9 @@ pub(super) async fn update(global: &Global, args: UpdateArgs) -> anyhow::Result<
     let mut client = tx.read_client(args.client_id).await?.context("there is no such client")?.client;
     let before = client.state();
     if before == LifeState::Ended {
-        bail!("the client is disabled, which is final");
+        bail!("the client is ended, which is final");
     }
-    let Changes { name, scope, rate, numbers, state } = args.changes;
+    let Changes { name, scope, rate, numbers, bound, state } = args.changes;
     if !scope.is_empty() {
         client.scopes = scope.iter().filter_map(|word| Scope::parse(word)).collect();
     }
@@ -75,6 +78,7 @@ pub(super) async fn update(global: &Global, args: UpdateArgs) -> anyhow::Result<
     let mut actions = vec![Action::ClientUpdated];
     client.name = name.or(client.name);
     client.rate = rate.unwrap_or_default().over(client.rate);
+    client.bound = bound.as_deref().and_then(Bound::parse).unwrap_or(client.bound);
     if let Some(numbers) = numbers {
         client.numbers.guests = numbers.over(client.numbers.guests);
         let is_lifted = client.numbers.guests == Some(Guests::Uncounted);
@@ -147,21 +151,26 @@ pub(super) async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
     store.close().await;
     let line = |one: &ListedClient| {
         let client = &one.client;
-        format!("{}  {}  {:9}  {}", client.client_id, client.organization_id, state_of(client), client.scopes)
+        let (id, organization, state) = (client.client_id, client.organization_id, state_of(client));
+        let rate = client.rate.map_or_else(|| "default rate".to_owned(), |rate| rate.to_string());
+        format!("{id}  {organization}  {state:9}  {rate:12}  {}  {}", used(one.last_used_at_ms), client.scopes)
     };
     let values: Vec<_> = all.iter().map(value_of).collect();
     output::result(json, &json!({ "clients": values }), &all.iter().map(line).collect::<Vec<_>>());
     Ok(())
 }
 
-/// The words of version 0.1, and one that is new.
+/// For a line: one that is let in and held is told to be so.
 fn state_of(client: &Client) -> &'static str {
-    match (client.state(), client.numbers.held) {
-        (LifeState::Ended, _) => "disabled",
-        (LifeState::Suspended, _) => "suspended",
-        (LifeState::Active, Some(_)) => "held",
-        (LifeState::Active, None) => "live",
+    match client.state() {
+        LifeState::Active if client.numbers.held.is_some() => "held",
+        state => state.as_str(),
     }
+}
+
+/// When a token was last met, for a line: as wide whatever it says.
+pub(super) fn used(last_ms: Option<UnixMs>) -> String {
+    last_ms.map_or_else(|| format!("{:24}", "never used"), |at_ms| Rfc3339::of(at_ms).as_str().to_owned())
 }
 
 fn value_of(listed: &ListedClient) -> Value {
@@ -170,7 +179,7 @@ fn value_of(listed: &ListedClient) -> Value {
     let mut value = json!({
         "client_id": client.client_id, "organization_id": client.organization_id,
         "organization_name": listed.organization_name.as_str(), "scope": client.scopes.to_string(), "scopes": scopes,
-        "state": state_of(client), "bound": client.bound.as_str(),
+        "state": client.state().as_str(), "bound": client.bound.as_str(),
         "created_at": Rfc3339::of(client.created_at_ms).as_str(), "refused": listed.refused,
     });
     if let Some(name) = &client.name {

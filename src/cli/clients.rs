@@ -223,6 +223,6 @@ async fn disable(global: &Global, client_id: ClientId, json: bool) -> anyhow::Re
     record(global, &mut tx, Action::ClientDisabled, Some(client_id.into()), now_ms).await?;
     tx.commit_unlisted().await?;
     store.close().await;
-    output::result(json, &json!({"client_id": client_id, "state": "disabled"}), &["disabled".to_owned()]);
+    output::result(json, &json!({"client_id": client_id, "state": "ended"}), &["ended".to_owned()]);
     Ok(())
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::global::Global;
 use super::output;
-use crate::access::certificates::{PeerCertificate, parse_subject};
+use crate::access::certificates::{PeerCertificate, parse_dns_name, parse_subject};
 use crate::access::jwks::read_client_keys;
 use crate::access::tokens::fingerprint;
 use crate::clock::{Clock, Rfc3339};
@@ -96,12 +96,8 @@ impl ProofArgs {
             return Ok((vec![Proof::Subject(subject)], None));
         }
         if let Some(name) = &self.tls_san_dns {
-            let is_name =
-                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte));
-            if !is_name {
-                bail!("a DNS name has letters, digits, hyphens and dots");
-            }
-            return Ok((vec![Proof::DnsName(name.to_ascii_lowercase())], None));
+            let name = parse_dns_name(name).context("a DNS name has letters, digits, hyphens and dots")?;
+            return Ok((vec![Proof::DnsName(name)], None));
         }
         let secret = new_secret()?;
         Ok((vec![Proof::SecretHash(hash_secret(&secret))], Some(secret)))

@@ -98,6 +98,9 @@ struct Changes {
     /// How the codes of its offices begin from now on; repeat for several
     #[arg(long, value_name = "PREFIX", value_parser = Unrepeated(parse_prefix))]
     office: Vec<OfficePrefix>,
+    /// Whether it also withdraws reports that other organizations filed, and returns their cards
+    #[arg(long, value_name = "BOOL")]
+    any_office: Option<bool>,
     /// Whether its clients are let in: `ended` is final
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<LifeState>,
@@ -144,7 +147,9 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
     store.close().await;
     let values: Vec<_> = all.iter().map(value_of).collect();
     let line = |one: &Organization| {
-        format!("{}  {:10}  {:9}  {}", one.organization_id, one.kind.as_str(), one.state().as_str(), one.name.as_str())
+        let (id, kind, state) = (one.organization_id, one.kind.as_str(), one.state().as_str());
+        let rate = one.rate.map_or_else(|| "default rate".to_owned(), |rate| rate.to_string());
+        format!("{id}  {kind:10}  {state:9}  {rate:12}  {}", one.name.as_str())
     };
     output::result(json, &json!({ "organizations": values }), &all.iter().map(line).collect::<Vec<_>>());
     Ok(())
@@ -167,10 +172,11 @@ async fn update(global: &Global, args: UpdateArgs) -> anyhow::Result<()> {
     if before == LifeState::Ended {
         bail!("the organization is ended, which is final");
     }
-    let Changes { name, rate, office, state } = args.changes;
-    let is_changed = name.is_some() || rate.is_some() || !office.is_empty();
+    let Changes { name, rate, office, any_office, state } = args.changes;
+    let is_changed = name.is_some() || rate.is_some() || !office.is_empty() || any_office.is_some();
     one.name = name.unwrap_or(one.name);
     one.rate = rate.unwrap_or_default().over(one.rate);
+    one.offices.ends_others = any_office.unwrap_or(one.offices.ends_others);
     if !office.is_empty() {
         let offices = Offices::new(office, one.offices.ends_others);
         one.offices = offices.context("an organization has at most 100 prefixes")?;

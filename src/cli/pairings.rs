@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::{Value, json};
 
 use super::client_numbers::parse_guests;
+use super::client_records::used;
 use super::global::Global;
 use super::organizations::parse_name;
 use super::output;
@@ -138,7 +139,8 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
     let line = |one: &ListedPairing| {
         let (pairing, house) = (&one.pairing, one.organization_name.as_str());
         let state = pairing.state(now_ms).as_str();
-        format!("{}  {state:8}  {:20}  {}  {house}", pairing.pairing_id, pairing.site.as_str(), pairing.scopes)
+        let (id, site, used) = (pairing.pairing_id, pairing.site.as_str(), used(one.last_used_at_ms));
+        format!("{id}  {state:8}  {used}  {site:20}  {}  {house}", pairing.scopes)
     };
     output::result(json, &json!({ "pairings": values }), &all.iter().map(line).collect::<Vec<_>>());
     Ok(())
@@ -179,6 +181,9 @@ fn value_of(one: &ListedPairing, now_ms: UnixMs) -> Value {
     });
     if let Some(name) = &pairing.name {
         value["name"] = json!(name.as_str());
+    }
+    if let Some(numbers) = pairing.numbers {
+        value["numbers"] = json!(numbers.to_string());
     }
     if let Some(device) = &pairing.device {
         value["client_id"] = json!(device.client);

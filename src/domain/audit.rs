@@ -85,9 +85,17 @@ words!(
         /// A run began to undo what it did.
         ClientUndone = "client_undone",
         ClientSecretRotated = "client_secret_rotated",
+        /// A second operator agreed that who asked makes one.
+        ClientSecretAllowed = "client_secret_allowed",
         ClientCertificateAdded = "client_certificate_added",
         ClientCertificateRemoved = "client_certificate_removed",
         ClientKeysAdded = "client_keys_added",
+        /// A secret, key or certificate of it is good for nothing any more.
+        ClientCredentialEnded = "client_credential_ended",
+        /// Whether a person of the operator is let in here.
+        PersonSuspended = "person_suspended",
+        PersonResumed = "person_resumed",
+        PersonEnded = "person_ended",
         /// A code was made by which a page becomes a device.
         PairingCreated = "pairing_created",
         PairingUpdated = "pairing_updated",
@@ -177,6 +185,11 @@ impl Action {
             | A::ClientSecretRotated
             | A::ClientCertificateAdded
             | A::ClientCertificateRemoved
+            | A::ClientSecretAllowed
+            | A::ClientCredentialEnded
+            | A::PersonSuspended
+            | A::PersonResumed
+            | A::PersonEnded
             | A::ClientKeysAdded
             | A::PairingCreated
             | A::PairingUpdated

@@ -69,6 +69,12 @@ words!(
         CreateOrganization = "create_organization",
         CreateClient = "create_client",
         UpdateClient = "update_client",
+        /// For more offices than before.
+        UpdateOrganization = "update_organization",
+        /// Of a client that reads the records of persons.
+        CreateClientSecret = "create_client_secret",
+        AddClientCertificate = "add_client_certificate",
+        AddClientKeys = "add_client_keys",
         /// What a client did is countered.
         UndoClient = "undo_client",
         ExportAudit = "export_audit",
@@ -154,6 +160,19 @@ impl Offices {
         words.join(" ")
     }
 
+    /// Whether others reach further than these.
+    pub fn are_fewer_than(&self, others: &Self, region: &RegionCode) -> bool {
+        let theirs = match others.prefixes.as_slice() {
+            [] => vec![region.significant()],
+            prefixes => prefixes.iter().map(OfficePrefix::as_str).collect(),
+        };
+        let include = |prefix: &&str| match self.prefixes.as_slice() {
+            [] => prefix.starts_with(region.significant()),
+            own => own.iter().any(|own| prefix.starts_with(own.as_str())),
+        };
+        (others.ends_others && !self.ends_others) || !theirs.iter().all(include)
+    }
+
     /// Whether an office is one of theirs.
     pub fn include(&self, region: &RegionCode, office: &OfficeCode) -> bool {
         if self.prefixes.is_empty() {
@@ -235,6 +254,26 @@ mod tests {
             assert_eq!(offices.list(), prefixes);
             let office = OfficeCode::parse(office).unwrap();
             assert_eq!(offices.include(&region(of_region), &office), is_theirs, "{prefixes} {of_region} {office:?}");
+        }
+    }
+
+    #[test]
+    fn who_gets_more_offices_than_before_is_known_by_their_prefixes() {
+        let region = RegionCode::parse("110105").unwrap();
+        for (before, after, is_more) in [
+            ("", "", false),
+            ("", "110105", false),
+            ("", "110105-03", false),
+            ("", "110106", true),
+            ("", "11", true),
+            ("110105-03", "", true),
+            ("110105 110106", "110106-1 110105", false),
+            ("110105", "110105 3101", true),
+        ] {
+            let of = |prefixes, any| Offices::parse(prefixes, any).unwrap();
+            assert_eq!(of(before, false).are_fewer_than(&of(after, false), &region), is_more, "{before} {after}");
+            assert!(of(before, false).are_fewer_than(&of(after, true), &region));
+            assert_eq!(of(before, true).are_fewer_than(&of(after, false), &region), is_more);
         }
     }
 

@@ -154,6 +154,7 @@ ids! {
 turns_into!(ListingId: ReportId, ReplacementId);
 turns_into!(
     RecordId: ReportId,
+    PersonId,
     ReplacementId,
     FoundCardId,
     ApplicationId,

@@ -14,9 +14,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::api::{
     acceptance, accesses, admin_accesses, admin_clients, admin_credentials, admin_exports, admin_offices,
-    admin_organizations, admin_pairings, admin_persons, admin_requests, admin_undo, alerts, applications, blind,
-    card_status, certificates, checks, citizen, console, found_cards, lists, misuse_reports, oauth, ops, organization,
-    pairings, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
+    admin_organizations, admin_pairings, admin_persons, admin_proofs, admin_requests, admin_undo, alerts, applications,
+    blind, card_status, certificates, checks, citizen, console, found_cards, lists, misuse_reports, oauth, ops,
+    organization, pairings, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
     temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
@@ -87,6 +87,7 @@ const ADMIN_CLIENTS: &str = "/v1/admin/clients";
 const ADMIN_CLIENT: &str = "/v1/admin/clients/{client_id}";
 const ADMIN_PAIRINGS: &str = "/v1/admin/pairings";
 const ADMIN_PAIRING: &str = "/v1/admin/pairings/{pairing_id}";
+const ADMIN_PERSON: &str = "/v1/admin/persons/{person_id}";
 const ADMIN_REQUEST: &str = "/v1/admin/requests/{request_id}";
 
 operations! {
@@ -170,7 +171,7 @@ operations! {
     admin_organizations::create = Route::post(ADMIN_ORGANIZATIONS).scopes(ADMIN).personal(Class::Reports)
         .repeatable("createOrganization").creates(ADMIN_ORGANIZATION).waits(ADMIN_REQUEST);
     admin_organizations::read = Route::get(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
-    admin_organizations::update = Route::patch(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports);
+    admin_organizations::update = Route::patch(ADMIN_ORGANIZATION).scopes(ADMIN).personal(Class::Reports).waits(ADMIN_REQUEST);
     admin_offices::list = Route::get(ADMIN_OFFICES).scopes(ADMIN).personal(Class::Reports).query();
     admin_offices::describe = Route::post(ADMIN_OFFICES).scopes(ADMIN).personal(Class::Reports);
     admin_clients::list = Route::get(ADMIN_CLIENTS).scopes(ADMIN).personal(Class::Reports).query();
@@ -179,10 +180,14 @@ operations! {
     admin_clients::read = Route::get(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports);
     admin_clients::update = Route::patch(ADMIN_CLIENT).scopes(ADMIN).personal(Class::Reports).waits(ADMIN_REQUEST);
     admin_credentials::rotate = Route::post("/v1/admin/clients/{client_id}/secrets").scopes(ADMIN).personal(Class::Reports)
-        .repeatable("createClientSecret").creates("");
+        .repeatable("createClientSecret").creates("").waits(ADMIN_REQUEST);
     admin_credentials::add_certificate = Route::post("/v1/admin/clients/{client_id}/certificates")
+        .scopes(ADMIN).personal(Class::Reports).waits(ADMIN_REQUEST);
+    admin_credentials::add_keys = Route::post("/v1/admin/clients/{client_id}/keys").scopes(ADMIN).personal(Class::Reports)
+        .waits(ADMIN_REQUEST);
+    admin_proofs::list = Route::get("/v1/admin/clients/{client_id}/credentials").scopes(ADMIN).personal(Class::Reports);
+    admin_proofs::end = Route::post("/v1/admin/clients/{client_id}/credentials/{credential_id}/revocation")
         .scopes(ADMIN).personal(Class::Reports);
-    admin_credentials::add_keys = Route::post("/v1/admin/clients/{client_id}/keys").scopes(ADMIN).personal(Class::Reports);
     admin_credentials::release = Route::post("/v1/admin/clients/{client_id}/release").scopes(ADMIN).personal(Class::Reports);
     admin_credentials::revoke = Route::post("/v1/admin/clients/{client_id}/revocation").scopes(ADMIN).personal(Class::Reports);
     admin_undo::create = Route::post("/v1/admin/undo").scopes(ADMIN).personal(Class::Reports)
@@ -192,12 +197,15 @@ operations! {
     admin_exports::read = Route::get("/v1/admin/requests/{request_id}/export").scopes(ADMIN).personal(Class::Reports).query();
     admin_accesses::list = Route::post("/v1/admin/accesses").scopes(ADMIN).personal(Class::Reports);
     admin_pairings::list = Route::get(ADMIN_PAIRINGS).scopes(ADMIN).personal(Class::Reports).query();
-    admin_pairings::create = Route::post(ADMIN_PAIRINGS).scopes(ADMIN).personal(Class::Reports).creates(ADMIN_PAIRING);
+    admin_pairings::create = Route::post(ADMIN_PAIRINGS).scopes(ADMIN).personal(Class::Reports)
+        .repeatable("createPairing").creates(ADMIN_PAIRING);
     admin_pairings::read = Route::get(ADMIN_PAIRING).scopes(ADMIN).personal(Class::Reports);
     admin_pairings::update = Route::patch(ADMIN_PAIRING).scopes(ADMIN).personal(Class::Reports);
     admin_pairings::release = Route::post("/v1/admin/pairings/{pairing_id}/release").scopes(ADMIN).personal(Class::Reports);
     pairings::register = Route::post("/v1/pairings/registration").personal(Class::Reports).creates("");
     admin_persons::list = Route::get("/v1/admin/persons").scopes(ADMIN).personal(Class::Reports).query();
+    admin_persons::read = Route::get(ADMIN_PERSON).scopes(ADMIN).personal(Class::Reports);
+    admin_persons::update = Route::patch(ADMIN_PERSON).scopes(ADMIN).personal(Class::Reports);
     admin_requests::list = Route::get("/v1/admin/requests").scopes(ADMIN).personal(Class::Reports).query();
     admin_requests::read = Route::get(ADMIN_REQUEST).scopes(ADMIN).personal(Class::Reports);
     admin_requests::approve = Route::post("/v1/admin/requests/{request_id}/approval").scopes(ADMIN).personal(Class::Reports).approval();

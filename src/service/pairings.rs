@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::ServiceError;
-use super::writing::{Writer, Writing};
+use super::writing::{Begun, Writer, Writing};
 use crate::crypto::pairing::{PinKey, code_mark, is_code_of, name_mark, new_code, seal_pin_key};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::authority::LifeState;
@@ -15,6 +15,7 @@ use crate::domain::numbers::Guests;
 use crate::domain::pairing::{CODE_LIVES, PairingCode, PairingState};
 use crate::domain::report::Label;
 use crate::store::clients::{Client, Organization, Proof, StoredNumbers};
+use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::store::pairings::{Device, ListedPairing, Marks, Pairing};
 
 /// A device that somebody asks for.
@@ -33,6 +34,13 @@ pub struct Opened {
     pub pairing_id: PairingId,
     pub code: PairingCode,
     pub expires_at_ms: UnixMs,
+}
+
+/// A code, or the answer that the first request for it got.
+#[derive(Debug)]
+pub enum Made {
+    Fresh(Opened),
+    Repeated(StoredAnswer),
 }
 
 /// What is to change of a pairing.
@@ -80,13 +88,22 @@ impl Pairings {
         Ok(self.writer.store.find_pairing(id).await?)
     }
 
-    /// Makes a code.
-    pub async fn open(&self, actor: Actor, new: NewPairing) -> Result<Opened, ServiceError> {
-        let mut writing = self.writer.begin_once().await?;
+    /// Makes a code. `render` makes the answer that a repetition gets: without it.
+    pub async fn open(
+        &self,
+        actor: Actor,
+        new: NewPairing,
+        repeatable: Option<IdempotentRequest>,
+        render: impl Fn(&Opened) -> StoredAnswer,
+    ) -> Result<Made, ServiceError> {
+        let mut writing = match self.writer.begin(repeatable).await? {
+            Begun::Repeated(answer) => return Ok(Made::Repeated(answer)),
+            Begun::Fresh(writing) => *writing,
+        };
         let opened = open(&mut writing, new).await?;
         let deed = Deed::of(actor, Action::PairingCreated, opened.pairing_id);
-        self.writer.finish(writing, &deed, None).await?;
-        Ok(opened)
+        self.writer.finish(writing, &deed, Some(&render(&opened))).await?;
+        Ok(Made::Fresh(opened))
     }
 
     /// Changes or ends a pairing; none where there is no such one.
@@ -209,6 +226,13 @@ pub async fn apply(
         return Err(ServiceError::Conflict("it is ended, which is final".into()));
     }
     let is_changed = name.is_some() || site.is_some();
+    // What its page is called, the client is called.
+    if let Some((name, device)) = name.as_ref().zip(pairing.device.as_ref())
+        && let Some(mut found) = writing.tx.read_client(device.client).await?
+    {
+        found.client.name = Some(name.clone());
+        writing.tx.update_client(&found.client).await?;
+    }
     pairing.name = name.or(pairing.name.take());
     pairing.site = site.unwrap_or_else(|| pairing.site.clone());
     if !is_changed && !ends {

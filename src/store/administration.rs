@@ -38,8 +38,8 @@ pub struct AdminRequest {
     /// Who asked for it.
     pub actor: Actor,
     pub act: WaitingAct,
-    /// The client that it changes.
-    pub target: Option<ClientId>,
+    /// The client or the organization that it changes.
+    pub target: Option<RecordId>,
     /// The body of the request: the room that wrote it reads it again.
     pub body: String,
     pub requested_at_ms: UnixMs,
@@ -247,6 +247,37 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         Ok(())
+    }
+
+    /// Uses up what a second operator has agreed to: that who asked makes a secret for a client. The client that was approved with it has its first
+    /// one so. False where nothing of that is left since an instant.
+    pub async fn use_secret_permit(
+        &mut self,
+        client: ClientId,
+        actor: Actor,
+        (since_ms, now_ms): (UnixMs, UnixMs),
+    ) -> Result<bool, StoreError> {
+        let rows = sqlx::query(
+            "SELECT request_id, person_id FROM admin_requests WHERE approved_at >= $1 AND done_at IS NULL AND client_id = $2 \
+             AND subject = $3 AND act IN ('create_client', 'create_client_secret') ORDER BY request_id",
+        )
+        .bind(since_ms)
+        .bind(actor.client.as_bytes().as_slice())
+        .bind(client.as_bytes().as_slice())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        for row in &rows {
+            if get_id_opt(row, "person_id")? == actor.person_id {
+                let id: AdminRequestId = get_id(row, "request_id")?;
+                sqlx::query("UPDATE admin_requests SET done_at = $1 WHERE request_id = $2")
+                    .bind(now_ms)
+                    .bind(id.as_bytes().as_slice())
+                    .execute(&mut *self.tx)
+                    .await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Approves it.

@@ -217,7 +217,7 @@ pub static SIGHTINGS: Aggregate = Aggregate {
 /// What lists show of sightings: those of a client, a day and a place as one.
 pub static SIGHTING_DAYS: Aggregate = Aggregate {
     table: "sighting_days",
-    id: "listing_id, client_id, day, site, purpose, verdict",
+    id: "listing_id, client_id, day, site",
     references: SIGHTINGS.references,
     expiries: &[at(Class::Sightings, "seen_at <= $1", "seen_at")],
     is_reset: true,

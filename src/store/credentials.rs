@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::feed::ChangeKind;
-use super::{Store, StoreError, WriteTx, get_bytes};
+use super::{Store, StoreError, WriteTx, get_bytes, get_id};
 use crate::domain::ids::{ClientId, CredentialId};
 use crate::domain::instant::UnixMs;
 
@@ -28,6 +28,7 @@ pub enum Proof {
 /// A proof, as long as it is good.
 #[derive(Debug, Clone)]
 pub struct Credential {
+    pub id: CredentialId,
     pub proof: Proof,
     /// None: until another one takes its place.
     pub ends_at_ms: Option<UnixMs>,
@@ -44,7 +45,7 @@ impl Store {
     /// A client's two newest credentials, newest first.
     pub async fn list_credentials(&self, client: ClientId) -> Result<Vec<Credential>, StoreError> {
         let rows = sqlx::query(
-            "SELECT kind, secret_hash, jwk, thumbprint, subject, ends_at, created_at FROM client_credentials \
+            "SELECT credential_id, kind, secret_hash, jwk, thumbprint, subject, ends_at, created_at FROM client_credentials \
              WHERE client_id = $1 ORDER BY credential_id DESC LIMIT 2",
         )
         .bind(client.as_bytes().as_slice())
@@ -59,7 +60,12 @@ impl Store {
                 "dns_name" => Proof::DnsName(row.try_get("subject")?),
                 _ => return Err(StoreError::Corrupt("client_credentials.kind")),
             };
-            Ok(Credential { proof, ends_at_ms: row.try_get("ends_at")?, created_at_ms: row.try_get("created_at")? })
+            Ok(Credential {
+                id: get_id(row, "credential_id")?,
+                proof,
+                ends_at_ms: row.try_get("ends_at")?,
+                created_at_ms: row.try_get("created_at")?,
+            })
         };
         rows.iter().map(read).collect()
     }
@@ -123,6 +129,17 @@ impl WriteTx {
         let done = sqlx::query("DELETE FROM client_credentials WHERE client_id = $1 AND thumbprint = $2")
             .bind(client.as_bytes().as_slice())
             .bind(thumbprint.as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        self.record_change(ChangeKind::Client, client.as_bytes()).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Removes what a client proves itself by, whatever it is; false if the client has no such one.
+    pub async fn remove_credential(&mut self, client: ClientId, id: CredentialId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM client_credentials WHERE client_id = $1 AND credential_id = $2")
+            .bind(client.as_bytes().as_slice())
+            .bind(id.as_bytes().as_slice())
             .execute(&mut *self.tx)
             .await?;
         self.record_change(ChangeKind::Client, client.as_bytes()).await?;

@@ -62,6 +62,8 @@ pub(super) const FILES: &[File] = files! {
     61 "approved work" "0061_approved_work.sql"
     63 "withdrawals by persons" "0063_withdrawals_by_persons.sql"
     64 "log of epoch" "0064_log_of_epoch.sql"
+    66 "sightings of a place" "0066_sightings_of_a_place.sql"
+    67 "states of persons" "0067_states_of_persons.sql"
 };
 
 impl File {

@@ -1,11 +1,14 @@
-//! Persons of the operator: when nodes met them, with which role, and what they did last. Nothing here lets anybody in.
+//! Persons of the operator: when nodes met them, with which role, what they did last, and whether operators have suspended or ended them. Who
+//! is let in otherwise is their provider's affair.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::feed::ChangeKind;
 use super::{Store, StoreError, WriteTx, as_i64, get_id, get_parsed, get_parsed_opt};
 use crate::domain::audit::Deed;
-use crate::domain::ids::PersonId;
+use crate::domain::authority::LifeState;
+use crate::domain::ids::{ClientId, PersonId};
 use crate::domain::instant::UnixMs;
 use crate::domain::person::{Role, ShortName};
 
@@ -32,7 +35,18 @@ pub struct ListedPerson {
     pub last_seen_at_ms: UnixMs,
     /// The word of the audit log, and when.
     pub last_act: Option<(String, UnixMs)>,
+    pub suspended_at_ms: Option<UnixMs>,
+    pub ended_at_ms: Option<UnixMs>,
 }
+
+impl ListedPerson {
+    pub fn state(&self) -> LifeState {
+        LifeState::of(self.suspended_at_ms, self.ended_at_ms)
+    }
+}
+
+const ONE: &str = "SELECT person_id, name, role, group_name, first_seen_at, last_seen_at, last_act, last_act_at, suspended_at, ended_at \
+     FROM persons WHERE person_id = $1";
 
 impl Store {
     /// Persons behind one of them, in the order of their ids.
@@ -42,14 +56,21 @@ impl Store {
         count_max: usize,
     ) -> Result<Vec<ListedPerson>, StoreError> {
         let rows = sqlx::query(
-            "SELECT person_id, name, role, group_name, first_seen_at, last_seen_at, last_act, last_act_at FROM persons \
-             WHERE person_id > $1 ORDER BY person_id LIMIT $2",
+            "SELECT person_id, name, role, group_name, first_seen_at, last_seen_at, last_act, last_act_at, suspended_at, ended_at \
+             FROM persons WHERE person_id > $1 ORDER BY person_id LIMIT $2",
         )
         .bind(after.map_or_else(Vec::new, |id| id.as_bytes().to_vec()))
         .bind(as_i64(count_max as u64))
         .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.iter().map(read_person).collect()
+    }
+
+    /// One of them.
+    pub async fn find_person(&self, id: PersonId) -> Result<Option<ListedPerson>, StoreError> {
+        let one = sqlx::query(ONE).bind(id.as_bytes().as_slice());
+        let row = one.fetch_optional(&mut *self.connection().await?).await?;
+        row.as_ref().map(read_person).transpose()
     }
 
     /// Notes who was met, in the order of their ids: two nodes that note at once must not wait for each other. What is older than what is
@@ -83,6 +104,23 @@ impl Store {
 }
 
 impl WriteTx {
+    pub async fn read_person(&mut self, id: PersonId) -> Result<Option<ListedPerson>, StoreError> {
+        let row = sqlx::query(ONE).bind(id.as_bytes().as_slice()).fetch_optional(&mut *self.tx).await?;
+        row.as_ref().map(read_person).transpose()
+    }
+
+    /// Says whether a person is let in. Nodes look up again who every token is, as where the client by which it was done changes.
+    pub async fn change_person(&mut self, person: &ListedPerson, by: ClientId) -> Result<(), StoreError> {
+        sqlx::query("UPDATE persons SET suspended_at = $1, ended_at = $2 WHERE person_id = $3")
+            .bind(person.suspended_at_ms)
+            .bind(person.ended_at_ms)
+            .bind(person.id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        self.record_change(ChangeKind::Client, by.as_bytes()).await?;
+        Ok(())
+    }
+
     /// Notes what persons did, where an issuer vouches for them.
     pub(super) async fn note_acts(&mut self, deeds: &[Deed], now_ms: UnixMs) -> Result<(), StoreError> {
         for deed in deeds {
@@ -113,5 +151,7 @@ fn read_person(row: &AnyRow) -> Result<ListedPerson, StoreError> {
         first_seen_at_ms: row.try_get("first_seen_at")?,
         last_seen_at_ms: row.try_get("last_seen_at")?,
         last_act: act.zip(at_ms),
+        suspended_at_ms: row.try_get("suspended_at")?,
+        ended_at_ms: row.try_get("ended_at")?,
     })
 }

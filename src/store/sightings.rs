@@ -39,7 +39,7 @@ pub struct NewSighting {
     pub seen_at_ms: UnixMs,
 }
 
-/// What one client saw on one day at one place, with its organization.
+/// What one client saw on one day at one place, with its organization: the strongest verdict, and the purpose of the last check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSighting {
     pub listing: ListingId,
@@ -69,7 +69,9 @@ static SIGHTINGS: RowsInsert = RowsInsert::ending(
 static DAYS: RowsInsert = RowsInsert::ending(
     "sighting_days",
     "listing_id, client_id, day, site, purpose, verdict, organization_id, check_id, checks, first_seen_at, seen_at",
-    " ON CONFLICT (listing_id, client_id, day, site, purpose, verdict) DO UPDATE SET checks = sighting_days.checks + excluded.checks, \
+    " ON CONFLICT (listing_id, client_id, day, site) DO UPDATE SET checks = sighting_days.checks + excluded.checks, \
+     purpose = CASE WHEN excluded.seen_at >= sighting_days.seen_at THEN excluded.purpose ELSE sighting_days.purpose END, \
+     verdict = CASE WHEN excluded.verdict = 'card_listed' THEN excluded.verdict ELSE sighting_days.verdict END, \
      first_seen_at = CASE WHEN excluded.first_seen_at < sighting_days.first_seen_at THEN excluded.first_seen_at ELSE sighting_days.first_seen_at END, \
      seen_at = CASE WHEN excluded.seen_at > sighting_days.seen_at THEN excluded.seen_at ELSE sighting_days.seen_at END",
 );
@@ -81,14 +83,16 @@ struct Place {
     client: ClientId,
     day: i64,
     site: String,
-    purpose: &'static str,
-    verdict: &'static str,
 }
 
 /// The checks of an entry.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     organization: OrganizationId,
+    /// Of the last one.
+    purpose: Purpose,
+    /// The strongest.
+    verdict: Verdict,
     check_id: CheckId,
     checks: u64,
     first_ms: UnixMs,
@@ -186,8 +190,8 @@ impl WriteTx {
                 .push(place.client.as_bytes().as_slice())
                 .push(place.day)
                 .push(place.site.as_str())
-                .push(place.purpose)
-                .push(place.verdict)
+                .push(seen.purpose.as_str())
+                .push(seen.verdict.as_str())
                 .push(seen.organization.as_bytes().as_slice())
                 .push(seen.check_id.as_bytes().as_slice())
                 .push(as_i64(seen.checks))
@@ -232,8 +236,6 @@ impl Place {
             client,
             day: Date::constant(1970, 1, 1).duration_until(day).as_hours() / 24,
             site: sighting.site.as_ref().map_or_else(String::new, |site| site.as_str().to_owned()),
-            purpose: sighting.purpose.as_str(),
-            verdict: sighting.verdict.as_str(),
         }
     }
 }
@@ -242,6 +244,8 @@ impl Seen {
     fn of(sighting: &NewSighting) -> Self {
         Self {
             organization: sighting.organization,
+            purpose: sighting.purpose,
+            verdict: sighting.verdict,
             check_id: sighting.check_id,
             checks: 1,
             first_ms: sighting.seen_at_ms,
@@ -252,6 +256,12 @@ impl Seen {
     fn add(&mut self, sighting: &NewSighting) {
         self.check_id = self.check_id.min(sighting.check_id);
         self.checks += 1;
+        if sighting.seen_at_ms >= self.last_ms {
+            self.purpose = sighting.purpose;
+        }
+        if sighting.verdict == Verdict::CardListed {
+            self.verdict = sighting.verdict;
+        }
         self.first_ms = self.first_ms.min(sighting.seen_at_ms);
         self.last_ms = self.last_ms.max(sighting.seen_at_ms);
     }

@@ -11,10 +11,10 @@ use crate::child;
 use crate::deeds::CERTIFICATE;
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
-const ORGANIZATIONS: &str = "/v1/admin/organizations";
-const CLIENTS: &str = "/v1/admin/clients";
+pub(crate) const ORGANIZATIONS: &str = "/v1/admin/organizations";
+pub(crate) const CLIENTS: &str = "/v1/admin/clients";
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned()
 }
 
@@ -23,24 +23,24 @@ fn organization(kind: &str) -> Value {
 }
 
 /// Two operators of one organization.
-async fn operators(app: &TestApp) -> (TestClient, TestClient) {
+pub(crate) async fn operators(app: &TestApp) -> (TestClient, TestClient) {
     let one = app.add_client("admin", None).await;
     let other = app.add_client_of(one.organization, "admin").await;
     (one, other)
 }
 
-async fn make(app: &TestApp, by: &TestClient, path: &str, body: &Value) -> Value {
+pub(crate) async fn make(app: &TestApp, by: &TestClient, path: &str, body: &Value) -> Value {
     let made = app.post(&by.token, path, body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     made.json()
 }
 
-async fn token_of(app: &TestApp, id: &str, secret: &str) -> Answer {
+pub(crate) async fn token_of(app: &TestApp, id: &str, secret: &str) -> Answer {
     app.ask_token(&[("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)]).await
 }
 
 /// Action, subject and client of the newest entries of the log.
-async fn newest(app: &TestApp, count: usize) -> Vec<(String, Option<ClientId>)> {
+pub(crate) async fn newest(app: &TestApp, count: usize) -> Vec<(String, Option<ClientId>)> {
     let mut all = Vec::new();
     loop {
         let page = app.store.list_audit(all.len() as u64).await.unwrap();

@@ -156,7 +156,7 @@ async fn what_a_dead_node_has_taken_another_one_does() {
         id: AdminRequestId::from_u128(7),
         actor: Actor::new(one.organization, one.client_id),
         act: WaitingAct::UndoClient,
-        target: Some(app.police.client_id),
+        target: Some(app.police.client_id.into()),
         body: "{}".to_owned(),
         requested_at_ms: now_ms,
         approved: None,

@@ -19,6 +19,8 @@ enum Leaves {
     Entry(Action, &'static str),
     /// An entry about the report of the path.
     EntryOfReport(Action),
+    /// An entry about the client that operators change.
+    EntryOfClient(Action),
     /// An entry about no single record.
     EntryOfNone(Action),
     /// Two, the second about the record that the first changed as well.
@@ -29,7 +31,7 @@ enum Leaves {
     Nothing(&'static str),
 }
 
-use Leaves::{Entry as Of, EntryOfNone, EntryOfReport, Nothing, Two, TwoOfNobody};
+use Leaves::{Entry as Of, EntryOfClient, EntryOfNone, EntryOfReport, Nothing, Two, TwoOfNobody};
 
 /// Every operation. One that is routed and not here fails the test: say what it leaves, and in `perform` how it is done.
 const OPERATIONS: &[(&str, &str, Leaves)] = &[
@@ -128,6 +130,12 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/admin/clients", Of(Action::ClientCreated, "client_id")),
     ("get", "/v1/admin/clients/{client_id}", Nothing("about a program")),
     ("patch", "/v1/admin/clients/{client_id}", Of(Action::ClientUpdated, "client_id")),
+    ("get", "/v1/admin/clients/{client_id}/credentials", Nothing("about a program")),
+    (
+        "post",
+        "/v1/admin/clients/{client_id}/credentials/{credential_id}/revocation",
+        EntryOfClient(Action::ClientCredentialEnded),
+    ),
     ("post", "/v1/admin/clients/{client_id}/secrets", Of(Action::ClientSecretRotated, "client_id")),
     ("post", "/v1/admin/clients/{client_id}/certificates", Of(Action::ClientCertificateAdded, "client_id")),
     ("post", "/v1/admin/clients/{client_id}/keys", Of(Action::ClientKeysAdded, "client_id")),
@@ -140,6 +148,8 @@ const OPERATIONS: &[(&str, &str, Leaves)] = &[
     ("post", "/v1/admin/pairings/{pairing_id}/release", Of(Action::DeviceReleased, "pairing_id")),
     ("post", "/v1/pairings/registration", Of(Action::DevicePaired, "pairing_id")),
     ("get", "/v1/admin/persons", Nothing("about those who administer")),
+    ("get", "/v1/admin/persons/{person_id}", Nothing("about one who administers")),
+    ("patch", "/v1/admin/persons/{person_id}", Of(Action::PersonSuspended, "person_id")),
     ("get", "/v1/admin/requests", Nothing("about what operators ask for")),
     ("post", "/v1/admin/undo", Of(Action::AdministrationRequested, "request_id")),
     ("post", "/v1/admin/audit-exports", Of(Action::AdministrationRequested, "request_id")),
@@ -206,6 +216,7 @@ async fn every_operation_leaves_the_entry_that_it_must_and_no_other() {
             Of(action, member) => (action, Some(answer.json()[member].as_str().unwrap().parse::<RecordId>().unwrap())),
             EntryOfReport(action) => (action, Some(there.report.parse::<RecordId>().unwrap())),
             EntryOfNone(action) => (action, None),
+            EntryOfClient(action) => (action, Some(there.administered.client_id.into())),
             Two(one, other) | TwoOfNobody(one, other) => {
                 let persons = usize::from(matches!(leaves, Two(..)));
                 assert!(left.iter().all(|entry| entry.persons.len() == persons), "{method} {path}: {left:?}");

@@ -1,8 +1,11 @@
 //! Each operation once, on records that are there for it: who does it, with which body.
 
 use lostcard::domain::client::Actor;
+use lostcard::domain::ids::PersonId;
 use lostcard::domain::numbers::HeldFor;
+use lostcard::domain::person::{Role, ShortName};
 use lostcard::domain::report::{OfficeCode, WithdrawalReason};
+use lostcard::store::persons::MetPerson;
 use lostcard::store::withdrawals::PendingWithdrawal;
 use serde_json::{Value, json};
 
@@ -29,6 +32,7 @@ fn administered(there: &There, method: &str, path: &str) -> Value {
             "site": "harbour-1"}),
         ("patch", "{pairing_id}") => json!({"name": "front desk"}),
         ("patch", "{client_id}") => json!({"rate": "1200/60s"}),
+        ("patch", "{person_id}") => json!({"state": "suspended"}),
         ("post", "secrets") => json!({"keep": "7d"}),
         ("post", "certificates") => json!({"certificate": CERTIFICATE}),
         ("post", "keys") => json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "desk-1",
@@ -222,6 +226,15 @@ async fn waiting_report(app: &TestApp) -> String {
     filed["report_id"].as_str().unwrap().to_owned()
 }
 
+/// A person of the operator whom a node has met.
+async fn met_person(app: &TestApp) -> String {
+    let id = PersonId::from_bytes([7; 16]);
+    let name = ShortName::stored("wang").unwrap();
+    let met = MetPerson { id, name, role: Role::Operator, group: "ops".to_owned(), at_ms: app.clock.now_ms() };
+    app.store.note_persons(&[met]).await.unwrap();
+    id.to_string()
+}
+
 impl There {
     pub(crate) async fn prepare(app: &TestApp) -> Self {
         registry_log::begin(app).await;
@@ -284,7 +297,10 @@ impl There {
         let approval = format!("{}/approval", export.header("location"));
         assert_eq!(app.post(&other.token, &approval, &json!({})).await.status, 200);
         targets.push(("/export", "{request_id}", text(&export.json()["request_id"])));
+        let credential = app.store.list_credentials(administered.client_id).await.unwrap()[0].id;
         for (place, id) in [
+            ("{credential_id}", credential.to_string()),
+            ("{person_id}", met_person(app).await),
             ("{organization_id}", administered.organization.to_string()),
             ("{client_id}", administered.client_id.to_string()),
             ("{request_id}", text(&waits.json()["request_id"])),

@@ -245,11 +245,15 @@ async fn who_is_out_of_numbers_on_two_days_is_held_everywhere_until_released() {
     let sibling = app.sibling().await;
     eventually("another node refuses it", async || ask(&sibling, &random_number()).await.status == 403).await;
     let listed = app.listed(&client);
-    assert_eq!((&listed["state"], &listed["held_for"]), (&json!("held"), &json!("out_of_numbers")), "{listed}");
+    assert_eq!(
+        (&listed["state"], &listed["hold"]["held_for"]),
+        (&json!("active"), &json!("out_of_numbers")),
+        "{listed}"
+    );
     eventually("the metric tells", async || app.metric("lostcard_clients_held").await == 1).await;
     assert_eq!(app.metric(r#"lostcard_holds_total{why="out_of_numbers"}"#).await, 1);
     let released = app.command(&["client", "release", &client.client_id.to_string()]);
-    assert_eq!(released["state"], "live");
+    assert_eq!(released["state"], "active");
     for node in [&app, &sibling] {
         eventually("it is released", async || ask(node, &random_number()).await.status == 200).await;
     }
@@ -271,7 +275,7 @@ async fn many_wrong_check_characters_hold_the_client() {
     app.ask(&random_number()).await.problem(403, "client_held");
     assert_eq!(app.ask(&known).await.status, 200);
     app.is_held_in_the_store(&app.hotel).await;
-    assert_eq!(app.listed(&app.hotel)["held_for"], "wrong_numbers");
+    assert_eq!(app.listed(&app.hotel)["hold"]["held_for"], "wrong_numbers");
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn nodes_without_redis_share_what_is_declared() {
     }
 }
 
-/// What docs/SECURITY.md says of a cluster: a place is counted by each node, numbers are shared out.
+/// What docs/SECURITY.md says of a cluster: a county's birthday is counted by each node, numbers are shared out.
 #[tokio::test]
 async fn three_nodes_without_redis_give_a_third_each_and_count_places_for_themselves() {
     let one = node_of("100/1d").await;
@@ -59,6 +59,25 @@ async fn three_nodes_without_redis_give_a_third_each_and_count_places_for_themse
         app.ask_new(88).await;
         app.ask(&random_number()).await.problem(429, "numbers_spent");
     }
+}
+
+/// Each gives half of it, so that two together give what one would.
+#[tokio::test]
+async fn a_birthday_is_shared_out_between_two_nodes() {
+    let one = node_of("200/1d").await;
+    let two = one.sibling().await;
+    for app in [&one, &two] {
+        eventually("both know of each other", async || app.metric("lostcard_nodes").await == 2).await;
+    }
+    let mut passed = 0;
+    for (nth, app) in (0..).zip([&one, &two].into_iter().cycle()).take(60) {
+        let answer = app.ask(&number_of(110_101 + nth % 6, 19_491_231, nth)).await;
+        passed += u32::from(answer.status == 200);
+        if answer.status != 200 {
+            answer.problem(429, "neighbourhood_spent");
+        }
+    }
+    assert_eq!(passed, 40);
 }
 
 /// One client, one connection after the other by each way: what one way spends the other has not.

@@ -66,7 +66,7 @@ impl Provider {
     }
 
     /// Action and person of the newest entries of the log.
-    async fn newest(&self, count: usize) -> Vec<(String, Option<String>)> {
+    pub(crate) async fn newest(&self, count: usize) -> Vec<(String, Option<String>)> {
         let mut all = Vec::new();
         loop {
             let page = self.app.store.list_audit(all.len() as u64).await.unwrap();

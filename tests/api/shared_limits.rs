@@ -20,10 +20,11 @@ use serde_json::json;
 
 use crate::bodies::{check_of, digest_of, random_number, rate, with};
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
+use crate::numbers_ahead::pace_of;
 use crate::redis::{metric, metric_is, node_with};
 use crate::servers::redis::Redis;
 
-async fn check_as(app: &TestApp, client: &TestClient) -> Answer {
+pub(crate) async fn check_as(app: &TestApp, client: &TestClient) -> Answer {
     app.post(&client.token, "/v1/checks", &with(check_of(&random_number(), None), "receipt", false)).await
 }
 
@@ -239,6 +240,8 @@ async fn a_clients_numbers_are_counted_by_all_nodes_together_and_nothing_of_a_nu
     assert_eq!(keys.lines().count(), 1, "one count for the client: {keys}");
     let value = redis.command(&["--raw", "GET", keys.trim()]);
     assert!(value.trim().parse::<f64>().is_ok(), "a moment and nothing else: {value}");
+    let pace = pace_of(&redis);
+    assert!(pace.1.iter().all(|part| part.is_finite()) && pace.1.len() == 2, "two counts and nothing else: {pace:?}");
     redis.kill();
     // Each has its half of a burst at most.
     for app in [&one, &two] {

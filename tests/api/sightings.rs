@@ -113,11 +113,8 @@ async fn a_batch_leaves_each_of_its_hits() {
     checks.extend([bad, check_of(&random_number(), None), check_of(&numbers[0], None)]);
     let answer = app.check_batch(&checks).await.json();
     let id = |index: usize| answer["results"][index]["check"]["check_id"].as_str().unwrap().to_owned();
-    let mut of_first = app.sighted(&reports[0], 2).await;
-    let mut expected = [id(0), id(5)];
-    of_first.sort();
-    expected.sort();
-    assert_eq!(of_first, expected);
+    assert_eq!(app.sighted(&reports[0], 2).await, [id(0).min(id(5))], "one entry, of the card and of the number alone");
+    assert_eq!(app.sightings(&reports[0]).await[0]["verdict"], "card_listed");
     assert_eq!(app.sighted(&reports[1], 1).await, [id(1)]);
     assert_eq!(app.sighted(&reports[2], 1).await, [id(2)]);
 }
@@ -183,13 +180,25 @@ async fn repeats_of_one_client_bury_no_other_sighting() {
     for n in 0..40 {
         app.see_at(&number, &format!("site-{n}")).await;
     }
-    app.sighted(&report, 191).await;
+    for n in 0..40 {
+        let purpose = ["banking", "telecom", "transport", "lodging"][n % 4];
+        let check = json!({"id_number": number, "purpose": purpose, "site": format!("site-{n}")});
+        assert_eq!(app.check(&check).await.json()["verdict"], "number_listed");
+    }
+    app.sighted(&report, 231).await;
     let told = app.sightings(&report).await;
-    let of_bank: Vec<_> = told.iter().filter(|sighting| sighting["purpose"] == "banking").collect();
-    assert_eq!((of_bank.len(), &of_bank[0]["check_id"]), (1, &seen["check_id"]));
+    let of_bank: Vec<_> = told.iter().filter(|sighting| sighting["check_id"] == seen["check_id"]).collect();
+    assert_eq!((of_bank.len(), &of_bank[0]["purpose"]), (1, &json!("banking")));
     assert_eq!(told.len(), 1 + 1 + 16, "the bank, the repeats with what is too many, the sites told apart");
-    let repeats = told.iter().find(|sighting| sighting["site"].is_null() && sighting["purpose"] == "lodging").unwrap();
-    assert_eq!(repeats["count"], 150 + 24);
+    let repeats = told.iter().find(|one| one["site"].is_null() && one["check_id"] != seen["check_id"]).unwrap();
+    assert_eq!((&repeats["count"], &repeats["verdict"]), (&json!(150 + 24 + 24), &json!("card_listed")));
+    let site = told.iter().find(|one| one["site"] == "site-1").unwrap();
+    let of_site = (&site["count"], &site["purpose"], &site["verdict"]);
+    assert_eq!(
+        of_site,
+        (&json!(2), &json!("telecom"), &json!("card_listed")),
+        "the last purpose, the strongest verdict"
+    );
     let mut body = json!({"id_number": number, "limit": 7});
     let (mut all, mut pages) = (Vec::new(), 0);
     loop {
@@ -201,8 +210,9 @@ async fn repeats_of_one_client_bury_no_other_sighting() {
         body = with(body, "cursor", cursor);
     }
     assert_eq!((pages, all.len()), (3, 18));
-    assert_eq!(all.iter().filter(|sighting| sighting["purpose"] == "banking").count(), 1);
-    assert_eq!(all.iter().map(|sighting| sighting["count"].as_u64().unwrap()).sum::<u64>(), 191);
+    let is_of_bank = |one: &&Value| one["purpose"] == "banking" && one["count"] == 1;
+    assert_eq!(all.iter().filter(is_of_bank).count(), 1);
+    assert_eq!(all.iter().map(|sighting| sighting["count"].as_u64().unwrap()).sum::<u64>(), 231);
     let foreign = app.post(&portal.token, "/v1/citizen/records", &with(body, "cursor", "x")).await;
     assert_eq!(foreign.field_errors(), [("/cursor".to_owned(), "malformed_cursor".to_owned())]);
 }

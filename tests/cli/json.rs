@@ -46,7 +46,7 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
     );
     assert_eq!(
         (&of_rate["scope"], &of_rate["rate"], &of_rate["state"]),
-        (&json!("checks blind"), &json!("60/1s"), &json!("live"))
+        (&json!("checks blind"), &json!("60/1s"), &json!("active"))
     );
     assert_eq!(of_rate["organization_id"], organization.as_str());
     assert!(find(&plain["client_id"]).get("rate").is_none(), "absent, never null");
@@ -54,7 +54,7 @@ fn organizations_and_clients_are_created_by_id_and_secret() {
 }
 
 #[test]
-fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
+fn a_rotated_secret_is_a_new_one_and_one_that_is_ended_is_listed_so() {
     let folder = Folder::new();
     let organization = folder.organization();
     let client = folder.json(&["client", "create", "--organization", &organization, "--scope", "checks", "--json"]);
@@ -63,9 +63,37 @@ fn a_rotated_secret_is_a_new_one_and_a_disabled_client_is_listed_so() {
     assert_eq!(members(&rotated), ["client_id", "client_secret", "previous_ends_at"]);
     assert_eq!(rotated["client_id"], client["client_id"]);
     assert_ne!(rotated["client_secret"], client["client_secret"]);
-    folder.run(&["client", "disable", id]).success().stdout_eq("disabled\n");
-    assert_eq!(folder.json(&["client", "list", "--json"])["clients"][0]["state"], "disabled");
+    folder.run(&["client", "disable", id]).success().stdout_eq("ended\n");
+    assert_eq!(folder.json(&["client", "list", "--json"])["clients"][0]["state"], "ended");
     folder.run(&["client", "revoke-token", "--issuer", "http://x", "jti"]).success().stdout_eq("revoked\n");
+}
+
+/// The words of the API, and in the lines for people what the guide says is in them.
+#[test]
+fn lists_tell_rates_and_last_uses_and_changes_are_told_in_the_words_of_the_api() {
+    let folder = Folder::new();
+    let organization = folder.organization();
+    let client = folder.json(&["client", "create", "--organization", &organization, "--scope", "checks", "--json"]);
+    let id = client["client_id"].as_str().unwrap();
+    let changed = folder.json(&["client", "update", id, "--bound", "dpop", "--rate", "90/1s", "--json"]);
+    assert_eq!((&changed["state"], &changed["bound"]), (&json!("active"), &json!("dpop")));
+    for state in ["suspended", "active"] {
+        assert_eq!(folder.json(&["client", "update", id, "--state", state, "--json"])["state"], state);
+    }
+    let line = stdout(&folder.run(&["client", "list"]).success());
+    assert!(line.contains("active") && line.contains("90/1s") && line.contains("never used"), "{line}");
+    let update = ["organization", "update", &organization, "--any-office", "true", "--rate", "6000/60s", "--json"];
+    assert_eq!(folder.json(&update)["any_office"], true);
+    let back = ["organization", "update", &organization, "--any-office", "false", "--json"];
+    assert_eq!(folder.json(&back)["any_office"], false);
+    let line = stdout(&folder.run(&["organization", "list"]).success());
+    assert!(line.contains("6000/60s"), "{line}");
+    let pair = ["pairing", "create", "--organization", &organization, "--scope", "checks", "--site", "harbour-1"];
+    folder.run(&[pair.as_slice(), &["--numbers", "250/1d"]].concat()).success();
+    let listed = folder.json(&["pairing", "list", "--json"]);
+    assert_eq!(listed["pairings"][0]["numbers"], "250/1d");
+    let line = stdout(&folder.run(&["pairing", "list"]).success());
+    assert!(line.contains("harbour-1") && line.contains("never used"), "{line}");
 }
 
 #[test]

@@ -124,18 +124,25 @@ pub(crate) async fn sightings_of_a_version_before_are_folded(database: &Database
     let store = database.open().await;
     let organization = stored_organization(&store).await;
     store.close().await;
-    sql(database, &["DROP TABLE sighting_days", "DELETE FROM _sqlx_migrations WHERE version = 27"]).await;
+    sql(database, &["DROP TABLE sighting_days", "DELETE FROM _sqlx_migrations WHERE version IN (27, 66)"]).await;
     let (listing, organization) =
         (literal(database, &"01".repeat(16)), literal(database, &organization.as_simple().to_string()));
-    // Two at 23:59 and one at 00:00 of the day after, in Beijing; one of them elsewhere.
+    // Two at 23:59 and one at 00:00 of the day after, in Beijing; two of them elsewhere, for one purpose after the other.
     let midnight = 1_795_536_000_000_i64;
-    let seen = [("NULL", midnight - 60_000), ("NULL", midnight - 1), ("NULL", midnight), ("'west'", midnight)];
+    let (lodging, banking) = ("'lodging', 'number_listed'", "'banking', 'card_listed'");
+    let seen = [
+        ("NULL", lodging, midnight - 60_000),
+        ("NULL", lodging, midnight - 1),
+        ("NULL", lodging, midnight),
+        ("'west'", banking, midnight),
+        ("'west'", lodging, midnight + 1),
+    ];
     let inserts: Vec<_> = seen
         .iter()
         .enumerate()
-        .map(|(nth, (site, at))| {
+        .map(|(nth, (site, what, at))| {
             let check = literal(database, &format!("{nth:032x}"));
-            format!("INSERT INTO sightings VALUES ({listing}, {check}, {organization}, {site}, 'lodging', 'card_listed', {at})")
+            format!("INSERT INTO sightings VALUES ({listing}, {check}, {organization}, {site}, {what}, {at})")
         })
         .collect();
     sql(database, &inserts.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -146,8 +153,10 @@ pub(crate) async fn sightings_of_a_version_before_are_folded(database: &Database
     });
     assert_eq!(
         told.collect::<Vec<_>>(),
-        [(3, 1, midnight, midnight), (2, 1, midnight, midnight), (0, 2, midnight - 60_000, midnight - 1)]
+        [(3, 2, midnight, midnight + 1), (2, 1, midnight, midnight), (0, 2, midnight - 60_000, midnight - 1)]
     );
+    let west = (listed[0].purpose.as_str(), listed[0].verdict.as_str());
+    assert_eq!(west, ("lodging", "card_listed"), "the last purpose, the strongest verdict");
 }
 
 /// sqlx refuses a store in which a migration has another checksum than the binary's: the row is compared before it can.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admin_orders::UndoneAnswer;
-use crate::domain::authority::OfficePrefix;
+use crate::domain::authority::{OfficePrefix, WaitingAct};
 use crate::domain::client::Scope;
 use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId, RecordId};
 use crate::domain::instant::UnixMs;
@@ -137,6 +137,10 @@ pub struct AdminRequestAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Uuid>)]
     client_id: Option<ClientId>,
+    /// The organization that it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    organization_id: Option<RecordId>,
     /// What was asked for, as it was sent.
     #[schema(value_type = Object)]
     requested: serde_json::Value,
@@ -168,7 +172,7 @@ pub struct AdminRequestAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Uuid>)]
     subject_id: Option<RecordId>,
-    /// When an undoing was done that was approved; or when an export began to be there.
+    /// When an undoing was done that was approved; when an export began to be there; or when the secret was made that was agreed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     done_at: Option<String>,
@@ -268,6 +272,7 @@ impl AdminClientAnswer {
 impl AdminRequestAnswer {
     pub(super) fn of(request: &AdminRequest, now_ms: UnixMs) -> Self {
         let (approved, refused) = (request.approved, request.refused);
+        let is_of_organization = request.act == WaitingAct::UpdateOrganization;
         let named = |person: Option<ShortName>| person.map(|person| person.as_str().to_owned());
         let state = match (approved, refused) {
             (Some(_), _) => "approved",
@@ -282,7 +287,8 @@ impl AdminRequestAnswer {
             requested_by: request.actor.client,
             requested_by_person: named(request.actor.person),
             requested_at: instant(request.requested_at_ms),
-            client_id: request.target,
+            client_id: request.target.filter(|_| !is_of_organization).map(|id| ClientId::from_bytes(*id.as_bytes())),
+            organization_id: request.target.filter(|_| is_of_organization),
             requested: serde_json::from_str(&request.body).unwrap_or_default(),
             approved_by: approved.map(|approved| approved.by),
             approved_by_person: named(approved.and_then(|approved| approved.person)),

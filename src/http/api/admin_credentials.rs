@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::admin_answers::{AdminClientAnswer, respond_to, stored};
+use super::admin_answers::{AdminClientAnswer, AdminRequestAnswer, respond_to, stored};
 use super::admin_forms::{NoMembers, read_keys};
 use crate::access::certificates::PeerCertificate;
 use crate::domain::audit::Action;
@@ -19,6 +19,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
+use crate::service::administration::asked::Answered;
 use crate::store::administration::ListedClient;
 use crate::store::clients::Proof;
 
@@ -57,7 +58,8 @@ pub struct KeysRequest {
 /// Make a new secret
 ///
 /// It is in this answer and nowhere else; the secret before it ends after `keep`, or at the next rotation. Scope `admin`; costs one unit.
-/// Another operator's client gets none here. With an `Idempotency-Key` a repetition gets the first answer without its secret.
+/// Another operator's client gets none here. For a client with the scope `citizen` another operator must agree: the answer is 202, and once it is
+/// approved, ask again within seven days. The first secret of a client that was approved needs no more. With an `Idempotency-Key` a repetition gets the first answer without its secret.
 #[utoipa::path(
     post, path = "/v1/admin/clients/{client_id}/secrets", operation_id = "createClientSecret", tag = "administration",
     security(("bearer" = [])),
@@ -68,6 +70,8 @@ pub struct KeysRequest {
     request_body = SecretRequest,
     responses(
         (status = 201, description = "The client, with its new secret.", body = AdminClientAnswer),
+        (status = 202, description = "It waits for another operator.", body = AdminRequestAnswer,
+            headers(("Location" = String, description = "The request's path."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -91,19 +95,22 @@ pub async fn rotate(
         .as_deref()
         .map_or(Some(KEEP), |text| fields.take("/keep", parse_period(text), "malformed_period", detail));
     let keep = fields.finish(keep)?;
+    let sent = String::from_utf8_lossy(&bytes).into_owned();
     // The same key and body for another client is another request.
     bytes.extend_from_slice(path.as_bytes());
     let repeatable = repeatable(&caller, &state, &request, &bytes)?;
     let route = caller.route();
-    let rotated =
-        state.administration.rotate_secret(caller.actor(), id, keep, repeatable, |outcome| stored(route, outcome));
+    let rotated = state
+        .administration
+        .rotate_secret(caller.actor(), id, keep, sent, repeatable, |outcome| stored(route, outcome));
     respond_to(route, state.write_in_time(rotated).await??)
 }
 
 /// Add a certificate
 ///
 /// Lets the client in by this certificate, which no authority needs to vouch for (RFC 8705, 2.2). Scope `admin`; costs one unit. Of
-/// secrets, keys and certificates the newest two stay. One that it has already changes nothing. Not for another operator's client.
+/// secrets, keys and certificates the newest two stay. One that it has already changes nothing. Not for another operator's client. For a client with
+/// the scope `citizen` another operator must agree: the answer is 202, and it is added then.
 #[utoipa::path(
     post, path = "/v1/admin/clients/{client_id}/certificates", operation_id = "addClientCertificate", tag = "administration",
     security(("bearer" = [])),
@@ -111,6 +118,8 @@ pub async fn rotate(
     request_body = ClientCertificateRequest,
     responses(
         (status = 200, description = "The client.", body = AdminClientAnswer),
+        (status = 202, description = "It waits for another operator.", body = AdminRequestAnswer,
+            headers(("Location" = String, description = "The request's path."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -125,21 +134,18 @@ pub async fn add_certificate(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let told = body.read().await?;
-    let mut fields = Fields::default();
-    let certificate = PeerCertificate::from_pem(told.certificate.as_bytes()).ok();
-    let certificate = certificate.filter(|certificate| certificate.not_after_s() >= state.clock.now_s());
-    let detail = "an X.509 certificate of version 3 as PEM that has not ended";
-    let certificate = fields.take("/certificate", certificate, "malformed_pem", detail);
-    let certificate = fields.finish(certificate)?;
-    let (action, proofs) = (Action::ClientCertificateAdded, [Proof::Thumbprint(certificate.thumbprint)]);
-    answer(state.write_in_time(state.administration.add_proofs(caller.actor(), id, action, &proofs)).await??)
+    let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let proofs = (Action::ClientCertificateAdded, vec![told.read(state.clock.now_s())?]);
+    let sent = String::from_utf8_lossy(&bytes).into_owned();
+    let added = state.administration.add_proofs(caller.actor(), id, proofs, sent);
+    respond_to(caller.route(), state.write_in_time(added).await??.map(Answered::Fresh))
 }
 
 /// Add keys
 ///
 /// Lets the client in by assertions that these keys sign (RFC 7523). Scope `admin`; costs one unit. Of secrets, keys and certificates
-/// the newest two stay. One that it has already changes nothing. Not for another operator's client.
+/// the newest two stay. One that it has already changes nothing. Not for another operator's client. For a client with
+/// the scope `citizen` another operator must agree: the answer is 202, and it is added then.
 #[utoipa::path(
     post, path = "/v1/admin/clients/{client_id}/keys", operation_id = "addClientKeys", tag = "administration",
     security(("bearer" = [])),
@@ -147,6 +153,8 @@ pub async fn add_certificate(
     request_body = KeysRequest,
     responses(
         (status = 200, description = "The client.", body = AdminClientAnswer),
+        (status = 202, description = "It waits for another operator.", body = AdminRequestAnswer,
+            headers(("Location" = String, description = "The request's path."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -161,12 +169,11 @@ pub async fn add_keys(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let told = body.read().await?;
-    let mut fields = Fields::default();
-    let keys = read_keys(&mut fields, &told.keys);
-    let proofs: Vec<_> = fields.finish(keys)?.into_iter().map(Proof::Key).collect();
-    let added = state.administration.add_proofs(caller.actor(), id, Action::ClientKeysAdded, &proofs);
-    answer(state.write_in_time(added).await??)
+    let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let proofs = (Action::ClientKeysAdded, told.read()?);
+    let sent = String::from_utf8_lossy(&bytes).into_owned();
+    let added = state.administration.add_proofs(caller.actor(), id, proofs, sent);
+    respond_to(caller.route(), state.write_in_time(added).await??.map(Answered::Fresh))
 }
 
 /// Release a client
@@ -223,6 +230,25 @@ pub async fn revoke(
     let id = path_id(&path)?;
     let NoMembers {} = body.read().await?;
     answer(state.write_in_time(state.administration.revoke_tokens(caller.actor(), id)).await??)
+}
+
+impl ClientCertificateRequest {
+    pub(super) fn read(&self, now_s: i64) -> Result<Proof, Problem> {
+        let mut fields = Fields::default();
+        let certificate = PeerCertificate::from_pem(self.certificate.as_bytes()).ok();
+        let certificate = certificate.filter(|certificate| certificate.not_after_s() >= now_s);
+        let detail = "an X.509 certificate of version 3 as PEM that has not ended";
+        let certificate = fields.take("/certificate", certificate, "malformed_pem", detail);
+        fields.finish(certificate).map(|certificate| Proof::Thumbprint(certificate.thumbprint))
+    }
+}
+
+impl KeysRequest {
+    pub(super) fn read(&self) -> Result<Vec<Proof>, Problem> {
+        let mut fields = Fields::default();
+        let keys = read_keys(&mut fields, &self.keys);
+        Ok(fields.finish(keys)?.into_iter().map(Proof::Key).collect())
+    }
 }
 
 fn answer(done: Option<ListedClient>) -> Result<HttpResponse, Problem> {

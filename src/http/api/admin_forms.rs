@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::access::certificates::{parse_dns_name, parse_subject};
 use crate::access::jwks::check_client_keys;
 use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
 use crate::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
@@ -13,6 +14,7 @@ use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{BoundName, DigestsName, LifeStateName, OrganizationKindName, ScopeName};
 use crate::service::administration::asked::{ClientChange, NewClient, NewOrganization, OrganizationChange};
+use crate::store::clients::Proof;
 use jiff::civil::Date;
 
 /// A new organization. With the kind `registrar` another operator must approve it.
@@ -115,6 +117,14 @@ pub struct NewClientRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Vec<Object>>, min_items = 1, max_items = 2)]
     keys: Option<Vec<serde_json::Value>>,
+    /// The subject of its certificate by an authority of `tls.client_ca` (RFC 4514), instead of keys or a secret.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, example = "CN=front-desk,O=Harbour Hotels,C=CN", min_length = 1, max_length = 1024)]
+    tls_subject_dn: Option<String>,
+    /// A DNS name of its certificate by an authority of `tls.client_ca`, instead of keys or a secret.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, example = "desk.hotel.example", min_length = 1, max_length = 253)]
+    tls_san_dns: Option<String>,
 }
 
 /// What is to change of a client; what is absent stays.
@@ -198,9 +208,14 @@ impl NewClientRequest {
         let numbers =
             numbers.and_then(|text| fields.take("/numbers", Guests::parse(text), "malformed_numbers", NUMBERS));
         let digests = read_digests(&mut fields, self.digests.as_deref()).unwrap_or(Digests::Taken);
-        let bound = read_bound(&mut fields, self.bound.as_deref()).unwrap_or(Bound::None);
-        let keys = self.keys.as_deref().map_or_else(|| Some(Vec::new()), |keys| read_keys(&mut fields, keys));
-        let new = organization.zip(scopes).zip(keys).map(|((organization, scopes), keys)| NewClient {
+        let proofs = self.read_proofs(&mut fields);
+        let is_by_certificate = self.tls_subject_dn.is_some() || self.tls_san_dns.is_some();
+        let bound = read_bound(&mut fields, self.bound.as_deref());
+        if is_by_certificate && bound == Some(Bound::None) {
+            fields.refuse("/bound", "unknown_value", "a client that is known by its certificate is bound to it: mtls");
+        }
+        let bound = bound.unwrap_or(if is_by_certificate { Bound::Mtls } else { Bound::None });
+        let new = organization.zip(scopes).zip(proofs).map(|((organization, scopes), proofs)| NewClient {
             organization,
             name,
             scopes,
@@ -208,9 +223,31 @@ impl NewClientRequest {
             numbers,
             digests,
             bound,
-            keys,
+            proofs,
         });
         fields.finish(new)
+    }
+
+    /// What it proves itself by, where it is no secret: keys, or what its certificate must be for.
+    fn read_proofs(&self, fields: &mut Fields) -> Option<Vec<Proof>> {
+        let detail = "a subject is written as in RFC 4514: CN=desk,O=Hotel,C=CN";
+        let dns_detail = "a DNS name has letters, digits, hyphens and dots";
+        match (self.keys.as_deref(), self.tls_subject_dn.as_deref(), self.tls_san_dns.as_deref()) {
+            (None, None, None) => Some(Vec::new()),
+            (Some(keys), None, None) => Some(read_keys(fields, keys)?.into_iter().map(Proof::Key).collect()),
+            (None, Some(subject), None) => {
+                let subject = fields.take("/tls_subject_dn", parse_subject(subject), "malformed_text", detail)?;
+                Some(vec![Proof::Subject(subject)])
+            }
+            (None, None, Some(name)) => {
+                let name = fields.take("/tls_san_dns", parse_dns_name(name), "malformed_text", dns_detail)?;
+                Some(vec![Proof::DnsName(name)])
+            }
+            _ => {
+                fields.refuse("/keys", "malformed_keys", "a client has keys, tls_subject_dn or tls_san_dns");
+                None
+            }
+        }
     }
 }
 
@@ -288,7 +325,7 @@ fn read_bound(fields: &mut Fields, word: Option<&str>) -> Option<Bound> {
     word.and_then(|word| fields.word("/bound", word, Bound::parse, "none, mtls, dpop"))
 }
 
-fn read_state(fields: &mut Fields, word: Option<&str>) -> Option<LifeState> {
+pub(super) fn read_state(fields: &mut Fields, word: Option<&str>) -> Option<LifeState> {
     word.and_then(|word| fields.word("/state", word, LifeState::parse, "active, suspended, ended"))
 }
 

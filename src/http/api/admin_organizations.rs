@@ -16,7 +16,7 @@ use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::administration::asked::{Act, Asked};
+use crate::service::administration::asked::{Act, Answered, Asked};
 
 /// A page of organizations, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,7 +126,8 @@ pub async fn read(_: Caller, path: Path<String>, state: Data<AppState>) -> Resul
 /// Change an organization
 ///
 /// What is absent stays; in effect at every node within its lease. Scope `admin`; costs one unit. The clients of one that is suspended
-/// or ended are not let in; 409 for one that is ended, which is final.
+/// or ended are not let in; 409 for one that is ended, which is final. More offices for a registrar, or `any_office`, wait for another operator: the
+/// answer is 202, and nothing changes before.
 #[utoipa::path(
     patch, path = "/v1/admin/organizations/{organization_id}", operation_id = "updateOrganization", tag = "administration",
     security(("bearer" = [])),
@@ -134,6 +135,8 @@ pub async fn read(_: Caller, path: Path<String>, state: Data<AppState>) -> Resul
     request_body(content = OrganizationPatch, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, description = "The organization.", body = AdminOrganizationAnswer),
+        (status = 202, description = "It waits for another operator.", body = AdminRequestAnswer,
+            headers(("Location" = String, description = "The request's path."))),
         crate::http::contract::openapi::CallRefusals,
         crate::http::contract::openapi::BodyRefusals,
         (status = 404, response = crate::http::contract::openapi::Refused),
@@ -148,8 +151,9 @@ pub async fn update(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let (told, _) = body.read_patch().await?;
+    let (told, bytes) = body.read_patch().await?;
     let change = told.read(state.clock.today())?;
-    let done = state.write_in_time(state.administration.update_organization(caller.actor(), id, change)).await??;
-    done.map(|one| json(&AdminOrganizationAnswer::of(&one))).ok_or_else(Problem::not_found)
+    let sent = String::from_utf8_lossy(&bytes).into_owned();
+    let done = state.administration.update_organization(caller.actor(), id, change, sent);
+    respond_to(caller.route(), state.write_in_time(done).await??.map(Answered::Fresh))
 }

@@ -17,10 +17,11 @@ use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::page::List;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{PairingStateCode, ScopeCode, ScopeName};
-use crate::http::pipeline::body::JsonBody;
+use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
+use crate::http::pipeline::repetition::repeatable;
 use crate::http::pipeline::state::AppState;
-use crate::service::pairings::{NewPairing, PairingChange};
+use crate::service::pairings::{Made, NewPairing, Opened, PairingChange};
 use crate::store::pairings::ListedPairing;
 use jiff::civil::Date;
 
@@ -71,9 +72,10 @@ pub struct PairingPatch {
 pub struct PairingCodeAnswer {
     #[schema(value_type = Uuid)]
     pairing_id: PairingId,
-    /// In this answer alone, and kept nowhere. It is good once.
-    #[schema(value_type = String, example = "7K3M-Q9TX")]
-    code: SecretText,
+    /// In this answer alone, and kept nowhere. It is good once. A repetition is answered without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "7K3M-Q9TX")]
+    code: Option<SecretText>,
     /// Until when the code is good.
     #[schema(format = DateTime)]
     expires_at: String,
@@ -196,9 +198,10 @@ pub async fn list(_: Caller, request: HttpRequest, state: Data<AppState>) -> Res
 ///
 /// The page of the desk or of the station becomes the device by it: `/desk#pair=CODE`. The code is in this answer and nowhere else; it
 /// is good for ten minutes, once, and for five tries. Scope `admin`; costs one unit. 409 where there is no such organization, or it is
-/// ended. A lost answer costs another code.
+/// ended. With an `Idempotency-Key` a repetition gets the first answer without its code: end that pairing, and make another one.
 #[utoipa::path(
     post, path = "/v1/admin/pairings", operation_id = "createPairing", tag = "administration", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1 to 255 visible ASCII characters, new for every new code.")),
     request_body = NewPairingRequest,
     responses(
         (status = 201, description = "The code.", body = PairingCodeAnswer,
@@ -212,16 +215,22 @@ pub async fn list(_: Caller, request: HttpRequest, state: Data<AppState>) -> Res
 pub async fn create(
     caller: Caller,
     body: JsonBody<NewPairingRequest>,
+    request: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let new = body.read().await?.read(state.clock.today())?;
-    let opened = state.write_in_time(state.pairings.open(caller.actor(), new)).await??;
-    let answer = PairingCodeAnswer {
-        pairing_id: opened.pairing_id,
-        code: opened.code.to_text(),
-        expires_at: instant(opened.expires_at_ms),
+    let (told, bytes) = body.read_up_to(SINGLE_BYTES_MAX).await?;
+    let new = told.read(state.clock.today())?;
+    let repeatable = repeatable(&caller, &state, &request, &bytes)?;
+    let route = caller.route();
+    let answer = |opened: &Opened, code| {
+        let (pairing_id, expires_at) = (opened.pairing_id, instant(opened.expires_at_ms));
+        created(route.location(pairing_id), &PairingCodeAnswer { pairing_id, code, expires_at })
     };
-    Ok(respond(created(caller.route().location(opened.pairing_id), &answer)))
+    let made = state.pairings.open(caller.actor(), new, repeatable, |opened| answer(opened, None));
+    Ok(respond(match state.write_in_time(made).await?? {
+        Made::Fresh(opened) => answer(&opened, Some(opened.code.to_text())),
+        Made::Repeated(answer) => answer,
+    }))
 }
 
 /// Read a pairing

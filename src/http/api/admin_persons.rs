@@ -1,17 +1,19 @@
-//! `/v1/admin/persons`: who of the operator was here, with which role, and what each did last.
+//! `/v1/admin/persons`: who of the operator was here, with which role, what each did last, and who is let in no more.
 
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::admin_forms::read_state;
 use crate::domain::ids::PersonId;
 use crate::domain::person::Role;
-use crate::http::contract::answers::{instant, json};
+use crate::http::contract::answers::{instant, json, path_id};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::page::List;
 use crate::http::contract::problem::{self, Problem};
-use crate::http::contract::schema::RoleCode;
+use crate::http::contract::schema::{LifeStateCode, LifeStateName, RoleCode};
+use crate::http::pipeline::body::JsonBody;
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
 use crate::store::persons::ListedPerson;
@@ -25,6 +27,8 @@ pub struct PersonAnswer {
     /// What the provider calls them.
     #[schema(example = "wang.fang")]
     name: String,
+    #[schema(value_type = LifeStateCode)]
+    state: &'static str,
     /// The role of the last token that was met; absent where an act is noted and no token yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<RoleCode>)]
@@ -47,6 +51,15 @@ pub struct PersonAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     last_act_at: Option<String>,
+}
+
+/// What is to change of a person; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonPatch {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<LifeStateName>)]
+    state: Option<String>,
 }
 
 /// A page of persons, in the order of their ids.
@@ -80,7 +93,7 @@ pub struct PersonQuery {
 /// List persons of the operator
 ///
 /// Those that nodes have met by `admin.oidc`, in the order of their ids, in pages. Who may do what is in their provider: one who has left
-/// it stays in this list and is let in no more. Scope `admin`; costs one unit.
+/// it stays in this list and is let in no more, nor is one who is suspended or ended here. Scope `admin`; costs one unit.
 #[utoipa::path(
     get, path = "/v1/admin/persons", operation_id = "listPersons", tag = "administration", security(("bearer" = [])),
     params(PersonQuery),
@@ -101,12 +114,67 @@ pub async fn list(_: Caller, request: HttpRequest, state: Data<AppState>) -> Res
     Ok(json(&PersonList { persons: found.iter().map(PersonAnswer::of).collect(), next_cursor }))
 }
 
+/// Read a person
+///
+/// Whether they are let in, their role, and what they did last. Scope `admin`; costs one unit.
+#[utoipa::path(
+    get, path = "/v1/admin/persons/{person_id}", operation_id = "readPerson", tag = "administration",
+    security(("bearer" = [])),
+    params(("person_id" = Uuid, Path, description = "The person's id.")),
+    responses(
+        (status = 200, description = "The person.", body = PersonAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn read(_: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    answer(state.read_in_time(state.administration.person(path_id(&path)?)).await??)
+}
+
+/// Suspend, resume or end a person
+///
+/// A JSON merge patch (RFC 7396). One who is suspended or ended is let in no more, whatever their provider says, at every node within its
+/// lease; their tokens are refused as those of a suspended client are. Name, role and group are the provider's. Scope `admin`, of persons
+/// with the role `operator`; costs one unit. 403 `another_must_confirm` for oneself; 409 for one who is ended, which is final.
+#[utoipa::path(
+    patch, path = "/v1/admin/persons/{person_id}", operation_id = "updatePerson", tag = "administration",
+    security(("bearer" = [])),
+    params(("person_id" = Uuid, Path, description = "The person's id.")),
+    request_body(content = PersonPatch, content_type = "application/merge-patch+json"),
+    responses(
+        (status = 200, description = "The person.", body = PersonAnswer),
+        crate::http::contract::openapi::CallRefusals,
+        crate::http::contract::openapi::BodyRefusals,
+        (status = 404, response = crate::http::contract::openapi::Refused),
+        (status = 409, response = crate::http::contract::openapi::Refused),
+        (status = 507, response = crate::http::contract::openapi::Refused),
+    )
+)]
+pub async fn update(
+    caller: Caller,
+    path: Path<String>,
+    body: JsonBody<PersonPatch>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path_id(&path)?;
+    let (told, _) = body.read_patch().await?;
+    let mut fields = Fields::default();
+    let wanted = read_state(&mut fields, told.state.as_deref());
+    let wanted = fields.finish(Some(wanted))?;
+    answer(state.write_in_time(state.administration.change_person(caller.actor(), id, wanted)).await??)
+}
+
+fn answer(found: Option<ListedPerson>) -> Result<HttpResponse, Problem> {
+    found.map(|one| json(&PersonAnswer::of(&one))).ok_or_else(Problem::not_found)
+}
+
 impl PersonAnswer {
     fn of(person: &ListedPerson) -> Self {
         let last_act = person.last_act.as_ref();
         Self {
             person_id: person.id,
             name: person.name.as_str().to_owned(),
+            state: person.state().as_str(),
             role: person.role.map(Role::as_str),
             group: person.group.clone(),
             first_seen_at: instant(person.first_seen_at_ms),

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::admin_answers::AdminRequestAnswer;
-use super::admin_forms::{ClientPatch, NewClientRequest, NewOrganizationRequest, NoMembers};
+use super::admin_credentials::{ClientCertificateRequest, KeysRequest};
+use super::admin_forms::{ClientPatch, NewClientRequest, NewOrganizationRequest, NoMembers, OrganizationPatch};
 use super::admin_orders::{AuditExportRequest, UndoRequest};
+use crate::domain::audit::Action;
 use crate::domain::authority::WaitingAct;
-use crate::domain::ids::AdminRequestId;
+use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId};
 use crate::http::contract::answers::{json, path_id};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::page::List;
@@ -178,14 +180,26 @@ fn read_act(request: &AdminRequest, state: &AppState) -> Result<Act, Problem> {
     }
     let today = state.clock.today();
     let lost = || Problem::new(problem::INTERNAL, "what was asked for cannot be read");
+    let client =
+        |request: &AdminRequest| request.target.map(|target| ClientId::from_bytes(*target.as_bytes())).ok_or_else(lost);
     match request.act {
         WaitingAct::CreateOrganization => {
             Ok(Act::CreateOrganization(body::<NewOrganizationRequest>(request)?.read(today)?))
         }
         WaitingAct::CreateClient => Ok(Act::CreateClient(body::<NewClientRequest>(request)?.read(today)?)),
-        WaitingAct::UpdateClient => {
-            let target = request.target.ok_or_else(lost)?;
-            Ok(Act::UpdateClient(target, body::<ClientPatch>(request)?.read(today)?))
+        WaitingAct::UpdateClient => Ok(Act::UpdateClient(client(request)?, body::<ClientPatch>(request)?.read(today)?)),
+        WaitingAct::UpdateOrganization => {
+            let target = OrganizationId::from_bytes(*request.target.ok_or_else(lost)?.as_bytes());
+            Ok(Act::UpdateOrganization(target, body::<OrganizationPatch>(request)?.read(today)?))
+        }
+        WaitingAct::CreateClientSecret => Ok(Act::AllowSecret(client(request)?)),
+        WaitingAct::AddClientCertificate => {
+            let proof = body::<ClientCertificateRequest>(request)?.read(state.clock.now_s())?;
+            Ok(Act::AddProofs(client(request)?, Action::ClientCertificateAdded, vec![proof]))
+        }
+        WaitingAct::AddClientKeys => {
+            let proofs = body::<KeysRequest>(request)?.read()?;
+            Ok(Act::AddProofs(client(request)?, Action::ClientKeysAdded, proofs))
         }
         WaitingAct::UndoClient => Ok(Act::Undo(body::<UndoRequest>(request)?.read(today)?)),
         WaitingAct::ExportAudit => Ok(Act::ExportAudit(body::<AuditExportRequest>(request)?.read(today)?)),

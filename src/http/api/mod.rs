@@ -15,6 +15,7 @@ pub mod admin_orders;
 pub mod admin_organizations;
 pub mod admin_pairings;
 pub mod admin_persons;
+pub mod admin_proofs;
 pub mod admin_requests;
 pub mod admin_undo;
 pub mod alerts;

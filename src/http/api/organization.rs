@@ -49,6 +49,14 @@ pub struct ClientAnswer {
     token_scopes: Vec<&'static str>,
     /// Whether it is held: numbers that are new to it are refused (`client_held`) until the operator releases it.
     held: bool,
+    /// The place of a device, as operators have it now; absent where the client is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "harbour-1")]
+    site: Option<String>,
+    /// What a device is called; absent where the client is none, or nobody has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "front desk")]
+    name: Option<String>,
 }
 
 /// So many units in so many seconds.
@@ -113,6 +121,8 @@ pub async fn read(caller: Caller, state: Data<AppState>) -> Result<HttpResponse,
             scopes: client.scopes.iter().map(Scope::as_str).collect(),
             token_scopes: caller.principal.scopes.iter().map(Scope::as_str).collect(),
             held: client.numbers.is_held(),
+            site: client.device.as_ref().map(|device| device.site.as_str().to_owned()),
+            name: client.device.as_ref().and_then(|device| Some(device.name.as_ref()?.as_str().to_owned())),
         },
         limits: client.limits.rates().into_iter().map(limit).chain(numbers).collect(),
         sites: sites?,

@@ -34,9 +34,10 @@ pub struct SightingAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     site: Option<String>,
+    /// What the last of them was for.
     #[schema(value_type = PurposeCode)]
     purpose: &'static str,
-    /// `card_listed` or `number_listed`: the others are never recorded.
+    /// `card_listed` where one of them was, else `number_listed`: the others are never recorded.
     #[schema(value_type = VerdictName)]
     verdict: &'static str,
     /// How many checks.

@@ -15,7 +15,7 @@ use crate::domain::client::{Actor, Rate};
 use crate::domain::instant::UnixMs;
 use crate::domain::numbers::{Digests, Guests, HeldFor, Neighbourhood, NumbersMode};
 use crate::limits::cell::Measure;
-use crate::limits::cluster_numbers::{ClusterNumbers, Granted};
+use crate::limits::cluster_numbers::{ClusterNumbers, Granted, Judged};
 use crate::limits::standing::{LimitName, Refused, Standing, whole_seconds};
 
 /// Of the declared guests a fifth may be misread in a day.
@@ -143,18 +143,7 @@ impl ClientNumbers {
         }
         let Some(rates) = self.rates else { return Ok(()) };
         let (now_ns, mut spent) = (self.all.clock.boot_ns(), self.spent());
-        let wait_ns = match purse {
-            Purse::Here => spent.numbers.wait_ns(&self.measures(&rates)[0], count, now_ns),
-            Purse::Granted(granted) if granted.units[0] >= count => 0,
-            Purse::Granted(granted) => u64::try_from(granted.waits[0].as_nanos()).unwrap_or(u64::MAX).max(1),
-        };
-        if wait_ns > 0 {
-            let standing = self.standing_of(&spent, &rates, now_ns);
-            return self.refuse(NumbersRefused::Spent(Refused { standing, retry_after_s: seconds(wait_ns) }));
-        }
-        (0..count)
-            .try_for_each(|_| self.spend(purse, &mut spent, &rates, false, now_ns))
-            .or_else(|refused| self.refuse(refused))
+        self.spend(purse, &mut spent, &rates, (count, false), now_ns).or_else(|refused| self.refuse(refused))
     }
 
     /// What several questions cost that are asked one after the other, as far as it is there.
@@ -232,7 +221,7 @@ impl ClientNumbers {
                 Some(place) => self.settle_in(&mut spent, rates.guests, place, trace, now_ns)?,
                 None => None,
             };
-            if let Err(refused) = self.spend(purse, &mut spent, &rates, self.is_digest(question), now_ns) {
+            if let Err(refused) = self.spend(purse, &mut spent, &rates, (1, self.is_digest(question)), now_ns) {
                 self.refuse(refused)?;
             }
             if let Some(Newcomer { cell, before, birthday }) = newcomer {
@@ -263,46 +252,43 @@ impl ClientNumbers {
             CellSight::Full(crowded) => return refuse(crowded),
             CellSight::New(before) => before,
         };
-        match spent.birthdays(now_ns).admit(birthday, birthday_max(guests), now_ns) {
+        match spent.birthdays(now_ns).admit(birthday, birthday_max(guests, self.nodes()), now_ns) {
             Ok(()) => Ok(Some(Newcomer { cell, before, birthday })),
             Err(crowded) => refuse(crowded),
         }
     }
 
-    /// Spends a number, and one of the day's digests where it is one.
+    /// Spends numbers, and as many of the day's digests where they are some: all of them or none. Who is out of them again, or runs away,
+    /// is held.
     fn spend(
         &self,
         purse: &mut Purse,
         spent: &mut Spent,
         rates: &Rates,
-        is_digest: bool,
+        (count, is_digest): (u32, bool),
         now_ns: u64,
     ) -> Result<(), NumbersRefused> {
-        let [numbers, digests] = self.measures(rates);
-        let waits = [spent.numbers.wait_ns(&numbers, 1, now_ns), spent.digests.wait_ns(&digests, 1, now_ns)];
-        let of = usize::from(is_digest);
-        let wait_ns = match purse {
-            Purse::Here => waits[0].max(if is_digest { waits[1] } else { 0 }),
-            Purse::Granted(granted) if granted.units[of] > 0 => {
-                granted.units[of] -= 1;
-                0
-            }
-            Purse::Granted(granted) => u64::try_from(granted.waits[of].as_nanos()).unwrap_or(u64::MAX).max(1),
+        let (measures, of) = (self.measures(rates), usize::from(is_digest));
+        let (wait_ns, judged) = match purse {
+            Purse::Here => spent.judge(&measures, count, is_digest, now_ns),
+            Purse::Granted(granted) => granted.spend(of, count, [rates.numbers, rates.digests][of]),
         };
+        if judged == Judged::RanAway {
+            self.hold(HeldFor::OutOfNumbers);
+            return Err(NumbersRefused::Held);
+        }
         if wait_ns > 0 {
-            if spent.is_out_again(now_ns) || is_digest {
+            if spent.is_out_again(now_ns) || judged == Judged::OutAgain || is_digest {
                 self.hold(HeldFor::OutOfNumbers);
             }
-            let standing = Standing { remaining: 0, ..self.standing_of(spent, rates, now_ns) };
+            let standing = self.standing_of(spent, rates, now_ns);
+            let standing = Standing { remaining: standing.remaining.min(count.saturating_sub(1)), ..standing };
             return Err(NumbersRefused::Spent(Refused { standing, retry_after_s: seconds(wait_ns) }));
         }
         if matches!(purse, Purse::Granted(_)) {
             spent.forget_run();
-        } else if spent.ran_away(&numbers, now_ns) {
-            self.hold(HeldFor::OutOfNumbers);
-            return Err(NumbersRefused::Held);
         }
-        spent.spend(&[numbers, digests], is_digest, now_ns);
+        (0..count).for_each(|_| spent.spend(&measures, is_digest, now_ns));
         Ok(())
     }
 

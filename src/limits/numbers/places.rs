@@ -21,10 +21,15 @@ pub(super) struct Crowded {
     pub(super) wait_ns: u64,
 }
 
+/// At each of several nodes: people of one county and birth date come to a large station by eights in a month, and its next node
+/// may have none of them.
 pub(super) fn cell_max(declared: NonZeroU32) -> usize {
     if declared.get() > MANY_GUESTS { MANY_CELL_MAX } else { CELL_MAX }
 }
 
-pub(super) fn birthday_max(declared: NonZeroU32) -> u16 {
-    u16::try_from((declared.get() / 5).max(BIRTHDAY_MIN)).unwrap_or(u16::MAX)
+/// Each node counts for itself, as nothing of a number leaves it. So each of several gives half of it: less, and a client that a balancer
+/// keeps at one node would be refused guests that it has.
+pub(super) fn birthday_max(declared: NonZeroU32, nodes: NonZeroU32) -> u16 {
+    let max = (declared.get() / 5).max(BIRTHDAY_MIN);
+    u16::try_from(max.div_ceil(nodes.get().min(2))).unwrap_or(u16::MAX)
 }

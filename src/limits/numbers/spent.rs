@@ -7,6 +7,7 @@ use super::birthdays::Birthdays;
 use super::seen::DAY_NS;
 use crate::domain::client::Rate;
 use crate::limits::cell::{Cell, Measure};
+use crate::limits::cluster_numbers::Judged;
 
 /// Days whose guests may come at once, and how many may at least.
 const BURST_DAYS: u32 = 3;
@@ -51,15 +52,31 @@ impl Spent {
         }
     }
 
-    /// Whether it ran away from what it declared: two days' guests ahead, and four days' since it had all of them. So twice the
-    /// declared guests end on the second day, which by running out alone would end on the fourth.
-    pub(super) fn ran_away(&self, numbers: &Measure, now_ns: u64) -> bool {
-        let left = u64::from(self.numbers.standing(numbers, now_ns).remaining);
-        let (burst, run) = (u64::from(numbers.largest().get()), u64::from(self.run));
+    /// What so many numbers find, and as many digests where they are some: how long to wait for them, and whether it runs away.
+    pub(super) fn judge(
+        &self,
+        [numbers, digests]: &[Measure; 2],
+        count: u32,
+        is_digest: bool,
+        now_ns: u64,
+    ) -> (u64, Judged) {
+        let of_digests = if is_digest { self.digests.wait_ns(digests, count, now_ns) } else { 0 };
+        let wait_ns = self.numbers.wait_ns(numbers, count, now_ns).max(of_digests);
+        let runs_away = wait_ns == 0 && self.runs_away(numbers, count, now_ns);
+        (wait_ns, if runs_away { Judged::RanAway } else { Judged::Fair })
+    }
+
+    /// Whether the last of so many runs away from what it declared: two days' guests ahead, and four days' since it had all of them. So
+    /// twice the declared guests end on the second day, which by running out alone would end on the fourth.
+    fn runs_away(&self, numbers: &Measure, count: u32, now_ns: u64) -> bool {
+        let before = u64::from(count.saturating_sub(1));
+        let left = u64::from(self.numbers.standing(numbers, now_ns).remaining).saturating_sub(before);
+        let run = if self.numbers.is_whole(now_ns) { 0 } else { u64::from(self.run) } + before;
+        let burst = u64::from(numbers.largest().get());
         3 * left <= burst && 3 * run >= 4 * burst
     }
 
-    /// What all nodes count together is theirs to judge.
+    /// What all nodes count together is judged where they count it, in Redis.
     pub(super) fn forget_run(&mut self) {
         self.run = 0;
     }

@@ -186,6 +186,33 @@ fn out_of_numbers_in_another_month_is_no_second_time() {
     assert_eq!(desk.all.holds().take().len(), 1);
 }
 
+/// Blind evaluations, which nobody here can tell from each other, are numbers as others are.
+#[tokio::test]
+async fn who_is_out_of_blind_evaluations_on_two_days_or_runs_away_by_them_is_held() {
+    let desk = desk("20/1d");
+    desk.client.take_unseen(60).await.unwrap();
+    for count in [1, 100] {
+        let Err(NumbersRefused::Spent(refused)) = desk.client.take_unseen(count).await else { panic!("it is spent") };
+        assert_eq!(refused.standing.remaining, 0);
+    }
+    assert!(!desk.client.is_held());
+    desk.clock.advance(DAY * 5 / 4);
+    assert!(matches!(desk.client.take_unseen(60).await, Err(NumbersRefused::Spent(_))));
+    assert_eq!(desk.all.holds().take()[0].why, HeldFor::OutOfNumbers);
+    assert_eq!(desk.client.take_unseen(1).await, Err(NumbersRefused::Held));
+    let careful = self::desk("20/1d");
+    for _ in 0..2 {
+        careful.client.take_unseen(30).await.unwrap();
+        careful.clock.advance(DAY);
+    }
+    careful.client.take_unseen(20).await.unwrap();
+    assert_eq!(careful.client.take_unseen(1).await, Err(NumbersRefused::Held), "never refused, and held all the same");
+    let whole = self::desk("20/1d");
+    whole.client.take_unseen(59).await.unwrap();
+    whole.clock.advance(DAY * 20);
+    assert!(whole.client.take_unseen(60).await.is_ok(), "who had all of them begins again");
+}
+
 #[test]
 fn digests_have_the_burst_of_one_day_and_no_second_chance() {
     let desk = desk("250/1d");

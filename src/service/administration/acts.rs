@@ -22,53 +22,74 @@ pub(super) enum Secret {
 }
 
 impl Administration {
-    /// Changes an organization; none where there is no such one.
+    /// Changes an organization, or keeps the change for a second operator; none where there is no such one.
     pub async fn update_organization(
         &self,
         actor: Actor,
         id: OrganizationId,
         change: OrganizationChange,
-    ) -> Result<Option<Organization>, ServiceError> {
+        body: String,
+    ) -> Result<Option<Outcome>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
-        let Some(mut organization) = writing.tx.read_organization(id).await? else { return Ok(None) };
-        let now_ms = writing.now_ms;
-        let before = organization.state();
-        expect_not_ended(before)?;
-        let OrganizationChange { name, rate, offices, any_office, state } = change;
-        let is_changed = name.is_some() || rate != Setting::Kept || offices.is_some() || any_office.is_some();
-        organization.name = name.unwrap_or(organization.name);
-        organization.rate = rate.over(organization.rate);
-        let ends_others = any_office.unwrap_or(organization.offices.ends_others);
-        let prefixes = offices.unwrap_or_else(|| organization.offices.prefixes().to_vec());
-        organization.offices =
-            Offices::new(prefixes, ends_others).ok_or(ServiceError::WrongConstant("prefixes of an organization"))?;
-        let mut actions = Vec::new();
-        if is_changed {
-            actions.push(Action::OrganizationUpdated);
+        let act = Act::UpdateOrganization(id, change);
+        let Some(needs_approval) = judge(&mut writing, &act).await? else { return Ok(None) };
+        if needs_approval {
+            return self.keep(writing, actor, &act, body).await.map(Some);
         }
-        match state.filter(|state| *state != before) {
-            None => {}
-            Some(LifeState::Active) => {
-                organization.suspended_at_ms = None;
-                actions.push(Action::OrganizationResumed);
+        let Act::UpdateOrganization(_, change) = act else { return Ok(None) };
+        let Some((organization, mut actions)) = change_organization(&mut writing, id, change).await? else {
+            return Ok(None);
+        };
+        if let Some(last) = actions.pop() {
+            for action in actions {
+                writing.note(&Deed::of(actor, action, id)).await?;
             }
-            Some(LifeState::Suspended) => {
-                organization.suspended_at_ms = Some(now_ms);
-                actions.push(Action::OrganizationSuspended);
-            }
-            Some(LifeState::Ended) => {
-                organization.ended_at_ms = Some(now_ms);
-                actions.push(Action::OrganizationEnded);
-            }
+            self.writer.finish(writing, &Deed::of(actor, last, id), None).await?;
         }
-        let Some(last) = actions.pop() else { return Ok(Some(organization)) };
-        writing.tx.update_organization(&organization).await?;
-        for action in actions {
-            writing.note(&Deed::of(actor, action, id)).await?;
-        }
-        self.writer.finish(writing, &Deed::of(actor, last, id), None).await?;
-        Ok(Some(organization))
+        Ok(Some(Outcome::Organization(organization)))
     }
+}
+
+/// Changes an organization, and says what of it the audit log gets; none where there is no such one.
+async fn change_organization(
+    writing: &mut Writing,
+    id: OrganizationId,
+    change: OrganizationChange,
+) -> Result<Option<(Organization, Vec<Action>)>, ServiceError> {
+    let Some(mut organization) = writing.tx.read_organization(id).await? else { return Ok(None) };
+    let (before, now_ms) = (organization.state(), writing.now_ms);
+    organization.offices = offices_after(&organization, &change)?;
+    let OrganizationChange { name, rate, offices, any_office, state } = change;
+    let is_changed = name.is_some() || rate != Setting::Kept || offices.is_some() || any_office.is_some();
+    organization.name = name.unwrap_or(organization.name);
+    organization.rate = rate.over(organization.rate);
+    let mut actions: Vec<_> = is_changed.then_some(Action::OrganizationUpdated).into_iter().collect();
+    match state.filter(|state| *state != before) {
+        None => {}
+        Some(LifeState::Active) => {
+            organization.suspended_at_ms = None;
+            actions.push(Action::OrganizationResumed);
+        }
+        Some(LifeState::Suspended) => {
+            organization.suspended_at_ms = Some(now_ms);
+            actions.push(Action::OrganizationSuspended);
+        }
+        Some(LifeState::Ended) => {
+            organization.ended_at_ms = Some(now_ms);
+            actions.push(Action::OrganizationEnded);
+        }
+    }
+    if !actions.is_empty() {
+        writing.tx.update_organization(&organization).await?;
+    }
+    Ok(Some((organization, actions)))
+}
+
+/// For which offices an organization acts after a change.
+fn offices_after(organization: &Organization, change: &OrganizationChange) -> Result<Offices, ServiceError> {
+    let ends_others = change.any_office.unwrap_or(organization.offices.ends_others);
+    let prefixes = change.offices.clone().unwrap_or_else(|| organization.offices.prefixes().to_vec());
+    Offices::new(prefixes, ends_others).ok_or(ServiceError::WrongConstant("prefixes of an organization"))
 }
 
 /// Whether an act needs a second operator; an error where nobody may do it, none where there is no such client.
@@ -95,6 +116,19 @@ pub(super) async fn judge(writing: &mut Writing, act: &Act) -> Result<Option<boo
             expect_allowed(kind, scopes)?;
             Ok(Some(scopes.without(listed.client.scopes).need_approval()))
         }
+        Act::UpdateOrganization(id, change) => {
+            let Some(organization) = writing.tx.read_organization(*id).await? else { return Ok(None) };
+            expect_not_ended(organization.state())?;
+            let after = offices_after(&organization, change)?;
+            let is_more = organization.offices.are_fewer_than(&after, &organization.region);
+            Ok(Some(organization.kind == OrganizationKind::Registrar && is_more))
+        }
+        Act::AddProofs(id, ..) | Act::AllowSecret(id) => {
+            let Some((listed, kind)) = client_and_kind(writing, *id).await? else { return Ok(None) };
+            expect_not_ended(listed.client.state())?;
+            expect_not_operator(kind)?;
+            Ok(Some(listed.client.scopes.need_approval()))
+        }
         Act::Undo(new) => judge_undo(writing, new).await.map(|()| Some(true)),
         Act::ExportAudit(new) => judge_export(writing, new).await.map(|()| Some(true)),
     }
@@ -115,6 +149,29 @@ pub(super) async fn carry_out(
         }
         Act::CreateClient(new) => create_client(writing, actor, new, secret).await.map(Some),
         Act::UpdateClient(id, change) => update_client(writing, actor, *id, change).await,
+        Act::UpdateOrganization(id, change) => {
+            let Some((organization, mut actions)) = change_organization(writing, *id, change.clone()).await? else {
+                return Ok(None);
+            };
+            let last = actions.pop().unwrap_or(Action::OrganizationUpdated);
+            for action in actions {
+                writing.note(&Deed::of(actor, action, *id)).await?;
+            }
+            Ok(Some((Outcome::Organization(organization), Deed::of(actor, last, *id))))
+        }
+        Act::AddProofs(id, action, proofs) => {
+            for proof in proofs {
+                let (credential, now_ms) = (writing.new_id(), writing.now_ms);
+                writing.tx.add_proof(*id, credential, proof, now_ms).await?;
+            }
+            let listed = listed(writing, *id).await?;
+            Ok(Some((Outcome::Client(Box::new(listed), None), Deed::of(actor, *action, *id))))
+        }
+        Act::AllowSecret(id) => {
+            let listed = listed(writing, *id).await?;
+            let deed = Deed::of(actor, Action::ClientSecretAllowed, *id);
+            Ok(Some((Outcome::Client(Box::new(listed), None), deed)))
+        }
         Act::Undo(_) | Act::ExportAudit(_) => Err(ServiceError::WrongConstant("an act that always waits")),
     }
 }
@@ -134,7 +191,7 @@ async fn create_client(
     secret: Secret,
 ) -> Result<(Outcome, Deed), ServiceError> {
     let now_ms = writing.now_ms;
-    let NewClient { organization, name, scopes, rate, numbers, digests, bound, keys } = new.clone();
+    let NewClient { organization, name, scopes, rate, numbers, digests, bound, mut proofs } = new.clone();
     let client = Client {
         name,
         rate,
@@ -144,7 +201,6 @@ async fn create_client(
     };
     let id = client.client_id;
     writing.tx.insert_client(&client).await?;
-    let mut proofs: Vec<_> = keys.into_iter().map(Proof::Key).collect();
     let made = (proofs.is_empty() && secret == Secret::Made).then(new_secret).transpose();
     let made = made.map_err(|_| ServiceError::NotSigned)?;
     proofs.extend(made.as_ref().map(|secret| Proof::SecretHash(hash_secret(secret))));

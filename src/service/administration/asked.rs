@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::domain::audit::Grounds;
-use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting, WAITS_MAX};
+use crate::domain::audit::{Action, Grounds};
+use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
 use crate::domain::client::{Actor, Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
-use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId, PersonId};
+use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId};
 use crate::domain::numbers::{Digests, Guests};
 use crate::domain::redacted::SecretText;
 use crate::service::ServiceError;
 use crate::service::writing::Writer;
 use crate::store::administration::{AdminRequest, ListedClient};
-use crate::store::clients::Organization;
+use crate::store::clients::{Organization, Proof};
 use crate::store::idempotency::StoredAnswer;
-use crate::store::persons::ListedPerson;
 use crate::store::undoing::Span;
 
 /// A new organization.
@@ -48,8 +47,8 @@ pub struct NewClient {
     pub numbers: Option<Guests>,
     pub digests: Digests,
     pub bound: Bound,
-    /// Its public keys as JWK; a secret is made where there are none.
-    pub keys: Vec<String>,
+    /// What it proves itself by; a secret is made where there is nothing.
+    pub proofs: Vec<Proof>,
 }
 
 /// What is to change of a client.
@@ -85,6 +84,11 @@ pub enum Act {
     CreateOrganization(NewOrganization),
     CreateClient(NewClient),
     UpdateClient(ClientId, ClientChange),
+    UpdateOrganization(OrganizationId, OrganizationChange),
+    /// Proofs for a client that reads the records of persons, and what the audit log calls it.
+    AddProofs(ClientId, Action, Vec<Proof>),
+    /// Who asks makes a secret for such a client, once.
+    AllowSecret(ClientId),
     Undo(NewUndo),
     ExportAudit(NewExport),
 }
@@ -173,11 +177,6 @@ impl Administration {
     ) -> Result<Vec<AdminRequest>, ServiceError> {
         let since_ms = self.writer.clock.now_ms().minus(WAITS_MAX);
         Ok(self.writer.store.list_waiting_admin_requests(since_ms, after, count_max).await?)
-    }
-
-    /// Persons behind one of them, in the order of their ids.
-    pub async fn persons(&self, after: Option<PersonId>, count_max: usize) -> Result<Vec<ListedPerson>, ServiceError> {
-        Ok(self.writer.store.list_persons(after, count_max).await?)
     }
 
     /// What was asked for.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::acts::{client_and_kind, expect_not_ended, expect_not_operator, listed};
-use super::asked::{Administration, Answered, Outcome};
+use super::asked::{Act, Administration, Answered, Outcome, WAITS_MAX};
 use crate::crypto::client_secret::{hash_secret, new_secret};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, CredentialId};
 use crate::service::ServiceError;
 use crate::service::writing::{Begun, Writing};
 use crate::store::administration::ListedClient;
-use crate::store::clients::Proof;
+use crate::store::clients::{Credential, Proof};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
 impl Administration {
@@ -21,6 +21,7 @@ impl Administration {
         actor: Actor,
         id: ClientId,
         keep: Duration,
+        body: String,
         repeatable: Option<IdempotentRequest>,
         render: impl Fn(&Outcome) -> StoredAnswer,
     ) -> Result<Option<Answered>, ServiceError> {
@@ -30,6 +31,13 @@ impl Administration {
         };
         if !may_be_proven(&mut writing, actor, id).await? {
             return Ok(None);
+        }
+        let act = Act::AllowSecret(id);
+        if needs_second(&mut writing, actor, id).await? {
+            let times = (writing.now_ms.minus(WAITS_MAX), writing.now_ms);
+            if !writing.tx.use_secret_permit(id, actor, times).await? {
+                return self.keep(writing, actor, &act, body).await.map(|waits| Some(Answered::Fresh(waits)));
+            }
         }
         let secret = new_secret().map_err(|_| ServiceError::NotSigned)?;
         let ends_at_ms = writing.now_ms.plus(keep);
@@ -46,15 +54,19 @@ impl Administration {
         &self,
         actor: Actor,
         id: ClientId,
-        action: Action,
-        proofs: &[Proof],
-    ) -> Result<Option<ListedClient>, ServiceError> {
+        (action, proofs): (Action, Vec<Proof>),
+        body: String,
+    ) -> Result<Option<Outcome>, ServiceError> {
         let known = self.writer.store.list_credentials(id).await?;
         let mut writing = self.writer.begin_once().await?;
         if !may_be_proven(&mut writing, actor, id).await? {
             return Ok(None);
         }
-        let new: Vec<_> = proofs.iter().filter(|proof| !known.iter().any(|known| known.proof == **proof)).collect();
+        let is_new = |proof: &Proof| !known.iter().any(|known| known.proof == *proof);
+        let new: Vec<_> = proofs.into_iter().filter(is_new).collect();
+        if !new.is_empty() && needs_second(&mut writing, actor, id).await? {
+            return self.keep(writing, actor, &Act::AddProofs(id, action, new), body).await.map(Some);
+        }
         for proof in &new {
             self.prove(&mut writing, id, proof).await?;
         }
@@ -62,7 +74,40 @@ impl Administration {
         if !new.is_empty() {
             self.writer.finish(writing, &Deed::of(actor, action, id), None).await?;
         }
-        Ok(Some(client))
+        Ok(Some(Outcome::Client(Box::new(client), None)))
+    }
+
+    /// What a client proves itself by now, newest first; none where there is no such client.
+    pub async fn credentials(&self, id: ClientId) -> Result<Option<Vec<Credential>>, ServiceError> {
+        if self.writer.store.find_client(id).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.live_credentials(id).await?))
+    }
+
+    /// Ends one of them with all tokens that the client has, for nobody knows by which it got them; what is left. None where there is no such
+    /// one.
+    pub async fn end_credential(
+        &self,
+        actor: Actor,
+        id: ClientId,
+        credential: CredentialId,
+    ) -> Result<Option<Vec<Credential>>, ServiceError> {
+        let mut writing = self.writer.begin_once().await?;
+        if !may_be_proven(&mut writing, actor, id).await? || !writing.tx.remove_credential(id, credential).await? {
+            return Ok(None);
+        }
+        let now_ms = writing.now_ms;
+        writing.tx.revoke_tokens_of(id, now_ms).await?;
+        self.writer.finish(writing, &Deed::of(actor, Action::ClientCredentialEnded, id), None).await?;
+        Ok(Some(self.live_credentials(id).await?))
+    }
+
+    async fn live_credentials(&self, id: ClientId) -> Result<Vec<Credential>, ServiceError> {
+        let mut all = self.writer.store.list_credentials(id).await?;
+        let now_ms = self.writer.clock.now_ms();
+        all.retain(|one| one.ends_at_ms.is_none_or(|ends_at_ms| now_ms < ends_at_ms));
+        Ok(all)
     }
 
     /// Releases a client that is held: it has all its numbers again.
@@ -96,6 +141,12 @@ impl Administration {
         let (credential, now_ms) = (writing.new_id(), writing.now_ms);
         Ok(writing.tx.add_proof(id, credential, proof, now_ms).await?)
     }
+}
+
+/// Whether one operator alone may not let somebody in as this client: who has `citizen` reads the records of persons.
+async fn needs_second(writing: &mut Writing, actor: Actor, id: ClientId) -> Result<bool, ServiceError> {
+    let client = listed(writing, id).await?.client;
+    Ok(client.scopes.need_approval() && (id != actor.client || actor.person_id.is_some()))
 }
 
 /// Whether there is such a client. An operator's client changes what it proves itself by, and no other operator's; a person, who acts by

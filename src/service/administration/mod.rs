@@ -6,5 +6,7 @@ pub mod acts;
 pub mod asked;
 pub mod credentials;
 pub mod offices;
+pub mod persons;
 pub mod requests;
 pub mod undo;
+mod waiting;

@@ -4,8 +4,9 @@
 use super::acts::{Secret, carry_out, judge};
 use super::asked::{Act, Administration, Answered, Asked, Outcome};
 use super::undo::{begin_undo, open_export};
+use super::waiting::wait;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::authority::{WAITS_MAX, WaitingAct};
+use crate::domain::authority::{LifeState, WAITS_MAX};
 use crate::domain::client::Actor;
 use crate::domain::ids::{AdminRequestId, RecordId};
 use crate::domain::instant::UnixMs;
@@ -115,34 +116,9 @@ pub fn has_expired(request: &AdminRequest, now_ms: UnixMs) -> bool {
     request.requested_at_ms < now_ms.minus(WAITS_MAX)
 }
 
-/// Keeps an act for a second operator.
-pub(super) async fn wait(
-    writing: &mut Writing,
-    actor: Actor,
-    act: &Act,
-    body: String,
-) -> Result<AdminRequest, ServiceError> {
-    let (word, target) = match act {
-        Act::CreateOrganization(_) => (WaitingAct::CreateOrganization, None),
-        Act::CreateClient(_) => (WaitingAct::CreateClient, None),
-        Act::UpdateClient(id, _) => (WaitingAct::UpdateClient, Some(*id)),
-        Act::Undo(new) => (WaitingAct::UndoClient, Some(new.span.client)),
-        Act::ExportAudit(_) => (WaitingAct::ExportAudit, None),
-    };
-    let requested_at_ms = writing.now_ms;
-    let request = AdminRequest {
-        id: writing.new_id(),
-        actor,
-        act: word,
-        target,
-        body,
-        requested_at_ms,
-        approved: None,
-        refused: None,
-        work: None,
-        done_at_ms: None,
-        outcome: None,
-    };
-    writing.tx.keep_admin_request(&request).await?;
-    Ok(request)
+async fn is_let_in(writing: &mut Writing, id: ClientId) -> Result<bool, ServiceError> {
+    let Some(listed) = writing.tx.read_client(id).await? else { return Ok(false) };
+    let organization = writing.tx.read_organization(listed.client.organization_id).await?;
+    let is_active = |state| state == LifeState::Active;
+    Ok(is_active(listed.client.state()) && organization.is_some_and(|organization| is_active(organization.state())))
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::asked::{Administration, NewExport, NewUndo};
 use crate::domain::audit::{Action, Behind, Deed, Grounds, Person};
 use crate::domain::client::Actor;
-use crate::domain::ids::{AdminRequestId, RecordId};
+use crate::domain::ids::{AdminRequestId, ClientId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::service::ServiceError;
 use crate::service::audit::page::{ExportPage, export_page};
@@ -143,7 +143,8 @@ impl Administration {
     async fn undo_approved(&self, request: &AdminRequest) -> Result<Undone, ServiceError> {
         let unreadable = ServiceError::WrongConstant("what an approved undoing is to do");
         let work = request.work.as_deref().and_then(|work| serde_json::from_str::<UndoWork>(work).ok());
-        let Some((client, work)) = request.target.zip(work) else { return Err(unreadable) };
+        let Some((target, work)) = request.target.zip(work) else { return Err(unreadable) };
+        let client = ClientId::from_bytes(*target.as_bytes());
         let Some(reason) = Grounds::stored(&work.reason) else { return Err(unreadable) };
         let undoing = Undoing {
             store: self.writer.store.clone(),

@@ -79,7 +79,7 @@ function keysOf(text) {
 }
 
 function one(id) {
-  const [result, place] = [zone(), zone()];
+  const [result, place, ways] = [zone(), zone(), zone()];
   const own = `${path}/${id}`;
   let of = null;
   const draw = () => [
@@ -96,9 +96,24 @@ function one(id) {
   ];
   const after = (answer) => {
     of = { ...answer, client_secret: undefined };
+    ways.clear();
     place.show(draw);
     place.querySelector("h3").focus();
   };
+  const added = (answer) => {
+    if (answer.request_id) return waiting(result, answer);
+    after(answer);
+    result.show(() => told("p", "proof_added", { role: "status" }));
+  };
+  /** What it signs in with now, each to be ended. */
+  const show = ({ credentials }) => ways.show(() => (credentials.length === 0 ? told("p", "credentials_none") : table(t("proofs"), [
+    ["credential_kind", (one) => [t(`credential_${one.kind}`), make("small", {}, one.kid ?? one.subject ?? one.thumbprint ?? "")]],
+    ["created_at", (one) => stamp(one.created_at)],
+    ["credential_ends_at", (one) => stamp(one.ends_at)],
+    ["credential_end", (one) => grave("credential_end", "credential_end_warning", async () =>
+      show(await admin.session.post(`${own}/credentials/${one.credential_id}/revocation`, {})))],
+  ], credentials)));
+  const list = () => admin.session.get(`${own}/credentials`).then(show, () => {});
   const change = async (body) => {
     if (Object.keys(body).length === 0) return place.show(draw);
     const answer = await admin.session.patch(own, body);
@@ -119,19 +134,18 @@ function one(id) {
     const before = { ...of, name: of.name ?? "", rate: of.rate ?? "default", numbers: of.numbers ?? "default" };
     await change(Object.fromEntries(Object.entries(values).filter(([member, value]) => String(value) !== String(before[member]))));
   }));
-  const proofs = () => make("details", {}, told("summary", "proofs"),
+  const proofs = () => make("details", { ontoggle: ({ target }) => target.open && ways.childElementCount === 0 && list() }, told("summary", "proofs"), ways,
     form("secret", [{ name: "keep", kind: "select", words: keeps, hint: "keep_hint" }], "secret_send", async ({ keep }, key) => {
       const made = await admin.session.post(`${own}/secrets`, { keep }, { "Idempotency-Key": key });
+      if (made.request_id) return waiting(result, made);
       after(made);
       secretOf(result, made);
     }),
     form("certificate", [{ name: "certificate", kind: "area", hint: "certificate_hint" }], "certificate_send", async ({ certificate }) => {
-      after(await admin.session.post(`${own}/certificates`, { certificate: `${certificate}\n` }));
-      result.show(() => told("p", "proof_added", { role: "status" }));
+      added(await admin.session.post(`${own}/certificates`, { certificate: `${certificate}\n` }));
     }),
     form("keys", [{ name: "keys", kind: "area", hint: "keys_hint" }], "keys_send", async ({ keys }) => {
-      after(await admin.session.post(`${own}/keys`, { keys: keysOf(keys) }));
-      result.show(() => told("p", "proof_added", { role: "status" }));
+      added(await admin.session.post(`${own}/keys`, { keys: keysOf(keys) }));
     }),
     grave("revoke", "revoke_warning", async () => {
       after(await admin.session.post(`${own}/revocation`, {}));

@@ -49,7 +49,7 @@ function all() {
 export const open = (name, onclick) => make("button", { type: "button", className: "link", onclick }, name);
 
 function one(id) {
-  const place = zone();
+  const [result, place] = [zone(), zone()];
   let of = null;
   const draw = () => [
     told("button", "back_to_organizations", { type: "button", className: "quiet", onclick: () => admin.open("organizations") }),
@@ -65,7 +65,9 @@ function one(id) {
   ];
   const change = async (body) => {
     if (Object.keys(body).length === 0) return place.show(draw);
-    of = await admin.session.patch(`${path}/${id}`, body);
+    const answer = await admin.session.patch(`${path}/${id}`, body);
+    if (answer.request_id) return waiting(result, answer);
+    of = answer;
     place.show(draw);
     place.querySelector("h3").focus();
   };
@@ -80,7 +82,7 @@ function one(id) {
     await change(Object.fromEntries(Object.entries(told).filter(([member, value]) => String(value) !== String(before[member]))));
   }));
   fill(place, async () => (of = await admin.session.get(`${path}/${id}`)), draw);
-  return [place];
+  return [result, place];
 }
 
 /** Suspending, resuming, ending. */
