@@ -65,8 +65,8 @@ async fn pass_on(mut client: TcpStream, node: SocketAddr, lie: String) {
             .into_bytes()
     } else {
         let mut node = TcpStream::connect(node).await.unwrap();
-        let line = bytes.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
-        let whole = [&bytes[..line], b"Connection: close\r\n".as_slice(), &bytes[line..]].concat();
+        let head_begin = bytes.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
+        let whole = [&bytes[..head_begin], b"Connection: close\r\n".as_slice(), &bytes[head_begin..]].concat();
         node.write_all(&whole).await.unwrap();
         let mut answer = Vec::new();
         node.read_to_end(&mut answer).await.unwrap();
