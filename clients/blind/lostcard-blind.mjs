@@ -21,6 +21,7 @@ const GRAVITY = ["not_listed", "other_card_listed", "number_listed", "card_liste
 const ELEMENTS_MAX = 32;
 const BUNDLE = 256;
 const ATTEMPTS_MAX = 8;
+const WAIT_S_MAX = 60;
 const WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 const DAY_MS = 86_400_000;
 const DAY_0 = Date.UTC(1984, 3, 4) / DAY_MS;
@@ -209,6 +210,14 @@ const wholeBase = (data, bytes, manifest) => {
   }
 };
 
+/** Waits for a limit that is spent, as long as the refusal says. False: it is another refusal, or says too long. */
+const waited = async (error) => {
+  const waitS = Number(error.retryAfter ?? error.waitS);
+  if (!error.code?.endsWith("limit_spent") || !(waitS >= 0 && waitS <= WAIT_S_MAX)) return false;
+  await new Promise((done) => setTimeout(done, Math.max(1, waitS) * 1000));
+  return true;
+};
+
 /** Cards with digests in the place of numbers; all are refused where one has none. */
 const digestsOf = (cards) =>
   cards.map(([number, cardValidFrom]) => {
@@ -278,7 +287,7 @@ export class BlindClient {
 
   /** F of each digest, verified; brings the changes up to date. One salt a question. */
   async evaluate(cards, withReceipts) {
-    let wasDropped = false;
+    let [wasDropped, hasRead] = [false, false];
     for (let attempt = 1; ; attempt++) {
       if (!this.base) await this.takeUp();
       const salt = crypto.getRandomValues(new Uint8Array(32));
@@ -292,8 +301,13 @@ export class BlindClient {
         return { found: this.take(items, answer), salt, receipts: answer.receipts };
       } catch (error) {
         const isBehind = error.code === "base_too_old";
+        // What was read of the log has spent it.
+        if (hasRead && attempt < ATTEMPTS_MAX && (await waited(error))) continue;
         if (attempt === ATTEMPTS_MAX || !(isBehind || error.code === "blind_key_unknown")) throw error;
-        if (isBehind && (await this.catchUp())) continue;
+        if (isBehind && (await this.catchUp())) {
+          hasRead = true;
+          continue;
+        }
         // Nothing more is under this key: the newest one has its own base.
         if (wasDropped) throw error;
         wasDropped = true;
@@ -336,12 +350,23 @@ export class BlindClient {
     while (this.s0 !== undefined && this.known - this.s0 < Number(size)) {
       const bundle = Math.floor((this.known - this.s0) / BUNDLE);
       const width = Math.min(BUNDLE, Number(size) - bundle * BUNDLE);
-      const bytes = await (await this.ask(`${path}/tile/entries/${tileName(bundle, width)}`)).arrayBuffer();
+      const bytes = await (await this.askPatiently(`${path}/tile/entries/${tileName(bundle, width)}`)).arrayBuffer();
       const entries = entriesOf(new Uint8Array(bytes));
       if (entries.length !== width) throw new BlindError("a bundle of the log is damaged");
       entries.slice((this.known - this.s0) % BUNDLE).forEach((entry) => this.learn(entry));
     }
     return this.known > before;
+  }
+
+  /** Asks again after a limit: after a busy week the log has more bundles than a client may ask for in a minute. */
+  async askPatiently(path) {
+    for (;;) {
+      try {
+        return await this.ask(path);
+      } catch (error) {
+        if (!(await waited(error))) throw error;
+      }
+    }
   }
 
   /** Takes up the newest key and its base: once a week, or when the client was away for long. */

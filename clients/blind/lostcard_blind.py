@@ -20,6 +20,7 @@ import re
 import secrets
 import struct
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -33,6 +34,7 @@ GRAVITY = ["not_listed", "other_card_listed", "number_listed", "card_listed"]
 ELEMENTS_MAX = 32
 BUNDLE = 256
 ATTEMPTS_MAX = 8
+WAIT_S_MAX = 60
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -54,6 +56,15 @@ class Refused(BlindError):
     def __init__(self, status, code, retry_after):
         super().__init__(f"{status} {code}")
         self.status, self.code, self.retry_after = status, code, retry_after
+
+
+def waited(refused):
+    """Waits for a limit that is spent, as long as the refusal says. False: it is another refusal, or says too long."""
+    wait = refused.retry_after or ""
+    if not refused.code.endswith("limit_spent") or not wait.isdigit() or int(wait) > WAIT_S_MAX:
+        return False
+    time.sleep(max(1, int(wait)))
+    return True
 
 
 def b64(data):
@@ -288,7 +299,7 @@ class BlindClient:
 
     def evaluate(self, cards, with_receipts=False):
         """F of each digest, verified; brings the changes up to date. One salt a question."""
-        was_dropped = False
+        was_dropped = has_read = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             if self.base is None:
                 self.take_up()
@@ -302,9 +313,13 @@ class BlindClient:
             try:
                 answer = json.loads(self.ask("/v1/blind/evaluations", question))
             except Refused as refused:
+                # What was read of the log has spent it.
+                if has_read and attempt < ATTEMPTS_MAX and waited(refused):
+                    continue
                 if attempt == ATTEMPTS_MAX or refused.code not in ("base_too_old", "blind_key_unknown"):
                     raise
                 if refused.code == "base_too_old" and self.catch_up():
+                    has_read = True
                     continue
                 # Nothing more is under this key: the newest one has its own base.
                 if was_dropped:
@@ -344,12 +359,21 @@ class BlindClient:
         while self.s0 is not None and self.known - self.s0 < size:
             bundle, place = divmod(self.known - self.s0, BUNDLE)
             width = min(BUNDLE, size - bundle * BUNDLE)
-            entries = entries_of(self.ask(f"{path}/tile/entries/{tile_name(bundle, width)}"))
+            entries = entries_of(self.ask_patiently(f"{path}/tile/entries/{tile_name(bundle, width)}"))
             if len(entries) != width:
                 raise BlindError("a bundle of the log is damaged")
             for entry in entries[place:]:
                 self.learn(entry)
         return self.known > before
+
+    def ask_patiently(self, path):
+        """Asks again after a limit: after a busy week the log has more bundles than a client may ask for in a minute."""
+        while True:
+            try:
+                return self.ask(path)
+            except Refused as refused:
+                if not waited(refused):
+                    raise
 
     def take_up(self):
         """Takes up the newest key and its base: once a week, or when the client was away for long."""

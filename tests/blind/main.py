@@ -27,6 +27,8 @@ STARTS = [None, "2006-05-01", "2016-05-01", "2016-05-02", "2026-10-31", "2026-11
 FAR = 5200
 OFFICE = {"office": "110105-03"}
 WIDE = "4000000/60s"
+# Less than the bundles of the log, so that clients have to wait.
+NARROW = "12/4s"
 
 
 def id_number():
@@ -45,6 +47,7 @@ class Service:
         certifying, registrar = node.organization("certifying"), node.organization("registrar")
         make = lambda organization, scope: node.client(organization, scope, "--rate", WIDE)
         clients = {"checks": make(certifying, "checks"), "blind": make(certifying, "blind"), "registry": make(registrar, "registry")}
+        clients["narrow"] = node.client(certifying, "blind", "--rate", NARROW)
         node.environment |= {"LOSTCARD_LIMITS__NUMBERS_MODE": "observe"}
         node.start()
         self.url = node.url
@@ -247,6 +250,17 @@ def damaged(names, tools, service, card):
         print("javascript: a damaged base is fetched again")
 
 
+def patient(names, tools, service, card):
+    """A client whose limit is spent while it reads the log waits, and has its verdict."""
+    verdict = service.verdict(card)
+    for name in names:
+        told, seconds = run(commands(tools)[name], service, [card], LOSTCARD_TOKEN=service.tokens["narrow"])
+        assert told == [verdict] and seconds > 1, (name, told, seconds)
+        print(f"{name}: waited {seconds:.1f} s for the log")
+        # The next one begins with what the one before had.
+        time.sleep(4)
+
+
 def import_far(binary, node, folder):
     """So many changes that no answer tells them all."""
     numbers = list({id_number(): None for _ in range(FAR)})
@@ -281,6 +295,7 @@ def main():
         receipts(names, tools, service, cards[:12])
         far = import_far(binary, node, pathlib.Path(folder)) + cards
         compare(names, tools, service, far, "from the log")
+        patient(names, tools, service, far[0])
         subprocess.run([binary, "keys", "rotate", "--blind", "--data", node.data], check=True, env=node.environment, stdout=subprocess.DEVNULL)
         service.newest_key(but=key)
         compare(names, tools, service, far, "from a base")

@@ -20,6 +20,7 @@ const (
 	elementsMax = 32
 	bundle      = 256
 	attemptsMax = 8
+	waitSMax    = 60
 )
 
 var b64 = base64.RawURLEncoding
@@ -188,7 +189,7 @@ type answer struct {
 
 // F of each number, verified; brings the changes up to date. One salt a question.
 func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []byte, []string, error) {
-	wasDropped := false
+	wasDropped, hasRead := false, false
 	for attempt := 1; ; attempt++ {
 		if client.base == nil {
 			if err := client.takeUp(); err != nil {
@@ -218,6 +219,10 @@ func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []b
 			found, err := client.take(items, told)
 			return found, salt, told.Receipts, err
 		}
+		// What was read of the log has spent it.
+		if hasRead && attempt < attemptsMax && waited(err) {
+			continue
+		}
 		var refused *Refused
 		if attempt == attemptsMax || !errors.As(err, &refused) || (refused.Code != "base_too_old" && refused.Code != "blind_key_unknown") {
 			return nil, nil, nil, err
@@ -228,6 +233,7 @@ func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []b
 				return nil, nil, nil, err
 			}
 			if hasGained {
+				hasRead = true
 				continue
 			}
 		}
@@ -300,7 +306,7 @@ func (client *Client) catchUp() (bool, error) {
 		if width > bundle {
 			width = bundle
 		}
-		data, err := client.ask(path+"/tile/entries/"+tileName(index, width), nil)
+		data, err := client.askPatiently(path + "/tile/entries/" + tileName(index, width))
 		if err != nil {
 			return false, err
 		}
@@ -313,6 +319,33 @@ func (client *Client) catchUp() (bool, error) {
 		}
 	}
 	return client.known > before, nil
+}
+
+// Asks again after a limit: after a busy week the log has more bundles than a client may ask for in a minute.
+func (client *Client) askPatiently(path string) ([]byte, error) {
+	for {
+		data, err := client.ask(path, nil)
+		if err == nil || !waited(err) {
+			return data, err
+		}
+	}
+}
+
+// Waits for a limit that is spent, as long as the refusal says. False: it is another error, or says too long.
+func waited(err error) bool {
+	var refused *Refused
+	if !errors.As(err, &refused) || !strings.HasSuffix(refused.Code, "limit_spent") {
+		return false
+	}
+	wait, err := strconv.Atoi(refused.RetryAfter)
+	if err != nil || wait < 0 || wait > waitSMax {
+		return false
+	}
+	if wait == 0 {
+		wait = 1
+	}
+	time.Sleep(time.Duration(wait) * time.Second)
+	return true
 }
 
 // Takes up the newest key and its base: once a week, or when the client was away for long.

@@ -29,7 +29,11 @@ class PrivateClient extends BlindClient {
 /** Switches it on: fetches what is listed, in its blind form. Gives how many bytes that is. */
 export async function begin(session) {
   const client = new PrivateClient(session);
-  await refusing(() => client.takeUp());
+  await refusing(async () => {
+    await client.takeUp();
+    // Now, and not while a guest waits.
+    await client.catchUp();
+  });
   return { client, bytes: client.base.data.length };
 }
 
