@@ -3,10 +3,11 @@
 //   import { BlindClient } from "./lostcard-blind.mjs";
 //   const client = new BlindClient("https://lostcard.example", { token: async () => "..." });
 //   await client.check("11010519491231002X", "2016-05-01"); // "not_listed", "card_listed", "other_card_listed", "number_listed"
+//   await client.checkWithReceipts([["11010519491231002X", "2016-05-01"]]); // [{ verdict, receipt, receiptSalt }]: keep both with the stay
 //
 // One file: copy it. Needs @noble/curves 2 and @noble/hashes 2, and nothing else but the platform. As a program of Node:
 // `lostcard-blind.mjs URL < lines`, each line a JSON object with `id_number` and perhaps `card_valid_from`; the token is in
-// LOSTCARD_TOKEN. It prints a verdict for each line.
+// LOSTCARD_TOKEN. It prints a verdict for each line; with LOSTCARD_BLIND_RECEIPTS=1 JSON with the receipt and its salt.
 
 import { ristretto255, ristretto255_hasher, ristretto255_oprf } from "@noble/curves/ed25519.js";
 import { hmac } from "@noble/hashes/hmac.js";
@@ -18,11 +19,17 @@ const { Fn: Scalars } = ristretto255.Point;
 const [LISTED, UNKNOWN, SUPERSEDED] = [1, 2, 4];
 const GRAVITY = ["not_listed", "other_card_listed", "number_listed", "card_listed"];
 const ELEMENTS_MAX = 32;
+const BUNDLE = 256;
+const ATTEMPTS_MAX = 8;
+const WAIT_S_MAX = 60;
+const WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 const DAY_MS = 86_400_000;
 const DAY_0 = Date.UTC(1984, 3, 4) / DAY_MS;
 
 /** No verdict: an outage is never an answer. */
 export class BlindError extends Error {}
+/** No number of a card, or no day: nothing was asked. */
+export class Malformed extends BlindError {}
 /** The service did not evaluate by the key that it published: tell the operator, and an auditor. */
 export class ProofError extends BlindError {}
 /** The service refused; `code` says why. */
@@ -50,13 +57,52 @@ const unb64 = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** Whether a text is a day that there is: YYYY-MM-DD. */
+const isDay = (text) => {
+  if (typeof text !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  const ms = Date.parse(`${text}T00:00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+};
+
+/** Whether a text is a number (GB 11643): a mistyped one is on no list. */
+const isNumber = (text) => {
+  if (typeof text !== "string" || !/^\d{17}[\dXx]$/.test(text)) return false;
+  const sum = WEIGHTS.reduce((total, weight, at) => total + weight * Number(text[at]), 0);
+  const born = `${text.slice(6, 10)}-${text.slice(10, 12)}-${text.slice(12, 14)}`;
+  return isDay(born) && "10X98765432"[sum % 11] === text[17].toUpperCase();
+};
+
+/** Refuses what is no day. An empty start was not read. */
+const expectDay = (cardValidFrom) => {
+  if (cardValidFrom && !isDay(cardValidFrom)) throw new Malformed("a start of validity is no day of the form YYYY-MM-DD");
+};
+
+/** The name of a tile as C2SP tlog-tiles writes it. */
+const tileName = (index, width) => {
+  const digits = String(index);
+  const groups = digits.padStart(Math.ceil(digits.length / 3) * 3, "0").match(/.{3}/g);
+  return groups.map((group, at) => (at + 1 < groups.length ? `x${group}` : group)).join("/") + (width < BUNDLE ? `.p/${width}` : "");
+};
+
+/** The entries of a bundle, each behind its length. */
+const entriesOf = (bundle) => {
+  const entries = [];
+  for (let at = 0; at < bundle.length; ) {
+    const end = at + 2 + bundle[at] * 256 + bundle[at + 1];
+    if (!(end <= bundle.length)) throw new BlindError("a bundle of the log is damaged");
+    entries.push(bundle.slice(at + 2, end));
+    at = end;
+  }
+  return entries;
+};
+
 /** HashToScalar (RFC 9497, 4.1). */
 const hashToScalar = (message) => {
   const uniform = expand_message_xmd(message, utf8(`HashToScalar-${CONTEXT}`), 64, sha512);
   return Scalars.create(uniform.reduceRight((sum, byte) => (sum << 8n) + BigInt(byte), 0n));
 };
 
-/** A number on its way. The salt opens the blinding: keep it with the receipt. */
+/** A number on its way. The salt opens the blinding, and the receipt's commitment if there is one. */
 const blind = (digest, salt, index) => {
   const input = join(utf8("lostcard:blind:v1:"), digest);
   const scalar = hashToScalar(join(utf8("lostcard:blind:r:v1:"), salt, uint(index, 2)));
@@ -65,10 +111,14 @@ const blind = (digest, salt, index) => {
 };
 
 const digestOf = (idNumber) => sha256(utf8(`lostcard:v1:${idNumber.toUpperCase()}`));
+/** What a receipt commits to. */
+const commitment = (salt, digest, cardValidFrom) =>
+  sha256(join(utf8("lostcard:receipt:v1:"), salt, digest, utf8((cardValidFrom || "0000-00-00").replaceAll("-", ""))));
 const pad = (f, label, at) => hmac(sha256, f.slice(32), join(utf8(label), uint(at, 8)));
 
 /** The verdict of a status on a card that starts on that day, as far as it was read. */
 export const decide = ({ threshold, flags }, cardValidFrom) => {
+  expectDay(cardValidFrom);
   if (!(flags & LISTED)) return "not_listed";
   if (cardValidFrom && threshold) {
     if (Date.parse(`${cardValidFrom}T00:00:00Z`) / DAY_MS - DAY_0 <= threshold) return "card_listed";
@@ -116,16 +166,21 @@ export class Base {
     }
   }
 
-  statuses(f) {
-    const placement = view(f).getBigUint64(0);
-    const number = Number(placement >> BigInt(64 - this.partsLog2));
-    const tag = Number(BigInt.asUintN(64, placement << BigInt(this.partsLog2)) >> 36n);
+  /** A part; throws where it is not the one of the index. */
+  part(number) {
     const at = 16 + 36 * number;
     const begin = view(this.data).getUint32(at);
     const end = number + 1 === 2 ** this.partsLog2 ? this.data.length : view(this.data).getUint32(at + 36);
     const part = this.data.slice(begin, end);
     if (!equal(sha256(part), this.data.slice(at + 4, at + 36))) throw new BlindError("a part of the base is damaged");
-    const bits = new Bits(part);
+    return part;
+  }
+
+  statuses(f) {
+    const placement = view(f).getBigUint64(0);
+    const number = Number(placement >> BigInt(64 - this.partsLog2));
+    const tag = Number(BigInt.asUintN(64, placement << BigInt(this.partsLog2)) >> 36n);
+    const bits = new Bits(this.part(number));
     const count = bits.take(16);
     const places = [];
     for (let index = 0, known = 0; index < count; index++) {
@@ -142,6 +197,34 @@ export class Base {
   }
 }
 
+/** A base that was kept, if all of it is as it was published. */
+const wholeBase = (data, bytes, manifest) => {
+  if (data?.length !== bytes) return undefined;
+  try {
+    const base = new Base(data, manifest);
+    for (let number = 0; number < 2 ** base.partsLog2; number++) base.part(number);
+    return base;
+  } catch (error) {
+    if (error instanceof BlindError) return undefined;
+    throw error;
+  }
+};
+
+/** Waits for a limit that is spent, as long as the refusal says. False: it is another refusal, or says too long. */
+const waited = async (error) => {
+  const waitS = Number(error.retryAfter ?? error.waitS);
+  if (!error.code?.endsWith("limit_spent") || !(waitS >= 0 && waitS <= WAIT_S_MAX)) return false;
+  await new Promise((done) => setTimeout(done, Math.max(1, waitS) * 1000));
+  return true;
+};
+
+/** Cards with digests in the place of numbers; all are refused where one has none. */
+const digestsOf = (cards) =>
+  cards.map(([number, cardValidFrom]) => {
+    if (!isNumber(number)) throw new Malformed("not an ID number (GB 11643), or its check character is another one");
+    return [digestOf(number), cardValidFrom];
+  });
+
 /** Checks blindly. `token` returns an access token with scope `blind`; `store` (get, put) keeps bases, if it is given. */
 export class BlindClient {
   constructor(url, { token, purpose = "lodging", site, store, timeoutMs = 10_000 }) {
@@ -155,25 +238,39 @@ export class BlindClient {
   }
 
   /** The verdicts on cards, pairs of number and start of validity. One question at a time: changes come in their order. */
-  checkAll(cards) {
-    return this.checkDigests(cards.map(([number, cardValidFrom]) => [digestOf(number), cardValidFrom]));
+  async checkAll(cards) {
+    return this.checkDigests(digestsOf(cards));
   }
 
-  /** The same of digests, for who keeps no number: 32 bytes each. */
-  checkDigests(cards) {
-    const done = this.turn.then(() => this.checkInTurn(cards));
+  /** The same with a receipt each: { verdict, receipt, receiptSalt }. Receipt, salt and number together show what was asked and when. */
+  async checkWithReceipts(cards) {
+    return this.inTurn(digestsOf(cards), true);
+  }
+
+  /** The verdicts on digests, for who keeps no number: 32 bytes each. */
+  async checkDigests(cards) {
+    return (await this.inTurn(cards, false)).map(({ verdict }) => verdict);
+  }
+
+  inTurn(cards, withReceipts) {
+    for (const [digest, cardValidFrom] of cards) {
+      if (digest?.length !== 32) throw new Malformed("a digest has 32 bytes");
+      expectDay(cardValidFrom);
+    }
+    const done = this.turn.then(() => this.checkInTurn(cards, withReceipts));
     this.turn = done.catch(() => {});
     return done;
   }
 
-  async checkInTurn(cards) {
-    const verdicts = [];
+  async checkInTurn(cards, withReceipts) {
+    const told = [];
     for (let begin = 0; begin < cards.length; begin += ELEMENTS_MAX) {
       const some = cards.slice(begin, begin + ELEMENTS_MAX);
-      const found = await this.evaluate(some.map(([digest]) => digest));
-      verdicts.push(...found.map((f, index) => this.verdict(f, some[index][1])));
+      const { found, salt, receipts } = await this.evaluate(some, withReceipts);
+      const receiptSalt = withReceipts ? b64(salt) : undefined;
+      told.push(...found.map((f, index) => ({ verdict: this.verdict(f, some[index][1]), receipt: receipts?.[index], receiptSalt })));
     }
-    return verdicts;
+    return told;
   }
 
   /** What is known of an evaluated number: the last change of it, else what the base has. */
@@ -189,18 +286,31 @@ export class BlindClient {
   }
 
   /** F of each digest, verified; brings the changes up to date. One salt a question. */
-  async evaluate(digests) {
+  async evaluate(cards, withReceipts) {
+    let [wasDropped, hasRead] = [false, false];
     for (let attempt = 1; ; attempt++) {
       if (!this.base) await this.takeUp();
       const salt = crypto.getRandomValues(new Uint8Array(32));
-      const items = digests.map((digest, index) => blind(digest, salt, index));
+      const items = cards.map(([digest], index) => blind(digest, salt, index));
       const question = { key: this.key, blinded: items.map((item) => b64(item.blinded)), after: this.known, purpose: this.purpose };
       if (this.site !== undefined) question.site = this.site;
+      if (withReceipts) question.cm = cards.map(([digest, cardValidFrom]) => b64(commitment(salt, digest, cardValidFrom)));
       try {
-        const answer = await this.ask("/v1/blind/evaluations", question);
-        return this.take(items, await answer.json());
+        const answer = await (await this.ask("/v1/blind/evaluations", question)).json();
+        if (withReceipts && answer.receipts?.length !== items.length) throw new BlindError("receipts are missing");
+        return { found: this.take(items, answer), salt, receipts: answer.receipts };
       } catch (error) {
-        if (attempt > 1 || !["base_too_old", "blind_key_unknown"].includes(error.code)) throw error;
+        const isBehind = error.code === "base_too_old";
+        // What was read of the log has spent it.
+        if (hasRead && attempt < ATTEMPTS_MAX && (await waited(error))) continue;
+        if (attempt === ATTEMPTS_MAX || !(isBehind || error.code === "blind_key_unknown")) throw error;
+        if (isBehind && (await this.catchUp())) {
+          hasRead = true;
+          continue;
+        }
+        // Nothing more is under this key: the newest one has its own base.
+        if (wasDropped) throw error;
+        wasDropped = true;
         this.base = null;
       }
     }
@@ -219,13 +329,44 @@ export class BlindClient {
     if (changes.length % 20 || this.known + changes.length / 20 !== answer.registry_sequence) {
       throw new BlindError("changes are missing");
     }
-    for (let at = 0; at < changes.length; at += 20) {
-      this.known += 1;
-      const hidden = changes.slice(at + 17, at + 20);
-      if (changes[at] === 1) this.entries.set(hex(changes.slice(at + 1, at + 17)), { sequence: this.known, hidden });
-    }
+    for (let at = 0; at < changes.length; at += 20) this.learn(changes.slice(at, at + 20));
     this.asOf = answer.as_of;
     return found;
+  }
+
+  /** The next entry. */
+  learn(entry) {
+    this.known += 1;
+    if (entry[0] === 1) this.entries.set(hex(entry.slice(1, 17)), { sequence: this.known, hidden: entry.slice(17, 20) });
+  }
+
+  /** Reads what the log has of this key behind the last change that is known: an answer tells 4,096 at most. False: it has no more. */
+  async catchUp() {
+    const path = `/registry-log/${this.key}`;
+    const [origin, size] = (await (await this.ask(`${path}/checkpoint`)).text()).split("\n");
+    if (!origin.endsWith(path) || !/^\d{1,15}$/.test(size)) throw new BlindError("the checkpoint is none of this log");
+    const before = this.known;
+    // Of a service that does not say where its log begins, the entries have no sequence.
+    while (this.s0 !== undefined && this.known - this.s0 < Number(size)) {
+      const bundle = Math.floor((this.known - this.s0) / BUNDLE);
+      const width = Math.min(BUNDLE, Number(size) - bundle * BUNDLE);
+      const bytes = await (await this.askPatiently(`${path}/tile/entries/${tileName(bundle, width)}`)).arrayBuffer();
+      const entries = entriesOf(new Uint8Array(bytes));
+      if (entries.length !== width) throw new BlindError("a bundle of the log is damaged");
+      entries.slice((this.known - this.s0) % BUNDLE).forEach((entry) => this.learn(entry));
+    }
+    return this.known > before;
+  }
+
+  /** Asks again after a limit: after a busy week the log has more bundles than a client may ask for in a minute. */
+  async askPatiently(path) {
+    for (;;) {
+      try {
+        return await this.ask(path);
+      } catch (error) {
+        if (!(await waited(error))) throw error;
+      }
+    }
   }
 
   /** Takes up the newest key and its base: once a week, or when the client was away for long. */
@@ -233,15 +374,15 @@ export class BlindClient {
     const { keys } = await (await this.ask("/v1/blind/keys")).json();
     if (keys.length === 0) throw new Refused(503, "blind_behind");
     const [key] = keys;
-    const name = `base-${key.epoch}-${key.manifest}`;
-    let data = await this.store?.get(name);
-    if (data?.length !== key.base_bytes) {
-      data = new Uint8Array(await (await this.ask(`/v1/blind/bases/${key.epoch}`)).arrayBuffer());
+    const [name, manifest] = [`base-${key.epoch}-${key.manifest}`, unb64(key.manifest)];
+    let base = wholeBase(await this.store?.get(name), key.base_bytes, manifest);
+    if (!base) {
+      const data = new Uint8Array(await (await this.ask(`/v1/blind/bases/${key.epoch}`)).arrayBuffer());
+      base = new Base(data, manifest);
       await this.store?.put(name, data);
     }
-    const base = new Base(data, unb64(key.manifest));
     if (base.sequence !== key.base_seq) throw new BlindError("the base is of another moment");
-    Object.assign(this, { base, key: key.key, publicKey: unb64(key.public_key), known: base.sequence, entries: new Map() });
+    Object.assign(this, { base, key: key.key, s0: key.s0, publicKey: unb64(key.public_key), known: base.sequence, entries: new Map() });
   }
 
   async ask(path, body) {
@@ -263,6 +404,13 @@ export class BlindClient {
 if (typeof process !== "undefined" && process.argv[1] && import.meta.url === new URL(`file://${process.argv[1]}`).href) {
   const { readFileSync } = await import("node:fs");
   const client = new BlindClient(process.argv[2], { token: async () => process.env.LOSTCARD_TOKEN });
-  const cards = readFileSync(0, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
-  for (const verdict of await client.checkAll(cards.map((card) => [card.id_number, card.card_valid_from]))) console.log(verdict);
+  const lines = readFileSync(0, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const cards = lines.map((card) => [card.id_number, card.card_valid_from]);
+  if (process.env.LOSTCARD_BLIND_RECEIPTS) {
+    for (const { verdict, receipt, receiptSalt } of await client.checkWithReceipts(cards)) {
+      console.log(JSON.stringify({ verdict, receipt, receipt_salt: receiptSalt }));
+    }
+  } else {
+    for (const verdict of await client.checkAll(cards)) console.log(verdict);
+  }
 }

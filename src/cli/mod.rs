@@ -48,6 +48,7 @@ mod verify_receipts;
 mod webhook_trials;
 mod webhooks;
 mod witness;
+mod witnessed;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;

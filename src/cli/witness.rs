@@ -33,7 +33,7 @@ pub(super) struct WitnessArgs {
     /// Its name in signature lines, as a URL without scheme
     #[arg(long)]
     name: String,
-    /// The verifier key of a log; may be given several times
+    /// The verifier key of a log, of any of its epochs; may be given several times
     #[arg(long = "log-key", value_name = "VKEY", required = true)]
     log_keys: Vec<String>,
 }

@@ -113,6 +113,7 @@ pub(super) use texts;
 texts! {
     String: "text", |text| Some(text.to_owned()), Self::clone;
     PathBuf: "a path, not empty", |text| (!text.is_empty()).then(|| Self::from(text)), |path| path.display().to_string();
+    Period: "a period: 24 hours, 30 days or 20 years", Self::parse, Self::to_string;
     Rate: "a rate as requests/seconds: 600/60s", Self::parse, Self::to_string;
 }
 

@@ -228,7 +228,10 @@ fn share(
         authorities,
         draining: Arc::new(AtomicBool::new(false)),
         keyring: Arc::clone(&writer.keyring),
-        blind: config.blind.enabled.then(|| Arc::new(Blind::new(Arc::clone(&writer), access.issuer().to_owned()))),
+        blind: config
+            .blind
+            .enabled
+            .then(|| Arc::new(Blind::new(Arc::clone(&writer), access.issuer().to_owned(), config.blind.audit_keep))),
         registry: Arc::clone(&writer.registry),
         usage: Arc::clone(&writer.usage),
         acceptance,

@@ -9,6 +9,7 @@ use crate::crypto::tlog::VerifierKey;
 use crate::crypto::tlog::checkpoint::AddCheckpoint;
 use crate::crypto::tlog::note::{SignatureType, cosign};
 use crate::crypto::tlog::tree::{empty_root, is_consistent};
+use crate::domain::registry_log::LogEpoch;
 use crate::store::StoreError;
 use crate::store::witness::{WitnessStore, Witnessed};
 
@@ -38,7 +39,8 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// A log is known by its key's name; it may have several keys.
+    /// A log is known by its key's name; it may have several keys. A registry log begins another epoch each week, with a name of its
+    /// own and the same keys: who knows one of them knows all.
     pub fn new(key: SigningKey, name: String, logs: Vec<VerifierKey>, store: WitnessStore, clock: Clock) -> Self {
         let mut by_origin = HashMap::<String, Vec<VerifierKey>>::new();
         for log in logs {
@@ -52,12 +54,26 @@ impl Witness {
         VerifierKey::new(&self.name, SignatureType::Cosignature, self.key.public().clone())
     }
 
+    /// The keys of a log, under its name.
+    fn keys_of(&self, origin: &str) -> Vec<VerifierKey> {
+        if let Some(keys) = self.logs.get(origin) {
+            return keys.clone();
+        }
+        let Some(log) = registry_log_of(origin) else { return Vec::new() };
+        let of_log = self.logs.iter().filter(|(name, _)| registry_log_of(name) == Some(log));
+        let renamed = |key: &VerifierKey| VerifierKey::new(origin, SignatureType::Ed25519, key.public().clone());
+        of_log.flat_map(|(_, keys)| keys).filter_map(renamed).collect()
+    }
+
     /// `add-checkpoint`.
     pub async fn add_checkpoint(&self, body: &str) -> Result<Answer, StoreError> {
         let Some(AddCheckpoint { old_size, proof, note, checkpoint }) = AddCheckpoint::parse(body) else {
             return Ok(Answer::Malformed);
         };
-        let Some(keys) = self.logs.get(&checkpoint.origin) else { return Ok(Answer::UnknownLog) };
+        let keys = self.keys_of(&checkpoint.origin);
+        if keys.is_empty() {
+            return Ok(Answer::UnknownLog);
+        }
         if !keys.iter().any(|key| note.signed_by(key).is_ok()) {
             return Ok(Answer::WrongSignature);
         }
@@ -78,6 +94,12 @@ impl Witness {
         let time_s = u64::try_from(self.clock.now_s()).unwrap_or_default();
         Ok(Answer::Cosigned(cosign(&self.key, &self.name, note.text(), time_s)))
     }
+}
+
+/// The name of an epoch of a registry log without its number; none of another name.
+fn registry_log_of(origin: &str) -> Option<&str> {
+    let (log, epoch) = origin.rsplit_once('/')?;
+    LogEpoch::parse(epoch).filter(|_| log.ends_with("/registry-log")).map(|_| log)
 }
 
 #[cfg(test)]
@@ -148,6 +170,32 @@ mod tests {
         assert_eq!(ask(&good[1..]).await, Answer::Malformed);
         assert_eq!(ask(&log.body(0, 3)).await, Answer::Conflict { known: 7 }, "it never goes back");
         assert!(matches!(ask(&good).await, Answer::Cosigned(_)));
+    }
+
+    #[tokio::test]
+    async fn who_knows_one_epoch_of_a_registry_log_knows_them_all() {
+        let (folder, log) = (tempfile::tempdir().unwrap(), Log::new());
+        let store = WitnessStore::open(folder.path()).await.unwrap();
+        let known = VerifierKey::new("a.example/registry-log/1", SignatureType::Ed25519, log.key.public().clone());
+        let key = SigningKey::generate().unwrap();
+        let witness = Witness::new(key, "w.example".into(), vec![known.unwrap()], store, Clock::System);
+        let signed = |key: &SigningKey, origin: &str| {
+            let text = Checkpoint { origin: origin.into(), size: 7, root: root(&log.leaves[..7]) }.text();
+            AddCheckpoint::body(0, &[], &format!("{text}\n{}", sign(key, origin, &text)))
+        };
+        for origin in ["a.example/registry-log/2", "a.example/registry-log/1048576", "a.example/registry-log/1"] {
+            let answer = witness.add_checkpoint(&signed(&log.key, origin)).await.unwrap();
+            assert!(matches!(answer, Answer::Cosigned(_)), "{origin}: {answer:?}");
+        }
+        let stranger = SigningKey::generate().unwrap();
+        let answer = witness.add_checkpoint(&signed(&stranger, "a.example/registry-log/3")).await.unwrap();
+        assert_eq!(answer, Answer::WrongSignature);
+        for origin in
+            ["b.example/registry-log/2", "a.example/registry-log/02", "a.example/registry-log/x", "a.example/other/2"]
+        {
+            let answer = witness.add_checkpoint(&signed(&log.key, origin)).await.unwrap();
+            assert_eq!(answer, Answer::UnknownLog, "{origin}");
+        }
     }
 
     #[tokio::test]

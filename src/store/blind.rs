@@ -13,7 +13,7 @@ use super::leaves::{Leaves, Subject};
 use super::reports::{KEYS_MAX, SealedNumber, places, read_records};
 use super::rows::Values;
 use super::{StoreError, WriteTx, get_bytes, get_id};
-use crate::crypto::blind::{Ahead, DueEntry, DueRow, Scribe};
+use crate::crypto::blind::{Ahead, BlindVersions, DueEntry, DueRow, Scribe};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::random;
 use crate::domain::ids::MarkId;
@@ -88,9 +88,12 @@ impl WriteTx {
         });
         let rows: Vec<_> = rows.collect();
         let sequences: Vec<_> = rows.iter().map(|row| row.sequence).collect();
-        let leaves =
-            scribe.leaves(versions, rows).await.map_err(|_| StoreError::Misused("the blind key is missing"))?;
-        let mut rest = leaves.as_slice();
+        let made = scribe.leaves(versions, rows).await.map_err(|_| StoreError::Misused("the blind key is missing"))?;
+        if made.lacks {
+            // What is listed would be told as not listed: as with an import that does not wait, nobody is told anything.
+            self.set_blind_versions(Some(BlindVersions { is_behind: true, ..versions })).await?;
+        }
+        let mut rest = made.leaves.as_slice();
         // Rows follow each other but for those whose leaves others have added.
         for run in sequences.chunk_by(|one, next| one.next() == *next) {
             let (own, later) = rest.split_at(run.len());

@@ -24,6 +24,10 @@ pub struct StoredBlindKey {
     pub public_key: [u8; 32],
     pub begun_at: UnixMs,
     pub ended_at: Option<UnixMs>,
+    /// The sequence at which its log began; none of one that was made before there was a log.
+    pub s0: Option<Sequence>,
+    /// Whether its seed is kept: until audits are over.
+    pub has_seed: bool,
     /// None while it is built.
     pub base: Option<StoredBase>,
 }
@@ -74,8 +78,9 @@ impl Store {
         let text = format!(
             "SELECT h.blind_version AS blind_version, h.blind_version_from AS blind_version_from, h.blind_behind AS blind_behind, \
              {} AS cut, k.epoch AS epoch, k.public_key AS public_key, k.begun_at AS begun_at, k.ended_at AS ended_at, \
-             k.base_seq AS base_seq, k.base_bytes AS base_bytes, k.manifest AS manifest \
-             FROM feed_head h LEFT JOIN blind_keys k ON TRUE ORDER BY k.epoch DESC",
+             k.base_seq AS base_seq, k.base_bytes AS base_bytes, k.manifest AS manifest, l.s0 AS s0, \
+             CAST(CASE WHEN k.sealed_seed IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_seed \
+             FROM feed_head h LEFT JOIN blind_keys k ON TRUE LEFT JOIN log_head l ON l.epoch = k.epoch ORDER BY k.epoch DESC",
             self.dialect.is_log_cut()
         );
         let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut *self.own_connection().await?).await?;
@@ -248,11 +253,7 @@ impl WriteTx {
             .bind(i64::from(versions.previous.unwrap_or(new.epoch)))
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query("DELETE FROM blind_pieces WHERE epoch <> $1 AND epoch <> $2")
-            .bind(i64::from(new.epoch))
-            .bind(i64::from(versions.previous.unwrap_or(new.epoch)))
-            .execute(&mut *self.tx)
-            .await?;
+        self.delete_unfinished_bases().await?;
         self.set_blind_versions(Some(versions)).await?;
         let text = format!("UPDATE feed_head AS h SET log_epoch = {} WHERE h.id = 1", self.dialect.epoch());
         sqlx::query(AssertSqlSafe(text)).execute(&mut *self.tx).await?;
@@ -278,7 +279,14 @@ impl WriteTx {
             .bind(i64::from(epoch))
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query("DELETE FROM blind_pieces WHERE epoch = $1").bind(i64::from(epoch)).execute(&mut *self.tx).await?;
+        self.delete_unfinished_bases().await
+    }
+
+    /// What was built of bases whose key was over before they were complete. Complete ones stay for audits, as long as the seed.
+    async fn delete_unfinished_bases(&mut self) -> Result<(), StoreError> {
+        let text = "DELETE FROM blind_pieces WHERE epoch IN \
+                    (SELECT epoch FROM blind_keys WHERE ended_at IS NOT NULL AND base_seq IS NULL)";
+        sqlx::query(text).execute(&mut *self.tx).await?;
         Ok(())
     }
 
@@ -300,8 +308,10 @@ impl WriteTx {
         Ok(true)
     }
 
-    /// Destroys the seeds of keys that ended before an instant.
+    /// Destroys the seeds of keys that ended before an instant, and their bases.
     pub async fn destroy_blind_seeds(&mut self, before: UnixMs) -> Result<u64, StoreError> {
+        let text = "DELETE FROM blind_pieces WHERE epoch IN (SELECT epoch FROM blind_keys WHERE ended_at < $1)";
+        sqlx::query(text).bind(before).execute(&mut *self.tx).await?;
         let query =
             sqlx::query("UPDATE blind_keys SET sealed_seed = NULL WHERE ended_at < $1 AND sealed_seed IS NOT NULL");
         Ok(query.bind(before).execute(&mut *self.tx).await?.rows_affected())
@@ -319,6 +329,8 @@ fn read_key(row: &AnyRow) -> Result<StoredBlindKey, StoreError> {
         public_key: get_bytes(row, "public_key")?,
         begun_at: row.try_get("begun_at")?,
         ended_at: row.try_get("ended_at")?,
+        s0: row.try_get::<Option<i64>, _>("s0")?.map(|_| get_sequence(row, "s0")).transpose()?,
+        has_seed: get_u64(row, "has_seed")? != 0,
         base: base.transpose()?,
     })
 }

@@ -51,6 +51,9 @@ pub struct LogStanding {
     pub is_cut: bool,
 }
 
+/// How often a node publishes: so long after a checkpoint the next one may come.
+const FOLLOWS_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
 const COLUMNS: &str = "epoch, origin, s0, size, note, signed_at, cosigned, waiting_since, ended";
 static TILES: RowsInsert = RowsInsert::ending(
     "log_tiles",
@@ -125,13 +128,15 @@ impl Store {
             .execute(&mut *tx.tx)
             .await?;
         if is_enough {
-            let waiting = if newest.rows_affected() == 1 { "NULL" } else { "waiting_since" };
+            // From the one that followed this on, which came a publisher's turn later at the earliest.
+            let followed = "CASE WHEN signed_at < $4 THEN signed_at ELSE $4 END";
+            let waiting = if newest.rows_affected() == 1 { "NULL" } else { followed };
             let text = format!(
                 "UPDATE log_head SET cosigned = $1, cosigned_size = $3, waiting_since = {waiting} \
-                 WHERE epoch = $2 AND cosigned_size <= $3 AND ended = 0"
+                 WHERE epoch = $2 AND cosigned_size <= $3 AND ended = 0 AND $4 >= 0"
             );
             let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(note).bind(epoch).bind(as_i64(old.size));
-            query.execute(&mut *tx.tx).await?;
+            query.bind(old.signed_at.plus(FOLLOWS_AFTER)).execute(&mut *tx.tx).await?;
         }
         tx.commit_unlisted().await
     }

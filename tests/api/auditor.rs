@@ -53,14 +53,28 @@ impl Auditor {
     }
 
     pub(crate) async fn judge(&self, app: &TestApp, asked: &Value) -> Judged {
+        self.judge_at(&format!("http://{}", app.address), asked).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn judge_with(&self, app: &TestApp, asked: &Value, more: &[&str]) -> Judged {
+        self.judge_by(&format!("http://{}", app.address), asked, more).await
+    }
+
+    /// The same, asking another address.
+    pub(crate) async fn judge_at(&self, url: &str, asked: &Value) -> Judged {
+        self.judge_by(url, asked, &[]).await
+    }
+
+    async fn judge_by(&self, url: &str, asked: &Value, more: &[&str]) -> Judged {
         let _ = std::fs::remove_file(self.path("evidence.json"));
         self.write("receipt.json", &asked.to_string());
         self.write("number", asked["id_number"].as_str().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_lostcard"));
         command.env_clear().current_dir(self.folder.path());
-        command.args(["receipt", "audit", "receipt.json", "--url", &format!("http://{}", app.address), "--json"]);
+        command.args(["receipt", "audit", "receipt.json", "--url", url, "--json"]);
         command.args(["--jwks", "jwks.json", "--id-number-file", "number", "--credentials", "client.json"]);
-        command.args(["--evidence", "evidence.json", "--log", "log"]);
+        command.args(["--evidence", "evidence.json", "--log", "log"]).args(more);
         let evidence = self.path("evidence.json");
         let jwks = self.path("jwks.json");
         // The node lives in this runtime, which must not wait.

@@ -3,6 +3,8 @@
 use jiff::civil::Date;
 use lostcard::crypto::blind::{BaseIndex, BlindEntry, BlindStatus, Evaluated};
 use lostcard::crypto::signing::{base64url, from_base64url};
+use lostcard::crypto::tlog::tile::{Level, TileName, WIDTH, entries};
+use lostcard::crypto::tlog::{Checkpoint, Note};
 use lostcard::domain::verdict::Verdict;
 use serde_json::{Value, json};
 use voprf_ng::{EvaluationElement, Group, Proof, Ristretto255, VoprfClient};
@@ -74,6 +76,26 @@ impl<'a> Client<'a> {
 
     pub(crate) async fn ask(&self, blinded: &[Blinded]) -> Answer {
         self.app.post(&self.by.token, EVALUATIONS, &self.question(blinded)).await
+    }
+
+    /// Reads what the log has behind the last change that is known.
+    pub(crate) async fn catch_up(&mut self) {
+        let keys = key_list(self.app, &self.by).await;
+        let s0 = keys.iter().find(|key| key["key"] == *self.key).unwrap()["s0"].as_u64().unwrap();
+        let log = format!("/registry-log/{}", self.key);
+        let answer = self.app.get("", &format!("{log}/checkpoint")).await;
+        assert_eq!(answer.header("registry-log-begin"), s0.to_string());
+        let size = Checkpoint::parse(Note::parse(&answer.text).unwrap().text()).unwrap().size;
+        while self.known() - s0 < size {
+            let (index, place) = ((self.known() - s0) / WIDTH, (self.known() - s0) % WIDTH);
+            let name = TileName { level: Level::Entries, index, width: WIDTH.min(size - index * WIDTH) };
+            let request = self.app.request("GET", &format!("{log}/tile/{name}")).bearer_auth(&self.by.token);
+            let bundle = request.send().await.unwrap().bytes().await.unwrap();
+            let bundle = entries(&bundle).unwrap();
+            let place = usize::try_from(place).unwrap();
+            // What is longer than 20 bytes lists nobody.
+            self.changes.extend(bundle[place..].iter().map(|entry| *entry.first_chunk::<20>().unwrap()));
+        }
     }
 
     /// What is known of numbers.

@@ -17,14 +17,14 @@ use crate::registry_log::{begin, grow, signed};
 
 const FIRST: LogEpoch = LogEpoch::new(1);
 pub(crate) const LOST: &str = "2016-05-01";
-const AUDIT: &str = "/v1/receipts/audit";
+pub(crate) const AUDIT: &str = "/v1/receipts/audit";
 
 pub(crate) fn opening(receipt: &Value, salt: &Value, number: &str) -> Value {
     json!({"receipt": receipt, "receipt_salt": salt, "id_number": number})
 }
 
 /// A check's receipt with what opens it.
-async fn checked(app: &TestApp, number: &str, start: Option<&str>) -> Value {
+pub(crate) async fn checked(app: &TestApp, number: &str, start: Option<&str>) -> Value {
     let answer = app.check(&check_of(number, start)).await.json();
     opening(&answer["receipt"], &answer["receipt_salt"], number)
 }

@@ -31,6 +31,8 @@ pub(crate) enum Manner {
     Later(u16, String),
     /// 307 to this URL.
     Redirect(String),
+    /// A status with a body of this type.
+    Body(u16, &'static str, String),
     /// Takes the request and never answers.
     Hang,
 }
@@ -151,6 +153,10 @@ async fn serve(mut stream: TcpStream, received: Arc<Mutex<Vec<Received>>>, manne
         Manner::Status(status) => format!("HTTP/1.1 {status} Told\r\nContent-Length: 0\r\n\r\n"),
         Manner::Later(status, when) => {
             format!("HTTP/1.1 {status} Later\r\nRetry-After: {when}\r\nContent-Length: 0\r\n\r\n")
+        }
+        Manner::Body(status, kind, body) => {
+            let length = body.len();
+            format!("HTTP/1.1 {status} Told\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}")
         }
         Manner::Redirect(url) => format!("HTTP/1.1 307 Elsewhere\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"),
     };

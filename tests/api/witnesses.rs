@@ -18,9 +18,9 @@ use crate::registry_log::{begin, grow, settled};
 use crate::servers::free_address;
 
 /// A witness in this process, until it is dropped.
-struct Witness {
-    key: VerifierKey,
-    url: String,
+pub(crate) struct Witness {
+    pub(crate) key: VerifierKey,
+    pub(crate) url: String,
     stop: Arc<Notify>,
 }
 
@@ -31,7 +31,7 @@ impl Drop for Witness {
 }
 
 impl Witness {
-    async fn start(data: &Path, name: &str, log: &VerifierKey) -> Self {
+    pub(crate) async fn start(data: &Path, name: &str, log: &VerifierKey) -> Self {
         let (stop, log_keys) = (Arc::new(Notify::new()), [log.to_string()]);
         let options = WitnessOptions { data, listen: "127.0.0.1:0".parse().unwrap(), name, log_keys: &log_keys };
         let process = WitnessProcess::start(&options).await.unwrap();
@@ -41,17 +41,17 @@ impl Witness {
     }
 }
 
-fn log_key(app: &TestApp) -> VerifierKey {
+pub(crate) fn log_key(app: &TestApp) -> VerifierKey {
     let public = app.keyring.signing().log.as_ref().unwrap().public().clone();
     VerifierKey::new("lostcard.test/registry-log/1", SignatureType::Ed25519, public).unwrap()
 }
 
-fn stranger(name: &str) -> VerifierKey {
+pub(crate) fn stranger(name: &str) -> VerifierKey {
     VerifierKey::new(name, SignatureType::Cosignature, SigningKey::generate().unwrap().public().clone()).unwrap()
 }
 
 /// The node once more, with a policy.
-async fn with_policy(app: TestApp, policy: &str) -> TestApp {
+pub(crate) async fn with_policy(app: TestApp, policy: &str) -> TestApp {
     // A node that stops while it builds a base is not followed at once.
     settled(&app).await;
     let path = app.folder.path().join("policy");
@@ -60,7 +60,7 @@ async fn with_policy(app: TestApp, policy: &str) -> TestApp {
 }
 
 /// Size of the checkpoint that a node serves, and which of these cosigned it.
-async fn served(app: &TestApp, keys: &[&VerifierKey]) -> (u64, Vec<bool>) {
+pub(crate) async fn served(app: &TestApp, keys: &[&VerifierKey]) -> (u64, Vec<bool>) {
     let note = Note::parse(&app.get("", "/registry-log/1/checkpoint").await.text).unwrap();
     note.signed_by(&log_key(app)).unwrap();
     let cosigned = keys.iter().map(|key| note.signed_by(key).is_ok()).collect();

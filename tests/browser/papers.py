@@ -1,6 +1,7 @@
 """Papers at the desk: the receipt that people read, and temporary certificates from the camera, a photo or typed."""
 
 import base64
+import hashlib
 import json
 import random
 import re
@@ -202,6 +203,14 @@ def card_status_is_verified_without_asking_anybody(desk):
     # No other case has reported it.
     own = a_number()
     good = status(own, "2016-05-01")
+    # Of this service and of no other that has its keys.
+    judge = """async ([text, digest, issuer]) => { const [{ judgeStatus }, { readKeys }] = [await import("/desk/card_status.js"), await import("/web/jws.js")];
+        const keys = await readKeys(await (await fetch("/.well-known/jwks.json")).text()); return judgeStatus(text, digest, keys, issuer, Date.now() / 1000); }"""
+    issuer = page.evaluate("async () => (await (await fetch('/.well-known/oauth-authorization-server')).json()).issuer")
+    digest = hashlib.sha256(f"lostcard:v1:{own}".encode()).hexdigest()
+    assert page.evaluate(judge, [good, digest, issuer])["verdict"] == "not_listed"
+    assert page.evaluate(judge, [good, digest, issuer + "/sandbox"])["status"] == "not_authentic"
+    assert page.evaluate(judge, [good, digest, ""])["status"] == "unverified"
     page.click("#open-certificate")
     page.context.set_offline(True)
     told = verify(desk, good, own)

@@ -269,6 +269,48 @@ def views(evidence, named, logs, keys):
     return "the log does not begin with the checkpoint that the receipt names" if any(log.size >= size for log in logs) else None
 
 
+CLOCKS_DIFFER_S = 60
+
+
+def cosigned(note, policy, by_s):
+    """Whether the quorum of a policy (C2SP tlog-policy) had cosigned a note by then."""
+    text, _, lines = note.rpartition("\n\n")
+    text += "\n"
+    signed, quorum = {}, None
+    for line in map(str.split, policy.splitlines()):
+        if line[:1] == ["witness"]:
+            name, _, key = line[2].split("+", 2)
+            key = base64.b64decode(key)
+            key_id, signed[line[1]] = sha256(name.encode() + b"\n" + key)[:4], False
+            for _, of, signature in map(str.split, lines.splitlines()):
+                signature = base64.b64decode(signature)
+                if (of, signature[:4], key[0]) == (name, key_id, 4):
+                    time_s = struct.unpack(">Q", signature[4:12])[0]
+                    Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature[12:], f"cosignature/v1\ntime {time_s}\n{text}".encode())
+                    signed[line[1]] = time_s <= by_s
+        elif line[:1] == ["group"]:
+            needed = {"any": 1, "all": len(line[3:])}.get(line[2]) or int(line[2])
+            signed[line[1]] = sum(signed[member] for member in line[3:]) >= needed
+        elif line[:1] == ["quorum"]:
+            quorum = signed.get(line[1], False)
+    return quorum
+
+
+def stale(evidence, claims, log, keys):
+    """Why the receipt tells an older state than witnesses had cosigned, or None."""
+    if "policy" not in evidence or "as_of" not in claims or "verdict" not in claims:
+        return None
+    as_of = datetime.datetime.fromisoformat(claims["as_of"].replace("Z", "+00:00")).timestamp()
+    # Of the first log of a store nothing signed says where it began: not before the first row.
+    s0 = (log.successor() or [0])[0]
+    for note in filter(None, (log.note, evidence.get("seen"))):
+        origin, size, _ = verify_note(note, keys)
+        later = origin == log.origin and s0 + size > claims["seq"]
+        if later and cosigned(note, evidence["policy"], as_of - CLOCKS_DIFFER_S):
+            return "witnesses had cosigned a later state before the receipt's was told"
+    return None
+
+
 DAY_0 = datetime.date(1984, 4, 4)
 
 
@@ -284,7 +326,8 @@ def verdict(threshold, unknown, start):
 def in_base(base, log, output):
     """The sequence of the base, and how many of its entries have the tag of the number."""
     index, part = unb64(base["index"]), unb64(base["part"])
-    need(b"\x02" + sha256(index) in log.entries, "the log does not have the base")
+    first = next((entry for entry in log.entries if entry[0] == 2), None)
+    need(first == b"\x02" + sha256(index), "the log does not have the base")
     parts_log2, sequence = index[4], struct.unpack(">Q", index[8:16])[0]
     placement = int.from_bytes(output[:8], "big")
     own, tag = placement >> (64 - parts_log2), placement << parts_log2 >> 36 & (2**28 - 1)
@@ -305,7 +348,8 @@ def of_number(evidence, claims, named, log):
     output = evaluated(bytes.fromhex(evidence["id_digest"]), public, element, proof)
     tag, pad_key, s0, seq = output[8:24], output[32:], evidence["s0"], claims["seq"]
     need(not log.successor() or log.successor()[0] == s0, "the log began elsewhere")
-    need(s0 < seq <= s0 + log.size, "the log does not reach the receipt")
+    # What was listed at its begin the base has; a change has a leaf behind it.
+    need(s0 + ("act" in claims) <= seq <= s0 + log.size, "the log does not reach the receipt")
     start, known = evidence.get("card_valid_from"), {}
     for index, entry in enumerate(log.entries):
         if entry[0] == 1 and entry[1:17] == tag:
@@ -346,7 +390,7 @@ def main(evidence, jwks):
                     (start or "0000-00-00").replace("-", "").encode())
     need(b64(opened) == claims["cm"], "the receipt is not about this number and card")
     logs = [Log(told, keys) for told in evidence["logs"]]
-    return views(evidence, named, logs, keys) or of_number(evidence, claims, named, logs[0])
+    return views(evidence, named, logs, keys) or stale(evidence, claims, logs[0], keys) or of_number(evidence, claims, named, logs[0])
 
 
 if __name__ == "__main__":

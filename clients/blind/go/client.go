@@ -10,17 +10,28 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-const elementsMax = 32
+const (
+	elementsMax = 32
+	bundle      = 256
+	attemptsMax = 8
+	waitSMax    = 60
+)
 
 var b64 = base64.RawURLEncoding
 
 // ErrProof: the service did not evaluate by the key that it published. Tell the operator, and an auditor.
 var ErrProof = errors.New("the proof does not hold")
+
+// ErrMalformed: no number of a card, or no day. Nothing was asked.
+var ErrMalformed = errors.New("not an ID number (GB 11643), or not a day of the form YYYY-MM-DD")
+
+var errBundle = errors.New("the log's checkpoint or a bundle of it is damaged")
 
 // Refused is a refusal of the service; Code says why. There is no verdict.
 type Refused struct {
@@ -49,6 +60,7 @@ type Client struct {
 	base    *base
 	key     string
 	public  []byte
+	s0      *uint64
 	known   uint64
 	entries map[[16]byte]change
 }
@@ -75,13 +87,42 @@ func (client *Client) Check(idNumber, cardValidFrom string) (string, error) {
 
 // CheckAll returns the verdicts on cards. One question at a time: changes come in their order.
 func (client *Client) CheckAll(cards []Card) ([]string, error) {
+	told, err := client.check(cards, false)
+	if err != nil {
+		return nil, err
+	}
+	verdicts := make([]string, len(told))
+	for index, one := range told {
+		verdicts[index] = one.Verdict
+	}
+	return verdicts, nil
+}
+
+// Told is a verdict with its receipt. Receipt, salt and number together show what was asked and when: keep them.
+type Told struct {
+	Verdict     string `json:"verdict"`
+	Receipt     string `json:"receipt"`
+	ReceiptSalt string `json:"receipt_salt"`
+}
+
+// CheckWithReceipts returns the verdicts on cards with a receipt each.
+func (client *Client) CheckWithReceipts(cards []Card) ([]Told, error) {
+	return client.check(cards, true)
+}
+
+func (client *Client) check(cards []Card, withReceipts bool) ([]Told, error) {
+	for _, card := range cards {
+		if !card.isOne() {
+			return nil, ErrMalformed
+		}
+	}
 	client.mutex.Lock()
 	defer client.mutex.Unlock()
-	var verdicts []string
+	var all []Told
 	for len(cards) > 0 {
 		some := cards[:min(len(cards), elementsMax)]
 		cards = cards[len(some):]
-		found, err := client.evaluate(some)
+		found, salt, receipts, err := client.evaluate(some, withReceipts)
 		if err != nil {
 			return nil, err
 		}
@@ -90,10 +131,14 @@ func (client *Client) CheckAll(cards []Card) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			verdicts = append(verdicts, verdict)
+			one := Told{Verdict: verdict}
+			if withReceipts {
+				one.Receipt, one.ReceiptSalt = receipts[index], b64.EncodeToString(salt)
+			}
+			all = append(all, one)
 		}
 	}
-	return verdicts, nil
+	return all, nil
 }
 
 // What is known of an evaluated number: the last change of it, else what the base has.
@@ -128,6 +173,7 @@ func (client *Client) verdict(f [64]byte, cardValidFrom string) (string, error) 
 type question struct {
 	Key     string   `json:"key"`
 	Blinded []string `json:"blinded"`
+	Cm      []string `json:"cm,omitempty"`
 	After   uint64   `json:"after"`
 	Purpose string   `json:"purpose"`
 	Site    string   `json:"site,omitempty"`
@@ -138,38 +184,64 @@ type answer struct {
 	Proof     string   `json:"proof"`
 	Sequence  uint64   `json:"registry_sequence"`
 	Changes   string   `json:"changes"`
+	Receipts  []string `json:"receipts"`
 }
 
 // F of each number, verified; brings the changes up to date. One salt a question.
-func (client *Client) evaluate(cards []Card) ([][64]byte, error) {
+func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []byte, []string, error) {
+	wasDropped, hasRead := false, false
 	for attempt := 1; ; attempt++ {
 		if client.base == nil {
 			if err := client.takeUp(); err != nil {
-				return nil, err
+				return nil, nil, nil, err
 			}
 		}
 		salt := make([]byte, 32)
 		if _, err := rand.Read(salt); err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 		items := make([]blinded, len(cards))
-		asked := question{client.key, make([]string, len(cards)), client.known, client.Purpose, client.Site}
+		asked := question{Key: client.key, Blinded: make([]string, len(cards)), After: client.known, Purpose: client.Purpose, Site: client.Site}
 		for index, card := range cards {
-			items[index] = blind(digestOf(card.IDNumber), salt, index)
+			digest := digestOf(card.IDNumber)
+			items[index] = blind(digest, salt, index)
 			asked.Blinded[index] = b64.EncodeToString(items[index].element)
+			if withReceipts {
+				asked.Cm = append(asked.Cm, b64.EncodeToString(commitment(salt, digest, card.CardValidFrom)))
+			}
 		}
 		var told answer
 		err := client.askJSON("/v1/blind/evaluations", asked, &told)
-		var refused *Refused
-		isOld := errors.As(err, &refused) && (refused.Code == "base_too_old" || refused.Code == "blind_key_unknown")
-		if isOld && attempt == 1 {
-			client.base = nil
+		if err == nil {
+			if withReceipts && len(told.Receipts) != len(items) {
+				return nil, nil, nil, errors.New("receipts are missing")
+			}
+			found, err := client.take(items, told)
+			return found, salt, told.Receipts, err
+		}
+		// What was read of the log has spent it.
+		if hasRead && attempt < attemptsMax && waited(err) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		var refused *Refused
+		if attempt == attemptsMax || !errors.As(err, &refused) || (refused.Code != "base_too_old" && refused.Code != "blind_key_unknown") {
+			return nil, nil, nil, err
 		}
-		return client.take(items, told)
+		if refused.Code == "base_too_old" {
+			hasGained, err := client.catchUp()
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			if hasGained {
+				hasRead = true
+				continue
+			}
+		}
+		// Nothing more is under this key: the newest one has its own base.
+		if wasDropped {
+			return nil, nil, nil, err
+		}
+		wasDropped, client.base = true, nil
 	}
 }
 
@@ -190,20 +262,90 @@ func (client *Client) take(items []blinded, told answer) ([][64]byte, error) {
 		return nil, errors.New("changes are missing")
 	}
 	for ; len(changes) > 0; changes = changes[20:] {
-		client.known++
-		if changes[0] == 1 {
-			var tag [16]byte
-			one := change{sequence: client.known}
-			copy(tag[:], changes[1:])
-			copy(one.hidden[:], changes[17:])
-			client.entries[tag] = one
-		}
+		client.learn(changes[:20])
 	}
 	found := make([][64]byte, len(items))
 	for index, item := range items {
 		found[index], _ = item.finish(after[index])
 	}
 	return found, nil
+}
+
+// The next entry.
+func (client *Client) learn(entry []byte) {
+	client.known++
+	if len(entry) == 20 && entry[0] == 1 {
+		var tag [16]byte
+		one := change{sequence: client.known}
+		copy(tag[:], entry[1:])
+		copy(one.hidden[:], entry[17:])
+		client.entries[tag] = one
+	}
+}
+
+// Reads what the log has of this key behind the last change that is known: an answer tells 4,096 at most. False: it has no more.
+func (client *Client) catchUp() (bool, error) {
+	path := "/registry-log/" + client.key
+	note, err := client.ask(path+"/checkpoint", nil)
+	if err != nil {
+		return false, err
+	}
+	lines := strings.SplitN(string(note), "\n", 3)
+	if len(lines) < 3 || !strings.HasSuffix(lines[0], path) {
+		return false, errBundle
+	}
+	size, err := strconv.ParseUint(lines[1], 10, 48)
+	if err != nil {
+		return false, errBundle
+	}
+	before := client.known
+	// Of a service that does not say where its log begins, the entries have no sequence.
+	for client.s0 != nil && client.known-*client.s0 < size {
+		index, place := (client.known-*client.s0)/bundle, (client.known-*client.s0)%bundle
+		width := size - index*bundle
+		if width > bundle {
+			width = bundle
+		}
+		data, err := client.askPatiently(path + "/tile/entries/" + tileName(index, width))
+		if err != nil {
+			return false, err
+		}
+		entries, ok := entriesOf(data)
+		if !ok || uint64(len(entries)) != width {
+			return false, errBundle
+		}
+		for _, entry := range entries[place:] {
+			client.learn(entry)
+		}
+	}
+	return client.known > before, nil
+}
+
+// Asks again after a limit: after a busy week the log has more bundles than a client may ask for in a minute.
+func (client *Client) askPatiently(path string) ([]byte, error) {
+	for {
+		data, err := client.ask(path, nil)
+		if err == nil || !waited(err) {
+			return data, err
+		}
+	}
+}
+
+// Waits for a limit that is spent, as long as the refusal says. False: it is another error, or says too long.
+func waited(err error) bool {
+	var refused *Refused
+	if !errors.As(err, &refused) || !strings.HasSuffix(refused.Code, "limit_spent") {
+		return false
+	}
+	wait, err := strconv.Atoi(refused.RetryAfter)
+	if err != nil || wait < 0 || wait > waitSMax {
+		return false
+	}
+	if wait == 0 {
+		wait = 1
+	}
+	time.Sleep(time.Duration(wait) * time.Second)
+	return true
 }
 
 // Takes up the newest key and its base: once a week, or when the client was away for long.
@@ -213,6 +355,7 @@ func (client *Client) takeUp() error {
 			Key, Epoch, Manifest string
 			PublicKey            string `json:"public_key"`
 			BaseSeq              uint64 `json:"base_seq"`
+			S0                   *uint64
 		}
 	}
 	if err := client.askJSON("/v1/blind/keys", nil, &told); err != nil {
@@ -238,7 +381,10 @@ func (client *Client) takeUp() error {
 	if err != nil {
 		return err
 	}
-	client.base, client.key, client.public = opened, key.Key, public
+	if key.S0 != nil && *key.S0 > opened.sequence {
+		return errBase
+	}
+	client.base, client.key, client.public, client.s0 = opened, key.Key, public, key.S0
 	client.known, client.entries = opened.sequence, map[[16]byte]change{}
 	return nil
 }

@@ -26,7 +26,7 @@ Each new checkpoint must be signed by a key that is given, and continue the last
 No token is needed. Run it where the log's operator has no access, and keep the state file.
 
 Exit codes: 0 stopped, or with --once consistent; 10 the log shows another history: both checkpoints are in STATE.fork, as evidence;
-75 with --once, the log cannot be read.
+75 with --once, the log cannot be read, or lacks the cosignatures of the policy.
 
 Example:
   curl -s https://lostcard.example/registry-log/keys

@@ -1,24 +1,32 @@
 //! `log watch`: a monitor. It keeps the last checkpoint that it has seen, and takes a new one only with a proof that it continues that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sha2::{Digest, Sha256};
 
 use crate::cli::exits::{contradicted, try_again, usage};
 use crate::cli::output;
+use crate::cli::witnessed::Witnessed;
 use crate::crypto::signing::{PublicKey, base64url};
 use crate::crypto::tlog::note::SignatureType;
 use crate::crypto::tlog::proof::{Subtree, consistency, hashes};
 use crate::crypto::tlog::tile::{self, Level, Place, TileName, WIDTH};
-use crate::crypto::tlog::tree::is_consistent;
+use crate::crypto::tlog::tree::{is_consistent, leaf_hash};
 use crate::crypto::tlog::{Checkpoint, Hash, Note, VerifierKey};
+use crate::domain::registry_log::Entry;
+use crate::domain::sequence::Sequence;
 use crate::own_files;
 
 /// How long the log may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// What the answer with a checkpoint says of where the log began.
+const BEGIN: &str = "registry-log-begin";
+/// Longer than any cache may keep a checkpoint.
+const CACHED_MAX: Duration = Duration::from_secs(2);
 /// The most bytes of an answer: a tile has 8,192, a note a few hundred.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -33,6 +41,9 @@ pub(crate) struct WatchArgs {
     /// The verifier key of the log, of any of its epochs; may be given several times
     #[arg(long = "log-key", value_name = "VKEY", required = true)]
     log_keys: Vec<String>,
+    /// Witnesses (C2SP tlog-policy): a checkpoint that lacks their quorum is not taken
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// How often to look
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     every_seconds: u64,
@@ -46,6 +57,8 @@ pub(crate) struct WatchArgs {
 struct Seen {
     note: String,
     checkpoint: Checkpoint,
+    /// The sequence at which its log began, as the service says.
+    begin: Option<u64>,
 }
 
 /// What became of the log since.
@@ -56,7 +69,8 @@ enum Look {
     Successor,
     /// A node that is behind, or an old copy: what it shows is a beginning of what was seen.
     Older,
-    Forked,
+    /// Two notes that contradict each other.
+    Forked(Box<[Seen; 2]>),
 }
 
 /// `log watch`
@@ -66,10 +80,12 @@ pub(super) async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     };
     let keys = args.log_keys.iter().map(key).collect::<anyhow::Result<Vec<_>>>()?;
     let client = reqwest::Client::builder().timeout(ANSWER_MAX).build().context("HTTP client")?;
-    let log = Log { client, url: args.url.trim_end_matches('/').to_owned(), keys };
+    let witnessed = args.policy.as_deref().map(Witnessed::read).transpose()?;
+    let log = Log { client, url: args.url.trim_end_matches('/').to_owned(), keys, witnessed };
     let mut seen = if args.state.exists() { Some(log.read_state(&args.state)?) } else { None };
+    let mut is_older = false;
     loop {
-        match look(&log, &args.state, &mut seen).await {
+        match look(&log, &args.state, &mut seen, &mut is_older).await {
             Ok(()) if args.once => return Ok(()),
             Ok(()) => {}
             Err(error) if error.downcast_ref::<Unread>().is_none() => return Err(error),
@@ -80,22 +96,35 @@ pub(super) async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn look(log: &Log, state: &Path, seen: &mut Option<Seen>) -> anyhow::Result<()> {
+async fn look(log: &Log, state: &Path, seen: &mut Option<Seen>, was_older: &mut bool) -> anyhow::Result<()> {
     let new = log.checkpoint("checkpoint").await?;
+    if log.witnessed.as_ref().is_some_and(|witnessed| !witnessed.is_met(&new.note)) {
+        return Err(Unread("the checkpoint lacks the cosignatures that the policy asks for".to_owned()).into());
+    }
     let look = match seen.as_ref() {
         None => Look::Grown,
         Some(old) => log.compare(old, &new).await?,
     };
     let Checkpoint { origin, size, root } = &new.checkpoint;
+    let is_older = matches!(look, Look::Older);
+    // Once: a node that is behind catches up, and a store that was set back stays so.
+    let is_told = std::mem::replace(was_older, is_older);
     match (look, seen.as_ref()) {
-        (Look::Same | Look::Older, _) => return Ok(()),
-        (Look::Forked, Some(old)) => {
+        (Look::Same, _) => return Ok(()),
+        (Look::Older, _) => {
+            if !is_told {
+                output::error(&format!("OLDER: {origin} shows {size} leaves, a beginning of what it showed before"));
+            }
+            return Ok(());
+        }
+        (Look::Forked(notes), _) => {
             let mut path = state.as_os_str().to_owned();
             path.push(".fork");
-            own_files::replace(Path::new(&path), format!("{}\n{}", old.note, new.note).as_bytes())
+            own_files::replace(Path::new(&path), format!("{}\n{}", notes[0].note, notes[1].note).as_bytes())
                 .context("evidence")?;
             output::error(&format!(
-                "FORK: {origin} shows another history than before; both checkpoints are in {}",
+                "FORK: {} shows another history than before; both checkpoints are in {}",
+                notes[1].checkpoint.origin,
                 Path::new(&path).display()
             ));
             return Err(contradicted());
@@ -118,6 +147,7 @@ struct Log {
     client: reqwest::Client,
     url: String,
     keys: Vec<VerifierKey>,
+    witnessed: Option<Witnessed>,
 }
 
 impl Log {
@@ -132,7 +162,7 @@ impl Log {
             let key = VerifierKey::new(&checkpoint.origin, SignatureType::Ed25519, public);
             key.is_some_and(|key| parsed.signed_by(&key).is_ok())
         });
-        is_signed.then(|| Seen { note: note.to_owned(), checkpoint })
+        is_signed.then(|| Seen { note: note.to_owned(), checkpoint, begin: None })
     }
 
     fn read_state(&self, path: &Path) -> anyhow::Result<Seen> {
@@ -141,8 +171,9 @@ impl Log {
     }
 
     async fn checkpoint(&self, path: &str) -> anyhow::Result<Seen> {
-        let note = self.get(path).await?.and_then(|bytes| String::from_utf8(bytes).ok());
-        let seen = note.and_then(|note| self.verify(&note));
+        let (bytes, begin) = self.get(path).await?.unzip();
+        let note = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let seen = note.and_then(|note| self.verify(&note)).map(|seen| Seen { begin: begin.flatten(), ..seen });
         seen.ok_or_else(|| Unread("there is no checkpoint that a given key has signed".to_owned()).into())
     }
 
@@ -155,23 +186,60 @@ impl Log {
             let last = self.checkpoint(&format!("{old_epoch}/checkpoint")).await?;
             let is_its = last.checkpoint.origin == old.checkpoint.origin;
             let is_on = is_its && last.checkpoint.size >= old.checkpoint.size && self.continues(old, &last).await?;
-            return Ok(if is_on { Look::Successor } else { Look::Forked });
+            if !is_on {
+                return Ok(forked(old, &last));
+            }
+            let Some(_) = self.unlinked(old_epoch, new_epoch).await? else { return Ok(Look::Successor) };
+            // What a cache kept from before the end is none of its last notes.
+            tokio::time::sleep(CACHED_MAX).await;
+            let notes = self.unlinked(old_epoch, new_epoch).await?;
+            return Ok(notes.map_or(Look::Successor, |[before, after]| forked(&before, &after)));
         }
         if new.checkpoint.size < old.checkpoint.size {
-            return Ok(if self.continues(new, old).await? { Look::Older } else { Look::Forked });
+            return Ok(if self.continues(new, old).await? { Look::Older } else { forked(old, new) });
         }
         let is_on = self.continues(old, new).await?;
         Ok(match (is_on, new.checkpoint == old.checkpoint) {
-            (false, _) => Look::Forked,
+            (false, _) => forked(old, new),
             (true, true) => Look::Same,
             (true, false) => Look::Grown,
         })
     }
 
+    /// The last note of one epoch and a note of the next whose first leaf does not commit to it, from one epoch to another; none where
+    /// each follows the one before. Which epochs there were the service says: one that it leaves out breaks the chain.
+    async fn unlinked(&self, from: u32, to: u32) -> anyhow::Result<Option<[Seen; 2]>> {
+        let (text, _) = self.get("keys").await?.unzip();
+        let text = text.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        let named = text.lines().filter_map(VerifierKey::parse).filter_map(|key| epoch_of(key.name()).ok());
+        let mut epochs: BTreeSet<u32> = named.filter(|epoch| (from + 1..to).contains(epoch)).collect();
+        epochs.insert(to);
+        let mut before = self.checkpoint(&format!("{from}/checkpoint")).await?;
+        for epoch in epochs {
+            let next = self.checkpoint(&format!("{epoch}/checkpoint")).await?;
+            let begin = next.begin.ok_or_else(|| Unread(format!("log {epoch} does not say where it began")))?;
+            let leaf = Entry::successor(Sequence::new(begin), Sha256::digest(before.note.as_bytes()).into());
+            // A tree of the one leaf that must be its first.
+            let root = leaf_hash(leaf.as_bytes());
+            let first = Checkpoint { size: 1, root, ..next.checkpoint.clone() };
+            if epoch_of(&next.checkpoint.origin)? != epoch || !self.is_beginning(&first, &next.checkpoint).await? {
+                return Ok(Some([before, next]));
+            }
+            before = next;
+        }
+        Ok(None)
+    }
+
+    async fn continues(&self, old: &Seen, new: &Seen) -> anyhow::Result<bool> {
+        self.is_beginning(&old.checkpoint, &new.checkpoint).await
+    }
+
     /// Whether one tree is the beginning of another. Tiles are not believed: proofs that are made of wrong ones do not verify, and
     /// a log that has no right ones for what it signed has another history.
-    async fn continues(&self, old: &Seen, new: &Seen) -> anyhow::Result<bool> {
-        let (old, new) = (&old.checkpoint, &new.checkpoint);
+    async fn is_beginning(&self, old: &Checkpoint, new: &Checkpoint) -> anyhow::Result<bool> {
+        if old.size > new.size {
+            return Ok(false);
+        }
         let (ranges, epoch) = (consistency(old.size, new.size), epoch_of(&new.origin)?);
         let mut tiles = HashMap::new();
         for place in ranges.iter().flat_map(|range| range.subtrees()).map(Place::of) {
@@ -193,15 +261,15 @@ impl Log {
         let full = TileName { level: Level::Hashes(place.level), index: place.index, width: WIDTH };
         let then = TileName { width: there.min(WIDTH), ..full };
         for name in [then, full] {
-            if let Some(bytes) = self.get(&format!("{epoch}/tile/{name}")).await? {
+            if let Some((bytes, _)) = self.get(&format!("{epoch}/tile/{name}")).await? {
                 return tile::hashes(&bytes).ok_or_else(|| Unread(format!("tile {name} is none")).into());
             }
         }
         Err(Unread(format!("tile {then} is missing")).into())
     }
 
-    /// None: it is not there.
-    async fn get(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    /// The bytes, and where the log began if the answer says so. None: it is not there.
+    async fn get(&self, path: &str) -> anyhow::Result<Option<(Vec<u8>, Option<u64>)>> {
         let unread = |error: reqwest::Error| Unread(error.without_url().to_string());
         let mut answer = self.client.get(format!("{}/registry-log/{path}", self.url)).send().await.map_err(unread)?;
         match answer.status().as_u16() {
@@ -209,6 +277,7 @@ impl Log {
             404 => return Ok(None),
             status => return Err(Unread(format!("{path}: the answer is {status}")).into()),
         }
+        let begin = answer.headers().get(BEGIN).and_then(|begin| begin.to_str().ok()?.parse().ok());
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unread)? {
             bytes.extend_from_slice(&chunk);
@@ -216,8 +285,12 @@ impl Log {
                 return Err(Unread(format!("{path}: the answer is too long")).into());
             }
         }
-        Ok(Some(bytes))
+        Ok(Some((bytes, begin)))
     }
+}
+
+fn forked(before: &Seen, after: &Seen) -> Look {
+    Look::Forked(Box::new([before.clone(), after.clone()]))
 }
 
 fn epoch_of(origin: &str) -> anyhow::Result<u32> {

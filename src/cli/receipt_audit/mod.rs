@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -21,6 +22,7 @@ use super::exits::{contradicted, try_again};
 use super::output;
 use super::reading::{read_keys, read_text};
 use super::receipt_file::ReceiptFile;
+use super::witnessed::Witnessed;
 use crate::clock::Clock;
 use crate::crypto::blind::judging::{BaseSays, Committed, Judged, Outcome, judge};
 use crate::crypto::blind::opened::{verify_open, was_evaluated_so};
@@ -62,10 +64,16 @@ pub(crate) struct AuditArgs {
     /// A folder that keeps the log's entries and its last checkpoint, for the next audit
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
+    /// Witnesses (C2SP tlog-policy) whose quorum the log must have, and by whose times a receipt of an old state is known
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+/// How far clocks of witnesses and of the service may be apart.
+const CLOCKS_DIFFER_S: u64 = 60;
 
 /// `receipt audit`
 pub(super) async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
@@ -74,7 +82,8 @@ pub(super) async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
     let credentials = args.credentials.as_deref().map_or_else(Credentials::of_environment, Credentials::read)?;
     let session = Session::of_any_scope(&args.url, credentials, Clock::System)?;
     let mut reader = LogReader { session, keys: &keys, kept: args.log.as_deref() };
-    let (judged, evidence) = match look(&mut reader, &subject, &args.jwks).await {
+    let witnessed = args.policy.as_deref().map(Witnessed::read).transpose()?;
+    let (judged, evidence) = match look(&mut reader, &subject, &args.jwks, witnessed.as_ref()).await {
         Ok(found) => found,
         Err(error) if error.downcast_ref::<Unread>().is_some() => {
             return Err(try_again(format!("cannot tell: {error:#}")));
@@ -118,7 +127,12 @@ fn open(args: &AuditArgs, keys: &[crate::crypto::signing::PublicKey]) -> anyhow:
     Ok(Subject { receipt: file.receipt, digest, salt, found })
 }
 
-async fn look(reader: &mut LogReader<'_>, subject: &Subject, jwks: &Path) -> anyhow::Result<(Judged, Option<Value>)> {
+async fn look(
+    reader: &mut LogReader<'_>,
+    subject: &Subject,
+    jwks: &Path,
+    witnessed: Option<&Witnessed>,
+) -> anyhow::Result<(Judged, Option<Value>)> {
     let answer = ask(&mut reader.session, subject).await?;
     let cannot_tell = |why| Ok(((Outcome::CannotTell, why), None));
     let Some((key, note)) = answer.key.as_ref().zip(answer.checkpoint.as_ref()) else {
@@ -137,9 +151,45 @@ async fn look(reader: &mut LogReader<'_>, subject: &Subject, jwks: &Path) -> any
             judged = of_number;
         }
     }
-    let evidence = evidence(subject, &answer, &logs, seen.as_deref(), jwks)?;
+    if let Some(witnessed) = witnessed
+        && judged.0 != Outcome::Contradicted
+    {
+        let notes: Vec<_> = std::iter::once(note.as_str()).chain(seen.as_deref()).collect();
+        judged = judge_witnesses(reader, subject, &logs[0], witnessed, &notes).unwrap_or(judged);
+    }
+    let mut evidence = evidence(subject, &answer, &logs, seen.as_deref(), jwks)?;
+    if let Some(witnessed) = witnessed {
+        evidence["policy"] = json!(witnessed.text());
+    }
     reader.keep(&logs[0], note)?;
     Ok((judged, Some(evidence)))
+}
+
+/// What the witnesses have against it: none have cosigned this log, or had cosigned a later state when the receipt's was told as the
+/// newest.
+fn judge_witnesses(
+    reader: &LogReader<'_>,
+    subject: &Subject,
+    log: &Log,
+    witnessed: &Witnessed,
+    notes: &[&str],
+) -> Option<Judged> {
+    let claims = &subject.found.claims;
+    if let Says::Verdict { as_of, .. } = &claims.says {
+        // Of the first log of a store nothing signed says where it began: not before the first row.
+        let s0 = log.successor().unwrap_or(0);
+        let as_of = as_of.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_second()).ok())?;
+        let is_later = |note: &&&str| {
+            let size = reader.verify(note).map_or(0, |checkpoint| checkpoint.size);
+            s0.saturating_add(size) > claims.seq.get()
+        };
+        let by_s = as_of.saturating_sub(CLOCKS_DIFFER_S);
+        if notes.iter().filter(is_later).any(|note| witnessed.is_met_by(note, by_s)) {
+            return Some((Outcome::Contradicted, "witnesses had cosigned a later state before the receipt's was told"));
+        }
+    }
+    let is_cosigned = notes.first().is_some_and(|note| witnessed.is_met(note));
+    (!is_cosigned).then_some((Outcome::CannotTell, "the checkpoint lacks the cosignatures that the policy asks for"))
 }
 
 async fn ask(session: &mut Session, subject: &Subject) -> anyhow::Result<Answer> {
@@ -209,8 +259,7 @@ fn judge_number(subject: &Subject, answer: &Answer, log: &Log) -> Judged {
         return cannot_tell("the key of that time was destroyed");
     };
     let Ok(public_key) = <[u8; 32]>::try_from(public) else { return cannot_tell("the public key is malformed") };
-    let is_logged = log.has(Entry::hash(HashedEntry::BlindKey, public_key).as_bytes());
-    if !is_logged {
+    if !log.begins_by(Entry::hash(HashedEntry::BlindKey, public_key).as_bytes()) {
         return cannot_tell("the key of the answer is not that of the log");
     }
     let Some(evaluated) = verify_open(&public_key, &subject.digest, &element, &proof) else {
@@ -223,7 +272,7 @@ fn judge_number(subject: &Subject, answer: &Answer, log: &Log) -> Judged {
     if let Says::Blind { blinded, evaluated, .. } = &subject.found.claims.says {
         return judge_blind(subject, &element, blinded, evaluated);
     }
-    if s0 + log.size() < seq {
+    if s0.saturating_add(log.size()) < seq {
         return cannot_tell("the log does not reach the receipt yet");
     }
     let base = base_says(answer, log, &evaluated);
@@ -243,14 +292,14 @@ fn judge_blind(subject: &Subject, element: &[u8], blinded: &str, evaluated: &str
     }
 }
 
-/// What the part of the base says, if the log has the base.
+/// What the part of the base says, if it is the base of the log: its first, for each key has one.
 fn base_says(answer: &Answer, log: &Log, evaluated: &Evaluated) -> Option<BaseSays> {
     use sha2::{Digest, Sha256};
 
     let base = answer.base.as_ref()?;
     let (index, part) = (from_base64url(&base.index)?, from_base64url(&base.part)?);
     let manifest: [u8; 32] = Sha256::digest(&index).into();
-    if !log.has(Entry::hash(HashedEntry::Base, manifest).as_bytes()) {
+    if log.first_base() != Some(Entry::hash(HashedEntry::Base, manifest).as_bytes()) {
         return None;
     }
     let index = BaseIndex::parse(&index).ok()?;

@@ -13,6 +13,7 @@ use crate::crypto::tlog::note::SignatureType;
 use crate::crypto::tlog::tile::{Level, TileName, WIDTH, entries};
 use crate::crypto::tlog::tree::{leaf_hash, root};
 use crate::crypto::tlog::{Checkpoint, Hash, Note, VerifierKey};
+use crate::domain::registry_log::HashedEntry;
 use crate::own_files;
 
 /// The service did not answer as a log does: perhaps later.
@@ -48,8 +49,15 @@ impl Log {
         size.and_then(|size| self.leaves.get(..size)).is_some_and(|first| root(first) == *wanted)
     }
 
-    pub(super) fn has(&self, entry: &[u8]) -> bool {
-        self.entries.iter().any(|one| one == entry)
+    /// Whether an entry is where the log has its key: first, or behind the end of the log before it.
+    pub(super) fn begins_by(&self, entry: &[u8]) -> bool {
+        self.entries.iter().take(2).any(|one| one == entry)
+    }
+
+    /// The first leaf that names a base.
+    pub(super) fn first_base(&self) -> Option<&[u8]> {
+        let is_base = |entry: &&Vec<u8>| entry.first() == Some(&(HashedEntry::Base as u8));
+        self.entries.iter().find(is_base).map(Vec::as_slice)
     }
 
     /// The sequence at which it began, where its first leaf commits to that: it follows another.

@@ -154,6 +154,9 @@ pub struct BaseIndex {
 }
 
 impl BaseIndex {
+    /// What tells how long the index is.
+    pub const HEADER_BYTES: usize = HEADER_BYTES;
+
     /// How long header and index are, from the header.
     pub fn length(header: &[u8]) -> Result<usize, BaseError> {
         Ok(HEADER_BYTES + (1_usize << read_header(header)?.0) * INDEX_BYTES)

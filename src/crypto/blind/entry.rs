@@ -59,6 +59,11 @@ impl BlindStatus {
         self.flags & LISTED != 0
     }
 
+    /// Whether it has no other flags than there are.
+    pub fn is_sound(self) -> bool {
+        self.flags & !(LISTED | START_UNKNOWN | SUPERSEDED) == 0
+    }
+
     fn to_bytes(self) -> [u8; 3] {
         let [high, low] = self.threshold.to_be_bytes();
         [high, low, self.flags]

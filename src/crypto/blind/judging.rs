@@ -55,6 +55,17 @@ pub struct Committed<'a> {
 /// Judges the receipt of a check or a write; of a blind one only the sender knows what it was answered.
 pub fn judge(claims: &Claims, start: Option<Date>, evaluated: &Evaluated, committed: &Committed<'_>) -> Judged {
     let seq = claims.seq.get();
+    // At its begin what was listed is the base's to say; a change has a leaf of its own behind it.
+    if seq < committed.s0 || (seq == committed.s0 && claims.says.act().is_some()) {
+        return (Outcome::CannotTell, "the log began after the receipt");
+    }
+    let is_sound = |(index, entry): &Tagged| {
+        let status = BlindEntry::from_bytes(*entry).read(evaluated, committed.s0 + index + 1);
+        status.is_none_or(BlindStatus::is_sound)
+    };
+    if !committed.entries.iter().all(is_sound) {
+        return (Outcome::CannotTell, "an entry of the number is not what it should be: the log began elsewhere");
+    }
     match &claims.says {
         Says::Act(act) => judge_act(*act, seq, start, evaluated, committed),
         Says::Verdict { verdict, .. } => {
@@ -202,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_began_later_or_elsewhere_says_nothing() {
+        let not = r#""verdict":"not_listed","as_of":"x""#;
+        let empty = || Some((103, vec![]));
+        assert_eq!(outcome(not, 100, &[], empty()), Outcome::Consistent, "the base has what was listed at the begin");
+        assert_eq!(outcome(not, 99, &[], empty()), Outcome::CannotTell);
+        // Entries that open to flags which nobody writes: another begin gives them other pads.
+        let bent = |index: u64| {
+            let (at, mut bytes) = entry(false, index);
+            bytes[19] ^= 8;
+            (at, bytes)
+        };
+        assert_eq!(outcome(not, 110, &[bent(4)], empty()), Outcome::CannotTell);
+        assert_eq!(outcome(r#""act":"withdrawal""#, 105, &[bent(4)], None), Outcome::CannotTell);
+    }
+
+    #[test]
     fn a_write_has_its_entry_at_its_place() {
         let (report, withdrawal) = (r#""act":"report""#, r#""act":"withdrawal""#);
         for (says, seq, entries, wanted) in [
@@ -213,7 +240,7 @@ mod tests {
             (r#""act":"replacement""#, 105, vec![entry(false, 4)], Outcome::Contradicted),
             (r#""act":"correction""#, 105, vec![entry(true, 4)], Outcome::Consistent),
             (r#""act":"correction""#, 105, vec![entry(false, 4)], Outcome::Contradicted),
-            (report, 100, vec![entry(true, 4)], Outcome::Contradicted),
+            (report, 100, vec![entry(true, 4)], Outcome::CannotTell),
         ] {
             assert_eq!(outcome(says, seq, &entries, None), wanted, "{says} at {seq}");
         }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use zeroize::Zeroizing;
@@ -114,16 +115,21 @@ impl Scribe {
     }
 
     /// The leaves of rows, in their order. Who has more than a few of them does not wait on its own thread.
-    pub async fn leaves(&self, versions: BlindVersions, rows: Vec<DueRow>) -> Result<Vec<Leaf>, BlindKeyError> {
+    pub async fn leaves(&self, versions: BlindVersions, rows: Vec<DueRow>) -> Result<Leaves, BlindKeyError> {
         let keys = versions.all().map(|epoch| self.0.blind().get(epoch).ok_or(BlindKeyError));
-        let desk =
-            Desk { keyring: Arc::clone(&self.0), keys: keys.collect::<Result<_, _>>()?, is_behind: versions.is_behind };
+        let desk = Desk {
+            keyring: Arc::clone(&self.0),
+            keys: keys.collect::<Result<_, _>>()?,
+            is_behind: versions.is_behind,
+            lacks: AtomicBool::new(false),
+        };
         let is_long = |row: &&DueRow| match &row.what {
             DueEntry::Nobody => false,
             DueEntry::Number { ahead, .. } => !ahead.as_ref().is_some_and(|ahead| ahead.is_under_all(&desk.keys)),
         };
         if rows.iter().filter(is_long).count() <= AT_ONCE_MAX && rows.len() <= TASK_ROWS {
-            return rows.into_iter().map(|row| desk.leaf(row)).collect();
+            let leaves = rows.into_iter().map(|row| desk.leaf(row)).collect::<Result<_, _>>()?;
+            return Ok(Leaves { leaves, lacks: desk.lacks.into_inner() });
         }
         let desk = Arc::new(desk);
         let (mut rows, mut tasks) = (rows.into_iter().peekable(), Vec::new());
@@ -132,8 +138,17 @@ impl Scribe {
             tasks.push(spawn_wiped(move || some.into_iter().map(|row| desk.leaf(row)).collect::<Result<Vec<_>, _>>()));
         }
         let done = join_all(tasks).await.into_iter().map(|task| task.map_err(|_| BlindKeyError).flatten());
-        Ok(done.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let leaves = done.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        Ok(Leaves { leaves, lacks: desk.lacks.load(Ordering::Relaxed) })
     }
+}
+
+/// The leaves of rows.
+#[derive(Debug)]
+pub struct Leaves {
+    pub leaves: Vec<Leaf>,
+    /// Whether one has a decoy in the place of what it should say, for the number's sealed digest does not open.
+    pub lacks: bool,
 }
 
 /// What entries of one transaction are made with.
@@ -141,6 +156,7 @@ struct Desk {
     keyring: Arc<Keyring>,
     keys: Vec<Arc<BlindKey>>,
     is_behind: bool,
+    lacks: AtomicBool,
 }
 
 impl Desk {
@@ -166,7 +182,10 @@ impl Desk {
             }
             DueEntry::Number { record, sealed, listing, .. } => {
                 let Ok(digest) = self.keyring.open_digest(record, &sealed) else {
-                    tracing::error!("a change has no blind entry: the number's sealed digest does not open");
+                    tracing::error!(
+                        "a change has no blind entry, for the number's sealed digest does not open: nobody checks blindly from here on"
+                    );
+                    self.lacks.store(true, Ordering::Relaxed);
                     return decoy();
                 };
                 let status = BlindStatus::of(listing.as_ref());

@@ -98,7 +98,7 @@ pub struct EvaluationAnswer {
 /// The keys that numbers are evaluated by.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"keys": [{
-    "key": "1", "epoch": "1", "public_key": "2HJGxW2spaB-sMYZuHdCsK-ucg7GOQLQwNuBNwkPl2o", "base_seq": 3, "base_bytes": 52,
+    "key": "1", "epoch": "1", "public_key": "2HJGxW2spaB-sMYZuHdCsK-ucg7GOQLQwNuBNwkPl2o", "s0": 0, "base_seq": 3, "base_bytes": 52,
     "manifest": "5nGYlZUaKQWrXW2nQoFFZSm-QJ4kIrHsXZ6_hmXbr0Y", "from": "2026-11-24T02:00:00Z", "until": "2026-12-02T02:00:00Z"
 }]}))]
 pub struct KeysAnswer {
@@ -115,6 +115,10 @@ pub struct KeyAnswer {
     epoch: String,
     /// 32 bytes, base64url: what proofs are verified by.
     public_key: String,
+    /// The sequence at which the key's registry log began: its leaf `i` belongs to the sequence `s0` + `i` + 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<u64>)]
+    s0: Option<Sequence>,
     /// The sequence at which everything in the base was listed.
     #[schema(value_type = u64)]
     base_seq: Sequence,
@@ -230,6 +234,7 @@ pub async fn keys(caller: Caller, state: Data<AppState>) -> Result<HttpResponse,
         key: live.key.epoch.to_string(),
         epoch: live.key.epoch.to_string(),
         public_key: base64url(&live.key.public_key),
+        s0: live.key.s0,
         base_seq: live.base.sequence,
         base_bytes: live.base.bytes,
         manifest: base64url(&live.base.manifest),

@@ -2,7 +2,7 @@
 //! that verify them.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, ContentType};
+use actix_web::http::header::{self, ContentType, HeaderName, HeaderValue};
 use actix_web::web::{Data, Path};
 
 use crate::crypto::tlog::tile::{Level, TileName};
@@ -18,6 +18,8 @@ const MOVING: &str = "public, max-age=1";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Neither do entries, which are for those alone who may read them.
 const IMMUTABLE_OWN: &str = "private, max-age=31536000, immutable";
+/// Where the log began.
+const BEGIN: HeaderName = HeaderName::from_static("registry-log-begin");
 const KEPT_KEYS: &str = "public, max-age=300";
 
 /// Read a checkpoint
@@ -29,7 +31,8 @@ const KEPT_KEYS: &str = "public, max-age=300";
     get, path = "/registry-log/{epoch}/checkpoint", operation_id = "getLogCheckpoint", tag = "operations",
     params(("epoch" = String, Path, pattern = "^[1-9][0-9]{0,9}$", example = "1", description = "The epoch of the blind key, from 1.")),
     responses(
-        (status = 200, description = "A signed note.", content_type = "text/plain", body = String),
+        (status = 200, description = "A signed note.", content_type = "text/plain", body = String,
+            headers(("Registry-Log-Begin" = u64, description = "The sequence `s0` at which the log began: its leaf `i` belongs to the sequence `s0` + `i` + 1."))),
         (status = 404, response = crate::http::contract::openapi::Refused),
         (status = 429, response = crate::http::contract::openapi::Refused),
         (status = 503, response = crate::http::contract::openapi::Refused),
@@ -37,8 +40,11 @@ const KEPT_KEYS: &str = "public, max-age=300";
 )]
 pub async fn checkpoint(_anyone: Anyone, state: Data<AppState>, epoch: Path<String>) -> Result<HttpResponse, Problem> {
     let (log, epoch) = (log(&state)?, LogEpoch::parse(&epoch).ok_or_else(Problem::not_found)?);
-    let note = state.read_in_time(log.checkpoint(epoch)).await??.ok_or_else(Problem::not_found)?;
-    Ok(plain(MOVING, note))
+    let found = state.read_in_time(log.checkpoint_and_begin(epoch)).await??;
+    let (note, begin) = found.ok_or_else(Problem::not_found)?;
+    let mut answer = plain(MOVING, note);
+    answer.headers_mut().insert(BEGIN, HeaderValue::from(begin.get()));
+    Ok(answer)
 }
 
 /// Read hashes of the tree

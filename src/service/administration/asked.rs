@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::domain::audit::{Action, Grounds};
-use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
+use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting, WAITS_MAX};
 use crate::domain::client::{Actor, Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scopes};
 use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId};
 use crate::domain::numbers::{Digests, Guests};

@@ -2,11 +2,14 @@
 //! the part of the base where no entry decides. It is evidence for what it shows, and none for what it leaves out: an auditor reads
 //! the bundles himself.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use sha2::{Digest, Sha256};
 
 use super::Blind;
+use super::building::PIECE_BYTES;
 use super::evaluating::BlindRefusal;
 use crate::crypto::KeyError;
 use crate::crypto::blind::judging::{BaseSays, Committed, Judged, Outcome, judge};
@@ -22,6 +25,8 @@ use crate::domain::sequence::Sequence;
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::registry_log::proofs::inclusion_path;
+use crate::store::StoreError;
+use crate::store::blind_keys::StoredBase;
 use crate::store::log::LogHead;
 
 /// A receipt that was verified and opened.
@@ -168,16 +173,44 @@ impl Blind {
         epoch: LogEpoch,
         evaluated: &Evaluated,
     ) -> Result<Option<(BaseSays, BasePart)>, ServiceError> {
-        let Some((_, bytes)) = self.base(epoch.get()).await? else { return Ok(None) };
-        let corrupt = |_| crate::store::StoreError::Corrupt("blind_pieces");
-        let index = BaseIndex::parse(&bytes).map_err(corrupt)?;
+        let stored = self.writer.store.blind_keys().await?;
+        // Also that of a key that is over: until its seed is destroyed.
+        let Some(base) = stored.keys.iter().find(|key| key.epoch == epoch.get()).and_then(|key| key.base) else {
+            return Ok(None);
+        };
+        let corrupt = |_| StoreError::Corrupt("blind_pieces");
+        let mut head = self.base_bytes(epoch, &base, 0..BaseIndex::HEADER_BYTES as u64).await?;
+        // Versions before this one removed the bases of keys that were over.
+        if head.is_empty() {
+            return Ok(None);
+        }
+        let length = BaseIndex::length(&head).map_err(corrupt)? as u64;
+        head = self.base_bytes(epoch, &base, 0..length).await?;
+        if Sha256::digest(&head).as_slice() != base.manifest {
+            return Err(StoreError::Corrupt("blind_pieces").into());
+        }
+        let index = BaseIndex::parse(&head).map_err(corrupt)?;
         let (_, from, to) = index.part(evaluated);
-        let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-        let part = bytes.get(place(from)..to.map_or(bytes.len(), place)).unwrap_or_default();
-        let statuses = index.read(evaluated, part).map_err(corrupt)?;
+        let part = self.base_bytes(epoch, &base, u64::from(from)..to.map_or(base.bytes, u64::from)).await?;
+        let statuses = index.read(evaluated, &part).map_err(corrupt)?;
         let says = BaseSays { sequence: index.sequence(), statuses };
-        let head = bytes.get(..BaseIndex::length(&bytes).map_err(corrupt)?).unwrap_or_default();
-        Ok(Some((says, BasePart { index: head.to_vec(), part: part.to_vec() })))
+        Ok(Some((says, BasePart { index: head, part })))
+    }
+
+    /// Some bytes of a base: of one that is over the node keeps none in memory, and reads no more than it takes.
+    async fn base_bytes(&self, epoch: LogEpoch, base: &StoredBase, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        if let Some(bytes) = self.known.load().bases.get(&epoch.get()) {
+            return Ok(bytes.get(place(range.start)..place(range.end)).unwrap_or_default().to_vec());
+        }
+        let mut bytes = Vec::new();
+        let first = range.start / PIECE_BYTES as u64;
+        for piece in first..range.end.min(base.bytes).div_ceil(PIECE_BYTES as u64) {
+            let Some(piece) = self.writer.store.base_piece(epoch.get(), piece).await? else { break };
+            bytes.extend_from_slice(&piece);
+        }
+        let from = first * PIECE_BYTES as u64;
+        Ok(bytes.get(place(range.start - from)..place(range.end - from)).unwrap_or_default().to_vec())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::blind_keys::{NumberReader, StoredBase};
 
 /// Bytes of a piece in the store.
-const PIECE_BYTES: usize = 256 * 1024;
+pub(super) const PIECE_BYTES: usize = 256 * 1024;
 /// How often a node says that it is still building.
 const CLAIM_EVERY: Duration = Duration::from_secs(15);
 

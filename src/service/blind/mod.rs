@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::writing::Writer;
 use crate::crypto::blind::BlindVersions;
 use crate::domain::instant::UnixMs;
+use crate::domain::retention::Period;
 use crate::store::StoreError;
 use crate::store::blind_keys::{BlindKeys, StoredBase, StoredBlindKey};
 
@@ -32,6 +33,8 @@ pub struct Blind {
     writer: Arc<Writer>,
     /// Of this service: the registry log is named after it.
     issuer: String,
+    /// How long seeds and bases of keys that are over are kept for audits.
+    audit_keep: Period,
     known: ArcSwap<Known>,
     /// The turns of evaluations: they take nothing from direct checks.
     turns: Arc<Semaphore>,
@@ -58,11 +61,11 @@ pub struct LiveKey {
 }
 
 impl Blind {
-    pub fn new(writer: Arc<Writer>, issuer: String) -> Self {
+    pub fn new(writer: Arc<Writer>, issuer: String, audit_keep: Period) -> Self {
         // Half of the cores at most, so that a node with one has one turn.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Self { writer, issuer, known: ArcSwap::default(), turns, waiting: AtomicUsize::new(0) }
+        Self { writer, issuer, audit_keep, known: ArcSwap::default(), turns, waiting: AtomicUsize::new(0) }
     }
 
     /// The keys in force that have a base, newest first. The store is asked: another node may have begun one a moment ago.

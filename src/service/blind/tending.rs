@@ -15,8 +15,6 @@ use crate::store::blind_keys::{BlindKeys, StoredBlindKey};
 const TEND_EVERY: Duration = Duration::from_secs(1);
 /// After a base that could not be built: all rows are read for it.
 const BUILD_AGAIN: Duration = Duration::from_mins(1);
-/// How long seeds of keys that are over are kept for audits.
-const AUDIT_MS: i64 = 400 * 24 * 3_600_000;
 
 impl Blind {
     /// Tends keys and bases until the task is dropped.
@@ -124,8 +122,8 @@ impl Blind {
     }
 
     async fn destroy_old(&self, stored: &BlindKeys, now_ms: UnixMs) -> Result<(), ServiceError> {
-        let before = UnixMs::new(now_ms.get().saturating_sub(AUDIT_MS));
-        if stored.keys.iter().all(|key| key.ended_at.is_none_or(|ended| ended >= before)) {
+        let before = self.audit_keep.before(now_ms);
+        if !stored.keys.iter().any(|key| key.has_seed && key.ended_at.is_some_and(|ended| ended < before)) {
             return Ok(());
         }
         let mut tx = self.writer.store.begin().await?;

@@ -49,11 +49,17 @@ impl RegistryLog {
 
     /// The checkpoint of an epoch; none where nothing is signed.
     pub async fn checkpoint(&self, epoch: LogEpoch) -> Result<Option<String>, StoreError> {
+        Ok(self.checkpoint_and_begin(epoch).await?.map(|(note, _)| note))
+    }
+
+    /// The same, with the sequence at which the epoch began.
+    pub async fn checkpoint_and_begin(&self, epoch: LogEpoch) -> Result<Option<(String, Sequence)>, StoreError> {
         let Some(head) = self.store.log_head(Some(epoch)).await? else { return Ok(None) };
         let waits = head.waiting_since.filter(|_| !head.has_ended);
         let is_soon = waits.is_some_and(|since| self.clock.now_ms().since(since) < COSIGNING);
         let cosigned = head.cosigned.filter(|_| is_soon);
-        Ok(Some(cosigned.unwrap_or(head.note)).filter(|note| !note.is_empty()))
+        let note = Some(cosigned.unwrap_or(head.note)).filter(|note| !note.is_empty());
+        Ok(note.map(|note| (note, head.s0)))
     }
 
     /// The bytes of a tile or bundle; none where the tree does not reach so far.

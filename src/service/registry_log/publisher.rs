@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::latest::Latest;
 use super::tree::{extend, is_signed};
-use super::witnesses::Witnesses;
+use super::witnesses::{Cosigned, Witnesses};
 use crate::clock::Clock;
 use crate::crypto::{Keyring, SigningSet};
 use crate::domain::sequence::Sequence;
@@ -147,16 +147,46 @@ impl Publisher {
                 waits = false;
                 continue;
             };
-            let cosigned = witnesses.cosign(&self.store, &head).await;
+            let (mut asking, mut kept) = (witnesses.ask_all(&self.store, &head), Kept::new(&head));
+            while asking.next().await {
+                let so_far = asking.cosigned();
+                // At once, and what comes later with the last: one that does not answer would keep readers from what the others signed,
+                // while newer checkpoints come.
+                if so_far.is_enough && kept.cosigned == 0 {
+                    self.keep_cosigned(&mut kept, &so_far).await;
+                }
+            }
+            let cosigned = asking.cosigned();
             self.metrics.witness_answers.with_label_values(&["cosigned"]).inc_by(cosigned.cosigned);
             self.metrics.witness_answers.with_label_values(&["failed"]).inc_by(cosigned.failed);
-            waits = !cosigned.is_enough;
-            if cosigned.cosigned > 0
-                && let Err(error) = self.store.keep_cosigned(&head, &cosigned.note, cosigned.is_enough).await
-            {
-                tracing::warn!(error = %error, "cosignatures are not kept: the next checkpoint has its own");
-                waits = true;
-            }
+            let is_kept = self.keep_cosigned(&mut kept, &cosigned).await;
+            waits = !cosigned.is_enough || !is_kept;
         }
+    }
+
+    /// Keeps what was not kept yet.
+    async fn keep_cosigned(&self, kept: &mut Kept, new: &Cosigned) -> bool {
+        if new.cosigned <= kept.cosigned {
+            return true;
+        }
+        if let Err(error) = self.store.keep_cosigned(&kept.head, &new.note, new.is_enough).await {
+            tracing::warn!(error = %error, "cosignatures are not kept: the next checkpoint has its own");
+            return false;
+        }
+        kept.head.note.clone_from(&new.note);
+        kept.cosigned = new.cosigned;
+        true
+    }
+}
+
+/// A checkpoint as the store has it by now, with so many new cosignatures.
+struct Kept {
+    head: LogHead,
+    cosigned: u64,
+}
+
+impl Kept {
+    fn new(head: &LogHead) -> Self {
+        Self { head: head.clone(), cosigned: 0 }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
@@ -62,6 +63,56 @@ pub struct Cosigned {
     pub failed: u64,
 }
 
+/// Witnesses that are being asked: who waits for one that does not answer has the others' cosignatures meanwhile.
+pub struct Asking<'a> {
+    policy: &'a Policy,
+    head: &'a LogHead,
+    open: FuturesUnordered<BoxFuture<'a, (usize, Option<String>)>>,
+    answers: Vec<Option<String>>,
+}
+
+impl std::fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking").field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}
+
+impl Asking<'_> {
+    /// Waits for the next answer. False: there is none to wait for.
+    pub async fn next(&mut self) -> bool {
+        let Some((at, line)) = self.open.next().await else { return false };
+        if let Some(answer) = self.answers.get_mut(at) {
+            *answer = line;
+        }
+        true
+    }
+
+    /// What has come so far.
+    pub fn cosigned(&self) -> Cosigned {
+        let cosigned = self.answers.iter().flatten().count() as u64;
+        // What the note had from an earlier try is kept, where this one brought nothing.
+        let before = Note::parse(&self.head.note);
+        let signed_before = |at: usize| {
+            let key = self.policy.witnesses.get(at).map(|witness| &witness.key);
+            key.zip(before.as_ref()).is_some_and(|(key, note)| note.signed_by(key).is_ok())
+        };
+        let new: String = self
+            .answers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !signed_before(*at))
+            .filter_map(|(_, line)| line.as_deref())
+            .collect();
+        let has = |at: usize| signed_before(at) || self.answers.get(at).is_some_and(Option::is_some);
+        Cosigned {
+            note: format!("{}{new}", self.head.note),
+            is_enough: self.policy.is_met(has),
+            cosigned,
+            failed: (self.answers.len() - self.open.len()) as u64 - cosigned,
+        }
+    }
+}
+
 /// The witnesses.
 #[derive(Debug)]
 pub struct Witnesses {
@@ -88,34 +139,19 @@ impl Witnesses {
     }
 
     /// Asks all of them to cosign a checkpoint.
-    pub async fn cosign(&self, store: &Store, head: &LogHead) -> Cosigned {
-        let asked = self.policy.witnesses.iter().zip(&self.urls).enumerate().map(|(at, (witness, url))| async move {
-            let answer = timeout(ANSWER_MAX, self.ask(store, head, (at, &witness.key, url))).await;
-            answer.unwrap_or(Err(Failed::TooSlow)).inspect_err(|error| {
-                tracing::warn!(witness = witness.key.name(), error = %error, "a witness did not cosign");
-            })
+    pub fn ask_all<'a>(&'a self, store: &'a Store, head: &'a LogHead) -> Asking<'a> {
+        let asked = self.policy.witnesses.iter().zip(&self.urls).enumerate().map(|(at, (witness, url))| {
+            async move {
+                let answer = timeout(ANSWER_MAX, self.ask(store, head, (at, &witness.key, url))).await;
+                let answer = answer.unwrap_or(Err(Failed::TooSlow)).inspect_err(|error| {
+                    tracing::warn!(witness = witness.key.name(), error = %error, "a witness did not cosign");
+                });
+                (at, answer.ok())
+            }
+            .boxed()
         });
-        let answers: Vec<_> = join_all(asked).await.into_iter().map(Result::ok).collect();
-        let cosigned = answers.iter().flatten().count() as u64;
-        // What the note had from an earlier try is kept, where this one brought nothing.
-        let before = Note::parse(&head.note);
-        let signed_before = |at: usize| {
-            let key = self.policy.witnesses.get(at).map(|witness| &witness.key);
-            key.zip(before.as_ref()).is_some_and(|(key, note)| note.signed_by(key).is_ok())
-        };
-        let new: String = answers
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !signed_before(*at))
-            .filter_map(|(_, line)| line.as_deref())
-            .collect();
-        let has = |at: usize| signed_before(at) || answers.get(at).is_some_and(Option::is_some);
-        Cosigned {
-            note: format!("{}{new}", head.note),
-            is_enough: self.policy.is_met(has),
-            cosigned,
-            failed: answers.len() as u64 - cosigned,
-        }
+        let answers = vec![None; self.urls.len()];
+        Asking { policy: &self.policy, head, open: asked.collect(), answers }
     }
 
     async fn ask(
@@ -129,6 +165,8 @@ impl Witnesses {
         for _ in 0..TRIES {
             let old = self.known(|known| known.get(&(head.epoch, at)).copied().unwrap_or(0));
             if old > head.size {
+                // It is asked again next time: what it said may be a lie, or of a moment ago.
+                self.known(|known| known.remove(&(head.epoch, at)));
                 return Err(Failed::Ahead(old));
             }
             let proof = consistency_proof(store, head.epoch, old, head.size).await?;

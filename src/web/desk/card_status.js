@@ -7,12 +7,17 @@ import { Wrong, fromBase64url, readJws, sha256, toBase64url } from "../web/jws.j
 
 const verdicts = ["not_listed", "card_listed", "other_card_listed", "number_listed"];
 const clocksDifferS = 120;
+const lifetimeSMax = 900;
 
 /** Whether a text is one of these and no certificate. */
 export const isStatus = (text) => text.includes("~");
 
-/** What it says of the number behind a digest: {status} where something is wrong, else {verdict, start, as_of, exp}. */
-export async function judgeStatus(text, digest, keys, nowS) {
+/**
+ * What it says of the number behind a digest: {status} where something is wrong, else {verdict, start, as_of, exp}. `issuer`: what the
+ * service calls itself; without it nothing can be told.
+ */
+export async function judgeStatus(text, digest, keys, issuer, nowS) {
+  if (!issuer) return { status: "unverified" };
   const [signed, salt, more] = text.split("~");
   let says;
   try {
@@ -23,6 +28,8 @@ export async function judgeStatus(text, digest, keys, nowS) {
   }
   const bytes = fromBase64url(salt ?? "");
   if (more !== undefined || bytes?.length !== 32 || !verdicts.includes(says.verdict)) return { status: "not_authentic" };
+  // No service gives out a longer one; one of another service, or of its sandbox, says nothing here.
+  if (says.iss !== issuer || !(says.exp - says.iat <= lifetimeSMax)) return { status: "not_authentic" };
   const number = Uint8Array.from(digest.match(/../g), (pair) => parseInt(pair, 16));
   const start = String(says.start);
   const opened = await sha256("lostcard:receipt:v1:", bytes, number, start.replaceAll("-", ""));

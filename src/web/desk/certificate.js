@@ -11,7 +11,7 @@ import { localTime, t } from "../web/i18n.js";
 import { digestOf } from "../web/id_number.js";
 import { Wrong, fromBase64url, joined, readJws, readKeys, toBase64url } from "../web/jws.js";
 import { readLine } from "../web/reading.js";
-import { at, Refusal } from "../web/session.js";
+import { ask as askService, at, Refusal } from "../web/session.js";
 
 const textMax = 4096;
 const iterations = 600_000;
@@ -25,6 +25,8 @@ export async function prepare() {
   try {
     const response = await fetch(at("/.well-known/jwks.json"), { credentials: "omit" });
     if (response.ok) desk.keys = await readKeys(await response.text());
+    const { response: said, body } = await askService("GET", "/.well-known/oauth-authorization-server");
+    if (said.ok && typeof body.issuer === "string") desk.issuer = body.issuer;
     await import("../web/qr.js");
     await import("../web/qr-decode.min.js");
   } catch {
@@ -85,7 +87,7 @@ async function verify(event) {
   byId("certificate-text").value = byId("certificate-number").value = "";
   say("certificate_asking");
   if (isStatus(text)) {
-    const found = await judgeStatus(text, digest, desk.keys, Date.now() / 1000);
+    const found = await judgeStatus(text, digest, desk.keys, desk.issuer, Date.now() / 1000);
     if (turn !== asking) return;
     say("");
     byId("certificate-answer").replaceChildren(...statusAnswer(found, tail));

@@ -17,9 +17,9 @@ class PrivateClient extends BlindClient {
   }
 
   async ask(path, body) {
-    if (path.startsWith("/v1/blind/bases/")) {
+    if (path.startsWith("/v1/blind/bases/") || path.startsWith("/registry-log/")) {
       const bytes = await this.session.bytes(path, baseMs);
-      return { arrayBuffer: async () => bytes.buffer };
+      return { arrayBuffer: async () => bytes.buffer, text: async () => new TextDecoder().decode(bytes) };
     }
     const answer = await (body ? this.session.post(path, body) : this.session.get(path));
     return { json: async () => answer };
@@ -29,7 +29,11 @@ class PrivateClient extends BlindClient {
 /** Switches it on: fetches what is listed, in its blind form. Gives how many bytes that is. */
 export async function begin(session) {
   const client = new PrivateClient(session);
-  await refusing(() => client.takeUp());
+  await refusing(async () => {
+    await client.takeUp();
+    // Now, and not while a guest waits.
+    await client.catchUp();
+  });
   return { client, bytes: client.base.data.length };
 }
 

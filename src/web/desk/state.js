@@ -11,6 +11,8 @@ export const desk = {
   private: null,
   /** The published keys, for certificates where there is no network. */
   keys: [],
+  /** What the service calls itself, for card statuses. */
+  issuer: "",
   entering: false,
   entryMessage: [],
   rows: [],

@@ -1,5 +1,5 @@
 // Command lostcard-blind prints a verdict for each line of its input: a JSON object with id_number and perhaps card_valid_from. The URL is
-// its argument, the token is in LOSTCARD_TOKEN.
+// its argument, the token is in LOSTCARD_TOKEN. With LOSTCARD_BLIND_RECEIPTS=1 it prints JSON with the receipt and its salt.
 package main
 
 import (
@@ -25,6 +25,19 @@ func main() {
 			log.Fatal(err)
 		}
 		cards = append(cards, card)
+	}
+	if os.Getenv("LOSTCARD_BLIND_RECEIPTS") != "" {
+		all, err := client.CheckWithReceipts(cards)
+		if err != nil {
+			log.Fatal(err)
+		}
+		lines := json.NewEncoder(os.Stdout)
+		for _, told := range all {
+			if err := lines.Encode(told); err != nil {
+				log.Fatal(err)
+			}
+		}
+		return
 	}
 	verdicts, err := client.CheckAll(cards)
 	if err != nil {
