@@ -103,8 +103,12 @@ impl Withdrawals {
     }
 
     /// The withdrawal of a report, where there is one.
-    pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredWithdrawal>, ServiceError> {
-        let found = self.writer.store.find_withdrawal(actor.organization, report_id).await?;
+    pub async fn find(
+        &self,
+        Ender { actor, ends_others }: Ender,
+        report_id: ReportId,
+    ) -> Result<Option<StoredWithdrawal>, ServiceError> {
+        let found = self.writer.store.find_withdrawal(actor.organization, ends_others, report_id).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
         }

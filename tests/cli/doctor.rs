@@ -6,6 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use lostcard::crypto::signing::SigningKey;
+use lostcard::crypto::tlog::VerifierKey;
+use lostcard::crypto::tlog::note::SignatureType;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 
@@ -57,7 +60,7 @@ fn a_fresh_folder_and_a_node_that_is_well_have_no_warning() {
     let state = |name: &str| {
         let found: Vec<_> = checks(&said).into_iter().filter(|check| check["check"] == name).collect();
         assert_eq!(found.len(), 1, "{name}: {said:#}");
-        assert_eq!(found[0]["state"] != "ok", found[0].get("do").is_some(), "{found:?}");
+        assert_eq!(found[0]["state"] != "ok", found[0]["do"].as_str().unwrap() != "", "{found:?}");
         found[0]["state"].as_str().unwrap().to_owned()
     };
     for check in [
@@ -78,14 +81,24 @@ fn a_fresh_folder_and_a_node_that_is_well_have_no_warning() {
         "webhooks",
         "clients",
         "numbers",
+        "log",
         "redis",
         "journal",
     ] {
         assert_eq!(state(check), "ok", "{check}");
     }
-    for check in ["tls", "public_url", "witnesses", "back_up"] {
+    assert!(found(&said, "log").contains("the newest checkpoint is of "), "{said:#}");
+    for check in ["tls", "public_url", "witnesses", "audit_heads", "back_up"] {
         assert_eq!(state(check), "note", "{check}");
     }
+}
+
+/// What the one line of a check says.
+fn found<'a>(said: &'a Value, name: &str) -> &'a str {
+    let mut of = checks(said).into_iter().filter(|check| check["check"] == name);
+    let (one, other) = (of.next(), of.next());
+    assert!(other.is_none(), "{said:#}");
+    one.unwrap_or_else(|| panic!("no {name}: {said:#}"))["found"].as_str().unwrap()
 }
 
 #[test]
@@ -313,6 +326,45 @@ fn endpoints_that_nobody_answers_at_are_found() {
     let (code, said) = look(&folder, &[], &for_tests);
     assert_eq!(code, 0);
     assert!(checks(&said).iter().any(|check| check["check"] == "webhooks" && check["state"] == "note"), "{said:#}");
+}
+
+#[test]
+fn a_registry_log_that_does_not_follow_is_found() {
+    let folder = made();
+    assert_eq!(look(&folder, &[], &[]).0, 0, "none has begun yet");
+    drop(Node::start(&data(&folder)));
+    let (code, said) = look(&folder, &[], &[]);
+    assert_eq!((code, found(&said, "log").contains(" leaves, ")), (0, true), "{said:#}");
+    // Two changes that nobody has published for an hour.
+    tamper(&folder, &["UPDATE feed_head SET seq = seq + 2", "UPDATE log_head SET signed_at = signed_at - 3600000"]);
+    assert_fault(&folder, &[], "log", "warning", "60 min old; 2 changes are not in it");
+    let off = [("LOSTCARD_BLIND__ENABLED", "false")];
+    let (code, said) = look(&folder, &[], &off);
+    assert_eq!((code, found(&said, "log")), (0, "there is none: blind.enabled is off"), "{said:#}");
+}
+
+#[test]
+fn a_witness_that_is_not_there_is_found() {
+    let folder = made();
+    drop(Node::start(&data(&folder)));
+    let receiver = Receiver::start(405);
+    let public = SigningKey::generate().unwrap().public().clone();
+    let key = VerifierKey::new("w.example/1", SignatureType::Cosignature, public).unwrap();
+    let policy = |url: &str| {
+        let file = folder.write("policy.txt", &format!("witness W {key} {url}\nquorum W\n"));
+        [("LOSTCARD_WITNESSES__POLICY", file)]
+    };
+    let environment = policy(receiver.url().trim_end_matches('/'));
+    let environment = environment.each_ref().map(|(name, file)| (*name, file.as_str()));
+    let (code, said) = look(&folder, &[], &environment);
+    assert_eq!((code, found(&said, "witnesses")), (0, "w.example/1 is there"), "{said:#}");
+    assert!(found(&said, "log").contains("cosigned by 0 of 1 witnesses"), "{said:#}");
+    assert!(receiver.requests().iter().all(|request| request.starts_with("HEAD ")), "nothing is sent by looking");
+    let environment = policy(&format!("http://{}", free_address()));
+    let environment = environment.each_ref().map(|(name, file)| (*name, file.as_str()));
+    assert_fault(&folder, &environment, "witnesses", "warning", "w.example/1: it cannot be reached");
+    let file = folder.write("policy.txt", "witness\n");
+    assert_fault(&folder, &[("LOSTCARD_WITNESSES__POLICY", &file)], "witnesses", "wrong", "line 1");
 }
 
 #[test]
