@@ -48,7 +48,9 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
     let everybodys = store.list_reports(own, true, &[key]).await.unwrap().1;
     let mut told: Vec<_> = everybodys.iter().map(|found| (found.report.id, others(found))).collect();
     told.sort();
-    assert_eq!(told, [(new.report_id, Some(false)), (imported.report_id, Some(true))]);
+    let mut expected = [(new.report_id, Some(false)), (imported.report_id, Some(true))];
+    expected.sort();
+    assert_eq!(told, expected);
     for (asker, ends_others, expected) in
         [(own, false, Some(None)), (own, true, Some(None)), (other, false, None), (other, true, Some(Some(true)))]
     {

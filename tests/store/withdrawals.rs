@@ -68,7 +68,10 @@ pub(crate) async fn a_pending_withdrawal_is_its_organizations_until_the_report_i
         write(&store, async |tx| tx.keep_withdrawal(&again).await.unwrap()).await;
         let read = write(&store, async |tx| tx.find_pending_withdrawal(own, new.report_id).await.unwrap()).await;
         assert_eq!(format!("{:?}", read.unwrap()), format!("{new:?}"), "the first stays");
-        assert!(matches!(store.find_withdrawal(own, false, new.report_id).await.unwrap(), Some(StoredWithdrawal::Pending(_))));
+        assert!(matches!(
+            store.find_withdrawal(own, false, new.report_id).await.unwrap(),
+            Some(StoredWithdrawal::Pending(_))
+        ));
         assert!(store.find_withdrawal(other, false, new.report_id).await.unwrap().is_none());
         let foreign = write(&store, async |tx| tx.find_pending_withdrawal(other, new.report_id).await.unwrap()).await;
         assert!(foreign.is_none());

@@ -124,6 +124,10 @@ async fn log(config: &Config, clock: &Clock, store: &Store) -> Result<Finding, S
     let Some(LogStanding { head, feed, lacks_entries, is_cut }) = store.log_standing().await? else {
         return Ok(Finding::note(CHECK, "there is none yet", "nothing: the first node that serves begins it"));
     };
+    if head.note.is_empty() {
+        let to_do = "nothing: a node that serves publishes its first checkpoint within seconds";
+        return Ok(Finding::note(CHECK, "it has begun, and has no checkpoint yet", to_do));
+    }
     let age = clock.now_ms().since(head.signed_at);
     // A policy that cannot be read has a line of its own.
     let cosigned = match options::witnesses(config) {
@@ -133,11 +137,7 @@ async fn log(config: &Config, clock: &Clock, store: &Store) -> Result<Finding, S
         }
         Ok(None) | Err(_) => String::new(),
     };
-    let found = format!(
-        "the newest checkpoint is of {} leaves, {} old{cosigned}",
-        head.size,
-        spoken(age.as_secs())
-    );
+    let found = format!("the newest checkpoint is of {} leaves, {} old{cosigned}", head.size, spoken(age.as_secs()));
     let behind = feed.get().saturating_sub(head.sequence().get());
     if behind == 0 || lacks_entries || is_cut || age < LOG_BEHIND_MAX {
         return Ok(Finding::ok(CHECK, found));
