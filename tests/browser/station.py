@@ -402,7 +402,7 @@ def the_receipt_is_one_page_of_a5(station):
 
 
 def tab_to(page, name):
-    """Goes on by Tab alone until the focus is on a button or field of this name."""
+    """By Tab alone, until the focus is on a button or field of this name."""
     for _ in range(80):
         if page.evaluate("document.activeElement?.id") == name or page.evaluate("document.activeElement?.textContent?.trim()") == name:
             return

@@ -6,13 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use lostcard::crypto::signing::SigningKey;
-use lostcard::crypto::tlog::VerifierKey;
-use lostcard::crypto::tlog::note::SignatureType;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 
-use crate::looking::{assert_fault, certificate, checks, chmod, data, look, made, only_fault, tamper};
+use crate::looking::{assert_fault, certificate, checks, chmod, data, look, made, only_fault, published, tamper};
 use crate::receiver::Receiver;
 use crate::run::{Folder, stderr, stdout};
 use crate::servers::free_address;
@@ -90,27 +87,6 @@ fn a_fresh_folder_and_a_node_that_is_well_have_no_warning() {
     for check in ["tls", "public_url", "witnesses", "audit_heads", "back_up"] {
         assert_eq!(state(check), "note", "{check}");
     }
-}
-
-/// What the one line of a check says.
-fn found<'a>(said: &'a Value, name: &str) -> &'a str {
-    let mut of = checks(said).into_iter().filter(|check| check["check"] == name);
-    let (one, other) = (of.next(), of.next());
-    assert!(other.is_none(), "{said:#}");
-    one.unwrap_or_else(|| panic!("no {name}: {said:#}"))["found"].as_str().unwrap()
-}
-
-/// A node whose log has a checkpoint. Until then it is well, too.
-fn published(folder: &Folder) -> Node {
-    let node = Node::start(&data(folder));
-    for _ in 0..500 {
-        let (code, said) = look(folder, &[], &[]);
-        assert_eq!(code, 0, "{said:#}");
-        if found(&said, "log").starts_with("the newest checkpoint is of ") {
-            return node;
-        }
-    }
-    panic!("no checkpoint was published");
 }
 
 #[test]
@@ -338,43 +314,6 @@ fn endpoints_that_nobody_answers_at_are_found() {
     let (code, said) = look(&folder, &[], &for_tests);
     assert_eq!(code, 0);
     assert!(checks(&said).iter().any(|check| check["check"] == "webhooks" && check["state"] == "note"), "{said:#}");
-}
-
-#[test]
-fn a_registry_log_that_does_not_follow_is_found() {
-    let folder = made();
-    assert_eq!(look(&folder, &[], &[]).0, 0, "none has begun yet");
-    drop(published(&folder));
-    // Two changes that nobody has published for an hour.
-    tamper(&folder, &["UPDATE feed_head SET seq = seq + 2", "UPDATE log_head SET signed_at = signed_at - 3600000"]);
-    assert_fault(&folder, &[], "log", "warning", " changes are not in it");
-    let off = [("LOSTCARD_BLIND__ENABLED", "false")];
-    let (code, said) = look(&folder, &[], &off);
-    assert_eq!((code, found(&said, "log")), (0, "there is none: blind.enabled is off"), "{said:#}");
-}
-
-#[test]
-fn a_witness_that_is_not_there_is_found() {
-    let folder = made();
-    drop(published(&folder));
-    let receiver = Receiver::start(405);
-    let public = SigningKey::generate().unwrap().public().clone();
-    let key = VerifierKey::new("w.example/1", SignatureType::Cosignature, public).unwrap();
-    let policy = |url: &str| {
-        let file = folder.write("policy.txt", &format!("witness W {key} {url}\nquorum W\n"));
-        [("LOSTCARD_WITNESSES__POLICY", file)]
-    };
-    let environment = policy(receiver.url().trim_end_matches('/'));
-    let environment = environment.each_ref().map(|(name, file)| (*name, file.as_str()));
-    let (code, said) = look(&folder, &[], &environment);
-    assert_eq!((code, found(&said, "witnesses")), (0, "w.example/1 is there"), "{said:#}");
-    assert!(found(&said, "log").contains("cosigned by 0 of 1 witnesses"), "{said:#}");
-    assert!(receiver.requests().iter().all(|request| request.starts_with("HEAD ")), "nothing is sent by looking");
-    let environment = policy(&format!("http://{}", free_address()));
-    let environment = environment.each_ref().map(|(name, file)| (*name, file.as_str()));
-    assert_fault(&folder, &environment, "witnesses", "warning", "w.example/1: it cannot be reached");
-    let file = folder.write("policy.txt", "witness\n");
-    assert_fault(&folder, &[("LOSTCARD_WITNESSES__POLICY", &file)], "witnesses", "wrong", "line 1");
 }
 
 #[test]
