@@ -13,7 +13,6 @@ use crate::looking::{assert_fault, certificate, checks, chmod, data, look, made,
 use crate::receiver::Receiver;
 use crate::run::{Folder, stderr, stdout};
 use crate::servers::free_address;
-use crate::servers::node::Node;
 use crate::servers::process::run;
 use crate::servers::shared;
 
