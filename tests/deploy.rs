@@ -219,6 +219,11 @@ fn in_kubernetes_the_data_folder_outlives_its_pod_and_redis_may_be_absent() {
     let data = values(pod, "- { name: LOSTCARD_DATA, value:")[0].trim_end_matches(" }");
     assert!(data.starts_with(&format!("{mounted}/")), "{data} in {mounted}");
     assert!(claims.contains("name: data\n") && !set.contains("emptyDir"), "{claims}");
+    // A fresh node has no warning: there is room beside what a file system takes for itself.
+    let storage = number(claims, "storage:");
+    assert!(claims.contains(&format!("storage: {storage}Gi")), "{claims}");
+    let warned = number(&read("src/node/doctor/machine.rs"), "FREE_MIB_WARNING: u64 =");
+    assert!(storage * 1024 >= warned * 3 / 2, "{storage} GiB, and doctor warns below {warned} MiB");
     let (_, redis) = pod.split_once("LOSTCARD_REDIS_URL").unwrap();
     assert!(redis.split("- name").next().unwrap().contains("key: redis, optional: true"));
     assert!(pod.contains("key: database }"), "the database may not be absent");

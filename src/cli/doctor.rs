@@ -52,11 +52,8 @@ pub(super) async fn examine(config: Result<Config, ConfigError>, json: bool) -> 
 }
 
 fn value(finding: &Finding) -> Value {
-    let mut value = json!({"check": finding.check, "state": finding.state.as_str(), "found": finding.found});
-    if let Some(to_do) = &finding.to_do {
-        value["do"] = json!(to_do);
-    }
-    value
+    let to_do = finding.to_do.as_deref().unwrap_or_default();
+    json!({"check": finding.check, "state": finding.state.as_str(), "found": finding.found, "do": to_do})
 }
 
 fn line(finding: &Finding) -> String {

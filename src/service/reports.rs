@@ -12,6 +12,7 @@ use super::act_receipts::{ActReceipt, Written};
 use super::filing::Filing;
 use super::groups::{Acted, Groups, Left, Reporting};
 use super::listing::{self, Replacement, Replacing};
+use super::withdrawals::Ender;
 use super::writing::{Writer, Writing, open_digest};
 use crate::clock::beijing_date;
 use crate::crypto::act_receipt::Act;
@@ -29,7 +30,7 @@ use crate::store::lists::Wanted;
 use crate::store::replacements::ListedReplacement;
 use crate::store::reports::StoredReport;
 
-/// Writes to the registry and reads an organization's own reports.
+/// Writes to the registry and reads the reports that an organization may end.
 #[derive(Debug)]
 pub struct Reports {
     writer: Arc<Writer>,
@@ -137,9 +138,13 @@ impl Reports {
         Ok(Some((corrected, receipt)))
     }
 
-    /// An organization's own report.
-    pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredReport>, ServiceError> {
-        let found = self.writer.store.find_report(actor.organization, report_id).await?;
+    /// A report that an organization may end: who withdraws it has to find it first.
+    pub async fn find(
+        &self,
+        Ender { actor, ends_others }: Ender,
+        report_id: ReportId,
+    ) -> Result<Option<StoredReport>, ServiceError> {
+        let found = self.writer.store.find_report_told(actor.organization, ends_others, report_id).await?;
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;
         }
@@ -172,10 +177,14 @@ impl Reports {
         Ok(found)
     }
 
-    /// An organization's own reports of a number.
-    pub async fn search(&self, actor: Actor, digest: &IdDigest) -> Result<Vec<StoredReport>, ServiceError> {
+    /// The reports of a number that an organization may end.
+    pub async fn search(
+        &self,
+        Ender { actor, ends_others }: Ender,
+        digest: &IdDigest,
+    ) -> Result<Vec<StoredReport>, ServiceError> {
         let store = &self.writer.store;
-        let read = async |keys: Vec<_>| store.list_reports(actor.organization, &keys).await;
+        let read = async |keys: Vec<_>| store.list_reports(actor.organization, ends_others, &keys).await;
         let found = self.writer.read_by_number(digest, read).await?;
         let deed = Deed::of_many(actor, Action::ReportsSearched).about([self.writer.tag(digest)]);
         self.writer.note(&deed).await?;

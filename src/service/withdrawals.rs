@@ -105,10 +105,14 @@ impl Withdrawals {
     }
 
     /// The withdrawal of a report, where there is one.
-    pub async fn find(&self, actor: Actor, report_id: ReportId) -> Result<Option<StoredWithdrawal>, ServiceError> {
+    pub async fn find(
+        &self,
+        Ender { actor, ends_others }: Ender,
+        report_id: ReportId,
+    ) -> Result<Option<StoredWithdrawal>, ServiceError> {
         let now_ms = self.writer.clock.now_ms();
         let is_over = |found: &StoredWithdrawal| matches!(found, StoredWithdrawal::Pending(pending) if has_expired(pending, now_ms));
-        let found = self.writer.store.find_withdrawal(actor.organization, report_id).await?;
+        let found = self.writer.store.find_withdrawal(actor.organization, ends_others, report_id).await?;
         let found = found.filter(|found| !is_over(found));
         if found.is_some() {
             self.writer.note(&Deed::of(actor, Action::ReportRead, report_id)).await?;

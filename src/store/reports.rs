@@ -88,6 +88,8 @@ pub struct Taken {
     pub reporter: Reporter,
     pub office: OfficeCode,
     pub channel: Channel,
+    /// Whether it is not of the organization that asks.
+    pub is_others: bool,
 }
 
 /// How a report came to its end.
@@ -143,22 +145,46 @@ impl Store {
         row.as_ref().map(read_report).transpose()
     }
 
-    /// An organization's own reports of a number, newest first, and by which peppers rows were keyed at that moment: if the keys
-    /// do not cover these, reports may be missing.
+    /// A report that an organization may end: its own; any, where it ends reports of others. One of these as a list tells it.
+    pub async fn find_report_told(
+        &self,
+        organization: OrganizationId,
+        ends_others: bool,
+        report: ReportId,
+    ) -> Result<Option<StoredReport>, StoreError> {
+        let text = format!(
+            "SELECT report_id, lookup_key, state, card_valid_from, reported_at, reason, sequence, reporter, office, channel, \
+             {IS_OWN} FROM loss_reports r WHERE report_id = $2"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(organization.as_bytes().as_slice())
+            .bind(report.as_bytes().as_slice())
+            .fetch_optional(&mut *self.connection().await?)
+            .await?;
+        let found = row.as_ref().map(read_told).transpose()?;
+        Ok(found.and_then(|found| match &found.taken {
+            Some(taken) if taken.is_others => ends_others.then_some(found),
+            _ => Some(StoredReport { taken: None, ..found }),
+        }))
+    }
+
+    /// The reports of a number that an organization may end, newest first, and by which peppers rows were keyed at that moment: if the
+    /// keys do not cover these, reports may be missing.
     pub async fn list_reports(
         &self,
         organization: OrganizationId,
+        ends_others: bool,
         keys: &[LookupKey],
     ) -> Result<(KeyVersions, Vec<StoredReport>), StoreError> {
-        let mut query =
-            sqlx::query(sqlx::AssertSqlSafe(reports_of_number(keys.len()))).bind(organization.as_bytes().as_slice());
+        let text = reports_of_number(keys.len(), ends_others);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(organization.as_bytes().as_slice());
         for key in keys {
             query = query.bind(key.as_bytes().as_slice());
         }
         let rows = query.fetch_all(&mut *self.connection().await?).await?;
         let versions = get_key_versions(rows.first().ok_or(StoreError::Corrupt("feed_head"))?)?;
         let is_report = |row: &&AnyRow| row.try_get::<Option<&[u8]>, _>("report_id").is_ok_and(|id| id.is_some());
-        Ok((versions, rows.iter().filter(is_report).map(read_taken).collect::<Result<_, _>>()?))
+        Ok((versions, rows.iter().filter(is_report).map(read_told).collect::<Result<_, _>>()?))
     }
 
     /// A page of an organization's own reports.
@@ -312,15 +338,18 @@ impl WriteTx {
     }
 }
 
-/// The statement that finds an organization's reports of a number with so many keys. Kept from the index by which lists go: an organization
-/// has more reports than a number has.
-pub fn reports_of_number(keys: usize) -> String {
+/// Whether a row is of the organization that asks; imported ones are of none.
+const IS_OWN: &str = "CAST(CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END AS BIGINT) AS is_own";
+
+/// The statement that finds reports of a number with so many keys: an organization's own, or everybody's. Kept from the index by which
+/// lists go: an organization has more reports than a number has.
+pub fn reports_of_number(keys: usize, of_everybody: bool) -> String {
+    let whose = if of_everybody { "" } else { "CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END = 1 AND " };
     format!(
         "SELECT h.key_version AS key_version, h.key_version_from AS key_version_from, r.report_id AS report_id, \
          r.lookup_key AS lookup_key, r.state AS state, r.card_valid_from AS card_valid_from, r.lost_on AS lost_on, r.reported_at AS reported_at, \
-         r.reason AS reason, r.sequence AS sequence, r.reporter AS reporter, r.office AS office, r.channel AS channel \
-         FROM feed_head h LEFT JOIN loss_reports r \
-         ON CASE WHEN r.organization_id = $1 THEN 1 ELSE 0 END = 1 AND r.lookup_key IN ({}) \
+         r.reason AS reason, r.sequence AS sequence, r.reporter AS reporter, r.office AS office, r.channel AS channel, {IS_OWN} \
+         FROM feed_head h LEFT JOIN loss_reports r ON {whose}r.lookup_key IN ({}) \
          ORDER BY r.reported_at DESC, r.report_id DESC LIMIT 100",
         places(2, keys)
     )
@@ -354,8 +383,16 @@ pub(super) fn read_taken(row: &AnyRow) -> Result<StoredReport, StoreError> {
         reporter: get_parsed(row, "reporter", Reporter::parse)?,
         office: get_parsed(row, "office", OfficeCode::parse)?,
         channel: get_parsed(row, "channel", Channel::parse)?,
+        is_others: false,
     };
     Ok(StoredReport { taken: Some(taken), ..read_report(row)? })
+}
+
+/// The same of a row that says whose it is.
+fn read_told(row: &AnyRow) -> Result<StoredReport, StoreError> {
+    let is_others = row.try_get::<i64, _>("is_own")? == 0;
+    let told = read_taken(row)?;
+    Ok(StoredReport { taken: told.taken.map(|taken| Taken { is_others, ..taken }), ..told })
 }
 
 pub(super) fn read_listed(row: &AnyRow) -> Result<Option<Record>, StoreError> {

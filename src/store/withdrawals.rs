@@ -46,10 +46,11 @@ const PENDING: &str = "SELECT report_id, organization_id, client_id, office, rea
      card_valid_from, holder_verified_by, person FROM pending_withdrawals WHERE report_id = $1 AND organization_id = $2";
 
 impl Store {
-    /// The withdrawal of a report that an organization has filed or asked to withdraw; none where it is not withdrawn.
+    /// The withdrawal of a report that an organization may end or has asked to withdraw; none where it is not withdrawn.
     pub async fn find_withdrawal(
         &self,
         organization: OrganizationId,
+        ends_others: bool,
         report: ReportId,
     ) -> Result<Option<StoredWithdrawal>, StoreError> {
         let mut tx = self.begin_long_read().await?;
@@ -63,10 +64,11 @@ impl Store {
         }
         let done = sqlx::query(
             "SELECT closed_by_office, withdrawal_reason, closed_at FROM loss_reports \
-             WHERE report_id = $1 AND organization_id = $2 AND state = 'withdrawn'",
+             WHERE report_id = $1 AND (organization_id = $2 OR $3 = 1) AND state = 'withdrawn'",
         )
         .bind(report.as_bytes().as_slice())
         .bind(organization.as_bytes().as_slice())
+        .bind(i64::from(ends_others))
         .fetch_optional(&mut *tx)
         .await?;
         let read = |row: AnyRow| {

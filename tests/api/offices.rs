@@ -208,6 +208,42 @@ async fn an_office_ends_reports_of_its_own_organization_or_of_all_where_it_may()
 }
 
 #[tokio::test]
+async fn who_ends_reports_of_others_finds_and_reads_them_first() {
+    let app = TestApp::spawn().await;
+    let (station, other) = (app.add_client("registry", None).await, app.add_client("registry", None).await);
+    let number = random_number();
+    let body = with(report_of(&number, Some(START)), "contact", json!({"phone": "+86 138 0013 8000"}));
+    let filed = app.post(&station.token, "/v1/loss-reports", &body).await;
+    assert_eq!(filed.status, 201, "{}", filed.text);
+    let report = text(&filed.json()["report_id"]);
+    let path = format!("/v1/loss-reports/{report}");
+    let search = async |by: &TestClient| {
+        app.post(&by.token, "/v1/loss-reports/search", &json!({ "id_number": number })).await.json()
+    };
+    assert_eq!(search(&other).await, json!({"reports": []}));
+    app.get(&other.token, &path).await.problem(404, "not_found");
+    app.set_offices(&other, "11010", true).await;
+    eventually("the node knows it", async || search(&other).await != json!({"reports": []})).await;
+    let found = &search(&other).await["reports"][0];
+    let read = app.get(&other.token, &path).await;
+    assert_eq!((read.status, &read.json()), (200, found));
+    assert_eq!((&found["report_id"], &found["filed_elsewhere"]), (&json!(report), &json!(true)));
+    assert_eq!(
+        (&found["office"], &found["reporter"]),
+        (&body["office"], &body["reporter"]),
+        "what the officer compares with the holder's words"
+    );
+    assert!(!read.text.contains("138") && !found.to_string().contains("contact"), "{found}");
+    // Its own say nothing of this, and lists stay lists of its own.
+    assert!(search(&station).await["reports"][0].get("filed_elsewhere").is_none());
+    assert_eq!(app.get(&other.token, "/v1/loss-reports").await.json()["loss_reports"], json!([]));
+    app.get(&other.token, &format!("{path}/sightings")).await.problem(404, "not_found");
+    assert_eq!(app.withdraw_as(&other, &report).await.status, 200);
+    let ended = app.get(&other.token, &format!("{path}/withdrawal")).await;
+    assert_eq!((ended.status, &ended.json()["state"]), (200, &json!("withdrawn")), "{}", ended.text);
+}
+
+#[tokio::test]
 async fn withdrawals_beyond_a_days_number_wait_for_a_second_client() {
     let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 2).await;
     let sibling = app.sibling().await;

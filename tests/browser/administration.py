@@ -2,6 +2,7 @@
 the log, who looked at a person; by mouse and by keyboard, on a telephone, in both languages."""
 
 import base64
+import datetime
 import json
 import random
 import re
@@ -13,7 +14,7 @@ from playwright.sync_api import expect
 from station import a_number
 
 BYTES_MAX = 200_000
-VIEWS = ("organizations", "clients", "offices", "noisy", "pairings", "requests", "persons", "log", "accesses")
+VIEWS = ("organizations", "clients", "offices", "noisy", "pairings", "requests", "orders", "persons", "log", "accesses")
 
 
 def made(console, path, body):
@@ -240,6 +241,70 @@ def registrar_takes_two_operators(console):
     console.axe("approved")
 
 
+def undoing_and_export_take_two_operators_and_the_export_is_saved(console):
+    first, second = (console.node.client("admin", "600/60s") for _ in range(2))
+    thief = console.node.client("registry", "600/60s")
+    body = {"id_number": a_number(), "reason": "lost", "reporter": "holder", "office": "110105-03", "channel": "station"}
+    assert console.node.post(thief, "/v1/loss-reports", body)[0] == 201
+    page = console.open(timezone_id="Asia/Shanghai")
+    console.enter(of=first)
+    view(console, "orders")
+    is_there(page)
+    for summary in page.locator("#view summary").all():
+        summary.click()
+    page.click("#undo .primary")
+    expect(page.locator("#undo-client_id-hint")).to_have_text("This is needed.")
+    page.fill("#undo-client_id", thief[0])
+    page.fill("#undo-reason", "ticket 7: its secret was stolen")
+    china = datetime.timezone(datetime.timedelta(hours=8))
+    at = lambda minutes: (datetime.datetime.now(china) + datetime.timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S")  # noqa: E731
+    page.fill("#undo-from", at(1))
+    page.fill("#undo-to", at(-9))
+    page.click("#undo .primary")
+    expect(page.locator("#undo-to-hint")).not_to_be_empty()
+    page.fill("#undo-from", at(-10))
+    page.fill("#undo-to", at(1))
+    page.click("#undo .primary")
+    expect(page.locator("#view h4")).to_contain_text("waits for another operator")
+    undoing = page.inner_text(".once code")
+    expect(page.locator(".admin tbody tr", has_text="ticket 7")).to_contain_text("waits for approval")
+    page.fill("#export-reason", "the yearly visit")
+    page.press("#export-reason", "Enter")
+    expect(page.locator(".once code")).not_to_have_text(undoing)
+    console.axe("orders")
+    console.settle()
+    page.click("#sign-out")
+    console.enter(of=second)
+    for reason in ("ticket 7", "the yearly visit"):
+        view(console, "requests")
+        page.locator(".admin tbody tr", has_text=reason).get_by_role("button").click()
+        expect(page.locator("#view pre")).to_contain_text(reason)
+        page.get_by_role("button", name="Approve it").click()
+        expect(page.locator("#view .facts")).to_contain_text("approved: it is done")
+    # Who approved it is not who asked for it.
+    page.get_by_role("button", name="Save the export").click()
+    expect(page.locator("#view .act .message").first).to_contain_text("nothing of this number")
+    page.click("#sign-out")
+    console.enter(of=first)
+    view(console, "orders")
+    page.locator(".admin tbody tr", has_text="the yearly visit").get_by_role("button").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save the export").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert len(lines) > 3 and all(json.loads(line) for line in lines), len(lines)
+    assert any("administration_approved" in line for line in lines), "it goes to its own approval"
+    expect(page.locator("#view [role=status]").last).to_have_text(f"{len(lines)} lines")
+    console.axe("export")
+
+    def undone():
+        status, told = console.node.post(thief, "/v1/loss-reports/search", {"id_number": body["id_number"]})
+        return status == 200 and told["reports"][0]["state"] == "withdrawn"
+    until(page, undone)
+    view(console, "orders")
+    page.locator(".admin tbody tr", has_text="ticket 7").get_by_role("button").click()
+    expect(page.locator("#view")).to_contain_text("Undone: 1. Left as they are: 0.")
+
+
 def device_gets_a_code_that_is_shown_once_and_is_ended(console):
     name = f"Lodge {random.randint(0, 10**9)}"
     organization(console, name)
@@ -451,7 +516,8 @@ def page_is_light_with_all_its_views(console):
 
 CASES = [
     hotel_is_made_and_its_desk_gets_a_secret_that_is_shown_once, client_is_changed_suspended_and_ended, new_secret_certificate_and_keys,
-    tokens_are_revoked, held_client_is_seen_and_released, registrar_takes_two_operators, device_gets_a_code_that_is_shown_once_and_is_ended,
+    tokens_are_revoked, held_client_is_seen_and_released, registrar_takes_two_operators,
+    undoing_and_export_take_two_operators_and_the_export_is_saved, device_gets_a_code_that_is_shown_once_and_is_ended,
     lists_go_on_and_every_view_fits_a_telephone_in_both_languages, keyboard_alone_is_enough, language_changes_what_is_shown,
     log_is_told_and_who_cosigned_it, office_is_described_and_described_again, who_looked_is_told_and_the_number_stays_nowhere, signing_out_leaves_nothing_of_it,
     page_is_light_with_all_its_views,

@@ -71,10 +71,10 @@ class Desk:
             with contextlib.suppress(Error):
                 self.page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", timeout=5000)
 
-    def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False, below=""):
+    def open(self, width=1280, height=800, locale="en-GB", scheme="light", url=None, clock=False, below="", timezone_id=None):
         """A fresh page, not signed in; `below`: as a proxy serves it that takes this path off."""
         context = self.browser.new_context(
-            viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, accept_downloads=True)
+            viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme, accept_downloads=True, timezone_id=timezone_id)
         context.set_default_timeout(20_000)
         self.contexts.append(context)
         self.sent, self.console, self.typed = [], [], set()

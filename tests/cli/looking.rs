@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::run::{Folder, stderr, stdout};
+use crate::servers::node::Node;
 use crate::servers::process::run;
 
 /// What a look prints as JSON, and its exit code.
@@ -93,4 +94,25 @@ pub(crate) fn certificate(folder: &Folder, days: &str) -> (String, String) {
     run(openssl.stderr(std::process::Stdio::null()));
     chmod(&key, 0o600);
     (certificate.display().to_string(), key.display().to_string())
+}
+
+/// What the one line of a check says.
+pub(crate) fn found<'a>(said: &'a Value, name: &str) -> &'a str {
+    let mut of = checks(said).into_iter().filter(|check| check["check"] == name);
+    let (one, other) = (of.next(), of.next());
+    assert!(other.is_none(), "{said:#}");
+    one.unwrap_or_else(|| panic!("no {name}: {said:#}"))["found"].as_str().unwrap()
+}
+
+/// A node whose log has a checkpoint. Until then it is well, too.
+pub(crate) fn published(folder: &Folder) -> Node {
+    let node = Node::start(&data(folder));
+    for _ in 0..500 {
+        let (code, said) = look(folder, &[], &[]);
+        assert_eq!(code, 0, "{said:#}");
+        if found(&said, "log").starts_with("the newest checkpoint is of ") {
+            return node;
+        }
+    }
+    panic!("no checkpoint was published");
 }

@@ -10,6 +10,7 @@ mod backup;
 mod busy;
 mod check;
 mod doctor;
+mod doctor_log;
 mod endpoints;
 mod exit_codes;
 mod first_start;

@@ -93,8 +93,8 @@ pub(crate) async fn a_page_is_read_from_its_place_in_an_index(database: &Databas
 
 pub(crate) async fn a_search_by_number_reads_that_number_alone(database: &Database) {
     let _store = database.open().await;
-    for keys in [1, 2] {
-        let statement = reports::reports_of_number(keys);
+    for (keys, of_everybody) in [(1, false), (2, false), (1, true), (2, true)] {
+        let statement = reports::reports_of_number(keys, of_everybody);
         let bytes = if database.is_sqlite() {
             "x'00112233445566778899aabbccddeeff'"
         } else {

@@ -7,7 +7,7 @@ use lostcard::domain::sequence::Sequence;
 use lostcard::domain::verdict::Record;
 use lostcard::store::Store;
 use lostcard::store::listed::{ListedAt, ListedReader};
-use lostcard::store::reports::{Closing, NewReport, RecordsRead};
+use lostcard::store::reports::{Closing, NewReport, RecordsRead, StoredReport};
 
 use crate::backend::Database;
 use crate::records::{
@@ -43,8 +43,21 @@ pub(crate) async fn a_report_is_found_by_its_own_organization_alone(database: &D
     assert_eq!((found.report, found.lookup_key, found.sequence), (expected, key, Sequence::new(sequence.get() - 1)));
     assert!(store.find_report(other, new.report_id).await.unwrap().is_none());
     assert!(store.find_report(own, imported.report_id).await.unwrap().is_none());
-    assert_eq!(store.list_reports(own, &[key]).await.unwrap().1.len(), 1);
-    assert!(store.list_reports(other, &[key]).await.unwrap().1.is_empty());
+    assert_eq!(store.list_reports(own, false, &[key]).await.unwrap().1.len(), 1);
+    assert!(store.list_reports(other, false, &[key]).await.unwrap().1.is_empty());
+    let others = |found: &StoredReport| found.taken.as_ref().map(|taken| taken.is_others);
+    let everybodys = store.list_reports(own, true, &[key]).await.unwrap().1;
+    let mut told: Vec<_> = everybodys.iter().map(|found| (found.report.id, others(found))).collect();
+    told.sort();
+    let mut expected = [(new.report_id, Some(false)), (imported.report_id, Some(true))];
+    expected.sort();
+    assert_eq!(told, expected);
+    for (asker, ends_others, expected) in
+        [(own, false, Some(None)), (own, true, Some(None)), (other, false, None), (other, true, Some(Some(true)))]
+    {
+        let found = store.find_report_told(asker, ends_others, new.report_id).await.unwrap();
+        assert_eq!(found.as_ref().map(others), expected);
+    }
     let mut tx = store.begin().await.unwrap();
     assert!(tx.find_report(other, new.report_id).await.unwrap().is_none());
     assert_eq!(tx.active_reports(&[key]).await.unwrap().len(), 2, "a replacement concerns them all");
@@ -56,7 +69,7 @@ pub(crate) async fn reports_of_a_number_are_listed_newest_first(database: &Datab
     let reports: Vec<NewReport> = (0..105).map(|n| report(Some(own), key, later(n))).collect();
     store_reports(&store, &reports).await;
     let listed: Vec<_> =
-        store.list_reports(own, &[key]).await.unwrap().1.iter().map(|stored| stored.report.id).collect();
+        store.list_reports(own, false, &[key]).await.unwrap().1.iter().map(|stored| stored.report.id).collect();
     let newest: Vec<_> = reports.iter().rev().take(100).map(|report| report.report_id).collect();
     assert_eq!(listed, newest);
 }

@@ -156,7 +156,7 @@ pub(crate) async fn every_read_tells_the_peppers_of_its_moment(database: &Databa
         let records: Vec<&Record> = read.records.iter().flatten().collect();
         assert_eq!(records.len(), 1, "under one of its keys");
         for (keys, count) in [(vec![new, old], 1), (vec![found_by], 1), (vec![key()], 0)] {
-            let (told, reports) = store.list_reports(own, &keys).await.unwrap();
+            let (told, reports) = store.list_reports(own, false, &keys).await.unwrap();
             assert_eq!((told, reports.len()), (versions, count));
         }
         let mut tx = store.begin().await.unwrap();

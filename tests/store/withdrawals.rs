@@ -61,15 +61,18 @@ pub(crate) async fn a_pending_withdrawal_is_its_organizations_until_the_report_i
     };
     let plain = pending(ids[0], actor);
     let of_card = PendingWithdrawal { returning: Some(returning), ..pending(ids[1], actor) };
-    assert!(store.find_withdrawal(own, ids[0]).await.unwrap().is_none());
+    assert!(store.find_withdrawal(own, false, ids[0]).await.unwrap().is_none());
     for new in [&plain, &of_card] {
         write(&store, async |tx| tx.keep_withdrawal(new).await.unwrap()).await;
         let again = PendingWithdrawal { requested_at_ms: later(99), ..new.clone() };
         write(&store, async |tx| tx.keep_withdrawal(&again).await.unwrap()).await;
         let read = write(&store, async |tx| tx.find_pending_withdrawal(own, new.report_id).await.unwrap()).await;
         assert_eq!(format!("{:?}", read.unwrap()), format!("{new:?}"), "the first stays");
-        assert!(matches!(store.find_withdrawal(own, new.report_id).await.unwrap(), Some(StoredWithdrawal::Pending(_))));
-        assert!(store.find_withdrawal(other, new.report_id).await.unwrap().is_none());
+        assert!(matches!(
+            store.find_withdrawal(own, false, new.report_id).await.unwrap(),
+            Some(StoredWithdrawal::Pending(_))
+        ));
+        assert!(store.find_withdrawal(other, false, new.report_id).await.unwrap().is_none());
         let foreign = write(&store, async |tx| tx.find_pending_withdrawal(other, new.report_id).await.unwrap()).await;
         assert!(foreign.is_none());
     }
@@ -81,7 +84,9 @@ pub(crate) async fn a_pending_withdrawal_is_its_organizations_until_the_report_i
         assert!(tx.find_pending_withdrawal(own, ids[0]).await.unwrap().is_none(), "nobody need confirm it");
     })
     .await;
-    let done = store.find_withdrawal(own, ids[0]).await.unwrap();
+    let done = store.find_withdrawal(own, false, ids[0]).await.unwrap();
+    assert!(store.find_withdrawal(other, false, ids[0]).await.unwrap().is_none());
+    assert!(store.find_withdrawal(other, true, ids[0]).await.unwrap().is_some(), "who may end it may read its end");
     let Some(StoredWithdrawal::Done { reason, at_ms, .. }) = done else { panic!("{done:?}") };
     assert_eq!((reason, at_ms), (WithdrawalReason::Mistaken, later(5)));
 }

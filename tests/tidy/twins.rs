@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const ENDING: &str = ".zh-CN.md";
 /// Pages that have a twin: one that is lost is missed.
-const TWINS: [&str; 7] = [
+const TWINS: [&str; 8] = [
     "README.md",
     "docs/guides/auditors.md",
     "docs/guides/clerks.md",
@@ -14,6 +14,7 @@ const TWINS: [&str; 7] = [
     "docs/guides/nodes.md",
     "docs/guides/operators.md",
     "docs/guides/station.md",
+    "examples/citizen-portal/README.md",
 ];
 
 /// What two pages of one content share, whatever their language.

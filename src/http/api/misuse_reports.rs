@@ -194,7 +194,7 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
     params(
         ("state" = Option<String>, Query, nullable = false, pattern = "^(open|resolved)$", example = "open", description = "`open` or `resolved`. Where it is absent: `resolved` if `office` is there, else `open`."),
         ("cursor" = Option<String>, Query, nullable = false, description = "The `next_cursor` of the page before."),
-        ("limit" = Option<i32>, Query, nullable = false, minimum = 1, maximum = 1000, description = "How many reports at most; 100 if absent."),
+        ("limit" = Option<i32>, Query, nullable = false, minimum = 1, maximum = 1000, description = "How many reports at most; 100 if absent. Up to 1,000, as 0.1.0 promised; other lists take up to 500."),
         ("office" = Option<String>, Query, nullable = false, max_length = 32, example = "110105-03", description = "Only those that this office resolved."),
         ("since" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-11-23T00:00:00+08:00", description = "Only those made at this instant or later."),
     ),

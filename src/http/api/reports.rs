@@ -88,18 +88,22 @@ pub struct LossReportAnswer {
     /// The registry's sequence at the report's last change.
     #[schema(value_type = u64)]
     registry_sequence: Sequence,
-    /// Who made the report; in lists and searches.
+    /// Who made the report; in lists and searches, and where another organization filed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = ReporterCode)]
     reporter: Option<&'static str>,
-    /// The office that took it; in lists and searches.
+    /// The office that took it; in lists and searches, and where another organization filed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     office: Option<String>,
-    /// Where it was made; in lists and searches.
+    /// Where it was made; in lists and searches, and where another organization filed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = ChannelCode)]
     channel: Option<&'static str>,
+    /// Only with `true`: another organization filed it, or an import. In searches and reads of an organization that ends reports of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    filed_elsewhere: Option<bool>,
     /// The receipt of this write: its place in the registry log. Only in the answer to the write, and only where there is a log.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -110,7 +114,7 @@ pub struct LossReportAnswer {
     report_receipt_salt: Option<SaltText>,
 }
 
-/// A search in your own reports. The number is in the body, never in a URL.
+/// A search for the reports of a number. It is in the body, never in a URL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LossReportSearch {
@@ -118,7 +122,7 @@ pub struct LossReportSearch {
     id_number: IdNumberText,
 }
 
-/// The reports of a number that this organization filed, newest first, at most 100.
+/// The reports of a number that this organization may end, newest first, at most 100.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LossReportList {
     reports: Vec<LossReportAnswer>,
@@ -155,7 +159,8 @@ pub async fn create(
 
 /// Read a report
 ///
-/// Scope `registry`; costs one unit. Only your own organization's reports: others are 404.
+/// Scope `registry`; costs one unit. Your own organization's reports; those of others where the operator lets your organization end them
+/// (`--any-office`), and 404 otherwise. How to reach the reporter is never told.
 #[utoipa::path(
     get, path = "/v1/loss-reports/{report_id}", operation_id = "getLossReport", tag = "registry", security(("bearer" = [])),
     params(("report_id" = Uuid, Path, description = "The report's id.")),
@@ -168,13 +173,14 @@ pub async fn create(
 )]
 pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
-    let found = state.read_in_time(state.reports.find(caller.actor(), report_id)).await??;
+    let found = state.read_in_time(state.reports.find(caller.ender(), report_id)).await??;
     found.map(|stored| json(&LossReportAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 
-/// Find your own reports of a number
+/// Find the reports of a number
 ///
-/// Scope `registry`; costs one unit. The number is in the body, so that no URL and no log has it.
+/// Scope `registry`; costs one unit. The number is in the body, so that no URL and no log has it. Your own organization's reports; also those
+/// of others, with `filed_elsewhere`, where the operator lets your organization end them (`--any-office`).
 #[utoipa::path(
     post, path = "/v1/loss-reports/search", operation_id = "searchLossReports", tag = "registry", security(("bearer" = [])),
     request_body = LossReportSearch,
@@ -194,7 +200,7 @@ pub async fn search(
     let mut fields = Fields::default();
     let digest = fields.id_number(&search.id_number, state.clock.today());
     let digest = caller.finish(fields, digest)?;
-    let found = state.read_in_time(state.reports.search(caller.actor(), &digest)).await??;
+    let found = state.read_in_time(state.reports.search(caller.ender(), &digest)).await??;
     Ok(json(&LossReportList { reports: found.iter().map(LossReportAnswer::of).collect() }))
 }
 
@@ -247,6 +253,7 @@ impl LossReportAnswer {
             reporter: stored.taken.as_ref().map(|taken| taken.reporter.as_str()),
             office: stored.taken.as_ref().map(|taken| taken.office.as_str().to_owned()),
             channel: stored.taken.as_ref().map(|taken| taken.channel.as_str()),
+            filed_elsewhere: stored.taken.as_ref().is_some_and(|taken| taken.is_others).then_some(true),
             report_receipt: None,
             report_receipt_salt: None,
         }

@@ -123,7 +123,7 @@ pub async fn withdraw(
 )]
 pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let report_id = path_id(&path)?;
-    let found = state.read_in_time(state.withdrawals.find(caller.actor(), report_id)).await??;
+    let found = state.read_in_time(state.withdrawals.find(caller.ender(), report_id)).await??;
     found.map(|stored| json(&WithdrawalAnswer::of(&stored))).ok_or_else(Problem::not_found)
 }
 

@@ -80,6 +80,7 @@ files! {
     "../../web/console/parts.js" as "parts.js" = SCRIPT;
     "../../web/console/persons.js" as "persons.js" = SCRIPT;
     "../../web/console/requests.js" as "requests.js" = SCRIPT;
+    "../../web/console/orders.js" as "orders.js" = SCRIPT;
     "../../web/console/series.js" as "series.js" = SCRIPT;
     "../../web/console/sign_in.js" as "sign_in.js" = SCRIPT;
     "../../web/console/state.js" as "state.js" = SCRIPT;

@@ -36,7 +36,8 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     findings.push(others::redis(config).await);
     findings.extend(others::issuers(config).await);
     findings.push(files::journal(config, clock));
-    findings.push(others::witnesses(config));
+    findings.extend(others::witnesses(config).await);
+    findings.push(others::audit_heads(config));
     findings.push(others::back_up());
     findings
 }

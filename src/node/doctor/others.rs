@@ -1,5 +1,5 @@
-//! Whom a node speaks with beside its store: Redis, endpoints of webhooks, outside issuers, who keeps heads of its audit log and its
-//! back-ups.
+//! Whom a node speaks with beside its store: Redis, endpoints of webhooks, outside issuers, who cosigns the registry log, who keeps heads
+//! of the audit log and back-ups.
 
 use std::sync::Arc;
 
@@ -96,9 +96,35 @@ async fn endpoint(sender: &Sender, webhook: &Webhook) -> Finding {
     }
 }
 
-/// Who keeps heads of the audit log where this node cannot change them.
-pub(super) fn witnesses(config: &Config) -> Finding {
+/// Who cosigns the registry log, by the policy.
+pub(super) async fn witnesses(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "witnesses";
+    if !config.blind.enabled {
+        return vec![Finding::ok(CHECK, "there is no registry log to cosign: blind.enabled is off")];
+    }
+    match options::witnesses(config) {
+        Ok(None) => vec![Finding::note(
+            CHECK,
+            "none: two readers of the registry log cannot tell whether they are shown the same",
+            "name a policy, witnesses.policy: docs/LOG.md",
+        )],
+        Ok(Some(witnesses)) => {
+            let told = |(name, answer): (&str, Result<(), String>)| match answer {
+                Ok(()) => Finding::ok(CHECK, format!("{name} is there")),
+                Err(why) => {
+                    let to_do = "look at the way there, and ask who runs it: it cosigns no checkpoint now";
+                    Finding::warning(CHECK, format!("{name}: {why}"), to_do)
+                }
+            };
+            witnesses.knock().await.into_iter().map(told).collect()
+        }
+        Err(error) => vec![Finding::wrong(CHECK, error.to_string(), "correct it")],
+    }
+}
+
+/// Who keeps heads of the audit log where this node cannot change them.
+pub(super) fn audit_heads(config: &Config) -> Finding {
+    const CHECK: &str = "audit_heads";
     match options::head_sinks(config) {
         Ok(sinks) if sinks.is_empty() => Finding::note(
             CHECK,

@@ -15,6 +15,7 @@ use crate::registry::building;
 use crate::service::misfits::misfits;
 use crate::store::examination::Migrated;
 use crate::store::keys::KeyMatch;
+use crate::store::log::LogStanding;
 use crate::store::{Silence, Store, StoreError, StoreOptions};
 
 /// Connections of a look.
@@ -27,6 +28,8 @@ const CLOCKS_APART_WARNING: Duration = Duration::from_secs(1);
 const CLOCKS_APART_WRONG: Duration = Duration::from_mins(1);
 /// How far ahead of this machine's clock a row may be: clocks of several nodes differ.
 const AHEAD_MAX: Duration = Duration::from_secs(2);
+/// A change is in the log after a second; the alert waits as long.
+const LOG_BEHIND_MAX: Duration = Duration::from_mins(1);
 /// More would hide what else there is to read.
 const CLIENTS_SHOWN: usize = 20;
 
@@ -110,7 +113,40 @@ async fn look(
     clients(store, findings).await?;
     numbers(config, store, findings).await?;
     uncounted(config, store, findings).await?;
-    listings(config, store, findings).await
+    listings(config, store, findings).await?;
+    findings.push(log(config, clock, store).await?);
+    Ok(())
+}
+
+/// The registry log: its newest checkpoint, and whether it follows what is listed.
+async fn log(config: &Config, clock: &Clock, store: &Store) -> Result<Finding, StoreError> {
+    const CHECK: &str = "log";
+    if !config.blind.enabled {
+        return Ok(Finding::ok(CHECK, "there is none: blind.enabled is off"));
+    }
+    let Some(LogStanding { head, feed, lacks_entries, is_cut }) = store.log_standing().await? else {
+        return Ok(Finding::note(CHECK, "there is none yet", "nothing: the first node that serves begins it"));
+    };
+    if head.note.is_empty() {
+        let to_do = "nothing: a node that serves publishes its first checkpoint within seconds";
+        return Ok(Finding::note(CHECK, "it has begun, and has no checkpoint yet", to_do));
+    }
+    let age = clock.now_ms().since(head.signed_at);
+    // A policy that cannot be read has a line of its own.
+    let cosigned = match options::witnesses(config) {
+        Ok(Some(witnesses)) => {
+            let (signed, all) = witnesses.count_on(&head.note);
+            format!(", cosigned by {signed} of {all} witnesses")
+        }
+        Ok(None) | Err(_) => String::new(),
+    };
+    let found = format!("the newest checkpoint is of {} leaves, {} old{cosigned}", head.size, spoken(age.as_secs()));
+    let behind = feed.get().saturating_sub(head.sequence().get());
+    if behind == 0 || lacks_entries || is_cut || age < LOG_BEHIND_MAX {
+        return Ok(Finding::ok(CHECK, found));
+    }
+    let to_do = "start a node, or look in the log of those that run for what keeps them from publishing it";
+    Ok(Finding::warning(CHECK, format!("{found}; {behind} changes are not in it"), to_do))
 }
 
 /// Whether the rows can be looked at.

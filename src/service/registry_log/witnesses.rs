@@ -154,6 +154,26 @@ impl Witnesses {
         Asking { policy: &self.policy, head, open: asked.collect(), answers }
     }
 
+    /// Asks whether each is there, without anything to cosign (RFC 9110, 9.3.2): any answer says so. By name, in the policy's order.
+    pub async fn knock(&self) -> Vec<(&str, Result<(), String>)> {
+        let asked = self.policy.witnesses.iter().zip(&self.urls).map(|(witness, url)| async move {
+            let answer = async {
+                let client = self.client.get_or_try_init(new_client).await.map_err(|_| Failed::Unreachable)?;
+                client.head(url.clone()).send().await.map(|_| ()).map_err(|_| Failed::Unreachable)
+            };
+            let answer = timeout(ANSWER_MAX, answer).await.unwrap_or(Err(Failed::TooSlow));
+            (witness.key.name(), answer.map_err(|failed| failed.to_string()))
+        });
+        join_all(asked).await
+    }
+
+    /// How many of them a note has cosignatures of, and how many there are.
+    pub fn count_on(&self, note: &str) -> (usize, usize) {
+        let all = &self.policy.witnesses;
+        let signed = |note: Note| all.iter().filter(|witness| note.signed_by(&witness.key).is_ok()).count();
+        (Note::parse(note).map_or(0, signed), all.len())
+    }
+
     async fn ask(
         &self,
         store: &Store,

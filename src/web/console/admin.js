@@ -11,6 +11,7 @@ const views = {
   offices: () => import("./offices.js"),
   pairings: () => import("./pairings.js"),
   requests: () => import("./requests.js"),
+  orders: () => import("./orders.js"),
   persons: () => import("./persons.js"),
   log: () => import("./log.js"),
   accesses: () => import("./accesses.js"),

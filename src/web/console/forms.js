@@ -8,7 +8,7 @@ const fieldOf = { select: "select", area: "textarea" };
 /** Codes of refusals and of members for which there are words. */
 const codes = [
   "another_must_confirm", "command_line_only", "conflict", "insufficient_role", "malformed_label", "wrong_state", "not_found", "out_of_range", "scope_of_other_kind", "unknown_value", "duplicate_member",
-  "malformed_keys", "malformed_numbers", "malformed_office", "malformed_pem", "malformed_rate", "malformed_region", "malformed_text", "malformed_id",
+  "malformed_instant", "malformed_keys", "malformed_numbers", "malformed_office", "malformed_pem", "malformed_rate", "malformed_region", "malformed_text", "malformed_id",
 ];
 const telling = ["ended", "network", "timeout", "unavailable", "unreadable", "limited", "abnormal", "credentials", "scope", "signed_out"];
 
@@ -21,7 +21,7 @@ export function reasonOf({ code, kind, waitS }) {
 }
 
 /**
- * A form. `fields`: {name, kind: text|code|area|select|tick|ticks, words: [[value, key]], optional, hint, value}. `send(values, key)`
+ * A form. `fields`: {name, kind: text|code|time|area|select|tick|ticks, words: [[value, key]], optional, hint, value}. `send(values, key)`
  * does the act. Ticks give a list, empty texts of optional fields nothing.
  */
 export function form(id, fields, submit, send) {
@@ -55,7 +55,7 @@ export function form(id, fields, submit, send) {
     }
   };
   element.empty = () => {
-    for (const one of made) if (["text", "code", "area"].includes(one.of.kind)) one.field.value = "";
+    for (const one of made) if (["text", "code", "time", "area"].includes(one.of.kind)) one.field.value = "";
   };
   return element;
 }
@@ -81,12 +81,15 @@ function build(form, of) {
   }
   const field = make(fieldOf[kind] ?? "input", { id, autocomplete: "off", spellcheck: false });
   if (kind === "select") field.append(...words.map(([word, key]) => told("option", key, { value: word })));
-  if (kind !== "select" && kind !== "text") Object.assign(field, { className: "code", autocapitalize: "none", translate: false });
+  if (kind === "time") Object.assign(field, { type: "datetime-local", step: 1 });
+  else if (kind !== "select" && kind !== "text") Object.assign(field, { className: "code", autocapitalize: "none", translate: false });
   if (kind === "area") field.rows = 5;
   if (value !== undefined) field.value = value;
   field.setAttribute("aria-describedby", hint.id);
   const heading = make("label", { htmlFor: id }, told("span", label), optional ? " " : "", optional ? told("i", "optional") : "");
-  return { field, hint, read: () => field.value.trim(), parts: [heading, field, hint] };
+  // A time is the browser's: the service takes instants.
+  const instant = () => (field.value ? new Date(field.value).toISOString() : "");
+  return { field, hint, read: kind === "time" ? instant : () => field.value.trim(), parts: [heading, field, hint] };
 }
 
 /** A button whose act may be refused: why is said beside it. */

@@ -4,7 +4,7 @@ import { redraw } from "./forms.js";
 import { foundTask } from "./found.js";
 import { applyTask, certificateTask, misuseTask, replaceTask } from "./issues.js";
 import { clearPaper } from "./papers.js";
-import { reportTask, searchTask } from "./reports.js";
+import { closeSecond, reportTask, searchTask } from "./reports.js";
 import { forget, station } from "./state.js";
 import { todayTask } from "./today.js";
 import { byId } from "../web/elements.js";
@@ -98,7 +98,7 @@ function signOut(message = []) {
   const { isDevice } = station;
   forget();
   clearPaper();
-  if (byId("second").open) byId("second").close();
+  closeSecond();
   byId("task-body").replaceChildren();
   entryMessage = isDevice ? [] : message;
   if (isDevice) closeDoor(message);
@@ -124,10 +124,11 @@ function stir() {
   idle = setTimeout(rest, idleMs);
 }
 
-// Nobody is there: what was typed or printed about somebody goes.
+// Nobody is there: what was typed or printed about somebody goes, and so do secrets.
 function rest() {
+  closeSecond();
+  for (const id of ["client-id", "client-secret", "pin", "pin-again"]) byId(id).value = "";
   if (station.session) open(station.task);
-  else byId("client-id").value = byId("client-secret").value = "";
 }
 
 async function start() {

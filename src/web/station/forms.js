@@ -22,6 +22,20 @@ const codes = [
 /** An id as the service gives it out. */
 export const idForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+const receiptForm = /^[\w-]+\.[\w-]+\.[\w-]+~([\w-]+)~[\w-]+$/;
+
+/** The report that a scanned text names: its id, or the receipt of a write to it; undefined for any other. Nothing is believed: it is looked up. */
+function reportNamed(text) {
+  const claims = receiptForm.exec(text)?.[1];
+  if (!claims) return idForm.test(text) ? text.toLowerCase() : undefined;
+  try {
+    const { jti } = JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+    return idForm.test(jti) ? jti.toLowerCase() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Why there is no success, in words. */
 export function reasonOf(refusal) {
   const wait = refusal.waitS ? t("wait", { seconds: refusal.waitS }) : "";
@@ -43,7 +57,8 @@ function judged({ kind, optional }, field) {
   const text = field.value.trim();
   if (text === "" && optional) return {};
   if (kind === "number" || kind === "number_or_id") {
-    if (kind === "number_or_id" && idForm.test(text)) return { value: text.toLowerCase() };
+    const named = kind === "number_or_id" ? reportNamed(text) : undefined;
+    if (named) return { value: named };
     const { number, error } = parse(tidied(text));
     return error ? { error: text === "" ? "empty" : error } : { value: number };
   }

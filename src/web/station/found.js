@@ -2,7 +2,7 @@
 
 import { act, facts, form, printed, told, zone } from "./forms.js";
 import { printLabel } from "./papers.js";
-import { second } from "./reports.js";
+import { awaiting } from "./reports.js";
 import { dayBegan, listAll, station, todayOn } from "./state.js";
 import { make } from "../web/elements.js";
 import { localTime, t } from "../web/i18n.js";
@@ -81,11 +81,7 @@ function entry(card, reload) {
     ], "back_send", async (values) => {
       const answer = await station.session.post(`${path}/return`, { ...values, office: station.office });
       if (answer.state !== "awaiting_confirmation") return reload();
-      const of = `/v1/loss-reports/${answer.report_id}/withdrawal`;
-      more.show(() => [
-        told("p", "second_needed", { className: "warning", role: "alert" }),
-        make("div", { className: "actions" }, act("second_now", async () => second(of, reload), "primary")),
-      ]);
+      more.show(() => awaiting(answer.report_id, reload));
     });
     more.show(() => fields);
     fields.querySelector("input, select").focus();

@@ -6,6 +6,7 @@ import { station } from "./state.js";
 import { byId, make } from "../web/elements.js";
 import { t, zonedTime } from "../web/i18n.js";
 import { drawQr } from "../web/qr.js";
+import { at, service } from "../web/session.js";
 
 // To be written by hand where the page does not know it any more.
 const blank = "__________________";
@@ -28,17 +29,25 @@ export function clearPaper() {
 
 async function code(text, key) {
   const svg = await drawQr(text, t(key));
-  return make("figure", {}, svg, make("figcaption", {}, t(key)));
+  return make("figure", { className: key }, svg, make("figcaption", {}, t(key)));
 }
 
 const signs = (keys) => make("div", { className: "signs" }, keys.map((key) => make("p", {}, t(key), ": ", make("span", { className: "blank" }))));
 const title = (key) => make("h2", {}, t(key));
 
-/** 挂失申报回执. The number is not on it but for its last four characters. */
+/** Who took a report: of another organization the page knows its office alone, of one that was read by its id not the office. */
+const placeOf = (report) => [report.filed_elsewhere ? "" : station.house, report.office].filter(Boolean);
+
+/**
+ * 挂失申报回执. The number is not on it but for its last four characters. Two codes: the receipt, which tells nobody whom it is about, and its
+ * salt, which does together with it. Where the page has no receipt of the report, its code is the report's id.
+ */
 export async function printReceipt(report, tail) {
+  const receipt = station.receipts.get(report.report_id);
+  const means = make("ul", {}, ["receipt_listed", "receipt_found", "receipt_new", "receipt_asked"].map((key) => make("li", {}, t(key))));
   await print("receipt", [
     title("receipt_title"),
-    make("p", {}, [station.house, report.office ?? station.office].filter(Boolean).join(" · ")),
+    make("p", {}, placeOf(report).join(" · ")),
     make("div", { className: "sides" },
       facts([
         ["report_id", report.report_id],
@@ -52,10 +61,40 @@ export async function printReceipt(report, tail) {
         ["field_way", report.way && t(`way_${report.way}`)],
         ["field_lost_on", printed(report.lost_on)],
       ], "paper-facts"),
-      await code(report.report_id, "code_report")),
-    make("ul", {}, ["receipt_listed", "receipt_found", "receipt_new", "receipt_asked"].map((key) => make("li", {}, t(key)))),
+      // Apart from the receipt's: a camera takes one of them.
+      await (receipt ? code(receipt.salt, "code_salt") : code(report.report_id, "code_report"))),
+    receipt ? make("div", { className: "sides" }, await code(receipt.text, "code_receipt"), means) : means,
+    receipt ? make("p", {}, t("receipt_where", { where: at("/verify") })) : null,
     signs(["sign_reporter", "sign_clerk"]),
-  ]);
+  ].filter(Boolean));
+}
+
+/** The same as a file: what `lostcard receipt verify`, `lostcard receipt audit` and /verify take. */
+export function saveReceipt(report, tail) {
+  const receipt = station.receipts.get(report.report_id);
+  const name = `lostcard-${report.report_id}.txt`;
+  const lines = [
+    t("receipt_title"),
+    "",
+    ...(station.house ? [`organization: ${station.house}`] : []),
+    `office: ${report.office}`,
+    `service: ${service()}`,
+    `local_time: ${zonedTime(report.reported_at)}`,
+    `id_number_ends: ${tail}`,
+    `report_id: ${report.report_id}`,
+    `reported_at: ${report.reported_at}`,
+    `card_valid_from: ${report.card_valid_from ?? "-"}`,
+    `report_receipt: ${receipt.text}`,
+    `report_receipt_salt: ${receipt.salt}`,
+    "",
+    t("receipt_number"),
+    t("receipt_where", { where: at("/verify") }),
+    `  curl -o jwks.json ${at("/.well-known/jwks.json")}`,
+    `  lostcard receipt verify --jwks jwks.json --id-number-file number.txt ${name}`,
+  ];
+  const url = URL.createObjectURL(new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/plain;charset=utf-8" }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 /** What is glued to the envelope of a found card. */

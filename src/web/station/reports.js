@@ -1,18 +1,18 @@
 // Loss reports: filed, found by number or id, withdrawn with a second person where that is needed, shown where they were seen.
 
 import { act, facts, form, idForm, printed, reasonOf, told, zone } from "./forms.js";
-import { printReceipt } from "./papers.js";
+import { printReceipt, saveReceipt } from "./papers.js";
 import { station } from "./state.js";
 import { byId, make } from "../web/elements.js";
 import { language, localTime, t } from "../web/i18n.js";
-import { Session, secretOf } from "../web/session.js";
+import { Refusal, Session, secretOf } from "../web/session.js";
 
 const dayMs = 24 * 3600_000;
 const reasons = [["lost", "reason_lost"], ["stolen", "reason_stolen"]];
 const reporters = [["holder", "reporter_holder"], ["guardian", "reporter_guardian"], ["agent", "reporter_agent"]];
 const ways = [["station", "way_station"], ["hall", "way_hall"], ["telephone", "way_telephone"]];
 
-/** Reports of a number that this organization has. */
+/** Reports of a number: those that this organization may end, so its own, and where the operator lets it, everybody's. */
 const reportsOf = async (number) => (await station.session.post("/v1/loss-reports/search", { id_number: number })).reports;
 
 /** Filing. */
@@ -55,12 +55,14 @@ function needPhone(fields) {
 
 async function file(fields, result, values, key) {
   const { way, phone, ...rest } = values;
-  // A call is taken at the station; that it was one is on the receipt.
+  // A call is taken at the station; that it was one is on the receipt, and nowhere else.
   const channel = way === "telephone" ? "station" : way;
   const report = await station.session.post(
     "/v1/loss-reports", { ...rest, office: station.office, channel, ...(phone && { contact: { phone } }) }, { "Idempotency-Key": key });
   const tail = values.id_number.slice(-4);
   station.tails.set(report.report_id, tail);
+  // Not where there is no registry log.
+  if (report.report_receipt) station.receipts.set(report.report_id, { text: report.report_receipt, salt: report.report_receipt_salt });
   fields.empty();
   const filed = { ...report, office: station.office, reporter: values.reporter, way, lost_on: values.lost_on };
   result.show(() => [
@@ -69,7 +71,8 @@ async function file(fields, result, values, key) {
     row(filed, tail),
     make("div", { className: "actions" },
       act("print_receipt", async () => printReceipt(filed, tail), "primary"),
-      act("next_report", async () => { result.clear(); fields.field("id_number").focus(); })),
+      act("next_report", async () => { result.clear(); fields.field("id_number").focus(); }),
+      report.report_receipt ? act("save_receipt", async () => saveReceipt(filed, tail)) : null),
   ]);
   result.querySelector(".actions .primary")?.focus();
 }
@@ -85,8 +88,23 @@ export function row(report, tail) {
     ["field_reason", t(`reason_${report.reason}`)],
     ["field_reporter", report.reporter && t(`reporter_${report.reporter}`)],
     ["office", report.office],
+    ["filed_by", report.filed_elsewhere && t("filed_elsewhere")],
   ]);
 }
+
+/** Notes at a report whether a colleague has asked for its withdrawal, which waits for a second person. */
+async function findWaiting(report) {
+  if (report.state !== "active") return;
+  try {
+    const { state } = await station.session.get(withdrawalOf(report.report_id));
+    report.waits = state === "awaiting_confirmation";
+  } catch (refusal) {
+    // Nobody has asked for it, or it cannot be told now: what was found is shown all the same.
+    if (!(refusal instanceof Refusal)) throw refusal;
+  }
+}
+
+const withdrawalOf = (id) => `/v1/loss-reports/${id}/withdrawal`;
 
 /** Searching, by number or by the id of a receipt. */
 export function searchTask() {
@@ -96,6 +114,7 @@ export function searchTask() {
     const isId = idForm.test(wanted);
     const found = isId ? [await station.session.get(`/v1/loss-reports/${wanted}`)] : await reportsOf(wanted);
     fields.empty();
+    await Promise.all(found.map(findWaiting));
     show(result, found, isId ? "" : wanted.slice(-4));
   });
   return [told("p", "search_intro", { className: "hint" }), fields, result];
@@ -118,35 +137,64 @@ function entry(report, tail, changed) {
   const more = zone();
   const buttons = [
     act("print_receipt", async () => printReceipt(report, known)),
-    act("show_sightings", () => sightings(report, more)),
-    report.state === "active" ? act("withdraw", async () => withdrawal(report, more, changed)) : null,
+    // Another organization's sightings are not for this one.
+    report.filed_elsewhere ? null : act("show_sightings", () => sightings(report, more)),
+    report.state === "active" && !report.waits ? act("withdraw", async () => withdrawal(report, more, changed)) : null,
   ];
-  return [row(report, known), make("div", { className: "actions" }, buttons), more];
+  const waits = report.waits ? secondPerson(report.report_id, (after) => changed({ ...after, waits: false })) : [];
+  return [row(report, known), waits, make("div", { className: "actions" }, buttons), more].flat();
+}
+
+/**
+ * What to do with a withdrawal that waits. Who has the page confirms as who they are; the service refuses who asked. Beside somebody who
+ * signed in with a secret a second one may do so for this one act; a paired device has no secret.
+ */
+function secondPerson(id, done) {
+  const confirm = async () => done(await station.session.post(`${withdrawalOf(id)}/confirmation`, { office: station.office }));
+  return [
+    told("p", "second_waits", { className: "warning" }),
+    make("div", { className: "actions" },
+      act("second_confirm", confirm, "primary"),
+      station.isDevice ? null : act("second_now", async () => second(withdrawalOf(id), done))),
+  ];
+}
+
+/** What is said to who asked. */
+export function awaiting(id, done) {
+  return [
+    told("p", station.isDevice ? "second_elsewhere" : "second_needed", { className: "warning", role: "alert" }),
+    station.isDevice ? null : make("div", { className: "actions" }, act("second_now", async () => second(withdrawalOf(id), done), "primary")),
+  ];
 }
 
 function withdrawal(report, more, changed) {
   const fields = form(`withdraw-${report.report_id}`, [
     { name: "reason", kind: "select", words: [["found", "withdraw_found"], ["mistaken", "withdraw_mistaken"]], label: "withdraw_reason" },
   ], "withdraw_send", async ({ reason }) => {
-    const path = `/v1/loss-reports/${report.report_id}/withdrawal`;
-    const answer = await station.session.post(path, { office: station.office, reason });
+    const answer = await station.session.post(withdrawalOf(report.report_id), { office: station.office, reason });
     if (answer.state !== "awaiting_confirmation") return changed({ state: answer.state });
-    more.show(() => [
-      told("p", "second_needed", { className: "warning", role: "alert" }),
-      make("div", { className: "actions" }, act("second_now", async () => second(path, changed), "primary")),
-    ]);
+    more.show(() => awaiting(report.report_id, (after) => changed({ state: after.state })));
   });
   more.show(() => [told("p", "withdraw_text", { className: "hint" }), fields]);
   fields.querySelector("select").focus();
 }
 
+function clearSecond() {
+  byId("second-id").value = byId("second-secret").value = byId("second-message").textContent = "";
+}
+
+/** Takes the second person's dialog away, with what was typed in it. */
+export function closeSecond() {
+  clearSecond();
+  if (byId("second").open) byId("second").close();
+}
+
 /** The second person signs in for this one act, and is signed out with it. */
-export function second(path, done) {
+function second(path, done) {
   const [dialog, message] = [byId("second"), byId("second-message")];
-  const clear = () => { byId("second-id").value = byId("second-secret").value = message.textContent = ""; };
-  clear();
-  byId("second-cancel").onclick = () => dialog.close();
-  dialog.onclose = clear;
+  clearSecond();
+  byId("second-cancel").onclick = closeSecond;
+  dialog.onclose = clearSecond;
   byId("second-form").onsubmit = async (event) => {
     event.preventDefault();
     const person = new Session("registry", secretOf(byId("second-id").value.trim(), byId("second-secret").value.trim()), () => {});

@@ -1,5 +1,5 @@
 // What the station's page remembers, all of it in this object and gone with the page: the session and the office at work. A number is
-// in the field where it was typed until its act is done, and nowhere else; of a report that was filed here its last four characters are kept.
+// in the field where it was typed until its act is done, and nowhere else; of a report that was filed here its last four characters and its receipt are kept.
 
 export const station = {
   session: null,
@@ -12,6 +12,8 @@ export const station = {
   task: "report",
   /** The last four characters of numbers that were typed here, by the id of what was made of them. */
   tails: new Map(),
+  /** Receipts of reports that were filed here, by the report's id: {text, salt}. The service tells them once. */
+  receipts: new Map(),
 };
 
 /** Forgets who works here, and with what. */
@@ -19,6 +21,7 @@ export function forget() {
   station.session?.end();
   Object.assign(station, { session: null, isDevice: false, house: "", office: "", task: "report" });
   station.tails.clear();
+  station.receipts.clear();
 }
 
 /** The instant at which the day began in Beijing. */
