@@ -16,12 +16,10 @@ use sha2::{Digest, Sha256};
 use super::binding::{Binding, Confirmation};
 use super::jwks::{IssuerKeys, IssuerRules, PersonRules, PublishedKey, algorithm_name, words_of};
 use crate::clock::beijing_date;
-use crate::crypto::signing::SigningKey;
 use crate::domain::client::{Scope, Scopes};
-use crate::domain::ids::{ClientId, OrganizationId, PersonId, TokenId};
+use crate::domain::ids::{ClientId, OrganizationId, PersonId};
 use crate::domain::instant::UnixMs;
 use crate::domain::person::{Role, ShortName};
-use crate::domain::redacted::TokenText;
 
 /// Longer tokens are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -76,7 +74,7 @@ pub struct TokenClaims {
     pub person: Option<ShortName>,
     /// Who that is and what is theirs, where an issuer of persons vouches for it.
     pub role: Option<(PersonId, Role)>,
-    /// The group that gave the role.
+    /// The group that gave the role; none where this service itself vouches for the person.
     pub group: Option<Arc<str>>,
     /// The key that signed it.
     pub key: KeyName,
@@ -114,38 +112,6 @@ fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
     serde_json::from_slice(&json).ok()
 }
 
-/// A token to be issued.
-#[derive(Debug)]
-pub struct NewToken<'a> {
-    pub issuer: &'a str,
-    pub client_id: ClientId,
-    pub organization: OrganizationId,
-    pub scopes: Scopes,
-    pub now_s: i64,
-    pub lifetime_s: i64,
-    pub token_id: TokenId,
-    pub binding: Binding,
-    pub person: Option<ShortName>,
-}
-
-impl NewToken<'_> {
-    /// The signed token, `typ` `at+jwt` (RFC 9068, 2.1).
-    pub fn sign(&self, key: &SigningKey) -> TokenText {
-        let mut claims = serde_json::json!({
-            "iss": self.issuer, "aud": self.issuer, "sub": self.client_id, "client_id": self.client_id,
-            "org": self.organization, "scope": self.scopes.to_string(), "jti": self.token_id,
-            "iat": self.now_s, "nbf": self.now_s, "exp": self.now_s + self.lifetime_s,
-        });
-        if !self.binding.is_none() {
-            claims["cnf"] = self.binding.to_claim();
-        }
-        if let Some(person) = self.person {
-            claims["clerk"] = person.as_str().into();
-        }
-        key.sign_jws("at+jwt", claims.to_string().as_bytes()).into()
-    }
-}
-
 /// The JOSE header, and nothing beside it: `crit`, `b64`, `jku`, `x5u`, `jwk` and whatever else would change the meaning of
 /// the signature is refused by being unknown (RFC 7515, 4.1.11; RFC 8725, 3.10).
 #[derive(Deserialize)]
@@ -173,6 +139,14 @@ struct Claims {
     scope: String,
     cnf: Option<Confirmation>,
     clerk: Option<String>,
+    person: Option<PersonClaim>,
+}
+
+/// A person of the operator, who signed in here.
+#[derive(Deserialize)]
+struct PersonClaim {
+    id: PersonId,
+    role: String,
 }
 
 /// Verifies a token by the key that its issuer has under its name: two issuers may use one name.
@@ -312,6 +286,7 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
     if claims.sub.is_empty() || claims.jti.is_empty() {
         return Err(TokenError::Invalid);
     }
+    let of_person = |of: &PersonClaim| Role::parse(&of.role).map(|role| (of.id, role)).ok_or(TokenError::Invalid);
     Ok(TokenClaims {
         client_id: claims.client_id,
         organizations: Organizations::Claimed(claims.org),
@@ -320,7 +295,7 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
         person: claims.clerk.as_deref().map(|name| ShortName::stored(name).ok_or(TokenError::Invalid)).transpose()?,
-        role: None,
+        role: claims.person.as_ref().map(of_person).transpose()?,
         group: None,
         key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),

@@ -96,6 +96,11 @@ words!(
         /// Its PIN was missed too often.
         DeviceLocked = "device_locked",
         DeviceReleased = "device_released",
+        /// A link was made by which a person gets a passkey.
+        PersonInvited = "person_invited",
+        PasskeyRegistered = "passkey_registered",
+        /// The passkeys and the links of a person are gone.
+        PersonEnded = "person_ended",
         TokenRevoked = "token_revoked",
         ClientTokensRevoked = "client_tokens_revoked",
         /// What needs a second operator was asked for.

@@ -62,6 +62,7 @@ pub(super) const FILES: &[File] = files! {
     61 "approved work" "0061_approved_work.sql"
     63 "withdrawals by persons" "0063_withdrawals_by_persons.sql"
     64 "log of epoch" "0064_log_of_epoch.sql"
+    72 "passkeys" "0072_passkeys.sql"
 };
 
 impl File {

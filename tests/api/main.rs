@@ -75,6 +75,8 @@ mod outside_issuers;
 mod overload;
 mod pages;
 mod pairing;
+mod passkey;
+mod passkeys;
 mod person_export;
 mod persons;
 mod polls;

@@ -34,6 +34,7 @@ pub mod offices;
 pub mod ops;
 pub mod organization;
 pub mod pairings;
+pub mod passkeys;
 pub mod receipt_audits;
 pub mod receipts;
 pub mod registry_log;

@@ -89,6 +89,9 @@ pub(super) fn kind_of(action: Action) -> Kind {
         | A::DevicePaired
         | A::DeviceLocked
         | A::DeviceReleased
+        | A::PersonInvited
+        | A::PasskeyRegistered
+        | A::PersonEnded
         | A::AdministrationRequested
         | A::AdministrationApproved
         | A::AdministrationRefused
