@@ -51,8 +51,8 @@ impl Access {
         let now_ms = self.clock.now_ms();
         let ceremony = random::id(now_ms);
         let expires_at_ms = now_ms.plus(CEREMONY_LIVES);
-        let new = Ceremony { invitation: None, state: asked.state, expires_at_ms };
-        self.store.begin_ceremony(ceremony, &new, now_ms).await?;
+        let kept = Ceremony { invitation: None, state: asked.state, expires_at_ms };
+        self.store.begin_ceremony(ceremony, &kept, now_ms).await?;
         Ok((ceremony, asked.options))
     }
 
@@ -85,7 +85,7 @@ impl Access {
         }
         let holder = passkey.holder;
         let lifetime_s = self.options.token_lifetime_s.min(LIFETIME_S_MAX);
-        let token = NewToken {
+        let new = NewToken {
             issuer: &self.options.issuer,
             client_id: client.client_id,
             organization: client.organization_id,
@@ -98,7 +98,7 @@ impl Access {
             role: Some((holder.id, holder.role)),
         };
         self.metrics.tokens_issued.inc();
-        let access_token = token.sign(&self.keyring.signing().token);
+        let access_token = new.sign(&self.keyring.signing().token);
         Ok(SignedIn { access_token, expires_in_s: lifetime_s, holder })
     }
     /// Whether a person for whom this service itself vouches still has a passkey; of all others that is no matter here.

@@ -52,14 +52,15 @@ pub(super) enum PersonCommand {
 #[derive(Debug, Args)]
 pub(super) struct InviteArgs {
     /// What the person is called, also in the audit log: at most 64 bytes
-    #[arg(required_unless_present = "person", requires = "role", value_parser = parse_short_name)]
+    #[arg(required_unless_present = "again", requires = "role", value_parser = parse_short_name)]
     name: Option<ShortName>,
     /// What the person may do: look; make and change; approve what another one has asked for
     #[arg(long, value_parser = PossibleValuesParser::new(["viewer", "operator", "security"]))]
     role: Option<String>,
     /// Another passkey for a person who has one
-    #[arg(long, value_name = "PERSON_ID", conflicts_with_all = ["name", "role"])]
-    person: Option<PersonId>,
+    // `person` is who runs the command (`--as`).
+    #[arg(long = "person", value_name = "PERSON_ID", conflicts_with_all = ["name", "role"])]
+    again: Option<PersonId>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -89,7 +90,7 @@ async fn create(global: &Global, args: InviteArgs) -> anyhow::Result<()> {
     client_of(&config)?;
     let (store, mut writing) = begin(&config).await?;
     let role = args.role.as_deref().and_then(Role::parse);
-    let holder = match (args.person, args.name.zip(role)) {
+    let holder = match (args.again, args.name.zip(role)) {
         (Some(id), _) => holder_of(&mut writing, id).await?.context("nobody with that id has a passkey or a link")?,
         (None, Some((name, role))) => KeyHolder { id: random::id(writing.now_ms), name, role },
         (None, None) => bail!("a person is invited by name and --role, or by --person"),

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use webauthn_rp::bin::{Decode, Encode};
 use webauthn_rp::request::auth::AuthenticationVerificationOptions;
-use webauthn_rp::request::register::{RegistrationVerificationOptions, UserHandle};
+use webauthn_rp::request::register::{CredProtect, RegistrationVerificationOptions, UserHandle};
 use webauthn_rp::request::{AsciiDomain, PublicKeyCredentialDescriptor, RpId};
 use webauthn_rp::response::register::{CompressedPubKey, DynamicState, StaticState};
 use webauthn_rp::response::{AuthTransports, CredentialId};
@@ -85,7 +85,9 @@ impl RelyingParty {
         let known = known.into_iter().filter_map(|id| CredentialId::decode(id).ok());
         let transports = AuthTransports::decode(0).map_err(|_| PasskeyFault)?;
         let known = known.map(|id| PublicKeyCredentialDescriptor { id, transports }).collect();
-        let options = PublicKeyCredentialCreationOptions::passkey(&self.id, (&user).into(), known);
+        let mut options = PublicKeyCredentialCreationOptions::passkey(&self.id, (&user).into(), known);
+        // The person is verified each time all the same, and authenticators that know no such policy would be shut out.
+        options.extensions.cred_protect = CredProtect::None;
         let (server, client) = options.start_ceremony().map_err(|_| PasskeyFault)?;
         let mut options = serde_json::to_value(&client).map_err(|_| PasskeyFault)?;
         // Names of people have spaces, which the library's names of users have not; nothing is judged by them.
@@ -201,6 +203,7 @@ mod tests {
         assert_eq!(options["user"]["id"], base64url(person.as_bytes()));
         let chosen = &options["authenticatorSelection"];
         assert_eq!((&chosen["residentKey"], &chosen["userVerification"]), (&"required".into(), &"required".into()));
+        assert_eq!(options["extensions"], Value::Object(serde_json::Map::new()));
         assert_eq!(options["excludeCredentials"][0]["id"], base64url(&[9; 32]));
         let asked = party.ask_who().unwrap();
         assert_eq!(asked.options["userVerification"], "required");

@@ -148,7 +148,7 @@ async fn a_copy_is_found_by_its_counter() {
     let mut copied = Person { key: key.with_counter(1), id };
     copied.try_to(app, &Way::default()).await.problem(401, "passkey_refused");
     copied.try_to(app, &Way::default()).await.problem(401, "passkey_refused");
-    assert_eq!(copied.try_to(app, &Way::default()).await.status, 200, "what grows is the one that went on");
+    assert_eq!(copied.try_to(app, &Way::default()).await.status, 200, "what grows is taken");
 }
 
 #[tokio::test]
