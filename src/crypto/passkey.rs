@@ -1,4 +1,4 @@
-//! Passkeys (WebAuthn): what a browser is asked for, and whether what it answers holds. The rules of the standard are `webauthn_rp`'s; here
+//! Passkeys (Web Authentication): what a browser is asked for, and whether what it answers holds. The rules of the standard are `webauthn_rp`'s; here
 //! is what this service asks of them: a key that the authenticator keeps, a person whom it has verified, this origin, no attestation, and a
 //! counter that grows where there is one. What is wrong with an answer is told nobody.
 

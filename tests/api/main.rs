@@ -76,6 +76,7 @@ mod overload;
 mod pages;
 mod pairing;
 mod passkey;
+mod passkey_settings;
 mod passkeys;
 mod person_export;
 mod persons;

@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use lostcard::crypto::passkey::{RelyingParty, code_mark, new_code};
 use lostcard::crypto::random;
 use lostcard::crypto::signing::{base64url, from_base64url};
+use lostcard::domain::client::Rate;
 use lostcard::domain::ids::PersonId;
 use lostcard::domain::person::{Role, ShortName};
 use lostcard::store::passkeys::{Invitation, KeyHolder, Passkey};
@@ -221,6 +222,32 @@ impl Person {
 pub(crate) async fn spawn_for(app: &TestApp, client: &TestClient) -> TestApp {
     let id = client.client_id.to_string();
     app.sibling_with(|config| config.admin_passkeys.client = Some(id)).await
+}
+
+/// A node whose persons have passkeys.
+pub(crate) struct Operators {
+    pub(crate) app: TestApp,
+    /// By which they act.
+    pub(crate) client: TestClient,
+}
+
+impl Operators {
+    pub(crate) async fn spawn() -> Self {
+        let app = TestApp::spawn_with(|config| {
+            // Forgeries are of one address.
+            config.limits.address = Rate::parse("6000/60s").unwrap();
+            config.limits.public = config.limits.address;
+        })
+        .await;
+        let client = app.add_client("admin", None).await;
+        Self { app: spawn_for(&app, &client).await, client }
+    }
+
+    /// Action and person of each entry of the log.
+    pub(crate) async fn entries(&self) -> Vec<(String, Option<String>)> {
+        let all = self.app.store.list_audit(0).await.unwrap();
+        all.into_iter().map(|entry| (entry.action, entry.person)).collect()
+    }
 }
 
 /// Does an operation of passkeys once, at such a node.
