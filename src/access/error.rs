@@ -43,6 +43,18 @@ impl From<Refused> for HolderError {
     }
 }
 
+/// Nobody is let in by a passkey, or that is not to be decided now.
+#[derive(Debug, thiserror::Error)]
+pub enum PasskeyError {
+    /// Which of its rules was broken, is not told.
+    #[error("refused")]
+    Refused,
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The token endpoint's refusals (RFC 6749, 5.2).
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {

@@ -13,10 +13,12 @@ mod following;
 pub mod holder;
 mod holding;
 pub mod holds;
+mod issuing;
 pub mod jwks;
 mod numeric_date;
 mod outside;
 mod outside_claims;
+pub mod passkeys;
 mod persons;
 pub mod provider;
 mod seeking;
@@ -50,14 +52,16 @@ use binding::Binding;
 use client_auth::{AssertionFault, Credentials, is_certificate_of, is_secret_of};
 use directory::{ClientEntry, DefaultRates, Directory};
 use holder::Holder;
+use issuing::NewToken;
 use jwks::{IssuerKeys, OutsideIssuer};
 use outside::OutsideKeys;
+use passkeys::PasskeyOptions;
 use provider::{SignIn, SignInOptions};
 use seen::SeenClients;
-use tokens::{LEEWAY_S, NewToken, TokenClaims, TokenError};
+use tokens::{LEEWAY_S, TokenClaims, TokenError};
 use used::UsedProofs;
 
-pub use error::{AccessError, GrantError, HolderError};
+pub use error::{AccessError, GrantError, HolderError, PasskeyError};
 
 /// Bounds and names of access.
 #[derive(Debug, Clone)]
@@ -81,6 +85,8 @@ pub struct AccessOptions {
     pub tokens_max: usize,
     /// How the console lets persons sign in; none: by a client's secret alone.
     pub sign_in: Option<SignInOptions>,
+    /// How persons sign in by passkeys; none: they do not.
+    pub passkeys: Option<PasskeyOptions>,
 }
 
 /// An authenticated client.
@@ -255,6 +261,9 @@ impl Access {
         if !claims.organizations.contain(client.organization_id) {
             return Err(TokenError::Invalid.into());
         }
+        if !self.is_still_a_person(&claims).await? {
+            return Err(TokenError::Revoked.into());
+        }
         if client.tokens_revoked_at_ms.is_some_and(|until| claims.issued_s <= until.seconds()) {
             return Err(TokenError::Revoked.into());
         }
@@ -331,19 +340,11 @@ impl Access {
             token_id: random::id(self.clock.now_ms()),
             binding,
             person,
+            role: None,
         };
         self.metrics.tokens_issued.inc();
         let access_token = token.sign(&self.keyring.signing().token);
         Ok(IssuedToken { access_token, scopes, binding, expires_in_s: self.options.token_lifetime_s })
-    }
-
-    /// Whether no node has seen what is good once before, until it expires. The store decides: what a node remembers, another does not.
-    async fn is_first_use(&self, fingerprint: &[u8; 32], expires_at_ms: UnixMs) -> Result<bool, StoreError> {
-        let now_ms = self.clock.now_ms();
-        let mut tx = self.store.begin().await?;
-        let is_first = tx.use_assertion(fingerprint, expires_at_ms, now_ms).await?;
-        tx.commit_unlisted().await?;
-        Ok(is_first)
     }
 
     /// Forgets who every verified token is, and what is being looked up at this moment.

@@ -47,8 +47,9 @@ impl SeenClients {
     /// A token was met, for the first time or after clients changed; it may be a person's.
     pub fn note_met(&self, claims: &TokenClaims, now_ms: UnixMs) {
         self.note_used(claims.client_id, now_ms);
-        let (Some((id, role)), Some(name), Some(group)) = (claims.role, claims.person, &claims.group) else { return };
-        locked(&self.persons).insert(id, MetPerson { id, name, role, group: group.to_string(), at_ms: now_ms });
+        let (Some((id, role)), Some(name)) = (claims.role, claims.person) else { return };
+        let group = claims.group.as_ref().map(ToString::to_string);
+        locked(&self.persons).insert(id, MetPerson { id, name, role, group, at_ms: now_ms });
         if locked(&self.known).insert(id) {
             self.somebody_new.notify_one();
         }

@@ -61,7 +61,7 @@ pub struct TokenClaims {
     pub person: Option<ShortName>,
     /// Who that is and what is theirs, where an issuer of persons vouches for it.
     pub role: Option<(PersonId, Role)>,
-    /// The group that gave the role.
+    /// The group that gave the role; none where this service itself vouches for the person.
     pub group: Option<Arc<str>>,
     /// The key that signed it.
     pub key: KeyName,

@@ -16,11 +16,9 @@ use super::numeric_date::{seconds, seconds_if_there};
 use super::outside_claims::{OutsideClaims, read_outside};
 pub use super::token_claims::{KeyName, LEEWAY_S, Organizations, TokenClaims, TokenError, fingerprint};
 use super::token_claims::{LIFETIME_S_MAX, check_times};
-use crate::crypto::signing::SigningKey;
 use crate::domain::client::Scopes;
-use crate::domain::ids::{ClientId, OrganizationId, TokenId};
-use crate::domain::person::ShortName;
-use crate::domain::redacted::TokenText;
+use crate::domain::ids::{ClientId, OrganizationId, PersonId};
+use crate::domain::person::{Role, ShortName};
 
 /// Longer tokens are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -44,38 +42,6 @@ fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
     let claims = token.split('.').nth(1).filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
     let json = URL_SAFE_NO_PAD.decode(claims).ok()?;
     serde_json::from_slice(&json).ok()
-}
-
-/// A token to be issued.
-#[derive(Debug)]
-pub struct NewToken<'a> {
-    pub issuer: &'a str,
-    pub client_id: ClientId,
-    pub organization: OrganizationId,
-    pub scopes: Scopes,
-    pub now_s: i64,
-    pub lifetime_s: i64,
-    pub token_id: TokenId,
-    pub binding: Binding,
-    pub person: Option<ShortName>,
-}
-
-impl NewToken<'_> {
-    /// The signed token, `typ` `at+jwt` (RFC 9068, 2.1).
-    pub fn sign(&self, key: &SigningKey) -> TokenText {
-        let mut claims = serde_json::json!({
-            "iss": self.issuer, "aud": self.issuer, "sub": self.client_id, "client_id": self.client_id,
-            "org": self.organization, "scope": self.scopes.to_string(), "jti": self.token_id,
-            "iat": self.now_s, "nbf": self.now_s, "exp": self.now_s + self.lifetime_s,
-        });
-        if !self.binding.is_none() {
-            claims["cnf"] = self.binding.to_claim();
-        }
-        if let Some(person) = self.person {
-            claims["clerk"] = person.as_str().into();
-        }
-        key.sign_jws("at+jwt", claims.to_string().as_bytes()).into()
-    }
 }
 
 /// The JOSE header, and nothing beside it: `crit`, `b64`, `jku`, `x5u`, `jwk` and whatever else would change the meaning of
@@ -108,6 +74,14 @@ struct Claims {
     scope: String,
     cnf: Option<Confirmation>,
     clerk: Option<String>,
+    person: Option<PersonClaim>,
+}
+
+/// A person of the operator, who signed in here.
+#[derive(Deserialize)]
+struct PersonClaim {
+    id: PersonId,
+    role: String,
 }
 
 /// Verifies a token by the key that its issuer has under its name: two issuers may use one name.
@@ -160,6 +134,7 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
     if claims.sub.is_empty() || claims.jti.is_empty() {
         return Err(TokenError::Invalid);
     }
+    let of_person = |of: &PersonClaim| Role::parse(&of.role).map(|role| (of.id, role)).ok_or(TokenError::Invalid);
     Ok(TokenClaims {
         client_id: claims.client_id,
         organizations: Organizations::Claimed(claims.org),
@@ -168,7 +143,7 @@ fn read_claims(claims: &Claims, key: KeyName, now_s: i64) -> Result<TokenClaims,
         expires_s: claims.exp,
         binding: Binding::of_claim(claims.cnf.as_ref()).ok_or(TokenError::Invalid)?,
         person: claims.clerk.as_deref().map(|name| ShortName::stored(name).ok_or(TokenError::Invalid)).transpose()?,
-        role: None,
+        role: claims.person.as_ref().map(of_person).transpose()?,
         group: None,
         key,
         fingerprint: fingerprint(&claims.iss, &claims.jti),

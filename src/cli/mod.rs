@@ -33,6 +33,7 @@ mod organizations;
 mod output;
 mod pairings;
 mod pepper;
+mod persons;
 mod reading;
 mod receipt;
 mod receipt_audit;
@@ -106,6 +107,9 @@ enum Command {
     /// Devices of desks and stations
     #[command(subcommand)]
     Pairing(pairings::PairingCommand),
+    /// Persons of the operator who sign in by passkeys
+    #[command(subcommand)]
+    Person(persons::PersonCommand),
     /// Endpoints that receive alerts
     #[command(subcommand)]
     Webhook(webhooks::WebhookCommand),
@@ -173,6 +177,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Client(command) => block_on(clients::client(global, command)),
         Command::Office(command) => block_on(offices::office(global, command)),
         Command::Pairing(command) => block_on(pairings::pairing(global, command)),
+        Command::Person(command) => block_on(persons::person(global, command)),
         Command::Webhook(command) => block_on(webhooks::webhook(global, command)),
         Command::Undo(args) => block_on(undo::undo(global, args)),
         Command::Keys(command) => block_on(keys::keys(global, &command)),

@@ -6,6 +6,7 @@ mod acceptance;
 mod access;
 mod address;
 mod admin_oidc;
+mod admin_passkeys;
 mod audit;
 mod blind;
 mod credentials;
@@ -47,6 +48,7 @@ pub use acceptance::{Acceptance, Place};
 pub use access::Access;
 pub use address::Address;
 pub use admin_oidc::AdminOidc;
+pub use admin_passkeys::AdminPasskeys;
 pub use audit::Audit;
 pub use blind::Blind;
 pub use credentials::client_credentials;
@@ -127,6 +129,7 @@ section! {
         tls: Tls,
         access: Access,
         admin_oidc: AdminOidc,
+        admin_passkeys: AdminPasskeys,
         overload: Overload,
         acceptance: Acceptance,
         retention: Retention,

@@ -16,6 +16,7 @@ pub mod key_list;
 pub mod keyfiles;
 pub mod keyring;
 pub mod pairing;
+pub mod passkey;
 pub mod pepper;
 pub mod random;
 pub mod receipt;

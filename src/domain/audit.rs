@@ -105,6 +105,10 @@ words!(
         /// Its PIN was missed too often.
         DeviceLocked = "device_locked",
         DeviceReleased = "device_released",
+        /// A link was made by which a person gets a passkey.
+        PersonInvited = "person_invited",
+        PasskeyRegistered = "passkey_registered",
+        /// The passkeys and the links of a person are gone.
         TokenRevoked = "token_revoked",
         ClientTokensRevoked = "client_tokens_revoked",
         /// What needs a second operator was asked for.
@@ -197,6 +201,8 @@ impl Action {
             | A::DevicePaired
             | A::DeviceLocked
             | A::DeviceReleased
+            | A::PersonInvited
+            | A::PasskeyRegistered
             | A::AdministrationRequested
             | A::AdministrationApproved
             | A::AdministrationRefused

@@ -139,10 +139,12 @@ ids! {
     MarkId;
     /// What an operator has asked for and another one must approve.
     AdminRequestId;
-    /// A person of the operator: made of the issuer that knows them and its name for them.
+    /// A person of the operator: made of the issuer that knows them and its name for them, or drawn where they have passkeys.
     PersonId;
     /// A code by which a page becomes a device, and the device.
     PairingId;
+    /// What a browser is asked about a passkey, until it answers.
+    CeremonyId;
     /// A file that was imported.
     ImportId;
     /// A report or a replacement: what makes cards listed.
@@ -170,6 +172,7 @@ turns_into!(
     ImportId,
     AdminRequestId,
     PairingId,
+    PersonId,
 );
 
 #[cfg(test)]

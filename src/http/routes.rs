@@ -16,7 +16,7 @@ use super::api::{
     acceptance, accesses, admin_accesses, admin_clients, admin_credentials, admin_exports, admin_offices,
     admin_organizations, admin_pairings, admin_persons, admin_proofs, admin_requests, admin_undo, alerts, applications,
     blind, card_status, certificates, checks, citizen, console, found_cards, lists, misuse_reports, oauth, ops,
-    organization, pairings, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
+    organization, pairings, passkeys, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
     temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
@@ -203,6 +203,10 @@ operations! {
     admin_pairings::update = Route::patch(ADMIN_PAIRING).scopes(ADMIN).personal(Class::Reports);
     admin_pairings::release = Route::post("/v1/admin/pairings/{pairing_id}/release").scopes(ADMIN).personal(Class::Reports);
     pairings::register = Route::post("/v1/pairings/registration").personal(Class::Reports).creates("");
+    passkeys::ask_for_new = Route::post("/v1/passkeys/registration-options").personal(Class::Reports);
+    passkeys::register = Route::post("/v1/passkeys/registration").personal(Class::Reports).creates("");
+    passkeys::ask_who = Route::post("/v1/passkeys/sign-in-options").personal(Class::Reports);
+    passkeys::sign_in = Route::post("/v1/passkeys/sign-in").personal(Class::Reports);
     admin_persons::list = Route::get("/v1/admin/persons").scopes(ADMIN).personal(Class::Reports).query();
     admin_persons::read = Route::get(ADMIN_PERSON).scopes(ADMIN).personal(Class::Reports);
     admin_persons::update = Route::patch(ADMIN_PERSON).scopes(ADMIN).personal(Class::Reports);

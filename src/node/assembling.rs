@@ -10,6 +10,7 @@ use anyhow::Context;
 use super::tasks::Parts;
 use super::{descriptors, options};
 use crate::access::jwks::{IssuerKeys, OutsideIssuer};
+use crate::access::passkeys::PasskeyOptions;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -46,6 +47,7 @@ use crate::service::found_cards::FoundCards;
 use crate::service::groups::Groups;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::pairings::Pairings;
+use crate::service::passkeys::Passkeys;
 use crate::service::receipts::HeadSigner;
 use crate::service::registry_log::RegistryLog;
 use crate::service::registry_log::latest::Latest;
@@ -93,6 +95,7 @@ pub(super) async fn assemble(
         dpop_nonce: config.access.dpop_nonce,
         tokens_max: config.tokens.remembered_max,
         sign_in: options::sign_in(config)?,
+        passkeys: options::passkeys(config, address)?,
     };
     let outside = options::outside_issuers(config)?;
     let access =
@@ -195,6 +198,7 @@ fn share(
         .transpose()
         .context("TLS")?
         .map(Arc::new);
+    let make_passkeys = |of: &PasskeyOptions| Arc::new(Passkeys::new(Arc::clone(&writer), of.party.clone(), of.client));
     let start = |options| Traces::start(options, writer.registry.node().to_string(), clock.clone());
     let traces = options::trace_options(config).map(start).transpose().context("traces")?.map(Arc::new);
     let budget = options::budget_options(config, descriptors::of_one_address(config, connections));
@@ -214,8 +218,9 @@ fn share(
         withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), groups, Arc::clone(&found_cards), limit)),
         found_cards,
         accesses: Arc::new(Accesses::new(Arc::clone(&writer))),
-        administration: Arc::new(Administration::new(Arc::clone(&writer), config.admin_oidc.issuer.is_some())),
+        administration: Arc::new(Administration::new(Arc::clone(&writer), has_persons(config))),
         pairings: Arc::new(Pairings::new(Arc::clone(&writer))),
+        passkeys: access.passkeys().map(make_passkeys),
         citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
         applications: Arc::new(Applications::new(Arc::clone(&writer), Arc::clone(&acceptance))),
         misuse_reports: Arc::new(MisuseReports::new(Arc::clone(&writer))),
@@ -243,6 +248,11 @@ fn share(
         hosts,
         proxies: Arc::new(proxies),
     })
+}
+
+/// Whether persons administer, and clients approve nothing.
+fn has_persons(config: &Config) -> bool {
+    config.admin_oidc.issuer.is_some() || config.admin_passkeys.client.is_some()
 }
 
 /// Whether limits of numbers refuse: by the settings, or as the store says. The log says at each start what holds. A

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::{IssuerRules, OutsideIssuer, PersonRules, is_fetchable, is_on_loopback};
+use crate::access::passkeys::PasskeyOptions;
 use crate::access::provider::SignInOptions;
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
+use crate::crypto::passkey::RelyingParty;
 use crate::crypto::tlog::policy::Policy;
 use crate::domain::person::Role;
 use crate::domain::retention::Policies;
@@ -54,6 +56,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     head_sinks(config)?;
     witnesses(config)?;
     sign_in(config)?;
+    passkeys(config, config.listen.first())?;
     outside_issuers(config).map(drop)
 }
 
@@ -277,6 +280,26 @@ pub fn sign_in(config: &Config) -> Result<Option<SignInOptions>, ConfigError> {
         name_claim: of.name_claim.clone(),
         loopback_for_tests: config.tokens.insecure_loopback_for_tests,
     }))
+}
+
+/// How persons sign in by passkeys, which are for the name and the origin of `public_url`. `address` is where the node listens.
+pub fn passkeys(config: &Config, address: SocketAddr) -> Result<Option<PasskeyOptions>, ConfigError> {
+    const KEY: &str = "admin.passkeys.client";
+    let Some(client) = &config.admin_passkeys.client else { return Ok(None) };
+    let wrong = |right: &str| config.wrong_by(KEY, NOT_SHOWN, right);
+    let client = client.parse().map_err(|_| wrong("the id of an operator's client"))?;
+    if config.admin_oidc.issuer.is_some() {
+        return Err(wrong("left out where `admin.oidc.issuer` is set: persons sign in there"));
+    }
+    if config.access.require_bound {
+        return Err(wrong(
+            "left out where `access.require_bound` is set: tokens of persons in a browser are bound to nobody",
+        ));
+    }
+    let url = reqwest::Url::parse(&config.url(address)).ok();
+    let party = url.as_ref().and_then(|url| RelyingParty::new(url.host_str()?, url.origin().ascii_serialization()));
+    let right = "given with a `public_url` whose host is a name: passkeys are for names, not for addresses (`http://localhost:8080` is fine to try it)";
+    Ok(Some(PasskeyOptions { party: party.ok_or_else(|| wrong(right))?, client }))
 }
 
 /// The provider of persons, as an issuer whose tokens are of people.

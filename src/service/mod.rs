@@ -27,6 +27,7 @@ pub mod misfits;
 pub mod misuse_reports;
 pub mod pace;
 pub mod pairings;
+pub mod passkeys;
 pub mod person_export;
 mod qr;
 pub mod receipts;
@@ -85,6 +86,9 @@ pub enum ServiceError {
     /// Which of its rules the code breaks, is not told.
     #[error("the code is not one that is good now")]
     PairingRefused,
+    /// Neither which of its rules was broken.
+    #[error("refused")]
+    PasskeyRefused,
     /// A member is wrong for this object.
     #[error("a member is wrong: {}", .0.code)]
     WrongMember(WrongMember),

@@ -64,6 +64,7 @@ pub(super) const FILES: &[File] = files! {
     64 "log of epoch" "0064_log_of_epoch.sql"
     66 "sightings of a place" "0066_sightings_of_a_place.sql"
     67 "states of persons" "0067_states_of_persons.sql"
+    72 "passkeys" "0072_passkeys.sql"
 };
 
 impl File {

@@ -43,6 +43,7 @@ pub mod notices;
 pub mod numbers;
 pub mod offices;
 pub mod pairings;
+pub mod passkeys;
 pub mod person_export;
 pub mod persons;
 mod reach;

@@ -18,8 +18,8 @@ pub struct MetPerson {
     pub id: PersonId,
     pub name: ShortName,
     pub role: Role,
-    /// The group that gave the role.
-    pub group: String,
+    /// The group that gave the role; none where the command line did.
+    pub group: Option<String>,
     pub at_ms: UnixMs,
 }
 
@@ -94,7 +94,7 @@ impl Store {
             .bind(one.id.as_bytes().as_slice())
             .bind(one.name.as_str())
             .bind(one.role.as_str())
-            .bind(one.group.as_str())
+            .bind(one.group.as_deref())
             .bind(one.at_ms)
             .execute(&mut *tx.tx)
             .await?;

@@ -14,6 +14,7 @@ use crate::bodies::{check_of, random_number, report_of};
 use crate::certificates::certificate_of;
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 use crate::pairing;
+use crate::passkey;
 use crate::registry_log;
 
 fn misuse_of(app: &TestApp, number: &str) -> Value {
@@ -74,6 +75,10 @@ pub(crate) async fn perform<'a>(
     if path == "/oauth2/token" {
         app.token_for(&app.hotel).await;
         return (by, app.get("", "/health/live").await);
+    }
+    // Where persons sign in no client approves: these are done at a node of their own.
+    if path.starts_with("/v1/passkeys/") {
+        return (by, passkey::perform(app, there, path).await);
     }
     (by, send(app, &by.token, method, &target, &body).await)
 }
@@ -166,6 +171,11 @@ pub(crate) fn deed<'a>(
             (&app.hotel, json!({"certificate": there.certificate, "id_number": there.number}))
         }
         "/v1/pairings/registration" => (&app.hotel, pairing::registration_of(&there.code)),
+        passkey::ASK_NEW => (&there.operator, json!({"code": "AAAAAAAAAAAAAAAAAAAAAA"})),
+        passkey::ASK_WHO => (&there.operator, json!({})),
+        passkey::REGISTER | passkey::SIGN_IN => {
+            (&there.operator, json!({"ceremony_id": uuid::Uuid::nil(), "credential": {}}))
+        }
         "/v1/alerts" | "/v1/sandbox/reset" => (&app.hotel, Value::Null),
         "/registry-log/{epoch}/tile/entries/{bundle}" => (&there.auditor, Value::Null),
         "/v1/console" | "/v1/console/history" => (&there.operator, Value::Null),

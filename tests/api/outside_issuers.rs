@@ -144,6 +144,7 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
         dpop_nonce: false,
         tokens_max: 10,
         sign_in: None,
+        passkeys: None,
     };
     let (clock, store, keyring) = (app.clock.clone(), app.store.clone(), Arc::clone(&app.keyring));
     let access = Access::new(options, &options::outside_issuers(&app.config).unwrap(), clock, store, keyring, metrics);

@@ -17,6 +17,7 @@ import guests
 import looks
 import officers
 import papers
+import passkeys
 import persons
 import portal
 import private_mode
@@ -43,6 +44,7 @@ def main():
             args = ["--no-sandbox", *(["--disable-features=LocalNetworkAccessChecks"] if PAGES else [])]
             browser = playwright.chromium.launch(executable_path=chromium, args=args)
             areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (officers.Officers, officers), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (portal.Portal, portal), (Reference, reference)]
+            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (passkeys.Passkeys, passkeys), (portal.Portal, portal), (Reference, reference)]
             cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
             for kind, case in cases:
                 begun = time.monotonic()
@@ -63,6 +65,7 @@ def main():
             traffic.stop()
         portal.Portal.stop()
         persons.Persons.stop()
+        passkeys.Passkeys.stop()
         node.stop()
     print(f"{len(cases) - len(failed)} of {len(cases)} cases passed, {time.monotonic() - started:.0f} s", flush=True)
     return 1 if failed or not cases else 0

@@ -12,7 +12,7 @@ use crate::records::{NOW_MS, id, write};
 
 fn met(id: PersonId, name: &str, role: Role, group: &str, at: i64) -> MetPerson {
     let name = ShortName::stored(name).unwrap();
-    MetPerson { id, name, role, group: group.to_owned(), at_ms: UnixMs::new(at) }
+    MetPerson { id, name, role, group: Some(group.to_owned()), at_ms: UnixMs::new(at) }
 }
 
 pub(crate) async fn the_newest_word_about_a_person_holds(database: &Database) {

@@ -21,10 +21,10 @@ use crate::store::persons::ListedPerson;
 /// A person of the operator.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PersonAnswer {
-    /// Names the person: made of the issuer and its `sub`.
+    /// Names the person: made of the issuer and its `sub`, or as `lostcard person` names them.
     #[schema(value_type = Uuid)]
     person_id: PersonId,
-    /// What the provider calls them.
+    /// What the provider calls them, or the operator who invited them.
     #[schema(example = "wang.fang")]
     name: String,
     #[schema(value_type = LifeStateCode)]
@@ -33,7 +33,7 @@ pub struct PersonAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<RoleCode>)]
     role: Option<&'static str>,
-    /// The group that gave it.
+    /// The group that gave it; absent where the command line did.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "lostcard-operators")]
     group: Option<String>,
@@ -92,8 +92,9 @@ pub struct PersonQuery {
 
 /// List persons of the operator
 ///
-/// Those that nodes have met by `admin.oidc`, in the order of their ids, in pages. Who may do what is in their provider: one who has left
-/// it stays in this list and is let in no more, nor is one who is suspended or ended here. Scope `admin`; costs one unit.
+/// Those that nodes have met by `admin.oidc` or `admin.passkeys`, in the order of their ids, in pages. Who may do what is in their provider, or
+/// with their passkeys: one who has left stays in this list and is let in no more, nor is one who is suspended or ended here. Scope `admin`;
+/// costs one unit.
 #[utoipa::path(
     get, path = "/v1/admin/persons", operation_id = "listPersons", tag = "administration", security(("bearer" = [])),
     params(PersonQuery),

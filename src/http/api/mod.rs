@@ -35,6 +35,7 @@ pub mod offices;
 pub mod ops;
 pub mod organization;
 pub mod pairings;
+pub mod passkeys;
 pub mod receipt_audits;
 pub mod receipts;
 pub mod registry_log;

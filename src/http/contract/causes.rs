@@ -7,7 +7,7 @@ use super::problem::{
     REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT,
     WRONG_STATE,
 };
-use crate::access::AccessError;
+use crate::access::{AccessError, PasskeyError};
 use crate::domain::person::Role;
 use crate::limits::{BatchRefused, Crowded, LimitName, NumbersRefused, Refused};
 use crate::registry::RegistryError;
@@ -58,6 +58,16 @@ impl From<AccessError> for Problem {
             AccessError::Token(refusal) => Self::unauthorized(refusal.to_string()),
             AccessError::Crowded(crowded) => crowded.into(),
             AccessError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PasskeyError> for Problem {
+    fn from(error: PasskeyError) -> Self {
+        match error {
+            PasskeyError::Refused => Self::passkey_refused(),
+            PasskeyError::Crowded(crowded) => crowded.into(),
+            PasskeyError::Store(error) => error.into(),
         }
     }
 }
@@ -136,6 +146,7 @@ impl From<ServiceError> for Problem {
             ServiceError::PersonMustApprove => Self::insufficient_role(Role::Security),
             error @ ServiceError::ByCommandLine => Self::new(COMMAND_LINE_ONLY, error.to_string()),
             error @ ServiceError::PairingRefused => Self::new(PAIRING_REFUSED, error.to_string()),
+            ServiceError::PasskeyRefused => Self::passkey_refused(),
             ServiceError::WrongMember(wrong) => Self::invalid(vec![wrong.into()]),
             ServiceError::Transition(refusal) => Self::new(REPORT_NOT_ACTIVE, refusal.to_string()),
             ServiceError::IdempotencyKeyReused => {

@@ -56,6 +56,10 @@ explanations! {
         "The access token is missing, has expired, was revoked, was signed by another service, or its client was disabled.";
         "没有有效的访问令牌", "无法识别调用方，操作未执行。", "访问令牌缺失、过期、已撤销、由别的服务签发，或该客户端已停用。",
         "通过 POST /oauth2/token 获取令牌，以 Authorization: Bearer 发送。令牌有效期十分钟，过期后重新获取。";
+    "passkey_refused": "Nobody was signed in, and no passkey was registered.",
+        "The link has expired or was used, the answer came too late or twice, or it is not of a passkey of this service. Which of these it is, is not told.";
+        "通行密钥无法使用", "没有人登录，也没有登记任何通行密钥。", "链接已过期或已被使用，答复来得太晚或重复，或者不是本服务的通行密钥。出于安全，不说明是哪一种。",
+        "请用为本服务创建的通行密钥重新开始。没有通行密钥时，请向运营方索取新的链接。";
     "insufficient_scope": "The token is valid, but not for this operation, which was not carried out.",
         "A client may do only what its scopes allow, so that a leaked secret opens no more than its program needs.";
         "令牌缺少此操作所需的权限范围", "令牌有效，但不适用于此操作，操作未执行。", "客户端只能做其权限范围允许的事，这样密钥泄露时影响最小。",

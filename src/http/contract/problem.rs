@@ -40,6 +40,8 @@ kinds! {
         "Look at the detail: a header, the path or the query does not follow HTTP or this API. Only lists take query strings, with the documented members: no number may be in a URL.";
     INVALID_TOKEN = "invalid_token", UNAUTHORIZED, "There is no valid access token",
         "Get a token from POST /oauth2/token and send it as `Authorization: Bearer <token>`. Tokens live for ten minutes; get a new one when one expires.";
+    PASSKEY_REFUSED = "passkey_refused", UNAUTHORIZED, "The passkey cannot be used",
+        "Begin again, with a passkey that was made for this service. Ask the operator for a new link where you have none.";
     INSUFFICIENT_SCOPE = "insufficient_scope", FORBIDDEN, "The token lacks the scope for this operation",
         "Ask the operator to give your client the scope that the operation names, then get a new token.";
     INSUFFICIENT_ROLE = "insufficient_role", FORBIDDEN, "The person's role does not include this",
@@ -276,6 +278,14 @@ impl Problem {
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(INVALID_TOKEN, detail);
         problem.0.challenge = Some(r#"Bearer error="invalid_token""#.to_owned());
+        problem
+    }
+
+    /// Nobody signs in, or gets a passkey, by this. Which rule was broken, is not told.
+    pub fn passkey_refused() -> Self {
+        let mut problem = Self::new(PASSKEY_REFUSED, "refused");
+        // RFC 9110, 15.5.2: a 401 says how one is let in.
+        problem.0.challenge = Some("Bearer".to_owned());
         problem
     }
 

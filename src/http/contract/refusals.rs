@@ -157,6 +157,7 @@ fn example(kind: &'static Kind) -> Problem {
             "clients of operators are made, and get what they prove themselves by, at the command line"
         }
         "pairing_refused" => "the code is not one that is good now",
+        "passkey_refused" => "refused",
         "not_found" => "nothing is here for this caller",
         "too_slow" => "the body did not arrive in time",
         "report_not_active" => "the report is withdrawn",

@@ -15,7 +15,7 @@ use crate::http::pipeline::state::AppState;
 /// What the page must know to let persons sign in. No secret is in it.
 #[derive(Serialize)]
 struct Provider<'a> {
-    /// `none`: there is no provider; `away`: it cannot be found now; `ready`.
+    /// `none`: there is no provider; `away`: it cannot be found now; `ready`; `passkeys`: persons sign in here, by passkeys.
     state: &'static str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ready: Option<Ready<'a>>,
@@ -59,7 +59,8 @@ pub async fn provider(state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let found = endpoints(&state).await;
     let ready = state.access.sign_in().zip(found.as_deref()).map(|(sign_in, found)| Ready::of(sign_in, found));
     let word = if ready.is_some() { "ready" } else { "away" };
-    let told = Provider { state: state.access.sign_in().map_or("none", |_| word), ready };
+    let without = if state.access.passkeys().is_some() { "passkeys" } else { "none" };
+    let told = Provider { state: state.access.sign_in().map_or(without, |_| word), ready };
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(&told))
 }
 

@@ -135,6 +135,7 @@ files! {
     "../../web/shared/entry.js" as "entry.js" = SCRIPT;
     "../../web/shared/id_number.js" as "id_number.js" = SCRIPT;
     "../../web/shared/jws.js" as "jws.js" = SCRIPT;
+    "../../web/shared/passkeys.js" as "passkeys.js" = SCRIPT;
     "../../web/shared/proof.js" as "proof.js" = SCRIPT;
     "../../web/shared/provider.js" as "provider.js" = SCRIPT;
     "../../web/shared/qr.js" as "qr.js" = SCRIPT;

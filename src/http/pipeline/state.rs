@@ -37,6 +37,7 @@ use crate::service::console::Console;
 use crate::service::found_cards::FoundCards;
 use crate::service::misuse_reports::MisuseReports;
 use crate::service::pairings::Pairings;
+use crate::service::passkeys::Passkeys;
 use crate::service::registry_log::RegistryLog;
 use crate::service::reports::Reports;
 use crate::service::sightings::Sightings;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub accesses: Arc<Accesses>,
     pub administration: Arc<Administration>,
     pub pairings: Arc<Pairings>,
+    /// None where persons do not sign in by passkeys.
+    pub passkeys: Option<Arc<Passkeys>>,
     pub citizen: Arc<Citizen>,
     pub applications: Arc<Applications>,
     pub misuse_reports: Arc<MisuseReports>,

@@ -161,7 +161,8 @@ function readObject(text, mustBe) {
   return {};
 }
 
-function refusal(response, body) {
+/** What an answer that is no success means. */
+export function refusal(response, body) {
   const seconds = Number(response.headers.get("Retry-After"));
   const details = {
     code: typeof body.code === "string" ? body.code : `http_${response.status}`,
