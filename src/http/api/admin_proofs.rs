@@ -111,12 +111,12 @@ fn answer(found: Option<Vec<Credential>>) -> Result<HttpResponse, Problem> {
 
 impl CredentialAnswer {
     fn of(one: &Credential) -> Self {
-        let (mut kid, mut thumbprint, mut subject) = (None, None, None);
+        let (mut named, mut thumbprint, mut subject) = (None, None, None);
         let kind = match &one.proof {
             Proof::SecretHash(_) => "secret",
             Proof::Key(jwk) => {
                 let read: Option<serde_json::Value> = serde_json::from_str(jwk).ok();
-                kid = read.and_then(|jwk| Some(jwk.get("kid")?.as_str()?.to_owned()));
+                named = read.and_then(|jwk| Some(jwk.get("kid")?.as_str()?.to_owned()));
                 "key"
             }
             Proof::Thumbprint(hash) => {
@@ -133,6 +133,6 @@ impl CredentialAnswer {
             }
         };
         let (created_at, ends_at) = (instant(one.created_at_ms), one.ends_at_ms.map(instant));
-        Self { credential_id: one.id, kind, kid, thumbprint, subject, created_at, ends_at }
+        Self { credential_id: one.id, kind, kid: named, thumbprint, subject, created_at, ends_at }
     }
 }
