@@ -112,7 +112,7 @@ impl Target {
 
     /// Begins to check as an honest caller does, one card after the other; over new connections, or one that stays.
     pub(crate) fn honest_caller(&self, is_new_each_time: bool) -> Honest {
-        self.honest_caller_at(&self.node.url(), is_new_each_time, || http_client())
+        self.honest_caller_at(&self.node.url(), is_new_each_time, http_client)
     }
 
     /// The same at another listener, or from another address.
@@ -126,7 +126,7 @@ impl Target {
         let url = format!("{url}/v1/checks");
         let (token, stopped, counts) = (self.honest.clone(), Arc::clone(&stop), Arc::clone(&tally));
         let task = tokio::spawn(async move {
-            let client = || builder().timeout(Duration::from_secs(5)).build().unwrap();
+            let client = move || builder().timeout(Duration::from_secs(5)).build().unwrap();
             let mut http = client();
             while !stopped.load(Ordering::Relaxed) {
                 if is_new_each_time {
