@@ -49,8 +49,7 @@ use holder::Holder;
 use issuing::NewToken;
 use jwks::{IssuerKeys, OutsideIssuer};
 use outside::OutsideKeys;
-use passkeys::PasskeyOptions;
-use provider::{SignIn, SignInOptions};
+use provider::{PasskeyOptions, SignIn, SignInOptions};
 use seen::SeenClients;
 use tokens::{LEEWAY_S, TokenClaims, TokenError};
 
