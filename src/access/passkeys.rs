@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::binding::Binding;
 use super::issuing::NewToken;
+use super::provider::PasskeyOptions;
 use super::tokens::TokenClaims;
 use super::{Access, PasskeyError};
-use crate::crypto::passkey::{Assertion, RelyingParty};
+use crate::crypto::passkey::Assertion;
 use crate::crypto::random;
 use crate::domain::client::{Scope, Scopes};
-use crate::domain::ids::{CeremonyId, ClientId};
+use crate::domain::ids::CeremonyId;
 use crate::domain::redacted::TokenText;
 use crate::limits::{Asker, Work};
 use crate::store::StoreError;
@@ -22,14 +23,6 @@ use crate::store::passkeys::{Ceremony, KeyHolder};
 const CEREMONY_LIVES: Duration = Duration::from_mins(5);
 /// No token of a person lives longer, in seconds: it is renewed by the passkey alone.
 const LIFETIME_S_MAX: i64 = 15 * 60;
-
-/// How persons sign in by passkeys.
-#[derive(Debug, Clone)]
-pub struct PasskeyOptions {
-    pub party: RelyingParty,
-    /// By which they act: an operator's.
-    pub client: ClientId,
-}
 
 /// Somebody who has signed in.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 
 use super::jwks::{JwksError, fetch, is_fetchable};
+use crate::crypto::passkey::RelyingParty;
+use crate::domain::ids::ClientId;
 
 /// No page asks the provider again more often than this, in seconds.
 const ASKED_EVERY_S: i64 = 10;
@@ -25,6 +27,14 @@ pub struct SignInOptions {
     pub is_id_token: bool,
     pub name_claim: String,
     pub loopback_for_tests: bool,
+}
+
+/// How persons sign in by passkeys.
+#[derive(Debug, Clone)]
+pub struct PasskeyOptions {
+    pub party: RelyingParty,
+    /// By which they act: an operator's.
+    pub client: ClientId,
 }
 
 /// Where the provider is asked.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::tasks::Parts;
 use super::{descriptors, options};
 use crate::access::jwks::{IssuerKeys, OutsideIssuer};
-use crate::access::passkeys::PasskeyOptions;
+use crate::access::provider::PasskeyOptions;
 use crate::access::{Access, AccessOptions};
 use crate::clock::Clock;
 use crate::config::Config;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::access::directory::DefaultRates;
 use crate::access::jwks::{IssuerRules, OutsideIssuer, PersonRules, is_fetchable, is_on_loopback};
-use crate::access::passkeys::PasskeyOptions;
-use crate::access::provider::SignInOptions;
+use crate::access::provider::{PasskeyOptions, SignInOptions};
 use crate::config::{Config, ConfigError, Issuer, Overrides, TlsVersion};
 use crate::crypto::passkey::RelyingParty;
 use crate::crypto::tlog::policy::Policy;

@@ -130,8 +130,7 @@ async fn an_issuers_keys_are_fetched_from_its_server_and_serve_on_without_it() {
 async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
     let outside = Outside::spawn().await;
     let (app, metrics) = (&outside.app, Arc::new(Metrics::new().unwrap()));
-    let options = WorkshopOptions { threads: 2, waiting_max: 8, wait: Duration::from_secs(5) };
-    let workshop = Workshop::start(options, &metrics).unwrap();
+    let workshop = WorkshopOptions { threads: 2, waiting_max: 8, wait: Duration::from_secs(5) };
     let options = AccessOptions {
         issuer: ISSUER.to_owned(),
         token_lifetime_s: 600,
@@ -139,7 +138,7 @@ async fn an_issuers_keys_end_an_hour_after_they_were_last_had() {
         cluster: None,
         live_nodes: Arc::default(),
         numbers: Numbers::new(NumbersMode::Enforce, app.clock.clone(), Arc::default(), Arc::clone(&metrics)),
-        workshop: Arc::new(workshop),
+        workshop: Arc::new(Workshop::start(workshop, &metrics).unwrap()),
         require_bound: false,
         dpop_nonce: false,
         tokens_max: 10,

@@ -1,13 +1,15 @@
 //! What the refusal of each layer below is to a caller: the one place where their errors become problems.
 
+use std::borrow::Cow;
+
 use super::problem::{
     ABNORMAL_USE, ADDRESS_LIMIT_SPENT, ANOTHER_MUST_CONFIRM, BASE_TOO_OLD, BLIND_BEHIND, BLIND_KEY_UNKNOWN,
-    COMMAND_LINE_ONLY, FieldError, IDEMPOTENCY_KEY_REUSED, INTERNAL, LIMIT_SPENT, NOT_READY, NUMBERS_SPENT,
-    OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PAIRING_REFUSED, PUBLIC_LIMIT_SPENT, Problem,
-    REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED, STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT,
-    WRONG_STATE,
+    COMMAND_LINE_ONLY, FieldError, IDEMPOTENCY_KEY_REUSED, INSUFFICIENT_SCOPE, INTERNAL, INVALID_TOKEN, LIMIT_SPENT,
+    NOT_READY, NUMBERS_SPENT, OFFICE_NOT_YOURS, ORGANIZATION_LIMIT_SPENT, OUTCOME_UNKNOWN, PAIRING_REFUSED,
+    PASSKEY_REFUSED, PUBLIC_LIMIT_SPENT, Problem, REGISTRY_UNAVAILABLE, REPORT_NOT_ACTIVE, START_NOT_AFTER_LISTED,
+    STORAGE_FULL, STORE_READ_ONLY, WATCHES_SPENT, WRONG_STATE,
 };
-use crate::access::{AccessError, PasskeyError};
+use crate::access::{AccessError, PasskeyError, dpop};
 use crate::domain::person::Role;
 use crate::limits::{BatchRefused, Crowded, LimitName, NumbersRefused, Refused};
 use crate::registry::RegistryError;
@@ -16,6 +18,31 @@ use crate::service::blind::evaluating::BlindRefusal;
 use crate::service::fields::WrongMember;
 use crate::service::json::MemberFault;
 use crate::store::StoreError;
+
+impl Problem {
+    /// No valid token, for a reason of one word. Every 401 carries the same challenge: a forger learns nothing from it.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(INVALID_TOKEN, detail).challenging(r#"Bearer error="invalid_token""#.to_owned())
+    }
+
+    /// Nobody signs in, or gets a passkey, by this. Which rule was broken, is not told.
+    pub fn passkey_refused() -> Self {
+        Self::new(PASSKEY_REFUSED, "refused").challenging("Bearer".to_owned())
+    }
+
+    /// A token whose holder has not shown to be it, by the standard's word where a proof is the reason (RFC 9449, 7.1).
+    pub fn not_the_holder(detail: &'static str, error: &str) -> Self {
+        let challenge = format!(r#"DPoP error="{error}", algs="{}""#, dpop::ALGORITHMS.join(" "));
+        Self::new(INVALID_TOKEN, detail).challenging(challenge)
+    }
+
+    pub fn insufficient_scope(scope: &str) -> Self {
+        let detail = format!("the token lacks the scope of this operation: {scope}");
+        Self::new(INSUFFICIENT_SCOPE, detail)
+            .challenging(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#))
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let kind = match refused.standing.limit {

@@ -11,7 +11,6 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use super::field_codes::FieldError;
-use crate::access::dpop;
 use crate::domain::person::Role;
 use crate::limits::{NumbersRefused, Refused, Standing};
 use crate::service::json::JsonFault;
@@ -274,33 +273,10 @@ impl Problem {
         problem
     }
 
-    /// No valid token, for a reason of one word. Every 401 carries the same challenge: a forger learns nothing from it.
-    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
-        let mut problem = Self::new(INVALID_TOKEN, detail);
-        problem.0.challenge = Some(r#"Bearer error="invalid_token""#.to_owned());
-        problem
-    }
-
-    /// Nobody signs in, or gets a passkey, by this. Which rule was broken, is not told.
-    pub fn passkey_refused() -> Self {
-        let mut problem = Self::new(PASSKEY_REFUSED, "refused");
-        // RFC 9110, 15.5.2: a 401 says how one is let in.
-        problem.0.challenge = Some("Bearer".to_owned());
-        problem
-    }
-
-    /// A token whose holder has not shown to be it, by the standard's word where a proof is the reason (RFC 9449, 7.1).
-    pub fn not_the_holder(detail: &'static str, error: &str) -> Self {
-        let mut problem = Self::new(INVALID_TOKEN, detail);
-        problem.0.challenge = Some(format!(r#"DPoP error="{error}", algs="{}""#, dpop::ALGORITHMS.join(" ")));
-        problem
-    }
-
-    pub fn insufficient_scope(scope: &str) -> Self {
-        let mut problem =
-            Self::new(INSUFFICIENT_SCOPE, format!("the token lacks the scope of this operation: {scope}"));
-        problem.0.challenge = Some(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#));
-        problem
+    /// By which way one is let in (RFC 9110, 15.5.2).
+    pub(super) fn challenging(mut self, challenge: String) -> Self {
+        self.0.challenge = Some(challenge);
+        self
     }
 
     pub fn not_found() -> Self {
