@@ -156,7 +156,6 @@ ids! {
 turns_into!(ListingId: ReportId, ReplacementId);
 turns_into!(
     RecordId: ReportId,
-    PersonId,
     ReplacementId,
     FoundCardId,
     ApplicationId,

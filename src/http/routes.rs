@@ -16,8 +16,8 @@ use super::api::{
     acceptance, accesses, admin_accesses, admin_clients, admin_credentials, admin_exports, admin_offices,
     admin_organizations, admin_pairings, admin_persons, admin_proofs, admin_requests, admin_undo, alerts, applications,
     blind, card_status, certificates, checks, citizen, console, found_cards, lists, misuse_reports, oauth, ops,
-    organization, pairings, passkeys, receipt_audits, receipts, registry_log, replacements, reports, sandbox, sightings, status,
-    temporary_cards, usage, withdrawals,
+    organization, pairings, passkeys, receipt_audits, receipts, registry_log, replacements, reports, sandbox,
+    sightings, status, temporary_cards, usage, withdrawals,
 };
 use super::contract::answers::Published;
 use super::contract::openapi;

@@ -132,7 +132,6 @@ const OTHER_ACTIONS: &[(Action, &str)] = &[
     (Action::ClientCredentialEnded, "a client"),
     (Action::PersonSuspended, "one who administers"),
     (Action::PersonResumed, "one who administers"),
-    (Action::PersonEnded, "one who administers"),
     (Action::TokenRevoked, "a client's token"),
     (Action::ClientTokensRevoked, "a client"),
     (Action::ClientNumbersDeclared, "a client"),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::acts::{client_and_kind, expect_not_ended, expect_not_operator, listed};
-use super::asked::{Act, Administration, Answered, Outcome, WAITS_MAX};
+use super::asked::{Act, Administration, Answered, Outcome};
 use crate::crypto::client_secret::{hash_secret, new_secret};
 use crate::domain::audit::{Action, Deed};
+use crate::domain::authority::WAITS_MAX;
 use crate::domain::client::Actor;
 use crate::domain::ids::{ClientId, CredentialId};
 use crate::service::ServiceError;

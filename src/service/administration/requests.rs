@@ -8,7 +8,7 @@ use super::waiting::wait;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::authority::{LifeState, WAITS_MAX};
 use crate::domain::client::Actor;
-use crate::domain::ids::{AdminRequestId, RecordId};
+use crate::domain::ids::{AdminRequestId, ClientId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::service::ServiceError;
 use crate::service::writing::{Begun, Writing};
@@ -114,11 +114,4 @@ fn expect_open(request: &AdminRequest, now_ms: UnixMs) -> Result<(), ServiceErro
 /// Whether a request has waited for too long.
 pub fn has_expired(request: &AdminRequest, now_ms: UnixMs) -> bool {
     request.requested_at_ms < now_ms.minus(WAITS_MAX)
-}
-
-async fn is_let_in(writing: &mut Writing, id: ClientId) -> Result<bool, ServiceError> {
-    let Some(listed) = writing.tx.read_client(id).await? else { return Ok(false) };
-    let organization = writing.tx.read_organization(listed.client.organization_id).await?;
-    let is_active = |state| state == LifeState::Active;
-    Ok(is_active(listed.client.state()) && organization.is_some_and(|organization| is_active(organization.state())))
 }
