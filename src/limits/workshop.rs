@@ -258,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_asker_waits_in_vain_while_another_is_served() {
-        let workshop = workshop(2, Duration::from_millis(50));
+        let workshop = workshop(2, Duration::from_secs(1));
         let (one, two) = (client(1), client(2));
         let (release, held) = mpsc::channel::<()>();
         let first = workshop.run(Work::Long, one, move || held.recv().is_ok());
