@@ -17,7 +17,7 @@ use crate::domain::ids::CeremonyId;
 use crate::domain::redacted::TokenText;
 use crate::limits::{Asker, Work};
 use crate::store::StoreError;
-use crate::store::passkeys::{Ceremony, KeyHolder};
+use crate::store::passkeys::{Ceremony, KeyHolder, SIGN_INS_MAX};
 
 /// How long a browser may take to answer.
 const CEREMONY_LIVES: Duration = Duration::from_mins(5);
@@ -45,7 +45,7 @@ impl Access {
         let ceremony = random::id(now_ms);
         let expires_at_ms = now_ms.plus(CEREMONY_LIVES);
         let kept = Ceremony { invitation: None, state: asked.state, expires_at_ms };
-        self.store.begin_ceremony(ceremony, &kept, now_ms).await?;
+        self.store.begin_ceremony(ceremony, &kept, SIGN_INS_MAX, now_ms).await?;
         Ok((ceremony, asked.options))
     }
 

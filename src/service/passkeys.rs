@@ -14,7 +14,7 @@ use crate::domain::client::{Actor, Origin};
 use crate::domain::ids::{CeremonyId, ClientId, PersonId};
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::SecretText;
-use crate::store::passkeys::{Ceremony, Invitation, KeyHolder, Passkey};
+use crate::store::passkeys::{Ceremony, Invitation, KeyHolder, Passkey, SIGN_INS_MAX};
 
 /// How long a link is good.
 pub const INVITATION_LIVES: Duration = Duration::from_hours(1);
@@ -63,7 +63,7 @@ impl Passkeys {
         let ceremony = crate::crypto::random::id(now_ms);
         let expires_at_ms = now_ms.plus(CEREMONY_LIVES).min(invited.expires_at_ms);
         let new = Ceremony { invitation: Some(mark), state: asked.state, expires_at_ms };
-        self.writer.store.begin_ceremony(ceremony, &new, now_ms).await?;
+        self.writer.store.begin_ceremony(ceremony, &new, SIGN_INS_MAX, now_ms).await?;
         Ok(AskedFor { ceremony, options: asked.options })
     }
 

@@ -103,15 +103,22 @@ impl Store {
     }
 
     /// Keeps what a browser was asked. What nobody answered in time goes; of sign-ins the oldest, where there are too many.
-    pub async fn begin_ceremony(&self, id: CeremonyId, new: &Ceremony, now_ms: UnixMs) -> Result<(), StoreError> {
+    /// More than `sign_ins_max` never wait.
+    pub async fn begin_ceremony(
+        &self,
+        id: CeremonyId,
+        new: &Ceremony,
+        sign_ins_max: usize,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM passkey_ceremonies WHERE expires_at <= $1").bind(now_ms).execute(&mut *tx.tx).await?;
         sqlx::query(
             "DELETE FROM passkey_ceremonies WHERE ceremony_id IN (SELECT ceremony_id FROM passkey_ceremonies \
              WHERE code_mark IS NULL ORDER BY expires_at DESC, ceremony_id DESC LIMIT $1 OFFSET $2)",
         )
-        .bind(as_i64(SIGN_INS_MAX as u64))
-        .bind(as_i64(SIGN_INS_MAX as u64 - 1))
+        .bind(as_i64(sign_ins_max as u64))
+        .bind(as_i64((sign_ins_max as u64).saturating_sub(1)))
         .execute(&mut *tx.tx)
         .await?;
         sqlx::query(

@@ -6,7 +6,7 @@ use lostcard::config::Config;
 use lostcard::crypto::random;
 use lostcard::domain::person::Role;
 use lostcard::node::options;
-use lostcard::store::passkeys::{Ceremony, SIGN_INS_MAX};
+use lostcard::store::passkeys::Ceremony;
 use serde_json::{Value, json};
 
 use crate::child;
@@ -42,13 +42,13 @@ async fn questions_that_nobody_answers_are_bounded() {
         |invitation| Ceremony { invitation, state: vec![0], expires_at_ms: now_ms.plus(Duration::from_mins(5)) };
     // A registration needs a link, and gives way to nobody.
     let registration = random::id(now_ms);
-    app.store.begin_ceremony(registration, &ceremony(Some([7; 32])), now_ms).await.unwrap();
+    app.store.begin_ceremony(registration, &ceremony(Some([7; 32])), 3, now_ms).await.unwrap();
     let first = random::id(now_ms);
-    app.store.begin_ceremony(first, &ceremony(None), now_ms).await.unwrap();
+    app.store.begin_ceremony(first, &ceremony(None), 3, now_ms).await.unwrap();
     let later_ms = now_ms.plus(Duration::from_secs(1));
     let rest = Ceremony { expires_at_ms: later_ms.plus(Duration::from_mins(5)), ..ceremony(None) };
-    for _ in 0..SIGN_INS_MAX {
-        app.store.begin_ceremony(random::id(later_ms), &rest, later_ms).await.unwrap();
+    for _ in 0..3 {
+        app.store.begin_ceremony(random::id(later_ms), &rest, 3, later_ms).await.unwrap();
     }
     assert!(app.store.take_ceremony(first, later_ms).await.unwrap().is_none(), "the oldest gave way");
     assert!(app.store.take_ceremony(registration, later_ms).await.unwrap().is_some());
