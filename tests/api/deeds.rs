@@ -240,7 +240,7 @@ async fn waiting_report(app: &TestApp) -> String {
 async fn met_person(app: &TestApp) -> String {
     let id = PersonId::from_bytes([7; 16]);
     let name = ShortName::stored("wang").unwrap();
-    let met = MetPerson { id, name, role: Role::Operator, group: "ops".to_owned(), at_ms: app.clock.now_ms() };
+    let met = MetPerson { id, name, role: Role::Operator, group: Some("ops".to_owned()), at_ms: app.clock.now_ms() };
     app.store.note_persons(&[met]).await.unwrap();
     id.to_string()
 }

@@ -6,12 +6,12 @@ use super::asked::{Act, Administration, Answered, Asked, Outcome};
 use super::undo::{begin_undo, open_export};
 use super::waiting::wait;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::authority::{LifeState, WAITS_MAX};
+use crate::domain::authority::WAITS_MAX;
 use crate::domain::client::Actor;
-use crate::domain::ids::{AdminRequestId, ClientId, RecordId};
+use crate::domain::ids::{AdminRequestId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::service::ServiceError;
-use crate::service::writing::{Begun, Writing};
+use crate::service::writing::Begun;
 use crate::store::administration::{AdminRequest, Approved, Refused};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
