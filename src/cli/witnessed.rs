@@ -60,11 +60,12 @@ mod tests {
     fn cosignatures_count_by_their_times() {
         let keys = [(); 3].map(|()| SigningKey::generate().unwrap());
         let name = |at: usize| format!("w.example/{at}");
-        let (mut text, mut note) = (String::new(), "a.example/registry-log/1\n1\nAA==\n\n".to_owned());
-        for (at, key) in keys.iter().enumerate() {
+        let line = |(at, key): (usize, &SigningKey)| {
             let verifier = VerifierKey::new(&name(at), SignatureType::Cosignature, key.public().clone()).unwrap();
-            text += &format!("witness w{at} {verifier}\n");
-        }
+            format!("witness w{at} {verifier}\n")
+        };
+        let text: String = keys.iter().enumerate().map(line).collect();
+        let mut note = "a.example/registry-log/1\n1\nAA==\n\n".to_owned();
         note += &cosign(&keys[0], &name(0), "a.example/registry-log/1\n1\nAA==\n", 100);
         let folder = tempfile::tempdir().unwrap();
         let read = |quorum: &str| {

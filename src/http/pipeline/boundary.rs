@@ -110,40 +110,21 @@ pub async fn boundary(
         let label = || target.label(&response);
         answering::note_success(&state, target.class(), response.status(), &id, label, elapsed_ns);
     }
-    if let Some(traces) = &state.traces {
-        let method = known(response.request().method().as_str());
-        let (route, status) = (target.label(&response), response.status().as_u16());
-        let spent_ns = elapsed_ns;
-        traces.note(parent.as_ref(), &Answered { method, route: &route, status, request_id: &id, spent_ns });
-    }
+    trace(&state, parent.as_ref(), &response, target, &id, elapsed_ns);
     // What was not read of the body is thrown away as it comes, or too much of it is to come.
     if body.is_some_and(|body| !body.dismiss())
         && let Some(faults) = &faults
     {
         faults.end();
     }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_maybe_shared(id) {
-        headers.insert(REQUEST_ID, value);
-    }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-    if state.is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
-    }
-    put_below(&prefix, headers);
-    if let Some(deprecation) = target.route.and_then(|route| route.deprecation) {
-        deprecation.write(headers);
-    }
-    // Only what is about nobody says for how long it may be kept.
-    if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
-    }
+    let fields = response.headers_mut();
+    dress(fields, target, id, &prefix, &state);
     if offers_nonce && let Ok(nonce) = HeaderValue::from_maybe_shared(state.access.dpop_nonce()) {
-        headers.insert(DPOP_NONCE, nonce);
+        fields.insert(DPOP_NONCE, nonce);
     }
     standings.tell(|name, text| {
         if let Ok(value) = HeaderValue::from_bytes(text) {
-            headers.insert(name, value);
+            fields.insert(name, value);
         }
     });
     if state.is_draining() || faults.is_some_and(|faults| faults.is_last()) {
@@ -151,6 +132,40 @@ pub async fn boundary(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(hand_over(response, place, reserved))
+}
+
+/// One span, where there are traces.
+fn trace(
+    state: &AppState,
+    parent: Option<&Parent>,
+    response: &ServiceResponse<BoxBody>,
+    target: Target,
+    request_id: &str,
+    spent_ns: u64,
+) {
+    let Some(traces) = &state.traces else { return };
+    let method = known(response.request().method().as_str());
+    let (route, status) = (target.label(response), response.status().as_u16());
+    traces.note(parent, &Answered { method, route: &route, status, request_id, spent_ns });
+}
+
+/// What every answer says of itself, and what those of its route do.
+fn dress(headers: &mut header::HeaderMap, target: Target, id: String, prefix: &str, state: &AppState) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    if state.is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
+    }
+    put_below(prefix, headers);
+    if let Some(deprecation) = target.route.and_then(|route| route.deprecation) {
+        deprecation.write(headers);
+    }
+    // Only what is about nobody says for how long it may be kept.
+    if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
 }
 
 /// Who asks, and where it sees this service.

@@ -113,8 +113,8 @@ fn is_large(response: &ServiceResponse<BoxBody>) -> Option<usize> {
 pub fn reserve(response: &ServiceResponse<BoxBody>, inbox: Option<&Inbox>, asker: Asker) -> Result<Option<Hold>, Full> {
     let (Some(inbox), Some(bytes)) = (inbox, is_large(response)) else { return Ok(None) };
     let mut hold = inbox.hold();
-    let held = hold.assign(asker).and_then(|()| hold.grow_within_share(bytes));
-    held.inspect_err(|full| inbox.note_refusal(*full)).map(|()| Some(hold))
+    let grown = hold.assign(asker).and_then(|()| hold.grow_within_share(bytes));
+    grown.inspect_err(|full| inbox.note_refusal(*full)).map(|()| Some(hold))
 }
 
 /// Hands an answer over: at once, or in pieces, and then with the request's place until the last one.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::Authority;
 
 use super::state::AppState;
@@ -72,7 +72,7 @@ pub(super) fn request_id_of(offered: Option<&str>, state: &AppState) -> String {
 /// Takes away a condition that is longer than any of this service's tags: to read it as a list would keep the event loop, and its answer
 /// is the one without it.
 pub(super) fn drop_long_condition(request: &mut ServiceRequest) {
-    let length: usize = request.headers().get_all(header::IF_NONE_MATCH).map(|value| value.len()).sum();
+    let length: usize = request.headers().get_all(header::IF_NONE_MATCH).map(HeaderValue::len).sum();
     if length > CONDITION_BYTES_MAX {
         request.headers_mut().remove(header::IF_NONE_MATCH);
     }

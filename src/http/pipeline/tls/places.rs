@@ -69,7 +69,7 @@ impl Places {
         let waiting = Waiting { places: self, asker, ticket: Some(ticket) };
         self.give();
         let place = place.await.ok()?;
-        waiting.is_over();
+        waiting.end();
         Some(Held { _place: place, _turn: turn })
     }
 
@@ -132,7 +132,7 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.ticket = None;
     }
 }
