@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use sqlx::Row;
 
 use super::key_versions::get_key_versions;
-use super::reports::read_listed;
+use super::report_rows::read_listed;
 use super::{Store, StoreError, get_bytes, get_sequence, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;

@@ -48,6 +48,7 @@ pub mod person_export;
 pub mod persons;
 mod reach;
 pub mod replacements;
+mod report_rows;
 pub mod reports;
 pub mod restores;
 pub mod retention;

@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::alerts::Source;
 use super::feed::RecordedChange;
 use super::replacements::StoredReplacement;
-use super::reports::{NewReport, SealedNumber, StoredReport, places, read_report};
+use super::report_rows::read_report;
+use super::reports::{NewReport, SealedNumber, StoredReport, places};
 use super::{
     Store, StoreError, WriteTx, as_i64, get_bytes, get_bytes_opt, get_id, get_id_opt, get_parsed, get_parsed_opt,
     get_sequence, get_u64, parse_date,

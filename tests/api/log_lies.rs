@@ -185,7 +185,7 @@ async fn a_monitor_believes_no_log_that_does_not_follow_the_one_before() {
     write(last.size, &last.note).await;
     let (code, said) = watch(&app, &state).await;
     assert_eq!((code, said.contains("has ended")), (Some(0), true), "{said}");
-    // The last note is another one than that to which the next log's first leaf commits.
+    // The last note is not the one to which the next log's first leaf commits.
     let signing = app.keyring.signing();
     let again = format!("{}\u{2014} {origin} AAAAAAAA\n", last.note);
     write(last.size, &again).await;

@@ -36,6 +36,7 @@ mod checks;
 mod child;
 mod citizen;
 mod coherence;
+mod confirmations;
 mod console;
 mod credentials;
 mod days;

@@ -1,4 +1,4 @@
-//! Whose offices act, and how much one client does alone: scopes by kind, offices by their codes, withdrawals beyond a day's number.
+//! Whose offices act, and how much one client does alone: scopes by kind, offices by their codes.
 
 use lostcard::domain::authority::Offices;
 use lostcard::domain::instant::UnixMs;
@@ -11,7 +11,7 @@ use crate::certificates::certificate_of;
 use crate::child;
 use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
-const START: &str = "2016-05-01";
+pub(crate) const START: &str = "2016-05-01";
 
 impl TestApp {
     /// Changes for which offices an organization acts.
@@ -22,35 +22,35 @@ impl TestApp {
     }
 
     /// Changes what a client may do, as only a version without a rule could.
-    async fn set_scopes(&self, of: &TestClient, scopes: &str) {
+    pub(crate) async fn set_scopes(&self, of: &TestClient, scopes: &str) {
         let mut client = self.store.find_client(of.client_id).await.unwrap().unwrap();
         client.scopes = lostcard::domain::client::Scopes::parse(scopes).unwrap();
         self.change_store(async |tx| tx.update_client(&client).await.unwrap()).await;
     }
 
     /// Changes a client as an operator does.
-    async fn change_client(&self, of: &TestClient, change: impl Fn(&mut Client, UnixMs)) {
+    pub(crate) async fn change_client(&self, of: &TestClient, change: impl Fn(&mut Client, UnixMs)) {
         let mut client = self.store.find_client(of.client_id).await.unwrap().unwrap();
         change(&mut client, self.clock.now_ms());
         self.change_store(async |tx| tx.update_client(&client).await.unwrap()).await;
     }
 
-    async fn file(&self, by: &TestClient, number: &str) -> String {
+    pub(crate) async fn file(&self, by: &TestClient, number: &str) -> String {
         let filed = self.post(&by.token, "/v1/loss-reports", &report_of(number, Some(START))).await;
         assert_eq!(filed.status, 201, "{}", filed.text);
         text(&filed.json()["report_id"])
     }
 
-    async fn withdraw_as(&self, by: &TestClient, report: &str) -> Answer {
+    pub(crate) async fn withdraw_as(&self, by: &TestClient, report: &str) -> Answer {
         let path = format!("/v1/loss-reports/{report}/withdrawal");
         self.post(&by.token, &path, &json!({"office": "110105-03", "reason": "found"})).await
     }
 
-    async fn confirm_as(&self, by: &TestClient, location: &str) -> Answer {
+    pub(crate) async fn confirm_as(&self, by: &TestClient, location: &str) -> Answer {
         self.post(&by.token, &format!("{location}/confirmation"), &json!({"office": "110105-03"})).await
     }
 
-    async fn found_as(&self, by: &TestClient, number: &str) -> String {
+    pub(crate) async fn found_as(&self, by: &TestClient, number: &str) -> String {
         let body = json!({"id_number": number, "card_valid_from": START, "found_on": self.clock.today().to_string(),
             "found_at_region": "110105", "office": "110105-03"});
         let found = self.post(&by.token, "/v1/found-cards", &body).await;
@@ -58,13 +58,13 @@ impl TestApp {
         format!("/v1/found-cards/{}", text(&found.json()["found_card_id"]))
     }
 
-    async fn hand_back_as(&self, by: &TestClient, card: &str) -> Answer {
+    pub(crate) async fn hand_back_as(&self, by: &TestClient, card: &str) -> Answer {
         self.post(&by.token, &format!("{card}/return"), &json!({"office": "110105-03", "holder_verified_by": "face"}))
             .await
     }
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
@@ -241,176 +241,4 @@ async fn who_ends_reports_of_others_finds_and_reads_them_first() {
     assert_eq!(app.withdraw_as(&other, &report).await.status, 200);
     let ended = app.get(&other.token, &format!("{path}/withdrawal")).await;
     assert_eq!((ended.status, &ended.json()["state"]), (200, &json!("withdrawn")), "{}", ended.text);
-}
-
-#[tokio::test]
-async fn withdrawals_beyond_a_days_number_wait_for_a_second_client() {
-    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 2).await;
-    let sibling = app.sibling().await;
-    let colleague = app.add_client_of(app.police.organization, "registry").await;
-    let mut reports = Vec::new();
-    for _ in 0..5 {
-        let number = random_number();
-        reports.push((app.file(&app.police, &number).await, number));
-    }
-    let [(first, _), (second, _), (third, number), (fourth, _), (fifth, _)] = &reports[..] else { panic!() };
-    assert_eq!(app.withdraw_as(&app.police, first).await.status, 200);
-    // A report that is withdrawn already costs nothing.
-    app.withdraw_as(&app.police, first).await.problem(409, "report_not_active");
-    assert_eq!(sibling.withdraw_as(&app.police, second).await.status, 200, "counted for all nodes together");
-    for node in [&app, &sibling] {
-        let waits = node.withdraw_as(&app.police, third).await;
-        let location = format!("/v1/loss-reports/{third}/withdrawal");
-        assert_eq!((waits.status, waits.header("location")), (202, location.as_str()), "{}", waits.text);
-        assert_eq!(
-            (&waits.json()["state"], &waits.json()["reason"]),
-            (&json!("awaiting_confirmation"), &json!("found"))
-        );
-        assert_eq!(node.get(&app.police.token, &location).await.json(), waits.json());
-    }
-    assert_eq!(app.verdict(number, Some(START)).await, "card_listed");
-    let location = format!("/v1/loss-reports/{third}/withdrawal");
-    app.confirm_as(&app.police, &location).await.problem(403, "another_must_confirm");
-    let stranger = app.add_client("registry", None).await;
-    app.confirm_as(&stranger, &location).await.problem(404, "not_found");
-    app.get(&stranger.token, &location).await.problem(404, "not_found");
-    app.confirm_as(&colleague, &format!("/v1/loss-reports/{fourth}/withdrawal")).await.problem(404, "not_found");
-    let confirmed = app.confirm_as(&colleague, &location).await;
-    assert_eq!((confirmed.status, &confirmed.json()["state"]), (200, &json!("withdrawn")), "{}", confirmed.text);
-    assert_eq!(app.verdict(number, Some(START)).await, "not_listed");
-    let done = app.get(&app.police.token, &location).await.json();
-    assert_eq!((&done["state"], done["withdrawn_at"].is_string()), (&json!("withdrawn"), true), "{done}");
-    app.confirm_as(&colleague, &location).await.problem(404, "not_found");
-    // The other client has a number of its own, and what it withdraws waits no more.
-    assert_eq!(app.withdraw_as(&app.police, fourth).await.status, 202);
-    assert_eq!(app.withdraw_as(&colleague, fourth).await.status, 200);
-    app.confirm_as(&colleague, &format!("/v1/loss-reports/{fourth}/withdrawal")).await.problem(404, "not_found");
-    app.clock.advance(std::time::Duration::from_hours(24));
-    let police = TestClient { token: app.token_for(&app.police).await, ..app.police.clone() };
-    assert_eq!(app.withdraw_as(&police, fifth).await.status, 200, "a new day in Beijing");
-}
-
-/// What waits is done as done by the client that asked: it is judged again by what holds then.
-#[tokio::test]
-async fn a_withdrawal_is_not_confirmed_whose_asker_may_not_ask_any_more() {
-    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 0).await;
-    let colleague = app.add_client_of(app.police.organization, "registry").await;
-    let mut reports = Vec::new();
-    for asker in ["disabled", "suspended", "of no office", "late", "of another", "in force"] {
-        let client = app.add_client_of(app.police.organization, "registry").await;
-        let number = random_number();
-        let report = app.file(&app.police, &number).await;
-        assert_eq!(app.withdraw_as(&client, &report).await.status, 202, "{asker}");
-        reports.push((asker, client, format!("/v1/loss-reports/{report}/withdrawal"), number));
-    }
-    let refused = async |at: usize, status, code: &str, why: &str| {
-        let (asker, _, location, number) = &reports[at];
-        let problem = app.confirm_as(&colleague, location).await.problem(status, code);
-        assert!(problem["detail"].as_str().unwrap().contains(why), "{asker}: {problem}");
-        assert_eq!(app.verdict(number, Some(START)).await, "card_listed", "{asker}");
-    };
-    app.change_client(&reports[0].1, |client, now_ms| client.disabled_at_ms = Some(now_ms)).await;
-    refused(0, 409, "wrong_state", "not let in").await;
-    app.change_client(&reports[1].1, |client, now_ms| client.suspended_at_ms = Some(now_ms)).await;
-    refused(1, 409, "wrong_state", "not let in").await;
-    app.set_offices(&app.police, "110106", false).await;
-    let path = format!("{}/confirmation", reports[2].2);
-    let confirm = async || app.post(&colleague.token, &path, &json!({"office": "110106-01"})).await;
-    eventually("the node knows its offices", async || confirm().await.text.contains("any more")).await;
-    confirm().await.problem(403, "office_not_yours");
-    app.set_offices(&app.police, "", false).await;
-    eventually("the node knows its offices", async || app.confirm_as(&colleague, &reports[5].2).await.status == 200)
-        .await;
-    assert_eq!(app.verdict(&reports[5].3, Some(START)).await, "not_listed");
-    // Another client asks in the place of one that is locked out.
-    let location = &reports[0].2;
-    let again = app.post(&reports[3].1.token, location, &json!({"office": "110105-03", "reason": "found"})).await;
-    assert_eq!(again.status, 202, "{}", again.text);
-    assert_eq!(app.confirm_as(&colleague, location).await.status, 200);
-    app.clock.advance(std::time::Duration::from_hours(7 * 24 + 1));
-    let colleague = TestClient { token: app.token_for(&colleague).await, ..colleague };
-    let (_, asker, location, _) = &reports[3];
-    app.confirm_as(&colleague, location).await.problem(409, "wrong_state");
-    app.get(&colleague.token, location).await.problem(404, "not_found");
-    let asker = TestClient { token: app.token_for(asker).await, ..asker.clone() };
-    let again = app.post(&asker.token, location, &json!({"office": "110105-03", "reason": "found"})).await;
-    assert_eq!(again.status, 202, "{}", again.text);
-    assert_eq!(app.confirm_as(&colleague, location).await.status, 200);
-}
-
-/// Nor is one of a report that its organization may end no more.
-#[tokio::test]
-async fn a_withdrawal_of_others_is_confirmed_only_while_they_may_be_ended() {
-    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 0).await;
-    let other = app.add_client("registry", None).await;
-    let colleague = app.add_client_of(other.organization, "registry").await;
-    app.set_offices(&other, "1", true).await;
-    let (number, found) = (random_number(), random_number());
-    let report = app.file(&app.police, &number).await;
-    app.file(&app.police, &found).await;
-    let card = app.found_as(&other, &found).await;
-    eventually("the node knows it", async || app.withdraw_as(&other, &report).await.status == 202).await;
-    let waits = app.hand_back_as(&other, &card).await;
-    assert_eq!(waits.status, 202, "{}", waits.text);
-    app.set_offices(&other, "1", false).await;
-    app.confirm_as(&colleague, &format!("/v1/loss-reports/{report}/withdrawal")).await.problem(404, "not_found");
-    app.confirm_as(&colleague, waits.header("location")).await.problem(403, "office_not_yours");
-    for number in [&number, &found] {
-        assert_eq!(app.verdict(number, Some(START)).await, "card_listed");
-    }
-}
-
-#[tokio::test]
-async fn returns_of_found_cards_count_and_a_portals_own_withdrawals_do_not() {
-    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 1).await;
-    let colleague = app.add_client_of(app.police.organization, "registry").await;
-    let (first, second) = (random_number(), random_number());
-    app.file(&app.police, &first).await;
-    let report = app.file(&app.police, &second).await;
-    let cards = [app.found_as(&app.police, &first).await, app.found_as(&app.police, &second).await];
-    assert_eq!(app.hand_back_as(&app.police, &cards[0]).await.status, 200);
-    let waits = app.hand_back_as(&app.police, &cards[1]).await;
-    let location = format!("/v1/loss-reports/{report}/withdrawal");
-    assert_eq!((waits.status, waits.header("location")), (202, location.as_str()), "{}", waits.text);
-    assert_eq!(cards[1], format!("/v1/found-cards/{}", text(&waits.json()["found_card_id"])));
-    assert_eq!(app.get(&app.police.token, &cards[1]).await.json()["state"], "held");
-    assert_eq!(app.verdict(&second, Some(START)).await, "card_listed");
-    assert_eq!(app.confirm_as(&colleague, &location).await.status, 200);
-    assert_eq!(app.get(&app.police.token, &cards[1]).await.json()["state"], "returned");
-    assert_eq!(app.verdict(&second, Some(START)).await, "not_listed");
-    // A card that nobody has reported ends nothing.
-    let unreported = app.found_as(&app.police, &random_number()).await;
-    assert_eq!(app.hand_back_as(&app.police, &unreported).await.status, 200);
-    let portal = app.add_client("citizen", None).await;
-    for _ in 0..3 {
-        let number = random_number();
-        let filed = json!({"id_number": number, "reason": "lost"});
-        let filed = app.post(&portal.token, "/v1/citizen/loss-reports", &filed).await.json();
-        let path = format!("/v1/citizen/loss-reports/{}/withdrawal", text(&filed["report_id"]));
-        let answer = app.post(&portal.token, &path, &json!({"id_number": number, "reason": "found"})).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-    }
-}
-
-#[tokio::test]
-async fn what_happens_otherwise_waits_no_more() {
-    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 1).await;
-    let colleague = app.add_client_of(app.police.organization, "registry").await;
-    let spent = app.file(&app.police, &random_number()).await;
-    assert_eq!(app.withdraw_as(&app.police, &spent).await.status, 200);
-    let number = random_number();
-    let report = app.file(&app.police, &number).await;
-    let location = format!("/v1/loss-reports/{report}/withdrawal");
-    assert_eq!(app.withdraw_as(&app.police, &report).await.status, 202);
-    assert_eq!(app.replace(&number, "2026-11-01").await.status, 201);
-    app.confirm_as(&colleague, &location).await.problem(404, "not_found");
-    app.withdraw_as(&app.police, &report).await.problem(409, "report_not_active");
-    // A card that left otherwise is not returned with it.
-    let number = random_number();
-    let report = app.file(&app.police, &number).await;
-    let card = app.found_as(&app.police, &number).await;
-    assert_eq!(app.hand_back_as(&app.police, &card).await.status, 202);
-    let transfer = json!({"office": "110105-03", "to_office": "310104-01"});
-    assert_eq!(app.post(&app.police.token, &format!("{card}/transfer"), &transfer).await.status, 200);
-    app.confirm_as(&colleague, &format!("/v1/loss-reports/{report}/withdrawal")).await.problem(404, "not_found");
 }

@@ -29,7 +29,7 @@ async fn one_that_never_answers_keeps_readers_from_nothing() {
     let app = with_policy(app, &policy).await;
     let begun = begin(&app).await;
     eventually("it is cosigned", async || served(&app, &[&good.key]).await == (begun, vec![true])).await;
-    // While changes go on, faster than the one that hangs is given up.
+    // While changes continue, faster than the one that hangs is given up.
     for _ in 0..12 {
         let before = app.store.log_head(None).await.unwrap().unwrap().size;
         grow(&app, 1).await;

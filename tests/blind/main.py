@@ -144,7 +144,7 @@ def refused(names, tools, service):
 
 
 class Forger(http.server.BaseHTTPRequestHandler):
-    """Passes all on to a node, but for the proof, of which it bends a bit."""
+    """Passes all on to a node, and bends one bit of the proof."""
 
     node = None
 
