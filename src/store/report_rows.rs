@@ -1,14 +1,42 @@
 //! Rows of reports, and of what a number has, as they are read.
 
+use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::reports::{StoredReport, Taken, missing_on};
 use super::{StoreError, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
+use crate::domain::instant::UnixMs;
 use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter};
+use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
+
+/// A stored loss report.
+#[derive(Debug, Clone)]
+pub struct StoredReport {
+    pub report: LossReport,
+    pub lookup_key: LookupKey,
+    /// Of the report's last change.
+    pub sequence: Sequence,
+    /// Where lists tell it.
+    pub taken: Option<Taken>,
+}
+
+/// Who made a report, where and how.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    pub reporter: Reporter,
+    pub office: OfficeCode,
+    pub channel: Channel,
+    /// Whether it is not of the organization that asks.
+    pub is_others: bool,
+}
+
+/// By which day a card was missing.
+pub(super) fn missing_on(lost_on: Option<Date>, reported_at_ms: UnixMs) -> Date {
+    lost_on.unwrap_or_else(|| beijing_date(reported_at_ms))
+}
 
 pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     let reported_at_ms = row.try_get("reported_at")?;

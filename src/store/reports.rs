@@ -10,7 +10,8 @@ use sqlx::{Any, Executor, Row};
 use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::lists::{Listed, Part, Wanted};
-use super::report_rows::{read_listed, read_report, read_taken, read_told};
+pub use super::report_rows::{StoredReport, Taken};
+use super::report_rows::{missing_on, read_listed, read_report, read_taken, read_told};
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_sequence};
 use crate::clock::beijing_date;
@@ -64,31 +65,6 @@ impl NewReport {
     pub fn missing_on(&self) -> Date {
         missing_on(self.lost_on, self.reported_at_ms)
     }
-}
-
-pub(super) fn missing_on(lost_on: Option<Date>, reported_at_ms: UnixMs) -> Date {
-    lost_on.unwrap_or_else(|| beijing_date(reported_at_ms))
-}
-
-/// A stored loss report.
-#[derive(Debug, Clone)]
-pub struct StoredReport {
-    pub report: LossReport,
-    pub lookup_key: LookupKey,
-    /// Of the report's last change.
-    pub sequence: Sequence,
-    /// Where lists tell it.
-    pub taken: Option<Taken>,
-}
-
-/// Who made a report, where and how.
-#[derive(Debug, Clone)]
-pub struct Taken {
-    pub reporter: Reporter,
-    pub office: OfficeCode,
-    pub channel: Channel,
-    /// Whether it is not of the organization that asks.
-    pub is_others: bool,
 }
 
 /// How a report came to its end.
