@@ -191,7 +191,7 @@ async fn each_file_of_the_page_is_served_with_its_type_and_policy() {
             waiting.extend(names.map(|name| format!("{folder}{name}")));
         }
     }
-    assert_eq!(seen.len(), 38, "a file that nothing names, or one too many: {seen:?}");
+    assert_eq!(seen.len(), 39, "a file that nothing names, or one too many: {seen:?}");
     for path in ["/console/", "/console/index.html", "/console/VENDORED", "/console?x=1", "/web/", "/web/nothing.js"] {
         app.get("", path).await.problem(404, "not_found");
     }
