@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use zeroize::Zeroize;
 
@@ -41,7 +42,7 @@ pub struct LossReport {
     pub id: ReportId,
     pub state: ReportState,
     pub card_valid_from: Option<Date>,
-    /// By this day it was missing: the day on which it was lost, or else that of the report.
+    /// A card that starts from this day on can be the one in its place ([`missing_on`]).
     pub missing_on: Date,
     /// Milliseconds since the Unix epoch.
     pub reported_at_ms: UnixMs,
@@ -125,6 +126,12 @@ impl fmt::Display for InvalidTransition {
             _ => write!(f, "a {from} report cannot become {to}"),
         }
     }
+}
+
+/// No card that starts before this day can be the one in the place of a lost one whose start nobody knows: it was not missing yet. Where
+/// nobody said since when it is missing, that may be a year before the report: some report late, when they have the new card already.
+pub fn missing_on(lost_on: Option<Date>, reported_on: Date) -> Date {
+    lost_on.unwrap_or_else(|| reported_on.saturating_sub(1.year()))
 }
 
 /// Whether the card can have been lost on `lost_on`. Where its start is unknown, the first card
@@ -293,6 +300,13 @@ mod tests {
             let refused = InvalidTransition { from, to: Withdrawn };
             assert_eq!(report(from, Some(L)).withdraw(), Err(refused));
         }
+    }
+
+    #[test]
+    fn a_card_was_missing_from_the_day_of_its_loss_or_a_year_before_its_report() {
+        assert_eq!(missing_on(Some(L), TODAY), L);
+        assert_eq!(missing_on(None, TODAY), date(2025, 11, 23));
+        assert_eq!(missing_on(None, date(2028, 2, 29)), date(2027, 2, 28));
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! Rows of reports, and of what a number has, as they are read.
 
-use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{StoreError, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date};
 use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
-use crate::domain::instant::UnixMs;
-use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter};
+use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, missing_on};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 
@@ -33,11 +31,6 @@ pub struct Taken {
     pub is_others: bool,
 }
 
-/// By which day a card was missing.
-pub(super) fn missing_on(lost_on: Option<Date>, reported_at_ms: UnixMs) -> Date {
-    lost_on.unwrap_or_else(|| beijing_date(reported_at_ms))
-}
-
 pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     let reported_at_ms = row.try_get("reported_at")?;
     Ok(StoredReport {
@@ -45,7 +38,7 @@ pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
             id: get_id(row, "report_id")?,
             state: get_parsed(row, "state", ReportState::parse)?,
             card_valid_from: get_parsed_opt(row, "card_valid_from", parse_date)?,
-            missing_on: missing_on(get_parsed_opt(row, "lost_on", parse_date)?, reported_at_ms),
+            missing_on: missing_on(get_parsed_opt(row, "lost_on", parse_date)?, beijing_date(reported_at_ms)),
             reported_at_ms,
             reason: get_parsed(row, "reason", Reason::parse)?,
         },

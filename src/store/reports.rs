@@ -11,7 +11,7 @@ use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::lists::{Listed, Part, Wanted};
 pub use super::report_rows::{StoredReport, Taken};
-use super::report_rows::{missing_on, read_listed, read_report, read_taken, read_told};
+use super::report_rows::{read_listed, read_report, read_taken, read_told};
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_sequence};
 use crate::clock::beijing_date;
@@ -21,7 +21,9 @@ use crate::crypto::seal::Envelope;
 use crate::domain::card::CardValidity;
 use crate::domain::ids::{OrganizationId, ReportId};
 use crate::domain::instant::UnixMs;
-use crate::domain::report::{Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason};
+use crate::domain::report::{
+    Channel, LossReport, OfficeCode, Reason, ReportState, Reporter, WithdrawalReason, missing_on,
+};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Record;
 
@@ -61,9 +63,9 @@ impl NewReport {
         }
     }
 
-    /// By which day the card was missing.
+    /// From which day on a new card can be in its place.
     pub fn missing_on(&self) -> Date {
-        missing_on(self.lost_on, self.reported_at_ms)
+        missing_on(self.lost_on, beijing_date(self.reported_at_ms))
     }
 }
 

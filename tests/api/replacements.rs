@@ -1,5 +1,6 @@
 //! Replacements: the threshold they move, the reports they end, with and without a report before them.
 
+use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use crate::bodies::{check_of, later, random_number, report_of, with};
@@ -47,13 +48,12 @@ async fn a_replacement_without_a_report_lists_older_cards() {
 async fn a_replacement_settles_which_card_an_undated_report_meant() {
     let app = TestApp::spawn().await;
     let (number, of_day) = (random_number(), random_number());
-    let today = app.clock.today().to_string();
     app.report_lost(&number, None).await;
-    assert_eq!(app.verdict(&number, Some(&today)).await, "number_listed");
-    assert_eq!(app.replace(&number, &today).await.json()["reports_replaced"], 1);
+    assert_eq!(app.verdict(&number, Some(NEW)).await, "number_listed");
+    assert_eq!(app.replace(&number, NEW).await.json()["reports_replaced"], 1);
     assert_eq!(app.verdict(&number, Some(EVE)).await, "card_listed");
-    assert_eq!(app.verdict(&number, Some(&today)).await, "other_card_listed");
-    // The day of the loss is earlier than that of the report.
+    assert_eq!(app.verdict(&number, Some(NEW)).await, "other_card_listed");
+    // Who reports says since when.
     assert_eq!(app.report(&with(report_of(&of_day, None), "lost_on", NEW)).await.status, 201);
     assert_eq!(app.replace(&of_day, EVE).await.json()["reports_replaced"], 0);
     assert_eq!(app.replace(&of_day, NEW).await.json()["reports_replaced"], 1);
@@ -68,8 +68,9 @@ async fn a_start_before_the_loss_ends_no_report_that_does_not_know_its_card() {
     let number = random_number();
     let report = app.report_lost(&number, None).await;
     let state = async || app.read_report(report["report_id"].as_str().unwrap()).await.json()["state"].clone();
-    let today = app.clock.today();
-    let (yesterday, today) = (today.yesterday().unwrap().to_string(), today.to_string());
+    // Nobody said since when the card is missing: a year before its report at most.
+    let first = app.clock.today().saturating_sub(1.year());
+    let (too_early, first) = (first.yesterday().unwrap().to_string(), first.to_string());
     let body = |start: &str| json!({"id_number": number, "card_valid_from": start, "office": "110105-03"});
     let recorded = app.post(&thief.token, "/v1/replacements", &body("1990-01-01")).await.json();
     assert_eq!(recorded["reports_replaced"], 0, "{recorded}");
@@ -79,19 +80,19 @@ async fn a_start_before_the_loss_ends_no_report_that_does_not_know_its_card() {
         assert_eq!(node.verdict(&number, Some(LOST)).await, "number_listed", "it may be this very card");
         assert_eq!(node.verdict(&number, Some("1985-01-01")).await, "card_listed");
     }
-    assert_eq!(app.replace(&number, &yesterday).await.json()["reports_replaced"], 0);
-    assert_eq!(app.verdict(&number, Some(&yesterday)).await, "number_listed");
+    assert_eq!(app.replace(&number, &too_early).await.json()["reports_replaced"], 0);
+    assert_eq!(app.verdict(&number, Some(&too_early)).await, "number_listed");
     // The new card, at last.
-    let new = app.replace(&number, &today).await.json();
+    let new = app.replace(&number, &first).await.json();
     assert_eq!((&new["reports_replaced"], state().await), (&json!(1), json!("replaced")));
-    assert_eq!(app.verdict(&number, Some(&today)).await, "other_card_listed");
+    assert_eq!(app.verdict(&number, Some(&first)).await, "other_card_listed");
     // Its start was wrong: what only that had ended is in force again.
-    assert_eq!(correct(&app, &app.police.token, &new, &yesterday).await.status, 200);
+    assert_eq!(correct(&app, &app.police.token, &new, &too_early).await.status, 200);
     assert_eq!(state().await, "active");
     for node in [&app, &sibling] {
-        assert_eq!(node.verdict(&number, Some(&yesterday)).await, "number_listed");
+        assert_eq!(node.verdict(&number, Some(&too_early)).await, "number_listed");
     }
-    assert_eq!(correct(&app, &app.police.token, &new, &today).await.json()["reports_replaced"], 1);
+    assert_eq!(correct(&app, &app.police.token, &new, &first).await.json()["reports_replaced"], 1);
     assert_eq!(state().await, "replaced");
 }
 
@@ -101,7 +102,7 @@ async fn who_was_told_by_a_wrong_start_beside_an_undated_report_is_told_to_ask_a
     let app = TestApp::spawn().await;
     let number = random_number();
     let report = app.report_lost(&number, None).await;
-    let wrong = app.replace(&number, EVE).await.json();
+    let wrong = app.replace(&number, "2020-01-01").await.json();
     let told = app.check(&check_of(&number, Some(LOST))).await.json();
     assert_eq!(told["verdict"], "card_listed");
     let path = format!("/v1/loss-reports/{}/sightings", report["report_id"].as_str().unwrap());

@@ -73,7 +73,7 @@ pub struct ReplacementAnswer {
 ///
 /// A new card was issued: every card of the number that starts before it is listed from now on, with or without a loss report;
 /// active reports of such cards become `replaced`. A report that does not know its card's start does where the new card starts no earlier
-/// than the day on which the lost one was missing: `lost_on`, or else the day of the report in Beijing. 409 `start_not_after_listed` where the new card would itself be listed: it does not start after
+/// than `lost_on`, or else than a year before the report. 409 `start_not_after_listed` where the new card would itself be listed: it does not start after
 /// each card that is. Scope `registry`; costs one unit. `Idempotency-Key` as for loss reports.
 #[utoipa::path(
     post, path = "/v1/replacements", operation_id = "createReplacement", tag = "registry", security(("bearer" = [])),

@@ -39,8 +39,6 @@ pub(super) struct Report {
     pub(super) day: Option<usize>,
     pub(super) maker: Maker,
     pub(super) state: State,
-    /// The day of the report, among the days of cards.
-    reported: usize,
     /// Its card's last day; none: not known.
     last_day: Option<usize>,
     withdrawn_on: usize,
@@ -144,8 +142,8 @@ impl Model {
 
     /// A report takes the cards that wait for it, loses the temporary ones that it names, is told to who watches.
     fn report(&mut self, person: usize, start: Option<Start>, maker: Maker, last_day: Option<usize>) -> Outcome {
-        let (day, reported) = (start.map(|start| self.day(start)), self.day(Start::Today));
-        self.reports.push(Report { person, day, maker, state: State::Active, reported, last_day, withdrawn_on: 0 });
+        let day = start.map(|start| self.day(start));
+        self.reports.push(Report { person, day, maker, state: State::Active, last_day, withdrawn_on: 0 });
         self.match_waiting(person, day);
         self.lose_temporary(person, day);
         self.alert(person, "reported", |watched| match (watched, day) {
@@ -171,7 +169,7 @@ impl Model {
     }
 
     /// A new card ends the reports of cards before it, no matter who filed them; returns how many. It is none where it would be listed.
-    /// Where nobody knows which card is lost, one of before the report may be that very card.
+    /// Where nobody knows which card is lost, one of more than a year before the report may be that very card; the old days are.
     pub(super) fn replace(&mut self, person: usize, day: usize) -> Result<usize, Outcome> {
         if self.verdict(person, Some(day)) == "card_listed" {
             return Err(Outcome::new(409, "start_not_after_listed"));
@@ -179,7 +177,7 @@ impl Model {
         self.replacements.push(Replacement { person, day });
         let mut replaced = 0;
         for report in self.reports.iter_mut().filter(|report| report.person == person) {
-            if report.state == State::Active && report.day.map_or(report.reported <= day, |lost| lost < day) {
+            if report.state == State::Active && report.day.map_or(day >= DAYS, |lost| lost < day) {
                 report.state = State::Replaced;
                 replaced += 1;
             }
