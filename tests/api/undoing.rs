@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lostcard::clock::beijing_date;
 use lostcard::crypto::random;
 use lostcard::domain::sequence::Sequence;
 use lostcard::store::feed::ChangeKind;
@@ -323,6 +324,11 @@ async fn a_new_card_of_meanwhile_keeps_a_report_replaced() {
 async fn a_temporary_card_of_meanwhile_is_lost_with_the_card() {
     let number = random_number();
     let (theft, (report, today)) = Theft::begin(async |app| {
+        // Report and application are of one day, which may be about to end.
+        let rest = Duration::from_mins(5);
+        if beijing_date(app.clock.now_ms().plus(rest)) != app.clock.today() {
+            app.clock.advance(rest);
+        }
         let today = app.clock.today().to_string();
         (text(&app.report_lost(&number, Some(&today)).await["report_id"]), today)
     })
