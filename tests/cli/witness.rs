@@ -119,7 +119,9 @@ fn a_witness_answers_as_the_specification_says_and_remembers_it_after_a_kill() {
     for (status, body) in [
         (400, "old 12\n".to_owned()),
         (400, log.body(12, 20).replace("old 12", "old 21")),
-        (404, log.body(12, 20).replace(ORIGIN, "log.example/registry-log/2")),
+        (404, log.body(12, 20).replace(ORIGIN, "other.example/registry-log/1")),
+        // Another week's log of the same key, which has not signed this.
+        (403, log.body(12, 20).replace(ORIGIN, "log.example/registry-log/2")),
         (403, log.body(12, 20).replace("\n20\n", "\n21\n")),
         (422, log.lying().body(12, 20)),
         (422, log.body(12, 20).replacen("old 12\n", &format!("old 12\n{}=\n", "A".repeat(43)), 1)),

@@ -21,6 +21,8 @@ MAY_FAIL = {
     "POST /v1/admin/clients/{client_id}/release": "no client of this run is held",
     "POST /v1/admin/pairings/{pairing_id}/release": "no device of this run is locked",
     "POST /v1/pairings/registration": "a code cannot be made up; tests/api/devices.rs registers by one",
+    "GET /v1/admin/persons/{person_id}": "nobody has signed in here; tests/api/persons_ended.rs reads and changes one",
+    "PATCH /v1/admin/persons/{person_id}": "the same",
     "POST /v1/passkeys/registration-options": "persons do not sign in here; tests/api/passkeys.rs does all of it",
     "POST /v1/passkeys/registration": "the same",
     "POST /v1/passkeys/sign-in-options": "the same",
