@@ -169,7 +169,8 @@ fn no_front_lets_a_client_say_which_certificate_it_has() {
 fn settings_that_go_with_a_proxy_are_accepted_and_trust_it() {
     for path in [&FRONTS[..], &["deploy/haproxy/lostcard-tcp.cfg"]].concat() {
         let text = read(path);
-        let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let lines: Vec<_> =
+            text.lines().map_while(|line| line.strip_prefix('#')).filter_map(|line| line.strip_prefix("   ")).collect();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lostcard.toml");
         fs::write(&file, lines.join("\n")).unwrap();
