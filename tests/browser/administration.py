@@ -176,7 +176,7 @@ def tokens_are_revoked(console):
     opened(console, client)
     page.click("#view summary >> nth=1")
     page.get_by_role("button", name="Revoke all its tokens").click()
-    page.locator(".grave .strong").first.click()
+    page.locator(".grave:has(.warning) .strong").click()
     expect(page.locator("#view")).to_contain_text("are revoked")
     until(page, lambda: ask() == 401)
 
