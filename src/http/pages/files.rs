@@ -1,11 +1,12 @@
 //! The pages in the binary: the desk, the station, the console, the auditor's page, and what they share. Their files lie in folders of these
-//! names, are served as they are, and speak to this API as any client does; nothing about a person is served here.
+//! names, are served as they are but for the comments of scripts, and speak to this API as any client does; nothing about a person is served here.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
-use actix_web::web::{Header, Path};
+use actix_web::web::{Bytes, Header, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +18,14 @@ pub struct File {
     name: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
+}
+
+impl File {
+    /// What is sent of it.
+    fn body(&self) -> Bytes {
+        let script = SCRIPTS.get(&self.bytes.as_ptr().addr()).cloned();
+        script.unwrap_or(Bytes::from_static(self.bytes))
+    }
 }
 
 macro_rules! files {
@@ -155,12 +164,35 @@ files! {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const ALL: [&[File]; 5] = [DESK, STATION, CONSOLE, VERIFY, WEB];
+
+/// Our own scripts without the lines of their comments, a tenth of a page: who reads those reads the source. By where the bytes are.
+static SCRIPTS: LazyLock<HashMap<usize, Bytes>> = LazyLock::new(|| {
+    let own = ALL.into_iter().flatten().filter(|file| file.content_type == SCRIPT && !file.name.ends_with(".min.js"));
+    let short = own.filter_map(|file| {
+        let text = std::str::from_utf8(file.bytes).ok()?;
+        Some((file.bytes.as_ptr().addr(), without_comments(text).into()))
+    });
+    short.collect()
+});
+
+/// A script without the lines that are comments. One behind code stays.
+fn without_comments(text: &str) -> String {
+    let (mut rest, mut is_comment) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if is_comment || trimmed.starts_with("/*") {
+            is_comment = !trimmed.ends_with("*/");
+        } else if !trimmed.starts_with("//") {
+            rest.push_str(line);
+        }
+    }
+    rest
+}
+
 /// One tag for all files: modules of two versions must not meet.
 static TAG: LazyLock<EntityTag> = LazyLock::new(|| {
-    let all = [DESK, STATION, CONSOLE, VERIFY, WEB]
-        .into_iter()
-        .flatten()
-        .fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));
+    let all = ALL.into_iter().flatten().fold(Sha256::new(), |hash, file| hash.chain_update(file.bytes));
     EntityTag::new_strong(hex::encode(all.finalize().get(..12).unwrap_or_default()))
 });
 
@@ -209,7 +241,7 @@ fn answer(file: &File, known: &IfNoneMatch, called: &[String]) -> HttpResponse {
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header(("cross-origin-opener-policy", "same-origin"))
         .insert_header(("cross-origin-resource-policy", "same-origin"));
-    if is_known { response.finish() } else { response.content_type(file.content_type).body(file.bytes) }
+    if is_known { response.finish() } else { response.content_type(file.content_type).body(file.body()) }
 }
 
 /// A page that may call others has another tag: what a browser keeps of it keeps the policy that it came with.
@@ -221,4 +253,31 @@ fn tag_and_policy(called: &[String]) -> (EntityTag, Cow<'static, str>) {
     let mark = hex::encode(Sha256::digest(&called).get(..6).unwrap_or_default());
     let policy = POLICY.replace("connect-src 'self'", &format!("connect-src 'self' {called}"));
     (EntityTag::new_strong(format!("{}-{mark}", TAG.tag())), Cow::Owned(policy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_sent_without_the_lines_of_their_comments() {
+        let text = "// what it is\nimport { a } from \"./a.js\";\n\n/** Does.\n * More.\n */\nconst b = \"//c\"; // stays\n  /* one */\nb();\n";
+        assert_eq!(without_comments(text), "import { a } from \"./a.js\";\n\nconst b = \"//c\"; // stays\nb();\n");
+    }
+
+    /// A comment that ends before code would take the code with it.
+    #[test]
+    fn no_script_has_code_behind_a_comment_on_its_line() {
+        for file in
+            ALL.into_iter().flatten().filter(|file| file.content_type == SCRIPT && !file.name.ends_with(".min.js"))
+        {
+            let text = std::str::from_utf8(file.bytes).unwrap();
+            let wrong = text.lines().map(str::trim).find(|line| {
+                let begins = line.starts_with("/*") || line.starts_with('*');
+                begins && line.contains("*/") && !line.ends_with("*/")
+            });
+            assert_eq!(wrong, None, "{}", file.name);
+            assert!(file.body().len() <= file.bytes.len() && !file.body().is_empty(), "{}", file.name);
+        }
+    }
 }
