@@ -4,9 +4,6 @@
 use std::time::Duration;
 
 use lostcard::clock::beijing_date;
-use lostcard::crypto::random;
-use lostcard::domain::sequence::Sequence;
-use lostcard::store::feed::ChangeKind;
 use serde_json::{Value, json};
 
 use crate::applications::application_of;
@@ -73,19 +70,6 @@ impl Theft {
         let client = self.thief.client_id.to_string();
         let args = ["undo", "--client", &client, "--from", &self.from, "--to", to, "--json"];
         child::run_json(&self.app.config.data, &[&args[..], &BY, more].concat())
-    }
-}
-
-impl TestApp {
-    /// How many rows the feed has but nodes' own, which may come at any time.
-    pub(crate) async fn changes(&self) -> usize {
-        let (mut after, mut count) = (Sequence::ZERO, 0);
-        loop {
-            let page = self.store.feed_after(after, random::id(self.clock.now_ms())).await.unwrap();
-            let Some(last) = page.changes.last() else { return count };
-            after = last.sequence;
-            count += page.changes.iter().filter(|change| change.kind != ChangeKind::Node).count();
-        }
     }
 }
 
