@@ -63,7 +63,7 @@ async fn a_node_follows_the_primary_that_sentinels_name() {
     })
     .await;
     primary.kill();
-    wait_until("the replica is promoted", || replica.command(&["ROLE"]).starts_with("master"));
+    wait_until("the replica is promoted", || replica.is_primary());
     let other = random_number();
     eventually("the nodes use the new primary", || async {
         one.report_lost(&random_number(), Some(LOST)).await;

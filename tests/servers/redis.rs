@@ -55,6 +55,12 @@ impl Redis {
         run(cli(self.address).args(words)).trim_end().to_owned()
     }
 
+    /// Whether it takes writes; not while a sentinel, which promotes it, closes connections.
+    pub(crate) fn is_primary(&self) -> bool {
+        let answer = cli(self.address).arg("ROLE").output().unwrap();
+        answer.status.success() && answer.stdout.starts_with(b"master")
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
