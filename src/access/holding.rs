@@ -140,6 +140,7 @@ impl Access {
         }
         self.is_first_use(fingerprint, UnixMs::from_seconds(until_s)).await
     }
+
     /// Whether no node has seen what is good once before, until it expires. The store decides: what a node remembers, another does not.
     pub(super) async fn is_first_use(&self, fingerprint: &[u8; 32], expires_at_ms: UnixMs) -> Result<bool, StoreError> {
         let now_ms = self.clock.now_ms();

@@ -1,8 +1,6 @@
 //! Persons of the operator who sign in by a passkey, where no provider knows them: a browser is asked, and its answer gives a token of
 //! the client by which they act, with their name and their role. What is wrong with an answer is told nobody.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::binding::Binding;
@@ -10,7 +8,7 @@ use super::issuing::NewToken;
 use super::provider::PasskeyOptions;
 use super::tokens::TokenClaims;
 use super::{Access, PasskeyError};
-use crate::crypto::passkey::Assertion;
+use crate::crypto::passkey::{Assertion, CEREMONY_LIVES};
 use crate::crypto::random;
 use crate::domain::client::{Scope, Scopes};
 use crate::domain::ids::CeremonyId;
@@ -19,8 +17,6 @@ use crate::limits::{Asker, Work};
 use crate::store::StoreError;
 use crate::store::passkeys::{Ceremony, KeyHolder, SIGN_INS_MAX};
 
-/// How long a browser may take to answer.
-const CEREMONY_LIVES: Duration = Duration::from_mins(5);
 /// No token of a person lives longer, in seconds: it is renewed by the passkey alone.
 const LIFETIME_S_MAX: i64 = 15 * 60;
 
@@ -94,6 +90,7 @@ impl Access {
         let access_token = new.sign(&self.keyring.signing().token);
         Ok(SignedIn { access_token, expires_in_s: lifetime_s, holder })
     }
+
     /// Whether a person for whom this service itself vouches still has a passkey; of all others that is no matter here.
     pub(super) async fn is_still_a_person(&self, claims: &TokenClaims) -> Result<bool, StoreError> {
         let (Some((person, _)), true) = (claims.role, claims.group.is_none()) else { return Ok(true) };

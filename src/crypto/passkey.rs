@@ -2,6 +2,8 @@
 //! is what this service asks of them: a key that the authenticator keeps, a person whom it has verified, this origin, no attestation, and a
 //! counter that grows where there is one. What is wrong with an answer is told nobody.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use webauthn_rp::bin::{Decode, Encode};
 use webauthn_rp::request::auth::AuthenticationVerificationOptions;
@@ -20,6 +22,8 @@ use super::signing::{base64url, from_base64url};
 use crate::domain::ids::PersonId;
 use crate::domain::redacted::SecretText;
 
+/// How long a browser may take to answer.
+pub const CEREMONY_LIVES: Duration = Duration::from_mins(5);
 /// What the fingerprint of an invitation's code is made for.
 const CODE: &str = "passkey-invitation";
 /// A code is so many random bytes.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::writing::{Writer, Writing};
-use crate::crypto::passkey::{RelyingParty, code_mark, new_code};
+use crate::crypto::passkey::{CEREMONY_LIVES, RelyingParty, code_mark, new_code};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::{Actor, Origin};
 use crate::domain::ids::{CeremonyId, ClientId, PersonId};
@@ -18,8 +18,6 @@ use crate::store::passkeys::{Ceremony, Invitation, KeyHolder, Passkey, SIGN_INS_
 
 /// How long a link is good.
 pub const INVITATION_LIVES: Duration = Duration::from_hours(1);
-/// How long a browser may take to answer.
-pub const CEREMONY_LIVES: Duration = Duration::from_mins(5);
 
 /// A link that was made: its code is shown this once and kept nowhere.
 #[derive(Debug)]
