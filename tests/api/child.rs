@@ -39,7 +39,12 @@ pub(crate) fn run_json(data: &Path, args: &[&str]) -> Value {
 pub(crate) fn variables(data: &Path) -> impl Iterator<Item = (&'static str, String)> {
     let database = backend::database_url(data).map(|url| ("LOSTCARD_DATABASE_URL", url));
     // Listings come into Redis from nodes with a filter: who holds every listing asks nobody.
-    let redis =
-        backend::redis_url().map(|url| [("LOSTCARD_REDIS_URL", url), ("LOSTCARD_REGISTRY__EXACT_MIB", "0".into())]);
+    let redis = backend::redis_url().map(|url| {
+        [
+            ("LOSTCARD_REDIS_URL", url),
+            ("LOSTCARD_REDIS__TIMEOUT_MS", "1000".into()),
+            ("LOSTCARD_REGISTRY__EXACT_MIB", "0".into()),
+        ]
+    });
     database.into_iter().chain(redis.into_iter().flatten())
 }

@@ -24,11 +24,10 @@ use crate::servers::wait_until;
 pub(crate) const LOST: &str = "2016-05-01";
 const LATER: &str = "2020-05-01";
 
-/// A node with Redis. Real time, for Redis has its own; a long deadline, for a busy machine is not a failing Redis.
+/// A node with Redis. Real time, for Redis has its own.
 pub(crate) async fn node_with(url: &str, tweak: impl FnOnce(&mut Config)) -> TestApp {
     TestApp::spawn_at(Clock::System, |config| {
         config.redis_url = Some(url.to_owned());
-        config.redis.timeout_ms = 1000;
         // Redis is asked for what a filter does not exclude; who holds every listing asks nobody.
         config.registry.exact_mib = 0;
         tweak(config);
