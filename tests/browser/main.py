@@ -1,10 +1,12 @@
 """Runs every case against one demo node under traffic and one Chromium; each case has a fresh browser context. Ends with 1 if one fails."""
 
 import os
+import re
 import shutil
 import sys
 import time
 import traceback
+from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
@@ -28,8 +30,39 @@ import verify
 from harness import PAGES, Administration, Console, Desk, Reference, Station, Verify
 from node import Node, Traffic
 
+# Each file with cases, and what a case of it is given.
+AREAS = [
+    (Desk, entering),
+    (Desk, answers),
+    (Desk, guests),
+    (Desk, papers),
+    (Desk, refusals),
+    (Desk, looks),
+    (Desk, private_mode),
+    (Station, station),
+    (devices.Device, devices),
+    (officers.Officers, officers),
+    (Verify, verify),
+    (Console, console),
+    (Administration, administration),
+    (persons.Persons, persons),
+    (passkeys.Passkeys, passkeys),
+    (portal.Portal, portal),
+    (Reference, reference),
+]
+
+
+def forgotten():
+    """Files that have cases and are no area: they would not run, and nobody would see it."""
+    known = {area.__name__ for _, area in AREAS}
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(file.stem for file in files if file.stem not in known and re.search(r"^CASES = ", file.read_text(), re.M))
+
 
 def main():
+    if forgotten():
+        print(f"not among the areas of main.py: {', '.join(forgotten())}", file=sys.stderr)
+        return 1
     binary = sys.argv[1] if len(sys.argv) > 1 else "target/debug/lostcard"
     only = sys.argv[2] if len(sys.argv) > 2 else ""
     node = Node(binary)
@@ -43,9 +76,7 @@ def main():
             # A page that comes from disk has no address, so Chromium takes this machine for a network that it must not call.
             args = ["--no-sandbox", *(["--disable-features=LocalNetworkAccessChecks"] if PAGES else [])]
             browser = playwright.chromium.launch(executable_path=chromium, args=args)
-            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (officers.Officers, officers), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (portal.Portal, portal), (Reference, reference)]
-            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (passkeys.Passkeys, passkeys), (portal.Portal, portal), (Reference, reference)]
-            cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
+            cases = [(kind, case) for kind, area in AREAS for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
             for kind, case in cases:
                 begun = time.monotonic()
                 try:
