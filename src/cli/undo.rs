@@ -65,10 +65,12 @@ pub(super) async fn undo(global: &Global, args: UndoArgs) -> anyhow::Result<()> 
     let span = Span { client: args.client, from_ms: args.from, to_ms: args.to };
     let done = undoing.undo(span, || stop.is_set()).await;
     undoing.store.close().await;
-    let done = done.context("the undoing stopped; the same command continues").map_err(or_try_again)?;
-    if !args.dry_run && done.acts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Undone(_))) {
+    let has_changed = |done: &Undone| done.acts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Undone(_)));
+    // One that failed may have undone something before.
+    if !args.dry_run && done.as_ref().map_or(true, has_changed) {
         wait_out_lease(&config).await;
     }
+    let done = done.context("the undoing stopped; the same command continues").map_err(or_try_again)?;
     output::result(args.json, &to_json(&args, &done), &to_lines(&args, &done));
     if done.is_stopped {
         return Err(try_again("stopped: the same command continues"));

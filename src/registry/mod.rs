@@ -25,4 +25,4 @@ pub mod snapshot;
 mod state;
 mod wakes;
 
-pub use state::{Copies, Finding, Registry, RegistryError, RegistryOptions};
+pub use state::{Copies, Finding, LEASE_DRIFT, Registry, RegistryError, RegistryOptions};

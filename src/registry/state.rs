@@ -25,7 +25,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// How far timers may run apart from the clock that leases are measured by.
-pub(super) const LEASE_DRIFT: Duration = Duration::from_millis(50);
+pub const LEASE_DRIFT: Duration = Duration::from_millis(50);
 
 /// A duration in the unit of [`crate::clock::Clock::boot_ns`].
 pub(super) fn nanos(duration: Duration) -> u64 {

@@ -9,11 +9,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::domain::audit::Behind;
+use crate::registry::LEASE_DRIFT;
 use crate::store::Store;
 use crate::store::import_rows::SourceId;
-
-/// How long a follower may take beyond its lease to notice that it ended.
-const LEASE_MARGIN: Duration = Duration::from_millis(50);
 
 /// Store, keys, time, and whether to stop.
 pub(super) struct Context {
@@ -51,5 +49,5 @@ impl Context {
 
 /// Until no lease is left that was taken before now.
 pub(crate) async fn wait_out_lease(config: &Config) {
-    tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_MARGIN).await;
+    tokio::time::sleep(Duration::from_millis(config.registry.lease_ms) + LEASE_DRIFT).await;
 }

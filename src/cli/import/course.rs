@@ -87,10 +87,14 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
         if args.blind_later {
             keys::fall_behind(&course.0.store).await.context("blind checks")?;
         }
-        course.write(&args, &mut planned, source, &mut summary).await?;
-        // Also where an import before had begun to leave blind checks behind, and did not end.
-        course.catch_up(&config).await.context("blind checks")?;
+        let mut done = course.write(&args, &mut planned, source, &mut summary).await;
+        if done.is_ok() {
+            // Also where an import before had begun to leave blind checks behind, and did not end.
+            done = course.catch_up(&config).await.context("blind checks");
+        }
+        // What an import stored that was stopped is read by every node too, once the command has ended.
         course.0.end(&config).await;
+        done?;
         summary.ns = course.0.clock.boot_ns().saturating_sub(began_ns);
         summary.print(&planned.plan, Outcome::Stored, args.json);
     }

@@ -27,7 +27,13 @@ pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow
     let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c(), behind };
     let pieces = context.store.import_pieces(args.import_id).await?;
     let withdrawn = match Piece::around(&pieces) {
-        Some(part) => withdraw_pieces(&context, args.import_id, &pieces, &part).await?,
+        Some(part) => match withdraw_pieces(&context, args.import_id, &pieces, &part).await {
+            Ok(withdrawn) => withdrawn,
+            Err(stopped) => {
+                context.end(&config).await;
+                return Err(stopped);
+            }
+        },
         None if is_known(&context, args.import_id).await? => 0,
         None => bail!("there is no such import"),
     };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -12,6 +13,8 @@ use crate::servers::wait_until;
 
 /// Two transactions more than the first, after which it is stopped.
 const ROWS: u64 = 60_000;
+/// The default of `registry.lease_ms`: so long a node may answer without what it has not read.
+const LEASE: Duration = Duration::from_secs(1);
 
 #[test]
 fn ctrl_c_says_where_an_import_stands_and_the_same_command_continues() {
@@ -28,8 +31,10 @@ fn ctrl_c_says_where_an_import_stands_and_the_same_command_continues() {
         let mut process = Process::start(&mut command);
         wait_until("reports", || process.has_ended() || count(&folder, "active") > 0);
         assert!(!process.has_ended(), "{}", std::fs::read_to_string(&said).unwrap());
+        let signalled = Instant::now();
         process.signal(Signal::INT);
         assert_eq!(process.wait().code(), Some(75));
+        assert!(signalled.elapsed() >= LEASE, "nodes have read what it stored: {:?}", signalled.elapsed());
         let said = std::fs::read_to_string(&said).unwrap();
         let first = count(&folder, "active");
         assert!(said.contains(&format!("{first} reports were stored now")), "{said}");
