@@ -3,6 +3,7 @@
 //! the schema and fails on a column that says something of a person and is not described.
 
 use super::aggregate::{Aggregate, CitizenList, Compared, Expiry, Number, Reference, Shown, WhenGone};
+use super::report_rows::{in_force, told_columns};
 use crate::domain::audit::Action;
 use crate::domain::retention::Class;
 
@@ -38,8 +39,11 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
             is_listing: true,
             ..at(
                 Class::Listings,
-                "state <> 'withdrawn' AND card_valid_until IS NOT NULL \
-                 AND substr(card_valid_until, 1, 7) <= substr($1, 1, 7) AND card_valid_until < $1",
+                concat!(
+                    in_force!(),
+                    " AND card_valid_until IS NOT NULL \
+                      AND substr(card_valid_until, 1, 7) <= substr($1, 1, 7) AND card_valid_until < $1"
+                ),
                 "substr(card_valid_until, 1, 7)",
             )
         },
@@ -47,19 +51,18 @@ pub static LOSS_REPORTS: Aggregate = Aggregate {
             is_listing: true,
             ..at(
                 Class::Listings,
-                "state <> 'withdrawn' AND card_valid_until IS NULL \
-                 AND reported_at / 2592000000 <= $1 / 2592000000 AND reported_at <= $1",
+                concat!(
+                    in_force!(),
+                    " AND card_valid_until IS NULL \
+                      AND reported_at / 2592000000 <= $1 / 2592000000 AND reported_at <= $1"
+                ),
                 "reported_at / 2592000000",
             )
         },
         at(Class::WithdrawnReports, "state = 'withdrawn' AND closed_at <= $1", "closed_at"),
     ],
     is_reset: true,
-    citizen: Some(Shown {
-        list: CitizenList::Reports,
-        columns: "report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence, reporter, office, channel",
-        newest: "reported_at",
-    }),
+    citizen: Some(Shown { list: CitizenList::Reports, columns: told_columns!(), newest: "reported_at" }),
     actions: &[
         Action::ReportFiled,
         Action::ReportRead,

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::key_versions::{get_blind_versions, get_version};
-use super::report_rows::read_listed;
+use super::report_rows::{in_force, read_listed};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_bytes_opt, get_id, get_sequence, get_u64};
 use crate::crypto::blind::BlindVersions;
 use crate::domain::ids::{NodeId, RecordId};
@@ -146,8 +146,11 @@ impl Store {
             .await?;
         for (query, id) in [
             (
-                "SELECT 'report' AS kind, report_id AS id, sealed_digest, state, card_valid_from, reported_at AS dated \
-                 FROM loss_reports WHERE state <> 'withdrawn'",
+                concat!(
+                    "SELECT 'report' AS kind, report_id AS id, sealed_digest, state, card_valid_from, reported_at AS dated \
+                     FROM loss_reports WHERE ",
+                    in_force!()
+                ),
                 "report",
             ),
             (

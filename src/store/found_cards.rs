@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::lists::{Listed, Part, Wanted};
+use super::report_rows::in_force;
 use super::reports::{SealedNumber, places};
 use super::rows::Values;
 use super::{
@@ -74,8 +75,12 @@ const OWN: &str = concat!(select!(), " WHERE found_card_id = $1 AND organization
 /// How found cards are listed.
 pub static LISTED: Listed = Listed { select: select!(), prefix: "", id: "found_card_id", office: "office" };
 /// A held card that no report in force is matched to. Not one whose report was replaced: that one says what must become of it.
-const UNMATCHED: &str = "found_cards.state = 'held' AND NOT EXISTS (SELECT 1 FROM loss_reports m \
-     WHERE m.report_id = found_cards.matched_report_id AND m.state <> 'withdrawn')";
+const UNMATCHED: &str = concat!(
+    "found_cards.state = 'held' AND NOT EXISTS (SELECT 1 FROM loss_reports m \
+      WHERE m.report_id = found_cards.matched_report_id AND m.",
+    in_force!(),
+    ")"
+);
 /// The reports that a card may belong to.
 const CANDIDATES: &str = "FROM loss_reports r WHERE r.lookup_key = found_cards.lookup_key AND r.state = 'active' \
      AND (r.card_valid_from IS NULL OR found_cards.card_valid_from IS NULL OR r.card_valid_from = found_cards.card_valid_from)";

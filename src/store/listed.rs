@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use sqlx::Row;
 
 use super::key_versions::get_key_versions;
-use super::report_rows::read_listed;
+use super::report_rows::{in_force, read_listed};
 use super::{Store, StoreError, get_bytes, get_sequence, get_u64};
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
@@ -46,12 +46,14 @@ impl Store {
         let rows_max = usize::try_from(get_u64(&head, "rows_max")?).map_err(|_| StoreError::Corrupt("rows_max"))?;
         let (reports, replacements) = if reader.begin(rows_max) {
             (
-                "SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated FROM loss_reports \
-                 WHERE state <> 'withdrawn'",
+                concat!(
+                    "SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated FROM loss_reports WHERE ",
+                    in_force!()
+                ),
                 "SELECT 'replacement' AS kind, lookup_key, '' AS state, card_valid_from, recorded_at AS dated FROM replacements",
             )
         } else {
-            ("SELECT lookup_key FROM loss_reports WHERE state <> 'withdrawn'", "SELECT lookup_key FROM replacements")
+            (concat!("SELECT lookup_key FROM loss_reports WHERE ", in_force!()), "SELECT lookup_key FROM replacements")
         };
         for query in [reports, replacements] {
             let mut rows = sqlx::query(query).fetch(&mut *tx);

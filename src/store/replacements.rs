@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::feed::RecordedChange;
 use super::lists::{Listed, Part, Wanted};
+use super::report_rows::in_force;
 use super::reports::{SealedNumber, places};
 use super::{
     Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_parsed, get_parsed_opt, get_sequence, parse_date,
@@ -174,8 +175,9 @@ impl WriteTx {
     ) -> Result<Option<Threshold>, StoreError> {
         let keyed = places(2, keys.len());
         let text = format!(
-            "SELECT (SELECT MAX(card_valid_from) FROM loss_reports WHERE lookup_key IN ({keyed}) AND state <> 'withdrawn') AS lost, \
-             (SELECT MAX(card_valid_from) FROM replacements WHERE lookup_key IN ({keyed}) AND replacement_id <> $1) AS newest"
+            "SELECT (SELECT MAX(card_valid_from) FROM loss_reports WHERE lookup_key IN ({keyed}) AND {in_force}) AS lost, \
+             (SELECT MAX(card_valid_from) FROM replacements WHERE lookup_key IN ({keyed}) AND replacement_id <> $1) AS newest",
+            in_force = in_force!()
         );
         // No replacement has the id of nobody.
         let mut query =

@@ -31,6 +31,29 @@ pub struct Taken {
     pub is_others: bool,
 }
 
+/// What is true of the rows of reports that list their number: active ones, and those that a replacement ended.
+macro_rules! in_force {
+    () => {
+        "state <> 'withdrawn'"
+    };
+}
+
+/// What [`read_report`] reads.
+macro_rules! report_columns {
+    () => {
+        "report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence"
+    };
+}
+
+/// The same, and what lists tell.
+macro_rules! told_columns {
+    () => {
+        concat!($crate::store::report_rows::report_columns!(), ", reporter, office, channel")
+    };
+}
+
+pub(super) use {in_force, report_columns, told_columns};
+
 pub(super) fn read_report(row: &AnyRow) -> Result<StoredReport, StoreError> {
     let reported_at_ms = row.try_get("reported_at")?;
     Ok(StoredReport {

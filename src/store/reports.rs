@@ -11,7 +11,7 @@ use super::feed::RecordedChange;
 use super::key_versions::get_key_versions;
 use super::lists::{Listed, Part, Wanted};
 pub use super::report_rows::{StoredReport, Taken};
-use super::report_rows::{read_listed, read_report, read_taken, read_told};
+use super::report_rows::{in_force, read_listed, read_report, read_taken, read_told, report_columns, told_columns};
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_sequence};
 use crate::clock::beijing_date;
@@ -88,12 +88,10 @@ pub struct RecordsRead {
     pub records: Vec<Vec<Record>>,
 }
 
-const REPORT_COLUMNS: &str =
-    "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence FROM loss_reports";
+const REPORT_COLUMNS: &str = concat!("SELECT ", report_columns!(), " FROM loss_reports");
 /// How reports are listed.
 pub static LISTED: Listed = Listed {
-    select: "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence, reporter, office, channel \
-             FROM loss_reports",
+    select: concat!("SELECT ", told_columns!(), " FROM loss_reports"),
     prefix: "",
     id: "report_id",
     office: "office",
@@ -129,10 +127,7 @@ impl Store {
         ends_others: bool,
         report: ReportId,
     ) -> Result<Option<StoredReport>, StoreError> {
-        let text = format!(
-            "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence, reporter, office, \
-             channel, {IS_OWN} FROM loss_reports r WHERE report_id = $2"
-        );
+        let text = format!("SELECT {}, {IS_OWN} FROM loss_reports r WHERE report_id = $2", told_columns!());
         let row = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(organization.as_bytes().as_slice())
             .bind(report.as_bytes().as_slice())
@@ -193,10 +188,11 @@ pub(super) async fn read_records(
              r.card_valid_from AS card_valid_from, r.dated AS dated \
              FROM feed_head h LEFT JOIN ( \
                SELECT 'report' AS kind, lookup_key, state, card_valid_from, reported_at AS dated \
-                 FROM loss_reports WHERE lookup_key IN ({keyed}) AND state <> 'withdrawn' \
+                 FROM loss_reports WHERE lookup_key IN ({keyed}) AND {in_force} \
                UNION ALL \
                SELECT 'replacement' AS kind, lookup_key, '' AS state, card_valid_from, recorded_at AS dated \
-                 FROM replacements WHERE lookup_key IN ({keyed})) r ON TRUE"
+                 FROM replacements WHERE lookup_key IN ({keyed})) r ON TRUE",
+        in_force = in_force!()
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
     for key in keys {

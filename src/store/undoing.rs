@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::alerts::Source;
 use super::feed::RecordedChange;
 use super::replacements::StoredReplacement;
-use super::report_rows::read_report;
+use super::report_rows::{read_report, report_columns};
 use super::reports::{NewReport, SealedNumber, StoredReport, places};
 use super::{
     Store, StoreError, WriteTx, as_i64, get_bytes, get_bytes_opt, get_id, get_id_opt, get_parsed, get_parsed_opt,
@@ -141,8 +141,8 @@ impl WriteTx {
         since_ms: UnixMs,
     ) -> Result<Vec<StoredReport>, StoreError> {
         let text = format!(
-            "SELECT report_id, lookup_key, state, card_valid_from, lost_on, reported_at, reason, sequence FROM loss_reports \
-             WHERE lookup_key IN ({}) AND state = 'replaced' AND closed_at >= $1",
+            "SELECT {} FROM loss_reports WHERE lookup_key IN ({}) AND state = 'replaced' AND closed_at >= $1",
+            report_columns!(),
             places(2, keys.len())
         );
         let mut query = sqlx::query(AssertSqlSafe(text)).bind(since_ms);
