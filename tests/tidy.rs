@@ -83,10 +83,16 @@ const WORD_RULES: &str = "
         unsafe {|unsafe fn|unsafe impl
     a transaction that lists a number ends where it is published ; \
         src/ !src/store/transaction.rs !src/service/writing.rs ; commit(
+    what no node waits for is written by commands and by what runs by itself ; \
+        src/ !src/service/writing.rs !src/cli/ !src/service/retention.rs !src/service/rotation.rs !src/service/sandbox.rs \
+        !src/service/undoing/ ; \
+        leave_to_followers
+    which reports list their number is said in src/store/report_rows.rs ; src/ !src/store/report_rows.rs ; \
+        state <> 'withdrawn'
     a listing changes in src/service/listing.rs, with all that it entails ; \
         src/ !src/store/ !src/service/listing.rs ; \
         record_listing*|insert_reports|close_report|reopen_report|insert_replacement|take_back_replacement|remove_for_reset|delete_due
-    only the command line prints, everything else logs ; src/ !src/cli.rs !src/cli/ ; \
+    only the command line prints, everything else logs ; src/ !src/cli/ ; \
         print!|println!|eprint!|eprintln!
 ";
 
@@ -347,6 +353,8 @@ src/crypto/seal.rs    ; aws_lc_rs::rand::fill(&mut nonce)                     ; 
 src/http/api/ops.rs   ; let id = ReportId::from_uuid(other);                  ; an id is made
 src/crypto/seal.rs    ; unsafe { f() }                                        ; no unsafe
 src/service/alerts.rs ; tx.commit().await?;                                   ; a transaction that
+src/service/reports.rs ; leave_to_followers(writing.tx).await?;                ; what no node waits
+src/store/citizen.rs  ; const Q: &str = "WHERE state <> 'withdrawn'";         ; which reports list
 src/cli/import/w.rs   ; tx.insert_reports(&reports, &change).await?;          ; a listing changes
 src/cli/check.rs      ; let url = "/v1/checks";                               ; paths of operations
 src/http/api/ops.rs   ; fn f(path: &str) { path.starts_with("/v1/") }         ; paths of operations

@@ -98,6 +98,28 @@ fn chinese_pages_have_the_frame_of_the_english() {
     }
 }
 
+/// The keys of a file of words that stand twice: the browser takes the last and says nothing.
+fn twice(words: &str) -> Vec<&str> {
+    let is_key = |key: &&str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let keys = words.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(": ")).map(|(key, _)| key);
+    let mut keys: Vec<_> = keys.filter(is_key).collect();
+    keys.sort_unstable();
+    keys.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect()
+}
+
+#[test]
+fn no_word_of_a_page_stands_twice() {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+    for (room, name) in
+        ["console", "desk", "station", "verify"].into_iter().flat_map(|room| [(room, "en"), (room, "zh")])
+    {
+        let words = read(&web.join(room).join(name).with_extension("js"));
+        assert!(words.lines().count() > 40, "{room}/{name}.js has words");
+        assert!(twice(&words).is_empty(), "{room}/{name}.js: {:?}", twice(&words));
+    }
+    assert_eq!(twice("export default {\n  a: \"x\",\n  b: \"y\",\n  a: \"z\",\n};\n"), ["a"]);
+}
+
 #[test]
 fn a_twin_that_differs_is_found() {
     let page = "# A\n\nText [b](b.md#c).\n\n```sh\nx\n```\n\n| a |\n|---|\n| b |\n";
