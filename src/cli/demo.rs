@@ -77,6 +77,10 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
     }
     // Never into a real registry: neither a database nor keys from elsewhere, and a folder only if it is a demo's own.
     (config.database_url, config.keys) = (None, None);
+    // Nor does it tell others, or let others act: what is set here may be that of a real one.
+    config.redis_url = None;
+    (config.audit.head_file, config.audit.head_syslog, config.audit.head_webhook) = (None, None, None);
+    (config.traces.endpoint, config.witnesses.policy) = (None, None);
     // Nobody balances load over a demo.
     config.drain_seconds = 0;
     let folder = if global.settings.overrides().has("data") {
