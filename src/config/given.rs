@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use toml_edit::{ImDocument, Item, TableLike};
+use toml_edit::{Document, Item, TableLike};
 
 use super::error::{ConfigError, Origin, nearest};
 use super::fact::{Fact, PREFIX, variable_of};
@@ -35,7 +35,7 @@ impl Given {
         }
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         self.text = own_files::read_text(path).map_err(unreadable)?;
-        let document = ImDocument::parse(self.text.clone()).map_err(|error| {
+        let document = Document::parse(self.text.clone()).map_err(|error| {
             let at = Origin::File { path: path.to_owned(), line: line(&self.text, error.span()) };
             ConfigError::NotToml { at, problem: error.message().trim().replace('\n', ", ") }
         })?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml_edit::{ImDocument, Item};
+use toml_edit::{Document, Item};
 
 use super::error::Origin;
 
@@ -63,7 +63,7 @@ impl Fault {
 /// A variable or a flag whose value is written as in TOML.
 pub(super) fn parse_item(text: &str) -> Option<Item> {
     // On one line: nothing behind the value may begin a setting of its own.
-    let document = ImDocument::parse(format!("value = {text}")).ok().filter(|document| document.len() == 1)?;
+    let document = Document::parse(format!("value = {text}")).ok().filter(|document| document.len() == 1)?;
     document.get("value").cloned()
 }
 

@@ -329,14 +329,10 @@ async fn the_recipes_of_the_guide_take_tokens_of_their_real_shape() {
         guide.split("```toml\n[[issuers]]").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(recipes.len(), 3);
     let folder = tempfile::tempdir().unwrap();
-    let pem = folder.path().join("key.pem");
-    let made = std::process::Command::new("openssl")
-        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"])
-        .arg(&pem)
-        .output()
-        .unwrap();
+    let made = std::process::Command::new("openssl").args(["genrsa", "-traditional", "2048"]).output().unwrap();
     assert!(made.status.success());
-    let key = jsonwebtoken::EncodingKey::from_rsa_pem(&std::fs::read(&pem).unwrap()).unwrap();
+    // PKCS #1 (RFC 8017, A.1.2), which the library wants.
+    let key = jsonwebtoken::EncodingKey::from_rsa_der(pem::parse(&made.stdout).unwrap().contents());
     let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::RS256).unwrap();
     // As the products publish it: with a use, and without what the library adds.
     let jwk = with(with(serde_json::to_value(&jwk).unwrap(), "kid", "k1"), "use", "sig");
