@@ -77,6 +77,10 @@ const WORD_RULES: &str = "
     an id is made where ids are drawn or rows are read ; \
         src/ !src/domain/ids.rs !src/crypto/random.rs !src/store/columns.rs !src/service/sandbox.rs !src/cli/import/writer.rs ; \
         from_uuid(
+    a record is of the kind that its act says ; \
+        src/ !src/domain/ids.rs !src/service/undoing/ !src/service/administration/undo.rs !src/http/api/admin_requests.rs !src/http/api/admin_answers.rs ; \
+        read_as
+    no id is made of another one's bytes ; src/ !src/domain/ids.rs ; from_bytes(*id.|from_bytes(*act.|from_bytes(*target.
     no module is called utils or common ; src/ tests/ load-tests/ !tests/tidy ; \
         mod util|mod utils|mod common
     no unsafe code ; src/ tests/ load-tests/ !tests/tidy ; \
@@ -351,6 +355,8 @@ src/http/api/ops.rs   ; clock_gettime(ClockId::Boottime)                      ; 
 src/store/mod.rs      ; let id = Uuid::now_v7();                              ; randomness
 src/crypto/seal.rs    ; aws_lc_rs::rand::fill(&mut nonce)                     ; randomness
 src/http/api/ops.rs   ; let id = ReportId::from_uuid(other);                  ; an id is made
+src/http/api/ops.rs   ; let id: ClientId = record.read_as();                  ; a record is of the kind
+src/store/rows.rs     ; let id = ClientId::from_bytes(*id.as_bytes());        ; no id is made of
 src/crypto/seal.rs    ; unsafe { f() }                                        ; no unsafe
 src/service/alerts.rs ; tx.commit().await?;                                   ; a transaction that
 src/service/reports.rs ; leave_to_followers(writing.tx).await?;                ; what no node waits

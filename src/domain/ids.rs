@@ -1,7 +1,8 @@
 //! The ids of what is kept, each a type of its own: the id of a report is taken nowhere for that of a check. Inside each is a
 //! `UUIDv7`, drawn by `crypto::random`, read back by the store.
 //!
-//! What handles any record takes a [`RecordId`] and what names a listing a [`ListingId`]: ids turn into these, and never back.
+//! What handles any record takes a [`RecordId`] and what names a listing a [`ListingId`]: ids turn into these, and back
+//! only by [`RecordId::read_as`], where a stored act says of which kind its record is.
 //!
 //! ```compile_fail,E0308
 //! use lostcard::domain::ids::{CheckId, ReportId};
@@ -151,6 +152,13 @@ ids! {
     ListingId;
     /// A record of any kind, as what seals, re-keys, erases or remembers it names it.
     RecordId;
+}
+
+impl RecordId {
+    /// The record that an act is about: of which kind it is, the act says.
+    pub fn read_as<T: Id>(self) -> T {
+        T::from_uuid(self.0)
+    }
 }
 
 turns_into!(ListingId: ReportId, ReplacementId);

@@ -18,7 +18,7 @@ use crate::clock::beijing_date;
 use crate::crypto::digest::LookupKey;
 use crate::crypto::pepper::KeyVersions;
 use crate::domain::client::{OrganizationKind, OrganizationName, RegionCode};
-use crate::domain::ids::{CheckId, ClientId, ListingId, OrganizationId};
+use crate::domain::ids::{CheckId, ClientId, ListingId, OrganizationId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::report::{Label, ReportState};
 use crate::domain::sighting::Candidate;
@@ -80,7 +80,8 @@ static DAYS: RowsInsert = RowsInsert::ending(
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     listing: ListingId,
-    client: ClientId,
+    /// Its organization where sightings did not name the client yet.
+    client: RecordId,
     day: i64,
     site: String,
 }
@@ -229,7 +230,7 @@ impl WriteTx {
 
 impl Place {
     fn of(sighting: &NewSighting) -> Self {
-        let client = sighting.client.unwrap_or(ClientId::from_bytes(*sighting.organization.as_bytes()));
+        let client = sighting.client.map_or_else(|| RecordId::from(sighting.organization), RecordId::from);
         let day = beijing_date(sighting.seen_at_ms);
         Self {
             listing: sighting.listing,

@@ -12,7 +12,7 @@ use super::admin_forms::{ClientPatch, NewClientRequest, NewOrganizationRequest, 
 use super::admin_orders::{AuditExportRequest, UndoRequest};
 use crate::domain::audit::Action;
 use crate::domain::authority::WaitingAct;
-use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId};
+use crate::domain::ids::{AdminRequestId, ClientId, OrganizationId, RecordId};
 use crate::http::contract::answers::{json, path_id};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::page::List;
@@ -180,8 +180,7 @@ fn read_act(request: &AdminRequest, state: &AppState) -> Result<Act, Problem> {
     }
     let today = state.clock.today();
     let lost = || Problem::new(problem::INTERNAL, "what was asked for cannot be read");
-    let client =
-        |request: &AdminRequest| request.target.map(|target| ClientId::from_bytes(*target.as_bytes())).ok_or_else(lost);
+    let client = |request: &AdminRequest| request.target.map(RecordId::read_as::<ClientId>).ok_or_else(lost);
     match request.act {
         WaitingAct::CreateOrganization => {
             Ok(Act::CreateOrganization(body::<NewOrganizationRequest>(request)?.read(today)?))
@@ -189,7 +188,7 @@ fn read_act(request: &AdminRequest, state: &AppState) -> Result<Act, Problem> {
         WaitingAct::CreateClient => Ok(Act::CreateClient(body::<NewClientRequest>(request)?.read(today)?)),
         WaitingAct::UpdateClient => Ok(Act::UpdateClient(client(request)?, body::<ClientPatch>(request)?.read(today)?)),
         WaitingAct::UpdateOrganization => {
-            let target = OrganizationId::from_bytes(*request.target.ok_or_else(lost)?.as_bytes());
+            let target: OrganizationId = request.target.ok_or_else(lost)?.read_as();
             Ok(Act::UpdateOrganization(target, body::<OrganizationPatch>(request)?.read(today)?))
         }
         WaitingAct::CreateClientSecret => Ok(Act::AllowSecret(client(request)?)),
