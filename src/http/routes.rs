@@ -228,7 +228,7 @@ operations! {
 pub const CHECK: Way = Way { route: &ROUTES[0], read: checks::read_plain, write: checks::write_answer };
 
 /// What boundary and caller ask.
-pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]);
+pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]).and(&[NEWEST_CHECKPOINT, NEWEST_TILE]);
 
 /// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
 /// left to it; any other is 405 with all that the path takes (15.5.6).
@@ -287,8 +287,8 @@ pages! {
 static SANDBOX_METADATA: Route = Route::get("/.well-known/oauth-authorization-server/sandbox");
 
 /// Where the newest epoch of the registry log is.
-static NEWEST_CHECKPOINT: Route = Route::get("/registry-log/checkpoint");
-static NEWEST_TILE: Route = Route::get("/registry-log/tile/{tile}").rest();
+const NEWEST_CHECKPOINT: Route = Route::get("/registry-log/checkpoint").class(Class::Checks);
+const NEWEST_TILE: Route = Route::get("/registry-log/tile/{tile}").class(Class::Checks).rest();
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
 const DOCS_POLICY: &str =

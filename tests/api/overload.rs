@@ -44,6 +44,10 @@ async fn checks_are_refused_before_reports_and_health_never() {
         let (first, ()) = tokio::join!(app.report(&one), async {
             eventually("the first report waits", || batch_is_refused(&app, &many)).await;
             assert_eq!(app.verdict(&random_number(), None).await, "not_listed", "memory answers");
+            // What reads the store waits for a place, by whichever of its spellings it is asked.
+            for path in ["/registry-log/1/checkpoint", "/registry-log/checkpoint", "/registry-log/tile/0/000"] {
+                is_reduced(&app.get("", path).await);
+            }
             assert_eq!(app.get("", "/health/live").await.status, 200);
             assert_eq!(app.get("", "/health/ready").await.status, 200);
             // Of two more reports one finds the last place, the other none.

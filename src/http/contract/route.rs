@@ -279,13 +279,22 @@ fn filled(path: &str, id: impl std::fmt::Display) -> String {
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     rows: &'static [Route],
+    /// Further spellings of their paths, which the document leaves out.
+    others: &'static [Route],
     /// How the paths of the API begin: what no row names is personal all the same.
     roots: &'static [&'static str],
 }
 
 impl Table {
     pub const fn new(rows: &'static [Route], roots: &'static [&'static str]) -> Self {
-        Self { rows, roots }
+        Self { rows, others: &[], roots }
+    }
+
+    /// With paths that are not in the document.
+    #[must_use]
+    pub const fn and(mut self, others: &'static [Route]) -> Self {
+        self.others = others;
+        self
     }
 
     pub fn rows(&self) -> &'static [Route] {
@@ -295,9 +304,10 @@ impl Table {
     /// The row of a request; for a method that the path does not take, the first of its path. The path is the one that the router
     /// matches: percent-decoded, so that no spelling of it gets past a rule.
     pub fn find(&self, method: &Method, path: &str) -> Option<&'static Route> {
-        let first = self.rows.iter().find(|row| row.path == path);
-        let first = first.or_else(|| self.rows.iter().find(|row| row.path.contains('{') && row.matches(path)))?;
-        let mut of_path = self.rows.iter().filter(|row| std::ptr::eq(row.path, first.path) || row.path == first.path);
+        let all = || self.rows.iter().chain(self.others);
+        let first = all().find(|row| row.path == path);
+        let first = first.or_else(|| all().find(|row| row.path.contains('{') && row.matches(path)))?;
+        let mut of_path = all().filter(|row| std::ptr::eq(row.path, first.path) || row.path == first.path);
         of_path.find(|row| row.methods().contains(method)).or(Some(first))
     }
 
@@ -318,7 +328,7 @@ mod tests {
         Route::get("/"),
         Route::get("/b/{id}/part/{rest}").rest(),
     ];
-    const TABLE: Table = Table::new(ROWS, &["/a/"]);
+    const TABLE: Table = Table::new(ROWS, &["/a/"]).and(&[Route::get("/other")]);
 
     #[test]
     fn a_request_finds_the_row_of_its_path_and_method() {
@@ -329,6 +339,7 @@ mod tests {
         assert_eq!(find(&Method::POST, "/a/1"), Some(("POST", "/a/{id}")));
         assert_eq!(find(&Method::DELETE, "/a/1"), Some(("GET", "/a/{id}")));
         assert_eq!(find(&Method::GET, "/"), Some(("GET", "/")));
+        assert_eq!(find(&Method::GET, "/other"), Some(("GET", "/other")), "not in the document");
         assert_eq!(find(&Method::GET, "/b/1/part/2/3.p/4"), Some(("GET", "/b/{id}/part/{rest}")));
         assert_eq!(find(&Method::GET, "/b/1/part/2"), Some(("GET", "/b/{id}/part/{rest}")));
         assert_eq!(
