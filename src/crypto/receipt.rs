@@ -147,29 +147,25 @@ impl NewClaims<'_> {
     /// The `claims` string. Padded with white space, so that its length says nothing about the verdict.
     pub fn encode(&self) -> String {
         let verdict = self.verdict.as_str();
-        let mut json = String::with_capacity(CLAIMS_BYTES);
+        let mut json = Vec::with_capacity(CLAIMS_BYTES);
         let number = &mut itoa::Buffer::new();
-        json.push_str(r#"{"iss":"#);
-        json.push_str(self.iss_json);
-        json.push_str(r#","aud":""#);
+        push_all(&mut json, [r#"{"iss":"#, self.iss_json, r#","aud":""#]);
         self.organization.push_to(&mut json);
-        json.push_str(r#"","iat":"#);
-        json.push_str(number.format(self.now_s));
-        json.push_str(r#","jti":""#);
+        push_all(&mut json, [r#"","iat":"#, number.format(self.now_s), r#","jti":""#]);
         self.check_id.push_to(&mut json);
-        json.push_str(r#"","verdict":""#);
-        json.push_str(verdict);
-        json.push_str(r#"","as_of":""#);
-        json.push_str(self.as_of);
-        json.push_str(r#"","seq":"#);
-        json.push_str(number.format(self.sequence.get()));
-        json.push_str(r#","cm":""#);
+        push_all(&mut json, [r#"","verdict":""#, verdict, r#"","as_of":""#, self.as_of, r#"","seq":"#]);
+        push_all(&mut json, [number.format(self.sequence.get()), r#","cm":""#]);
         push_base64url(&mut json, &self.commitment);
-        json.push('"');
-        json.extend(std::iter::repeat_n(' ', longest_verdict() - verdict.len()));
-        json.push('}');
-        base64url(json.as_bytes())
+        json.push(b'"');
+        json.resize(json.len() + longest_verdict() - verdict.len(), b' ');
+        json.push(b'}');
+        base64url(&json)
     }
+}
+
+/// Texts are put together without the formatting machinery: that shows in the throughput.
+pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    parts.into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 /// The length of the longest verdict's name: answers are padded to it.

@@ -51,7 +51,7 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     head: &Head<'_>,
     fields: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    body: &str,
+    body: &[u8],
     (date, clock): (&DateLine, &Clock),
 ) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
@@ -70,7 +70,7 @@ pub(super) fn write(
         put(&[b"\r\nstrict-transport-security: ", ONE_YEAR.as_bytes()]);
     }
     head.standings.tell(|name, text| put(&[b"\r\n", name.as_str().as_bytes(), b": ", text]));
-    put(&[b"\r\ndate: ", &date.at(clock.now_ms()), b"\r\n\r\n", body.as_bytes()]);
+    put(&[b"\r\ndate: ", &date.at(clock.now_ms()), b"\r\n\r\n", body]);
 }
 
 #[cfg(test)]

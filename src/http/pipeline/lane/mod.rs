@@ -48,7 +48,7 @@ pub struct Way {
     pub route: &'static Route,
     /// None: the long way finds out what is wrong, or stores something.
     pub read: fn(&[u8], Date) -> Option<Check>,
-    pub write: fn(&mut String, &Answer),
+    pub write: fn(&mut Vec<u8>, &Answer),
 }
 
 /// The lane of one worker.
@@ -62,7 +62,7 @@ pub struct Lane {
     idle_time: Duration,
     /// What a connection has sent: looked at and wiped before another one is read.
     input: RefCell<Box<[u8]>>,
-    body: RefCell<String>,
+    body: RefCell<Vec<u8>>,
     output: RefCell<Vec<u8>>,
     date: DateLine,
 }
@@ -280,7 +280,7 @@ impl Lane {
     }
 
     fn write(&self, out: &mut Vec<u8>, request_id: &str, standings: Standings, answer: &Result<Answer, Problem>) {
-        let mut body = self.body.take();
+        let mut body = self.body.borrow_mut();
         let (is_last, is_https) = (self.state.is_draining(), self.state.is_https);
         let clock = (&self.date, &self.state.clock);
         match answer {
@@ -291,17 +291,15 @@ impl Lane {
                 answer::write(out, &head, std::iter::once(json), &body, clock);
             }
             Err(problem) => {
-                body.push_str(&problem.to_json(request_id, self.state.proxies.public_prefix()));
+                body.extend_from_slice(problem.to_json(request_id, self.state.proxies.public_prefix()).as_bytes());
                 let standings = standings.refused_by(problem);
                 let head = Head { status: problem.kind().status, request_id, standings, is_last, is_https };
                 answer::write(out, &head, problem_fields(problem), &body, clock);
             }
         }
         // Its room is used again: the salt of a receipt must not rest there.
-        let mut room = body.into_bytes();
-        wipe(&mut room);
-        room.clear();
-        self.body.replace(String::from_utf8(room).unwrap_or_default());
+        wipe(&mut body);
+        body.clear();
     }
 
     fn log(&self, problem: &Problem, request_id: &str, caller: Actor, spent_ns: u64) {
