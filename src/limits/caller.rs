@@ -65,7 +65,7 @@ impl CallerLimits {
         organization: Arc<Limit>,
         cluster: Option<Arc<ClusterCell>>,
     ) -> Arc<Self> {
-        if self.client.rate == client && Arc::ptr_eq(&self.organization, &organization) {
+        if self.client.whole.rate == client && Arc::ptr_eq(&self.organization, &organization) {
             return self;
         }
         Arc::new(Self {
@@ -85,13 +85,13 @@ impl CallerLimits {
 
     /// The client's own rate and the one of its organization.
     pub fn rates(&self) -> [(LimitName, Rate); 2] {
-        [&self.client, &*self.organization].map(|limit| (limit.name, limit.rate))
+        [&self.client, &*self.organization].map(|limit| (limit.whole.name, limit.whole.rate))
     }
 
     /// Spends units on both limits without waiting; the standing is the client's unless the organization's refused. A cost above what
     /// could ever be spent at once counts as all of that. None: it takes a question to Redis, by [`Self::spend`].
     pub fn try_spend(&self, units: NonZeroU32) -> Option<Result<Standing, Refused>> {
-        let units = units.min(self.largest());
+        let units = self.capped(units);
         let Some(cluster) = &self.cluster else { return Some(self.spend_here(units.get())) };
         if let Some(left) = cluster.spend_grant(units.get()) {
             return Some(Ok(self.granted(units.get(), left)));
@@ -104,7 +104,7 @@ impl CallerLimits {
         if let Some(spent) = self.try_spend(units) {
             return spent;
         }
-        let units = units.min(self.largest()).get();
+        let units = self.capped(units).get();
         match &self.cluster {
             Some(cluster) => match cluster.ask(units).await {
                 Some(Ok(left)) => Ok(self.granted(units, left)),
@@ -129,7 +129,7 @@ impl CallerLimits {
     pub fn try_look(&self) -> Option<Result<Standing, Refused>> {
         let Some(cluster) = &self.cluster else { return Some(self.look_here()) };
         if let Some(left) = cluster.look_at_grant() {
-            return Some(Ok(self.client.standing(left.min(self.client.rate.requests.get()))));
+            return Some(Ok(self.client.standing(left.min(self.client.whole.rate.requests.get()))));
         }
         cluster.is_out().then(|| self.look_here())
     }
@@ -140,7 +140,7 @@ impl CallerLimits {
         }
         match &self.cluster {
             Some(cluster) => match cluster.look().await {
-                Some(Ok(left)) => Ok(self.client.standing(left.min(self.client.rate.requests.get()))),
+                Some(Ok(left)) => Ok(self.client.standing(left.min(self.client.whole.rate.requests.get()))),
                 Some(Err(spent)) => Err(self.refused_by_all(spent)),
                 None => self.look_here(),
             },
@@ -151,6 +151,11 @@ impl CallerLimits {
     /// The refusal of a client whose units are all spent, for a sandbox: nothing is spent.
     pub fn as_if_spent(&self, retry_after_s: u64) -> Refused {
         Refused { standing: self.client.standing(0), retry_after_s }
+    }
+
+    /// No more than could ever be spent at once. One unit can be.
+    fn capped(&self, units: NonZeroU32) -> NonZeroU32 {
+        if units == NonZeroU32::MIN { units } else { units.min(self.largest()) }
     }
 
     /// The most that can ever be spent at once.
@@ -177,13 +182,13 @@ impl CallerLimits {
         if here.wait(units).is_none() {
             here.spend(units);
         }
-        self.client.standing(left.min(self.client.rate.requests.get()))
+        self.client.standing(left.min(self.client.whole.rate.requests.get()))
     }
 
     fn refused_by_all(&self, spent: Spent) -> Refused {
         let limit = if spent.limit == LimitName::Organization { &*self.organization } else { &self.client };
         let whole_ns = u64::try_from(spent.until_whole.as_nanos()).unwrap_or(u64::MAX);
-        let standing = limit.measure(NonZeroU32::MIN).standing(whole_ns);
+        let standing = limit.whole.standing(whole_ns);
         Refused { standing, retry_after_s: whole_seconds(spent.wait) }
     }
 
