@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -153,7 +153,7 @@ impl Lane {
                 return Left::Ended;
             }
             wire.line().rest();
-            wait.since_ns = Some(self.state.clock.boot_ns());
+            wait.begin(self.state.clock.boot_ns());
         }
     }
 
@@ -173,7 +173,9 @@ impl Lane {
                 Poll::Ready(came)
             }
             Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
-            Poll::Pending if wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready() => {
+            Poll::Pending
+                if wait.asks(cx) && (wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready()) =>
+            {
                 Poll::Ready(Came::Left(Left::Ended))
             }
             Poll::Pending => Poll::Pending,
@@ -338,19 +340,40 @@ where
     Ok(Some(rest.to_vec()))
 }
 
-/// How long a connection may send nothing: five seconds before its first request, then as long as it may be idle. One timer,
-/// which is set again only when it has run out.
+/// How long a connection may send nothing: five seconds at first, then as long as it may be idle. One timer, set again at its end.
 #[derive(Debug)]
 struct Wait {
     timer: Pin<Box<Sleep>>,
     /// When the last answer was given (boot time).
     since_ns: Option<u64>,
     idle_time: Duration,
+    /// Whom the timer and the stop wake: who has asked them before.
+    waker: Option<Waker>,
+    /// An answer has just gone out, and nothing has woken the task since.
+    has_begun: bool,
 }
 
 impl Wait {
     fn new(idle_time: Duration) -> Self {
-        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time }
+        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time, waker: None, has_begun: false }
+    }
+
+    /// An answer has gone out.
+    fn begin(&mut self, now_ns: u64) {
+        (self.since_ns, self.has_begun) = (Some(now_ns), true);
+    }
+
+    /// Whether the timer and the stop must be asked. Right after an answer they need not be: they still wake this task, and neither
+    /// has woken it to no avail (a node that stops was draining before, so that the answer was the last one).
+    fn asks(&mut self, cx: &Context<'_>) -> bool {
+        let wakes = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if std::mem::take(&mut self.has_begun) && wakes && !self.timer.is_elapsed() {
+            return false;
+        }
+        if !wakes {
+            self.waker = Some(cx.waker().clone());
+        }
+        true
     }
 
     fn is_over(&mut self, clock: &Clock, cx: &mut Context<'_>) -> bool {
