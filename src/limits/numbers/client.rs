@@ -327,9 +327,9 @@ impl ClientNumbers {
     }
 
     /// What is left, where it is limited.
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self, now_ns: u64) -> Option<Standing> {
         let rates = self.rates.filter(|_| self.all.mode == NumbersMode::Enforce)?;
-        Some(self.standing_of(&self.spent(), &rates, self.all.clock.boot_ns()))
+        Some(self.standing_of(&self.spent(), &rates, now_ns))
     }
 
     fn standing_of(&self, spent: &Spent, rates: &Rates, now_ns: u64) -> Standing {
