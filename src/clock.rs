@@ -230,7 +230,8 @@ mod tests {
         let day = beijing_date(UnixMs::new(1_763_827_200_000));
         assert_eq!(beijing_day(day), 1_763_827_200..1_763_913_600);
         let days = Days::default();
-        for at_ms in [1_763_827_200_000, 1_763_827_199_999, 1_763_913_599_999, 1_763_913_600_000, i64::MAX, 0, i64::MIN] {
+        for at_ms in [1_763_827_200_000, 1_763_827_199_999, 1_763_913_599_999, 1_763_913_600_000, i64::MAX, 0, i64::MIN]
+        {
             let at_ms = UnixMs::new(at_ms);
             assert_eq!((days.at(at_ms), days.at(at_ms)), (beijing_date(at_ms), beijing_date(at_ms)));
         }

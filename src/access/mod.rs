@@ -227,7 +227,8 @@ impl Access {
     /// The caller of a token whose signature was verified before, looked up again: clients have changed since. None: it has to be
     /// verified.
     pub async fn renew(&self, token: &str) -> Result<Option<Principal>, AccessError> {
-        let known = self.known(token, self.clock.now_s()).filter(|known| known.claims.key.is_among(&self.issuers.load()));
+        let known =
+            self.known(token, self.clock.now_s()).filter(|known| known.claims.key.is_among(&self.issuers.load()));
         let Some(known) = known else { return Ok(None) };
         let renewed = self.admit(token, known.claims.clone()).await;
         if matches!(renewed, Err(AccessError::Token(_))) {

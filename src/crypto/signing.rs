@@ -201,7 +201,10 @@ mod tests {
         let text = base64url(&bytes);
         for at in 0..text.len() {
             for wrong in ["+", "/", "=", "\0", "\u{e9}"] {
-                assert!(from_base64url(&format!("{}{wrong}{}", &text[..at], &text[at + 1..])).is_none(), "{wrong} at {at}");
+                assert!(
+                    from_base64url(&format!("{}{wrong}{}", &text[..at], &text[at + 1..])).is_none(),
+                    "{wrong} at {at}"
+                );
             }
         }
         for wrong in ["A", "AA==", "AB", "AAB", "AA\n"] {

@@ -360,7 +360,7 @@ const ANSWER_ROOM: usize = LISTED_PART_MAX + 240;
 const PROBLEM_ROOM: usize = 512;
 /// What an answer needs, its place in a batch included: room that is not written costs pages, and the wiping of them.
 fn room_of(answer: &Answer) -> usize {
-    let receipt = answer.receipt.as_ref().map_or(0, |receipt| receipt.text.len() + 96);
+    let receipt = answer.receipt.as_ref().map_or(0, |receipt| receipt.signed.room() + 96);
     ANSWER_ROOM + receipt
 }
 
@@ -385,7 +385,9 @@ pub fn write_answer(text: &mut Vec<u8>, answer: &Answer) {
     let sequence = number.format(answer.sequence.get());
     push_all(text, [r#","as_of":""#, answer.as_of.as_str(), r#"","registry_sequence":"#, sequence]);
     if let Some(receipt) = &answer.receipt {
-        push_all(text, [r#","receipt":""#, &receipt.text, r#"","receipt_salt":""#]);
+        push_all(text, [r#","receipt":""#]);
+        receipt.signed.push_to(text);
+        push_all(text, [r#"","receipt_salt":""#]);
         push_base64url(text, receipt.salt.expose());
         text.push(b'"');
     }
@@ -396,13 +398,15 @@ pub fn write_answer(text: &mut Vec<u8>, answer: &Answer) {
 mod tests {
     use super::*;
     use crate::clock::Rfc3339;
-    use crate::crypto::signing::base64url;
+    use crate::crypto::receipt::sign_batch;
+    use crate::crypto::signing::{SigningKey, base64url};
     use crate::domain::instant::UnixMs;
     use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Listing, Record, Verdict};
     use crate::service::checks::Receipt;
 
     fn answer(verdict: Verdict) -> Answer {
+        let signed = sign_batch(&SigningKey::generate().unwrap(), r#""x""#, 1, "", vec!["b".to_owned()]).remove(0);
         let replaced = Record::Replacement {
             card_valid_from: jiff::civil::date(2020, 1, 1),
             recorded_on: jiff::civil::date(2020, 1, 2),
@@ -413,7 +417,7 @@ mod tests {
             listing: if verdict == Verdict::NotListed { None } else { Listing::from_records([replaced]) },
             as_of: Rfc3339::of(UnixMs::EPOCH),
             sequence: Sequence::new(7),
-            receipt: Some(Receipt { text: "a~b~c".to_owned(), salt: [1; 32].into() }),
+            receipt: Some(Receipt { signed, salt: [1; 32].into() }),
         }
     }
 
@@ -438,7 +442,8 @@ mod tests {
     #[test]
     fn what_is_written_by_hand_is_the_documented_answer() {
         let mut text = Vec::new();
-        write_answer(&mut text, &answer(Verdict::CardListed));
+        let answer = answer(Verdict::CardListed);
+        write_answer(&mut text, &answer);
         let documented = CheckAnswer {
             check_id: CheckId::nil(),
             verdict: VerdictName::CardListed,
@@ -447,7 +452,7 @@ mod tests {
             listing: Some(ListingAnswer { kind: "superseded".to_owned(), since: "2020-01-02".to_owned() }),
             as_of: "1970-01-01T00:00:00.000Z".to_owned(),
             registry_sequence: 7,
-            receipt: Some("a~b~c".to_owned()),
+            receipt: answer.receipt.map(|receipt| receipt.signed.to_string()),
             receipt_salt: Some(base64url(&[1; 32]).into()),
         };
         let written: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -175,9 +175,7 @@ impl Lane {
                 Poll::Ready(came)
             }
             Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
-            Poll::Pending
-                if wait.asks(cx) && (wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready()) =>
-            {
+            Poll::Pending if wait.asks(cx) && (wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready()) => {
                 Poll::Ready(Came::Left(Left::Ended))
             }
             Poll::Pending => Poll::Pending,
