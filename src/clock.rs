@@ -2,6 +2,7 @@
 //! Wall time dates what people read; boot time (which also counts suspension) measures leases and limits.
 //! Nothing here formats or schedules.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -14,6 +15,7 @@ use crate::domain::instant::UnixMs;
 
 /// The registry's offices, cards and birth dates live by Beijing time (UTC+8, no daylight saving).
 const BEIJING: Offset = Offset::constant(8);
+const DAY_S: i64 = 24 * 3600;
 
 /// Where the time comes from.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,13 @@ pub enum Clock {
     System,
     /// A clock that stands still until a test moves it.
     Fixed(Arc<FixedClock>),
+}
+
+/// One look at both clocks, for what is done in one go: who has waited since looks again.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    pub boot_ns: u64,
+    pub wall_ms: UnixMs,
 }
 
 /// Both clocks of a test, in nanoseconds since the epoch and since an imagined start.
@@ -83,6 +92,11 @@ impl Clock {
         u64::try_from(ns).unwrap_or(0)
     }
 
+    /// Both clocks, boot time first.
+    pub fn both(&self) -> Now {
+        Now { boot_ns: self.boot_ns(), wall_ms: self.now_ms() }
+    }
+
     /// Nanoseconds that this thread has worked: a thread that is kept waiting does not age. A fixed clock's threads always work.
     pub fn thread_cpu_ns(&self) -> u64 {
         match self {
@@ -97,6 +111,26 @@ impl Clock {
     }
 }
 
+/// The calendar day in Beijing, looked up in the calendar once a day.
+#[derive(Debug, Default)]
+pub struct Days {
+    /// The last one: its beginning in seconds since the Unix epoch, and its date.
+    last: Cell<Option<(i64, Date)>>,
+}
+
+impl Days {
+    pub fn at(&self, now_ms: UnixMs) -> Date {
+        let now_s = now_ms.seconds();
+        let last = self.last.get().filter(|(from_s, _)| (*from_s..from_s.saturating_add(DAY_S)).contains(&now_s));
+        let (from_s, date) = last.unwrap_or_else(|| {
+            let date = beijing_date(now_ms);
+            (beijing_day(date).start, date)
+        });
+        self.last.set(Some((from_s, date)));
+        date
+    }
+}
+
 /// The calendar day in Beijing at an instant.
 pub fn beijing_date(at_ms: UnixMs) -> Date {
     BEIJING.to_datetime(timestamp(at_ms)).date()
@@ -107,7 +141,7 @@ pub fn beijing_day(day: Date) -> std::ops::Range<i64> {
     // The calendar's very first and last days end outside what a timestamp can say.
     let beyond = if day.year() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     let midnight = BEIJING.to_timestamp(day.at(0, 0, 0, 0)).unwrap_or(beyond).as_second();
-    midnight..midnight.saturating_add(24 * 3600)
+    midnight..midnight.saturating_add(DAY_S)
 }
 
 /// An instant as every answer writes it: RFC 3339, UTC, milliseconds. The text has the order of time.
@@ -195,6 +229,12 @@ mod tests {
         assert_eq!(beijing_date(UnixMs::new(1_763_827_199_999)).to_string(), "2025-11-22");
         let day = beijing_date(UnixMs::new(1_763_827_200_000));
         assert_eq!(beijing_day(day), 1_763_827_200..1_763_913_600);
+        let days = Days::default();
+        for at_ms in [1_763_827_200_000, 1_763_827_199_999, 1_763_913_599_999, 1_763_913_600_000, i64::MAX, 0, i64::MIN]
+        {
+            let at_ms = UnixMs::new(at_ms);
+            assert_eq!((days.at(at_ms), days.at(at_ms)), (beijing_date(at_ms), beijing_date(at_ms)));
+        }
     }
 
     #[test]

@@ -209,15 +209,15 @@ impl Access {
     }
 
     /// The caller of a token that this node has verified before: no signature, no I/O.
-    pub fn recall(&self, token: &str) -> Option<Principal> {
-        let known = self.known(token)?;
+    pub fn recall(&self, token: &str, now_s: i64) -> Option<Principal> {
+        let known = self.known(token, now_s)?;
         let is_current = known.generation == self.generation.load(Ordering::Acquire);
         is_current.then(|| known.principal.clone())
     }
 
-    fn known(&self, token: &str) -> Option<Arc<VerifiedToken>> {
+    fn known(&self, token: &str, now_s: i64) -> Option<Arc<VerifiedToken>> {
         let known = self.verified.get(token)?;
-        if self.clock.now_s() < known.claims.expires_s + LEEWAY_S {
+        if now_s < known.claims.expires_s + LEEWAY_S {
             return Some(known);
         }
         self.verified.remove(token);
@@ -227,7 +227,8 @@ impl Access {
     /// The caller of a token whose signature was verified before, looked up again: clients have changed since. None: it has to be
     /// verified.
     pub async fn renew(&self, token: &str) -> Result<Option<Principal>, AccessError> {
-        let known = self.known(token).filter(|known| known.claims.key.is_among(&self.issuers.load()));
+        let known =
+            self.known(token, self.clock.now_s()).filter(|known| known.claims.key.is_among(&self.issuers.load()));
         let Some(known) = known else { return Ok(None) };
         let renewed = self.admit(token, known.claims.clone()).await;
         if matches!(renewed, Err(AccessError::Token(_))) {

@@ -2,6 +2,8 @@
 //! The form is `<head>~<claims>~<path>`: see docs/RECEIPTS.md. Leaves are the `claims` strings exactly as in the receipt
 //! (base64url), so that no verifier has to re-serialize JSON. Who waits for a signature is the service's affair, not ours.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -147,29 +149,25 @@ impl NewClaims<'_> {
     /// The `claims` string. Padded with white space, so that its length says nothing about the verdict.
     pub fn encode(&self) -> String {
         let verdict = self.verdict.as_str();
-        let mut json = String::with_capacity(CLAIMS_BYTES);
+        let mut json = Vec::with_capacity(CLAIMS_BYTES);
         let number = &mut itoa::Buffer::new();
-        json.push_str(r#"{"iss":"#);
-        json.push_str(self.iss_json);
-        json.push_str(r#","aud":""#);
+        push_all(&mut json, [r#"{"iss":"#, self.iss_json, r#","aud":""#]);
         self.organization.push_to(&mut json);
-        json.push_str(r#"","iat":"#);
-        json.push_str(number.format(self.now_s));
-        json.push_str(r#","jti":""#);
+        push_all(&mut json, [r#"","iat":"#, number.format(self.now_s), r#","jti":""#]);
         self.check_id.push_to(&mut json);
-        json.push_str(r#"","verdict":""#);
-        json.push_str(verdict);
-        json.push_str(r#"","as_of":""#);
-        json.push_str(self.as_of);
-        json.push_str(r#"","seq":"#);
-        json.push_str(number.format(self.sequence.get()));
-        json.push_str(r#","cm":""#);
+        push_all(&mut json, [r#"","verdict":""#, verdict, r#"","as_of":""#, self.as_of, r#"","seq":"#]);
+        push_all(&mut json, [number.format(self.sequence.get()), r#","cm":""#]);
         push_base64url(&mut json, &self.commitment);
-        json.push('"');
-        json.extend(std::iter::repeat_n(' ', longest_verdict() - verdict.len()));
-        json.push('}');
-        base64url(json.as_bytes())
+        json.push(b'"');
+        json.resize(json.len() + longest_verdict() - verdict.len(), b' ');
+        json.push(b'}');
+        base64url(&json)
     }
+}
+
+/// Texts are put together without the formatting machinery: that shows in the throughput.
+pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    parts.into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 /// The length of the longest verdict's name: answers are padded to it.
@@ -199,25 +197,46 @@ fn eight_digits(date: Date) -> [u8; 8] {
     digits
 }
 
+/// A receipt before it is text, which is first put together where it is sent.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// Shared with the others of its batch.
+    head: Arc<str>,
+    claims: String,
+    path: Vec<u8>,
+}
+
+impl Signed {
+    /// The length of its text, or a little more.
+    pub fn room(&self) -> usize {
+        self.head.len() + self.claims.len() + self.path.len().div_ceil(3) * 4 + 2
+    }
+
+    /// Appends its text.
+    pub fn push_to(&self, out: &mut Vec<u8>) {
+        push_all(out, [&self.head, "~", &self.claims, "~"]);
+        push_base64url(out, &self.path);
+    }
+}
+
+impl fmt::Display for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}~{}", self.head, self.claims, base64url(&self.path))
+    }
+}
+
 /// Signs one head over a batch of claims and returns a receipt for each, in order. `checkpoint` is what [`checkpoint_member`] has
 /// made once, or nothing.
-pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, checkpoint: &str, claims: &[String]) -> Vec<String> {
-    let tree = Tree::over(claims);
+pub fn sign_batch(key: &SigningKey, iss_json: &str, now_s: i64, checkpoint: &str, claims: Vec<String>) -> Vec<Signed> {
+    let tree = Tree::over(&claims);
     let payload = format!(
         r#"{{"iss":{iss_json},"iat":{now_s},"size":{},"root":"{}"{checkpoint}}}"#,
         claims.len(),
         base64url(&tree.root())
     );
-    let head = key.sign_jws(HEAD_TYP, payload.as_bytes());
-    let receipt = |(index, claims): (usize, &String)| {
-        let path = base64url(&tree.path(index));
-        let mut receipt = String::with_capacity(head.len() + claims.len() + path.len() + 2);
-        for part in [&head, "~", claims, "~", &path] {
-            receipt.push_str(part);
-        }
-        receipt
-    };
-    claims.iter().enumerate().map(receipt).collect()
+    let head: Arc<str> = key.sign_jws(HEAD_TYP, payload.as_bytes()).into();
+    let receipt = |(index, claims)| Signed { head: Arc::clone(&head), claims, path: tree.path(index) };
+    claims.into_iter().enumerate().map(receipt).collect()
 }
 
 /// The member of a head's payload that names a checkpoint of the registry log, with the comma before it.
@@ -435,8 +454,12 @@ mod tests {
         for size in (1..=70).chain([127, 128, 129, 1000]) {
             let all: Vec<_> = (0..size).map(|n| claims(n, Verdict::NotListed)).collect();
             assert_eq!(Tree::over(&all).root(), naive_root(&all), "size {size}");
-            for (n, receipt) in sign_batch(&key, r#""https://lostcard.example""#, 1, "", &all).iter().enumerate() {
-                let read = verify(receipt, &[key.public().clone()]).unwrap();
+            for (n, receipt) in sign_batch(&key, r#""https://lostcard.example""#, 1, "", all).iter().enumerate() {
+                let mut text = Vec::new();
+                receipt.push_to(&mut text);
+                assert!((text.len()..text.len() + 3).contains(&receipt.room()), "{} {}", text.len(), receipt.room());
+                assert_eq!(String::from_utf8(text).unwrap(), receipt.to_string());
+                let read = verify(&receipt.to_string(), &[key.public().clone()]).unwrap();
                 assert_eq!(read.jti, CheckId::from_u128(n as u128).into());
             }
         }
@@ -446,9 +469,10 @@ mod tests {
     fn a_head_names_a_checkpoint_where_there_is_one() {
         let key = SigningKey::generate().unwrap();
         let sign = |checkpoint: &str| {
-            sign_batch(&key, r#""https://lostcard.example""#, 1, checkpoint, &[claims(1, Verdict::NotListed)])
+            let all = vec![claims(1, Verdict::NotListed)];
+            sign_batch(&key, r#""https://lostcard.example""#, 1, checkpoint, all)[0].to_string()
         };
-        let read = |checkpoint: &str| verify(&sign(checkpoint)[0], &[key.public().clone()]).map(|claims| claims.cp);
+        let read = |checkpoint: &str| verify(&sign(checkpoint), &[key.public().clone()]).map(|claims| claims.cp);
         assert_eq!(read("").unwrap(), None);
         let named = read(&checkpoint_member(17, &[9; 32])).unwrap().unwrap();
         assert_eq!(parse_checkpoint(&named), Some((17, [9; 32])));
@@ -486,7 +510,8 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let keys = [key.public().clone()];
         let all: Vec<_> = (0..5).map(|n| claims(n, Verdict::CardListed)).collect();
-        let receipts = sign_batch(&key, r#""https://lostcard.example""#, 1, "", &all);
+        let receipts = sign_batch(&key, r#""https://lostcard.example""#, 1, "", all);
+        let receipts: Vec<_> = receipts.iter().map(Signed::to_string).collect();
         let parts: Vec<&str> = receipts[1].split('~').collect();
         let other: Vec<&str> = receipts[2].split('~').collect();
         let forged = claims(1, Verdict::NotListed);

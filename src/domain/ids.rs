@@ -55,8 +55,9 @@ macro_rules! ids {
             }
 
             /// Appends it, without the formatting machinery.
-            pub fn push_to(&self, text: &mut String) {
-                text.push_str(self.0.as_hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+            pub fn push_to(&self, text: &mut Vec<u8>) {
+                let mut room = uuid::Uuid::encode_buffer();
+                text.extend_from_slice(self.0.as_hyphenated().encode_lower(&mut room).as_bytes());
             }
 
             pub const fn as_bytes(&self) -> &[u8; 16] {

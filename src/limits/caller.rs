@@ -20,7 +20,7 @@ pub struct CallerLimits {
     client: Limit,
     organization: Arc<Limit>,
     turns: Mutex<Turns>,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// How many nodes share the rates where they do not count together.
     live_nodes: Arc<AtomicUsize>,
     /// What all nodes have in common; None without Redis.
@@ -65,7 +65,7 @@ impl CallerLimits {
         organization: Arc<Limit>,
         cluster: Option<Arc<ClusterCell>>,
     ) -> Arc<Self> {
-        if self.client.rate == client && Arc::ptr_eq(&self.organization, &organization) {
+        if self.client.whole.rate == client && Arc::ptr_eq(&self.organization, &organization) {
             return self;
         }
         Arc::new(Self {
@@ -85,33 +85,33 @@ impl CallerLimits {
 
     /// The client's own rate and the one of its organization.
     pub fn rates(&self) -> [(LimitName, Rate); 2] {
-        [&self.client, &*self.organization].map(|limit| (limit.name, limit.rate))
+        [&self.client, &*self.organization].map(|limit| (limit.whole.name, limit.whole.rate))
     }
 
     /// Spends units on both limits without waiting; the standing is the client's unless the organization's refused. A cost above what
     /// could ever be spent at once counts as all of that. None: it takes a question to Redis, by [`Self::spend`].
-    pub fn try_spend(&self, units: NonZeroU32) -> Option<Result<Standing, Refused>> {
-        let units = units.min(self.largest());
-        let Some(cluster) = &self.cluster else { return Some(self.spend_here(units.get())) };
+    pub fn try_spend(&self, units: NonZeroU32, now_ns: u64) -> Option<Result<Standing, Refused>> {
+        let units = self.capped(units);
+        let Some(cluster) = &self.cluster else { return Some(self.spend_here(units.get(), now_ns)) };
         if let Some(left) = cluster.spend_grant(units.get()) {
-            return Some(Ok(self.granted(units.get(), left)));
+            return Some(Ok(self.granted(units.get(), left, now_ns)));
         }
-        cluster.is_out().then(|| self.spend_here(units.get()))
+        cluster.is_out().then(|| self.spend_here(units.get(), now_ns))
     }
 
     /// Spends units on both limits. What was refused several units costs one, has them put aside, and passes when it waits as told.
     pub async fn spend(&self, units: NonZeroU32) -> Result<Standing, Refused> {
-        if let Some(spent) = self.try_spend(units) {
+        if let Some(spent) = self.try_spend(units, self.clock.boot_ns()) {
             return spent;
         }
-        let units = units.min(self.largest()).get();
+        let units = self.capped(units).get();
         match &self.cluster {
             Some(cluster) => match cluster.ask(units).await {
-                Some(Ok(left)) => Ok(self.granted(units, left)),
+                Some(Ok(left)) => Ok(self.granted(units, left, self.clock.boot_ns())),
                 Some(Err(spent)) => Err(self.refused_by_all(spent)),
-                None => self.spend_here(units),
+                None => self.spend_here(units, self.clock.boot_ns()),
             },
-            None => self.spend_here(units),
+            None => self.spend_here(units, self.clock.boot_ns()),
         }
     }
 
@@ -129,7 +129,7 @@ impl CallerLimits {
     pub fn try_look(&self) -> Option<Result<Standing, Refused>> {
         let Some(cluster) = &self.cluster else { return Some(self.look_here()) };
         if let Some(left) = cluster.look_at_grant() {
-            return Some(Ok(self.client.standing(left.min(self.client.rate.requests.get()))));
+            return Some(Ok(self.client.standing(left.min(self.client.whole.rate.requests.get()))));
         }
         cluster.is_out().then(|| self.look_here())
     }
@@ -140,7 +140,7 @@ impl CallerLimits {
         }
         match &self.cluster {
             Some(cluster) => match cluster.look().await {
-                Some(Ok(left)) => Ok(self.client.standing(left.min(self.client.rate.requests.get()))),
+                Some(Ok(left)) => Ok(self.client.standing(left.min(self.client.whole.rate.requests.get()))),
                 Some(Err(spent)) => Err(self.refused_by_all(spent)),
                 None => self.look_here(),
             },
@@ -151,6 +151,11 @@ impl CallerLimits {
     /// The refusal of a client whose units are all spent, for a sandbox: nothing is spent.
     pub fn as_if_spent(&self, retry_after_s: u64) -> Refused {
         Refused { standing: self.client.standing(0), retry_after_s }
+    }
+
+    /// No more than could ever be spent at once. One unit can be.
+    fn capped(&self, units: NonZeroU32) -> NonZeroU32 {
+        if units == NonZeroU32::MIN { units } else { units.min(self.largest()) }
     }
 
     /// The most that can ever be spent at once.
@@ -172,24 +177,24 @@ impl CallerLimits {
     }
 
     /// What passed by Redis counts here too: if Redis fails, nobody finds this node's cells untouched.
-    fn granted(&self, units: u32, left: u32) -> Standing {
-        let mut here = Here::of(self);
+    fn granted(&self, units: u32, left: u32, now_ns: u64) -> Standing {
+        let mut here = Here::of(self, now_ns);
         if here.wait(units).is_none() {
             here.spend(units);
         }
-        self.client.standing(left.min(self.client.rate.requests.get()))
+        self.client.standing(left.min(self.client.whole.rate.requests.get()))
     }
 
     fn refused_by_all(&self, spent: Spent) -> Refused {
         let limit = if spent.limit == LimitName::Organization { &*self.organization } else { &self.client };
         let whole_ns = u64::try_from(spent.until_whole.as_nanos()).unwrap_or(u64::MAX);
-        let standing = limit.measure(NonZeroU32::MIN).standing(whole_ns);
+        let standing = limit.whole.standing(whole_ns);
         Refused { standing, retry_after_s: whole_seconds(spent.wait) }
     }
 
     fn look_here(&self) -> Result<Standing, Refused> {
         let mut turns = self.turns();
-        let mut here = Here::of(self);
+        let mut here = Here::of(self, self.clock.boot_ns());
         here.end_overdue(&mut turns);
         match turns.first(here.now_ns) {
             Some((refused_by, wait_ns)) if wait_ns > 0 && here.wait(1).is_some() => {
@@ -199,9 +204,9 @@ impl CallerLimits {
         }
     }
 
-    fn spend_here(&self, units: u32) -> Result<Standing, Refused> {
+    fn spend_here(&self, units: u32, now_ns: u64) -> Result<Standing, Refused> {
         let mut turns = self.turns();
-        let mut here = Here::of(self);
+        let mut here = Here::of(self, now_ns);
         let units = units.min(here.measures[0].largest().get()).min(here.measures[1].largest().get());
         here.end_overdue(&mut turns);
         if units > 1 {
@@ -248,12 +253,12 @@ struct Here<'a> {
 
 impl<'a> Here<'a> {
     /// The client's cell is always locked before the organization's.
-    fn of(limits: &'a CallerLimits) -> Self {
+    fn of(limits: &'a CallerLimits, now_ns: u64) -> Self {
         let nodes = limits.nodes();
         Self {
             cells: [limits.client.cell(), limits.organization.cell()],
             measures: [limits.client.measure(nodes), limits.organization.measure(nodes)],
-            now_ns: limits.clock.boot_ns(),
+            now_ns,
         }
     }
 

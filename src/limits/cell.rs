@@ -17,11 +17,16 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    pub(super) fn of(name: LimitName, rate: Rate, nodes: NonZeroU32) -> Self {
+    /// Where one node counts all of it. Made once for a limit: the division shows in the throughput.
+    pub(super) fn of(name: LimitName, rate: Rate) -> Self {
         let window_ns = u64::from(rate.per_seconds.get()) * 1_000_000_000;
         let period_ns = (window_ns / u64::from(rate.requests.get())).max(1);
+        Self { name, rate, period_ns, weight: NonZeroU32::MIN }
+    }
+
+    pub(super) fn among(self, nodes: NonZeroU32) -> Self {
         // With more nodes than units, one unit is all that a node has.
-        Self { name, rate, period_ns, weight: nodes.min(rate.requests) }
+        Self { weight: nodes.min(self.rate.requests), ..self }
     }
 
     /// The most that can ever be spent at once.

@@ -14,26 +14,27 @@ use crate::domain::client::Rate;
 /// One limit of one caller.
 #[derive(Debug)]
 pub struct Limit {
-    pub(super) name: LimitName,
-    pub(super) rate: Rate,
+    /// As one node counts it that is alone.
+    pub(super) whole: Measure,
     clock: Clock,
     cell: Mutex<Cell>,
 }
 
 impl Limit {
     pub fn new(name: LimitName, rate: Rate, clock: Clock) -> Self {
-        Self { name, rate, clock, cell: Mutex::default() }
+        Self { whole: Measure::of(name, rate), clock, cell: Mutex::default() }
     }
 
     /// The same limit under another rate: what was spent stays spent.
     pub(super) fn at_rate(&self, rate: Rate) -> Self {
-        let cell = self.cell().under(&Measure::of(self.name, rate, NonZeroU32::MIN), self.clock.boot_ns());
-        Self { name: self.name, rate, clock: self.clock.clone(), cell: Mutex::new(cell) }
+        let whole = Measure::of(self.whole.name, rate);
+        let cell = self.cell().under(&whole, self.clock.boot_ns());
+        Self { whole, clock: self.clock.clone(), cell: Mutex::new(cell) }
     }
 
     /// An organization's limit under the rate that it has now, which may be the one it had.
     pub fn again(self: std::sync::Arc<Self>, rate: Rate) -> std::sync::Arc<Self> {
-        if self.rate == rate { self } else { std::sync::Arc::new(self.at_rate(rate)) }
+        if self.whole.rate == rate { self } else { std::sync::Arc::new(self.at_rate(rate)) }
     }
 
     /// Spends units, where so many nodes share the rate. A cost above what could ever be spent at once counts as all of that.
@@ -51,7 +52,7 @@ impl Limit {
     }
 
     pub(super) fn measure(&self, nodes: NonZeroU32) -> Measure {
-        Measure::of(self.name, self.rate, nodes)
+        self.whole.among(nodes)
     }
 
     pub(super) fn cell(&self) -> MutexGuard<'_, Cell> {
@@ -59,7 +60,7 @@ impl Limit {
     }
 
     pub(super) fn standing(&self, remaining: u32) -> Standing {
-        standing(self.name, self.rate, remaining)
+        standing(self.whole.name, self.whole.rate, remaining)
     }
 }
 

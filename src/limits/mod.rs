@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn spend(limits: &CallerLimits, n: u32) -> Result<Standing, Refused> {
-        limits.try_spend(units(n)).unwrap()
+        limits.try_spend(units(n), limits.clock.boot_ns()).unwrap()
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub(super) fn first_of(address: &Address, bind: impl Fn(SocketAddr) -> Result<Tc
 fn listen(address: SocketAddr) -> Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    // What is accepted has it, too (Linux): no answer waits for the acknowledgement of the one before (RFC 896).
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
@@ -223,6 +225,17 @@ mod tests {
             if candidate.is_ipv4() { Err(ErrorKind::AddrNotAvailable.into()) } else { TcpListener::bind("127.0.0.1:0") }
         };
         assert!(first_of(&address, only_v6).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_connection_sends_each_answer_at_once() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = listen(address.parse().unwrap()) else { continue };
+            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            listener.set_nonblocking(false).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert!(accepted.nodelay().unwrap(), "{address}");
+        }
     }
 
     #[test]

@@ -7,7 +7,11 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult,
+    Value,
+};
 use tokio::time::timeout;
 
 /// How long connecting may take. It continues without the call that asked for it.
@@ -71,6 +75,7 @@ impl Servers {
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(call_timeout)
+            .tcp_settings(at_once())
             .build();
         Ok(Self::Cluster { all: Box::new(all.map_err(|_| RedisUrlError)?), each })
     }
@@ -124,7 +129,7 @@ impl Sentinels {
         question.arg("get-master-addr-by-name").arg(&self.name);
         let (host, port): (String, u16) = question.query_async(&mut connection).await?;
         let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let client = Client::open(format!("{}{host}:{port}{}", self.around.0, self.around.1))?;
+        let client = client(&format!("{}{host}:{port}{}", self.around.0, self.around.1))?;
         // A sentinel that does not know of a failover yet names the server of before.
         let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut single(&client).await?).await?;
         match role.first() {
@@ -141,7 +146,16 @@ async fn single(client: &Client) -> RedisResult<Connection> {
 }
 
 fn open(url: &str) -> Result<Client, RedisUrlError> {
-    Client::open(url).map_err(|_| RedisUrlError)
+    client(url).map_err(|_| RedisUrlError)
+}
+
+fn client(url: &str) -> RedisResult<Client> {
+    Client::open(url.into_connection_info()?.set_tcp_settings(at_once()))
+}
+
+/// All calls share a connection: none waits until what another one sent is acknowledged (RFC 896).
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 impl ConnectionLike for Connection {
@@ -215,6 +229,30 @@ mod tests {
             "valkey-cluster://one.example:7000",
         ] {
             assert!(!is_redis_url(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_call_is_sent_at_once() {
+        let clients = |url| match Servers::parse(url, CONNECT_TIMEOUT).ok().unwrap() {
+            Servers::Single(client) => vec![*client],
+            Servers::Cluster { all, each } => {
+                let all = format!("{all:?}");
+                assert!(all.contains("nodelay: true") && !all.contains("nodelay: false"), "{all}");
+                each
+            }
+            Servers::Sentinels(sentinels) => {
+                let primary = client(&format!("{}one.example{}", sentinels.around.0, sentinels.around.1)).unwrap();
+                [sentinels.each, vec![primary]].concat()
+            }
+        };
+        for url in [
+            "redis://one.example",
+            "redis-cluster://one.example:7000,two.example:7001",
+            "redis-sentinel://one.example:26379/lostcard",
+        ] {
+            let all = clients(url);
+            assert!(all.iter().all(|client| client.get_connection_info().tcp_settings().nodelay()), "{url}");
         }
     }
 

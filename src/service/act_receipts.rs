@@ -60,7 +60,7 @@ impl Writer {
         let commitment = commitment(&salt, digest, card_valid_from);
         let now_s = writing.now_ms.seconds();
         let claims = ActClaims { organization: actor.organization, now_s, record, act, sequence, commitment };
-        let text = self.heads.sign(&[claims.encode(&self.heads.issuer_json)]).pop()?;
+        let text = self.heads.sign(vec![claims.encode(&self.heads.issuer_json)]).pop()?.to_string();
         Some(ActReceipt { text, salt })
     }
 

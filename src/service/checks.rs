@@ -19,7 +19,7 @@ use crate::clock::{Clock, Rfc3339};
 use crate::crypto::blind::receipt::BlindClaims;
 use crate::crypto::digest::IdDigest;
 use crate::crypto::random;
-use crate::crypto::receipt::{NewClaims, commitment};
+use crate::crypto::receipt::{NewClaims, Signed, commitment};
 use crate::crypto::salt::Salt;
 use crate::domain::alert::WatchHours;
 use crate::domain::client::Actor;
@@ -73,7 +73,7 @@ pub struct Answer {
 /// The signed verdict, and the salt that opens it: returned once, then forgotten.
 #[derive(Debug)]
 pub struct Receipt {
-    pub text: String,
+    pub signed: Signed,
     pub salt: Salt<32>,
 }
 
@@ -130,7 +130,7 @@ impl Checks {
     }
 
     /// Signs receipts under one head.
-    pub fn sign_all(&self, claims: &[String]) -> Vec<String> {
+    pub fn sign_all(&self, claims: Vec<String>) -> Vec<Signed> {
         self.signer.sign_all(claims)
     }
 
@@ -183,8 +183,8 @@ impl Checks {
             self.pen.write(std::slice::from_ref(&*sighting));
         }
         if let Some((claims, salt)) = claims {
-            let text = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
-            answer.receipt = Some(Receipt { text, salt });
+            let signed = self.signer.sign(claims).await.ok_or(ServiceError::NotSigned)?;
+            answer.receipt = Some(Receipt { signed, salt });
         }
         Ok(answer)
     }
@@ -233,11 +233,12 @@ impl Checks {
             self.pen.write(some);
             tokio::task::yield_now().await;
         }
-        let mut waiting = waiting.into_iter();
-        for some in claims.chunks(HEAD_RECEIPTS_MAX) {
-            for (text, (index, salt)) in self.signer.sign_all(some).into_iter().zip(waiting.by_ref()) {
+        let (mut claims, mut waiting) = (claims.into_iter(), waiting.into_iter());
+        while claims.len() > 0 {
+            let signed = self.signer.sign_all(claims.by_ref().take(HEAD_RECEIPTS_MAX).collect());
+            for (signed, (index, salt)) in signed.into_iter().zip(waiting.by_ref()) {
                 if let Some(Ok(answer)) = answers.get_mut(index) {
-                    answer.receipt = Some(Receipt { text, salt });
+                    answer.receipt = Some(Receipt { signed, salt });
                 }
             }
             tokio::task::yield_now().await;

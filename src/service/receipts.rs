@@ -13,7 +13,7 @@ use super::registry_log::latest::Latest;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::crypto::digest::IdDigest;
-use crate::crypto::receipt::{self, Claims, ReceiptError, commitment, sign_batch};
+use crate::crypto::receipt::{self, Claims, ReceiptError, Signed, commitment, sign_batch};
 use crate::crypto::salt::Salt;
 use crate::crypto::signing::from_base64url;
 use crate::domain::redacted::SaltText;
@@ -22,7 +22,7 @@ use crate::telemetry::Metrics;
 /// Beyond this a longer path costs every waiter more than another signature, and signing keeps the event loop too long.
 pub const HEAD_RECEIPTS_MAX: usize = 64;
 
-type Waiter = (String, oneshot::Sender<String>);
+type Waiter = (String, oneshot::Sender<Signed>);
 
 /// Signs heads: one for all workers of a node.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct HeadSigner {
 
 impl HeadSigner {
     /// The receipts of claims under one head, in their order.
-    pub fn sign(&self, claims: &[String]) -> Vec<String> {
+    pub fn sign(&self, claims: Vec<String>) -> Vec<Signed> {
         self.metrics.receipt_heads.inc();
         self.metrics.receipts.inc_by(claims.len() as u64);
         let checkpoint = self.log.as_ref().map(|log| log.member());
@@ -66,7 +66,7 @@ impl ReceiptSigner {
     }
 
     /// The receipt of one check, signed together with those that wait at the same moment. None if the worker is going down.
-    pub async fn sign(&self, claims: String) -> Option<String> {
+    pub async fn sign(&self, claims: String) -> Option<Signed> {
         let (sender, receiver) = oneshot::channel();
         let waiting = {
             let mut waiting = self.shared.waiting.borrow_mut();
@@ -84,7 +84,7 @@ impl ReceiptSigner {
     }
 
     /// The receipts of one batch request, under one head: at most [`HEAD_RECEIPTS_MAX`].
-    pub fn sign_all(&self, claims: &[String]) -> Vec<String> {
+    pub fn sign_all(&self, claims: Vec<String>) -> Vec<Signed> {
         if claims.is_empty() { Vec::new() } else { self.shared.heads.sign(claims) }
     }
 }
@@ -95,7 +95,7 @@ impl Shared {
         if claims.is_empty() {
             return;
         }
-        for (receipt, sender) in self.heads.sign(&claims).into_iter().zip(senders) {
+        for (receipt, sender) in self.heads.sign(claims).into_iter().zip(senders) {
             // A client that went away does not wait for its receipt any more.
             let _ = sender.send(receipt);
         }

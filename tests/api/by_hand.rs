@@ -188,9 +188,8 @@ async fn every_kind_of_forgery_is_refused_by_hand() {
         refused("spare bits", &true_one.with_part(0, &head_of(payload, &spare)), "base64url");
         // Key: a stranger's under its own id, under the published one, and published under the true id.
         let stranger = SigningKey::generate().unwrap();
-        let forged =
-            lostcard::crypto::receipt::sign_batch(&stranger, "\"x\"", 1, "", std::slice::from_ref(&claims)).remove(0);
-        let forged = true_one.with(|given| given.receipt = forged);
+        let forged = lostcard::crypto::receipt::sign_batch(&stranger, "\"x\"", 1, "", vec![claims.clone()]).remove(0);
+        let forged = true_one.with(|given| given.receipt = forged.to_string());
         refused("unknown key", &forged, "no published key");
         let kid = from_base64url(header).unwrap();
         let kid = serde_json::from_slice::<Value>(&kid).unwrap()["kid"].clone();

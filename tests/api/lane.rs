@@ -6,9 +6,9 @@ use lostcard::config::Forwarded;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::bodies::{check_of, digest_of, random_number, rate, with};
 use crate::helpers::{Answer, TestApp};
@@ -189,7 +189,7 @@ async fn ask(app: &TestApp, is_long: bool, pieces: &[&[u8]], answers: usize) -> 
     stream.shutdown().await.unwrap();
     let (mut all, mut rest) = (Vec::new(), Vec::new());
     while all.len() < answers {
-        let mut reader = tokio::io::AsyncReadExt::chain(&rest[..], &mut stream);
+        let mut reader = AsyncReadExt::chain(&rest[..], &mut stream);
         let Some((answer, following)) =
             timeout(Duration::from_secs(20), raw::read_one(&mut reader)).await.expect("an answer in time")
         else {
@@ -319,6 +319,44 @@ async fn plain_checks_stay_in_the_lane_and_nothing_else_does() {
     assert_eq!(app.metric("lostcard_lane_left_total").await, left + 1);
     stream.write_all(&plain).await.unwrap();
     assert_eq!(raw::read_answer(&mut stream).await.unwrap().status, 200, "on the long way");
+}
+
+/// Whether its first bytes come with its opening or later, once or for longer than the first timer runs.
+#[tokio::test]
+async fn an_idle_connection_ends_whatever_it_has_asked_before() {
+    const IDLE: Duration = Duration::from_secs(1);
+    let app = TestApp::spawn_with(|config| {
+        config.server.lane = true;
+        config.overload.idle_seconds = IDLE.as_secs();
+    })
+    .await;
+    let token = app.token_for(&app.add_client("checks", Some("1000000/1s")).await).await;
+    let given = Given { token, listed: String::new(), unlisted: random_number() };
+    let plain = Sent::plain(&given, check_of(&given.unlisted, None).to_string().into_bytes()).bytes();
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(&plain).await.unwrap();
+        assert_eq!(raw::read_answer(stream).await.unwrap().status, 200);
+    };
+    // The token is remembered from its second use on.
+    ask(&mut TcpStream::connect(app.address).await.unwrap()).await;
+    let mut streams = Vec::new();
+    for waits in [false, true, false] {
+        streams.push(TcpStream::connect(app.address).await.unwrap());
+        if waits {
+            // Its worker looks at it before it has asked.
+            ask(&mut TcpStream::connect(app.address).await.unwrap()).await;
+        }
+        ask(streams.last_mut().unwrap()).await;
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(5500) {
+        ask(&mut streams[2]).await;
+    }
+    app.clock.advance(IDLE);
+    for (at, stream) in streams.iter_mut().enumerate() {
+        let rest = timeout(Duration::from_secs(60), stream.read(&mut [0])).await;
+        assert!(matches!(rest, Ok(Ok(0))), "{at}: {rest:?}");
+    }
 }
 
 #[tokio::test]

@@ -97,9 +97,9 @@ fn at_sequence(app: &TestApp, asked: &Value, note: &str, change: impl Fn(u64) ->
     let checkpoint = Checkpoint::parse(Note::parse(note).unwrap().text()).unwrap();
     let member = checkpoint_member(checkpoint.size, &checkpoint.root);
     let (signing, now_s) = (app.keyring.signing(), app.clock.now_s());
-    let claims = [base64url(claims.as_bytes())];
-    let receipt = sign_batch(&signing.receipt, &json!(ISSUER).to_string(), now_s, &member, &claims).remove(0);
-    with(asked.clone(), "receipt", receipt)
+    let claims = vec![base64url(claims.as_bytes())];
+    let receipt = sign_batch(&signing.receipt, &json!(ISSUER).to_string(), now_s, &member, claims).remove(0);
+    with(asked.clone(), "receipt", receipt.to_string())
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ struct Figures {
     ratio: Quartiles,
     cpu_ratio: Quartiles,
     p99_ms: Quartiles,
+    /// Under one signature, in a slice of its own; none where there are no receipts.
+    receipts_a_head: Option<f64>,
 }
 
 /// A slice in figures.
@@ -123,6 +125,7 @@ struct Course<'a> {
     child: &'a Child,
     load: Saturation<'a>,
     seen: Vec<(Sample, Sample)>,
+    receipts_a_head: Option<f64>,
 }
 
 pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
@@ -151,7 +154,11 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
             courses.push(Course::new(name, &server.child, set, connections).with_context(|| (*name).to_owned())?);
         }
     }
+    for server in &servers {
+        server.child.await_rest().with_context(|| server.bin.display().to_string())?;
+    }
     interleave(&mut bare, &mut courses, arguments.cycles)?;
+    courses.iter_mut().try_for_each(Course::count_receipts)?;
     let mut figures = courses.into_iter().map(Course::figures);
     let report = Report {
         seed: arguments.seed,
@@ -237,7 +244,23 @@ fn interleave(bare: &mut Course<'_>, courses: &mut [Course<'_>], cycles: u32) ->
 
 impl<'a> Course<'a> {
     fn new(name: &'static str, child: &'a Child, set: &'a RequestSet, connections: usize) -> anyhow::Result<Self> {
-        Ok(Self { name, child, load: Saturation::connect(child.target(), set, connections)?, seen: Vec::new() })
+        Ok(Self {
+            name,
+            child,
+            load: Saturation::connect(child.target(), set, connections)?,
+            seen: Vec::new(),
+            receipts_a_head: None,
+        })
+    }
+
+    /// Apart from what is measured: asking a server for it takes its time.
+    fn count_receipts(&mut self) -> anyhow::Result<()> {
+        let Some(before) = self.child.receipts()? else { return Ok(()) };
+        self.load.slice(SLICE)?;
+        let Some(after) = self.child.receipts()? else { return Ok(()) };
+        let [receipts, heads] = [after[0] - before[0], after[1] - before[1]];
+        self.receipts_a_head = (heads > 0.0).then(|| receipts / heads);
+        Ok(())
     }
 
     fn sample(&mut self) -> anyhow::Result<Sample> {
@@ -261,6 +284,7 @@ impl<'a> Course<'a> {
             ratio: of(|(one, bare)| one.items_per_s / bare.items_per_s),
             cpu_ratio: of(|(one, bare)| one.cpu_us_per_item / bare.cpu_us_per_item),
             p99_ms: of(|(one, _)| one.p99_ms),
+            receipts_a_head: self.receipts_a_head,
         }
     }
 }
@@ -277,8 +301,14 @@ impl Sample {
 
 fn print(report: &Report) -> anyhow::Result<()> {
     output::line(&format!(
-        "{:<28}{:>12}{:>22}{:>14}{:>22}{:>9}",
-        "median of slices", "checks/s", "ratio (quartiles)", "CPU us", "CPU ratio (quartiles)", "p99 ms"
+        "{:<28}{:>12}{:>22}{:>14}{:>22}{:>9}{:>17}",
+        "median of slices",
+        "checks/s",
+        "ratio (quartiles)",
+        "CPU us",
+        "CPU ratio (quartiles)",
+        "p99 ms",
+        "receipts a head"
     ))?;
     line(&report.bare)?;
     for server in &report.servers {
@@ -296,13 +326,14 @@ fn print(report: &Report) -> anyhow::Result<()> {
 fn line(figures: &Figures) -> anyhow::Result<()> {
     let between = |ratio: &Quartiles| format!("{:.3} ({:.3}-{:.3})", ratio.median, ratio.q1, ratio.q3);
     output::line(&format!(
-        "{:<28}{:>12}{:>22}{:>14.2}{:>22}{:>9.3}",
+        "{:<28}{:>12}{:>22}{:>14.2}{:>22}{:>9.3}{:>17}",
         figures.name,
         grouped(figures.items_per_s.median),
         between(&figures.ratio),
         figures.cpu_us_per_item.median,
         between(&figures.cpu_ratio),
-        figures.p99_ms.median
+        figures.p99_ms.median,
+        figures.receipts_a_head.map_or_else(String::new, |receipts| format!("{receipts:.1}"))
     ))
 }
 

@@ -5,14 +5,19 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
-use crate::wire::{Target, get_status};
+use crate::wire::{Target, get, get_status};
 
 const READY_MARK: &str = "listening on http://";
+const METRICS_MARK: &str = "metrics on http://";
+/// A server that has used no more than this in that time has nothing left to build.
+const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(60));
+/// An evaluation takes 50 us: ten million listings in ten minutes, on a machine that does nothing else.
+const REST_TIMEOUT: Duration = Duration::from_mins(60);
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -22,6 +27,8 @@ const LOG_LINES_KEPT: usize = 20;
 pub(crate) struct Child {
     process: std::process::Child,
     target: Target,
+    /// Of a node.
+    metrics: Arc<OnceLock<Target>>,
     /// From starting the process to the first 200 of `/health/ready`.
     pub(crate) ready_after: Duration,
 }
@@ -47,14 +54,15 @@ impl Child {
             .context("cannot start setpriv (package util-linux)")?;
         let last_lines = LastLines::default();
         let (sender, addresses) = sync_channel(1);
+        let metrics = Arc::<OnceLock<_>>::default();
         if let Some(stdout) = process.stdout.take() {
-            drain(stdout, Arc::clone(&last_lines), Some(sender));
+            drain(stdout, Arc::clone(&last_lines), Some((sender, Arc::clone(&metrics))));
         }
         if let Some(stderr) = process.stderr.take() {
             drain(stderr, Arc::clone(&last_lines), None);
         }
         match await_ready(&mut process, &addresses, started_at + START_TIMEOUT) {
-            Ok(target) => Ok(Self { process, target, ready_after: started_at.elapsed() }),
+            Ok(target) => Ok(Self { process, target, metrics, ready_after: started_at.elapsed() }),
             Err(error) => {
                 stop(&mut process);
                 let lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +93,29 @@ impl Child {
             }
         }
         Ok(total)
+    }
+
+    /// Waits until it builds nothing any more: a node that has no blind base yet makes one on the CPU that is measured.
+    pub(crate) fn await_rest(&self) -> anyhow::Result<()> {
+        let started_at = Instant::now();
+        loop {
+            let before_ns = self.cpu_ns()?;
+            std::thread::sleep(REST.0);
+            if Duration::from_nanos(self.cpu_ns()?.saturating_sub(before_ns)) <= REST.1 {
+                return Ok(());
+            }
+            ensure!(started_at.elapsed() < REST_TIMEOUT, "still busy after {} s", REST_TIMEOUT.as_secs());
+        }
+    }
+
+    /// How many receipts it has given, under how many signatures. None: it is no node.
+    pub(crate) fn receipts(&self) -> anyhow::Result<Option<[f64; 2]>> {
+        let Some(metrics) = self.metrics.get() else { return Ok(None) };
+        let (status, text) = get(metrics, "/metrics")?;
+        ensure!(status == 200, "/metrics answered {status}");
+        let text = String::from_utf8(text).context("/metrics")?;
+        let names = ["lostcard_receipts_total", "lostcard_receipt_heads_total"];
+        Ok(Some(names.map(|name| counter(&text, name).unwrap_or(0.0))))
     }
 
     /// Processor time used so far in seconds.
@@ -150,16 +181,27 @@ fn await_ready(
     bail!("not ready within {} s", START_TIMEOUT.as_secs())
 }
 
+/// A counter without labels in the text format of Prometheus.
+fn counter(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
 /// Reads a pipe to its end so that the child never blocks on it; keeps the
-/// last lines and sends the first address the child says it listens on.
-fn drain(pipe: impl Read + Send + 'static, last_lines: LastLines, mut sender: Option<SyncSender<String>>) {
+/// last lines and hands on the addresses the child says it listens on.
+fn drain(
+    pipe: impl Read + Send + 'static,
+    last_lines: LastLines,
+    addresses: Option<(SyncSender<String>, Arc<OnceLock<Target>>)>,
+) {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if let Some(url) = address(&line)
-                && let Some(sender) = sender.take()
-            {
-                // Nobody listens any more once the start has timed out.
-                let _ = sender.send(url);
+            if let Some((sender, metrics)) = &addresses {
+                if let Some(url) = url_after(&line, METRICS_MARK).and_then(|url| Target::parse(&url).ok()) {
+                    let _ = metrics.set(url);
+                } else if let Some(url) = url_after(&line, READY_MARK) {
+                    // The first one counts. Nobody listens any more once the start has timed out.
+                    let _ = sender.try_send(url);
+                }
             }
             let mut lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
             if lines.len() == LOG_LINES_KEPT {
@@ -170,20 +212,19 @@ fn drain(pipe: impl Read + Send + 'static, last_lines: LastLines, mut sender: Op
     });
 }
 
-/// The URL in a line such as `... listening on http://127.0.0.1:4711 ...`,
-/// but not that of the metrics listener.
-fn address(line: &str) -> Option<String> {
-    let (before, after) = line.split_once(READY_MARK)?;
+/// The URL in a line such as `... listening on http://127.0.0.1:4711 ...`, without its path.
+fn url_after(line: &str, mark: &str) -> Option<String> {
+    let (before, after) = line.split_once(mark)?;
     if before.contains("metrics") {
         return None;
     }
-    let authority = after.split(|character: char| character.is_whitespace() || "\",;".contains(character)).next()?;
+    let authority = after.split(|character: char| character.is_whitespace() || "\",;/".contains(character)).next()?;
     Some(format!("http://{authority}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::*;
 
     #[test]
     fn address_is_found_in_a_log_line() {
@@ -193,7 +234,15 @@ mod tests {
             ("metrics listening on http://127.0.0.1:9", None),
             ("starting", None),
         ] {
-            assert_eq!(address(line).as_deref(), expected, "{line}");
+            assert_eq!(url_after(line, READY_MARK).as_deref(), expected, "{line}");
         }
+        let metrics = url_after("metrics on http://127.0.0.1:9/metrics", METRICS_MARK);
+        assert_eq!(metrics.as_deref(), Some("http://127.0.0.1:9"));
+    }
+
+    #[test]
+    fn a_counter_is_read_by_its_whole_name() {
+        let text = "# TYPE a_total counter\na_total_more 1\na_total 2\nb{a=\"1\"} 3\n";
+        assert_eq!(["a_total", "b", "c"].map(|name| counter(text, name)), [Some(2.0), None, None]);
     }
 }

@@ -32,8 +32,12 @@ pub(crate) fn post(target: &Target, request: &[u8]) -> anyhow::Result<(u16, Vec<
     }
 }
 
+/// Status and body of a GET.
+pub(crate) fn get(target: &Target, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+    post(target, format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", target.authority()).as_bytes())
+}
+
 /// Status of a GET.
 pub(crate) fn get_status(target: &Target, path: &str) -> anyhow::Result<u16> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", target.authority());
-    Ok(post(target, request.as_bytes())?.0)
+    Ok(get(target, path)?.0)
 }

@@ -12,7 +12,7 @@ mod token;
 mod watched;
 
 pub(crate) use answer::{VERDICTS, VerdictCounts, check_fully, count_verdicts};
-pub(crate) use exchange::{get_status, post};
+pub(crate) use exchange::{get, get_status, post};
 pub(crate) use link::{Link, Received};
 pub(crate) use reader::Reader;
 pub(crate) use target::Target;

@@ -1,7 +1,7 @@
 //! What a receipt of a blind check says: which element was evaluated, to what, and when. Number and verdict are not in it, for the
 //! service knows neither; who has number, salt and base can do it all again.
 
-use crate::crypto::signing::{base64url, push_base64url};
+use crate::crypto::signing::base64url;
 use crate::domain::ids::{CheckId, OrganizationId};
 use crate::domain::sequence::Sequence;
 
@@ -26,8 +26,7 @@ impl BlindClaims<'_> {
     /// elements have been read before and hold nothing to escape.
     pub fn encode(&self, iss_json: &str, organization: OrganizationId, now_s: i64) -> String {
         let Self { check_id, key, blinded, evaluated, as_of, sequence, commitment } = self;
-        let mut cm = String::new();
-        push_base64url(&mut cm, commitment);
+        let cm = base64url(commitment);
         let json = format!(
             r#"{{"iss":{iss_json},"aud":"{organization}","iat":{now_s},"jti":"{check_id}","typ":"blind","key":"{key}","bl":"{blinded}","ev":"{evaluated}","as_of":"{as_of}","seq":{},"cm":"{cm}"}}"#,
             sequence.get()

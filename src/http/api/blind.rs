@@ -15,6 +15,7 @@ use crate::crypto::blind::key::ELEMENT_BYTES;
 use crate::crypto::blind::receipt::BlindClaims;
 use crate::crypto::blind::{Blinded, Evaluations};
 use crate::crypto::random;
+use crate::crypto::receipt::Signed;
 use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Purpose;
@@ -202,7 +203,7 @@ pub async fn evaluate(
                 },
             )
         });
-        state.checks.sign_all(&claims.collect::<Vec<_>>())
+        state.checks.sign_all(claims.collect()).iter().map(Signed::to_string).collect()
     });
     Ok(json(&EvaluationAnswer {
         evaluated,

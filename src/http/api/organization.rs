@@ -104,7 +104,7 @@ pub async fn read(caller: Caller, state: Data<AppState>) -> Result<HttpResponse,
     };
     // Who checks no cards has no numbers.
     let checks = client.scopes.contains(Scope::Checks) || client.scopes.contains(Scope::Blind);
-    let numbers = client.numbers.standing().filter(|_| checks).map(|standing| LimitAnswer {
+    let numbers = client.numbers.standing(state.clock.boot_ns()).filter(|_| checks).map(|standing| LimitAnswer {
         name: standing.limit.as_str(),
         requests: standing.rate.requests.get(),
         per_seconds: standing.rate.per_seconds.get(),

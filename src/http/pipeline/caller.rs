@@ -49,7 +49,7 @@ impl FromRequest for Caller {
                 return Either::Left(ready(Err(refused)));
             }
         };
-        if let Some(principal) = state.access.recall(token) {
+        if let Some(principal) = state.access.recall(token, state.clock.now_s()) {
             return Self::admit_holder(principal, scheme, token, request, &state);
         }
         let (request, token) = (request.clone(), token.to_owned());
@@ -149,9 +149,9 @@ impl Caller {
             return Either::Left(ready(Err(Problem::insufficient_role(needed))));
         }
         let caller = Self { principal, request: request.clone(), route };
-        let limits = &caller.principal.client.limits;
+        let (limits, now_ns) = (&caller.principal.client.limits, AppState::of(request).clock.boot_ns());
         // What costs by its body is let in to say so, if it has any prospect.
-        let asked = route.cost.map_or_else(|| limits.try_look(), |units| limits.try_spend(units));
+        let asked = route.cost.map_or_else(|| limits.try_look(), |units| limits.try_spend(units, now_ns));
         match asked {
             Some(answer) => Either::Left(ready(caller.admitted(answer))),
             None => Either::Right(Box::pin(async move {
@@ -228,8 +228,9 @@ impl Caller {
 
     /// What is left of the client's numbers is told with the answer.
     pub fn note_numbers(&self) {
+        let standing = self.principal.client.numbers.standing(AppState::of(&self.request).clock.boot_ns());
         if let Some(exchange) = self.request.extensions_mut().get_mut::<Exchange>() {
-            exchange.numbers = self.principal.client.numbers.standing();
+            exchange.numbers = standing;
         }
     }
 

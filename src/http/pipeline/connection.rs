@@ -59,8 +59,6 @@ pub fn watch(answer: Duration) -> impl Fn(&Wire<Stream>, &mut Extensions) + 'sta
         if let Ok(peer) = io.peer_addr() {
             extensions.insert(Peer(peer.ip()));
         }
-        // A large answer goes out in pieces: the last one must not wait for the acknowledgement of the one before (RFC 896).
-        let _ = io.set_nodelay(true);
         let line = Arc::clone(wire.line());
         let connection = Rc::new(Connection { line, doing: Cell::new(Doing::Nothing), looks: Cell::new(0) });
         tokio::task::spawn_local(look_after(Rc::downgrade(&connection), answer / LOOKS));

@@ -7,10 +7,13 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::Authority;
+use uuid::Uuid;
 
 use super::state::AppState;
 use super::wire::{Faults, HeadFault};
+use crate::clock::beijing_date;
 use crate::crypto::random;
+use crate::domain::instant::UnixMs;
 use crate::domain::label::holds_id_number;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
@@ -53,20 +56,21 @@ impl Target {
 
 /// The id of a request: the one that came with it, or a new one.
 pub(super) fn request_id(request: &ServiceRequest, state: &AppState) -> String {
-    request_id_of(request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()), state)
+    request_id_of(request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()), state.clock.now_ms())
 }
 
 /// A well-formed id of the client's, or a new one. One that could hold a number or a digest is not taken: ids are logged.
-pub(super) fn request_id_of(offered: Option<&str>, state: &AppState) -> String {
+pub(super) fn request_id_of(offered: Option<&str>, now_ms: UnixMs) -> String {
     let offered = offered.filter(|text| {
         let bytes = text.as_bytes();
         let is_digest = bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit);
         (1..=64).contains(&bytes.len())
             && !is_digest
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-            && !holds_id_number(text, state.clock.today())
+            && !holds_id_number(text, beijing_date(now_ms))
     });
-    offered.map_or_else(|| random::uuid_v7(state.clock.now_ms()).to_string(), str::to_owned)
+    let new = || random::uuid_v7(now_ms).hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
+    offered.map_or_else(new, str::to_owned)
 }
 
 /// Takes away a condition that is longer than any of this service's tags: to read it as a list would keep the event loop, and its answer

@@ -295,7 +295,7 @@ impl ClientNumbers {
     /// Counts a number with a wrong check character.
     pub fn count_wrong_number(&self) -> Result<(), Refused> {
         let nodes = self.nodes();
-        let measure = Measure::of(LimitName::AbnormalUse, self.wrong_rate(), nodes);
+        let measure = Measure::of(LimitName::AbnormalUse, self.wrong_rate()).among(nodes);
         let now_ns = self.all.clock.boot_ns();
         let mut spent = self.spent();
         match spent.wrong.wait_ns(&measure, 1, now_ns) {
@@ -327,14 +327,14 @@ impl ClientNumbers {
     }
 
     /// What is left, where it is limited.
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self, now_ns: u64) -> Option<Standing> {
         let rates = self.rates.filter(|_| self.all.mode == NumbersMode::Enforce)?;
-        Some(self.standing_of(&self.spent(), &rates, self.all.clock.boot_ns()))
+        Some(self.standing_of(&self.spent(), &rates, now_ns))
     }
 
     fn standing_of(&self, spent: &Spent, rates: &Rates, now_ns: u64) -> Standing {
         match self.shared().and_then(|(cluster, _)| cluster.until_whole_ns(now_ns)) {
-            Some(ns) => Measure::of(LimitName::Numbers, rates.numbers, NonZeroU32::MIN).standing(ns),
+            Some(ns) => rates.measures[0].standing(ns),
             None => spent.numbers.standing(&self.measures(rates)[0], now_ns),
         }
     }
@@ -367,7 +367,7 @@ impl ClientNumbers {
 
     fn measures(&self, rates: &Rates) -> [Measure; 2] {
         let nodes = self.nodes();
-        [rates.numbers, rates.digests].map(|rate| Measure::of(LimitName::Numbers, rate, nodes))
+        rates.measures.map(|measure| measure.among(nodes))
     }
 
     fn nodes(&self) -> NonZeroU32 {

@@ -8,6 +8,7 @@ use super::seen::DAY_NS;
 use crate::domain::client::Rate;
 use crate::limits::cell::{Cell, Measure};
 use crate::limits::cluster_numbers::Judged;
+use crate::limits::standing::LimitName;
 
 /// Days whose guests may come at once, and how many may at least.
 const BURST_DAYS: u32 = 3;
@@ -22,6 +23,8 @@ pub(super) struct Rates {
     pub(super) guests: NonZeroU32,
     pub(super) numbers: Rate,
     pub(super) digests: Rate,
+    /// The two as one node counts them that is alone.
+    pub(super) measures: [Measure; 2],
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +101,9 @@ impl Spent {
 
 impl Rates {
     pub(super) fn of(guests: NonZeroU32) -> Self {
-        Self { guests, numbers: of_days(guests, BURST_DAYS), digests: of_days(guests, 1) }
+        let (numbers, digests) = (of_days(guests, BURST_DAYS), of_days(guests, 1));
+        let measures = [numbers, digests].map(|rate| Measure::of(LimitName::Numbers, rate));
+        Self { guests, numbers, digests, measures }
     }
 }
 

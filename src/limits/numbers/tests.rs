@@ -240,7 +240,11 @@ fn places_are_told_apart_from_what_is_left() {
     assert_eq!((0..999).filter(|person| cell(*person).is_ok()).count(), 12);
     assert!(matches!(cell(999), Err(NumbersRefused::Neighbourhood { .. })));
     assert!(desk.ask(5_000, None).is_ok());
-    assert_eq!(desk.client.standing().unwrap().remaining, 3_000 - 13, "what is refused costs nothing");
+    assert_eq!(
+        desk.client.standing(desk.clock.boot_ns()).unwrap().remaining,
+        3_000 - 13,
+        "what is refused costs nothing"
+    );
 }
 
 #[test]
@@ -271,7 +275,7 @@ fn whose_numbers_nobody_counts_asks_about_everybody() {
         let place = Some(Neighbourhood { county: 110_105, born: 19_491_231 });
         assert!(desk.ask_at(person, place, None).is_ok());
     }
-    assert_eq!((desk.client.standing(), desk.client.watches_max()), (None, None));
+    assert_eq!((desk.client.standing(desk.clock.boot_ns()), desk.client.watches_max()), (None, None));
 }
 
 #[test]
@@ -283,7 +287,7 @@ fn where_limits_observe_everything_passes_and_nobody_is_held() {
         desk.clock.advance(DAY);
     }
     assert!(desk.all.holds().take().is_empty());
-    assert_eq!((desk.client.standing(), desk.client.watches_max()), (None, None));
+    assert_eq!((desk.client.standing(desk.clock.boot_ns()), desk.client.watches_max()), (None, None));
     let refused = |by| desk.all.metrics.numbers_refused.with_label_values(&[by]).get();
     assert!(refused("numbers") > 300 && refused("attempts") > 0);
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, HttpDate};
 
-use crate::clock::Clock;
 use crate::domain::instant::UnixMs;
 use crate::http::pipeline::answering::{NO_SNIFF, NO_STORE, ONE_YEAR, Standings};
 
@@ -22,7 +21,7 @@ impl DateLine {
         Self { second: Cell::new(i64::MIN), text: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT") }
     }
 
-    fn at(&self, now: UnixMs) -> [u8; 29] {
+    pub(super) fn at(&self, now: UnixMs) -> [u8; 29] {
         let second = now.seconds();
         if self.second.replace(second) != second {
             let since = Duration::from_secs(u64::try_from(second).unwrap_or(0));
@@ -44,6 +43,7 @@ pub(super) struct Head<'a> {
     pub(super) is_last: bool,
     /// Clients reach the service by TLS.
     pub(super) is_https: bool,
+    pub(super) date: [u8; 29],
 }
 
 /// Appends an answer. `fields` are those that depend on what is answered, its type among them.
@@ -51,8 +51,7 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     head: &Head<'_>,
     fields: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    body: &str,
-    (date, clock): (&DateLine, &Clock),
+    body: &[u8],
 ) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" "]);
@@ -70,12 +69,13 @@ pub(super) fn write(
         put(&[b"\r\nstrict-transport-security: ", ONE_YEAR.as_bytes()]);
     }
     head.standings.tell(|name, text| put(&[b"\r\n", name.as_str().as_bytes(), b": ", text]));
-    put(&[b"\r\ndate: ", &date.at(clock.now_ms()), b"\r\n\r\n", body.as_bytes()]);
+    put(&[b"\r\ndate: ", &head.date, b"\r\n\r\n", body]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn the_date_follows_the_clock() {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -30,7 +30,7 @@ use super::screen::request_id_of;
 use super::state::AppState;
 use super::wire::{HEAD_TIMEOUT, Wire};
 use crate::access::Principal;
-use crate::clock::Clock;
+use crate::clock::{Clock, Days};
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
@@ -48,7 +48,7 @@ pub struct Way {
     pub route: &'static Route,
     /// None: the long way finds out what is wrong, or stores something.
     pub read: fn(&[u8], Date) -> Option<Check>,
-    pub write: fn(&mut String, &Answer),
+    pub write: fn(&mut Vec<u8>, &Answer),
 }
 
 /// The lane of one worker.
@@ -62,9 +62,10 @@ pub struct Lane {
     idle_time: Duration,
     /// What a connection has sent: looked at and wiped before another one is read.
     input: RefCell<Box<[u8]>>,
-    body: RefCell<String>,
+    body: RefCell<Vec<u8>>,
     output: RefCell<Vec<u8>>,
     date: DateLine,
+    days: Days,
 }
 
 /// What it holds is whole requests and answers.
@@ -120,6 +121,7 @@ impl Lane {
             body: RefCell::default(),
             output: RefCell::default(),
             date: DateLine::new(),
+            days: Days::default(),
         }
     }
 
@@ -153,7 +155,7 @@ impl Lane {
                 return Left::Ended;
             }
             wire.line().rest();
-            wait.since_ns = Some(self.state.clock.boot_ns());
+            wait.begin(self.state.clock.boot_ns());
         }
     }
 
@@ -173,7 +175,7 @@ impl Lane {
                 Poll::Ready(came)
             }
             Poll::Ready(_) => Poll::Ready(Came::Left(Left::Ended)),
-            Poll::Pending if wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready() => {
+            Poll::Pending if wait.asks(cx) && (wait.is_over(&self.state.clock, cx) || stopping.poll(cx).is_ready()) => {
                 Poll::Ready(Came::Left(Left::Ended))
             }
             Poll::Pending => Poll::Pending,
@@ -193,25 +195,27 @@ impl Lane {
     /// The task that the bytes begin with, and its length. None: it is for the long way, and nothing has been spent.
     fn task(&self, bytes: &[u8]) -> Option<(Task, usize)> {
         let state = &*self.state;
-        let begun_ns = state.clock.boot_ns();
+        // Nothing waits until the units are spent: one look at the clocks serves all of it.
+        let now = state.clock.both();
         let plain = plain::read(bytes, &self.request_line)?;
         if state.is_draining() || !state.hosts.accepts(Some(plain.host)) {
             return None;
         }
         // One that is bound is its holder's alone, which the server finds out.
-        let principal = state.access.recall(plain.token).filter(|principal| state.access.is_anybodys(principal))?;
+        let principal = state.access.recall(plain.token, now.wall_ms.seconds());
+        let principal = principal.filter(|principal| state.access.is_anybodys(principal))?;
         if !self.way.route.scopes.iter().any(|scope| principal.scopes.contains(*scope)) {
             return None;
         }
         let cost = self.way.route.cost?;
         // The last question that may lead to the long way: after it units are spent.
-        let check = (self.way.read)(plain.body, state.clock.today())?;
-        let admitted = state.delay.admit(begun_ns).and_then(|()| {
-            let standing = principal.client.limits.try_spend(cost).transpose()?;
+        let check = (self.way.read)(plain.body, self.days.at(now.wall_ms))?;
+        let admitted = state.delay.admit(now.boot_ns).and_then(|()| {
+            let standing = principal.client.limits.try_spend(cost, now.boot_ns).transpose()?;
             Ok(Admitted { check, standing, cost })
         });
-        let task = Task { begun_ns, request_id: request_id_of(plain.request_id, state), admitted, principal };
-        Some((task, plain.length))
+        let request_id = request_id_of(plain.request_id, now.wall_ms);
+        Some((Task { begun_ns: now.boot_ns, request_id, admitted, principal }, plain.length))
     }
 
     async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, wire: &mut Wire<S>, task: Task) -> io::Result<()> {
@@ -238,9 +242,11 @@ impl Lane {
                 }
             }
         };
-        let numbers = standing.and_then(|_| principal.client.numbers.standing());
+        // Signing has waited.
+        let ended = state.clock.both();
+        let numbers = standing.and_then(|_| principal.client.numbers.standing(ended.boot_ns));
         let standings = Standings { call: standing, numbers };
-        let spent_ns = state.clock.boot_ns().saturating_sub(begun_ns);
+        let spent_ns = ended.boot_ns.saturating_sub(begun_ns);
         if let Some(traces) = &state.traces {
             let (method, route) = (self.way.route.method.as_str(), self.way.route.path);
             let status = answer.as_ref().map_or_else(|problem| problem.kind().status, |_| StatusCode::OK).as_u16();
@@ -254,9 +260,9 @@ impl Lane {
             }
             Err(problem) => {
                 self.log(problem, &request_id, principal.actor(), spent_ns);
-                state.counter.count(organization, refused_check(problem.kind().status.as_u16()), state.clock.now_ms());
+                state.counter.count(organization, refused_check(problem.kind().status.as_u16()), ended.wall_ms);
                 if problem.kind().code == problem::REDUCED_CAPACITY.code {
-                    let wait = state.delay.pace_refusal(state.clock.boot_ns());
+                    let wait = state.delay.pace_refusal(ended.boot_ns);
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
                     }
@@ -265,7 +271,7 @@ impl Lane {
         }
         let rest = std::future::poll_fn(|cx| {
             let mut out = self.output.borrow_mut();
-            self.write(&mut out, &request_id, standings, &answer);
+            self.write(&mut out, &request_id, standings, self.date.at(ended.wall_ms), &answer);
             let rest = send_now(wire, cx, &out);
             wipe(&mut out);
             out.clear();
@@ -279,29 +285,33 @@ impl Lane {
         timeout(self.answer_time, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn write(&self, out: &mut Vec<u8>, request_id: &str, standings: Standings, answer: &Result<Answer, Problem>) {
-        let mut body = self.body.take();
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        request_id: &str,
+        standings: Standings,
+        date: [u8; 29],
+        answer: &Result<Answer, Problem>,
+    ) {
+        let mut body = self.body.borrow_mut();
         let (is_last, is_https) = (self.state.is_draining(), self.state.is_https);
-        let clock = (&self.date, &self.state.clock);
         match answer {
             Ok(answer) => {
                 (self.way.write)(&mut body, answer);
                 let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let head = Head { status: StatusCode::OK, request_id, standings, is_last, is_https };
-                answer::write(out, &head, std::iter::once(json), &body, clock);
+                let head = Head { status: StatusCode::OK, request_id, standings, is_last, is_https, date };
+                answer::write(out, &head, std::iter::once(json), &body);
             }
             Err(problem) => {
-                body.push_str(&problem.to_json(request_id, self.state.proxies.public_prefix()));
+                body.extend_from_slice(problem.to_json(request_id, self.state.proxies.public_prefix()).as_bytes());
                 let standings = standings.refused_by(problem);
-                let head = Head { status: problem.kind().status, request_id, standings, is_last, is_https };
-                answer::write(out, &head, problem_fields(problem), &body, clock);
+                let head = Head { status: problem.kind().status, request_id, standings, is_last, is_https, date };
+                answer::write(out, &head, problem_fields(problem), &body);
             }
         }
         // Its room is used again: the salt of a receipt must not rest there.
-        let mut room = body.into_bytes();
-        wipe(&mut room);
-        room.clear();
-        self.body.replace(String::from_utf8(room).unwrap_or_default());
+        wipe(&mut body);
+        body.clear();
     }
 
     fn log(&self, problem: &Problem, request_id: &str, caller: Actor, spent_ns: u64) {
@@ -340,19 +350,40 @@ where
     Ok(Some(rest.to_vec()))
 }
 
-/// How long a connection may send nothing: five seconds before its first request, then as long as it may be idle. One timer,
-/// which is set again only when it has run out.
+/// How long a connection may send nothing: five seconds at first, then as long as it may be idle. One timer, set again at its end.
 #[derive(Debug)]
 struct Wait {
     timer: Pin<Box<Sleep>>,
     /// When the last answer was given (boot time).
     since_ns: Option<u64>,
     idle_time: Duration,
+    /// Whom the timer and the stop wake: who has asked them before.
+    waker: Option<Waker>,
+    /// An answer has just gone out, and nothing has woken the task since.
+    has_begun: bool,
 }
 
 impl Wait {
     fn new(idle_time: Duration) -> Self {
-        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time }
+        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time, waker: None, has_begun: false }
+    }
+
+    /// An answer has gone out.
+    fn begin(&mut self, now_ns: u64) {
+        (self.since_ns, self.has_begun) = (Some(now_ns), true);
+    }
+
+    /// Whether the timer and the stop must be asked. Right after an answer they need not be: they still wake this task, and neither
+    /// has woken it to no avail (a node that stops was draining before, so that the answer was the last one).
+    fn asks(&mut self, cx: &Context<'_>) -> bool {
+        let wakes = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if std::mem::take(&mut self.has_begun) && wakes && !self.timer.is_elapsed() {
+            return false;
+        }
+        if !wakes {
+            self.waker = Some(cx.waker().clone());
+        }
+        true
     }
 
     fn is_over(&mut self, clock: &Clock, cx: &mut Context<'_>) -> bool {

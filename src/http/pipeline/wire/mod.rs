@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use crate::wiping::wipe;
@@ -78,6 +78,8 @@ pub struct Wire<S> {
     framing: Framing,
     faults: Rc<Faults>,
     entry: Entry,
+    /// Whom its line wakes: each read and write asks, and nearly always it is the same task.
+    waker: Option<Waker>,
     /// For the server to read, from `given` on.
     out: Vec<u8>,
     given: usize,
@@ -101,6 +103,7 @@ impl<S> Wire<S> {
             framing: Framing::new(peer),
             faults: Rc::default(),
             entry,
+            waker: None,
             out: Vec::new(),
             given: 0,
             head_timer: None,
@@ -143,8 +146,12 @@ impl<S> Wire<S> {
     }
 
     /// Fails once another thread, or the watch over slow readers, has ended the connection.
-    fn check_ending(&self, cx: &Context<'_>) -> io::Result<()> {
-        self.entry.line().register(cx.waker());
+    fn check_ending(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        // Nobody else waits for a line that has its wire, and one that has been told to end stays so.
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.entry.line().register(cx.waker());
+            self.waker = Some(cx.waker().clone());
+        }
         if self.entry.line().is_ending() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
@@ -343,5 +350,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::http::pipeline::budget::tests::budget;
+    use crate::http::pipeline::lines::tests::lines;
+
+    /// A reader may be another task than before, and may have read often without anything having come.
+    #[tokio::test]
+    async fn who_reads_a_connection_learns_that_it_is_to_end() {
+        let (io, _client) = tokio::io::duplex(64);
+        let entry = lines(1).enter(0, None).unwrap();
+        let line = Arc::clone(entry.line());
+        let mut wire = Wire::new(io, &budget(1 << 20, 1).enter(None).unwrap(), entry, HEAD_TIMEOUT);
+        let mut read = move |cx: &mut Context<'_>| wire.poll_read_past(cx, &mut ReadBuf::new(&mut [0; 8]));
+        assert!(read(&mut Context::from_waker(Waker::noop())).is_pending());
+        let reads = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&reads);
+        let local = tokio::task::LocalSet::new();
+        let reading = local.spawn_local(poll_fn(move |cx| {
+            counted.set(counted.get() + 1);
+            if counted.get() < 3 {
+                cx.waker().wake_by_ref();
+            }
+            read(cx)
+        }));
+        local
+            .run_until(async {
+                while reads.get() < 3 {
+                    tokio::task::yield_now().await;
+                }
+                line.end();
+                let read = tokio::time::timeout(Duration::from_secs(60), reading).await.expect("it was woken").unwrap();
+                assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+            })
+            .await;
     }
 }
