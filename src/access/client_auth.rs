@@ -40,7 +40,7 @@ impl Credentials {
     pub fn client_id(&self) -> ClientId {
         match self {
             Self::Secret { client_id, .. } | Self::Certificate { client_id } => *client_id,
-            Self::Assertion(assertion) => assertion.claims.sub,
+            Self::Assertion(assertion) => assertion.client_id,
         }
     }
 
@@ -53,7 +53,9 @@ impl Credentials {
 /// The rule that an assertion breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssertionFault {
+    TooLong,
     Malformed,
+    Header,
     Critical,
     Type,
     Algorithm,
@@ -71,7 +73,9 @@ impl AssertionFault {
     /// For `error_description` and the operator's log.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::TooLong => "the assertion is longer than 4,096 bytes",
             Self::Malformed => "the assertion is not a signed JWT in three parts",
+            Self::Header => "the assertion's header is not the base64url of an object with alg, or its typ is no text",
             Self::Critical => "the assertion's header has crit, and no extension is known here",
             Self::Type => "the assertion's typ is neither JWT nor client-authentication+jwt",
             Self::Algorithm => "the assertion's alg is none of EdDSA, Ed25519, ES256, ES384, RS256, PS256",
@@ -97,6 +101,8 @@ pub struct Assertion {
     jwt: TokenText,
     header: AssertionHeader,
     claims: AssertionClaims,
+    /// Its `sub`.
+    client_id: ClientId,
 }
 
 impl std::fmt::Debug for Assertion {
@@ -117,8 +123,8 @@ struct AssertionHeader {
 
 #[derive(Clone, Deserialize)]
 struct AssertionClaims {
-    iss: ClientId,
-    sub: ClientId,
+    iss: Party,
+    sub: Party,
     aud: Audience,
     #[serde(deserialize_with = "seconds")]
     exp: i64,
@@ -132,6 +138,17 @@ struct AssertionClaims {
     clerk: Option<String>,
     #[serde(default)]
     pin: Option<String>,
+}
+
+/// Who a claim names: none, where the text is no client's id.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+struct Party(Option<ClientId>);
+
+impl From<String> for Party {
+    fn from(text: String) -> Self {
+        Self(ClientId::parse(&text))
+    }
 }
 
 /// What the assertion of a device says beside who it is.
@@ -189,15 +206,15 @@ pub struct Proven {
 impl Assertion {
     fn read(jwt: TokenText) -> Result<Self, AssertionFault> {
         use AssertionFault as F;
+        if jwt.expose().len() > TOKEN_BYTES_MAX {
+            return Err(F::TooLong);
+        }
         let mut parts = jwt.expose().split('.');
         let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(F::Malformed);
         };
-        if jwt.expose().len() > TOKEN_BYTES_MAX {
-            return Err(F::Malformed);
-        }
-        let header: AssertionHeader = read_part(header).ok_or(F::Malformed)?;
+        let header: AssertionHeader = read_part(header).ok_or(F::Header)?;
         if header.crit.is_some() {
             return Err(F::Critical);
         }
@@ -207,8 +224,9 @@ impl Assertion {
         if !PublishedKey::ALGORITHMS.contains(&header.alg.as_str()) {
             return Err(F::Algorithm);
         }
-        let claims = read_part(claims).ok_or(F::Claims)?;
-        Ok(Self { jwt, header, claims })
+        let claims: AssertionClaims = read_part(claims).ok_or(F::Claims)?;
+        let client_id = claims.sub.0.ok_or(F::Subject)?;
+        Ok(Self { jwt, header, claims, client_id })
     }
 
     /// What it says of who is at a device.
@@ -221,7 +239,7 @@ impl Assertion {
     pub fn verify(&self, client: &ClientEntry, issuer: &str, now_s: i64) -> Result<Proven, AssertionFault> {
         use AssertionFault as F;
         let claims = &self.claims;
-        if claims.iss != client.client_id || claims.sub != client.client_id {
+        if claims.iss.0 != Some(client.client_id) || self.client_id != client.client_id {
             return Err(F::Subject);
         }
         if !claims.aud.is_alone(issuer) {

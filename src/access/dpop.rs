@@ -14,6 +14,7 @@ use super::certificates::Thumbprint;
 use super::client_auth::there;
 use super::jwks::{PublishedKey, is_private, thumbprint_of};
 use super::numeric_date::seconds;
+use crate::crypto::once_each::once_each;
 use crate::crypto::pepper::Fingerprints;
 use crate::crypto::signing::base64url;
 use crate::domain::redacted::TokenText;
@@ -31,7 +32,9 @@ const PROOF_BYTES_MAX: usize = 4096;
 pub enum DpopFault {
     Missing,
     Several,
+    TooLong,
     Malformed,
+    Header,
     Critical,
     Type,
     Algorithm,
@@ -53,11 +56,13 @@ impl DpopFault {
         match self {
             Self::Missing => "a DPoP proof is needed and there is none",
             Self::Several => "there is more than one DPoP header",
+            Self::TooLong => "the DPoP proof is longer than 4,096 bytes",
             Self::Malformed => "the DPoP proof is not a signed JWT in three parts",
+            Self::Header => "the DPoP proof's header is not the base64url of an object with typ, alg and jwk",
             Self::Critical => "the DPoP proof's header has crit, and no extension is known here",
             Self::Type => "the DPoP proof's typ is not dpop+jwt",
             Self::Algorithm => "the DPoP proof's alg is none of ES256, EdDSA, Ed25519",
-            Self::Key => "the DPoP proof's jwk is not a public key of its alg",
+            Self::Key => "the DPoP proof's jwk is not a public key of its alg, or has a member twice",
             Self::Claims => "the DPoP proof lacks one of jti, htm, htu and iat, or one is not of its type",
             Self::Method => "the DPoP proof's htm is not the method of the request",
             Self::Target => "the DPoP proof's htu is not the public URL of the request",
@@ -145,21 +150,21 @@ impl DpopProof {
     /// Reads the value of a `DPoP` header.
     pub fn read(jws: &str) -> Result<Self, DpopFault> {
         use DpopFault as F;
+        if jws.len() > PROOF_BYTES_MAX {
+            return Err(F::TooLong);
+        }
         let mut parts = jws.split('.');
         let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(F::Malformed);
         };
-        if jws.len() > PROOF_BYTES_MAX {
-            return Err(F::Malformed);
-        }
         let object = |part: &str| {
             let json = URL_SAFE_NO_PAD.decode(part).ok()?;
             // Serde fills a struct from an array too.
             (json.trim_ascii_start().first() == Some(&b'{')).then_some(json)
         };
-        let header = object(header).ok_or(F::Malformed)?;
-        let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| F::Malformed)?;
+        let header = object(header).ok_or(F::Header)?;
+        let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| F::Header)?;
         if header.crit.is_some() {
             return Err(F::Critical);
         }
@@ -169,7 +174,7 @@ impl DpopProof {
         if !ALGORITHMS.contains(&header.alg.as_str()) {
             return Err(F::Algorithm);
         }
-        let jwk: serde_json::Value = serde_json::from_str(header.jwk.get()).map_err(|_| F::Key)?;
+        let jwk = once_each(header.jwk.get()).map_err(|_| F::Key)?;
         if is_private(&jwk) {
             return Err(F::Key);
         }

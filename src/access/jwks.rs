@@ -10,6 +10,7 @@ use std::time::Duration;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use crate::crypto::once_each::once_each;
 use crate::crypto::signing::from_base64url;
 use crate::domain::client::{Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
@@ -94,7 +95,7 @@ impl fmt::Debug for PublishedKey {
 pub enum JwksError {
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{0}: not a JWK Set (RFC 7517, 5)")]
+    #[error("{0}: not a JWK Set (RFC 7517, 5), or a member stands twice in it")]
     NotASet(String),
     #[error("{0}: holds no usable key (asymmetric, with a kid)")]
     NoKey(String),
@@ -198,7 +199,8 @@ pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
 pub fn read_client_keys(path: &Path) -> Result<Vec<String>, JwksError> {
     let text = own_files::read_named(path).map_err(|source| JwksError::File { path: path.to_owned(), source })?;
     let not_a_set = || JwksError::NotASet(path.display().to_string());
-    let set: serde_json::Value = serde_json::from_slice(&text).map_err(|_| not_a_set())?;
+    let text = std::str::from_utf8(&text).map_err(|_| not_a_set())?;
+    let set = once_each(text).map_err(|_| not_a_set())?;
     check_client_keys(set["keys"].as_array().ok_or_else(not_a_set)?)
 }
 

@@ -103,7 +103,7 @@ section! {
         /// The URL by which clients know the service: `iss` of tokens and receipts.
         public_url: Option<String> = None, unit("URL"), secret(), plain_when_right(),
             default_is("`http://`, with TLS `https://`, and the listener's address (127.0.0.1 where that is unspecified)"),
-            must(|url| url.as_deref().is_none_or(is_plain_url), "`http://` or `https://`, then letters, digits and `.-:[]/_~`; no slash and no `/sandbox` at the end"),
+            must(|url| url.as_deref().is_none_or(is_plain_url), "`http://` or `https://`, a host with its port, and perhaps a path of letters, digits and `-._~`; no slash and no `/sandbox` at the end"),
             note("the issuer is this URL; of a sandbox, with `/sandbox` behind it"),
             flag(Flag::Serve, "URL");
         /// Further names by which the service is reached.
@@ -315,10 +315,23 @@ impl Config {
 
 fn is_plain_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_plain = |rest: &str| {
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]/_~".contains(&byte))
+    let is_plain = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_~".contains(&byte))
     };
-    rest.is_some_and(is_plain) && !url.ends_with('/')
+    rest.is_some_and(|rest| {
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        is_plain(host) && (path.is_empty() || is_path(path))
+    })
+}
+
+/// Whether a text is a path without a slash at its end, below which a service can stand. What could name another host (`//`) or another
+/// place (`..`) is none.
+pub fn is_path(text: &str) -> bool {
+    let is_segment = |segment: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(is_plain)
+    };
+    text.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
 }
 
 #[cfg(test)]

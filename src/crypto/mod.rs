@@ -15,6 +15,7 @@ pub mod error;
 pub mod key_list;
 pub mod keyfiles;
 pub mod keyring;
+pub mod once_each;
 pub mod pairing;
 pub mod passkey;
 pub mod pepper;

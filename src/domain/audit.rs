@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::civil::Date;
 
 use super::client::Actor;
-use super::label::{holds_id_number, is_control};
+use super::label::{holds_id_number, is_line, is_shown};
 use super::person::ShortName;
 use super::undoing::Why;
 use crate::domain::ids::RecordId;
@@ -259,13 +259,13 @@ macro_rules! notes {
             /// Visible text of at most so many characters, without an identity number; spaces around it are dropped.
             pub fn parse(text: &str, today: Date) -> Option<Self> {
                 let text = text.trim();
-                let is_note = is_note(text, Self::CHARS_MAX) && !holds_id_number(text, today);
+                let is_note = is_shown(text, Self::CHARS_MAX) && !holds_id_number(text, today);
                 is_note.then(|| Self(text.to_owned()))
             }
 
             /// What was judged when it was stored.
             pub fn stored(text: &str) -> Option<Self> {
-                is_note(text, Self::CHARS_MAX).then(|| Self(text.to_owned()))
+                is_line(text, Self::CHARS_MAX).then(|| Self(text.to_owned()))
             }
 
             pub fn as_str(&self) -> &str {
@@ -289,11 +289,6 @@ notes! {
     OsUser(100);
     /// Why something was done, in somebody's words.
     Grounds(200);
-}
-
-fn is_note(text: &str, chars_max: usize) -> bool {
-    // A character takes at most four bytes: longer texts are not even counted.
-    (1..=chars_max * 4).contains(&text.len()) && text.chars().count() <= chars_max && !text.chars().any(is_control)
 }
 
 impl From<ShortName> for Person {
@@ -400,6 +395,8 @@ mod tests {
             ("a\nb", None),
             ("a\0os_user:root", None),
             ("gnaw\u{202E}", None),
+            ("\u{3164}\u{3164}", None),
+            ("a\u{e0041}b", None),
             ("11010519491231002X", None),
             ("clerk 110105-19491231-002x", None),
         ] {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use super::id_number::is_known_province;
-use super::label::is_control;
+use super::label::{is_line, is_shown};
 use super::person::ShortName;
 use crate::domain::ids::{ClientId, OrganizationId, PersonId};
 
@@ -184,11 +184,12 @@ impl OrganizationName {
     /// 1 to 100 characters; spaces around the name are dropped.
     pub fn parse(text: &str) -> Option<Self> {
         let name = text.trim();
-        // A character takes at most four bytes: longer texts are not even counted.
-        let valid = (1..=Self::CHARS_MAX * 4).contains(&name.len())
-            && name.chars().count() <= Self::CHARS_MAX
-            && !name.chars().any(is_control);
-        valid.then(|| Self(name.to_owned()))
+        is_shown(name, Self::CHARS_MAX).then(|| Self(name.to_owned()))
+    }
+
+    /// What was judged when it was stored.
+    pub fn stored(text: &str) -> Option<Self> {
+        is_line(text, Self::CHARS_MAX).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -300,6 +301,9 @@ mod tests {
             ("a\0", None),
             ("bank\u{202E}knab", None),
             ("ba\u{200B}nk", None),
+            ("\u{3164}", None),
+            ("ba\u{ad}nk", None),
+            ("bank\u{e0041}", None),
         ] {
             let parsed = OrganizationName::parse(text);
             assert_eq!(parsed.as_ref().map(OrganizationName::as_str), name);

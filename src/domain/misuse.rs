@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroize;
 
+use super::label::is_seen;
 use super::redacted::NarrativeText;
 use super::report::{Label, OfficeCode};
 use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
@@ -141,18 +142,6 @@ impl NarrativeText {
     pub fn parse(&self) -> Option<Narrative> {
         Narrative::parse(self.expose())
     }
-}
-
-/// Whether a character shows on a screen. What does not: white space, and what Unicode says to leave out where it has no effect
-/// (`Default_Ignorable_Code_Point`), with the blank of Braille.
-fn is_seen(character: char) -> bool {
-    !character.is_whitespace()
-        && !character.is_control()
-        && !matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Debug for Narrative {

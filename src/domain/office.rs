@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::client::OrganizationName;
 use super::label::holds_id_number;
-use super::label::is_control;
+use super::label::{is_line, is_shown};
 use super::report::OfficeCode;
 
 /// An office.
@@ -30,11 +30,12 @@ impl OfficeReach {
     /// 1 to 200 characters; spaces around them are dropped.
     pub fn parse(text: &str) -> Option<Self> {
         let reach = text.trim();
-        // A character takes at most four bytes: longer texts are not even counted.
-        let is_valid = (1..=Self::CHARS_MAX * 4).contains(&reach.len())
-            && reach.chars().count() <= Self::CHARS_MAX
-            && !reach.chars().any(is_control);
-        is_valid.then(|| Self(reach.to_owned()))
+        is_shown(reach, Self::CHARS_MAX).then(|| Self(reach.to_owned()))
+    }
+
+    /// What was judged when it was stored.
+    pub fn stored(text: &str) -> Option<Self> {
+        is_line(text, Self::CHARS_MAX).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -54,7 +55,16 @@ mod tests {
             reach(" 朝阳路 1 号，010-12345678，周一至周五 9:00-17:00 ").as_deref(),
             Some("朝阳路 1 号，010-12345678，周一至周五 9:00-17:00")
         );
-        for text in ["", "  ", "a\nb", "ask 11010519491231002X", &"a".repeat(201)] {
+        for text in [
+            "",
+            "  ",
+            "a\nb",
+            "ask 11010519491231002X",
+            "找１１０１０５１９４９１２３１００２Ｘ",
+            "\u{2800}",
+            "a\u{61c}b",
+            &"a".repeat(201),
+        ] {
             assert_eq!(reach(text), None, "{text}");
         }
         assert!(reach(&"路".repeat(200)).is_some());

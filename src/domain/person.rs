@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use super::label::{holds_id_number, is_control};
+use super::label::{holds_id_number, is_line, is_shown};
 
 words!(
     /// What a person of the operator may do: each role has those before it.
@@ -30,12 +30,13 @@ impl ShortName {
 
     /// Visible text of 1 to 64 bytes of UTF-8 without an identity number; spaces around it are dropped.
     pub fn parse(text: &str, today: Date) -> Option<Self> {
-        Self::stored(text.trim()).filter(|_| !holds_id_number(text, today))
+        let text = text.trim();
+        Self::stored(text).filter(|_| is_shown(text, Self::BYTES_MAX) && !holds_id_number(text, today))
     }
 
     /// What was judged before.
     pub fn stored(text: &str) -> Option<Self> {
-        let is_name = (1..=Self::BYTES_MAX).contains(&text.len()) && !text.chars().any(is_control);
+        let is_name = text.len() <= Self::BYTES_MAX && is_line(text, Self::BYTES_MAX);
         let mut bytes = [0; Self::BYTES_MAX];
         bytes.get_mut(..text.len()).filter(|_| is_name)?.copy_from_slice(text.as_bytes());
         Some(Self { bytes, length: u8::try_from(text.len()).ok()? })
@@ -72,6 +73,9 @@ mod tests {
             ("  ", None),
             ("a\nb", None),
             ("gnaw\u{202E}", None),
+            ("\u{ffa0}", None),
+            ("wang\u{206a}", None),
+            ("１１０１０５１９４９１２３１００２Ｘ", None),
             ("11010519491231002X", None),
             ("clerk 110105-19491231-002x", None),
         ] {

@@ -283,8 +283,8 @@ pages! {
     "/docs/openapi.json" = reference_json;
 }
 
-/// The metadata of an issuer with a path (RFC 8414, 3.1).
-static SANDBOX_METADATA: Route = Route::get("/.well-known/oauth-authorization-server/sandbox");
+/// The metadata of an issuer with a path (RFC 8414, 3.1), as a sandbox's is.
+static METADATA_OF_PATH: Route = Route::get("/.well-known/oauth-authorization-server/{path}").rest();
 
 /// Where the newest epoch of the registry log is.
 const NEWEST_CHECKPOINT: Route = Route::get("/registry-log/checkpoint").class(Class::Checks);
@@ -299,9 +299,7 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     let is_sandbox = state.sandbox.is_some();
     config.app_data(state);
     route_operations(config, is_sandbox);
-    if is_sandbox {
-        config.service(resource(&SANDBOX_METADATA, oauth::metadata));
-    }
+    config.service(resource(&METADATA_OF_PATH, oauth::metadata_of_path));
     config.service(resource(&NEWEST_CHECKPOINT, registry_log::newest_checkpoint));
     config.service(resource(&NEWEST_TILE, registry_log::newest_tile));
     route_pages(config);

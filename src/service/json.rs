@@ -4,9 +4,11 @@
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
+
+use crate::crypto::once_each::{REPEATED, once_each};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -52,33 +54,38 @@ impl JsonFault {
 /// The word for a fault, and the pointer to its member.
 fn locate(message: &str, path: &Path) -> (&'static str, String) {
     let named = |start: &str| message.strip_prefix(start)?.split('`').next();
+    let segments: Vec<_> = path.iter().collect();
+    let (last, above) = segments.split_last().map_or((None, &[][..]), |(last, above)| (Some(*last), above));
     if let Some(name) = named("missing field `") {
-        return ("missing_member", format!("{}/{name}", pointer(path, None)));
+        return ("missing_member", format!("{}/{name}", pointer(&segments)));
     }
     if let Some(name) = named("duplicate field `") {
-        return ("duplicate_member", format!("{}/{name}", pointer(path, Some(name))));
+        let is_last = matches!(last, Some(Segment::Map { key }) if key == name);
+        return ("duplicate_member", format!("{}/{name}", pointer(if is_last { above } else { &segments })));
     }
-    if let Some(name) = named("unknown field `") {
-        return ("unknown_member", pointer(path, Some(name)));
+    // Its name is the caller's, whatever it looks like: the message holds it unescaped, and says nothing of where it ends.
+    if message.starts_with("unknown field `") {
+        return ("unknown_member", pointer(above));
     }
-    let code = if message.starts_with("invalid type: null") { "null" } else { "wrong_type" };
-    (code, pointer(path, None))
+    let words = [(REPEATED, "duplicate_member"), ("invalid type: null", "null")];
+    let word = words.iter().find(|(start, _)| message.starts_with(start)).map_or("wrong_type", |(_, word)| word);
+    (word, pointer(&segments))
 }
 
-/// A path as a pointer, without its last part where that is this member.
-fn pointer(path: &Path, without: Option<&str>) -> String {
-    let mut parts: Vec<String> = path
-        .iter()
-        .map_while(|segment| match segment {
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect();
-    if without.is_some() && parts.last().map(String::as_str) == without {
-        parts.pop();
-    }
-    parts.into_iter().fold(String::new(), |pointer, part| pointer + "/" + &part)
+/// A path as a pointer, as far as its members could be the document's.
+fn pointer(segments: &[&Segment]) -> String {
+    let part = |segment: &&Segment| match segment {
+        Segment::Map { key } => is_of_document(key).then(|| format!("/{key}")),
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    };
+    segments.iter().map_while(part).collect()
+}
+
+/// Whether the document could have a member of this name.
+fn is_of_document(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// For optional members: present means a value, null is refused.
@@ -140,6 +147,59 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectMember<T> {
     }
 }
 
+/// A whole number of any size: one beyond an `i64` is the nearest that there is, so that its bounds judge it like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole(pub i64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+        impl Visitor<'_> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(Whole(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(Whole(value.try_into().unwrap_or(i64::MAX)))
+            }
+
+            /// What the reader keeps no integer for comes as this: `-0`, and what is beyond its integers. So does a fraction.
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+                const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+                if value == 0.0 {
+                    Ok(Whole(0))
+                } else if value >= BEYOND {
+                    Ok(Whole(i64::MAX))
+                } else if value <= -BEYOND {
+                    Ok(Whole(i64::MIN))
+                } else {
+                    Err(E::invalid_type(Unexpected::Float(value), &self))
+                }
+            }
+        }
+        deserializer.deserialize_i64(WholeVisitor)
+    }
+}
+
+/// An object of another standard, as a JWK is: any members, none of them twice.
+#[derive(Debug, Clone)]
+pub struct Foreign(pub serde_json::Value);
+
+impl<'de> Deserialize<'de> for Foreign {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As text first, so that a fault within it has the pointer to the whole: the names of its members are the caller's.
+        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        let fault = |error: serde_json::Error| if error.is_data() { REPEATED } else { "beyond what is read" };
+        once_each(text.get()).map(Self).map_err(|error| serde::de::Error::custom(fault(error)))
+    }
+}
+
 /// The safe part of serde's messages: names of documented members. Values and unknown names are what was sent.
 pub fn describe_json(error: &serde_json::Error) -> String {
     let message = error.to_string();
@@ -155,9 +215,11 @@ pub fn describe_json(error: &serde_json::Error) -> String {
         ("EOF", "the body ends too early"),
         ("trailing characters", "something follows the object"),
         ("recursion limit", "the body is nested too deeply"),
+        ("number out of range", "a number is larger than any that is read"),
+        (REPEATED, REPEATED),
     ];
-    let found = plain.iter().find(|(start, _)| message.starts_with(start)).map_or("not JSON", |(_, text)| text);
-    found.to_owned()
+    let other = if error.is_data() { "a member has a wrong value" } else { "not JSON" };
+    plain.iter().find(|(start, _)| message.starts_with(start)).map_or(other, |(_, text)| text).to_owned()
 }
 
 #[cfg(test)]
@@ -173,6 +235,10 @@ mod tests {
         contact: ObjectMember<Inner>,
         #[serde(default, deserialize_with = "present", rename = "many")]
         _many: Option<Vec<u8>>,
+        #[serde(default, deserialize_with = "present")]
+        whole: Option<Whole>,
+        #[serde(default, rename = "keys")]
+        _keys: Vec<Foreign>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -208,11 +274,47 @@ mod tests {
             (r#"{"name":"a","contact":{"phone":"1","secret":"2"}}"#, "/contact", "unknown_member"),
             (r#"["a"]"#, "", "wrong_type"),
             ("null", "", "null"),
+            // Whatever an unknown member is called, and wherever its object stands.
+            (r#"{"name":"a","secret`":1}"#, "", "unknown_member"),
+            (r#"{"name":"a","`secret":1}"#, "", "unknown_member"),
+            (r#"{"name":"a","sec`, expected `ret":1}"#, "", "unknown_member"),
+            (r#"{"name":"a","contact":{"secret`":"2"}}"#, "/contact", "unknown_member"),
+            (r#"{"name":"a","contact":{"`":"2"}}"#, "/contact", "unknown_member"),
+            (r#"{"name":"a","contact":{"/secret/":"2"}}"#, "/contact", "unknown_member"),
+            (r#"{"name":"a","contact":{"name":"2"}}"#, "/contact", "unknown_member"),
+            (r#"{"name":"a","whole":1.5}"#, "/whole", "wrong_type"),
+            (r#"{"name":"a","whole":"1"}"#, "/whole", "wrong_type"),
+            (r#"{"name":"a","keys":[{"x":1},{"secret":1,"secret":1}]}"#, "/keys/1", "duplicate_member"),
+            (r#"{"name":"a","keys":[{"x":[{"a":{"secret":1,"b":2,"secret":1}}]}]}"#, "/keys/0", "duplicate_member"),
+            (r#"{"name":"a","keys":[null,{"secret":1,"secret":1}]}"#, "/keys/1", "duplicate_member"),
         ] {
             let (found, word, detail) = fault(text).unwrap();
             assert_eq!((found.as_str(), word), (pointer, code), "{text}");
             assert!(!detail.contains("secret") && (code != "null" || detail.contains("null")), "{text}: {detail}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_of_any_size_is_read() {
+        for (text, value) in [
+            ("0", 0),
+            ("-0", 0),
+            ("169", 169),
+            ("-1", -1),
+            ("9223372036854775807", i64::MAX),
+            ("9223372036854775808", i64::MAX),
+            ("18446744073709551616", i64::MAX),
+            ("1000000000000000000000000000000", i64::MAX),
+            ("1e300", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+            ("-9223372036854775809", i64::MIN),
+            ("-99999999999999999999", i64::MIN),
+        ] {
+            let read = read_object::<Sample>(format!(r#"{{"name":"a","whole":{text}}}"#).as_bytes());
+            assert_eq!(read.unwrap().whole, Some(Whole(value)), "{text}");
+        }
+        let beyond = read_object::<Sample>(br#"{"name":"a","whole":1e400}"#).unwrap_err();
+        assert!(beyond.member.is_none() && beyond.detail.contains("larger than any"), "{beyond:?}");
     }
 
     #[test]

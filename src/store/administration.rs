@@ -307,7 +307,7 @@ fn listed() -> String {
 fn read_listed(row: &AnyRow) -> Result<ListedClient, StoreError> {
     Ok(ListedClient {
         client: read_client(row)?,
-        organization_name: get_parsed(row, "organization_name", OrganizationName::parse)?,
+        organization_name: get_parsed(row, "organization_name", OrganizationName::stored)?,
         last_used_at_ms: row.try_get("last_used_at")?,
         refused: get_u64(row, "refused")?,
     })

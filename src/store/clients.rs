@@ -258,7 +258,7 @@ pub(super) fn read_organization(row: &AnyRow) -> Result<Organization, StoreError
     let ends_others = row.try_get::<i64, _>("ends_others")? != 0;
     Ok(Organization {
         organization_id: get_id(row, "organization_id")?,
-        name: get_parsed(row, "name", OrganizationName::parse)?,
+        name: get_parsed(row, "name", OrganizationName::stored)?,
         kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
         rate: get_parsed_opt(row, "rate", Rate::parse)?,
@@ -273,7 +273,7 @@ pub(super) fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
     Ok(Client {
         client_id: get_id(row, "client_id")?,
         organization_id: get_id(row, "organization_id")?,
-        name: get_parsed_opt(row, "client_name", OrganizationName::parse)?,
+        name: get_parsed_opt(row, "client_name", OrganizationName::stored)?,
         scopes: get_parsed(row, "scopes", Scopes::parse)?,
         rate: get_parsed_opt(row, "rate", Rate::parse)?,
         bound: get_parsed(row, "bound", Bound::parse)?,

@@ -56,7 +56,7 @@ pub(super) async fn known_offices(
 fn read_office(row: &AnyRow) -> Result<Office, StoreError> {
     Ok(Office {
         code: get_parsed(row, "office", OfficeCode::parse)?,
-        name: get_parsed(row, "name", OrganizationName::parse)?,
-        reach: get_parsed(row, "reach", OfficeReach::parse)?,
+        name: get_parsed(row, "name", OrganizationName::stored)?,
+        reach: get_parsed(row, "reach", OfficeReach::stored)?,
     })
 }

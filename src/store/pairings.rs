@@ -318,7 +318,7 @@ fn listed() -> String {
 fn read_listed(row: &AnyRow) -> Result<ListedPairing, StoreError> {
     Ok(ListedPairing {
         pairing: read_pairing(row)?,
-        organization_name: get_parsed(row, "organization_name", OrganizationName::parse)?,
+        organization_name: get_parsed(row, "organization_name", OrganizationName::stored)?,
         last_used_at_ms: row.try_get("last_used_at")?,
     })
 }
@@ -334,7 +334,7 @@ fn read_pairing(row: &AnyRow) -> Result<Pairing, StoreError> {
         organization_id: get_id(row, "organization_id")?,
         scopes: get_parsed(row, "scopes", Scopes::parse)?,
         site: get_parsed(row, "site", Label::parse)?,
-        name: get_parsed_opt(row, "name", OrganizationName::parse)?,
+        name: get_parsed_opt(row, "name", OrganizationName::stored)?,
         numbers: get_parsed_opt(row, "numbers", Guests::parse)?,
         created_at_ms: row.try_get("created_at")?,
         expires_at_ms: row.try_get("expires_at")?,

@@ -295,7 +295,7 @@ fn read_sighting(row: &AnyRow) -> Result<StoredSighting, StoreError> {
     Ok(StoredSighting {
         listing: get_id(row, "listing_id")?,
         check_id: get_id(row, "check_id")?,
-        organization_name: get_parsed(row, "name", OrganizationName::parse)?,
+        organization_name: get_parsed(row, "name", OrganizationName::stored)?,
         organization_kind: get_parsed(row, "kind", OrganizationKind::parse)?,
         region: get_parsed(row, "region", RegionCode::parse)?,
         site: Label::parse(row.try_get("site")?),

@@ -82,6 +82,7 @@ async fn what_is_no_page_of_accesses_is_refused() {
     for (member, value, pointer, code) in [
         ("limit", json!(0), "/limit", "out_of_range"),
         ("limit", json!(1001), "/limit", "out_of_range"),
+        ("limit", json!(-1), "/limit", "out_of_range"),
         ("cursor", json!("x"), "/cursor", "malformed_cursor"),
     ] {
         let mut body = json!({ "id_number": number });
@@ -89,7 +90,7 @@ async fn what_is_no_page_of_accesses_is_refused() {
         let errors = app.post(&portal.token, "/v1/citizen/accesses", &body).await.field_errors();
         assert_eq!(errors, [(pointer.to_owned(), code.to_owned())]);
     }
-    let body = json!({"id_number": number, "limit": -1});
+    let body = json!({"id_number": number, "limit": "1"});
     app.post(&portal.token, "/v1/citizen/accesses", &body).await.problem(400, "malformed_json");
     app.post("", "/v1/citizen/accesses", &json!({ "id_number": number })).await.problem(401, "invalid_token");
 }

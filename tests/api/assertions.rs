@@ -169,8 +169,9 @@ async fn the_header_of_an_assertion_follows_the_standards() {
         (json!({"alg": "HS256"}), "alg"),
         (json!({"alg": "ed25519"}), "alg"),
         (json!({"alg": "ES256"}), "signature"),
-        (json!({"typ": "JWT"}), "three parts"),
-        (json!(["EdDSA", "JWT"]), "three parts"),
+        (json!({"typ": "JWT"}), "header is not"),
+        (json!(["EdDSA", "JWT"]), "header is not"),
+        (json!({"alg": "EdDSA", "typ": 7}), "typ is no text"),
     ] {
         assert_breaks(&present(&app, &client.sign_with(&header, &client.claims(&app))).await, rule);
     }
@@ -195,10 +196,19 @@ async fn the_rule_that_an_assertion_breaks_is_told() {
         (with(good.clone(), "iat", Value::Null), "nbf or iat is not of its type"),
         (with(good.clone(), "iat", "now"), "nbf or iat is not of its type"),
         (with(good.clone(), "iss", json!(other.client_id)), "iss and sub"),
+        (with(good.clone(), "iss", "hotel"), "iss and sub"),
+        (with(good.clone(), "sub", "hotel"), "iss and sub"),
+        (with(good.clone(), "iss", ""), "iss and sub"),
+        (with(good.clone(), "iss", json!(7)), "lacks one of iss"),
+        (with(good.clone(), "sub", Value::Null), "lacks one of iss"),
+        (with(good.clone(), "x", "a".repeat(4096)), "longer than 4,096 bytes"),
     ] {
         assert_breaks(&present(&app, &client.sign(&claims)).await, rule);
     }
     assert_breaks(&present(&app, &other.sign(&good)).await, "signature");
+    for (assertion, rule) in [("a.b", "three parts"), ("a.b.c.d", "three parts"), ("a.b.c", "header is not")] {
+        assert_breaks(&present(&app, assertion).await, rule);
+    }
     // A NumericDate may have a fraction (RFC 7519, 2).
     let fraction: serde_json::Value = serde_json::from_str(&format!("{}.5", now_s + 30)).unwrap();
     // Its end counts from now, whenever it was made.

@@ -84,6 +84,14 @@ async fn a_known_version_is_not_sent_again() {
     assert_eq!(again.header("etag"), tag);
     let other = app.send(app.request("GET", "/desk/app.js").header("If-None-Match", "\"another\"")).await;
     assert_eq!(other.status, 200);
+    // Tags of others may hold what this service's never do (RFC 9110, 8.8.3), and lists of them may be long.
+    let long = "\"a\", ".repeat(1000);
+    for path in ["/desk/app.js", "/.well-known/jwks.json", "/openapi.json", "/desk"] {
+        for odd in ["\"\u{e9}\"", "\u{e9}", "no tag", "", &long] {
+            let answer = app.send(app.request("GET", path).header("If-None-Match", odd)).await;
+            assert_eq!(answer.status, 200, "{path} {odd:.9}: {}", answer.text);
+        }
+    }
 }
 
 #[tokio::test]

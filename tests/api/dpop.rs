@@ -148,6 +148,8 @@ async fn every_rule_of_a_proof_is_kept_at_resources_and_at_the_token_endpoint() 
         );
         let mut rows = vec![
             ("three parts", "a.b".to_owned()),
+            ("header is not", "a.b.c".to_owned()),
+            ("longer than 4,096", format!("a.b.{}", "c".repeat(4096))),
             ("crit", holder.sign(&header("crit", json!(["b64"])), &right())),
             ("typ", holder.sign(&header("typ", json!("JWT")), &right())),
             ("alg", holder.sign(&header("alg", json!("none")), &right())),

@@ -127,6 +127,8 @@ fn spoil_head(sent: &mut Sent, rng: &mut StdRng) {
         ("POST /v1/checks", "GET /v1/checks"),
         ("POST /v1/checks", "post /v1/checks"),
         ("/v1/checks ", "/v1/checks?a=b "),
+        ("/v1/checks ", "/v1/checks# "),
+        ("/v1/checks ", "/v1/checks#?id_number=1 "),
         ("/v1/checks ", "/%761/checks "),
         ("/v1/checks ", "/v1/checks/ "),
         ("/v1/checks ", "http://127.0.0.1/v1/checks "),

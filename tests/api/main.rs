@@ -116,6 +116,7 @@ mod snapshots;
 mod strangers;
 mod temporary_cards;
 mod tls;
+mod token_refusals;
 mod tokens;
 mod undoing;
 mod usage;

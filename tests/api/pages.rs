@@ -150,6 +150,26 @@ async fn every_problem_has_its_page() {
         assert!(start.text.contains(&path), "{path} is not on the start page");
     }
     app.get("", "/problems/no_such_code").await.problem(404, "not_found");
+    // Programs and browsers say what they take in many ways (RFC 9110, 12.5.1).
+    for (accept, is_json) in [
+        ("*/*", false),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+        ("application/json, text/plain, */*", true),
+        ("APPLICATION/JSON", true),
+        ("application/json; charset=utf-8", true),
+        ("application/json, text/html;q=0.1", true),
+        ("application/json;q=0.1, text/html", false),
+        ("application/json;q=0, text/*", false),
+        ("text/html;q=0, */*", true),
+        ("application/*", true),
+        ("application/json, text/html", false),
+        ("text/csv", false),
+        ("", false),
+    ] {
+        let answer = app.send(app.request("GET", "/problems/not_found").header("accept", accept)).await;
+        let expected = if is_json { "application/json" } else { "text/html; charset=utf-8" };
+        assert_eq!((answer.status, answer.header("content-type")), (200, expected), "{accept}");
+    }
 }
 
 #[tokio::test]

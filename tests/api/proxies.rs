@@ -303,6 +303,16 @@ async fn a_public_url_with_a_path_and_tls_shows_in_answers() {
     for answer in [report, missing, check, app.get("", "/docs/").await, app.get("", "/health/live").await] {
         assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
     }
+    // Where the standard has the metadata of an issuer with a path, and where a proxy that takes the path away has it.
+    let well_known = "/.well-known/oauth-authorization-server";
+    let metadata = app.get("", &format!("{well_known}/registry")).await;
+    assert_eq!((metadata.status, &metadata.json()["issuer"]), (200, &json!("https://lostcard.test/registry")));
+    assert_eq!(metadata.header("cache-control"), "public, max-age=300");
+    assert_eq!(metadata.json(), app.get("", well_known).await.json());
+    for other in ["registr", "registry/", "registry/sandbox", "sandbox", "Registry", "x/registry", "registry%2f"] {
+        let missing = app.get("", &format!("{well_known}/{other}")).await;
+        assert_eq!((missing.status, &missing.json()["code"]), (404, &json!("not_found")), "{other}");
+    }
     let plain = TestApp::spawn().await.get("", "/health/live").await;
     assert_eq!(plain.header("strict-transport-security"), "", "where clients come by plain HTTP");
 }

@@ -180,6 +180,54 @@ async fn the_host_of_the_target_counts_before_the_host_field() {
     get("http://127.0.0.1/v1/checks?id_number=1", "127.0.0.1").await.problem(400, "malformed_request");
 }
 
+/// A fragment is no part of a request (RFC 9112, 3.2): what stands behind the sign would go unseen by every rule of targets.
+#[tokio::test]
+async fn a_target_has_no_fragment() {
+    let app = TestApp::spawn().await;
+    let long = "a".repeat(20_000);
+    for target in [
+        "/v1/checks#",
+        "/v1/checks#?id_number=1",
+        "/v1/checks?a=b#c",
+        "http://127.0.0.1/v1/checks#part",
+        &format!("/v1/checks#{long}"),
+    ] {
+        let request = String::from_utf8(check_with(&app, "")).unwrap().replacen("/v1/checks", target, 1);
+        let answer = raw::exchange(app.address, request.as_bytes()).await.unwrap();
+        answer.problem(400, "malformed_request");
+        assert_eq!(answer.header("connection"), "close", "{target:.40}");
+    }
+}
+
+/// Many proxies and programs speak it still, and its requests need not say which host they mean.
+#[tokio::test]
+async fn what_comes_in_the_older_version_is_answered_like_anything_else() {
+    let app = TestApp::spawn().await;
+    let sent = String::from_utf8(check_with(&app, "")).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let without_host = sent.replacen("Host: 127.0.0.1\r\n", "", 1);
+    let absolute = without_host.replacen("/v1/checks", "http://127.0.0.1/v1/checks", 1);
+    let expecting = sent.replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
+    let refused = raw::exchange(app.address, without_host.as_bytes()).await.unwrap();
+    refused.problem(421, "wrong_host");
+    assert!(!refused.header("x-request-id").is_empty());
+    let get = b"GET /v1/alerts HTTP/1.0\r\n\r\n";
+    raw::exchange(app.address, get).await.unwrap().problem(421, "wrong_host");
+    for method in ["PUT", "GET", "PATCH"] {
+        let other = without_host.replacen("POST", method, 1);
+        raw::exchange(app.address, other.as_bytes()).await.unwrap().problem(421, "wrong_host");
+    }
+    // What is written again for the server has fields more than it had.
+    for (fields, status) in [(90, 421), (96, 431)] {
+        let many = without_host.replacen("\r\n", &format!("\r\n{}", "X: y\r\n".repeat(fields - 3)), 1);
+        let answer = raw::exchange(app.address, many.as_bytes()).await.unwrap();
+        answer.problem(status, if status == 421 { "wrong_host" } else { "head_too_large" });
+    }
+    for request in [sent, absolute, expecting] {
+        let answer = raw::exchange(app.address, request.as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, "close"), "{request} {}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn a_tunnel_is_refused_and_ends_its_connection() {
     let app = TestApp::spawn().await;

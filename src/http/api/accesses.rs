@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::citizen::read_page;
 use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{instant, json};
-use crate::http::contract::fields::present;
+use crate::http::contract::fields::{Whole, present};
 use crate::http::contract::page::List;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::OrganizationKindCode;
@@ -29,8 +29,8 @@ pub struct CitizenAccessesRequest {
     cursor: Option<String>,
     /// How many at most; 100 if absent.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1, maximum = 1000, format = Int32)]
-    limit: Option<u32>,
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    limit: Option<Whole>,
 }
 
 /// Who wrote or read records of the person, newest first.
@@ -96,9 +96,9 @@ pub(super) async fn page_of(
     state: &AppState,
     list: &List<u64>,
     told: Told,
-    (id_number, cursor, limit): (&IdNumberText, Option<&str>, Option<u32>),
+    (id_number, cursor, limit): (&IdNumberText, Option<&str>, Option<Whole>),
 ) -> Result<(Vec<Access>, Option<String>), Problem> {
-    let limit = limit.map(|limit| limit.to_string());
+    let limit = limit.map(|limit| limit.0.to_string());
     let (digest, page) = read_page(caller, state, list, id_number, cursor, limit.as_deref())?;
     let read = state.accesses.list(caller.actor(), &digest, told, page.after, page.limit + 1);
     let mut found = state.read_in_time(read).await??;

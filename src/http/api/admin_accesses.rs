@@ -9,7 +9,7 @@ use super::accesses::page_of;
 use crate::domain::ids::{ClientId, OrganizationId, RecordId};
 use crate::domain::redacted::IdNumberText;
 use crate::http::contract::answers::{instant, json};
-use crate::http::contract::fields::present;
+use crate::http::contract::fields::{Whole, present};
 use crate::http::contract::page::List;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::OrganizationKindCode;
@@ -30,8 +30,8 @@ pub struct AccessesRequest {
     cursor: Option<String>,
     /// How many at most; 100 if absent.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1, maximum = 1000, format = Int32)]
-    limit: Option<u32>,
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    limit: Option<Whole>,
 }
 
 /// Who wrote or read records of the person, newest first.

@@ -13,7 +13,7 @@ use crate::access::certificates::PeerCertificate;
 use crate::domain::audit::Action;
 use crate::domain::instant::parse_period;
 use crate::http::contract::answers::{json, path_id};
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Foreign, present};
 use crate::http::contract::problem::Problem;
 use crate::http::pipeline::body::{JsonBody, SINGLE_BYTES_MAX};
 use crate::http::pipeline::caller::Caller;
@@ -52,7 +52,7 @@ pub struct ClientCertificateRequest {
 pub struct KeysRequest {
     /// One or two keys as JWK (RFC 7517).
     #[schema(value_type = Vec<Object>, min_items = 1, max_items = 2)]
-    keys: Vec<serde_json::Value>,
+    keys: Vec<Foreign>,
 }
 
 /// Make a new secret

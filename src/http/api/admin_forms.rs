@@ -10,9 +10,11 @@ use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
 use crate::domain::client::{Bound, OrganizationKind, OrganizationName, Rate, RegionCode, Scope, Scopes};
 use crate::domain::label::holds_id_number;
 use crate::domain::numbers::{Digests, Guests};
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Foreign, present};
 use crate::http::contract::problem::Problem;
-use crate::http::contract::schema::{BoundName, DigestsName, LifeStateName, OrganizationKindName, ScopeName};
+use crate::http::contract::schema::{
+    BoundName, DigestsName, LifeStateName, NewDigestsName, OrganizationKindName, ScopeName,
+};
 use crate::service::administration::asked::{ClientChange, NewClient, NewOrganization, OrganizationChange};
 use crate::store::clients::Proof;
 use jiff::civil::Date;
@@ -43,7 +45,7 @@ pub struct NewOrganizationRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, max_items = 100)]
     offices: Option<Vec<String>>,
-    /// Whether it also ends reports that other organizations have filed.
+    /// Whether it also ends reports that other organizations have filed; false if absent.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     any_office: Option<bool>,
@@ -108,7 +110,7 @@ pub struct NewClientRequest {
     #[schema(nullable = false, example = "250/1d", pattern = "^(none|[1-9][0-9]*/1d)$", max_length = 12)]
     numbers: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, value_type = Option<DigestsName>)]
+    #[schema(nullable = false, value_type = Option<NewDigestsName>)]
     digests: Option<String>,
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<BoundName>)]
@@ -116,7 +118,7 @@ pub struct NewClientRequest {
     /// Its public keys as JWK (RFC 7517), one or two; a secret is made where there are none.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Vec<Object>>, min_items = 1, max_items = 2)]
-    keys: Option<Vec<serde_json::Value>>,
+    keys: Option<Vec<Foreign>>,
     /// The subject of its certificate by an authority of `tls.client_ca` (RFC 4514), instead of keys or a secret.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, example = "CN=front-desk,O=Harbour Hotels,C=CN", min_length = 1, max_length = 1024)]
@@ -269,13 +271,14 @@ impl ClientPatch {
 }
 
 /// One or two public keys, each as text.
-pub(super) fn read_keys(fields: &mut Fields, keys: &[serde_json::Value]) -> Option<Vec<String>> {
+pub(super) fn read_keys(fields: &mut Fields, keys: &[Foreign]) -> Option<Vec<String>> {
     if !(1..=2).contains(&keys.len()) {
         fields.refuse("/keys", "malformed_keys", "a client has one or two keys");
         return None;
     }
     // None of these errors repeats anything of a key.
-    check_client_keys(keys).map_err(|error| fields.refuse("/keys", "malformed_keys", error.to_string())).ok()
+    let keys: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
+    check_client_keys(&keys).map_err(|error| fields.refuse("/keys", "malformed_keys", error.to_string())).ok()
 }
 
 pub(super) fn read_name(fields: &mut Fields, text: Option<&str>, today: Date) -> Option<OrganizationName> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::audit::Grounds;
 use crate::domain::ids::RecordId;
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Whole, present};
 use crate::http::contract::problem::Problem;
 use crate::service::administration::asked::{NewExport, NewUndo};
 use crate::service::administration::undo::{LeftAct, UndoTally};
@@ -72,7 +72,7 @@ pub struct AuditExportRequest {
     /// The last entry of the export before; the whole log if absent.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    after: Option<u64>,
+    after: Option<Whole>,
     /// What for, in your words: the audit log keeps them.
     #[schema(min_length = 1, max_length = 200)]
     reason: String,
@@ -111,7 +111,9 @@ impl AuditExportRequest {
     pub(super) fn read(&self, today: Date) -> Result<NewExport, Problem> {
         let mut fields = Fields::default();
         let reason = read_reason(&mut fields, &self.reason, today);
-        let after = self.after.unwrap_or_default();
-        fields.finish(reason.map(|reason| NewExport { after, reason }))
+        let after = self.after.map_or(Ok(0), |after| u64::try_from(after.0));
+        let after =
+            fields.take("/after", after.ok(), "out_of_range", "entries are counted from 1; 0 is before the first");
+        fields.finish(reason.zip(after).map(|(reason, after)| NewExport { after, reason }))
     }
 }

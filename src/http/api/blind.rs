@@ -20,7 +20,7 @@ use crate::crypto::signing::{base64url, from_base64url};
 use crate::domain::sequence::Sequence;
 use crate::domain::verdict::Purpose;
 use crate::http::contract::answers::{instant, json};
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Whole, present};
 use crate::http::contract::problem::{self, FieldError, Problem};
 use crate::http::contract::route::Class;
 use crate::http::contract::schema::PurposeName;
@@ -53,7 +53,8 @@ pub struct EvaluationRequest {
     #[schema(nullable = false, max_items = 32)]
     cm: Option<Vec<String>>,
     /// The last change that you know: the base's sequence, or `registry_sequence` of your last answer. At most 4,096 back.
-    after: u64,
+    #[schema(value_type = u64)]
+    after: Whole,
     /// What the cards are checked for.
     #[schema(value_type = PurposeName)]
     purpose: String,
@@ -176,7 +177,9 @@ pub async fn evaluate(
     let words = "lodging, banking, transport, telecom, other";
     let purpose = fields.word("/purpose", &request.purpose, Purpose::parse, words);
     fields.label("/site", request.site.as_deref(), state.clock.today());
-    caller.finish(fields, purpose)?;
+    let after = u64::try_from(request.after.0).ok();
+    let after = fields.take("/after", after, "out_of_range", "changes are counted from 1; 0 is before the first");
+    let (_, after) = caller.finish(fields, purpose.zip(after))?;
     let unknown = || Problem::new(problem::BLIND_KEY_UNKNOWN, "no key of that name is in force");
     let epoch = parse_epoch(&request.key).ok_or_else(unknown)?;
     let blinded = read_elements(&request.blinded)?;
@@ -184,7 +187,7 @@ pub async fn evaluate(
     caller.note_numbers();
     taken?;
     caller.enter(Class::Checks)?;
-    let asked = Asked { epoch, blinded, after: Sequence::new(request.after) };
+    let asked = Asked { epoch, blinded, after: Sequence::new(after) };
     let evaluation = state.read_in_time(blind.evaluate(asked)).await???;
     let Evaluation { evaluations: Evaluations { elements, proof }, as_of, sequence, changes } = evaluation;
     let evaluated: Vec<_> = elements.iter().map(|element| base64url(element)).collect();

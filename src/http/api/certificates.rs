@@ -12,7 +12,7 @@ use crate::domain::ids::CertificateId;
 use crate::domain::instant::UnixMs;
 use crate::domain::redacted::{CredentialText, DigestText, IdNumberText};
 use crate::http::contract::answers::{created, json, path_id, respond};
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Whole, present};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::route::Class;
 use crate::http::contract::schema::{
@@ -44,7 +44,7 @@ pub struct CertificateRequest {
     #[schema(nullable = false, format = Date)]
     journey_on: Option<String>,
     #[schema(value_type = i32, minimum = 1, maximum = 72)]
-    valid_hours: i64,
+    valid_hours: Whole,
 }
 
 /// An issued certificate. The service returns the credential once and does not keep it.
@@ -306,7 +306,7 @@ fn read_issuing(asked: &CertificateRequest, caller: &Caller, state: &AppState) -
         fields.refuse(error.pointer(), error.code(), error.to_string());
     }
     let day = journey_on.filter(|_| purpose.is_some_and(CertificatePurpose::is_of_one_day)).map(beijing_day);
-    let term = Term::of(now_s, asked.valid_hours, day)
+    let term = Term::of(now_s, asked.valid_hours.0, day)
         .map_err(|error| fields.refuse(error.pointer(), error.code(), error.to_string()))
         .ok();
     let issuing = digest.zip(purpose).zip(office).zip(term);

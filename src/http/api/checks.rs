@@ -20,7 +20,7 @@ use crate::domain::ids::CheckId;
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};
 use crate::domain::usage::Outcome;
 use crate::domain::verdict::{Advice, Purpose};
-use crate::http::contract::fields::{Fields, present};
+use crate::http::contract::fields::{Fields, Whole, present};
 use crate::http::contract::problem::{Problem, ProblemBody};
 use crate::http::contract::route::Class;
 use crate::http::contract::schema::{AdviceCode, ListingKindCode, PurposeName, VerdictName};
@@ -69,7 +69,7 @@ pub struct CheckRequest {
     /// service keeps the keyed number and the card's start. Without it the service keeps nothing.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = i32, minimum = 1, maximum = 168, example = 24)]
-    watch_hours: Option<i64>,
+    watch_hours: Option<Whole>,
 }
 
 /// Up to 1,000 checks. A bad item spoils only itself, so that its schema is lenient: see `CheckRequest` for a good one.
@@ -327,7 +327,8 @@ fn check_of(request: &CheckRequest, fields: &mut Fields, today: Date) -> Option<
     let site = fields.label("/site", request.site.as_deref(), today);
     let client_ref = fields.label("/client_ref", request.client_ref.as_deref(), today);
     let watch = request.watch_hours.and_then(|hours| {
-        fields.take("/watch_hours", WatchHours::parse(hours), "out_of_range", "a check is watched for 1 to 168 hours")
+        let detail = "a check is watched for 1 to 168 hours";
+        fields.take("/watch_hours", WatchHours::parse(hours.0), "out_of_range", detail)
     });
     let wants_receipt = request.receipt.unwrap_or(true);
     placed.zip(purpose).map(|((digest, place), purpose)| Check {

@@ -16,7 +16,7 @@ use crate::domain::ids::CheckId;
 use crate::domain::redacted::IdNumberText;
 use crate::domain::report::{Channel, OfficeCode, Reporter, WithdrawalReason};
 use crate::http::contract::answers::{json, path_id};
-use crate::http::contract::fields::{Fields, ObjectMember, present};
+use crate::http::contract::fields::{Fields, ObjectMember, Whole, present};
 use crate::http::contract::page::{List, Page};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{ReasonName, WithdrawalReasonName};
@@ -39,8 +39,8 @@ pub struct CitizenRecordsRequest {
     cursor: Option<String>,
     /// How many sightings at most; 100 if absent.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1, maximum = 1000)]
-    limit: Option<i32>,
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    limit: Option<Whole>,
 }
 
 /// A loss that the holder reports online.
@@ -105,7 +105,7 @@ pub async fn records(
     state: Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?;
-    let limit = request.limit.map(|limit| limit.to_string());
+    let limit = request.limit.map(|limit| limit.0.to_string());
     let (cursor, limit) = (request.cursor.as_deref(), limit.as_deref());
     let (digest, page) = read_page(&caller, &state, &LIST, &request.id_number, cursor, limit)?;
     let sightings = SightingsPage { before: page.after, count_max: page.limit + 1 };

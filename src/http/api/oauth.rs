@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, IfNoneMatch};
-use actix_web::web::{Data, Header};
+use actix_web::web::{Data, Header, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::token_form::{
-    Refusal, TokenRequest, credentials, invalid_assertion, invalid_client, invalid_proof, invalid_request,
-};
+use super::token_form::{Refusal, TokenRequest, credentials, invalid_assertion, invalid_client, invalid_proof};
 use crate::access::certificates::PeerCertificate;
 use crate::access::client_auth::Credentials;
 use crate::access::dpop;
@@ -185,10 +183,7 @@ struct Asked {
 async fn read(request: &HttpRequest, state: &AppState, time: Duration) -> Result<Asked, Refusal> {
     expect_type(request.headers(), Media::Form)?;
     let bytes = read_bytes_within(request, FORM_BYTES_MAX, time).await?;
-    let form = actix_web::web::Query::<TokenRequest>::from_query(std::str::from_utf8(&bytes).unwrap_or("%"))
-        .map_err(|_| invalid_request("the form cannot be read, or a parameter is repeated"))?
-        .into_inner()
-        .without_empty();
+    let form = TokenRequest::read(&bytes)?;
     let scope = form.granted_scope()?;
     let certificate = holder::certificate(request, state).await?;
     let credentials = credentials(request, form, certificate.is_some())?;
@@ -250,26 +245,54 @@ pub async fn jwks(request: HttpRequest, state: Data<AppState>, known: Header<IfN
     responses((status = 200, description = "The metadata.", body = ServerMetadata))
 )]
 pub async fn metadata(state: Data<AppState>) -> HttpResponse {
-    let issuer = state.access.issuer();
-    let url = Environment::url_of(issuer);
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(ServerMetadata {
-        issuer: issuer.to_owned(),
-        token_endpoint: format!("{url}/oauth2/token"),
-        jwks_uri: format!("{url}/.well-known/jwks.json"),
-        service_documentation: format!("{url}/docs"),
-        grant_types_supported: words(&["client_credentials"]),
-        response_types_supported: words(&["none"]),
-        token_endpoint_auth_methods_supported: words(&[
-            "client_secret_basic",
-            "client_secret_post",
-            "private_key_jwt",
-            "tls_client_auth",
-            "self_signed_tls_client_auth",
-        ]),
-        token_endpoint_auth_signing_alg_values_supported: words(PublishedKey::ALGORITHMS),
-        tls_client_certificate_bound_access_tokens: true,
-        dpop_signing_alg_values_supported: words(dpop::ALGORITHMS),
-        scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
-    })
+    let metadata = ServerMetadata::of(state.access.issuer());
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(metadata)
+}
+
+/// The same where clients ask for it whose issuer has a path (RFC 8414, 3.1): behind the name that is known to all, below the host.
+pub async fn metadata_of_path(path: Path<String>, state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    let host_and_path = state.access.issuer().split_once("://").map_or("", |(_, rest)| rest);
+    match host_and_path.split_once('/') {
+        Some((_, own)) if own == path.as_str() => Ok(metadata(state).await),
+        _ => Err(Problem::not_found()),
+    }
+}
+
+impl ServerMetadata {
+    fn of(issuer: &str) -> Self {
+        let url = Environment::url_of(issuer);
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            issuer: issuer.to_owned(),
+            token_endpoint: format!("{url}/oauth2/token"),
+            jwks_uri: format!("{url}/.well-known/jwks.json"),
+            service_documentation: format!("{url}/docs"),
+            grant_types_supported: words(&["client_credentials"]),
+            response_types_supported: words(&["none"]),
+            token_endpoint_auth_methods_supported: words(&[
+                "client_secret_basic",
+                "client_secret_post",
+                "private_key_jwt",
+                "tls_client_auth",
+                "self_signed_tls_client_auth",
+            ]),
+            token_endpoint_auth_signing_alg_values_supported: words(PublishedKey::ALGORITHMS),
+            tls_client_certificate_bound_access_tokens: true,
+            dpop_signing_alg_values_supported: words(dpop::ALGORITHMS),
+            scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_in_the_document_is_what_a_node_says() {
+        let document = serde_json::to_value(crate::http::routes::document()).unwrap();
+        let answer = &document["paths"]["/.well-known/oauth-authorization-server"]["get"]["responses"]["200"];
+        let example = &answer["content"]["application/json"]["examples"]["metadata"]["value"];
+        assert_eq!(serde_json::to_value(ServerMetadata::of("https://lostcard.example")).unwrap(), *example);
+    }
 }

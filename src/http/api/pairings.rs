@@ -14,7 +14,7 @@ use crate::domain::ids::{ClientId, PairingId};
 use crate::domain::pairing::PairingCode;
 use crate::domain::redacted::SecretText;
 use crate::http::contract::answers::{created, respond};
-use crate::http::contract::fields::Fields;
+use crate::http::contract::fields::{Fields, Foreign};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::ScopeCode;
 use crate::http::pipeline::body::JsonBody;
@@ -33,7 +33,7 @@ pub struct RegistrationRequest {
     code: SecretText,
     /// The public half of the page's P-256 key as JWK (RFC 7517), without more members than it needs.
     #[schema(value_type = Object)]
-    key: serde_json::Value,
+    key: Foreign,
     /// What the page has derived from the device's PIN: 32 bytes as base64url without padding. The PIN itself stays where it was typed.
     #[schema(value_type = String, min_length = 43, max_length = 43)]
     pin_key: SecretText,
@@ -111,11 +111,11 @@ impl RegistrationRequest {
         let mut fields = Fields::default();
         let detail = "a code is two groups of four letters and digits with a hyphen between them, as it was given";
         let code = fields.take("/code", PairingCode::parse(self.code.expose()), "malformed_code", detail);
-        let is_p256 = self.key["kty"] == "EC" && self.key["crv"] == "P-256";
+        let is_p256 = self.key.0["kty"] == "EC" && self.key.0["crv"] == "P-256";
         // What else it says, a name perhaps, is not kept.
-        let [kty, crv, x, y] = ["kty", "crv", "x", "y"].map(|member| &self.key[member]);
+        let [kty, crv, x, y] = ["kty", "crv", "x", "y"].map(|member| &self.key.0[member]);
         let plain = json!({"kty": kty, "crv": crv, "x": x, "y": y});
-        let is_public = check_client_keys(std::slice::from_ref(&self.key)).is_ok();
+        let is_public = check_client_keys(std::slice::from_ref(&self.key.0)).is_ok();
         let key = check_client_keys(&[plain]).ok().filter(|_| is_p256 && is_public);
         let detail = "the public half of a P-256 key as JWK, without a private member";
         let key = fields.take("/key", key.and_then(|mut keys| keys.pop()), "malformed_key", detail);

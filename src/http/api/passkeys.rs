@@ -11,7 +11,7 @@ use crate::domain::ids::{CeremonyId, PersonId};
 use crate::domain::person::Role;
 use crate::domain::redacted::{SecretText, TokenText};
 use crate::http::contract::answers::{created, json, respond};
-use crate::http::contract::fields::{Fields, parse_id};
+use crate::http::contract::fields::{Fields, Foreign, parse_id};
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::RoleCode;
 use crate::http::pipeline::body::JsonBody;
@@ -43,7 +43,7 @@ pub struct PasskeyAnswer {
     ceremony_id: String,
     /// What the browser has made of the options, in the standard's own JSON (Web Authentication Level 3, 5.1), without extensions.
     #[schema(value_type = Object)]
-    credential: Value,
+    credential: Foreign,
 }
 
 /// What a browser is asked for.
@@ -160,7 +160,7 @@ pub async fn register(
     let (told, _) = body.read_up_to(BYTES_MAX).await?;
     let passkeys = state.passkeys.as_ref().ok_or_else(Problem::not_found)?;
     let ceremony = told.ceremony()?;
-    let made = state.write_in_time(passkeys.register(ceremony, &told.credential, address.origin())).await?;
+    let made = state.write_in_time(passkeys.register(ceremony, &told.credential.0, address.origin())).await?;
     if matches!(made, Err(ServiceError::PasskeyRefused)) {
         state.addresses.spend(address)?;
     }
@@ -230,7 +230,7 @@ pub async fn sign_in(
     let (told, _) = body.read_up_to(BYTES_MAX).await?;
     let passkeys = state.access.passkeys().ok_or_else(Problem::not_found)?;
     let signing =
-        state.access.sign_in_by_passkey(passkeys, told.ceremony()?, &told.credential, Exchange::asker(&request));
+        state.access.sign_in_by_passkey(passkeys, told.ceremony()?, &told.credential.0, Exchange::asker(&request));
     let signed_in = state.write_in_time(signing).await?;
     if matches!(signed_in, Err(PasskeyError::Refused)) {
         state.addresses.spend(address)?;

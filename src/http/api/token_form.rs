@@ -3,6 +3,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::web::Query;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -69,8 +70,13 @@ pub(super) fn invalid_request(description: &'static str) -> Refusal {
     Refusal::Own { status: 400, error: "invalid_request", description, challenge: false }
 }
 
+/// Of a client that is unknown, or a secret that is wrong: which of them, nobody is told.
 pub(super) fn invalid_client() -> Refusal {
-    let description = "the client is unknown, disabled, or its proof does not hold";
+    unproven("the client is unknown, disabled, or its proof does not hold")
+}
+
+/// A client has not proven itself, for a reason that can be seen in the request alone.
+fn unproven(description: &'static str) -> Refusal {
     Refusal::Own { status: 401, error: "invalid_client", description, challenge: true }
 }
 
@@ -85,6 +91,13 @@ pub(super) fn invalid_proof(fault: DpopFault, client: Option<ClientId>) -> Refus
 }
 
 impl TokenRequest {
+    /// A form of these parameters, each at most once (RFC 6749, 3.2), and of others, which mean nothing here.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(bytes).map_err(|_| invalid_request("the form is not UTF-8"))?;
+        let read = Query::<Self>::from_query(text).map_err(|error| invalid_request(form_fault(&error.to_string())))?;
+        Ok(read.into_inner().without_empty())
+    }
+
     /// The scopes that it asks for, if it asks for what is granted here.
     pub(super) fn granted_scope(&self) -> Result<Option<String>, Refusal> {
         match self.grant_type.as_deref() {
@@ -98,7 +111,7 @@ impl TokenRequest {
     }
 
     /// A parameter without a value is treated as if it were not there (RFC 6749, 3.2); a list of scopes with nothing in it, too.
-    pub(super) fn without_empty(self) -> Self {
+    fn without_empty(self) -> Self {
         let given = |parameter: Option<String>| parameter.filter(|value| !value.is_empty());
         Self {
             grant_type: given(self.grant_type),
@@ -119,36 +132,70 @@ pub(super) fn credentials(
     form: TokenRequest,
     has_certificate: bool,
 ) -> Result<Credentials, Refusal> {
-    let named = form.client_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(invalid_client)).transpose()?;
-    let basic = request.headers().get(header::AUTHORIZATION);
+    let no_id = || unproven("client_id is not written as an id: 36 characters with hyphens");
+    let named = form.client_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(no_id)).transpose()?;
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let basic = headers.next();
+    if headers.next().is_some() {
+        return Err(invalid_request("the request has more than one Authorization field"));
+    }
+    let missing = || unproven("client_id is missing");
     let credentials = match (basic, form.client_secret, form.client_assertion) {
-        (Some(value), None, None) => {
-            basic_credentials(value.to_str().unwrap_or_default()).ok_or_else(invalid_client)?
-        }
-        (None, Some(secret), None) => Credentials::Secret { client_id: named.ok_or_else(invalid_client)?, secret },
+        (Some(value), None, None) => basic_credentials(value.to_str().unwrap_or_default()).map_err(unproven)?,
+        (None, Some(secret), None) => Credentials::Secret { client_id: named.ok_or_else(missing)?, secret },
         (None, None, Some(jwt)) => {
             if form.client_assertion_type.as_deref() != Some(ASSERTION_TYPE) {
                 return Err(invalid_request("client_assertion_type is not jwt-bearer"));
             }
             Credentials::from_assertion(jwt).map_err(|fault| invalid_assertion(fault, named))?
         }
-        (None, None, None) if has_certificate => {
-            Credentials::Certificate { client_id: named.ok_or_else(invalid_client)? }
+        (None, None, None) if form.client_assertion_type.is_some() => {
+            return Err(invalid_request("client_assertion_type stands without client_assertion"));
         }
-        (None, None, None) => return Err(invalid_client()),
+        (None, None, None) if has_certificate => Credentials::Certificate { client_id: named.ok_or_else(missing)? },
+        (None, None, None) => {
+            return Err(unproven(
+                "the client does not say who it is: no Authorization, client_secret, client_assertion or certificate",
+            ));
+        }
         _ => return Err(invalid_request("use one way of client authentication, not several")),
     };
-    if named.is_some_and(|named| named != credentials.client_id()) { Err(invalid_client()) } else { Ok(credentials) }
+    if named.is_some_and(|named| named != credentials.client_id()) {
+        return Err(unproven("client_id names another client than its proof"));
+    }
+    Ok(credentials)
+}
+
+/// What is wrong with a form, by the message of its reader. Nothing of that is repeated.
+fn form_fault(message: &str) -> &'static str {
+    let repeated = message.split_once("duplicate field `").and_then(|(_, rest)| rest.split('`').next());
+    match repeated {
+        Some("grant_type") => "grant_type is repeated",
+        Some("scope") => "scope is repeated",
+        Some("client_id") => "client_id is repeated",
+        Some("client_secret") => "client_secret is repeated",
+        Some("client_assertion_type") => "client_assertion_type is repeated",
+        Some("client_assertion") => "client_assertion is repeated",
+        _ => "the form cannot be read",
+    }
 }
 
 /// RFC 7617, whose two parts RFC 6749 (2.3.1) has encoded as in forms before. Our ids and secrets mean the same with and without.
-fn basic_credentials(value: &str) -> Option<Credentials> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii_start()).ok()?);
-    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    let client_id = ClientId::parse(&form_decoded(id)?)?;
-    let secret = form_decoded(secret)?.into();
-    scheme.eq_ignore_ascii_case("basic").then_some(Credentials::Secret { client_id, secret })
+fn basic_credentials(value: &str) -> Result<Credentials, &'static str> {
+    const NOT_BASIC: &str = "the Authorization field is not of the scheme Basic";
+    const MALFORMED: &str =
+        "the Authorization field is not Basic with base64 of the client's id, a colon and its secret";
+    const NO_ID: &str =
+        "the client's id in the Authorization field is not written as an id: 36 characters with hyphens";
+    let (scheme, encoded) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(NOT_BASIC);
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii_start()).map_err(|_| MALFORMED)?);
+    let parts = std::str::from_utf8(&decoded).ok().and_then(|text| text.split_once(':')).ok_or(MALFORMED)?;
+    let [id, secret] = [parts.0, parts.1].map(form_decoded);
+    let client_id = ClientId::parse(&id.ok_or(MALFORMED)?).ok_or(NO_ID)?;
+    Ok(Credentials::Secret { client_id, secret: secret.ok_or(MALFORMED)?.into() })
 }
 
 /// What a part of a form stands for: `+` for a space, `%` and two digits for a byte.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use actix_web::http::header::{self, Accept, Header, Quality};
+use actix_web::http::header;
 use actix_web::web::{self, Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{GroupingCode, GroupingName};
 use crate::http::pipeline::caller::Caller;
+use crate::http::pipeline::media::preferred;
 use crate::http::pipeline::state::AppState;
 use crate::store::usage::Report;
 
@@ -137,14 +138,9 @@ fn read_query(query: &str, today: jiff::civil::Date) -> Result<(Days, Grouping),
     fields.finish(days.zip(by))
 }
 
-/// Whether the caller would rather have CSV (RFC 9110, 12.5.1). JSON where it says nothing, or nothing that there is.
+/// Whether the caller would rather have CSV.
 fn wants_csv(request: &HttpRequest) -> bool {
-    let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
-    let weight = |subtype: &str| {
-        let named = accepted.iter().find(|item| item.item.essence_str().eq_ignore_ascii_case(subtype));
-        named.map_or(Quality::ZERO, |item| item.quality)
-    };
-    weight("text/csv") > weight("application/json")
+    preferred(request, ["application/json", "text/csv"]) == "text/csv"
 }
 
 /// RFC 4180: lines end with CRLF. A spreadsheet would take a field that begins with one of `=+-@` for a formula: an apostrophe before
@@ -238,6 +234,10 @@ mod tests {
             (Some("text/csv;q=0"), false),
             (Some("text/html"), false),
             (Some("nonsense"), false),
+            (Some("text/csv;q=0.2, */*;q=0.9"), false),
+            (Some("text/csv, */*;q=0.9"), true),
+            (Some("text/csv, application/json;q=0, */*"), true),
+            (Some("text/*;q=0.5, application/json;q=0.4"), true),
         ] {
             let request = accept
                 .iter()

@@ -2,7 +2,7 @@
 //! come by the same.
 
 pub use crate::service::fields::{Fields, parse_id};
-pub use crate::service::json::{ObjectMember, present, read_object};
+pub use crate::service::json::{Foreign, ObjectMember, Whole, present, read_object};
 
 use super::problem::Problem;
 

@@ -84,7 +84,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("reset_at", "When the sandbox was emptied."),
     ("resident_memory_bytes", "The memory that the process holds."),
     ("resolved_at", "When a registrar resolved it."),
-    ("response_types_supported", "Empty: there is no authorization endpoint (RFC 8414, 2)."),
+    ("response_types_supported", "`none` alone: there is no authorization endpoint (RFC 8414, 2)."),
     ("revoked", "Whether it was revoked."),
     ("revoked_at", "When it was revoked; absent where it was not."),
     ("scopes_supported", "Every scope that there is."),
@@ -98,7 +98,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("token_endpoint", "Where tokens are got."),
     ("token_endpoint_auth_methods_supported", "How clients say who they are (RFC 8414, 2)."),
     ("token_endpoint_auth_signing_alg_values_supported", "The algorithms by which clients may sign assertions."),
-    ("token_type", "Always `Bearer` (RFC 6750)."),
+    ("token_type", "`Bearer` (RFC 6750); `DPoP` (RFC 9449) where the token is bound to the key of a proof."),
     ("uptime_seconds", "For how long the node has run."),
     ("use", "What the key is for (RFC 7517, 4.2): `sig`."),
     ("valid_from", "From this instant on it is valid."),
@@ -145,8 +145,17 @@ pub fn describe(schema: &str, name: &str, member: &mut Object) {
     if let Some((.., longest)) = LONGEST.iter().find(|(of, member, _)| *of == schema && *member == name) {
         member.max_length = Some(*longest);
     }
-    if (schema, name) == ("CheckRequest", "receipt") {
-        member.default = Some(Value::Bool(true));
+    member.default = member.default.take().or_else(|| if_absent(schema, name));
+}
+
+/// The value that an absent member has, where it is always the same.
+fn if_absent(schema: &str, name: &str) -> Option<Value> {
+    match (schema, name) {
+        ("CheckRequest", "receipt") => Some(json!(true)),
+        ("NewOrganizationRequest", "any_office") => Some(json!(false)),
+        ("SecretRequest", "keep") => Some(json!("7d")),
+        ("AccessesRequest" | "CitizenAccessesRequest" | "CitizenRecordsRequest", "limit") => Some(json!(100)),
+        _ => None,
     }
 }
 
@@ -184,6 +193,8 @@ pub fn set_default(operation_id: &str, parameter: &mut Parameter) {
             | "listOrganizations"
             | "listClients"
             | "listPairings"
+            | "listOffices"
+            | "listPersons"
             | "listAdminRequests"
             | "readAuditExport",
             "limit",
@@ -257,5 +268,58 @@ mod tests {
         assert_eq!(default("/v1/alerts", "limit"), 100);
         assert_eq!(default("/v1/misuse-reports", "state"), "open");
         assert_eq!(default("/v1/loss-reports", "limit"), 100);
+        let schemas = &document["components"]["schemas"];
+        for (of, name, value) in [
+            ("SecretRequest", "keep", Value::from("7d")),
+            ("NewOrganizationRequest", "any_office", false.into()),
+            ("AccessesRequest", "limit", 100.into()),
+        ] {
+            assert_eq!(schemas[of]["properties"][name]["default"], value, "{of}.{name}");
+        }
+        assert_eq!(schemas["NewDigestsName"]["default"], "taken");
+    }
+
+    /// The word before "if absent", where it is a value and no description of one.
+    fn told_default(description: &str) -> Option<String> {
+        // A phrase of its own: `day` and not "thirty days with `to`".
+        let word = description.split_once(" if absent")?.0.rsplit_once("; ")?.1;
+        let word = Some(word).filter(|word| !word.contains(' '))?;
+        let quoted = word.strip_prefix('`').and_then(|word| word.strip_suffix('`'));
+        let number = || word.starts_with(|first: char| first.is_ascii_digit()).then(|| word.replace(',', ""));
+        quoted.map(str::to_owned).or_else(number).or_else(|| ["true", "false"].contains(&word).then(|| word.to_owned()))
+    }
+
+    /// Members and parameters whose description tells a value that the schema does not have as its default.
+    fn defaults_that_differ(document: &Value) -> Vec<String> {
+        let mut all = Vec::new();
+        for (of, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+            for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+                all.push((format!("{of}.{name}"), member["description"].clone(), member.clone()));
+            }
+        }
+        let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(_, path)| path.as_object());
+        for operation in operations.flatten().map(|(_, operation)| operation) {
+            for one in operation["parameters"].as_array().into_iter().flatten() {
+                let name = format!("{}.{}", operation["operationId"], one["name"]);
+                all.push((name, one["description"].clone(), one["schema"].clone()));
+            }
+        }
+        let differs = |(name, description, schema): (String, Value, Value)| {
+            let reference = schema["$ref"].as_str().and_then(|to| document.pointer(to.trim_start_matches('#')));
+            let told = told_default(description.as_str()?)?;
+            let default = &reference.unwrap_or(&schema)["default"];
+            let written = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+            (written != told).then_some(name)
+        };
+        all.into_iter().filter_map(differs).collect()
+    }
+
+    #[test]
+    fn a_value_that_is_told_for_what_is_absent_is_its_default() {
+        let mut document = serde_json::to_value(document()).unwrap();
+        assert_eq!(defaults_that_differ(&document), Vec::<String>::new());
+        let keep = &mut document["components"]["schemas"]["SecretRequest"]["properties"]["keep"];
+        keep["default"] = "8d".into();
+        assert_eq!(defaults_that_differ(&document), ["SecretRequest.keep"], "the test can fail");
     }
 }

@@ -206,10 +206,10 @@ impl Route {
         self
     }
 
-    /// On its way out since a day; from another on it may be gone.
+    /// On its way out since a day; from another on it may be gone. The operation in its place has this path.
     #[must_use]
-    pub const fn deprecated(mut self, since: Date, sunset: Date) -> Self {
-        self.deprecation = Some(Deprecation { since, sunset });
+    pub const fn deprecated(mut self, since: Date, sunset: Date, successor: &'static str) -> Self {
+        self.deprecation = Some(Deprecation { since, sunset, successor });
         self
     }
 

@@ -102,6 +102,7 @@ word_schemas! {
     closed BoundName(Bound), "What the tokens of a client are bound to.";
     open BoundCode(Bound), "What the tokens of a client are bound to: `none`, its certificate (RFC 8705), its key (RFC 9449).";
     closed DigestsName(Digests), "Whether a client may send digests.";
+    defaulted NewDigestsName(Digests), "Whether a new client may send digests; `taken` if absent.";
     open DigestsCode(Digests), "Whether the client may send digests, which hide where a number belongs.";
     open HeldForCode(HeldFor), "Why the client is held.";
     open PairingStateCode(PairingState), "Where the pairing is in its life: `waiting` for a page with its code, `expired`, `paired`, `locked` (its PIN was missed too often), `ended`.";

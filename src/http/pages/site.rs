@@ -12,6 +12,7 @@ use crate::domain::instant::UnixMs;
 use crate::http::contract::explanations;
 use crate::http::contract::problem::{self, Kind, Problem};
 use crate::http::pipeline::exchange::Exchange;
+use crate::http::pipeline::media::preferred;
 use crate::http::pipeline::state::AppState;
 
 use crate::clock::Rfc3339;
@@ -99,11 +100,8 @@ impl ProblemPage {
 
 /// What a problem means
 ///
-/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON for programs that
-/// accept it and no HTML.
-/// What a problem means
-///
-/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON on request.
+/// The page that a problem's `type` points to: what happened, why, and what to do, in English and Chinese. JSON where
+/// `Accept` would rather have it.
 /// No token, no limit.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblemPage", tag = "operations",
@@ -116,8 +114,7 @@ impl ProblemPage {
 pub async fn problem_page(request: HttpRequest, code: Path<String>) -> Result<HttpResponse, Problem> {
     let kind = problem::ALL.iter().find(|kind| kind.code == code.as_str()).ok_or_else(Problem::not_found)?;
     let words = ProblemPage::of(kind).ok_or_else(Problem::not_found)?;
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut answer = if accept.contains("application/json") && !accept.contains("text/html") {
+    let mut answer = if preferred(&request, ["text/html", "application/json"]) == "application/json" {
         HttpResponse::Ok().json(words)
     } else {
         page(kind.title, &words.to_html())

@@ -15,7 +15,7 @@ use super::admission::Place;
 use super::answering::{self, Failure, NO_SNIFF, NO_STORE, ONE_YEAR, Standings, log_failure, problem_fields};
 use super::connection::{Connection, hand_over, reserve};
 use super::exchange::{Exchange, OwnErrorForm, refused_check};
-use super::screen::{REQUEST_ID, Target, drop_long_condition, request_id, screen};
+use super::screen::{REQUEST_ID, Target, drop_foreign_condition, request_id, screen};
 use super::state::AppState;
 use super::wire::{Faults, Inbox};
 use crate::domain::client::Actor;
@@ -35,7 +35,7 @@ pub async fn boundary(
         return Ok(request.into_response(HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)));
     };
     let started_ns = state.clock.boot_ns();
-    drop_long_condition(&mut request);
+    drop_foreign_condition(&mut request);
     let target = Target::of(&request, &state);
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.begin(started_ns);
@@ -160,7 +160,7 @@ fn dress(headers: &mut header::HeaderMap, target: Target, id: String, prefix: &s
     }
     put_below(prefix, headers);
     if let Some(deprecation) = target.route.and_then(|route| route.deprecation) {
-        deprecation.write(headers);
+        deprecation.write(prefix, headers);
     }
     // Only what is about nobody says for how long it may be kept.
     if target.is_personal && !headers.contains_key(header::CACHE_CONTROL) {

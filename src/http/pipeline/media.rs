@@ -1,7 +1,8 @@
 //! The type and encoding that a body says it has. A type that stands twice is refused, for two readers of it could differ;
 //! parameters that mean nothing for the type are passed over, as real clients send them (RFC 8259, 11).
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, Accept, Header, HeaderMap, Quality};
 
 use crate::http::contract::problem::{self, Problem};
 
@@ -28,6 +29,24 @@ impl Media {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         is("utf-8") || is("utf8") || is("us-ascii") || (self == Self::Form && is("iso-8859-1"))
     }
+}
+
+/// Which of two types an answer has (RFC 9110, 12.5.1): the one of the higher weight; of the same, the one that was named more exactly;
+/// else, and where neither is accepted, the first.
+pub fn preferred(request: &HttpRequest, offered: [&'static str; 2]) -> &'static str {
+    let accepted = Accept::parse(request).map_or_else(|_| Vec::new(), |Accept(accepted)| accepted);
+    let rank = |name: &str| {
+        let of_type = name.split('/').next().map(|first| format!("{first}/*")).unwrap_or_default();
+        // The most exact range that takes it says its weight.
+        let ranges = ["*/*", of_type.as_str(), name];
+        let weights = accepted.iter().filter_map(|range| {
+            let is_range = |text: &&str| text.eq_ignore_ascii_case(range.item.essence_str());
+            Some((ranges.iter().position(is_range)?, range.quality))
+        });
+        weights.max().map(|(exactness, weight)| (weight, exactness)).filter(|(weight, _)| *weight > Quality::ZERO)
+    };
+    let [first, second] = offered;
+    if rank(second) > rank(first) { second } else { first }
 }
 
 /// Whether a body is of this type, in UTF-8 and unencoded.

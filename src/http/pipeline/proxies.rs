@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::forwarded::{FORWARDED, Hop, X_FORWARDED_FOR, hops};
-use crate::config::Forwarded;
+use crate::config::{Forwarded, is_path};
 use crate::http::contract::problem::{self, Problem};
 use crate::limits::CallerAddress;
 
@@ -98,15 +98,10 @@ impl Proxies {
     }
 }
 
-/// A path without its last slash. What could name another host (`//`) or another place (`..`) is none.
+/// A path without its last slash.
 fn read_prefix(text: &str) -> Option<&str> {
     let prefix = text.strip_suffix('/').unwrap_or(text);
-    let is_segment = |segment: &str| {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(is_plain)
-    };
-    let is_path = || prefix.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
-    (text.len() <= PREFIX_BYTES_MAX && (text == "/" || is_path())).then_some(prefix)
+    (text.len() <= PREFIX_BYTES_MAX && (text == "/" || is_path(prefix))).then_some(prefix)
 }
 
 #[cfg(test)]

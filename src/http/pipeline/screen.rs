@@ -73,11 +73,12 @@ pub(super) fn request_id_of(offered: Option<&str>, now_ms: UnixMs) -> String {
     offered.map_or_else(new, str::to_owned)
 }
 
-/// Takes away a condition that is longer than any of this service's tags: to read it as a list would keep the event loop, and its answer
-/// is the one without it.
-pub(super) fn drop_long_condition(request: &mut ServiceRequest) {
-    let length: usize = request.headers().get_all(header::IF_NONE_MATCH).map(HeaderValue::len).sum();
-    if length > CONDITION_BYTES_MAX {
+/// Takes away a condition that none of this service's tags can meet: its answer is the one without it. To read a long one as a list
+/// would keep the event loop; one beyond ASCII, as tags of others may be (RFC 9110, 8.8.3), would be refused by its reader.
+pub(super) fn drop_foreign_condition(request: &mut ServiceRequest) {
+    let conditions = || request.headers().get_all(header::IF_NONE_MATCH);
+    let length: usize = conditions().map(HeaderValue::len).sum();
+    if length > CONDITION_BYTES_MAX || conditions().any(|value| value.to_str().is_err()) {
         request.headers_mut().remove(header::IF_NONE_MATCH);
     }
 }

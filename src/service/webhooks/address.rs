@@ -106,7 +106,7 @@ impl Reach {
         if literal.is_some_and(|address| !self.allows(address)) || self == Self::Public && is_localhost(host) {
             return Err(EndpointError::NotPublic);
         }
-        if !names_host(text, host) {
+        if !is_as_read(text, &url) {
             return Err(EndpointError::Folded);
         }
         // Other services listen on other ports, and read what they get in ways of their own.
@@ -130,16 +130,19 @@ fn is_localhost(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Whether a URL's text names the host that is read from it. Browsers' rules, by which URLs are read, fold a great deal: lacking
-/// and backward slashes, line breaks, percent signs and other scripts in hosts, addresses as one number.
-fn names_host(text: &str, host: &str) -> bool {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let authority = text.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let named = authority.map(|authority| match authority.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => authority,
-    });
-    is_plain && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+/// Whether a URL's text is the URL that is read from it, but for the case of scheme and host, the port that its scheme has, and a path of
+/// nothing. Browsers' rules, by which URLs are read, fold a great deal: lacking and backward slashes, line breaks, percent signs and
+/// other scripts in hosts, addresses as one number, ports with zeros or of nothing, steps up and down in paths.
+fn is_as_read(text: &str, url: &Url) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let known = match url.scheme() {
+        "https" => ":443",
+        _ => ":80",
+    };
+    let authority = authority.strip_suffix(known).unwrap_or(authority).to_ascii_lowercase();
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{}://{authority}{slash}{path}", scheme.to_ascii_lowercase()) == url.as_str()
 }
 
 /// The system's look-up of names, whose answers are judged before anything is connected to.
@@ -275,6 +278,33 @@ mod tests {
             ("https://bank.example:443/", None),
             ("https://bank.example:9443/", None),
             ("HTTPS://Bank.Example/", None),
+            ("https://bank.example", None),
+            ("https://bank.example?team=7", None),
+            ("https://Bank.Example:443/Hooks?Team=7%2f8", None),
+            ("https://[2606:4700::1]:443", None),
+            ("https://bank.example/a%20b/~c;d=e,f/(g)?h=[i]|j", None),
+            ("https://bank.example/..a/b..", None),
+            ("https://bank.example:/", Some(Folded)),
+            ("https://bank.example:", Some(Folded)),
+            ("https://bank.example:00443/", Some(Folded)),
+            ("https://bank.example:08443/", Some(Folded)),
+            ("https://bank.example:443:443/", Some(NotHttps)),
+            ("https://bank.example/a/../b", Some(Folded)),
+            ("https://bank.example/a/./b", Some(Folded)),
+            ("https://bank.example/a/..", Some(Folded)),
+            ("https://bank.example/%2e%2e/b", Some(Folded)),
+            ("https://bank.example/.%2E/b", Some(Folded)),
+            ("https://bank.example/a\"b", Some(Folded)),
+            ("https://bank.example/a b", Some(Folded)),
+            ("https://bank.example/a?b='c'", Some(Folded)),
+            ("https://bank.example/<a>", Some(Folded)),
+            ("https://bank.example/{a}", Some(Folded)),
+            ("https://bank.example/\u{e9}", Some(Folded)),
+            ("https://bank.example/?\u{e9}", Some(Folded)),
+            ("https://bank.example/a\tb", Some(Folded)),
+            ("https://bank.example/ ", Some(Folded)),
+            ("https://[2606:4700:0::1]/", Some(Folded)),
+            ("https://bank.example/a\u{0}b", Some(Folded)),
             ("https:///x", Some(Folded)),
             ("https:/bank.example/", Some(Folded)),
             ("https:bank.example/", Some(Folded)),

@@ -17,6 +17,8 @@ pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HELD_BYTES_KEPT_MAX: usize = 4096;
 /// As many as the server takes.
 const HEADERS_MAX: usize = 96;
+/// As many may be added to a head that is written again: a host, and that its connection ends.
+const ADDED_MAX: usize = 2;
 /// The method of the request that takes the place of a refused head. It says nothing by itself: the connection's faults do.
 pub(super) const REFUSED_METHOD: &str = "REFUSED";
 const REFUSED_HEAD: &[u8] = b"REFUSED * HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n";
@@ -247,7 +249,8 @@ fn read_head(head: &[u8], hold: Hold, out: &mut Vec<u8>, inbox: &Inbox) -> Resul
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(HeadFault::Malformed);
     };
-    if Uri::try_from(target).is_err() {
+    // A target has no fragment (RFC 9112, 3.2): the server would cut it off without a word, and look at nothing of it.
+    if target.contains('#') || Uri::try_from(target).is_err() {
         return Err(HeadFault::Malformed);
     }
     let facts = Facts::of(request.headers)?;
@@ -259,6 +262,9 @@ fn read_head(head: &[u8], hold: Hold, out: &mut Vec<u8>, inbox: &Inbox) -> Resul
     }
     // The server would take all that follows for the tunnel's.
     let is_tunnel = method == "CONNECT";
+    if (is_tunnel || is_old) && request.headers.len() > HEADERS_MAX - ADDED_MAX {
+        return Err(HeadFault::TooLarge);
+    }
     let has_body = facts.is_chunked || facts.length.is_some_and(|length| length > 0);
     if is_tunnel || facts.offers_upgrade || has_body {
         write_head(&request, is_tunnel, out);
@@ -324,6 +330,10 @@ fn is_length(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
+fn is_expectation(name: &str) -> bool {
+    name.eq_ignore_ascii_case("expect")
+}
+
 fn options(value: &[u8]) -> impl Iterator<Item = &str> {
     value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())
 }
@@ -333,20 +343,23 @@ fn write_head(request: &httparse::Request<'_, '_>, is_last: bool, out: &mut Vec<
     let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
     let named = |name: &'static str| request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
     // The server takes a POST of HTTP/1.0 by its length alone, which does not stand here any more: many proxies speak no other.
-    let is_raised = request.version == Some(0) && named("host").next().is_some();
+    let is_raised = request.version == Some(0);
     let stays =
         |field: &httparse::Header<'_>| options(field.value).any(|option| option.eq_ignore_ascii_case("keep-alive"));
     let is_last = is_last || (is_raised && !named("connection").any(stays));
-    let version = if is_raised { 1 } else { request.version.unwrap_or_default() };
-    out.extend_from_slice(format!("{method} {target} HTTP/1.{version}\r\n").as_bytes());
+    out.extend_from_slice(format!("{method} {target} HTTP/1.1\r\n").as_bytes());
     let mut field = |name: &str, value: &[u8]| {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
         }
     };
-    for httparse::Header { name, value } in
-        request.headers.iter().filter(|header| !is_offer(header.name.as_bytes()) && !is_length(header.name))
-    {
+    // The newer version demands a host. This names none, so that who gave none is answered like anybody else without one.
+    if is_raised && named("host").next().is_none() {
+        field("host", b"-");
+    }
+    // In the older version nothing is expected (RFC 9110, 10.1.1): its clients know no answer before the answer.
+    let is_left_out = |name: &str| is_offer(name.as_bytes()) || is_length(name) || (is_raised && is_expectation(name));
+    for httparse::Header { name, value } in request.headers.iter().filter(|header| !is_left_out(header.name)) {
         if !name.eq_ignore_ascii_case("connection") {
             field(name, value);
             continue;
@@ -381,6 +394,13 @@ mod tests {
         assert!(raised.starts_with("POST / HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n"), "{raised}");
         let stays = fed(&head("Connection: Keep-Alive\r\n")).0;
         assert!(stays.starts_with("POST / HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n"), "{stays}");
+        let hasty = fed(&head("Expect: 100-continue\r\nexpect: x\r\n")).0;
+        assert_eq!(hasty, raised, "nobody expects anything in the older version");
+        for method in ["POST", "PUT", "GET"] {
+            let nowhere = format!("{method} http://a/ HTTP/1.0\r\nContent-Length: 2\r\n\r\n{{}}");
+            let raised = format!("{method} http://a/ HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n");
+            assert_eq!(fed(&nowhere), (raised, None), "one without a host is one that names none");
+        }
     }
 
     /// What the server reads.
@@ -469,6 +489,8 @@ mod tests {
             (format!("GET / HTTP/1.1\r\n{host}{many}\r\n"), HeadFault::TooLarge),
             (format!("GET {long}"), HeadFault::TargetTooLong),
             (format!("GET {long} HTTP/1.1\r\n{host}\r\n"), HeadFault::TargetTooLong),
+            (format!("CONNECT a:443 HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(95)), HeadFault::TooLarge),
+            (format!("POST / HTTP/1.0\r\nContent-Length: 2\r\n{}\r\n{{}}", "X: y\r\n".repeat(95)), HeadFault::TooLarge),
             ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), HeadFault::BareLineFeed),
             (format!("GET / HTTP/1.1\r\n{host}X: y\n\r\n"), HeadFault::BareLineFeed),
             ("\nGET / HTTP/1.0\r\n\r\n".to_owned(), HeadFault::BareLineFeed),
@@ -497,6 +519,12 @@ mod tests {
             ("POST / HTTP/1.0\r\n\r\n".to_owned(), HeadFault::Malformed),
             ("\u{16}\u{3}\u{1}".to_owned(), HeadFault::Malformed),
             ("{\"id_number\":1}".to_owned(), HeadFault::Malformed),
+            (format!("POST /v1/checks# HTTP/1.1\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("POST /v1/checks#?id_number=1 HTTP/1.1\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("POST /v1/checks?a=b#c HTTP/1.1\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("GET http://a/v1/alerts#{} HTTP/1.1\r\n{host}\r\n", "a".repeat(3000)), HeadFault::Malformed),
+            (format!("GET http://a#b HTTP/1.1\r\n{host}\r\n"), HeadFault::Malformed),
+            (format!("GET # HTTP/1.0\r\n{host}\r\n"), HeadFault::Malformed),
         ] {
             let refused = String::from_utf8_lossy(REFUSED_HEAD).into_owned();
             assert_eq!(fed(&input), (refused, Some(Fault::Head(fault))), "{input:.80?}");
