@@ -219,7 +219,7 @@ pub async fn create(
     let taken = numbers::take(&caller.principal, &check).await;
     caller.note_numbers();
     taken?;
-    let enter = || state.admission.enter(Class::Check);
+    let enter = || state.admission.enter(Class::Check, Some(caller.asker()));
     let answer = if check.watch.is_none() {
         state.checks.check(caller.actor(), &check, enter).await?
     } else {

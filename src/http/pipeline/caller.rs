@@ -55,6 +55,10 @@ impl FromRequest for Caller {
         let (request, token) = (request.clone(), token.to_owned());
         Either::Right(Box::pin(async move {
             match state.read_in_time(Self::verify(&token, &request, &state)).await?? {
+        // Until it is verified it is its address's.
+        if let Err(refused) = place_for(request, Asker::at(Exchange::address(request))) {
+            return Either::Left(ready(Err(refused)));
+        }
                 Ok(principal) => Self::admit_holder(principal, scheme, &token, &request, &state).await,
                 Err(error @ AccessError::Token(_)) => {
                     state.metrics.tokens_refused.inc();
@@ -151,6 +155,9 @@ impl Caller {
         let caller = Self { principal, request: request.clone(), route };
         let limits = &caller.principal.client.limits;
         // What costs by its body is let in to say so, if it has any prospect.
+        if let Err(refused) = place_for(request, Asker::Client(principal.client.client_id)) {
+            return Either::Left(ready(Err(refused)));
+        }
         let asked = route.cost.map_or_else(|| limits.try_look(), |units| limits.try_spend(units));
         match asked {
             Some(answer) => Either::Left(ready(caller.admitted(answer))),
@@ -299,6 +306,13 @@ fn note_caller(principal: &Principal, request: &HttpRequest) {
 fn failed_authentication(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
     state.addresses.spend(Exchange::address(request))?;
     Ok(())
+}
+
+/// Whom the place of a request counts towards, where it has one.
+fn place_for(request: &HttpRequest, asker: Asker) -> Result<(), Problem> {
+    let mut extensions = request.extensions_mut();
+    let place = extensions.get_mut::<Exchange>().and_then(|exchange| exchange.place.as_mut());
+    place.map_or(Ok(()), |place| place.assign(asker))
 }
 
 /// The token of an `Authorization` header, `Bearer` (RFC 6750, 2.1) or `DPoP` (RFC 9449, 7.1): one header, spaces, one token.

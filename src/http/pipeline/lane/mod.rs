@@ -231,7 +231,8 @@ impl Lane {
                     Some(standing) => Ok(standing),
                     None => Box::pin(principal.client.limits.spend(cost)).await.map_err(Problem::from),
                 };
-                let enter = || state.admission.enter(Class::Check);
+                let asker = Asker::Client(principal.client.client_id);
+                let enter = || state.admission.enter(Class::Check, Some(asker));
                 match spent {
                     Ok(standing) => {
                         let answer = match numbers::take(&principal, &check).await {
