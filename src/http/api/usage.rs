@@ -83,7 +83,7 @@ pub struct UsageCounts {
 /// Read your organization's usage
 ///
 /// How many checks the organization of the token made and how they ended, by day or by site; nothing about a person, and
-/// nothing about other organizations. Any scope; costs one unit. Days are calendar days in Beijing, at most 400 at a time; without
+/// nothing about other organizations. Any scope; costs ten units. Days are calendar days in Beijing, at most 400 at a time; without
 /// `from` and `to` the last thirty. Counts are added every few seconds (`usage.flush_seconds`, 5 by default), today's too, and
 /// kept for two years unless the operator says otherwise. A node that is killed may lose its last seconds: counts may be too low, never
 /// too high. With `Accept: text/csv` the entries come as CSV: a header and one line for each entry.
