@@ -134,9 +134,13 @@ async fn one_registrars_certificates_leave_reports_of_others_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_clients_reads_leave_reports_and_tokens_of_others_alone() {
     const CONNECTIONS: usize = 128;
-    let settings = [("OVERLOAD__REQUESTS_MAX", "32"), ("LIMITS__ADDRESS", "1000000/60s")];
+    let many = "1000000/60s";
+    let settings = [("OVERLOAD__REQUESTS_MAX", "32"), ("LIMITS__ADDRESS", many), ("LIMITS__ORGANIZATION", many)];
     let target = Arc::new(Target::new(&settings).await);
-    let flood = caller(&target, "certifying", "checks", "1000000/60s").await.token;
+    let flood = caller(&target, "certifying", "checks", many).await.token;
+    // From here on its token is known: until then its requests are its address's.
+    let known = http_client().build().unwrap().get(format!("{}/v1/misuse-reports", target.node.url()));
+    assert_eq!(known.bearer_auth(&flood).send().await.unwrap().status(), 200);
     let other = caller(&target, "registrar", "registry", "1000000/60s").await;
     let is_over = Arc::new(AtomicBool::new(false));
     let (read, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));

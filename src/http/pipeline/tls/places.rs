@@ -154,6 +154,7 @@ mod tests {
         while !futures.is_empty() {
             futures.retain_mut(|future| future.now_or_never().is_none());
         }
+        drop(futures);
         assert_eq!(order.into_inner(), [1, 2, 1, 1, 1], "the newcomer waits for one of each other address");
     }
 }
