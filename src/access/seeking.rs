@@ -11,7 +11,7 @@ use crate::domain::ids::ClientId;
 use crate::limits::{Asker, Work};
 
 /// How long a caller waits for keys of an outside issuer to be fetched before its token is one by an unknown key.
-const SEEK_MAX: Duration = Duration::from_secs(1);
+const SEEK_MAX: Duration = Duration::from_secs(2);
 
 /// How often keys were fetched: of this service, and of outside issuers.
 #[derive(Debug, Clone, Copy)]
