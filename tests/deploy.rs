@@ -164,6 +164,20 @@ fn no_front_lets_a_client_say_which_certificate_it_has() {
     assert!(read("deploy/kubernetes/ingress.yaml").contains(&format!("proxy-set-headers: lostcard/{name}")));
 }
 
+/// Bodies and answers hold numbers and receipts.
+#[test]
+fn no_front_of_nginx_makes_files_of_bodies_and_answers() {
+    for path in FRONTS.iter().filter(|path| path.contains("nginx")) {
+        for line in ["client_body_buffer_size 1m;", "proxy_max_temp_file_size 0;"] {
+            assert!(read(path).lines().any(|own| own.trim() == line), "{path}: {line}");
+        }
+    }
+    let ingress = read("deploy/kubernetes/ingress.yaml");
+    for line in ["/client-body-buffer-size: 1m\n", "/proxy-max-temp-file-size: \"0\"\n"] {
+        assert!(ingress.contains(line), "{line}");
+    }
+}
+
 /// The settings of a node that a proxy's file names in its head.
 #[test]
 fn settings_that_go_with_a_proxy_are_accepted_and_trust_it() {

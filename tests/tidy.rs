@@ -29,7 +29,7 @@ const LAYERS: &str = "
     access   : domain crypto store limits
     limits   : domain crypto store
     registry : domain crypto store
-    service  : domain crypto store registry
+    service  : domain crypto store registry limits
     http     : domain config crypto store registry service access limits
     node     : domain config crypto store registry service access limits http
     cli      : domain config crypto store registry service access limits http node

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Access;
 use super::outside::OutsideKeys;
 use super::tokens::{claimed_client, claimed_issuer, own_keys};
 use crate::domain::ids::ClientId;
 use crate::limits::{Asker, Work};
+
+/// How long a caller waits for keys of an outside issuer to be fetched before its token is one by an unknown key.
+const SEEK_MAX: Duration = Duration::from_secs(2);
 
 /// How often keys were fetched: of this service, and of outside issuers.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +74,8 @@ impl Access {
         let Some(issuer) = self.outside.iter().find(|one: &&Arc<OutsideKeys>| one.name() == name) else {
             return name == self.options.issuer && self.seek_keys(asker, seen.own).await;
         };
-        issuer.seek(self.clock.now_s()).await;
+        // It continues for those who come later; a caller is not kept waiting by a server that hangs.
+        let _ = tokio::time::timeout(SEEK_MAX, issuer.seek(self.clock.now_s())).await;
         let are_other = self.outside_loads() != seen.outside;
         if are_other {
             self.reload_keys();

@@ -29,7 +29,7 @@ section! {
         connections_per_address: i64 = 512, unit("connections"), within(1..=1_000_000);
         /// What a connection may be idle between two requests.
         idle_seconds: u64 = 75, unit("s"), within(1..=3600);
-        /// Open connections of one worker.
+        /// Open connections for each worker: with as many times that, or what descriptors allow, some give way to newcomers.
         connections_max: usize = 8192, unit("connections"), within(1..=1_000_000);
     }
 }

@@ -158,7 +158,7 @@ operations! {
     certificates::read = Route::get(CERTIFICATE).scopes(REGISTRY).personal(Class::Reports);
     certificates::revoke = Route::post("/v1/temporary-certificates/{certificate_id}/revocation")
         .scopes(REGISTRY).personal(Class::Reports);
-    usage::read = Route::get("/v1/usage").scopes(Scope::ALL).personal(Class::Checks).query();
+    usage::read = Route::get("/v1/usage").scopes(Scope::ALL).personal(Class::Checks).costs(TEN).query();
     organization::read = Route::get("/v1/organization").scopes(Scope::ALL).personal(Class::Checks);
     status::read = Route::get("/v1/status").personal_always();
     sandbox::reset = Route::post("/v1/sandbox/reset").scopes(Scope::ALL).personal(Class::Reports).costs(TEN).of_sandbox();

@@ -115,6 +115,19 @@ impl CallerLimits {
         }
     }
 
+    /// Spends what a call turned out to cost once it is done, whether it is there or will be: it is never refused for it, and the next
+    /// ones wait. At most all that could ever be spent at once is owed. With Redis what is not there is put aside.
+    pub async fn owe(&self, units: NonZeroU32) -> Standing {
+        if self.cluster.as_ref().is_some_and(|cluster| !cluster.is_out()) {
+            return self.spend(units).await.unwrap_or_else(|refused| refused.standing);
+        }
+        let mut here = Here::of(self);
+        if here.wait(1).is_none_or(|(of, wait_ns)| wait_ns < here.measures[of].window_ns()) {
+            here.spend(units.min(here.measures[0].largest()).min(here.measures[1].largest()).get());
+        }
+        here.standing()
+    }
+
     /// Spends a unit for each item of a batch.
     pub async fn spend_batch(&self, items: NonZeroU32) -> Result<Standing, BatchRefused> {
         let largest = self.largest();

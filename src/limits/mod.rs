@@ -8,6 +8,7 @@ mod caller_address;
 mod cell;
 pub mod cluster;
 pub mod cluster_numbers;
+pub mod fair_gate;
 pub mod fair_queue;
 pub mod limit;
 pub mod numbers;

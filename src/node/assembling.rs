@@ -59,7 +59,7 @@ use crate::service::sightings::moving::Mover;
 use crate::service::usage::Usage;
 use crate::service::webhooks::Deliverer;
 use crate::service::withdrawals::Withdrawals;
-use crate::service::writing::Writer;
+use crate::service::writing::{Turns, Writer};
 use crate::store::Store;
 use crate::store::feed::Listener;
 use crate::telemetry::Metrics;
@@ -114,7 +114,8 @@ pub(super) async fn assemble(
         log: config.blind.enabled.then(|| Arc::clone(&latest)),
     };
     let (usage, heads) = (Arc::new(usage), Arc::new(heads));
-    let writer = Arc::new(Writer { clock, keyring, store: store.clone(), registry, metrics, usage, heads });
+    let turns = Turns::default();
+    let writer = Arc::new(Writer { turns, clock, keyring, store: store.clone(), registry, metrics, usage, heads });
     let folder = config.data.join("sightings");
     let (keyring, metrics) = (Arc::clone(&writer.keyring), Arc::clone(&writer.metrics));
     let journal = options::journal_options(config);

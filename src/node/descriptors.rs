@@ -32,11 +32,15 @@ pub(super) fn room(config: &Config) -> (usize, usize) {
     let limit =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let store = (config.store.connections_max as usize + OWN_STORE_CONNECTIONS) * A_STORE_CONNECTION;
-    let workers = match config.workers {
+    (limit, allowed(limit, store + OTHERS + 4 * workers(config)))
+}
+
+/// How many event loops the node has.
+pub(super) fn workers(config: &Config) -> usize {
+    match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         chosen => chosen,
-    };
-    (limit, allowed(limit, store + OTHERS + 4 * workers))
+    }
 }
 
 /// How many connections one address may have open: never more than half of all, whatever was chosen.
@@ -44,9 +48,11 @@ pub(super) fn of_one_address(config: &Config, allowed: usize) -> i64 {
     config.overload.connections_per_address.min(i64::try_from(allowed / 2).unwrap_or(i64::MAX))
 }
 
-/// How many connections the node may have open, and says so.
+/// How many connections the node may have open, and says so: what descriptors allow, and no more than was chosen, so that somebody
+/// gives way to a newcomer before every worker has what it takes.
 pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> usize {
-    let (limit, allowed) = room(config);
+    let (limit, by_descriptors) = room(config);
+    let allowed = by_descriptors.min(config.overload.connections_max.saturating_mul(workers(config)));
     let as_gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     metrics.descriptors_max.set(as_gauge(limit));
     metrics.connections_allowed.set(as_gauge(allowed));
@@ -57,7 +63,7 @@ pub(super) fn connections_allowed(config: &Config, metrics: &Arc<Metrics>) -> us
         memory_mib = config.overload.memory_mib,
         "what this node takes on at a time"
     );
-    if allowed == CONNECTIONS_MIN {
+    if by_descriptors == CONNECTIONS_MIN {
         tracing::warn!(descriptors = limit, "so few descriptors leave no reserve: raise the limit of open files");
     }
     allowed

@@ -96,14 +96,11 @@ pub(super) fn serve(
     config: &Config,
     shared: &Shared,
 ) -> Result<Server> {
-    let workers = match config.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        chosen => chosen,
-    };
+    let workers = descriptors::workers(config);
     let answer = Duration::from_millis(config.overload.answer_ms);
     let mut server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(accepted_max(config.overload.connections_max, shared.lines.max(), workers))
+        .max_concurrent_connections(accepted_max(shared.lines.max(), workers))
         .shutdown_timeout(FINISH_S_MAX)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
@@ -196,9 +193,10 @@ async fn meet(
     Ok((Wire::new(stream, &peer, entry, answer), client))
 }
 
-/// What each worker accepts: no more together than descriptors allow, and a few that others give way to.
-fn accepted_max(chosen: usize, allowed: usize, workers: usize) -> usize {
-    chosen.min((allowed + descriptors::ACCEPTED_AHEAD).div_ceil(workers.max(1)))
+/// What each worker accepts: no more together than the node may have, and a few that others give way to. With less, a node whose
+/// workers are full would accept nobody, and so nobody would give way.
+fn accepted_max(allowed: usize, workers: usize) -> usize {
+    (allowed + descriptors::ACCEPTED_AHEAD).div_ceil(workers.max(1))
 }
 
 pub(super) fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Result<Server> {

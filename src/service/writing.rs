@@ -3,6 +3,9 @@
 //! changed a listing, published before anybody gets an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::ServiceError;
 use super::audit::subjects::{persons, record};
@@ -19,6 +22,9 @@ use crate::domain::client::Actor;
 use crate::domain::ids::{ClientId, Id, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
+use crate::limits::Asker;
+use crate::limits::fair_gate::{FairGate, Turn};
+use crate::limits::fair_queue::Bounds;
 use crate::registry::peppers::PEPPER_TRIES_MAX;
 use crate::registry::{Registry, RegistryError};
 use crate::store::administration::ListedClient;
@@ -30,9 +36,39 @@ use crate::store::reports::SealedNumber;
 use crate::store::{Store, StoreError, WriteTx};
 use crate::telemetry::Metrics;
 
+/// How long a write waits for its turn among those of other clients before its caller learns that the store is busy.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+/// Writes beside those of groups that are at the store or wait for its turn. Further ones wait here, in turns by client.
+const AT_THE_STORE: usize = 4;
+/// As many as requests may have places.
+const WAITING_MAX: usize = 100_000;
+
+/// Whose turn a write takes; none: that of all whose asker is not told here.
+type Writes = Option<Asker>;
+
+/// The turns of writes that share no transaction: reports, replacements and withdrawals do, and never stand behind a crowd of others.
+#[derive(Debug)]
+pub struct Turns(Arc<FairGate<Writes>>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(FairGate::new(Bounds { places: AT_THE_STORE, waiting_max: WAITING_MAX }))
+    }
+}
+
+impl Turns {
+    async fn take(&self, writes: Writes, store: &Store) -> Result<Turn<Writes>, ServiceError> {
+        match timeout(TURN_WAIT, self.0.enter(writes)).await {
+            Ok(Some(turn)) => Ok(turn),
+            _ => Err(store.why_no_turn().await.into()),
+        }
+    }
+}
+
 /// What services write with. One for all of a node.
 #[derive(Debug)]
 pub struct Writer {
+    pub turns: Turns,
     pub clock: Clock,
     pub keyring: Arc<Keyring>,
     pub store: Store,
@@ -58,6 +94,8 @@ pub struct Writing {
     pub keyring: Arc<Keyring>,
     pub now_ms: UnixMs,
     repeatable: Option<IdempotentRequest>,
+    /// Until it has ended.
+    turn: Option<Turn<Writes>>,
 }
 
 impl Writing {
@@ -72,7 +110,7 @@ impl Writing {
         // One that came into use since the command began is in the folder.
         let reloaded = || keyring.reload_peppers().and_then(|()| keyring.peppers(versions));
         let peppers = keyring.peppers(versions).or_else(|_| reloaded()).map_err(RegistryError::from)?;
-        Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None })
+        Ok(Self { tx, peppers: Arc::new(peppers), keyring: Arc::clone(keyring), now_ms, repeatable: None, turn: None })
     }
 
     /// Leaves an entry in the audit log beside the one of its end.
@@ -123,18 +161,24 @@ impl Writing {
 }
 
 impl Writer {
+    /// The turn of a short write, until it is dropped.
+    pub async fn turn(&self, of: Option<Asker>) -> Result<Turn<Option<Asker>>, ServiceError> {
+        self.turns.take(of, &self.store).await
+    }
+
     /// Begins a write that may be a repetition.
     pub async fn begin(&self, repeatable: Option<IdempotentRequest>) -> Result<Begun, ServiceError> {
         if let Some(answer) = self.recall(repeatable.as_ref()).await? {
             return Ok(Begun::Repeated(answer));
         }
+        let turn = self.turn(None).await?;
         let mut tx = self.store.begin().await?;
         if let Some(request) = repeatable.as_ref()
             && let Some(answer) = remembered(tx.recall(request).await?)?
         {
-            return Ok(Begun::Repeated(self.repeat(tx, answer).await?));
+            return Ok(Begun::Repeated(self.repeat(tx, answer, turn).await?));
         }
-        Ok(Begun::Fresh(Box::new(self.take_turn(tx, repeatable).await?)))
+        Ok(Begun::Fresh(Box::new(self.take_turn(tx, repeatable, Some(turn)).await?)))
     }
 
     /// The answer to a repetition that Redis knows. It is that of a published change: the store need not be asked.
@@ -148,14 +192,26 @@ impl Writer {
 
     /// Begins a write that cannot be a repetition: a transition, which happens once by itself.
     pub async fn begin_once(&self) -> Result<Writing, ServiceError> {
+        let turn = self.turn(None).await?;
         let tx = self.store.begin().await?;
-        self.take_turn(tx, None).await
+        self.take_turn(tx, None, Some(turn)).await
     }
 
-    async fn take_turn(&self, mut tx: WriteTx, repeatable: Option<IdempotentRequest>) -> Result<Writing, ServiceError> {
+    /// Begins what a group writes: there is one at a time, and it waits for the store alone.
+    pub(super) async fn begin_group(&self) -> Result<Writing, ServiceError> {
+        let tx = self.store.begin().await?;
+        self.take_turn(tx, None, None).await
+    }
+
+    async fn take_turn(
+        &self,
+        mut tx: WriteTx,
+        repeatable: Option<IdempotentRequest>,
+        turn: Option<Turn<Writes>>,
+    ) -> Result<Writing, ServiceError> {
         let peppers = self.registry.peppers_for(tx.take_turn().await?).await?;
         let keyring = Arc::clone(&self.keyring);
-        Ok(Writing { tx, peppers, keyring, now_ms: self.clock.now_ms(), repeatable })
+        Ok(Writing { tx, peppers, keyring, now_ms: self.clock.now_ms(), repeatable, turn })
     }
 
     /// Ends a write: its entry in the audit log, the answer that a repetition will get, the commit. If it changed a listing, this
@@ -171,7 +227,7 @@ impl Writer {
         writing.leave(deed, remembered).await?;
         let tx = writing.tx;
         let Some(sequence) = tx.listed() else { return Ok(tx.commit().await?) };
-        let epoch = self.commit(tx, sequence).await?;
+        let epoch = self.commit(tx, sequence, writing.turn).await?;
         if let Some((request, answer)) = remembered {
             self.share_answer(&epoch, request, answer);
         }
@@ -209,6 +265,7 @@ impl Writer {
 
     /// Leaves an entry in the audit log for a read, before its answer goes out.
     pub async fn note(&self, deed: &Deed) -> Result<(), ServiceError> {
+        let _turn = self.turn(deed.actor.map(|actor| Asker::Client(actor.client))).await?;
         let mut tx = self.store.begin().await?;
         record(&mut tx, &self.keyring, deed, self.clock.now_ms()).await?;
         Ok(tx.commit().await?)
@@ -221,10 +278,18 @@ impl Writer {
         of: &'static Aggregate,
         records: &[RecordId],
     ) -> Result<(), ServiceError> {
-        let mut tx = self.store.begin().await?;
-        let persons = persons(&mut tx, &self.keyring, of, records).await?;
-        tx.record_deed(&deed.about(persons), self.clock.now_ms()).await?;
-        Ok(tx.commit().await?)
+        let turn = self.turn(deed.actor.map(|actor| Asker::Client(actor.client))).await?;
+        let (store, keyring, clock) = (self.store.clone(), Arc::clone(&self.keyring), self.clock.clone());
+        let records = records.to_vec();
+        // Where the store lives: whom a thousand rows concern would keep an event loop.
+        let noting = self.store.runtime().spawn(async move {
+            let _turn = turn;
+            let mut tx = store.begin().await?;
+            let persons = persons(&mut tx, &keyring, of, &records).await?;
+            tx.record_deed(&deed.about(persons), clock.now_ms()).await?;
+            tx.commit().await
+        });
+        Ok(noting.await.map_err(|_| StoreError::Stopped)??)
     }
 
     /// The tag by which the audit log knows a person.
@@ -264,16 +329,27 @@ impl Writer {
 
     /// The store remembers an answer from the commit on, perhaps before the change is published: its node may have died in
     /// between, or still be waiting. So a repetition waits as the first request does.
-    async fn repeat(&self, mut tx: WriteTx, answer: StoredAnswer) -> Result<StoredAnswer, ServiceError> {
+    async fn repeat(
+        &self,
+        mut tx: WriteTx,
+        answer: StoredAnswer,
+        turn: Turn<Writes>,
+    ) -> Result<StoredAnswer, ServiceError> {
         let sequence = tx.head().await?;
-        self.commit(tx, sequence).await?;
+        self.commit(tx, sequence, Some(turn)).await?;
         Ok(answer)
     }
 
-    /// Returns the epoch that the change belongs to.
-    async fn commit(&self, mut tx: WriteTx, sequence: Sequence) -> Result<String, ServiceError> {
+    /// Returns the epoch that the change belongs to. Its turn is over with the commit: the next one need not wait for nodes.
+    async fn commit(
+        &self,
+        mut tx: WriteTx,
+        sequence: Sequence,
+        turn: Option<Turn<Writes>>,
+    ) -> Result<String, ServiceError> {
         let audience = tx.audience(self.registry.node()).await?;
         tx.commit().await?;
+        drop(turn);
         self.registry.published(sequence, &audience).await?;
         Ok(audience.epoch)
     }

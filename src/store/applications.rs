@@ -92,7 +92,7 @@ impl Store {
     ) -> Result<Vec<StoredApplication>, StoreError> {
         let states = wanted.state.map_or(ApplicationState::ALL.to_vec(), |state| vec![state]);
         let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
-        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_application).collect()
+        self.page(&LISTED, Some(organization), wanted, &parts, read_application).await
     }
 }
 

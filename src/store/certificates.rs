@@ -128,7 +128,7 @@ impl Store {
         // A certificate counts seconds, and so does its id: one of this second was issued since any instant in it.
         let since_ms = wanted.since_ms.map(|since| UnixMs::from_seconds(since.seconds()));
         let wanted = Wanted { since_ms, ..wanted.clone() };
-        self.page(&LISTED, Some(organization), &wanted, &parts).await?.iter().map(read_certificate).collect()
+        self.page(&LISTED, Some(organization), &wanted, &parts, read_certificate).await
     }
 }
 

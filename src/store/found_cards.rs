@@ -110,7 +110,7 @@ impl Store {
     ) -> Result<Vec<StoredFoundCard>, StoreError> {
         let states = wanted.state.map_or(FoundCardState::ALL.to_vec(), |state| vec![state]);
         let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
-        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_found_card).collect()
+        self.page(&LISTED, Some(organization), wanted, &parts, read_found_card).await
     }
 }
 

@@ -85,13 +85,15 @@ impl Listed {
 
 impl Store {
     /// A page, of one organization's rows or of all. Parts are those of the state that was asked for.
-    pub(super) async fn page<S, I: AsRef<[u8; 16]>>(
+    /// Read where the store lives: a thousand rows would keep an event loop.
+    pub(super) async fn page<S, I: AsRef<[u8; 16]>, T: Send + 'static>(
         &self,
         of: &Listed,
         organization: Option<OrganizationId>,
         wanted: &Wanted<S, I>,
         parts: &[Part],
-    ) -> Result<Vec<AnyRow>, StoreError> {
+        read: fn(&AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let mut values = Values::default();
         for part in parts {
             let since = wanted.since_ms.max(part.since_ms).map(first_of);
@@ -109,7 +111,12 @@ impl Store {
             values.push(now_ms);
         }
         let text = of.statement(parts, organization.is_some(), wanted.office.is_some());
-        Ok(values.query(text)?.fetch_all(&mut *self.connection().await?).await?)
+        let (store, query) = (self.clone(), values.query(text)?);
+        let reading = self.runtime().spawn(async move {
+            let rows = query.fetch_all(&mut *store.connection().await?).await?;
+            rows.iter().map(read).collect()
+        });
+        reading.await.map_err(|_| StoreError::Stopped)?
     }
 }
 

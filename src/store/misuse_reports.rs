@@ -46,7 +46,7 @@ impl Store {
     ) -> Result<Vec<StoredMisuseReport>, StoreError> {
         let states = wanted.state.map_or(MisuseState::ALL.to_vec(), |state| vec![state]);
         let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
-        self.page(&LISTED, organization, wanted, &parts).await?.iter().map(read).collect()
+        self.page(&LISTED, organization, wanted, &parts, read).await
     }
 }
 

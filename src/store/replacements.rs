@@ -67,8 +67,7 @@ impl Store {
         organization: OrganizationId,
         wanted: &Wanted<Infallible, ReplacementId>,
     ) -> Result<Vec<ListedReplacement>, StoreError> {
-        let rows = self.page(&LISTED, Some(organization), wanted, &[Part::whole()]).await?;
-        rows.iter().map(read_listed).collect()
+        self.page(&LISTED, Some(organization), wanted, &[Part::whole()], read_listed).await
     }
 }
 

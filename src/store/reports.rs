@@ -167,7 +167,7 @@ impl Store {
     ) -> Result<Vec<StoredReport>, StoreError> {
         let states = wanted.state.map_or(ReportState::ALL.to_vec(), |state| vec![state]);
         let parts: Vec<_> = states.iter().map(|state| Part::of_state(state.as_str())).collect();
-        self.page(&LISTED, Some(organization), wanted, &parts).await?.iter().map(read_taken).collect()
+        self.page(&LISTED, Some(organization), wanted, &parts, read_taken).await
     }
 
     /// Every record behind each number's listing, in the order of the keys (at most [`KEYS_MAX`]), with the head of the feed at

@@ -109,7 +109,14 @@ impl Store {
     }
 
     /// What one organization did on some days.
+    /// Read where the store lives: ten thousand rows would keep an event loop.
     pub async fn usage(&self, organization: OrganizationId, days: Days, by: Grouping) -> Result<Report, StoreError> {
+        let store = self.clone();
+        let read = self.runtime().spawn(async move { store.read_usage(organization, days, by).await });
+        read.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    async fn read_usage(&self, organization: OrganizationId, days: Days, by: Grouping) -> Result<Report, StoreError> {
         let column = match by {
             Grouping::Day => "on_day",
             Grouping::Site => "site",

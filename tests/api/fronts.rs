@@ -152,6 +152,25 @@ async fn behind_nginx_a_strangers_garbage_is_nobody_elses_trouble() {
     );
 }
 
+/// Numbers and receipts: none of it is written to a disk on its way.
+#[tokio::test]
+async fn nginx_makes_no_file_of_what_passes() {
+    for file in [NGINX, NGINX_MTLS] {
+        let app = node(Forwarded::Forwarded, "127.0.0.1").await;
+        let front = start(Front::nginx, file, &app);
+        let checks: Vec<_> = (0..550).map(|_| check_of(&random_number(), None)).collect();
+        let body = json!({ "checks": checks });
+        assert!(body.to_string().len() > 16 * 1024, "more than nginx keeps by itself");
+        let url = format!("https://lostcard.example:{}/v1/checks/batch", front.address.port());
+        let sent = client("127.0.0.2", &front).post(url).bearer_auth(&app.hotel.token).json(&body).send();
+        let answer = Answer::read(sent.await.unwrap()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.text.len() > 256 * 1024);
+        let said = front.errors();
+        assert!(!said.contains("temporary file"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn behind_fronts_with_mutual_tls_a_certificate_is_a_proof_and_binds() {
     let authority = Authority::new();

@@ -110,6 +110,7 @@ mod sentinels;
 #[expect(dead_code, reason = "shared by test binaries; none needs everything")]
 mod servers;
 mod shared_limits;
+mod shares;
 mod sightings;
 mod sign_in;
 mod snapshots;

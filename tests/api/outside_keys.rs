@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::bodies::{check_of, random_number, rate};
+use crate::bodies::{check_of, random_number, rate, report_of};
 use crate::helpers::TestApp;
 use crate::outside_issuers::{AUDIENCE, OUTSIDE, bound, issuer};
 
@@ -126,8 +126,40 @@ async fn tokens_by_a_new_key_wait_for_the_fetch_that_is_under_way() {
         reached = reached => assert_eq!(reached.unwrap(), asked + 1),
     }
     let mut others = Box::pin(futures_util::future::join(check(&app, &tokens[1]), check(&app, &tokens[2])));
-    assert!(timeout(Duration::from_millis(500), &mut others).await.is_err(), "they wait for the same fetch");
+    assert!(timeout(Duration::from_millis(100), &mut others).await.is_err(), "they wait for the same fetch");
     publisher.is_open.send(true).unwrap();
     assert_eq!(futures_util::future::join(leader, others).await, (200, (200, 200)));
     assert_eq!(*publisher.asked.borrow(), asked + 1, "once for all");
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_its_tokens_waiting_and_nobody_else() {
+    let (first, second) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let publisher = Publisher::start(json!({"keys": [first.public().to_jwk()]}).to_string()).await;
+    let url = publisher.url.clone();
+    let app = bound(TestApp::spawn().await, |config, _| {
+        config.issuers = vec![issuer(None, Some(url))];
+        config.tokens.insecure_loopback_for_tests = true;
+        config.limits.address = rate("1000000/60s");
+    })
+    .await;
+    assert_eq!(check(&app, &token(&app, &first, "1")).await, 200);
+    app.clock.advance(Duration::from_secs(11));
+    publisher.is_open.send(false).unwrap();
+    let tokens: Vec<_> = (0..50).map(|at| token(&app, &second, &at.to_string())).collect();
+    let strangers = futures_util::future::join_all(tokens.iter().map(async |token| {
+        let begun = Instant::now();
+        (check(&app, token).await, begun.elapsed())
+    }));
+    let honest = async {
+        for _ in 0..5 {
+            let answer = app.report(&report_of(&random_number(), None)).await;
+            assert_eq!(answer.status, 201, "{}", answer.text);
+        }
+    };
+    let (strangers, ()) = tokio::join!(strangers, honest);
+    for (status, took) in strangers {
+        assert_eq!(status, 401, "a token by an unknown key, not a store that is away");
+        assert!(took < Duration::from_secs(4), "before the fetch is given up: {took:?}");
+    }
 }

@@ -204,6 +204,11 @@ async fn an_address_that_nobody_vouches_for_holds_its_share_and_no_more() {
     assert!((4..=12).contains(&refused), "{refused} of 16");
     // A caller that is known continues: a check keeps nothing, and its batch counts towards its client.
     assert_eq!(app.verdict(&random_number(), None).await, "not_listed");
+    // Nor does its report, which goes the long way, and is held before anybody is known.
+    for _ in 0..10 {
+        let answer = app.report(&report_of(&random_number(), None)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
     drop(held);
     let id = app.hotel.client_id.to_string();
     let form = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", app.hotel.secret.as_str())];

@@ -4,9 +4,9 @@
 use lostcard::http::routes::ROUTES;
 use serde_json::{Value, json};
 
-use crate::bodies::{check_of, random_number, with};
+use crate::bodies::{check_of, random_number, report_of, with};
 use crate::deeds::{There, perform};
-use crate::helpers::{Answer, TestApp, TestClient};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
 const MANY: &str = "1000000/60s";
 /// What an event loop may be kept in a release build, in seconds.
@@ -186,6 +186,42 @@ async fn nothing_else_keeps_an_event_loop_for_long() {
         assert_eq!(answer.status, 200, "{path}");
         seen.note(path, poll_s);
     }
+    seen.judge();
+}
+
+/// The largest page of a list, and usage of many sites.
+#[tokio::test]
+async fn no_long_list_keeps_an_event_loop_for_long() {
+    let app = measuring().await;
+    let mut seen = Seen(Vec::new());
+    let reports: Vec<_> = (0..500).map(|_| report_of(&random_number(), None)).collect();
+    for some in reports.chunks(50) {
+        let filed = futures_util::future::join_all(some.iter().map(|report| app.report(report))).await;
+        assert!(filed.iter().all(|answer| answer.status == 201));
+    }
+    let sites = (0..1000).map(|at| with(check_of(&random_number(), None), "site", format!("site-{at}")));
+    let batch = json!({ "checks": sites.map(|check| with(check, "receipt", false)).collect::<Vec<_>>() });
+    assert_eq!(app.post(&app.hotel.token, "/v1/checks/batch", &batch).await.status, 200);
+    eventually("its sites are counted", async || {
+        let usage = app.get(&app.hotel.token, "/v1/usage?by=site").await.json();
+        usage["usage"].as_array().is_some_and(|sites| sites.len() >= 100)
+    })
+    .await;
+    for (client, path, rows) in
+        [(&app.police, "/v1/loss-reports?limit=500", "loss_reports"), (&app.hotel, "/v1/usage?by=site", "usage")]
+    {
+        let (poll_s, answer) = usual_poll_of(&app, async || app.get(&client.token, path).await).await;
+        let rows = answer.json()[rows].as_array().unwrap().len();
+        assert!(rows >= 100, "{path}: {rows}");
+        seen.note(format!("{path}: {rows} rows"), poll_s);
+    }
+    let (poll_s, answer) = usual_poll_of(&app, async || {
+        let asked = app.request("GET", "/v1/usage?by=site").header("accept", "text/csv");
+        app.send(asked.bearer_auth(&app.hotel.token)).await
+    })
+    .await;
+    assert_eq!(answer.status, 200);
+    seen.note("usage as CSV", poll_s);
     seen.judge();
 }
 

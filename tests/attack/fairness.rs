@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bodies::{check_of, random_number, report_of};
 use crate::servers::http_client;
-use crate::target::Target;
+use crate::target::{Target, head, send, status};
 
 /// A client made for an attack, or for whom it is aimed at.
 struct Caller {
@@ -129,6 +129,96 @@ async fn one_registrars_certificates_leave_reports_of_others_alone() {
     assert_eq!(tokens, 50);
     // Twice where the attackers have a machine of their own; here they share the node's.
     assert!(busy <= quiet * 3 + Duration::from_millis(10), "{busy:?} against {quiet:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_clients_reads_leave_reports_and_tokens_of_others_alone() {
+    const CONNECTIONS: usize = 128;
+    let many = "1000000/60s";
+    let settings = [("OVERLOAD__REQUESTS_MAX", "32"), ("LIMITS__ADDRESS", many), ("LIMITS__ORGANIZATION", many)];
+    let target = Arc::new(Target::new(&settings).await);
+    let flood = caller(&target, "certifying", "checks", many).await.token;
+    // From here on its token is known: until then its requests are its address's.
+    let known = http_client().build().unwrap().get(format!("{}/v1/misuse-reports", target.node.url()));
+    assert_eq!(known.bearer_auth(&flood).send().await.unwrap().status(), 200);
+    let other = caller(&target, "registrar", "registry", "1000000/60s").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (read, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let attackers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (target, flood, is_over) = (Arc::clone(&target), flood.clone(), Arc::clone(&is_over));
+            let (read, refused) = (Arc::clone(&read), Arc::clone(&refused));
+            tokio::spawn(async move {
+                let http = http_client().build().unwrap();
+                let url = format!("{}/v1/misuse-reports", target.node.url());
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = http.get(&url).bearer_auth(&flood).send().await.unwrap();
+                    let count = if answer.status() == 200 { &read } else { &refused };
+                    assert!([200, 503].contains(&answer.status().as_u16()), "{}", answer.status());
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    while refused.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let http = http_client().build().unwrap();
+    let slowest = p99(times_of_reports(&http, &target, &other.token).await);
+    let mut tokens = 0;
+    for _ in 0..50 {
+        tokens += u32::from(token(&target, &other.id, &other.secret).await.is_some());
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
+    println!(
+        "reads: {CONNECTIONS} connections of one client got {} and {} refusals; others: 100 of 100 reports, p99 {slowest:?}, {tokens} of 50 tokens",
+        read.load(Ordering::Relaxed),
+        refused.load(Ordering::Relaxed)
+    );
+    assert_eq!(tokens, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_refused_in_a_loop_leave_batches_of_others_alone() {
+    const CONNECTIONS: usize = 128;
+    let target = Arc::new(Target::new(&[("OVERLOAD__REQUESTS_MAX", "32")]).await);
+    let flood = caller(&target, "certifying", "checks", "1000000/60s").await.token;
+    let (is_over, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let attackers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (target, flood) = (Arc::clone(&target), flood.clone());
+            let (is_over, refused) = (Arc::clone(&is_over), Arc::clone(&refused));
+            tokio::spawn(async move {
+                // A byte of a body that never comes.
+                let begun = format!("{}{{", head("/v1/checks/batch", &flood, "Content-Length: 1000"));
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut stream = target.connect().await;
+                    send(&mut stream, begun.as_bytes(), Duration::from_secs(1)).await;
+                    if status(&mut stream, Duration::from_secs(2)).await == Some(503) {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    while refused.load(Ordering::Relaxed) < 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let http = http_client().build().unwrap();
+    for _ in 0..100 {
+        let batch = json!({ "checks": [check_of(&random_number(), None)] });
+        let answer = post(&http, &target, &target.honest, "/v1/checks/batch", &batch).await;
+        assert_eq!(answer.status(), 200);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
+    let refused = refused.load(Ordering::Relaxed);
+    println!("refusals: {CONNECTIONS} connections of one client got {refused}; others: 100 of 100 batches");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@
 //! | 400 handshakes that never end | `callers::handshakes_that_never_end_leave_others_theirs` |
 //! | one DPoP proof a hundred times | `callers::a_proof_that_is_sent_again_is_refused` |
 //! | certificates against reports | `fairness::one_registrars_certificates_leave_reports_of_others_alone` |
+//! | reads that wait for the writers' turn against reports | `fairness::one_clients_reads_leave_reports_and_tokens_of_others_alone` |
+//! | batches that are refused again and again | `fairness::batches_refused_in_a_loop_leave_batches_of_others_alone` |
 //! | small calls against batches | `fairness::small_calls_of_a_client_keep_none_of_its_batches_away` |
 //! | secrets rotated under load | `fairness::a_rotation_of_the_secret_under_load_gives_no_units_back` |
 //! | the time of an answer | `timing::the_time_of_an_answer_does_not_tell_hits_from_misses` |

@@ -25,7 +25,7 @@ impl Front {
             .map(|name| format!("{name}_temp_path {own}/{name};\n"))
             .concat();
         let text = format!(
-            "daemon off;\nuser root;\npid {own}/nginx.pid;\nerror_log {own}/error.log;\nevents {{}}\nhttp {{\n{temporary}{http}\n}}\n"
+            "daemon off;\nuser root;\npid {own}/nginx.pid;\nerror_log {own}/error.log warn;\nevents {{}}\nhttp {{\n{temporary}{http}\n}}\n"
         );
         let path = folder.path().join("nginx.conf");
         std::fs::write(&path, text).unwrap();
@@ -52,6 +52,13 @@ impl Front {
             TcpStream::connect(address).is_ok()
         });
         front
+    }
+}
+
+impl Front {
+    /// What nginx has said of what it does, warnings too.
+    pub(crate) fn errors(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("error.log")).unwrap()
     }
 }
 

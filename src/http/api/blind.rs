@@ -188,7 +188,7 @@ pub async fn evaluate(
     taken?;
     caller.enter(Class::Checks)?;
     let asked = Asked { epoch, blinded, after: Sequence::new(after) };
-    let evaluation = state.read_in_time(blind.evaluate(asked)).await???;
+    let evaluation = state.read_in_time(blind.evaluate(caller.asker(), asked)).await???;
     let Evaluation { evaluations: Evaluations { elements, proof }, as_of, sequence, changes } = evaluation;
     let evaluated: Vec<_> = elements.iter().map(|element| base64url(element)).collect();
     let receipts = commitments.flatten().map(|commitments| {

@@ -8,11 +8,11 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::batch_items::{BATCH_CHECKS_MAX, Items};
 use crate::crypto::receipt::{longest_verdict, push_all};
 use crate::crypto::signing::push_base64url;
 use crate::domain::alert::WatchHours;
@@ -78,7 +78,7 @@ pub struct CheckRequest {
 pub struct BatchRequest {
     /// At least one, at most 1,000; 1 MiB in all.
     #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
-    checks: Vec<Box<RawValue>>,
+    checks: Items,
 }
 
 /// A batch whose items have been read, which takes a while: where its body was parsed. More than a batch may hold are only counted.
@@ -91,8 +91,8 @@ pub struct Batch {
 
 impl From<BatchRequest> for Batch {
     fn from(request: BatchRequest) -> Self {
-        let items = request.checks.len();
-        let read = request.checks.iter().take(if items > BATCH_CHECKS_MAX { 0 } else { items });
+        let Items { count: items, kept } = request.checks;
+        let read = kept.iter().take(if items > BATCH_CHECKS_MAX { 0 } else { items });
         Self { items, checks: read.map(|item| parse(item.get().as_bytes())).collect() }
     }
 }
@@ -108,7 +108,7 @@ impl Batch {
 /// Its checks are JSON still, and hold the numbers as they came.
 impl std::fmt::Debug for BatchRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "BatchRequest({} checks)", self.checks.len())
+        write!(f, "BatchRequest({} checks)", self.checks.count)
     }
 }
 
@@ -191,8 +191,6 @@ pub struct BatchResult {
     problem: Option<serde_json::Value>,
 }
 
-const BATCH_CHECKS_MAX: usize = 1000;
-
 /// Check a card
 ///
 /// Has the card in front of me been reported lost, stolen or replaced? Scope `checks`; costs one unit of the client's limit.
@@ -221,7 +219,7 @@ pub async fn create(
     let taken = numbers::take(&caller.principal, &check).await;
     caller.note_numbers();
     taken?;
-    let enter = || state.admission.enter(Class::Check);
+    let enter = || state.admission.enter(Class::Check, Some(caller.asker()));
     let answer = if check.watch.is_none() {
         state.checks.check(caller.actor(), &check, enter).await?
     } else {
@@ -405,6 +403,20 @@ mod tests {
     use crate::domain::sequence::Sequence;
     use crate::domain::verdict::{Listing, Record, Verdict};
     use crate::service::checks::Receipt;
+
+    #[test]
+    fn a_batch_full_of_small_things_is_counted_and_not_kept() {
+        let body = format!(r#"{{"checks":[{}0]}}"#, "0,".repeat(BATCH_BYTES_MAX / 2 - 10));
+        let request: BatchRequest = parse(body.as_bytes()).unwrap();
+        assert_eq!((request.checks.count, request.checks.kept.len()), (BATCH_BYTES_MAX / 2 - 9, BATCH_CHECKS_MAX));
+        let batch = Batch::from(request);
+        assert_eq!((batch.items > BATCH_CHECKS_MAX, batch.checks.len()), (true, 0));
+        assert!(
+            parse::<BatchRequest>(br#"{"checks":[0,]}"#).is_err() && parse::<BatchRequest>(br#"{"checks":0}"#).is_err()
+        );
+        let beyond = format!(r#"{{"checks":[{}x]}}"#, "0,".repeat(BATCH_CHECKS_MAX));
+        assert!(parse::<BatchRequest>(beyond.as_bytes()).is_err(), "what is only counted is JSON, too");
+    }
 
     fn answer(verdict: Verdict) -> Answer {
         let signed = sign_batch(&SigningKey::generate().unwrap(), r#""x""#, 1, "", vec!["b".to_owned()]).remove(0);

@@ -17,14 +17,31 @@ use crate::domain::found_card::FoundCardState;
 use crate::domain::ids::{ApplicationId, CertificateId, FoundCardId, ReplacementId, ReportId};
 use crate::domain::report::ReportState;
 use crate::domain::sequence::Sequence;
-use crate::http::contract::answers::{instant, json};
+use crate::http::contract::answers::{instant, json, to_json, written};
 use crate::http::contract::collection::{CollectionQuery, States};
 use crate::http::contract::page::List;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::schema::{ApplicationStateName, CertificateStateName, FoundCardStateName, ReportStateName};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::state::AppState;
+use crate::limits::Work;
 use crate::store::replacements::ListedReplacement;
+
+/// Longer pages are written in the workshop: that would keep the other requests of the worker waiting.
+const WRITTEN_HERE_MAX: usize = 64;
+
+/// The answer of a page, which has cost its rows.
+pub(super) async fn answer<T: Send + 'static, P: Serialize>(
+    caller: &Caller,
+    rows: Vec<T>,
+    page: impl FnOnce(&[T]) -> P + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    caller.owe_for_rows(rows.len()).await;
+    if rows.len() <= WRITTEN_HERE_MAX {
+        return Ok(json(&page(&rows)));
+    }
+    Ok(written(caller.work(Work::Short, move || to_json(&page(&rows))).await?))
+}
 
 /// A page of an organization's loss reports, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -125,7 +142,7 @@ const CERTIFICATES_STATES: States<CertificateState> =
 ///
 /// Your own organization's, oldest first, in pages; those of a portal or of another organization never.
 /// A row that is there when the first page is asked for comes once, as long as its state is asked for. Scope
-/// `registry`; costs one unit. The query takes nothing about a person; the audit log keeps who read which rows.
+/// `registry`; costs one unit, and one more for each ten rows of the page. The query takes nothing about a person; the audit log keeps who read which rows.
 #[utoipa::path(
     get, path = "/v1/loss-reports", operation_id = "listLossReports", tag = "registry", security(("bearer" = [])),
     params(
@@ -151,15 +168,18 @@ pub async fn loss_reports(
     )?;
     let mut found = state.read_in_time(state.reports.list(caller.actor(), &asked.wanted)).await??;
     let next_cursor = LOSS_REPORTS.end(&asked.page, &mut found, |stored| stored.report.id);
-    let loss_reports = found.iter().map(LossReportAnswer::of).collect();
-    Ok(json(&LossReportPage { loss_reports, next_cursor }))
+    let page = move |found: &[_]| LossReportPage {
+        loss_reports: found.iter().map(LossReportAnswer::of).collect(),
+        next_cursor,
+    };
+    answer(&caller, found, page).await
 }
 
 /// List your replacements
 ///
 /// Your own organization's, oldest first, in pages. They have no state: `state` is 422.
 /// A row that is there when the first page is asked for comes once, as long as its state is asked for. Scope
-/// `registry`; costs one unit. The query takes nothing about a person; the audit log keeps who read which rows.
+/// `registry`; costs one unit, and one more for each ten rows of the page. The query takes nothing about a person; the audit log keeps who read which rows.
 #[utoipa::path(
     get, path = "/v1/replacements", operation_id = "listReplacements", tag = "registry", security(("bearer" = [])),
     params(CollectionQuery),
@@ -182,8 +202,11 @@ pub async fn replacements(
     )?;
     let mut found = state.read_in_time(state.reports.list_replacements(caller.actor(), &asked.wanted)).await??;
     let next_cursor = REPLACEMENTS.end(&asked.page, &mut found, |listed| listed.replacement_id);
-    let replacements = found.iter().map(ReplacementEntry::of).collect();
-    Ok(json(&ReplacementPage { replacements, next_cursor }))
+    let page = move |found: &[_]| ReplacementPage {
+        replacements: found.iter().map(ReplacementEntry::of).collect(),
+        next_cursor,
+    };
+    answer(&caller, found, page).await
 }
 
 impl ReplacementEntry {
@@ -202,7 +225,7 @@ impl ReplacementEntry {
 ///
 /// Your own organization's, oldest first, in pages; `office` is the one that registered the card.
 /// A row that is there when the first page is asked for comes once, as long as its state is asked for. Scope
-/// `registry`; costs one unit. The query takes nothing about a person; the audit log keeps who read which rows.
+/// `registry`; costs one unit, and one more for each ten rows of the page. The query takes nothing about a person; the audit log keeps who read which rows.
 #[utoipa::path(
     get, path = "/v1/found-cards", operation_id = "listFoundCards", tag = "registry", security(("bearer" = [])),
     params(
@@ -224,15 +247,16 @@ pub async fn found_cards(caller: Caller, request: HttpRequest, state: Data<AppSt
     )?;
     let mut found = state.read_in_time(state.found_cards.list(caller.actor(), &asked.wanted)).await??;
     let next_cursor = FOUND_CARDS.end(&asked.page, &mut found, |stored| stored.card.id);
-    let found_cards = found.iter().map(FoundCardAnswer::of).collect();
-    Ok(json(&FoundCardPage { found_cards, next_cursor }))
+    let page =
+        move |found: &[_]| FoundCardPage { found_cards: found.iter().map(FoundCardAnswer::of).collect(), next_cursor };
+    answer(&caller, found, page).await
 }
 
 /// List your applications for new cards
 ///
 /// Your own organization's, oldest first, in pages; `office` is the one that took the application.
 /// A row that is there when the first page is asked for comes once, as long as its state is asked for. Scope
-/// `registry`; costs one unit. The query takes nothing about a person; the audit log keeps who read which rows.
+/// `registry`; costs one unit, and one more for each ten rows of the page. The query takes nothing about a person; the audit log keeps who read which rows.
 #[utoipa::path(
     get, path = "/v1/replacement-applications", operation_id = "listReplacementApplications", tag = "registry", security(("bearer" = [])),
     params(
@@ -258,15 +282,18 @@ pub async fn applications(
     )?;
     let mut found = state.read_in_time(state.applications.list(caller.actor(), &asked.wanted)).await??;
     let next_cursor = APPLICATIONS.end(&asked.page, &mut found, |stored| stored.application.id);
-    let replacement_applications = found.iter().map(|stored| ReplacementApplicationAnswer::of(stored, None)).collect();
-    Ok(json(&ReplacementApplicationPage { replacement_applications, next_cursor }))
+    let page = move |found: &[_]| {
+        let of = |stored| ReplacementApplicationAnswer::of(stored, None);
+        ReplacementApplicationPage { replacement_applications: found.iter().map(of).collect(), next_cursor }
+    };
+    answer(&caller, found, page).await
 }
 
 /// List your temporary certificates
 ///
 /// Your own organization's, oldest first, in pages, without their credentials; `state` is that of the moment.
 /// A row that is there when the first page is asked for comes once, as long as its state is asked for. Scope
-/// `registry`; costs one unit. The query takes nothing about a person; the audit log keeps who read which rows.
+/// `registry`; costs one unit, and one more for each ten rows of the page. The query takes nothing about a person; the audit log keeps who read which rows.
 #[utoipa::path(
     get, path = "/v1/temporary-certificates", operation_id = "listTemporaryCertificates", tag = "certificates", security(("bearer" = [])),
     params(
@@ -293,6 +320,9 @@ pub async fn certificates(
     let mut found = state.read_in_time(state.certificates.list(caller.actor(), &asked.wanted)).await??;
     let next_cursor = CERTIFICATES.end(&asked.page, &mut found, |stored| stored.certificate.id);
     let now_s = state.clock.now_s();
-    let temporary_certificates = found.iter().map(|stored| CertificateAnswer::of(stored, now_s)).collect();
-    Ok(json(&CertificatePage { temporary_certificates, next_cursor }))
+    let page = move |found: &[_]| {
+        let of = |stored| CertificateAnswer::of(stored, now_s);
+        CertificatePage { temporary_certificates: found.iter().map(of).collect(), next_cursor }
+    };
+    answer(&caller, found, page).await
 }

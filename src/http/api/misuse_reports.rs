@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::lists::answer;
 use crate::domain::client::Scope;
 use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, check_observed_at};
@@ -188,7 +189,8 @@ pub async fn read(caller: Caller, path: Path<String>, state: Data<AppState>) -> 
 /// List misuse reports
 ///
 /// Oldest first, in pages, without narratives. Scope `registry`, for organizations of the kind `registrar`: every organization's. Scope
-/// `checks`: your own organization's. Costs one unit. The query takes nothing about a person; the audit log keeps who read which reports.
+/// `checks`: your own organization's. Costs one unit, and one more for each ten rows of
+/// the page. The query takes nothing about a person; the audit log keeps who read which reports.
 #[utoipa::path(
     get, path = "/v1/misuse-reports", operation_id = "listMisuseReports", tag = "registry", security(("bearer" = [])),
     params(
@@ -215,8 +217,11 @@ pub async fn list(caller: Caller, request: HttpRequest, state: Data<AppState>) -
     let read = state.misuse_reports.list(caller.actor(), view, &asked.wanted);
     let mut reports = state.read_in_time(read).await??;
     let next_cursor = LIST.end(&asked.page, &mut reports, |report| report.id);
-    let misuse_reports = reports.iter().map(|report| MisuseReportAnswer::of(report, view)).collect();
-    Ok(json(&MisuseReportList { misuse_reports, next_cursor }))
+    let page = move |reports: &[_]| {
+        let of = |report| MisuseReportAnswer::of(report, view);
+        MisuseReportList { misuse_reports: reports.iter().map(of).collect(), next_cursor }
+    };
+    answer(&caller, reports, page).await
 }
 
 /// Resolve a misuse report

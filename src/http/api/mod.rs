@@ -20,6 +20,7 @@ pub mod admin_requests;
 pub mod admin_undo;
 pub mod alerts;
 pub mod applications;
+mod batch_items;
 pub mod blind;
 pub mod card_status;
 pub mod certificates;

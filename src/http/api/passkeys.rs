@@ -196,6 +196,8 @@ pub async fn ask_who(
     state.addresses.check(Exchange::address(&request))?;
     body.read_up_to(BYTES_MAX).await?;
     let passkeys = state.access.passkeys().ok_or_else(Problem::not_found)?;
+    // A stranger's writes stand behind nobody's but other strangers'.
+    let _turn = state.writer.turn(Some(Exchange::asker(&request))).await?;
     let (ceremony_id, options) = state.write_in_time(state.access.ask_passkey(passkeys)).await??;
     Ok(json(&PasskeyOptionsAnswer { ceremony_id, options }))
 }

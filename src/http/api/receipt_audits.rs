@@ -184,7 +184,8 @@ pub async fn audit(
         let deed = Deed::of(caller.actor(), Action::ReceiptVerified, claims.jti).about([state.writer.tag(&digest)]);
         state.read_in_time(state.writer.note(&deed)).await??;
     }
-    let audited = state.read_in_time(blind.audit(AuditAsked { claims, digest, salt, card_valid_from })).await???;
+    let asked = AuditAsked { claims, digest, salt, card_valid_from };
+    let audited = state.read_in_time(blind.audit(caller.asker(), asked)).await???;
     Ok(json(&ReceiptAuditAnswer::of(audited)))
 }
 

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::usage::{Counts, Days, Grouping, Outcome};
-use crate::http::contract::answers::json;
+use crate::http::contract::answers::{to_json, written};
 use crate::http::contract::fields::{Fields, present};
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::schema::{GroupingCode, GroupingName};
 use crate::http::pipeline::caller::Caller;
 use crate::http::pipeline::media::preferred;
 use crate::http::pipeline::state::AppState;
-use crate::store::usage::Report;
+use crate::limits::Work;
+use crate::store::usage::{Group, Report};
 
 /// What is asked, as text: what it holds is judged after its shape.
 #[derive(Debug, Deserialize)]
@@ -84,7 +85,7 @@ pub struct UsageCounts {
 /// Read your organization's usage
 ///
 /// How many checks the organization of the token made and how they ended, by day or by site; nothing about a person, and
-/// nothing about other organizations. Any scope; costs one unit. Days are calendar days in Beijing, at most 400 at a time; without
+/// nothing about other organizations. Any scope; costs ten units. Days are calendar days in Beijing, at most 400 at a time; without
 /// `from` and `to` the last thirty. Counts are added every few seconds (`usage.flush_seconds`, 5 by default), today's too, and
 /// kept for two years unless the operator says otherwise. A node that is killed may lose its last seconds: counts may be too low, never
 /// too high. With `Accept: text/csv` the entries come as CSV: a header and one line for each entry.
@@ -104,20 +105,23 @@ pub struct UsageCounts {
 pub async fn read(caller: Caller, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, Problem> {
     let (days, by) = read_query(request.query_string(), state.clock.today())?;
     let report = state.read_in_time(state.usage.report(caller.organization_id(), days, by)).await??;
+    // Up to 10,000 groups: that would keep the other requests of the worker waiting.
     let mut response = if wants_csv(&request) {
         let name = format!("attachment; filename=\"usage-{}-{}-by-{}.csv\"", days.from(), days.to(), by.as_str());
         HttpResponse::Ok()
             .content_type("text/csv; charset=utf-8; header=present")
             .insert_header((header::CONTENT_DISPOSITION, name))
-            .body(to_csv(&report, by))
+            .body(caller.work(Work::Short, move || to_csv(&report, by)).await?)
     } else {
-        json(&UsageAnswer {
+        let of = move |group: &Group| UsageCounts::of(Some((by, &group.name)), &group.counts);
+        let answer = move || UsageAnswer {
             from: days.from().to_string(),
             to: days.to().to_string(),
             by: by.as_str(),
-            usage: report.groups.iter().map(|group| UsageCounts::of(Some((by, &group.name)), &group.counts)).collect(),
+            usage: report.groups.iter().map(of).collect(),
             total: UsageCounts::of(None, &report.total),
-        })
+        };
+        written(caller.work(Work::Short, move || to_json(&answer())).await?)
     };
     response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
     Ok(response)
@@ -199,7 +203,6 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::store::usage::Group;
 
     #[test]
     fn a_query_is_days_and_a_grouping_each_once() {

@@ -41,13 +41,19 @@ pub fn created(location: String, value: &impl Serialize) -> StoredAnswer {
 
 /// 200 with an object.
 pub fn json(value: &impl Serialize) -> HttpResponse {
-    match to_json(value) {
+    written(to_json(value))
+}
+
+/// 200 with an object that was written elsewhere.
+pub fn written(text: Option<String>) -> HttpResponse {
+    match text {
         Some(body) => HttpResponse::Ok().content_type(ContentType::json()).body(body),
         None => unwritten(),
     }
 }
 
-fn to_json(value: &impl Serialize) -> Option<String> {
+/// An object as it is answered; none where it cannot be written.
+pub fn to_json(value: &impl Serialize) -> Option<String> {
     let text = serde_json::to_string(value);
     // The error names the type's fault, never the value itself.
     text.inspect_err(|error| tracing::error!(error = %error, "an answer cannot be written as JSON")).ok()

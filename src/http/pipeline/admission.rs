@@ -1,14 +1,16 @@
 //! What a node takes on at a time: a bound on the requests that wait for more than memory (checks may take only a
-//! part of it), and a look at how far a worker's event loop is behind. What is refused here is refused before its token and its body
-//! are looked at. Also the deadline of the work itself. No limits of callers: those are `crate::limits`.
+//! part of it, and one caller no more than is left free), and a look at how far a worker's event loop is behind. What is refused here is
+//! refused before its body is looked at, and where no place is left before its token. Also the deadline of the work itself. No limits of callers: those are `crate::limits`.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::budget::Full;
 use crate::clock::Clock;
 use crate::http::contract::problem::Problem;
 use crate::http::contract::route::Class;
@@ -40,19 +42,54 @@ pub struct Admission {
     /// Who was refused last for its own load, as a hash.
     last_refused: AtomicU64,
     hashes: RandomState,
+    held: Arc<Held>,
+}
+
+/// How many places each caller has.
+#[derive(Debug, Default)]
+struct Held(Mutex<HashMap<Asker, i64>>);
+
+impl Held {
+    /// A thread that panicked has left whole counts.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Asker, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more; how many it has with it.
+    fn add(&self, asker: Asker) -> i64 {
+        let mut held = self.lock();
+        let count = held.entry(asker).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn give_back(&self, asker: Asker) {
+        let mut held = self.lock();
+        if let Some(count) = held.get_mut(&asker) {
+            *count -= 1;
+            if *count <= 0 {
+                held.remove(&asker);
+            }
+        }
+    }
 }
 
 /// A request's place among those that wait; free again when dropped.
 #[derive(Debug)]
 pub struct Place {
     class: Class,
+    /// Those that its class may have.
+    places: i64,
+    /// Whom it counts towards; nobody as long as that is not known.
+    asker: Option<Asker>,
     metrics: Arc<Metrics>,
+    held: Arc<Held>,
 }
 
 impl Admission {
     pub fn new(options: AdmissionOptions, metrics: Arc<Metrics>) -> Self {
-        let (untold, told_ns, last_refused) = Default::default();
-        Self { options, metrics, untold, told_ns, last_refused, hashes: RandomState::new() }
+        let (untold, told_ns, last_refused, held) = Default::default();
+        Self { options, metrics, untold, told_ns, last_refused, hashes: RandomState::new(), held }
     }
 
     /// How far a worker may be behind.
@@ -65,8 +102,8 @@ impl Admission {
         self.options.deadline
     }
 
-    /// A place, if there is one for this class.
-    pub fn enter(&self, class: Class) -> Result<Place, Problem> {
+    /// A place, if there is one for this class, and for this caller where it is known.
+    pub fn enter(&self, class: Class, asker: Option<Asker>) -> Result<Place, Problem> {
         let places = match class {
             Class::Check | Class::Checks | Class::Expensive => self.options.checks_max,
             Class::Reports => self.options.requests_max,
@@ -74,8 +111,13 @@ impl Admission {
         // Counted first: two that come at once may both miss the last place, never both take it. A refused one gives it back by
         // its drop.
         self.metrics.in_flight.inc();
-        let place = Place { class, metrics: Arc::clone(&self.metrics) };
-        if self.metrics.in_flight.get() <= places { Ok(place) } else { Err(Problem::reduced_capacity()) }
+        let (metrics, held) = (Arc::clone(&self.metrics), Arc::clone(&self.held));
+        let mut place = Place { class, places, asker: None, metrics, held };
+        if self.metrics.in_flight.get() > places {
+            return Err(Problem::reduced_capacity());
+        }
+        asker.map_or(Ok(()), |asker| place.assign(asker))?;
+        Ok(place)
     }
 
     /// Whose a refusal is: a caller's for its own load is the node's as soon as it is not the one that was refused last.
@@ -105,11 +147,28 @@ impl Place {
     pub fn class(&self) -> Class {
         self.class
     }
+
+    /// It counts towards this caller from here on, which may have as many places as are left free, and one more (decision 097).
+    pub fn assign(&mut self, asker: Asker) -> Result<(), Problem> {
+        if self.asker == Some(asker) {
+            return Ok(());
+        }
+        let before = self.held.add(asker) - 1;
+        if let Some(other) = self.asker.replace(asker) {
+            self.held.give_back(other);
+        }
+        // Without this one.
+        let free = self.places - (self.metrics.in_flight.get() - 1);
+        if before <= free { Ok(()) } else { Err(Full::Share.problem(matches!(asker, Asker::Client(_)))) }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
+        if let Some(asker) = self.asker {
+            self.held.give_back(asker);
+        }
     }
 }
 
@@ -174,6 +233,7 @@ impl Delay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ClientId;
     use crate::http::contract::problem;
 
     fn options(requests_max: i64, checks_max: i64) -> AdmissionOptions {
@@ -184,14 +244,50 @@ mod tests {
     #[test]
     fn checks_are_refused_before_reports() {
         let admission = Admission::new(options(3, 2), Arc::new(Metrics::new().unwrap()));
-        let mut places = vec![admission.enter(Class::Checks).unwrap(), admission.enter(Class::Check).unwrap()];
-        let refused = admission.enter(Class::Checks).unwrap_err();
+        let enter = |class| admission.enter(class, None);
+        let mut places = vec![enter(Class::Checks).unwrap(), enter(Class::Check).unwrap()];
+        let refused = enter(Class::Checks).unwrap_err();
         assert_eq!(refused.kind(), problem::REDUCED_CAPACITY);
         assert!((1..=u64::from(problem::REDUCED_RETRY_S_MAX)).contains(&refused.retry_after_s().unwrap()));
-        places.push(admission.enter(Class::Reports).unwrap());
-        assert!(admission.enter(Class::Reports).is_err());
+        places.push(enter(Class::Reports).unwrap());
+        assert!(enter(Class::Reports).is_err());
         places.clear();
-        assert!(admission.enter(Class::Checks).is_ok(), "refused ones keep no place");
+        assert!(enter(Class::Checks).is_ok(), "refused ones keep no place");
+    }
+
+    #[test]
+    fn a_caller_has_as_many_places_as_it_leaves_and_no_more() {
+        let admission = Admission::new(options(12, 8), Arc::new(Metrics::new().unwrap()));
+        let [one, two, three] = [1, 2, 3].map(|n| Asker::Client(ClientId::from_u128(n)));
+        let fill =
+            |class, asker| -> Vec<_> { (0..20).map_while(|_| admission.enter(class, Some(asker)).ok()).collect() };
+        let of_one = fill(Class::Reports, one);
+        assert_eq!(of_one.len(), 7, "alone: half, and one");
+        let refused = admission.enter(Class::Reports, Some(one)).unwrap_err();
+        assert!(refused.kind() == problem::REDUCED_CAPACITY && refused.is_own_load());
+        let of_two = fill(Class::Reports, two);
+        assert_eq!(of_two.len(), 3, "of what is left the same");
+        assert!(admission.enter(Class::Reports, Some(three)).is_ok(), "others have theirs all the same");
+        drop((of_one, of_two));
+        assert_eq!(fill(Class::Checks, one).len(), 5, "of its class");
+        assert!(admission.held.lock().is_empty());
+    }
+
+    #[test]
+    fn a_place_counts_towards_its_caller_once_that_is_known() {
+        let admission = Admission::new(options(12, 8), Arc::new(Metrics::new().unwrap()));
+        let address = Asker::Address([192, 0, 2, 1].into());
+        let client = Asker::Client(ClientId::from_u128(1));
+        let mut places: Vec<_> = (0..8).map(|_| admission.enter(Class::Reports, None).unwrap()).collect();
+        let assigned = places.iter_mut().map(|place| place.assign(address).and_then(|()| place.assign(client)));
+        let refused: Vec<_> = assigned.map(|assigned| assigned.is_err()).collect();
+        assert_eq!(refused.iter().filter(|refused| **refused).count(), 2, "{refused:?}");
+        assert_eq!(admission.held.lock().get(&client), Some(&8));
+        assert!(admission.enter(Class::Reports, Some(address)).is_ok(), "nothing of them is its address's");
+        let mut one = admission.enter(Class::Reports, None).unwrap();
+        let other = Asker::Address([192, 0, 2, 2].into());
+        (0..9).for_each(|_| drop(admission.held.add(other)));
+        assert_eq!(one.assign(other).unwrap_err().kind(), problem::ADDRESS_SHARE_HELD);
     }
 
     #[tokio::test(flavor = "local")]

@@ -129,7 +129,7 @@ fn enter_late(request: &HttpRequest) -> Result<(), Problem> {
 
 /// Takes a place for what a request still has to do, until its answer is gone.
 pub fn enter(request: &HttpRequest, class: Class) -> Result<(), Problem> {
-    let place = AppState::of(request).admission.enter(class)?;
+    let place = AppState::of(request).admission.enter(class, Some(Exchange::asker(request)))?;
     if let Some(exchange) = request.extensions_mut().get_mut::<Exchange>() {
         exchange.place = Some(place);
     }

@@ -21,7 +21,7 @@ use super::wire::{Faults, Inbox};
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
-use crate::limits::Asker;
+use crate::limits::{Asker, CallerAddress};
 use crate::telemetry::traces::{Answered, Parent};
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -52,8 +52,8 @@ pub async fn boundary(
         ..Exchange::default()
     };
     let admitted = identify(&request, &state, &mut exchange)
-        .and_then(|()| screen(&request, &state, target))
-        .and_then(|()| admit(target, &state, started_ns));
+        .and_then(|address| screen(&request, &state, target).map(|()| address))
+        .and_then(|address| admit(target, address, &state, started_ns));
     let admitted = admitted.map(|place| exchange.place = place);
     request.extensions_mut().insert(exchange);
     let mut response = match admitted {
@@ -71,27 +71,27 @@ pub async fn boundary(
         caller,
         asker,
         address,
-        place,
+        mut place,
         offers_nonce,
         prefix,
         // Until the answer is written.
         head: _head,
         ..
     } = exchange.unwrap_or_default();
+    let asker = caller.map(|caller| Asker::Client(caller.client)).or(asker).unwrap_or_else(|| Asker::at(address));
     let mut reserved = None;
-    if caller.is_none() {
-        match reserve(&response, inbox.as_deref(), Asker::at(address)) {
-            Ok(hold) => reserved = hold,
-            Err(full) => response = response.into_response(full.problem(false).error_response()),
-        }
+    match reserve(&response, inbox.as_deref(), asker) {
+        Ok(hold) => reserved = hold,
+        Err(full) => response = response.into_response(full.problem(caller.is_some()).error_response()),
     }
+    // What was not read of the body is thrown away as it comes, or too much of it is to come.
+    let is_too_much = body.is_some_and(|body| !body.dismiss());
     let mut standings = Standings { call: standing, numbers };
     let elapsed_ns = state.clock.boot_ns().saturating_sub(started_ns);
     if response.status().as_u16() >= 400 {
         let problem = response.response().extensions().get::<Problem>().cloned();
         let is_reduced = problem.as_ref().is_some_and(|problem| problem.kind().code == problem::REDUCED_CAPACITY.code);
         standings = problem.as_ref().map_or(standings, |problem| standings.refused_by(problem));
-        let asker = asker.unwrap_or_else(|| Asker::at(address));
         response = explain(response, target, (&id, &prefix), (caller, asker), &state, elapsed_ns);
         // Who may not check has asked for no check.
         let may_check = problem.as_ref().is_none_or(|problem| problem.kind() != problem::INSUFFICIENT_SCOPE);
@@ -101,6 +101,8 @@ pub async fn boundary(
             state.counter.count(organization, refused_check(response.status().as_u16()), state.clock.now_ms());
         }
         if is_reduced {
+            // Who is made to wait holds nothing that others could have.
+            place = None;
             let wait = state.delay.pace_refusal(state.clock.boot_ns());
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
@@ -111,10 +113,7 @@ pub async fn boundary(
         answering::note_success(&state, target.class(), response.status(), &id, label, elapsed_ns);
     }
     trace(&state, parent.as_ref(), &response, target, &id, elapsed_ns);
-    // What was not read of the body is thrown away as it comes, or too much of it is to come.
-    if body.is_some_and(|body| !body.dismiss())
-        && let Some(faults) = &faults
-    {
+    if is_too_much && let Some(faults) = &faults {
         faults.end();
     }
     let fields = response.headers_mut();
@@ -169,10 +168,10 @@ fn dress(headers: &mut header::HeaderMap, target: Target, id: String, prefix: &s
 }
 
 /// Who asks, and where it sees this service.
-fn identify(request: &ServiceRequest, state: &AppState, exchange: &mut Exchange) -> Result<(), Problem> {
+fn identify(request: &ServiceRequest, state: &AppState, exchange: &mut Exchange) -> Result<CallerAddress, Problem> {
     exchange.address = state.proxies.caller(request)?;
     exchange.prefix = state.proxies.prefix(request)?;
-    Ok(())
+    Ok(exchange.address)
 }
 
 /// What an answer points to, as the caller sees it.
@@ -187,8 +186,9 @@ fn put_below(prefix: &str, headers: &mut header::HeaderMap) {
 }
 
 /// A place for what will wait. A single check takes one only when memory cannot answer it, long work only after its turn in the
-/// workshop, and what needs no token only once its body has come.
-fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
+/// workshop, and what needs no token only once its body has come. Where a token is needed it is nobody's until that is known: a client that
+/// is known is not refused for its address.
+fn admit(target: Target, address: CallerAddress, state: &AppState, now_ns: u64) -> Result<Option<Place>, Problem> {
     let Some(class) = target.class() else { return Ok(None) };
     if class != Class::Reports {
         state.delay.admit(now_ns)?;
@@ -196,7 +196,10 @@ fn admit(target: Target, state: &AppState, now_ns: u64) -> Result<Option<Place>,
     match class {
         _ if target.route.is_some_and(Route::enters_late) => Ok(None),
         Class::Check | Class::Expensive => Ok(None),
-        Class::Checks | Class::Reports => state.admission.enter(class).map(Some),
+        Class::Checks | Class::Reports => {
+            let is_public = target.route.is_some_and(|route| route.scopes.is_empty());
+            state.admission.enter(class, is_public.then(|| Asker::at(address))).map(Some)
+        }
     }
 }
 

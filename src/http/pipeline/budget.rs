@@ -124,7 +124,7 @@ pub struct Peer {
 impl Peer {
     /// Nothing reserved yet.
     pub fn hold(self: &Rc<Self>) -> Hold {
-        Hold { peer: Rc::clone(self), owner: None, bytes: 0, is_waiting: false }
+        Hold { peer: Rc::clone(self), owner: None, bytes: 0, unshared: 0, is_waiting: false }
     }
 
     /// Counts a connection that is refused, or ended, because a head has not come in its time.
@@ -156,6 +156,8 @@ pub struct Hold {
     /// Whose share it is, once that is known: a client's, or that of an address behind a proxy.
     owner: Option<Arc<Share>>,
     bytes: i64,
+    /// What counts towards nobody yet.
+    unshared: i64,
     /// Whether it is one of the owner's bodies that are coming in.
     is_waiting: bool,
 }
@@ -163,6 +165,20 @@ pub struct Hold {
 impl Hold {
     fn share(&self) -> Option<&Share> {
         self.owner.as_deref().or(self.peer.share.as_deref())
+    }
+
+    /// The same for what is small and of a caller that is not known yet: it counts towards the node alone until it is assigned to
+    /// somebody, so that nobody is refused for what an address holds that others share.
+    pub fn grow_unshared(&mut self, more: usize) -> Result<(), Full> {
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        let reserved = &self.peer.budget.metrics.reserved_bytes;
+        reserved.add(more);
+        if reserved.get() > self.peer.budget.options.bytes_max {
+            reserved.sub(more);
+            return Err(Full::Node);
+        }
+        self.unshared += more;
+        Ok(())
     }
 
     /// Reserves so many bytes more, or none.
@@ -193,14 +209,20 @@ impl Hold {
 
     /// Gives all back.
     pub fn clear(&mut self) {
-        if self.bytes == 0 {
+        let unshared = std::mem::take(&mut self.unshared);
+        if self.bytes + unshared == 0 {
             return;
         }
-        self.peer.budget.metrics.reserved_bytes.sub(self.bytes);
+        self.peer.budget.metrics.reserved_bytes.sub(self.bytes + unshared);
         if let Some(share) = self.share() {
             share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         }
         self.bytes = 0;
+    }
+
+    /// Whether somebody is known whose it is.
+    pub fn is_assigned(&self) -> bool {
+        self.owner.is_some()
     }
 
     /// What is held counts towards this asker from here on, whatever connection it came by.
@@ -213,6 +235,7 @@ impl Hold {
         if let Some(before) = self.share() {
             before.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         }
+        self.bytes += std::mem::take(&mut self.unshared);
         let held = share.bytes.fetch_add(self.bytes, Ordering::Relaxed) + self.bytes;
         self.owner = Some(share);
         if held <= budget.share_max() { Ok(()) } else { Err(Full::Share) }
@@ -322,6 +345,20 @@ pub(super) mod tests {
         answer.assign(Asker::Address([192, 0, 2, 3].into())).unwrap();
         assert_eq!((answer.grow_within_share(1000), answer.grow(51)), (Ok(()), Err(Full::Share)), "half of it");
         drop((bodies, answer));
+        assert_eq!(budget.metrics.reserved_bytes.get(), 0);
+    }
+
+    #[test]
+    fn what_is_small_counts_towards_nobody_until_its_caller_is_known() {
+        let budget = budget(800, 9);
+        let one = enter(&budget, "192.0.2.1").unwrap();
+        let (mut flood, mut small) = (one.hold(), one.hold());
+        flood.grow(100).unwrap();
+        assert_eq!((small.grow(1), small.grow_unshared(60)), (Err(Full::Share), Ok(())));
+        assert_eq!(small.assign(Asker::Client(ClientId::from_u128(1))), Ok(()));
+        assert_eq!((small.grow(40), small.grow(1)), (Ok(()), Err(Full::Share)), "from here on its client's");
+        assert_eq!(one.hold().grow_unshared(601), Err(Full::Node));
+        drop((flood, small));
         assert_eq!(budget.metrics.reserved_bytes.get(), 0);
     }
 

@@ -27,6 +27,9 @@ use crate::http::contract::route::{Class, Route};
 use crate::limits::{Asker, Refused, Standing, Work};
 use crate::service::withdrawals::Ender;
 
+/// Rows of a page that cost a unit.
+const ROWS_OF_A_UNIT: usize = 10;
+
 /// An authenticated client with a scope of the route, whose limit has been spent by one unit.
 #[derive(Debug)]
 pub struct Caller {
@@ -51,6 +54,10 @@ impl FromRequest for Caller {
         };
         if let Some(principal) = state.access.recall(token, state.clock.now_s()) {
             return Self::admit_holder(principal, scheme, token, request, &state);
+        }
+        // Until it is verified it is its address's.
+        if let Err(refused) = place_for(request, Asker::at(Exchange::address(request))) {
+            return Either::Left(ready(Err(refused)));
         }
         let (request, token) = (request.clone(), token.to_owned());
         Either::Right(Box::pin(async move {
@@ -148,6 +155,9 @@ impl Caller {
         if principal.role.is_some_and(|(_, role)| role < needed) {
             return Either::Left(ready(Err(Problem::insufficient_role(needed))));
         }
+        if let Err(refused) = place_for(request, Asker::Client(principal.client.client_id)) {
+            return Either::Left(ready(Err(refused)));
+        }
         let caller = Self { principal, request: request.clone(), route };
         let (limits, now_ns) = (&caller.principal.client.limits, AppState::of(request).clock.boot_ns());
         // What costs by its body is let in to say so, if it has any prospect.
@@ -190,6 +200,14 @@ impl Caller {
         let units = body.as_ref().map_or(NonZeroU32::MIN, items);
         let spent = self.principal.client.limits.spend_batch(units).await;
         self.note_spent(body, spent.map_err(Problem::from))
+    }
+
+    /// A page of records costs its rows: the audit log keeps an entry and whom it concerns for each. How many there are shows only
+    /// when they have been read, so that they are owed.
+    pub async fn owe_for_rows(&self, rows: usize) {
+        if let Some(units) = u32::try_from(rows / ROWS_OF_A_UNIT).ok().and_then(NonZeroU32::new) {
+            self.note(self.principal.client.limits.owe(units).await);
+        }
     }
 
     fn note_spent<T>(&self, body: Result<T, Problem>, spent: Result<Standing, Problem>) -> Result<T, Problem> {
@@ -289,6 +307,13 @@ impl Caller {
         }
         fields.finish(value)
     }
+}
+
+/// Whom the place of a request counts towards, where it has one.
+fn place_for(request: &HttpRequest, asker: Asker) -> Result<(), Problem> {
+    let mut extensions = request.extensions_mut();
+    let place = extensions.get_mut::<Exchange>().and_then(|exchange| exchange.place.as_mut());
+    place.map_or(Ok(()), |place| place.assign(asker))
 }
 
 fn note_caller(principal: &Principal, request: &HttpRequest) {

@@ -107,7 +107,8 @@ fn is_large(response: &ServiceResponse<BoxBody>) -> Option<usize> {
     usize::try_from(bytes).ok().filter(|bytes| *bytes > PIECE_BYTES)
 }
 
-/// What a large answer is to hold of the budget until it is gone. Without a token there is no limit that it was charged to.
+/// What a large answer is to hold of the budget until it is gone. A limit of calls bounds
+/// none of it: it is the reader who says how long an answer stays.
 pub fn reserve(response: &ServiceResponse<BoxBody>, inbox: Option<&Inbox>, asker: Asker) -> Result<Option<Hold>, Full> {
     let (Some(inbox), Some(bytes)) = (inbox, is_large(response)) else { return Ok(None) };
     let mut hold = inbox.hold();

@@ -2,7 +2,6 @@
 //! longest, of the address that has the most. A connection that works on a request does so only where its address has more than its
 //! share: one address must not be able to have them all.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -66,12 +65,39 @@ impl Line {
     }
 }
 
-/// Connections of one address, and which of them would give way first: the instant is that of `last_ns`.
+/// Connections of one address, or of trusted proxies, that are looked at for the longest idle, and addresses that have as many as the
+/// one with the most: a newcomer at the limit must not cost a look at all.
+const LOOKED_AT: usize = 512;
+const TIED: usize = 32;
+
+/// Open connections by address; those of trusted proxies together.
 #[derive(Debug, Default)]
-struct OfAddress {
+struct Open {
+    by_network: HashMap<Option<IpAddr>, HashMap<u64, Arc<Line>>>,
     count: usize,
-    idle: Option<(u64, u64)>,
-    busy: Option<(u64, u64)>,
+}
+
+impl Open {
+    fn insert(&mut self, network: Option<IpAddr>, id: u64, line: Arc<Line>) {
+        self.by_network.entry(network).or_default().insert(id, line);
+        self.count += 1;
+    }
+
+    fn remove(&mut self, network: Option<IpAddr>, id: u64) -> Option<Arc<Line>> {
+        let lines = self.by_network.get_mut(&network)?;
+        let line = lines.remove(&id)?;
+        if lines.is_empty() {
+            self.by_network.remove(&network);
+        }
+        self.count -= 1;
+        Some(line)
+    }
+}
+
+/// Of connections that are busy or not, the one whose last request is longest ago, and that instant.
+fn first(lines: &HashMap<u64, Arc<Line>>, is_busy: bool) -> Option<(u64, u64)> {
+    let of = lines.iter().filter(|(_, line)| line.is_busy.load(Ordering::Relaxed) == is_busy);
+    of.take(LOOKED_AT).map(|(id, line)| (line.last_ns.load(Ordering::Relaxed), *id)).min()
 }
 
 /// All open connections of a node.
@@ -79,7 +105,7 @@ struct OfAddress {
 pub struct Lines {
     max: usize,
     metrics: Arc<Metrics>,
-    open: Mutex<HashMap<u64, Arc<Line>>>,
+    open: Mutex<Open>,
     next: AtomicU64,
 }
 
@@ -97,11 +123,11 @@ impl Lines {
     /// A new connection, of this address where it is known already. None: there is no room, and none gives way.
     pub fn enter(self: &Arc<Self>, now_ns: u64, network: Option<IpAddr>) -> Option<Entry> {
         let mut open = self.lock();
-        if open.len() >= self.max {
+        if open.count >= self.max {
             self.metrics.budget_refused.with_label_values(&["descriptors"]).inc();
             // Its descriptor is free a moment later: the reserve covers that.
-            let first = self.gives_way(&open, network)?;
-            open.remove(&first)?.end();
+            let (of, first) = self.gives_way(&open, network)?;
+            open.remove(of, first)?.end();
         }
         let line = Arc::new(Line {
             is_ending: AtomicBool::new(false),
@@ -111,39 +137,33 @@ impl Lines {
             network: network.map(OnceLock::from).unwrap_or_default(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        open.insert(id, Arc::clone(&line));
-        self.metrics.connections.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
+        open.insert(network, id, Arc::clone(&line));
+        self.metrics.connections.set(i64::try_from(open.count).unwrap_or(i64::MAX));
         Some(Entry { id, line, lines: Arc::clone(self) })
     }
 
-    /// Which one gives way to a newcomer.
-    fn gives_way(&self, open: &HashMap<u64, Arc<Line>>, newcomer: Option<IpAddr>) -> Option<u64> {
-        let mut addresses: HashMap<Option<IpAddr>, OfAddress> = HashMap::new();
-        for (id, line) in open {
-            let of = addresses.entry(line.network.get().copied()).or_default();
-            let this = (line.last_ns.load(Ordering::Relaxed), *id);
-            let first = if line.is_busy.load(Ordering::Relaxed) { &mut of.busy } else { &mut of.idle };
-            *first = Some(first.map_or(this, |first| first.min(this)));
-            of.count += 1;
-        }
-        if let Some(of_proxies) = addresses.get_mut(&None) {
-            // Each is somebody else's.
-            of_proxies.count = 1;
-        }
+    /// Which one gives way to a newcomer, and its address.
+    fn gives_way(&self, open: &Open, newcomer: Option<IpAddr>) -> Option<(Option<IpAddr>, u64)> {
+        // Of those of proxies each is somebody else's.
+        let count = |network: &Option<IpAddr>, lines: &HashMap<_, _>| if network.is_some() { lines.len() } else { 1 };
+        let most = open.by_network.iter().map(|(network, lines)| count(network, lines)).max()?;
+        let tied = open.by_network.iter().filter(|(network, lines)| count(network, lines) == most).take(TIED);
         // Of those that have as many, the one with the longest idle.
-        let rank = |of: &OfAddress| (of.count, Reverse(of.idle.unwrap_or((u64::MAX, 0))));
-        let (network, most) = addresses.iter().max_by_key(|(_, of)| rank(of))?;
-        let is_over = most.count > (self.max / SHARES).max(1);
-        if is_over && most.idle.is_none() && *network == newcomer {
-            // It would only take the place of another of its own.
-            return None;
+        let tied = tied.map(|(network, lines)| (*network, lines, first(lines, false)));
+        let (network, lines, idle) = tied.min_by_key(|(_, _, idle)| idle.unwrap_or((u64::MAX, 0)))?;
+        if let Some((_, id)) = idle {
+            return Some((network, id));
         }
-        let idle_of_anybody = || addresses.values().filter_map(|of| of.idle).min();
-        most.idle.or(most.busy.filter(|_| is_over)).or_else(idle_of_anybody).map(|(_, id)| id)
+        if most > (self.max / SHARES).max(1) {
+            // Another of its own would only take the place of one.
+            return if network == newcomer { None } else { first(lines, true).map(|(_, id)| (network, id)) };
+        }
+        let idle = open.by_network.iter().find_map(|(network, lines)| Some((*network, first(lines, false)?)));
+        idle.map(|(network, (_, id))| (network, id))
     }
 
     /// A thread that panicked has left a whole map.
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Line>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,15 +183,21 @@ impl Entry {
 
     /// Whom it counts towards, where that shows only by its preface.
     pub fn belongs_to(&self, network: IpAddr) {
-        self.line.network.get_or_init(|| network);
+        let mut open = self.lines.lock();
+        // One that has been told to end already is not among them.
+        if self.line.network.set(network).is_ok()
+            && let Some(line) = open.remove(None, self.id)
+        {
+            open.insert(Some(network), self.id, line);
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut open = self.lines.lock();
-        open.remove(&self.id);
-        self.lines.metrics.connections.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
+        open.remove(self.line.network.get().copied(), self.id);
+        self.lines.metrics.connections.set(i64::try_from(open.count).unwrap_or(i64::MAX));
     }
 }
 

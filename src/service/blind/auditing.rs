@@ -22,6 +22,7 @@ use crate::crypto::signing::from_base64url;
 use crate::crypto::tlog::Hash;
 use crate::domain::registry_log::LogEpoch;
 use crate::domain::sequence::Sequence;
+use crate::limits::Asker;
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::service::registry_log::proofs::inclusion_path;
@@ -82,7 +83,7 @@ pub struct BasePart {
 
 impl Blind {
     /// Audits a receipt.
-    pub async fn audit(&self, asked: AuditAsked) -> Result<Result<Audit, BlindRefusal>, ServiceError> {
+    pub async fn audit(&self, asker: Asker, asked: AuditAsked) -> Result<Result<Audit, BlindRefusal>, ServiceError> {
         let seq = asked.claims.seq;
         let store = &self.writer.store;
         let head = match &asked.claims.says {
@@ -115,7 +116,7 @@ impl Blind {
             let key = AuditedKey { public_key: key.public_key(), evaluations: key.evaluate_open(&shared.digest)? };
             Ok((evaluated, judge_blind(&shared, &key), key))
         };
-        let (evaluated, judged, key) = match self.in_turn(work).await? {
+        let (evaluated, judged, key) = match self.in_turn(asker, work).await? {
             Ok(done) => done,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -1,21 +1,23 @@
 //! What a client that checks blindly is answered: its elements evaluated, and every change since the sequence that it knows. The
 //! answer says nothing of a number that the question did not.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::Blind;
 use crate::clock::Rfc3339;
 use crate::crypto::blind::{BlindKeyError, Blinded, Evaluations};
 use crate::domain::sequence::Sequence;
+use crate::limits::Asker;
 use crate::registry::RegistryError;
 use crate::service::ServiceError;
 use crate::wiping::spawn_wiped;
 
 /// Changes of one answer; who is further behind reads them elsewhere.
 pub const CHANGES_MAX: u64 = 4096;
-/// Evaluations that wait for their turn; further ones are refused.
-const WAITING_MAX: usize = 128;
+/// How long an evaluation waits for its turn before it is refused.
+const TURN_WAIT: Duration = Duration::from_secs(1);
 
 /// A question.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub enum BlindRefusal {
     BaseTooOld,
     /// The client says that it knows what has not happened.
     AfterAhead,
-    /// Too many wait.
+    /// It had no turn in time, or too many wait.
     Busy,
     /// The log has no checkpoint yet that reaches what is asked about.
     Unsigned,
@@ -56,7 +58,7 @@ pub enum BlindRefusal {
 
 impl Blind {
     /// Evaluates, and tells what has changed.
-    pub async fn evaluate(&self, asked: Asked) -> Result<Result<Evaluation, BlindRefusal>, ServiceError> {
+    pub async fn evaluate(&self, asker: Asker, asked: Asked) -> Result<Result<Evaluation, BlindRefusal>, ServiceError> {
         let (epoch, after) = (asked.epoch, asked.after);
         let refusal = self.refusal(epoch, after);
         if refusal.is_some() {
@@ -86,22 +88,19 @@ impl Blind {
             self.note(self.writer.store.blind_keys().await?);
             return Ok(Err(self.refusal(epoch, after).unwrap_or(BlindRefusal::KeyUnknown)));
         };
-        let evaluated = self.in_turn(move || key.evaluate_blinded(&blinded)).await?;
+        let evaluated = self.in_turn(asker, move || key.evaluate_blinded(&blinded)).await?;
         Ok(evaluated.map(|evaluations| Evaluation { evaluations, as_of, sequence, changes }))
     }
 
-    /// Does what takes its time, when it is its turn, away from the event loops.
+    /// Does what takes its time, when it is its asker's turn, away from the event loops.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
+        asker: Asker,
         work: impl FnOnce() -> Result<T, BlindKeyError> + Send + 'static,
     ) -> Result<Result<T, BlindRefusal>, ServiceError> {
-        let turns = Arc::clone(&self.turns);
-        if turns.available_permits() == 0 && self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+        let Ok(Some(turn)) = timeout(TURN_WAIT, self.turns.enter(asker)).await else {
             return Ok(Err(BlindRefusal::Busy));
-        }
-        let waiting = Waiting::of(&self.waiting);
-        let turn = turns.acquire_owned().await.map_err(|_| RegistryError::Stopped)?;
-        drop(waiting);
+        };
         let done = spawn_wiped(move || {
             let done = work();
             drop(turn);
@@ -132,21 +131,5 @@ impl Blind {
         } else {
             Err(crate::store::StoreError::Corrupt("log_leaves: a row of the feed has no leaf").into())
         }
-    }
-}
-
-/// One that waits for its turn.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn of(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

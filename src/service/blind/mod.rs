@@ -9,19 +9,21 @@ mod tending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-
-use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
 
 use super::writing::Writer;
 use crate::crypto::blind::BlindVersions;
 use crate::domain::instant::UnixMs;
 use crate::domain::retention::Period;
+use crate::limits::Asker;
+use crate::limits::fair_gate::FairGate;
+use crate::limits::fair_queue::Bounds;
 use crate::store::StoreError;
 use crate::store::blind_keys::{BlindKeys, StoredBase, StoredBlindKey};
+use arc_swap::ArcSwap;
 
+/// Evaluations that wait for their turn; of further ones the client with the most waiting gives way.
+const WAITING_MAX: usize = 128;
 /// How long a key is the current one.
 const KEY: Duration = Duration::from_hours(7 * 24);
 /// How long the key before lives on.
@@ -36,10 +38,8 @@ pub struct Blind {
     /// How long seeds and bases of keys that are over are kept for audits.
     audit_keep: Period,
     known: ArcSwap<Known>,
-    /// The turns of evaluations: they take nothing from direct checks.
-    turns: Arc<Semaphore>,
-    /// Evaluations that wait for one.
-    waiting: AtomicUsize,
+    /// The turns of evaluations, fair by client: they take nothing from direct checks.
+    turns: Arc<FairGate<Asker>>,
 }
 
 /// What a node knows of keys and bases.
@@ -64,8 +64,8 @@ impl Blind {
     pub fn new(writer: Arc<Writer>, issuer: String, audit_keep: Period) -> Self {
         // Half of the cores at most, so that a node with one has one turn.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let turns = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Self { writer, issuer, audit_keep, known: ArcSwap::default(), turns, waiting: AtomicUsize::new(0) }
+        let turns = FairGate::new(Bounds { places: cores.div_ceil(2), waiting_max: WAITING_MAX });
+        Self { writer, issuer, audit_keep, known: ArcSwap::default(), turns }
     }
 
     /// The keys in force that have a base, newest first. The store is asked: another node may have begun one a moment ago.

@@ -178,7 +178,7 @@ impl Groups {
     }
 
     async fn write_in_turn(&self, tasks: Vec<Task>) -> Result<(Writing, Vec<Outcome>), ServiceError> {
-        let mut writing = self.writer.begin_once().await?;
+        let mut writing = self.writer.begin_group().await?;
         let outcomes = turn::carry_out(&mut writing, tasks).await?;
         Ok((writing, outcomes))
     }

@@ -12,10 +12,16 @@ use crate::clock::{Clock, beijing_date};
 use crate::crypto::random;
 use crate::domain::ids::{OrganizationId, ProcessId};
 use crate::domain::usage::{Counts, DAYS, Days, Grouping, NO_SITE, Outcome};
+use crate::limits::fair_gate::FairGate;
+use crate::limits::fair_queue::Bounds;
 use crate::service::ServiceError;
 use crate::store::usage::{Flush, Report, SiteDay};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+
+/// Organizations that read their usage at a time, each once; and readers that may wait.
+const READING_MAX: usize = 2;
+const READING_WAITING_MAX: usize = 100_000;
 
 /// Bounds of counting.
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +79,16 @@ pub struct Usage {
     process: ProcessId,
     known: Mutex<Known>,
     pending: tokio::sync::Mutex<Pending>,
+    /// Who reads: a long look at many days leaves the store's connections to others.
+    reading: Arc<FairGate<OrganizationId>>,
 }
 
 impl Usage {
     pub fn new(options: UsageOptions, clock: Clock, store: Store, metrics: Arc<Metrics>) -> Self {
         let process = random::id(clock.now_ms());
         let (known, pending) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { options, clock, store, metrics, process, known, pending }
+        let reading = FairGate::new(Bounds { places: READING_MAX, waiting_max: READING_WAITING_MAX });
+        Self { options, clock, store, metrics, process, known, pending, reading }
     }
 
     /// Counts what is rare: it takes a lock.
@@ -93,7 +102,11 @@ impl Usage {
 
     /// What an organization did, by day or site.
     pub async fn report(&self, organization: OrganizationId, days: Days, by: Grouping) -> Result<Report, ServiceError> {
-        Ok(self.store.usage(organization, days, by).await?)
+        // None: more wait than there are requests.
+        let turn = self.reading.enter(organization).await;
+        let report = self.store.usage(organization, days, by).await?;
+        drop(turn);
+        Ok(report)
     }
 
     /// The sites that an organization named in the last thirty days.

@@ -35,6 +35,7 @@ use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
 use crate::limits::{Asker, Standing};
+use crate::service::breathe;
 use crate::service::checks::{Answer, Check};
 use crate::telemetry::traces::Answered;
 use crate::wiping::wipe;
@@ -137,10 +138,15 @@ impl Lane {
         let mut stopping = std::pin::pin!(stopping);
         let mut rest = Vec::new();
         let mut wait = Wait::new(self.idle_time);
+        let mut ridden = 0;
         loop {
             let came = if rest.is_empty() {
+                ridden = 0;
                 std::future::poll_fn(|cx| self.poll_next(wire, &mut wait, stopping.as_mut(), cx)).await
             } else {
+                // What has come at once is not done at once: others of the event loop have their turn.
+                breathe(ridden).await;
+                ridden += 1;
                 self.take(wire, &std::mem::take(&mut rest))
             };
             let task = match came {
@@ -229,7 +235,8 @@ impl Lane {
                     Some(standing) => Ok(standing),
                     None => Box::pin(principal.client.limits.spend(cost)).await.map_err(Problem::from),
                 };
-                let enter = || state.admission.enter(Class::Check);
+                let asker = Asker::Client(principal.client.client_id);
+                let enter = || state.admission.enter(Class::Check, Some(asker));
                 match spent {
                     Ok(standing) => {
                         let answer = match numbers::take(&principal, &check).await {

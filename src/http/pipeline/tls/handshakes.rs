@@ -1,6 +1,6 @@
 //! Handshakes: on a thread of their own, so that their signatures keep no event loop; each within its time, so many at a time, and
 //! of one address no more than its share. A connection has a place only once its client has begun to speak; who waits for one gets
-//! it in turns by address.
+//! it in turns by address, and so does each step that the thread takes.
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -20,8 +20,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::places::{Asker, Places};
+use super::places::{Asker, Places, in_turns};
 use crate::limits::CallerAddress;
+use crate::limits::fair_gate::FairGate;
+use crate::limits::fair_queue::Bounds;
 use crate::telemetry::Metrics;
 
 /// What of an answer waits in the stream, beside what the server itself keeps.
@@ -32,6 +34,8 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 pub(super) struct Handshakes {
     handle: Handle,
     places: Arc<Places>,
+    /// Whose handshake the thread works at: one at a time, for there is one thread.
+    polls: Arc<FairGate<Asker>>,
     time: Duration,
     metrics: Arc<Metrics>,
     /// Names the connections of those that have no share of their own.
@@ -47,7 +51,8 @@ impl Handshakes {
         let (running, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("tls".to_owned()).spawn(move || runtime.block_on(ended))?;
         let (places, unshared) = (Arc::new(Places::new(at_a_time)), AtomicU64::new(0));
-        Ok(Self { handle, places, time, metrics, unshared, _running: running })
+        let polls = FairGate::new(Bounds { places: 1, waiting_max: usize::MAX });
+        Ok(Self { handle, places, polls, time, metrics, unshared, _running: running })
     }
 
     /// Makes one, and looks at what came of it, on the thread too. Who waits for a place waits within the same time. A trusted proxy
@@ -62,14 +67,15 @@ impl Handshakes {
         // Who has one address of a /64 has them all.
         let unshared = || Asker::Unshared(self.unshared.fetch_add(1, Ordering::Relaxed));
         let asker = client.map_or_else(unshared, |client| Asker::Address(client.network()));
-        let (places, time) = (Arc::clone(&self.places), self.time);
+        let (places, polls, time) = (Arc::clone(&self.places), Arc::clone(&self.polls), self.time);
         let under_way = UnderWay::new(&self.metrics);
         let handshake = async move {
             let _under_way = under_way;
             io.peek(&mut [0]).await?;
             let _place = places.enter(asker).await.ok_or_else(|| Error::from(ErrorKind::QuotaExceeded))?;
             let limit = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-            let stream = TlsAcceptor::from(config).accept_with(io, limit).await?;
+            let made = in_turns(&polls, asker, TlsAcceptor::from(config).accept_with(io, limit)).await;
+            let stream = made.ok_or_else(|| Error::from(ErrorKind::QuotaExceeded))??;
             let read = read(stream.get_ref().1);
             Ok((stream, read))
         };

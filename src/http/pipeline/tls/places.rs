@@ -1,12 +1,14 @@
 //! The places of handshakes: so many at a time, in turns by address, and of one address no more than its share. Knows no TLS.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use tokio::sync::oneshot;
-
-use crate::limits::fair_queue::{Bounds, FairQueue, Ticket};
+use crate::limits::fair_gate::{self, FairGate};
+use crate::limits::fair_queue::Bounds;
 
 /// One address may have this part of the places, those that it waits for among them.
 const SHARE: usize = 4;
@@ -22,33 +24,20 @@ pub(super) enum Asker {
 #[derive(Debug)]
 pub(super) struct Places {
     of_address_max: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    queue: FairQueue<Asker, oneshot::Sender<Place>>,
-    by_address: HashMap<IpAddr, usize>,
+    gate: Arc<FairGate<Asker>>,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// What a handshake has while it is made.
 #[derive(Debug)]
 pub(super) struct Held {
-    _place: Place,
-    _turn: Turn,
-}
-
-/// A place, free again when dropped.
-#[derive(Debug)]
-struct Place {
-    asker: Asker,
-    /// None: given back already.
-    places: Option<Arc<Places>>,
+    _place: fair_gate::Turn<Asker>,
+    _share: Share,
 }
 
 /// What an address has of its share, until it is dropped.
 #[derive(Debug)]
-struct Turn {
+struct Share {
     asker: Asker,
     places: Arc<Places>,
 }
@@ -56,92 +45,62 @@ struct Turn {
 impl Places {
     pub(super) fn new(at_a_time: usize) -> Self {
         // Who waits is bounded by the connections of the node.
-        let queue = FairQueue::new(Bounds { places: at_a_time, waiting_max: usize::MAX });
-        let state = State { queue, by_address: HashMap::new() };
-        Self { of_address_max: (at_a_time / SHARE).max(1), state: Mutex::new(state) }
+        let gate = FairGate::new(Bounds { places: at_a_time, waiting_max: usize::MAX });
+        Self { of_address_max: (at_a_time / SHARE).max(1), gate, by_address: Mutex::default() }
     }
 
     /// A place, once there is one. None: the address has its share.
     pub(super) async fn enter(self: &Arc<Self>, asker: Asker) -> Option<Held> {
-        let turn = self.turn_of(asker)?;
-        let (given, place) = oneshot::channel();
-        let ticket = self.lock().queue.push(asker, given)?;
-        let waiting = Waiting { places: self, asker, ticket: Some(ticket) };
-        self.give();
-        let place = place.await.ok()?;
-        waiting.end();
-        Some(Held { _place: place, _turn: turn })
+        let share = self.share_of(asker)?;
+        let place = self.gate.enter(asker).await?;
+        Some(Held { _place: place, _share: share })
     }
 
-    fn turn_of(self: &Arc<Self>, asker: Asker) -> Option<Turn> {
+    fn share_of(self: &Arc<Self>, asker: Asker) -> Option<Share> {
         if let Asker::Address(address) = asker {
-            let mut state = self.lock();
-            let count = state.by_address.entry(address).or_default();
+            let mut by_address = self.lock();
+            let count = by_address.entry(address).or_default();
             if *count >= self.of_address_max {
                 return None;
             }
             *count += 1;
         }
-        Some(Turn { asker, places: Arc::clone(self) })
+        Some(Share { asker, places: Arc::clone(self) })
     }
 
-    /// Gives the places that are free.
-    fn give(self: &Arc<Self>) {
-        loop {
-            // Not held while one is given: a receiver that is gone drops it here.
-            let Some((asker, given)) = self.lock().queue.take_next() else { return };
-            if let Err(mut place) = given.send(Place { asker, places: Some(Arc::clone(self)) }) {
-                place.places = None;
-                self.lock().queue.done(asker);
-            }
-        }
-    }
-
-    /// A thread that panicked has left a whole queue.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A thread that panicked has left whole counts.
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(places) = self.places.take() else { return };
-        places.lock().queue.done(self.asker);
-        places.give();
-    }
-}
-
-impl Drop for Turn {
+impl Drop for Share {
     fn drop(&mut self) {
         let Asker::Address(address) = self.asker else { return };
-        let mut state = self.places.lock();
-        if let Some(count) = state.by_address.get_mut(&address) {
+        let mut by_address = self.places.lock();
+        if let Some(count) = by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                state.by_address.remove(&address);
+                by_address.remove(&address);
             }
         }
     }
 }
 
-/// One that waits, taken out of the queue when it gives up.
-struct Waiting<'a> {
-    places: &'a Places,
-    asker: Asker,
-    ticket: Option<Ticket>,
-}
-
-impl Waiting<'_> {
-    fn end(mut self) {
-        self.ticket = None;
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.places.lock().queue.withdraw(self.asker, ticket);
+/// Polls a future only in turns by asker: what its polls compute keeps a newcomer waiting for one poll of each other asker, however
+/// many futures each has brought. Between polls it holds nothing.
+pub(super) async fn in_turns<F: Future>(gate: &Arc<FairGate<Asker>>, asker: Asker, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    loop {
+        let turn = gate.enter(asker).await?;
+        let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        drop(turn);
+        if let Poll::Ready(done) = polled {
+            return Some(done);
         }
+        // Woken when it has something to do.
+        let mut has_waited = false;
+        poll_fn(|_| if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 
@@ -169,8 +128,8 @@ mod tests {
         held.remove(0);
         assert!(other.now_or_never().flatten().is_some(), "who gave up keeps no place");
         held.clear();
-        assert_eq!(places.lock().queue.counts(), (0, 0));
-        assert!(places.lock().by_address.is_empty());
+        assert_eq!(places.gate.counts(), (0, 0));
+        assert!(places.lock().is_empty());
     }
 
     #[test]
@@ -179,5 +138,23 @@ mod tests {
         let held: Vec<_> = (0..8).map(|at| places.enter(Asker::Unshared(at)).now_or_never().flatten()).collect();
         assert!(held.iter().all(Option::is_some));
         assert!(places.enter(Asker::Unshared(8)).now_or_never().is_none(), "it waits as others do");
+    }
+
+    #[test]
+    fn polls_are_made_in_turns_by_address() {
+        let gate = FairGate::new(Bounds { places: 1, waiting_max: usize::MAX });
+        let order = std::cell::RefCell::new(Vec::new());
+        let held = gate.enter(address(9)).now_or_never().flatten();
+        let mut futures: Vec<_> = [1, 1, 1, 1, 2]
+            .iter()
+            .map(|of| Box::pin(in_turns(&gate, address(*of), async { order.borrow_mut().push(*of) })))
+            .collect();
+        assert!(futures.iter_mut().all(|future| future.now_or_never().is_none()), "none has its turn");
+        drop(held);
+        while !futures.is_empty() {
+            futures.retain_mut(|future| future.now_or_never().is_none());
+        }
+        drop(futures);
+        assert_eq!(order.into_inner(), [1, 2, 1, 1, 1], "the newcomer waits for one of each other address");
     }
 }

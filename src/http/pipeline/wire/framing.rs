@@ -8,7 +8,7 @@ use std::rc::Rc;
 use actix_web::http::Uri;
 
 use super::chunks::Chunks;
-use super::inbox::{Body, BodyFault, Inbox};
+use super::inbox::{Body, BodyFault, Inbox, UNSHARED_BYTES_MAX};
 use crate::http::pipeline::budget::{Full, Hold, Peer};
 
 /// The longest head. An honest one, token included, has under two kilobytes.
@@ -191,7 +191,10 @@ impl Framing {
             } else if self.held.ends_with(b"\r\n\r\n") {
                 // Its request holds it until it is answered: the server reads ahead.
                 self.hold.clear();
-                self.hold.grow(self.held.len()).map_err(HeadFault::Full)?;
+                let is_small = self.held.len() <= UNSHARED_BYTES_MAX && self.inbox.is_empty();
+                let grown =
+                    if is_small { self.hold.grow_unshared(self.held.len()) } else { self.hold.grow(self.held.len()) };
+                grown.map_err(HeadFault::Full)?;
                 let hold = std::mem::replace(&mut self.hold, self.inbox.hold());
                 self.at = read_head(&self.held, hold, out, &self.inbox)?;
                 self.held.clear();

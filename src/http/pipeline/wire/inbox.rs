@@ -16,6 +16,10 @@ const THROWN_AWAY_MAX: u64 = 64 * 1024;
 /// The first room of a body that does not come at once; it doubles as it fills.
 const ROOM_MIN: usize = 4096;
 
+/// The whole head, and the body, of the first request that waits on a connection count towards no address up to this: a connection is
+/// bound by its address already, and its neighbours behind one address may be known clients.
+pub(super) const UNSHARED_BYTES_MAX: usize = 4096;
+
 /// Why there is no body to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFault {
@@ -42,6 +46,8 @@ enum Wish {
 pub struct Body {
     /// What its head says it has.
     announced: Option<u64>,
+    /// Whether it counts towards nobody as long as it is nobody's.
+    is_unshared: bool,
     peer: Rc<Peer>,
     flow: RefCell<Flow>,
 }
@@ -61,7 +67,8 @@ struct Flow {
 }
 
 impl Body {
-    fn new(announced: Option<u64>, peer: &Rc<Peer>) -> Self {
+    fn new(announced: Option<u64>, is_first: bool, peer: &Rc<Peer>) -> Self {
+        let is_unshared = is_first && announced.is_some_and(|bytes| bytes <= UNSHARED_BYTES_MAX as u64);
         let flow = Flow {
             bytes: Vec::new(),
             hold: peer.hold(),
@@ -72,7 +79,7 @@ impl Body {
             reader: None,
             wire: None,
         };
-        Self { announced, peer: Rc::clone(peer), flow: RefCell::new(flow) }
+        Self { announced, is_unshared, peer: Rc::clone(peer), flow: RefCell::new(flow) }
     }
 
     /// What its head says it has.
@@ -100,7 +107,9 @@ impl Body {
             let is_whole = self.announced == Some(filled as u64);
             let room = if is_whole { filled } else { doubled.max(filled) };
             let more = room - flow.bytes.capacity();
-            if let Err(full) = flow.hold.grow(more) {
+            let is_unshared = self.is_unshared && !flow.hold.is_assigned();
+            let grown = if is_unshared { flow.hold.grow_unshared(more) } else { flow.hold.grow(more) };
+            if let Err(full) = grown {
                 self.peer.note_refusal(full);
                 flow.finish(Err(BodyFault::Full(full)));
                 return;
@@ -237,9 +246,14 @@ impl Inbox {
 
     /// A head has come whose body follows.
     pub(super) fn push(&self, head: Hold, announced: Option<u64>) -> Rc<Body> {
-        let body = Rc::new(Body::new(announced, &self.peer));
+        let body = Rc::new(Body::new(announced, self.is_empty(), &self.peer));
         self.waiting.borrow_mut().push_back((Some(Rc::clone(&body)), head));
         body
+    }
+
+    /// Whether no request waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.borrow().is_empty()
     }
 
     /// Whether as many requests wait as may. The one who asks is woken when one has its turn.
