@@ -385,7 +385,7 @@ mod tests {
             [wrong(2, "N1,\"VIP"), (3, cells(&["N2", "x"]), None), wrong(4, "N3,27\"")]
         );
         assert_eq!(csv("id_number,remark\nN1,\"VIP\nN2,27\"\n"), [wrong(2, "N1,\"VIP"), wrong(3, "N2,27\"")]);
-        // A number alone may stand in a remark.
+        // A remark may hold a number alone.
         let companions = "N1,\"with\nN2\nN3\"\n";
         assert_eq!(csv(&format!("id_number,remark\n{companions}")), [(2, cells(&["N1", "with\nN2\nN3"]), None)]);
     }

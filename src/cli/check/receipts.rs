@@ -53,7 +53,7 @@ impl Folder {
         Ok(Self { path: path.to_owned(), marker: None, written: Vec::new() })
     }
 
-    /// Takes the folder for the checked list `output`, of which so many rows are done. What lies there of further rows must be this
+    /// Takes the folder for the checked list `output`, so many rows of it being done. What lies there of further rows must be this
     /// list's, of a batch that a killed run has lost: others' receipts are their evidence. `is_named_for_it`: the folder's name says
     /// whose it is, where nothing else does.
     pub(super) fn claim(&mut self, output: &Path, done: u64, is_named_for_it: bool) -> anyhow::Result<()> {

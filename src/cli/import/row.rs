@@ -146,7 +146,7 @@ pub(crate) const FORMULA: (&str, &str) = (
     "formula_without_value",
     "the cell has a formula that was never calculated: open the workbook in a spreadsheet program and save it, or save values",
 );
-/// Why a cell is refused whose value stands in another row.
+/// Why a cell is refused whose value another row has.
 pub(crate) const MERGED: (&str, &str) =
     ("merged_cells", "the cell is merged with one of a row above: undo the merge, and fill in the value in each row");
 

@@ -86,7 +86,7 @@ struct Writer {
     /// In the order of their first rows; those before `next` have begun.
     merged: Vec<Dimensions>,
     next: usize,
-    /// Those that go on in this row.
+    /// Those that reach into this row.
     covering: Vec<Dimensions>,
 }
 
