@@ -1,11 +1,13 @@
 //! `verify-receipts`: all receipts of a folder, offline, from a JWK Set file. Needs neither server nor store.
 
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::check::MARKER;
 use super::exits::refused;
 use super::output;
 use super::reading::read_keys;
@@ -37,8 +39,15 @@ pub(crate) struct VerifyReceiptsArgs {
 pub(super) fn verify_receipts(args: &VerifyReceiptsArgs) -> anyhow::Result<()> {
     let keys = read_keys(&args.jwks)?;
     let shown = || args.folder.display().to_string();
-    let entries = std::fs::read_dir(&args.folder).with_context(shown)?;
-    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let (mut paths, mut passed_over) = (Vec::new(), 0_u64);
+    for entry in std::fs::read_dir(&args.folder).with_context(shown)? {
+        let entry = entry.with_context(shown)?;
+        if is_receipt(&entry, &args.jwks) {
+            paths.push(entry.path());
+        } else if entry.file_name() != MARKER {
+            passed_over += 1;
+        }
+    }
     paths.sort();
     let (mut authentic, mut wrong) = (0_u64, Vec::new());
     for path in &paths {
@@ -50,12 +59,26 @@ pub(super) fn verify_receipts(args: &VerifyReceiptsArgs) -> anyhow::Result<()> {
     let named: Vec<_> = wrong.iter().map(|(file, why)| json!({"file": file, "why": why})).collect();
     let mut lines = vec![format!("{authentic} receipts are authentic")];
     lines.extend(wrong.iter().map(|(file, why)| format!("{file}: {why}")));
-    output::result(args.json, &json!({"authentic": authentic, "not_authentic": named}), &lines);
+    if passed_over > 0 {
+        lines.push(format!("{passed_over} other files and folders are passed over"));
+    }
+    let value = json!({"authentic": authentic, "not_authentic": named, "passed_over": passed_over});
+    output::result(args.json, &value, &lines);
     match (wrong.len(), authentic) {
         (0, 0) => Err(refused(format!("{}: there is no receipt", shown()))),
         (0, _) => Ok(()),
         (count, _) => bail!("{count} of {} receipts are not authentic", paths.len()),
     }
+}
+
+/// Whether a file may be a receipt: not a folder, nor what a system hides or leaves in each folder, nor the keys themselves.
+fn is_receipt(entry: &DirEntry, keys: &Path) -> bool {
+    let name = entry.file_name();
+    let name = name.to_string_lossy();
+    let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let is_left = name.starts_with('.') || ["thumbs.db", "desktop.ini"].contains(&&*name.to_ascii_lowercase());
+    let is_keys = || keys.canonicalize().is_ok_and(|keys| entry.path().canonicalize().is_ok_and(|path| path == keys));
+    !(is_folder || is_left || is_keys() || name == "jwks.json")
 }
 
 fn verify_file(path: &Path, keys: &[PublicKey]) -> anyhow::Result<()> {

@@ -70,14 +70,7 @@ impl Application {
     /// The new card was issued. A temporary card stays as it is: it is returned when the new one is collected.
     pub fn issue(self, card_valid_from: Date) -> Result<Self, ApplicationRefusal> {
         self.expect_accepted()?;
-        // It is made for this application: a start before it is misread, and would let the card that it replaces pass.
-        if card_valid_from < self.applied_on {
-            return Err(ApplicationRefusal::NewCardBeforeApplication);
-        }
-        // Otherwise the new card's threshold would not list the temporary one, or a report of that list the new one.
-        if self.temporary_card.is_some_and(|card| card_valid_from <= card.card_valid_from) {
-            return Err(ApplicationRefusal::NotAfterTemporaryCard);
-        }
+        expect_issuable(card_valid_from, self.applied_on, self.temporary_card.map(|card| card.card_valid_from))?;
         Ok(Self { state: ApplicationState::Issued, ..self })
     }
 
@@ -121,6 +114,24 @@ impl Application {
             ApplicationState::Cancelled => Err(ApplicationRefusal::Cancelled),
         }
     }
+}
+
+/// Whether a new card that was applied for can start on a day, at its issue and by a correction later. `temporary`: the start of the
+/// application's temporary card.
+pub fn expect_issuable(
+    card_valid_from: Date,
+    applied_on: Date,
+    temporary: Option<Date>,
+) -> Result<(), ApplicationRefusal> {
+    // It is made for this application: a start before it is misread, and would let the card that it replaces pass.
+    if card_valid_from < applied_on {
+        return Err(ApplicationRefusal::NewCardBeforeApplication);
+    }
+    // Otherwise the new card's threshold would not list the temporary one, or a report of that list the new one.
+    if temporary.is_some_and(|temporary| card_valid_from <= temporary) {
+        return Err(ApplicationRefusal::NotAfterTemporaryCard);
+    }
+    Ok(())
 }
 
 impl TemporaryCard {

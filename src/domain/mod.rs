@@ -124,6 +124,7 @@ mod tests {
             retention::Class = [
                 "listings",
                 "withdrawn_reports",
+                "import_rows",
                 "sightings",
                 "found_cards",
                 "applications",

@@ -15,6 +15,7 @@ words!(
     Class {
         Listings = "listings",
         WithdrawnReports = "withdrawn_reports",
+        ImportRows = "import_rows",
         Sightings = "sightings",
         FoundCards = "found_cards",
         Applications = "applications",

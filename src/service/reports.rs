@@ -18,7 +18,7 @@ use crate::clock::beijing_date;
 use crate::crypto::act_receipt::Act;
 use crate::crypto::blind::Ahead;
 use crate::crypto::digest::IdDigest;
-use crate::domain::application::ApplicationRefusal;
+use crate::domain::application::expect_issuable;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
 use crate::domain::ids::{ReplacementId, ReportId};
@@ -116,9 +116,8 @@ impl Reports {
         let Some(stored) = writing.tx.find_replacement(actor.organization, replacement_id).await? else {
             return Ok(None);
         };
-        let applied_at_ms = writing.tx.applied_at_ms(replacement_id).await?;
-        if applied_at_ms.is_some_and(|at_ms| card_valid_from < beijing_date(at_ms)) {
-            return Err(ApplicationRefusal::NewCardBeforeApplication.into());
+        if let Some((applied_at_ms, temporary)) = writing.tx.applied_for(replacement_id).await? {
+            expect_issuable(card_valid_from, beijing_date(applied_at_ms), temporary)?;
         }
         let digest = open_digest(&self.writer.keyring, replacement_id, &stored.number.sealed_digest).map_err(|_| {
             ServiceError::Conflict("the replacement's number cannot be opened any more: record the card again".into())

@@ -56,6 +56,8 @@ pub enum WhenGone {
     Delete,
     /// The row stays, and names nothing.
     Forget,
+    /// Where a period is over the row stays for a period of its own; a reset takes it along.
+    Outlive,
 }
 
 /// Which rows are due for deletion.
@@ -81,13 +83,15 @@ pub enum Compared {
     InstantAndDay,
     /// $1: the day of the instant.
     Day,
+    /// $1: the last id that the instant gives out.
+    Id,
 }
 
 impl Compared {
     /// How many values the condition takes.
     pub fn values(self) -> usize {
         match self {
-            Self::Instant | Self::Today | Self::Day => 1,
+            Self::Instant | Self::Today | Self::Day | Self::Id => 1,
             Self::InstantAndDay => 2,
         }
     }
@@ -113,7 +117,7 @@ impl Reference {
     /// The statement, without its condition, that does to the rows of a table what becomes of them.
     pub fn statement(&self, table: &str) -> String {
         match self.when_gone {
-            WhenGone::Delete => format!("DELETE FROM {table}"),
+            WhenGone::Delete | WhenGone::Outlive => format!("DELETE FROM {table}"),
             WhenGone::Forget => format!("UPDATE {table} SET {} = NULL", self.column),
         }
     }

@@ -227,11 +227,22 @@ pub static SIGHTING_DAYS: Aggregate = Aggregate {
     personal: &["check_id", "day", "site", "purpose", "verdict", "checks", "first_seen_at", "seen_at"],
     ..PLAIN
 };
-/// By fingerprints: of the source, and of a row with its number, under a secret that no rotation of peppers changes.
+/// By fingerprints: of the source, and of a row with its number, under a secret that no rotation of peppers changes. A row outlives its
+/// report: the source lists it still, and it must not come back as a new one. Its period begins when it was stored, which the
+/// report's id tells.
 pub static IMPORT_ROWS: Aggregate = Aggregate {
     table: "import_rows",
     id: "source_id, row_fingerprint",
-    references: &[Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Delete }],
+    references: &[Reference { column: "report_id", of: &["loss_reports"], when_gone: WhenGone::Outlive }],
+    expiries: &[Expiry {
+        compared: Compared::Id,
+        ..at(
+            Class::ImportRows,
+            "report_id <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM loss_reports WHERE loss_reports.report_id = import_rows.report_id)",
+            "report_id",
+        )
+    }],
     is_owned: false,
     is_reset: true,
     ..PLAIN

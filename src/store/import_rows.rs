@@ -6,9 +6,10 @@ use std::ops::RangeInclusive;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::feed::RecordedChange;
 use super::reports::{KEYS_MAX, places};
 use super::rows::RowsInsert;
-use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_sequence};
+use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_id, get_id_opt, get_sequence, get_u64};
 use crate::domain::ids::{ImportId, ReportId};
 use crate::domain::sequence::Sequence;
 
@@ -58,6 +59,25 @@ impl Store {
             all.push(get_bytes(&row, "row_fingerprint")?);
         }
         Ok(all)
+    }
+
+    /// How many of these rows of a source have a report that lists its card still.
+    pub async fn count_listed_rows(&self, source: &SourceId, rows: &[RowFingerprint]) -> Result<u64, StoreError> {
+        let mut tx = self.begin_long_read().await?;
+        let mut total = 0;
+        for rows in rows.chunks(KEYS_MAX) {
+            let text = format!(
+                "SELECT COUNT(*) AS total FROM import_rows JOIN loss_reports ON loss_reports.report_id = import_rows.report_id \
+                 WHERE source_id = $1 AND state = 'active' AND row_fingerprint IN ({})",
+                places(2, rows.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text)).bind(source.as_slice());
+            for row in rows {
+                query = query.bind(row.as_slice());
+            }
+            total += get_u64(&query.fetch_one(&mut *tx).await?, "total")?;
+        }
+        Ok(total)
     }
 
     /// The pieces of the feed that an import wrote, in their order; none where there was no such import.
@@ -114,16 +134,45 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Notes rows of a source with the reports that they became.
+    /// Where an import brought a report that is in force again, its undoing finds it by the new change too. The ids of a piece are of one
+    /// moment: who filed a report in it by itself has an entry of the audit log.
+    pub(super) async fn keep_in_import(&mut self, report: ReportId, change: &RecordedChange) -> Result<(), StoreError> {
+        let text = "SELECT DISTINCT import_id FROM import_pieces WHERE first_report <= $1 AND last_report >= $1 \
+             AND NOT EXISTS (SELECT 1 FROM audit WHERE subject = $1 AND action = 'report_filed')";
+        let found = sqlx::query(text).bind(report.as_bytes().as_slice()).fetch_all(&mut *self.tx).await?;
+        for row in &found {
+            // One change may bring back several reports of a number.
+            sqlx::query(
+                "INSERT INTO import_pieces (import_id, first_sequence, last_sequence, first_report, last_report) \
+                 VALUES ($1, $2, $2, $3, $3) ON CONFLICT (import_id, first_sequence) DO UPDATE SET \
+                 first_report = CASE WHEN excluded.first_report < import_pieces.first_report \
+                 THEN excluded.first_report ELSE import_pieces.first_report END, \
+                 last_report = CASE WHEN excluded.last_report > import_pieces.last_report \
+                 THEN excluded.last_report ELSE import_pieces.last_report END",
+            )
+            .bind(get_id::<ImportId>(row, "import_id")?.as_bytes().as_slice())
+            .bind(as_i64(change.sequence()))
+            .bind(report.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes rows of a source with the reports that they became. False where one is known by now: another import of the source is at
+    /// work, and this transaction must not be committed.
     pub async fn insert_import_rows(
         &mut self,
         source: &SourceId,
         rows: &[(RowFingerprint, ReportId)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let bind = |values: &mut super::rows::Values, (row, report): &(RowFingerprint, ReportId)| {
             values.push(source.as_slice()).push(row.as_slice()).push(report.as_bytes().as_slice());
         };
-        ROWS.execute(&mut self.tx, self.dialect, rows, bind).await
+        match ROWS.execute(&mut self.tx, self.dialect, rows, bind).await {
+            Err(StoreError::Unavailable(sqlx::Error::Database(error))) if error.is_unique_violation() => Ok(false),
+            done => done.map(|()| true),
+        }
     }
 
     /// The reports that rows of a source became, at most [`KEYS_MAX`] at a time.

@@ -157,13 +157,20 @@ impl WriteTx {
         query.fetch_all(&mut *self.tx).await?.iter().map(read).collect()
     }
 
-    /// The day of the application that a replacement was issued for, if it was.
-    pub async fn applied_at_ms(&mut self, replacement: ReplacementId) -> Result<Option<UnixMs>, StoreError> {
-        let row = sqlx::query("SELECT applied_at FROM replacement_applications WHERE replacement_id = $1")
-            .bind(replacement.as_bytes().as_slice())
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        Ok(row.map(|row| row.try_get("applied_at")).transpose()?)
+    /// When the application was made that a replacement was issued for, if it was, and the start of its temporary card.
+    pub async fn applied_for(
+        &mut self,
+        replacement: ReplacementId,
+    ) -> Result<Option<(UnixMs, Option<Date>)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT a.applied_at AS applied_at, t.card_valid_from AS temporary FROM replacement_applications a \
+             LEFT JOIN temporary_cards t ON t.application_id = a.application_id WHERE a.replacement_id = $1",
+        )
+        .bind(replacement.as_bytes().as_slice())
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        let read = |row: AnyRow| Ok((row.try_get("applied_at")?, get_parsed_opt(&row, "temporary", parse_date)?));
+        row.map(read).transpose()
     }
 
     /// Up to which start cards of a number are listed, as far as their starts are known; without what one replacement lists.

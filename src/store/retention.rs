@@ -6,13 +6,14 @@ use jiff::civil::Date;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::aggregate::{Aggregate, Compared, Expiry};
+use super::aggregate::{Aggregate, Compared, Expiry, Reference, WhenGone};
 use super::aggregates;
 use super::blind::get_number;
 use super::reports::places;
 use super::rows::Values;
 use super::{Store, StoreError, WriteTx, get_bytes, get_id, get_u64};
 use crate::crypto::digest::LookupKey;
+use crate::domain::ids::ReportId;
 use crate::domain::instant::UnixMs;
 use crate::domain::retention::Class;
 
@@ -61,7 +62,14 @@ fn query(text: String, expiry: &Expiry, due: &Due) -> Query<'static, Any, sqlx::
         Compared::Today => query.bind(due.today.to_string()),
         Compared::Day => query.bind(due.until_on.to_string()),
         Compared::InstantAndDay => query.bind(due.until_ms).bind(due.until_on.to_string()),
+        Compared::Id => query.bind(last_id_of(due.until_ms).as_bytes().to_vec()),
     }
+}
+
+/// No id of this instant or before is greater: ids begin with their milliseconds (`UUIDv7`, RFC 9562, 5.7).
+fn last_id_of(instant: UnixMs) -> ReportId {
+    let ms = u128::try_from(instant.get()).unwrap_or_default();
+    ReportId::from_u128(ms << 80 | u128::MAX >> 48)
 }
 
 impl Store {
@@ -185,7 +193,8 @@ impl WriteTx {
                 self.leaves.know(get_id(row, id)?, number.lookup_key, &number.sealed_digest);
             }
         }
-        for (other, reference) in aggregates::naming(aggregate) {
+        let goes_along = |reference: &Reference| reference.when_gone != WhenGone::Outlive;
+        for (other, reference) in aggregates::naming(aggregate).filter(|(_, reference)| goes_along(reference)) {
             self.execute_on(&reference.statement(other.table), reference.column, &ids).await?;
         }
         self.execute_on(&format!("DELETE FROM {table}"), id, &ids).await

@@ -178,7 +178,7 @@ impl WriteTx {
         .bind(report.id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await?;
-        Ok(())
+        self.keep_in_import(report.id, change).await
     }
 
     /// Takes a replacement out of what lists numbers.

@@ -162,6 +162,23 @@ async fn the_new_card_lists_the_temporary_one_that_nobody_lost() {
     assert_eq!(take_back(&app, &path).await.json()["state"], "returned");
 }
 
+/// What the issue refuses, no correction brings about: the temporary card would not be listed, though it must be returned.
+#[tokio::test]
+async fn a_correction_leaves_the_new_card_after_the_temporary_one() {
+    let app = TestApp::spawn().await;
+    let path = accepted(&app, &random_number()).await;
+    let start = temporary(&app, &path).await["card_valid_from"].as_str().unwrap().to_owned();
+    let issued = issue(&app, &path, &day(&app, 1)).await.json();
+    let path = format!("/v1/replacements/{}/correction", issued["replacement_id"].as_str().unwrap());
+    let correct = async |start: &str| {
+        app.post(&app.police.token, &path, &json!({"card_valid_from": start, "office": OFFICE})).await
+    };
+    correct(&start).await.problem(409, "wrong_state");
+    let errors = correct(&day(&app, -1)).await.field_errors();
+    assert_eq!(errors, [("/card_valid_from".to_owned(), "before_application".to_owned())]);
+    assert_eq!(correct(&day(&app, 1)).await.status, 200);
+}
+
 #[tokio::test]
 async fn it_is_returned_once_whatever_became_of_the_application() {
     let app = TestApp::spawn().await;

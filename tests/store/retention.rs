@@ -106,6 +106,7 @@ pub(crate) async fn a_listing_without_an_end_is_kept_for_its_period(database: &D
 pub(crate) async fn what_is_due_is_found_by_an_index(database: &Database) {
     let _store = database.open().await;
     let (instant, day) = (NOW_MS.get().to_string(), format!("'{TODAY}'"));
+    let id_literal = if database.is_sqlite() { "X'00'" } else { "'\\x00'::bytea" }.to_owned();
     for (aggregate, expiry) in
         ALL.iter().flat_map(|aggregate| aggregate.expiries.iter().map(move |it| (*aggregate, it)))
     {
@@ -113,6 +114,7 @@ pub(crate) async fn what_is_due_is_found_by_an_index(database: &Database) {
             Compared::Instant => [instant.as_str(), ""],
             Compared::InstantAndDay => [instant.as_str(), day.as_str()],
             Compared::Today | Compared::Day => [day.as_str(), ""],
+            Compared::Id => [id_literal.as_str(), ""],
         };
         let condition = expiry.due.replace("$1", values[0]).replace("$2", values[1]);
         let text = format!("SELECT 1 FROM {} WHERE {condition} ORDER BY {} LIMIT 1", aggregate.table, expiry.order);

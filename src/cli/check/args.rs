@@ -20,7 +20,7 @@ Killed at any moment, the same command continues where it stopped. Rows that are
 not checked again: remove OUTPUT for that.
 
 Exit codes: 0 no card is listed, 10 some are, 65 some rows could not be checked (whatever the others
-are), 75 the service gives no answer, 1 failed, 2 called wrongly.
+are) or there are none, 75 the service gives no answer, 1 failed, 2 called wrongly.
 
 Examples:
   lostcard check --url https://lostcard.example --credentials client.json --purpose lodging a.csv

@@ -89,6 +89,9 @@ impl Checked {
     /// Where the last whole row ends; none where the file holds something else.
     fn resume(&mut self, guests: &mut Guests, has_mark: bool) -> anyhow::Result<Option<u64>> {
         let mut reader = BufReader::new(self.file.try_clone()?);
+        // An earlier version may have begun it without one.
+        let begun = reader.fill_buf()?;
+        let has_mark = if begun.len() < MARK.len() { has_mark } else { begun.starts_with(MARK.as_bytes()) };
         let header = header(guests, has_mark);
         let mut end = match take(&mut reader, &header)? {
             Taken::All => header.len() as u64,
@@ -146,8 +149,10 @@ impl Checked {
     }
 }
 
+const MARK: &str = "\u{FEFF}";
+
 fn header(guests: &Guests, has_mark: bool) -> String {
-    let mark = if has_mark { "\u{FEFF}" } else { "" };
+    let mark = if has_mark { MARK } else { "" };
     let separator = char::from(guests.separator).to_string();
     let names: Vec<_> = guests.names.iter().map(|name| name.trim_start_matches('\u{FEFF}').to_owned()).collect();
     format!("{mark}{}{}\n", line_of(&names, guests.separator), ADDED.join(&separator))

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::args::CheckArgs;
 use super::checked::{Checked, Tally};
 use super::credentials::Credentials;
+use super::cutting::no_rows;
 use super::guests::{Guest, Guests};
 use super::receipts::Folder;
 use super::service::{Answered, BATCH_ROWS_MAX, Said, Service};
@@ -28,8 +29,9 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let mut guests = Guests::open(&input, args.purpose, today)?;
     let session = Session::new(&args.url, Credentials::read(&args.credentials)?, clock.clone())?;
     let (path, folder) = places(args)?;
-    let folder = Folder::open(&folder)?;
-    let mut checked = Checked::open(&path, &mut guests, input.has_mark())?;
+    let mut folder = Folder::open(&folder)?;
+    let mut checked = Checked::open(&path, &mut guests, input.needs_mark())?;
+    folder.claim(&path, checked.tally.rows, args.receipts.is_none())?;
     if checked.tally.rows > 0 {
         output::error(&format!("{} rows are checked already, and stay as they are", checked.tally.rows));
     }
@@ -43,7 +45,7 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
         }
         let asked: Vec<_> = batch.iter().filter_map(|guest| guest.question.as_ref().ok()).collect();
         let answers = if asked.is_empty() { Vec::new() } else { service.ask(&asked).await? };
-        write(&batch, answers, &mut checked, &folder)?;
+        write(&batch, answers, &mut checked, &mut folder)?;
         progress.show(checked.tally.rows);
     }
     progress.finish();
@@ -53,8 +55,10 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
 /// The list in its encoding, and how many lines it has.
 fn open(args: &CheckArgs) -> anyhow::Result<(Input, u64)> {
     let input = Input::open(&args.file, args.format, args.encoding, &[])?;
-    if input.leaves_sheets_out() {
-        output::error("the workbook has more than one sheet: the first one is read, no other");
+    if let Some(place) = input.sheet_read().filter(|_| input.leaves_sheets_out()) {
+        output::error(&format!(
+            "the workbook has more than one sheet: sheet {place} is read, the first that shows, and no other"
+        ));
     }
     let survey = input.survey()?;
     let Some(other) = input.as_gb18030(&survey)? else { return Ok((input, survey.lines)) };
@@ -94,7 +98,7 @@ fn take_batch(guests: &mut Guests, checked: &mut Checked) -> anyhow::Result<Vec<
 }
 
 /// Receipts first: a row names its receipt, and is done when it is there.
-fn write(batch: &[Guest], answers: Vec<Answered>, checked: &mut Checked, folder: &Folder) -> anyhow::Result<()> {
+fn write(batch: &[Guest], answers: Vec<Answered>, checked: &mut Checked, folder: &mut Folder) -> anyhow::Result<()> {
     let mut answers = answers.into_iter();
     for guest in batch {
         let answered = match &guest.question {
@@ -105,11 +109,15 @@ fn write(batch: &[Guest], answers: Vec<Answered>, checked: &mut Checked, folder:
         let receipt = kept.map(|kept| folder.keep(checked.tally.rows + 1, &kept)).transpose()?;
         checked.add(guest, &answered, receipt.as_deref().unwrap_or_default());
     }
+    folder.sync()?;
     Ok(checked.flush()?)
 }
 
 fn summarize(tally: &Tally, path: &Path, json: bool) -> anyhow::Result<()> {
     let Tally { rows, not_listed, other_card_listed, number_listed, card_listed, problems } = *tally;
+    if rows == 0 {
+        return Err(no_rows());
+    }
     let value = json!({
         "rows": rows, "not_listed": not_listed, "other_card_listed": other_card_listed, "number_listed": number_listed,
         "card_listed": card_listed, "problems": problems, "output": path.display().to_string(),

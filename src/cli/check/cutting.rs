@@ -13,7 +13,7 @@ use crate::cli::import::csv_form::is_blank;
 use crate::cli::import::header::Header;
 use crate::cli::import::input::{Format, Input};
 use crate::cli::import::lines::{LINE_BYTES_MAX, LineError, Lines};
-use crate::cli::import::row::{Cell, is_nothing};
+use crate::cli::import::row::{Cell, FORMULA, is_nothing};
 use crate::cli::import::xlsx_form::SheetRows;
 
 /// How many lines one row may take.
@@ -26,6 +26,9 @@ pub(super) enum Kind {
     /// A number of JSON or of a spreadsheet.
     Number,
     Other,
+    /// What the cell shows is not in it: a formula that was never calculated, or a cell that is merged with a row above.
+    Formula,
+    Merged,
 }
 
 /// A row as it is in the list. Its cells name persons: no `Debug`.
@@ -56,9 +59,18 @@ impl List {
     pub(super) fn open(input: &Input) -> anyhow::Result<Self> {
         let (names, separator, rows) = if let Some(sheet) = input.sheet() {
             let mut rows = sheet.rows();
-            let Some(names) = rows.next_shown().map(|cells| cells.map(|(_, shown)| shown.to_owned()).collect()) else {
-                return Err(no_rows());
-            };
+            let mut has_formula = false;
+            let names = rows.next_shown().map(|cells| {
+                let name = |(cell, shown): (Cell<'_>, &str)| {
+                    has_formula |= matches!(cell, Cell::Formula);
+                    shown.to_owned()
+                };
+                cells.map(name).collect()
+            });
+            let Some(names) = names else { return Err(no_rows()) };
+            if has_formula {
+                return Err(refused(format!("the header: {}", FORMULA.1)));
+            }
             (names, b',', Rows::Xlsx(rows))
         } else if input.format == Format::Ndjson {
             let names = member_names(input.lines()?)?;
@@ -73,9 +85,10 @@ impl List {
 
 impl Rows {
     /// The next row that has anything in it; none at the end.
-    pub(super) fn next(&mut self, columns: usize) -> anyhow::Result<Option<Row>> {
+    /// `has_guest` knows the cells of a row with a number: no such line is a part of another row.
+    pub(super) fn next(&mut self, columns: usize, has_guest: impl Fn(&[&str]) -> bool) -> anyhow::Result<Option<Row>> {
         match self {
-            Self::Csv(rows) => rows.next(columns),
+            Self::Csv(rows) => rows.next(columns, has_guest),
             Self::Ndjson { lines, names } => loop {
                 let row = match lines.next()? {
                     None => return Ok(None),
@@ -88,7 +101,7 @@ impl Rows {
             Self::Xlsx(rows) => loop {
                 let Some(cells) = rows.next_shown() else { return Ok(None) };
                 let cells: Vec<_> = cells.map(|(cell, shown)| (kind_of(&cell), shown.to_owned())).collect();
-                if cells.iter().all(|(_, shown)| is_nothing(shown)) {
+                if cells.iter().all(|(kind, shown)| *kind != Kind::Formula && is_nothing(shown)) {
                     continue;
                 }
                 let mut row = Row { line: rows.number(), cells, wrong: None };
@@ -113,10 +126,12 @@ fn kind_of(cell: &Cell<'_>) -> Kind {
         Cell::Absent | Cell::Text(_) => Kind::Text,
         Cell::Number => Kind::Number,
         Cell::OtherType => Kind::Other,
+        Cell::Formula => Kind::Formula,
+        Cell::Merged => Kind::Merged,
     }
 }
 
-fn no_rows() -> anyhow::Error {
+pub(super) fn no_rows() -> anyhow::Error {
     refused("the file has no rows")
 }
 
@@ -156,7 +171,7 @@ impl CsvRows {
                 continue;
             }
             rows.separator = separator.unwrap_or_else(|| Header::separator_in(&text));
-            let names = rows.cut(Line { number, text: Ok(text) }, |_| true)?;
+            let names = rows.cut(Line { number, text: Ok(text) }, |_| true, |_| false)?;
             if names.wrong.is_some() {
                 return Err(refused(format!("line {number}: the header cannot be cut into cells: look at its quotes")));
             }
@@ -166,13 +181,13 @@ impl CsvRows {
         }
     }
 
-    fn next(&mut self, columns: usize) -> anyhow::Result<Option<Row>> {
+    fn next(&mut self, columns: usize, has_guest: impl Fn(&[&str]) -> bool) -> anyhow::Result<Option<Row>> {
         while let Some(line) = self.take()? {
             if !line.text.as_ref().is_ok_and(|text| is_blank(text, self.separator)) {
                 let named = self.named;
                 let fits =
                     |cells: &[String]| cells.len() >= named && cells.iter().skip(columns).all(|cell| is_nothing(cell));
-                let mut row = self.cut(line, fits)?;
+                let mut row = self.cut(line, fits, has_guest)?;
                 if row.wrong.is_none() {
                     row.drop_empty_cells(columns);
                 }
@@ -194,8 +209,14 @@ impl CsvRows {
     }
 
     /// One row, of several lines where a quote is open at the end of the first. If they never make a row, the first line alone is
-    /// wrong, and the others have their turn.
-    fn cut(&mut self, first: Line, fits: impl Fn(&[String]) -> bool) -> anyhow::Result<Row> {
+    /// wrong, and the others have their turn. So it is where a line between has a guest of its own: two stray quotes would hide all
+    /// guests between them.
+    fn cut(
+        &mut self,
+        first: Line,
+        fits: impl Fn(&[String]) -> bool,
+        has_guest: impl Fn(&[&str]) -> bool,
+    ) -> anyhow::Result<Row> {
         let line = first.number;
         let text = match first.text {
             Ok(text) => text,
@@ -206,6 +227,10 @@ impl CsvRows {
         while cells.is_none() && taken.len() < ROW_LINES_MAX && joined.len() < LINE_BYTES_MAX && has_open_quote(&joined)
         {
             let Some(next) = self.take()? else { break };
+            if next.text.as_ref().is_ok_and(|more| self.is_row_of_guest(more, &has_guest)) {
+                taken.push(next);
+                break;
+            }
             if let Ok(more) = &next.text {
                 joined.push('\n');
                 joined.push_str(more);
@@ -226,6 +251,14 @@ impl CsvRows {
             Some(cells) => Row { line, cells: text_cells(cells), wrong: Some(WRONG_CELL_COUNT) },
             None => Row { line, cells: text_cells(vec![text]), wrong: Some(MALFORMED_QUOTES) },
         })
+    }
+}
+
+impl CsvRows {
+    /// Whether a line has a guest, whatever is wrong with its quotes.
+    fn is_row_of_guest(&self, line: &str, has_guest: impl Fn(&[&str]) -> bool) -> bool {
+        let cells: Vec<_> = line.split(char::from(self.separator)).collect();
+        cells.len() >= self.named.max(2) && has_guest(&cells)
     }
 }
 
@@ -317,7 +350,7 @@ mod tests {
         let lines = Lines::new(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())));
         let (names, mut rows) = CsvRows::begin(lines).unwrap();
         let mut all = Vec::new();
-        while let Some(row) = rows.next(names.len()).unwrap() {
+        while let Some(row) = rows.next(names.len(), |cells| cells[0].starts_with('N')).unwrap() {
             let cells = row.cells.into_iter().map(|(_, cell)| cell).collect();
             all.push((row.line, cells, row.wrong.map(|(code, _)| code)));
         }
@@ -342,6 +375,19 @@ mod tests {
                 (11, cells(&["6", "a", "b"]), Some("wrong_cell_count")),
             ]
         );
+    }
+
+    #[test]
+    fn stray_quotes_hide_no_guest() {
+        let wrong = |line, text: &str| (line, cells(&[text]), Some("malformed_quotes"));
+        assert_eq!(
+            csv("id_number,remark\nN1,\"VIP\nN2,x\nN3,27\"\n"),
+            [wrong(2, "N1,\"VIP"), (3, cells(&["N2", "x"]), None), wrong(4, "N3,27\"")]
+        );
+        assert_eq!(csv("id_number,remark\nN1,\"VIP\nN2,27\"\n"), [wrong(2, "N1,\"VIP"), wrong(3, "N2,27\"")]);
+        // A remark may hold a number alone.
+        let companions = "N1,\"with\nN2\nN3\"\n";
+        assert_eq!(csv(&format!("id_number,remark\n{companions}")), [(2, cells(&["N1", "with\nN2\nN3"]), None)]);
     }
 
     #[test]

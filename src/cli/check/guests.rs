@@ -6,7 +6,7 @@ use super::cutting::{Kind, List, Row, Rows};
 use super::names::{Places, purpose};
 use crate::cli::import::dates::read_day;
 use crate::cli::import::input::Input;
-use crate::cli::import::row::{ID_AS_NUMBER, is_spreadsheet_number, unwrapped};
+use crate::cli::import::row::{FORMULA, ID_AS_NUMBER, MERGED, is_nothing, is_spreadsheet_number, unwrapped};
 use crate::domain::redacted::IdNumberText;
 use crate::domain::verdict::Purpose;
 use crate::service::fields::Fields;
@@ -47,7 +47,15 @@ impl Guests {
     /// The next row; none at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Guest>> {
         let columns = self.names.len();
-        let Some(row) = self.rows.next(columns)? else { return Ok(None) };
+        let (at, today) = (self.places.number, self.today);
+        let has_guest = |cells: &[&str]| {
+            // A quote that ends before the number is that of a cell which began in a line above.
+            let is_whole = |cell: &&str| cell.matches('"').count() % 2 == 0;
+            let Some(number) = cells.get(at).filter(|_| cells[..=at].iter().all(is_whole)) else { return false };
+            let number = IdNumberText::from(unwrapped(number.trim_matches('"')).to_owned());
+            Fields::default().id_number(&number, today).is_some()
+        };
+        let Some(row) = self.rows.next(columns, has_guest)? else { return Ok(None) };
         let question = match row.wrong {
             Some((code, detail)) => Err(format!("{code}: {detail} (line {})", row.line)),
             None if row.cells.len() > columns => {
@@ -66,7 +74,11 @@ impl Guests {
     }
 
     fn question(&self, row: &Row) -> Result<Question, String> {
-        let cell = |at: usize| row.cells.get(at).map_or((Kind::Text, ""), |(kind, text)| (*kind, unwrapped(text)));
+        let cell = |at: usize| match row.cells.get(at) {
+            Some((Kind::Text, text)) if is_nothing(text) => (Kind::Text, ""),
+            Some((kind, text)) => (*kind, unwrapped(text)),
+            None => (Kind::Text, ""),
+        };
         let mut fields = Fields::default();
         let number = match cell(self.places.number) {
             (Kind::Number, _) => refuse(&mut fields, ID_AS_NUMBER),
@@ -76,6 +88,8 @@ impl Guests {
                 fields.id_number(&number, self.today).map(|_| number)
             }
             (Kind::Other, _) => refuse(&mut fields, NOT_TEXT),
+            (Kind::Formula, _) => refuse(&mut fields, FORMULA),
+            (Kind::Merged, _) => refuse(&mut fields, MERGED),
         };
         let start = match self.places.start.map(cell) {
             None | Some((Kind::Text, "")) => None,
@@ -85,8 +99,12 @@ impl Guests {
             },
             Some((Kind::Number, _)) => refuse(&mut fields, NUMBER_AS_VALUE),
             Some((Kind::Other, _)) => refuse(&mut fields, NOT_TEXT),
+            Some((Kind::Formula, _)) => refuse(&mut fields, FORMULA),
+            Some((Kind::Merged, _)) => refuse(&mut fields, MERGED),
         };
         let purpose = match self.places.purpose.map(cell) {
+            Some((Kind::Formula, _)) => refuse(&mut fields, FORMULA),
+            Some((Kind::Merged, _)) => refuse(&mut fields, MERGED),
             None | Some((_, "")) => {
                 fields.take("/purpose", self.purpose, "empty", "the row has no purpose, and --purpose names none")
             }

@@ -14,6 +14,7 @@ mod service;
 pub(super) mod session;
 
 pub(super) use args::CheckArgs;
+pub(super) use receipts::MARKER;
 
 /// `check`
 pub(super) async fn check(args: CheckArgs) -> anyhow::Result<()> {

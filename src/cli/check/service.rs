@@ -23,6 +23,8 @@ pub(super) const BATCH_ROWS_MAX: usize = 100;
 /// Where the service says no time to wait.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// So often a service may fail at one row, while it answers others.
+const FAILURES_MAX: u32 = 4;
 /// Who is told to wait longer is better told to come again.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 /// A wait that a person who watches wonders about.
@@ -92,24 +94,42 @@ impl Service {
         let all: Vec<usize> = (0..questions.len()).collect();
         let mut waiting: VecDeque<Vec<usize>> = all.chunks(self.rows_max).map(<[usize]>::to_vec).collect();
         let (mut silent_since_ns, mut refused, mut pause) = (self.clock.boot_ns(), 0, PAUSE);
+        let mut failures = vec![0; questions.len()];
         while let Some(batch) = waiting.pop_front() {
             let reply = self.send(batch.iter().filter_map(|at| questions.get(*at).copied())).await?;
-            let is_silent = matches!(reply, Reply::Unavailable(..));
-            if !is_silent {
-                silent_since_ns = self.clock.boot_ns();
-            }
-            match reply {
+            let (reply, batch) = match reply {
                 Reply::Body(body) => {
-                    let again = take_answers(&body, &batch, &mut answers)?;
-                    if again.is_empty() {
+                    let Taken { answered, spent, failing, why } = take_answers(&body, &batch, &mut answers)?;
+                    if answered > 0 || failing.is_empty() {
+                        silent_since_ns = self.clock.boot_ns();
+                    }
+                    let failing = give_up(failing, &mut failures, &mut answers, &why);
+                    if failing.is_empty() && spent.is_empty() {
                         (refused, pause) = (0, PAUSE);
                         continue;
                     }
-                    // Progress is made, if slowly: what is left is asked again.
-                    waiting.push_front(again);
-                    self.wait(pause, "limits are spent").await?;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    if failing.is_empty() {
+                        // Progress is made, if slowly: what is left is asked again.
+                        waiting.push_front(spent);
+                        self.wait(pause, "limits are spent").await?;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                        continue;
+                    }
+                    // It answers, and knows no answer: as one that does not.
+                    let mut again: Vec<usize> = failing.into_iter().map(|(at, _)| at).chain(spent).collect();
+                    again.sort_unstable();
+                    (Reply::Unavailable(None, why), again)
                 }
+                reply => {
+                    if !matches!(reply, Reply::Unavailable(..)) {
+                        silent_since_ns = self.clock.boot_ns();
+                    }
+                    (reply, batch)
+                }
+            };
+            match reply {
+                // What it holds is taken by now.
+                Reply::Body(_) => {}
                 Reply::Missing => anyhow::bail!("the service answers 404: look at --url"),
                 // Each for itself: some of them may pass alone.
                 Reply::Refused(said) => match batch.as_slice() {
@@ -134,7 +154,13 @@ impl Service {
                     let silent = Duration::from_nanos(self.clock.boot_ns().saturating_sub(silent_since_ns));
                     let wait = told.unwrap_or(pause);
                     if silent + wait > self.patience {
-                        return Err(try_again(format!("{why}, for {} s: {GO_ON}", silent.as_secs())));
+                        let how_long = match told {
+                            Some(told) if told > self.patience => {
+                                format!("and wants to be asked in {} s", told.as_secs())
+                            }
+                            _ => format!("for {} s", silent.as_secs()),
+                        };
+                        return Err(try_again(format!("{why}, {how_long}: {GO_ON}")));
                     }
                     self.wait(wait, &why).await?;
                     pause = (pause * 2).min(PAUSE_MAX);
@@ -201,21 +227,63 @@ fn check_of(question: &Question) -> Value {
     check
 }
 
+/// What came of a batch.
+#[derive(Debug, Default)]
+struct Taken {
+    answered: usize,
+    /// For which a limit is spent.
+    spent: Vec<usize>,
+    /// For which the service had no answer, each with the status that it gave, and what it said last.
+    failing: Vec<(usize, u16)>,
+    why: String,
+}
+
 /// Puts the answers of a batch in their places; those that may come later are given back.
-fn take_answers(body: &[u8], batch: &[usize], answers: &mut [Option<Answered>]) -> anyhow::Result<Vec<usize>> {
+fn take_answers(body: &[u8], batch: &[usize], answers: &mut [Option<Answered>]) -> anyhow::Result<Taken> {
     let BatchAnswer { results } =
         serde_json::from_slice(body).ok().context("the answer is not that of this service: look at --url")?;
-    let mut again = Vec::new();
+    let mut taken = Taken::default();
     for ItemAnswer { index, check, problem } in results {
         let at = *batch.get(index).context("the answer is not to this batch")?;
-        match (check, problem) {
-            (Some(said), _) => answers[at] = Some(Ok(said)),
-            (None, Some(problem)) if problem.is_for_its_number() => answers[at] = Some(Err(problem.said())),
-            (None, Some(problem)) if problem.status == 429 || problem.status >= 500 => again.push(at),
-            (None, problem) => answers[at] = Some(Err(problem.unwrap_or_default().said())),
-        }
+        let answer = match (check, problem) {
+            (Some(said), _) => Ok(said),
+            (None, Some(problem)) if problem.is_for_its_number() => Err(problem.said()),
+            (None, Some(problem)) if problem.status == 429 => {
+                taken.spent.push(at);
+                continue;
+            }
+            (None, Some(problem)) if problem.status >= 500 => {
+                taken.failing.push((at, problem.status));
+                taken.why = format!("the service answers {} {}", problem.status, problem.said());
+                continue;
+            }
+            (None, problem) => Err(problem.unwrap_or_default().said()),
+        };
+        answers[at] = Some(answer);
+        taken.answered += 1;
     }
     // One that was left out must not be taken for one that was answered.
-    anyhow::ensure!(batch.iter().all(|at| answers[*at].is_some() || again.contains(at)), "the answer leaves rows out");
-    Ok(again)
+    let is_again = |at: &usize| taken.spent.contains(at) || taken.failing.iter().any(|(failing, _)| failing == at);
+    anyhow::ensure!(batch.iter().all(|at| answers[*at].is_some() || is_again(at)), "the answer leaves rows out");
+    Ok(taken)
+}
+
+/// A row at which the service fails again and again, while it answers others, is a row that cannot be checked; what is left is asked
+/// again. That the registry cannot be asked is no row's fault.
+fn give_up(
+    mut failing: Vec<(usize, u16)>,
+    failures: &mut [u32],
+    answers: &mut [Option<Answered>],
+    why: &str,
+) -> Vec<(usize, u16)> {
+    let answers_others = failing.len() == 1 || answers.iter().flatten().any(Result::is_ok);
+    failing.retain(|(at, status)| {
+        failures[*at] += u32::from(*status == 500);
+        let is_given_up = failures[*at] >= FAILURES_MAX && answers_others;
+        if is_given_up {
+            answers[*at] = Some(Err(why.to_owned()));
+        }
+        !is_given_up
+    });
+    failing
 }

@@ -18,7 +18,7 @@ use crate::domain::ids::{ImportId, OrganizationId};
     after_help = "\
 CSV: a first line that names the columns, in any order and in English or Chinese: id_number, reason, reporter, office, channel
 and, where known, card_valid_from, card_valid_until, lost_on, reported_at, contact_phone. Divided by commas, semicolons or tabs.
-XLSX: the same as cells of text, in the first sheet.
+XLSX: the same as cells of text, in the first sheet that shows.
 NDJSON: one object a line, as POST /v1/loss-reports takes it, with reported_at where known.
 The file is planned as a whole first. Nothing is stored where over 1 % of its rows or 100 are wrong, or where it is in doubt.
 Killed at any moment, the same command continues where it stopped; each valid record is stored once.
@@ -50,7 +50,7 @@ pub(crate) struct ImportArgs {
     /// The zone of times that name none
     #[arg(long, value_name = "OFFSET", default_value = "+08:00", value_parser = zone, allow_hyphen_values = true)]
     pub(super) zone: Offset,
-    /// Plan and tell, but store nothing
+    /// Plan and tell, but store and make nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Take so many wrong rows, or so many of a hundred [default: 1% and at most 100]

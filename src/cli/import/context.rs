@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
+
 use super::known::Known;
 use super::stop::Stop;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keyring;
+use crate::crypto::keyfiles::KeyFolder;
 use crate::domain::audit::Behind;
+use crate::node;
 use crate::registry::LEASE_DRIFT;
 use crate::store::Store;
 use crate::store::import_rows::SourceId;
+use crate::store::keys::KeyMatch;
 
 /// Store, keys, time, and whether to stop.
 pub(super) struct Context {
@@ -24,6 +29,22 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// For a dry run: what is there, which stays as it is. None: there is no store yet, or no keys.
+    pub(super) async fn as_it_is(config: &Config, stop: Stop, behind: Behind) -> anyhow::Result<Option<Self>> {
+        let folder = KeyFolder::new(config.key_folder());
+        let opened = Store::open_as_it_is(&node::patient_options(config), &config.data).await;
+        let Some(store) = opened.context("store")? else { return Ok(None) };
+        if folder.is_empty() || store.migrated().await?.is_new {
+            store.close().await;
+            return Ok(None);
+        }
+        let keyring = Arc::new(Keyring::open(folder)?);
+        match store.match_keys(&keyring.check_values()).await? {
+            KeyMatch::Same => Ok(Some(Self { store, keyring, clock: Clock::System, stop, behind })),
+            _ => bail!("these are not the keys that the store was made with: no row of a source would be known"),
+        }
+    }
+
     /// By which a source is known.
     pub(super) fn source(&self, name: &str) -> SourceId {
         let full = self.keyring.fingerprints().of("import-source", &[name.as_bytes()]);

@@ -1,20 +1,19 @@
-//! The course of an import: what the store knows of the file, the plan, the decision, the storing, and its summary.
+//! The course of an import: the plan, the decision, the storing, and its summary.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
-use jiff::civil::Date;
 
 use super::args::ImportArgs;
 use super::context::Context;
-use super::input::{Input, Survey};
+use super::input::Input;
 use super::judge::Judge;
-use super::plan::{Plan, survey_and_plan};
+use super::planning::{Planned, Planner};
 use super::progress::Progress;
 use super::reading::Reading;
-use super::rejects::{self, Rejects};
+use super::rejects;
 use super::runs::{self, Job};
 use super::stop::Stop;
 use super::summary::{Outcome, Summary};
@@ -27,22 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::node;
 use crate::service::blind::keys;
-use crate::store::import_rows::{RowFingerprint, SourceId};
-use crate::store::imports::ImportProgress;
-
-/// An import that is planned.
-struct Planned {
-    input: Input,
-    survey: Survey,
-    plan: Plan,
-    vanished: Vec<RowFingerprint>,
-    rejects: Option<PathBuf>,
-    fingerprint: [u8; 32],
-    /// An earlier start of the same import stored a part of it.
-    is_begun: bool,
-    stored_as: ImportProgress,
-    from: ImportProgress,
-}
+use crate::store::import_rows::SourceId;
 
 /// `import FILE`
 pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()> {
@@ -52,17 +36,28 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     let file = args.file.clone().unwrap_or_default();
     let rejects_path = rejects_path(&file, args.rejects.as_deref())?;
     let input = Input::open(&file, args.format, args.encoding, &args.ignore_column)?;
-    if input.leaves_sheets_out() {
-        output::error("the workbook has more than one sheet: the first one is read, no other");
+    if let Some(place) = input.sheet_read().filter(|_| input.leaves_sheets_out()) {
+        output::error(&format!(
+            "the workbook has more than one sheet: sheet {place} is read, the first that shows, and no other"
+        ));
     }
     let (stop, behind) = (Stop::on_ctrl_c(), global.behind()?);
-    let (store, keyring) = node::open(&config).await?;
+    let context = if args.dry_run {
+        Context::as_it_is(&config, stop.clone(), behind).await?
+    } else {
+        let (store, keyring) = node::open(&config).await?;
+        Some(Context { store, keyring, clock: clock.clone(), stop: stop.clone(), behind })
+    };
     if let Some(organization) = args.organization {
-        ensure!(store.find_organization(organization).await?.is_some(), "there is no such organization");
+        let found = match &context {
+            Some(context) => context.store.find_organization(organization).await?,
+            None => None,
+        };
+        ensure!(found.is_some(), "there is no such organization");
     }
-    let course = Course(Context { store, keyring, clock, stop, behind });
-    let source = args.source.as_deref().map(|name| course.0.source(name));
-    let mut planned = course.plan(&args, input, source, &rejects_path).await?;
+    let source = context.as_ref().zip(args.source.as_deref()).map(|(context, name)| context.source(name));
+    let planner = Planner { args: &args, context: context.as_ref(), source, stop, today: clock.today() };
+    let mut planned = planner.plan(input, &rejects_path).await?;
     let mut summary = Summary {
         rows: planned.plan.rows,
         wrong: planned.plan.wrong,
@@ -72,31 +67,34 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     };
     let refusals = planned.plan.refusals(args.max_rejects, args.full, planned.is_begun);
     let doubts = if args.yes_really { &[] as &[String] } else { &refusals.doubts };
-    if !refusals.wrong.is_empty() || !doubts.is_empty() {
-        course.0.store.close().await;
-        summary.print(&planned.plan, Outcome::Refused, args.json);
-        return Err(why_not(&refusals.wrong, doubts));
-    }
-    if args.dry_run {
-        course.0.store.close().await;
-        let may_withdraw = planned.plan.may_withdraw(args.yes_really);
-        summary.would_withdraw = args.full.then_some(if may_withdraw { planned.plan.vanished } else { 0 });
-        summary.print(&planned.plan, Outcome::Planned, args.json);
-    } else {
-        summary.import_id = Some(import_id(&planned.fingerprint));
-        if args.blind_later {
-            keys::fall_behind(&course.0.store).await.context("blind checks")?;
+    let is_refused = !refusals.wrong.is_empty() || !doubts.is_empty();
+    match context {
+        Some(context) if !args.dry_run && !is_refused => {
+            let course = Course(context);
+            let stored = course.store(&config, &args, &mut planned, source, &mut summary).await;
+            if let (Err(_), Some(id)) = (&stored, summary.import_id) {
+                output::error(&format!(
+                    "{id} is the id of this import: `lostcard import undo` takes back what it stored"
+                ));
+            }
+            // What an import stored that was stopped is read by every node too, once the command has ended.
+            course.0.end(&config).await;
+            stored?;
+            summary.ns = clock.boot_ns().saturating_sub(began_ns);
+            summary.print(&planned.plan, Outcome::Stored, args.json);
         }
-        let mut done = course.write(&args, &mut planned, source, &mut summary).await;
-        if done.is_ok() {
-            // Also where an import before had begun to leave blind checks behind, and did not end.
-            done = course.catch_up(&config).await.context("blind checks");
+        context => {
+            if let Some(context) = context {
+                context.store.close().await;
+            }
+            if is_refused {
+                summary.print(&planned.plan, Outcome::Refused, args.json);
+                return Err(why_not(&refusals.wrong, doubts));
+            }
+            let may_withdraw = planned.plan.may_withdraw(args.yes_really);
+            summary.would_withdraw = args.full.then_some(if may_withdraw { planned.plan.vanished } else { 0 });
+            summary.print(&planned.plan, Outcome::Planned, args.json);
         }
-        // What an import stored that was stopped is read by every node too, once the command has ended.
-        course.0.end(&config).await;
-        done?;
-        summary.ns = course.0.clock.boot_ns().saturating_sub(began_ns);
-        summary.print(&planned.plan, Outcome::Stored, args.json);
     }
     if args.strict && planned.plan.wrong > 0 {
         return Err(refused(format!("--strict: {} rows were rejected", planned.plan.wrong)));
@@ -131,59 +129,22 @@ impl Course {
         Ok(())
     }
 
-    async fn plan(
+    /// All that is planned; `summary` has the import's id once a part of it is stored.
+    async fn store(
         &self,
+        config: &Config,
         args: &ImportArgs,
-        mut input: Input,
+        planned: &mut Planned,
         source: Option<SourceId>,
-        rejects: &Path,
-    ) -> anyhow::Result<Planned> {
-        let rejects = (!args.dry_run).then_some(rejects);
-        let today = self.0.clock.today();
-        let (survey, mut planned) = self.read_through(&input, args, source, rejects, today).await?;
-        if let Some(other) = input.as_gb18030(&survey)? {
-            output::error("the file is no UTF-8 but GB18030 in every row, and is read as that");
-            input = other;
-            (_, planned) = self.read_through(&input, args, source, rejects, today).await?;
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
+        if args.blind_later {
+            keys::fall_behind(&self.0.store).await.context("blind checks")?;
         }
-        let parts = [survey.hash.as_slice(), source.as_ref().map_or(&[], |source| source.as_slice())];
-        let fingerprint = self.0.keyring.fingerprints().of("import-file", &parts);
-        let known = self.0.store.import_progress(&fingerprint).await?;
-        let is_begun = known.is_some_and(|known| !known.finished);
-        let beginning = ImportProgress::beginning(today, self.0.store.key_versions().await?.current);
-        let (stored_as, from) = starting_points(known, args.again, source.is_some(), beginning);
-        if from.judged_on != today {
-            // An import that continues after midnight takes and rejects the same rows as before.
-            (_, planned) = self.read_through(&input, args, source, rejects, from.judged_on).await?;
-        }
-        let (plan, vanished, rejects) = planned?;
-        if from.finished {
-            output::error("this file was imported already: nothing is stored (--again imports it once more)");
-        }
-        Ok(Planned { input, survey, plan, vanished, rejects, fingerprint, is_begun, stored_as, from })
-    }
-
-    async fn read_through(
-        &self,
-        input: &Input,
-        args: &ImportArgs,
-        source: Option<SourceId>,
-        rejects: Option<&Path>,
-        today: Date,
-    ) -> anyhow::Result<(Survey, anyhow::Result<(Plan, Vec<RowFingerprint>, Option<PathBuf>)>)> {
-        let mut known = self.0.known(source).await?;
-        let judge = Judge { today, zone: args.zone };
-        let rejects = rejects.map(Path::to_owned);
-        let stop = self.0.stop.clone();
-        let rows_kept = if args.dry_run { 0 } else { runs::RUN_RECORDS_MAX };
-        survey_and_plan(input, move |input, bytes| {
-            let mut rejects = rejects.as_deref().map(Rejects::at).transpose()?;
-            let plan = Plan::of(input, judge, bytes, rows_kept, known.as_mut(), rejects.as_mut(), &stop)?;
-            let vanished = known.map(|known| known.vanished()).unwrap_or_default();
-            let rejects = rejects.map(Rejects::finish).transpose()?.flatten();
-            Ok((plan, vanished, rejects))
-        })
-        .await
+        self.write(args, planned, source, summary).await?;
+        summary.import_id = Some(import_id(&planned.fingerprint));
+        // Also where an import before had begun to leave blind checks behind, and did not end.
+        self.catch_up(config).await.context("blind checks")
     }
 
     async fn write(
@@ -208,6 +169,7 @@ impl Course {
             clock: self.0.clock.clone(),
             already_stored: Arc::clone(&already_stored),
             valid: plan.rows - plan.wrong,
+            input: input.clone(),
             makes_entries: self.0.store.blind_keys().await?.versions.is_some_and(|versions| !versions.is_behind),
         };
         let records = input.records(Judge { today: from.judged_on, zone: args.zone })?;
@@ -228,8 +190,10 @@ impl Course {
             progress,
             stop: self.0.stop.clone(),
             behind: self.0.behind.clone(),
+            has_begun: false,
         };
         let stored = writer.write(batches, *stored_as).await;
+        summary.import_id = writer.has_begun.then(|| import_id(fingerprint));
         writer.progress.finish();
         summary.stored = stored?;
         for thread in threads {
@@ -238,32 +202,17 @@ impl Course {
         summary.already_stored = already_stored.load(Ordering::Relaxed);
         if let (Some(source), true) = (source, args.full) {
             let may_withdraw = plan.may_withdraw(args.yes_really);
-            if !may_withdraw && !vanished.is_empty() {
+            if !may_withdraw && plan.vanished > 0 {
                 output::error(&format!(
                     "{} rows of this source are not in the file, and none is withdrawn: the {} rejected rows may be among them \
                      (correct these and import again, or --yes-really)",
-                    vanished.len(),
-                    plan.wrong
+                    plan.vanished, plan.wrong
                 ));
             }
             let gone = if may_withdraw { vanished.as_slice() } else { &[] };
             summary.withdrawn = Some(withdraw_vanished(&self.0, &source, gone).await?);
         }
         Ok(())
-    }
-}
-
-/// What the store knows of the file, and where the import begins. Rows of a source are known one by one: it begins at the beginning.
-fn starting_points(
-    known: Option<ImportProgress>,
-    again: bool,
-    is_of_source: bool,
-    beginning: ImportProgress,
-) -> (ImportProgress, ImportProgress) {
-    match known {
-        None => (beginning, beginning),
-        Some(known) if is_of_source || (known.finished && again) => (known, beginning),
-        Some(known) => (known, known),
     }
 }
 

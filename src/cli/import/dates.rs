@@ -91,9 +91,18 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 pub(crate) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> {
     let text = text.trim_matches(is_blank);
     let named = |refusal: Refusal| if refusal == MALFORMED_DATE { MALFORMED_INSTANT } else { refusal };
-    let (date, rest) = take_date(text).map_err(named)?;
-    let (time, own) =
-        if rest.is_empty() { (Time::midnight(), None) } else { take_time(rest).ok_or(MALFORMED_INSTANT)? };
+    let (date, time, own) = match take_run_of_digits(text) {
+        Some((date, time)) => (date, time, None),
+        None => {
+            let (date, rest) = take_date(text).map_err(named)?;
+            let spoken = || take_spoken_time(rest).map(|time| (time, None));
+            let (time, own) = match rest {
+                "" => (Time::midnight(), None),
+                rest => take_time(rest).or_else(spoken).ok_or(MALFORMED_INSTANT)?,
+            };
+            (date, time, own)
+        }
+    };
     let instant = own.unwrap_or(zone).to_timestamp(DateTime::from_parts(date, time)).map_err(|_| MALFORMED_INSTANT)?;
     Ok(UnixMs::new(instant.as_millisecond()))
 }
@@ -210,6 +219,33 @@ fn take_time(text: &str) -> Option<(Time, Option<Offset>)> {
     let second = if second == 60 { 59 } else { second };
     let hour = i8::try_from(number(hour.as_bytes())?).ok()?;
     Time::new(hour, minute, second, nanosecond).ok().map(|time| (time, zone))
+}
+
+/// `20261102083000`, as systems of offices number what they take in.
+fn take_run_of_digits(text: &str) -> Option<(Date, Time)> {
+    let is_run = text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (date, time) = is_run.then(|| text.split_at(8))?;
+    let pair = |at: usize| i8::try_from(number(&time.as_bytes()[at..at + 2])?).ok();
+    Some((take_date(date).ok()?.0, Time::new(pair(0)?, pair(2)?, pair(4)?, 0).ok()?))
+}
+
+/// `8时30分` or `8时30分20秒`, with or without a blank before it.
+fn take_spoken_time(text: &str) -> Option<Time> {
+    let (hour, rest) = take_digits(text.trim_start_matches(is_blank))?;
+    let rest = rest.strip_prefix('时').or_else(|| rest.strip_prefix('時'))?;
+    let (minute, rest) = take_counted(rest, '分')?;
+    let (second, rest) = take_counted(rest, '秒')?;
+    let hour = i8::try_from(number(hour.as_bytes())?).ok()?;
+    rest.is_empty().then(|| Time::new(hour, minute, second, 0).ok())?
+}
+
+/// So many of a unit; none where the text ends before.
+fn take_counted(text: &str, unit: char) -> Option<(i8, &str)> {
+    if text.is_empty() {
+        return Some((0, text));
+    }
+    let (digits, rest) = take_digits(text)?;
+    Some((i8::try_from(number(digits.as_bytes())?).ok()?, rest.strip_prefix(unit)?))
 }
 
 /// A colon and two digits.
@@ -357,6 +393,10 @@ mod tests {
             "20261102T08:00",
             "2026.11.02 08:00:00",
             "2026年11月2日 8:00",
+            "2026年11月2日 8时00分",
+            "2026年11月2日8时0分0秒",
+            "2026-11-02 8时",
+            "20261102080000",
             "2026-11-02T00:00:00Z",
             "2026-11-02T00:00:00.000Z",
             "2026-11-02 00:00:00 +00:00",
@@ -375,6 +415,11 @@ mod tests {
             ("2026-11-02 08:60", "malformed_instant"),
             ("2026-11-02T", "malformed_instant"),
             ("2026-11-02T08", "malformed_instant"),
+            ("20261102250000", "malformed_instant"),
+            ("2026110208000", "malformed_instant"),
+            ("2026年11月2日 8时30", "malformed_instant"),
+            ("2026年11月2日 25时", "malformed_instant"),
+            ("2026年11月2日 8时30分x", "malformed_instant"),
             ("2026-11-02T08:00:00 CST", "malformed_instant"),
             ("2026-11-02T08:00:00Z[UTC]", "malformed_instant"),
             ("yesterday", "malformed_instant"),

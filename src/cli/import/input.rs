@@ -1,7 +1,8 @@
 //! The file itself: what form and encoding it has, its keyed fingerprint, and its reading from the beginning as often as needed.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::fs::{File, Metadata};
+use std::io::{BufReader, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use super::lines::Lines;
 use super::ndjson_form;
 use super::records::Records;
 use super::xlsx_form::Sheet;
-use crate::cli::exits::{refused, usage};
+use crate::cli::exits::{refused, try_again, usage};
 use crate::own_files;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,16 +37,28 @@ impl Format {
     }
 }
 
+/// A file as it is at a moment: which one, how large, and when it was written last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment([u64; 3], [i64; 2]);
+
+impl Moment {
+    fn of(found: &Metadata) -> Self {
+        Self([found.dev(), found.ino(), found.len()], [found.mtime(), found.mtime_nsec()])
+    }
+}
+
 /// A file, and how it is read.
 #[derive(Clone)]
 pub(crate) struct Input {
     path: PathBuf,
+    /// Each reading is of this file: what was planned is what is stored.
+    moment: Moment,
     pub(crate) format: Format,
     pub(crate) encoding: Encoding,
     /// Whether the encoding is a first guess, which the whole file may prove wrong.
     is_guess: bool,
     ignored: Vec<String>,
-    sheet: Option<Sheet>,
+    sheet: Option<(Sheet, [u8; 32])>,
     has_mark: bool,
 }
 
@@ -66,18 +79,25 @@ impl Input {
         ignored: &[String],
     ) -> anyhow::Result<Self> {
         if path == Path::new("-") {
-            return Err(usage("standard input is not taken: an import reads its file twice, so save it first"));
+            return Err(usage("standard input is not taken: the file is read twice, so save it first"));
         }
         let shown = || path.display().to_string();
-        let is_file = path.metadata().with_context(shown)?.is_file();
-        if !is_file {
-            return Err(usage(format!("{}: an import reads its file twice, so it must be a file", shown())));
+        // Before it is opened: a pipe would wait.
+        if !path.metadata().with_context(shown)?.is_file() {
+            return Err(usage(format!("{}: it is read twice, so it must be a file", shown())));
         }
+        let file = own_files::open_named(path).with_context(shown)?;
+        let moment = Moment::of(&file.metadata().with_context(shown)?);
         let mut beginning = Vec::new();
-        own_files::open_named(path).with_context(shown)?.take(4096).read_to_end(&mut beginning)?;
+        file.take(4096).read_to_end(&mut beginning).with_context(shown)?;
         // Before its name: that of an old workbook tells no format either.
         if beginning.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
-            return Err(refused("the file is a workbook of the old form, .xls: save it as .xlsx"));
+            return Err(refused(match Format::of_name(path) {
+                Some(Format::Xlsx) => {
+                    "the workbook is encrypted, or of the old form, .xls: save it as .xlsx without a password"
+                }
+                _ => "the file is a workbook of the old form, .xls: save it as .xlsx",
+            }));
         }
         let by_name = || Format::of_name(path);
         let Some(format) = format.or_else(by_name) else {
@@ -87,7 +107,10 @@ impl Input {
             return Err(super::records::no_rows());
         }
         check_kind(&beginning, format)?;
-        let sheet = if format == Format::Xlsx { Some(Sheet::load(path)?) } else { None };
+        let sheet = match format {
+            Format::Xlsx => Some(load(path)?),
+            Format::Csv | Format::Ndjson => None,
+        };
         let has_mark = sheet.is_none() && Encoding::of_mark(&beginning).is_some();
         let (encoding, is_guess) = match (encoding, Encoding::of_mark(&beginning)) {
             (Some(told), Some(mark)) if told != mark => {
@@ -100,7 +123,24 @@ impl Input {
         if let Some(utf_16) = Encoding::looks_like_utf_16(&beginning).filter(|_| is_guess && sheet.is_none()) {
             return Err(refused(format!("the file looks like UTF-16 without its mark: --encoding {}", utf_16.name())));
         }
-        Ok(Self { path: path.to_owned(), format, encoding, is_guess, ignored: ignored.to_owned(), sheet, has_mark })
+        let ignored = ignored.to_owned();
+        let input = Self { path: path.to_owned(), moment, format, encoding, is_guess, ignored, sheet, has_mark };
+        input.expect_unchanged()?;
+        Ok(input)
+    }
+
+    /// That the file is still the one that was opened.
+    pub(crate) fn expect_unchanged(&self) -> anyhow::Result<()> {
+        let now = self.path.metadata().with_context(|| self.path.display().to_string())?;
+        if Moment::of(&now) == self.moment { Ok(()) } else { Err(self.was_changed()) }
+    }
+
+    /// Why it is not read on.
+    pub(crate) fn was_changed(&self) -> anyhow::Error {
+        let path = self.path.display();
+        try_again(format!(
+            "{path}: the file was changed while it was read: once it stays as it is, the same command does"
+        ))
     }
 
     /// Its size.
@@ -110,21 +150,31 @@ impl Input {
 
     /// Whether a workbook has sheets that are not read.
     pub(crate) fn leaves_sheets_out(&self) -> bool {
-        self.sheet.as_ref().is_some_and(|sheet| sheet.has_others)
+        self.sheet().is_some_and(|sheet| sheet.has_others)
+    }
+
+    /// Which sheet of a workbook is read, by its place, from 1.
+    pub(crate) fn sheet_read(&self) -> Option<usize> {
+        self.sheet().map(|sheet| sheet.place)
     }
 
     /// Reads all of the file for its hash, its lines and its encoding.
     pub(crate) fn survey(&self) -> anyhow::Result<Survey> {
+        if let Some((sheet, hash)) = &self.sheet {
+            // Of the bytes that its rows were read from.
+            return Ok(Survey { hash: *hash, lines: sheet.rows, is_utf8: false });
+        }
         let (mut hash, mut utf8) = (Sha256::new(), Validity::of_utf8());
-        let mut lines = 0;
+        let (mut feeds, mut returns) = (0, 0);
         self.each_chunk(|chunk| {
             hash.update(chunk);
-            lines += chunk.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            feeds += chunk.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            returns += chunk.iter().map(|byte| u64::from(*byte == b'\r')).sum::<u64>();
             if self.is_guess {
                 utf8.take(chunk, chunk.is_empty());
             }
         })?;
-        let lines = self.sheet.as_ref().map_or(lines, |sheet| sheet.rows);
+        let lines = if feeds == 0 { returns } else { feeds };
         Ok(Survey { hash: hash.finalize().into(), lines, is_utf8: utf8.is_valid() })
     }
 
@@ -155,7 +205,7 @@ impl Input {
 
     /// Reads its rows from the beginning.
     pub(super) fn records(&self, judge: Judge) -> anyhow::Result<Records> {
-        if let Some(sheet) = &self.sheet {
+        if let Some(sheet) = self.sheet() {
             return Records::xlsx(sheet, &self.ignored, judge);
         }
         match self.format {
@@ -164,14 +214,15 @@ impl Input {
         }
     }
 
-    /// Whether its text begins with a byte order mark.
-    pub(crate) fn has_mark(&self) -> bool {
-        self.has_mark
+    /// Whether UTF-8 that is made of it begins with a byte order mark: without one, spreadsheets of China take it for GBK. What was plain
+    /// UTF-8 stays so.
+    pub(crate) fn needs_mark(&self) -> bool {
+        self.has_mark || self.sheet.is_some() || self.encoding != Encoding::Utf8
     }
 
     /// The sheet, where the file is a workbook.
     pub(crate) fn sheet(&self) -> Option<&Sheet> {
-        self.sheet.as_ref()
+        self.sheet.as_ref().map(|(sheet, _)| sheet)
     }
 
     /// Its lines from the beginning.
@@ -195,26 +246,46 @@ impl Input {
     }
 
     fn file(&self) -> anyhow::Result<File> {
-        own_files::open_named(&self.path).with_context(|| self.path.display().to_string())
+        let file = own_files::open_named(&self.path).with_context(|| self.path.display().to_string())?;
+        if Moment::of(&file.metadata()?) == self.moment { Ok(file) } else { Err(self.was_changed()) }
     }
 
     /// Every piece of the file, then an empty one.
-    fn each_chunk(&self, mut take: impl FnMut(&[u8])) -> anyhow::Result<()> {
-        let mut file = BufReader::with_capacity(0, self.file()?);
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            let read = file.read(&mut buffer)?;
-            take(&buffer[..read]);
-            if read == 0 {
-                return Ok(());
-            }
+    fn each_chunk(&self, take: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        Ok(each_chunk_of(&mut self.file()?, take)?)
+    }
+}
+
+fn each_chunk_of(file: &mut File, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer)?;
+        take(&buffer[..read]);
+        if read == 0 {
+            return Ok(());
         }
     }
 }
 
-/// What a workbook begins with.
+/// The sheet of a workbook, and the hash of the workbook's bytes.
+fn load(path: &Path) -> anyhow::Result<(Sheet, [u8; 32])> {
+    let mut file = own_files::open_named(path)?;
+    let mut hash = Sha256::new();
+    each_chunk_of(&mut file, |chunk| hash.update(chunk))?;
+    file.rewind()?;
+    Ok((Sheet::read(BufReader::new(file))?, hash.finalize().into()))
+}
+
+/// What a workbook, and what else is packed, begins with.
 fn check_kind(beginning: &[u8], format: Format) -> anyhow::Result<()> {
-    let is_workbook = beginning.starts_with(b"PK\x03\x04");
+    let is_zip = beginning.starts_with(b"PK\x03\x04");
+    // Its first part is one of these, or soon names one.
+    let names_part = |part: &[u8]| memchr::memmem::find(beginning, part).is_some();
+    let is_workbook =
+        is_zip && [&b"[Content_Types].xml"[..], b"_rels/", b"xl/", b"docProps/"].into_iter().any(names_part);
+    if beginning.starts_with(&[0x1F, 0x8B]) || (is_zip && !is_workbook && format != Format::Xlsx) {
+        return Err(refused("the file is an archive (zip or gzip): unpack it first"));
+    }
     match format {
         Format::Xlsx if !is_workbook => Err(refused("the file is no .xlsx workbook")),
         Format::Csv | Format::Ndjson if is_workbook => {
@@ -269,6 +340,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_changes_is_not_read_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        let opened = || {
+            std::fs::write(&path, "id_number\n1\n").unwrap();
+            Input::open(&path, None, None, &[]).unwrap()
+        };
+        let replace = |bytes: &str| {
+            let other = dir.path().join("other");
+            std::fs::write(&other, bytes).unwrap();
+            std::fs::rename(&other, &path).unwrap();
+        };
+        let append = || std::fs::write(&path, "id_number\n1\n2\n").unwrap();
+        let as_large = || replace("id_number\n2\n");
+        for change in [&append as &dyn Fn(), &as_large] {
+            let input = opened();
+            assert!(input.expect_unchanged().is_ok() && input.survey().is_ok() && input.lines().is_ok());
+            change();
+            let errors = [input.expect_unchanged().err(), input.survey().err(), input.lines().err()];
+            for error in errors.map(Option::unwrap) {
+                assert_eq!(crate::cli::exits::code_of(&error), 75, "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_twice_or_is_another_thing_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| {
@@ -281,7 +378,10 @@ mod tests {
         assert!(why(dir.path(), None).contains("must be a file"));
         assert!(why(&write("a.dat", b"x"), None).contains("--format"));
         assert!(why(&write("a.csv", b""), None).contains("no rows"));
-        assert!(why(&write("b.csv", b"PK\x03\x04"), None).contains(".xlsx"));
+        assert!(why(&write("b.csv", b"PK\x03\x04..[Content_Types].xml"), None).contains(".xlsx"));
+        assert!(why(&write("b.csv", b"PK\x03\x04..reports.csv"), None).contains("unpack"));
+        assert!(why(&write("b.csv", &[0x1F, 0x8B, 8]), None).contains("unpack"));
+        assert!(why(&write("b.xlsx", &[0xD0, 0xCF, 0x11, 0xE0]), None).contains("password"));
         assert!(why(&write("c.xlsx", b"id_number"), None).contains("no .xlsx"));
         for name in ["d.csv", "d.xls", "d.XLS", "d"] {
             assert!(why(&write(name, &[0xD0, 0xCF, 0x11, 0xE0]), None).contains("old form"), "{name}");

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use super::dates::{PLACEHOLDER, is_placeholder, read_day, read_end, read_instant};
-use super::row::{Cell, Column, ID_AS_NUMBER, Row, is_spreadsheet_number};
+use super::row::{Cell, Column, FORMULA, ID_AS_NUMBER, MERGED, Row, is_spreadsheet_number};
 use super::words::code_of;
 use crate::clock::beijing_date;
 use crate::domain::card::{CardValidityError, FIRST_CARDS_ON};
@@ -112,7 +112,7 @@ fn refuse_placeholders(row: &Row<'_>, fields: &mut Fields) {
 
 /// Says more exactly what the rules of the API say in general, and what they do not see: cells that are no text.
 fn name_what_is_wrong(row: &Row<'_>, validity: Option<(Date, Date)>, phone: &'static str, fields: &mut Fields) {
-    let not_text = |column: &Column| matches!(row.cell(*column), Cell::Number | Cell::OtherType);
+    let not_text = |column: &Column| !matches!(row.cell(*column), Cell::Absent | Cell::Text(_));
     let is_all_text = !Column::ALL.iter().any(not_text);
     if fields.errors.is_empty() && is_all_text {
         return;
@@ -130,6 +130,8 @@ fn name_what_is_wrong(row: &Row<'_>, validity: Option<(Date, Date)>, phone: &'st
         let pointer = if column == Column::ContactPhone { phone } else { column.pointer() };
         fields.errors.retain(|wrong| wrong.pointer != pointer);
         let (code, detail) = match (column, row.cell(column)) {
+            (_, Cell::Formula) => FORMULA,
+            (_, Cell::Merged) => MERGED,
             (Column::IdNumber, Cell::Number) => ID_AS_NUMBER,
             (Column::ContactPhone, Cell::Number) => PHONE_AS_NUMBER,
             (_, Cell::Number) => ("number_as_value", "a number stands where text must: save the column as text"),
@@ -229,6 +231,11 @@ mod tests {
             ((Column::IdNumber, text("119999200207144000.0")), ("/id_number", "id_as_number")),
             ((Column::IdNumber, Cell::OtherType), ("/id_number", "not_text")),
             ((Column::IdNumber, text("")), ("/id_number", "empty")),
+            ((Column::IdNumber, text("\u{3000}")), ("/id_number", "empty")),
+            ((Column::CardValidFrom, Cell::Formula), ("/card_valid_from", "formula_without_value")),
+            ((Column::CardValidFrom, Cell::Merged), ("/card_valid_from", "merged_cells")),
+            ((Column::IdNumber, Cell::Merged), ("/id_number", "merged_cells")),
+            ((Column::ContactPhone, Cell::Formula), ("/contact_phone", "formula_without_value")),
             ((Column::ContactPhone, Cell::Number), ("/contact_phone", "phone_as_number")),
             ((Column::ContactPhone, text("1.38E+10")), ("/contact_phone", "phone_as_number")),
             ((Column::ContactPhone, text("13800138000.0")), ("/contact_phone", "phone_as_number")),
@@ -253,6 +260,16 @@ mod tests {
             ((Column::ReportedAt, text("1949-12-31 00:00")), ("/reported_at", "before_first_cards")),
         ] {
             assert_eq!(refusals(std::slice::from_ref(&change)), [expected], "{change:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_of_blanks_is_empty() {
+        let optional =
+            [Column::CardValidFrom, Column::CardValidUntil, Column::LostOn, Column::ReportedAt, Column::ContactPhone];
+        for blanks in [" ", "\u{3000}", "\u{A0}\t ", "=\" \"", "' "] {
+            let changes = optional.map(|column| (column, text(blanks)));
+            assert_eq!(refusals(&changes), [], "{blanks:?}");
         }
     }
 

@@ -17,6 +17,7 @@ mod limit;
 pub(super) mod lines;
 mod ndjson_form;
 mod plan;
+mod planning;
 pub(super) mod progress;
 mod reading;
 mod records;

@@ -36,7 +36,7 @@ pub(super) struct Plan {
     repeated: [Option<u64>; 2],
     /// Of the valid rows, those that the source has not had yet.
     pub(super) new: u64,
-    /// Rows of the source that are not in the file.
+    /// Rows of the source that are not in the file; for a full dump those alone that list a card still.
     pub(super) vanished: u64,
     /// Rows of the source before.
     pub(super) known: u64,

@@ -7,7 +7,7 @@ use super::header::Header;
 use super::judge::{Judge, Judged};
 use super::lines::Lines;
 use super::ndjson_form;
-use super::row::{Column, Row};
+use super::row::{Cell, Column, FORMULA, Row};
 use super::xlsx_form::{Sheet, SheetRows, arrange};
 use crate::cli::exits::refused;
 use crate::service::fields::Fields;
@@ -73,12 +73,16 @@ impl Records {
     pub(super) fn xlsx(sheet: &Sheet, ignored: &Ignored, judge: Judge) -> anyhow::Result<Self> {
         let mut rows = sheet.rows();
         let Some(cells) = rows.next() else { return Err(no_rows()) };
-        let names: Vec<String> = cells
-            .map(|cell| match cell {
-                super::row::Cell::Text(text) => text.into_owned(),
-                _ => String::new(),
+        let names: Result<Vec<String>, usize> = cells
+            .enumerate()
+            .map(|(at, cell)| match cell {
+                Cell::Text(text) => Ok(text.into_owned()),
+                // It has a name, and nobody knows which: it must not pass for a column without one.
+                Cell::Formula => Err(at + 1),
+                _ => Ok(String::new()),
             })
             .collect();
+        let names = names.map_err(|at| at_line(rows.number(), &format!("the header, column {at}: {}", FORMULA.1)))?;
         let header = Header::of_names(names.iter().map(String::as_str), b',', ignored);
         let header = header.map_err(|error| at_line(rows.number(), &error))?;
         Ok(Self { form: Form::Xlsx { rows, header }, judge })

@@ -66,15 +66,20 @@ pub(crate) enum Cell<'a> {
     Number,
     /// Neither text nor number: a date of a spreadsheet, an object, true.
     OtherType,
+    /// A formula that nobody has calculated: it shows something, and the file does not say what.
+    Formula,
+    /// Merged with a cell of a row above, whose value it shows.
+    Merged,
 }
 
 impl Cell<'_> {
     /// Whether nothing is in it.
     pub(crate) fn is_blank(&self) -> bool {
         match self {
-            Cell::Absent => true,
+            // A row that is merged in all its columns is no row of its own.
+            Cell::Absent | Cell::Merged => true,
             Cell::Text(text) => is_nothing(text),
-            Cell::Number | Cell::OtherType => false,
+            Cell::Number | Cell::OtherType | Cell::Formula => false,
         }
     }
 }
@@ -86,6 +91,8 @@ impl fmt::Debug for Cell<'_> {
             Self::Text(_) => "Text(redacted)",
             Self::Number => "Number",
             Self::OtherType => "OtherType",
+            Self::Formula => "Formula",
+            Self::Merged => "Merged",
         })
     }
 }
@@ -102,8 +109,8 @@ impl Row<'_> {
     /// The text of a cell without what spreadsheets put around it; none where there is nothing.
     pub(crate) fn text(&self, column: Column) -> Option<&str> {
         match self.cell(column) {
-            Cell::Text(text) => Some(unwrapped(text)).filter(|text| !text.is_empty()),
-            Cell::Absent | Cell::Number | Cell::OtherType => None,
+            Cell::Text(text) => Some(unwrapped(text)).filter(|text| !is_nothing(text)),
+            Cell::Absent | Cell::Number | Cell::OtherType | Cell::Formula | Cell::Merged => None,
         }
     }
 
@@ -133,6 +140,15 @@ pub(crate) fn unwrapped(text: &str) -> &str {
         _ => text,
     }
 }
+
+/// Why a cell is refused whose value the file does not say.
+pub(crate) const FORMULA: (&str, &str) = (
+    "formula_without_value",
+    "the cell has a formula that was never calculated: open the workbook in a spreadsheet program and save it, or save values",
+);
+/// Why a cell is refused whose value another row has.
+pub(crate) const MERGED: (&str, &str) =
+    ("merged_cells", "the cell is merged with one of a row above: undo the merge, and fill in the value in each row");
 
 /// Why such a number is refused where an identity number must stand.
 pub(crate) const ID_AS_NUMBER: (&str, &str) = (

@@ -12,6 +12,7 @@ use anyhow::ensure;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::input::Input;
 use super::judge::Judged;
 use super::known::Known;
 use super::reading::Reading;
@@ -46,7 +47,7 @@ pub(super) struct Batch {
 }
 
 /// What every record of an import has in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Job {
     pub(super) keyring: Arc<Keyring>,
     /// Of new rows.
@@ -59,6 +60,8 @@ pub(super) struct Job {
     pub(super) already_stored: Arc<AtomicU64>,
     /// Records that the plan found valid.
     pub(super) valid: u64,
+    /// The file, which stays as it was planned.
+    pub(super) input: Input,
     /// Whether each report gets an entry for who checks blindly.
     pub(super) makes_entries: bool,
 }
@@ -115,6 +118,8 @@ impl Job {
                 next.extend(self.key(judged, reading.line(), known.as_mut(), from));
             }
             if is_end || next.len() == RUN_RECORDS_MAX {
+                // Before the run is sent: what nobody planned is not stored.
+                self.expect_as_planned(valid, is_end)?;
                 next.sort_unstable_by_key(|keyed: &Keyed| (keyed.order, keyed.line));
                 self.already_stored.fetch_add(at.records_done, Ordering::Relaxed);
                 let Some(run) = Run::remaining(std::mem::take(&mut next), at, reading.line())? else { break };
@@ -128,12 +133,16 @@ impl Job {
                 break;
             }
         }
-        ensure!(valid == self.valid, "the file was changed while it was imported");
         let to = ImportProgress { lines_done: reading.line(), finished: true, ..at };
         if !from.finished {
             let _ = runs.send(Run { records: Vec::new(), from: at, to });
         }
         Ok(())
+    }
+
+    fn expect_as_planned(&self, valid: u64, is_end: bool) -> anyhow::Result<()> {
+        self.input.expect_unchanged()?;
+        if valid > self.valid || (is_end && valid < self.valid) { Err(self.input.was_changed()) } else { Ok(()) }
     }
 
     /// A record with its place in the order; none that is stored already.
@@ -230,7 +239,11 @@ impl ImportProgress {
 mod tests {
     use jiff::civil::Date;
 
+    use super::super::dates::BEIJING;
+    use super::super::judge::Judge;
     use super::*;
+    use crate::cli::exits::code_of;
+    use crate::crypto::keyfiles::KeyFolder;
 
     const BEGINNING: ImportProgress = ImportProgress {
         lines_done: 10,
@@ -239,6 +252,49 @@ mod tests {
         key_version: 1,
         finished: false,
     };
+
+    /// The file is longer, shorter or another one when it is read for the store: the rows that nobody planned are not stored.
+    #[test]
+    fn what_nobody_planned_is_not_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = KeyFolder::new(dir.path().join("keys"));
+        folder.create_all().unwrap();
+        let keyring = Arc::new(Keyring::open(folder).unwrap());
+        let path = dir.path().join("a.csv");
+        let numbers = ["11010519491231002X", "440524188001010014", "810000199408230021"];
+        let write = |rows: usize| {
+            let rows = numbers[..rows].iter().map(|number| format!("{number},lost,holder,A,hall\n"));
+            let rows: String = rows.collect();
+            std::fs::write(&path, format!("id_number,reason,reporter,office,channel\n{rows}")).unwrap();
+        };
+        for (read, planned, after, sent) in [(2, 2, 2, true), (3, 2, 3, false), (1, 2, 1, false), (2, 2, 3, false)] {
+            write(read);
+            let input = Input::open(&path, None, None, &[]).unwrap();
+            let records = input.records(Judge { today: BEGINNING.judged_on, zone: BEIJING }).unwrap();
+            if after != read {
+                write(after);
+            }
+            let pepper = keyring.newest_pepper().unwrap();
+            let job = Job {
+                keyring: Arc::clone(&keyring),
+                order: Arc::clone(&pepper),
+                pepper,
+                organization: None,
+                clock: Clock::System,
+                already_stored: Arc::default(),
+                valid: planned,
+                input,
+                makes_entries: false,
+            };
+            let (runs, received) = sync_channel(8);
+            let from = ImportProgress { lines_done: 0, ..BEGINNING };
+            let done = job.read(Reading::new(records, Vec::new()), None, from, &runs);
+            drop(runs);
+            let found: usize = received.iter().map(|run| run.records.len()).sum();
+            assert_eq!(found, if sent { 2 } else { 0 }, "{read} read, {planned} planned, {after} after");
+            assert_eq!(done.err().map(|error| code_of(&error)), (!sent).then_some(75));
+        }
+    }
 
     #[test]
     fn a_run_goes_on_after_what_is_stored() {

@@ -13,7 +13,7 @@ use crate::cli::global::Global;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::ids::ImportId;
+use crate::domain::ids::{ImportId, ReportId};
 use crate::domain::sequence::Sequence;
 use crate::node;
 use crate::service::writing::leave_to_followers;
@@ -61,11 +61,12 @@ async fn withdraw_pieces(context: &Context, import: ImportId, pieces: &[Piece], 
         let page = context.store.active_reports_between(part, after).await?;
         let Some((last, _)) = page.last() else { return Ok(withdrawn) };
         after = Some(*last);
-        let is_of_import = |sequence: Sequence| {
-            let at = pieces.partition_point(|piece| *piece.sequences.end() < sequence);
-            pieces.get(at).is_some_and(|piece| piece.sequences.contains(&sequence))
+        let is_of_import = |(report, sequence): &(ReportId, Sequence)| {
+            let at = pieces.partition_point(|piece| piece.sequences.end() < sequence);
+            let holds = |piece: &Piece| piece.sequences.contains(sequence) && piece.reports.contains(report);
+            pieces.get(at).is_some_and(holds)
         };
-        let reports: Vec<_> = page.into_iter().filter(|(_, at)| is_of_import(*at)).map(|(report, _)| report).collect();
+        let reports: Vec<_> = page.into_iter().filter(is_of_import).map(|(report, _)| report).collect();
         if reports.is_empty() {
             continue;
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::sync::mpsc::Receiver;
 
 use super::progress::Progress;
@@ -47,6 +47,8 @@ pub(super) struct Writer<'a> {
     pub(super) stop: Stop,
     /// Who imports, and why.
     pub(super) behind: Behind,
+    /// A part of the file is stored.
+    pub(super) has_begun: bool,
 }
 
 /// Rows of one transaction: a row of a source has its fingerprint.
@@ -87,6 +89,7 @@ impl Writer<'_> {
                 let until = if later.reports.is_empty() { to } else { from.after(count) };
                 let began_ns = self.clock.boot_ns();
                 self.store_rows(now, &stored_as, &until, std::mem::take(&mut is_first)).await?;
+                self.has_begun = true;
                 let took_ns = self.clock.boot_ns().saturating_sub(began_ns);
                 stored += count;
                 self.progress.show(stored);
@@ -146,11 +149,15 @@ impl Writer<'_> {
             let mut rows: Vec<_> = rows.iter().copied().zip(ids).collect();
             // Neighbours in the index.
             rows.sort_unstable();
-            writing.tx.insert_import_rows(source, &rows).await?;
+            if !writing.tx.insert_import_rows(source, &rows).await? {
+                return Err(try_again("another import of this source is at work: import again when it has ended"));
+            }
         }
         let mut tx = writing.tx;
         let noted = tx.note_import(&self.fingerprint, from, to, self.clock.now_ms()).await?;
-        ensure!(noted, "another import of this file is at work");
+        if !noted {
+            return Err(try_again("another import of this file is at work: it stores what this one would"));
+        }
         // In the audit log every run begins, and the one that comes to the end of the file finishes.
         let deeds = [(is_first, Action::ImportBegun), (to.finished, Action::ImportFinished)];
         for (_, action) in deeds.into_iter().filter(|(is_due, _)| *is_due) {

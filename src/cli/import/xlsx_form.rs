@@ -1,19 +1,17 @@
-//! XLSX: the first sheet of a workbook, read as cells. Text alone is taken: of a number or a date it is not known what it was
-//! before the spreadsheet took it for one. Read once into a compact form, for both passes.
+//! XLSX: the first sheet of a workbook that shows, read as cells. Text alone is taken: of a number or a date it is not known what it was
+//! before the spreadsheet took it for one, and a cell that shows what is not in it is none that is empty. Read once into a compact
+//! form, for both passes.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::BufReader;
-use std::path::Path;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 
-use anyhow::Context;
-use calamine::{DataRef, Reader, Xlsx};
+use calamine::{DataRef, Dimensions, Reader, SheetType, SheetVisible, Xlsx};
 
 use super::header::Header;
 use super::row::{Cell, Row};
 use crate::cli::exits::refused;
-use crate::own_files;
 use crate::service::fields::Fields;
 
 /// What begins a row, a cell, and a cell that is no text. No text of a cell holds them afterwards.
@@ -21,6 +19,12 @@ const ROW: char = '\u{1E}';
 const CELL: char = '\u{1F}';
 const NUMBER: &str = "\u{1}n";
 const OTHER: &str = "\u{1}o";
+const FORMULA: &str = "\u{1}f";
+const MERGED: &str = "\u{1}m";
+
+/// No sheet has more (ECMA-376, 18.3.1.4, and every program that writes them).
+const COLUMNS_MAX: u32 = 16_384;
+const ROWS_MAX: u32 = 1_048_576;
 
 /// A sheet's rows. They hold numbers: no `Debug`.
 #[derive(Clone)]
@@ -28,47 +32,128 @@ pub(crate) struct Sheet {
     text: Arc<str>,
     /// How many rows have a cell.
     pub(crate) rows: u64,
+    /// Which of the workbook's sheets it is, from 1.
+    pub(crate) place: usize,
     /// Whether other sheets of the workbook are left out.
     pub(crate) has_others: bool,
 }
 
 impl Sheet {
-    /// Reads the first sheet of a workbook.
-    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let file = own_files::open_named(path).with_context(|| path.display().to_string())?;
+    /// Reads the first sheet of a workbook that shows.
+    pub(crate) fn read(source: impl Read + Seek) -> anyhow::Result<Self> {
         // The messages of the library may name what is in the file.
         let unreadable = || refused("the workbook cannot be read: save it again as .xlsx, or its sheet as CSV");
-        let mut workbook = Xlsx::new(BufReader::new(file)).map_err(|_| unreadable())?;
-        let names = workbook.sheet_names().clone();
-        let Some(first) = names.first() else { return Err(unreadable()) };
-        let mut cells = workbook.worksheet_cells_reader(first).map_err(|_| unreadable())?;
-        let mut text = String::new();
-        let (mut row, mut rows, mut column) = (None, 0, 0);
-        while let Some(cell) = cells.next_cell().map_err(|_| unreadable())? {
-            let (of_row, of_column) = cell.get_position();
-            if matches!(cell.get_value(), DataRef::Empty) {
-                continue;
-            }
-            if row != Some(of_row) {
-                let _ = write!(text, "{ROW}{}", u64::from(of_row) + 1);
-                (row, column) = (Some(of_row), 0);
-                rows += 1;
-            }
-            while column <= of_column {
-                text.push(CELL);
-                column += 1;
-            }
-            match cell.get_value() {
-                DataRef::String(value) => push_text(&mut text, value),
-                DataRef::SharedString(value) => push_text(&mut text, value),
-                other => push_other(&mut text, other),
-            }
+        let mut workbook = Xlsx::new(source).map_err(|_| unreadable())?;
+        let sheets = workbook.sheets_metadata();
+        let has_others = sheets.len() > 1;
+        let shows =
+            |sheet: &calamine::Sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible;
+        let Some(at) = sheets.iter().position(shows) else {
+            return Err(refused("the workbook has no sheet of cells that shows"));
+        };
+        let name = sheets[at].name.clone();
+        let merged = workbook.merge_cells_by_sheet_name(&name).map_err(|_| unreadable())?;
+        let mut cells = workbook.worksheet_cells_reader(&name).map_err(|_| unreadable())?;
+        let mut writer = Writer::new(merged);
+        while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(|_| unreadable())? {
+            let shown = match (&cell.value, &cell.formula) {
+                // Nobody has calculated it: what it shows is not in the file.
+                (DataRef::Empty, Some(_)) => None,
+                (DataRef::Empty, None) => continue,
+                (value, _) => Some(value),
+            };
+            // Out of order, or beyond every sheet: cells would get into another's place.
+            writer.add(cell.pos, shown).ok_or_else(unreadable)?;
         }
-        Ok(Self { text: text.into(), rows, has_others: names.len() > 1 })
+        writer.end_row();
+        let Writer { text, rows, .. } = writer;
+        Ok(Self { text: text.into(), rows, place: at + 1, has_others })
     }
 
     pub(crate) fn rows(&self) -> SheetRows {
         SheetRows { text: Arc::clone(&self.text), at: 0, number: 0 }
+    }
+}
+
+/// Writes cells in their order, and marks those that are merged with a row above: the value that they show stands there.
+struct Writer {
+    text: String,
+    rows: u64,
+    /// The row that is being written, and its next column.
+    at: Option<(u32, u32)>,
+    /// How many columns the first row has.
+    width: u32,
+    /// In the order of their first rows; those before `next` have begun.
+    merged: Vec<Dimensions>,
+    next: usize,
+    /// Those that reach into this row.
+    covering: Vec<Dimensions>,
+}
+
+impl Writer {
+    fn new(mut merged: Vec<Dimensions>) -> Self {
+        merged.retain(|area| area.end.0 > area.start.0);
+        merged.sort_unstable_by_key(|area| area.start);
+        Self { text: String::new(), rows: 0, at: None, width: 0, merged, next: 0, covering: Vec::new() }
+    }
+
+    /// The next cell that is not empty; none where it cannot be the next.
+    fn add(&mut self, (row, column): (u32, u32), shown: Option<&DataRef<'_>>) -> Option<()> {
+        if row >= ROWS_MAX || column >= COLUMNS_MAX || self.at.is_some_and(|at| (row, column) < at) {
+            return None;
+        }
+        if self.at.is_none_or(|(current, _)| current != row) {
+            self.begin_row(row);
+        }
+        self.fill(column);
+        self.text.push(CELL);
+        self.at = Some((row, column + 1));
+        match shown {
+            _ if self.is_covered(column) => self.text.push_str(MERGED),
+            None => self.text.push_str(FORMULA),
+            Some(DataRef::String(value)) => push_text(&mut self.text, value),
+            Some(DataRef::SharedString(value)) => push_text(&mut self.text, value),
+            Some(other) => push_other(&mut self.text, other),
+        }
+        Some(())
+    }
+
+    fn begin_row(&mut self, row: u32) {
+        self.end_row();
+        // Writing to a string does not fail.
+        let _ = write!(self.text, "{ROW}{}", u64::from(row) + 1);
+        self.at = Some((row, 0));
+        self.rows += 1;
+        while let Some(area) = self.merged.get(self.next).filter(|area| area.start.0 < row) {
+            self.covering.push(*area);
+            self.next += 1;
+        }
+        self.covering.retain(|area| area.end.0 >= row);
+    }
+
+    /// What is merged behind the last cell of a row shows something too, as far as the first row has columns.
+    fn end_row(&mut self) {
+        if self.rows == 1 {
+            self.width = self.at.map_or(0, |(_, column)| column);
+        }
+        let last = self.covering.iter().map(|area| area.end.1.saturating_add(1)).max().unwrap_or_default();
+        self.fill(last.min(self.width));
+    }
+
+    /// Cells that are empty up to a column.
+    fn fill(&mut self, until: u32) {
+        let Some((row, column)) = self.at else { return };
+        for column in column..until {
+            self.text.push(CELL);
+            if self.is_covered(column) {
+                self.text.push_str(MERGED);
+            }
+        }
+        self.at = Some((row, column.max(until)));
+    }
+
+    fn is_covered(&self, column: u32) -> bool {
+        self.covering.iter().any(|area| (area.start.1..=area.end.1).contains(&column))
     }
 }
 
@@ -132,6 +217,8 @@ impl SheetRows {
         Some(parts.map(|part| match (part.strip_prefix(NUMBER), part.strip_prefix(OTHER)) {
             (Some(shown), _) => (Cell::Number, shown),
             (_, Some(shown)) => (Cell::OtherType, shown),
+            _ if part == FORMULA => (Cell::Formula, ""),
+            _ if part == MERGED => (Cell::Merged, ""),
             _ if part.is_empty() => (Cell::Absent, part),
             _ => (Cell::Text(Cow::Borrowed(part)), part),
         }))
@@ -165,7 +252,7 @@ mod tests {
     use super::*;
 
     fn sheet(text: &str) -> Sheet {
-        Sheet { text: text.into(), rows: 0, has_others: false }
+        Sheet { text: text.into(), rows: 0, place: 1, has_others: false }
     }
 
     #[test]
@@ -179,6 +266,50 @@ mod tests {
         assert_eq!(cells, [Cell::OtherType]);
         assert_eq!(rows.number(), 5);
         assert!(rows.next().is_none());
+    }
+
+    /// The cells of all rows, as the writer has them.
+    fn written(merged: &[[u32; 4]], cells: &[(u32, u32)]) -> Option<Vec<(u64, String)>> {
+        let area =
+            |[row, column, to_row, to_column]: &[u32; 4]| Dimensions::new((*row, *column), (*to_row, *to_column));
+        let mut writer = Writer::new(merged.iter().map(area).collect());
+        for at in cells {
+            writer.add(*at, Some(&DataRef::String("x".to_owned())))?;
+        }
+        writer.end_row();
+        let mut rows = sheet(&writer.text).rows();
+        let mut all = Vec::new();
+        let letter = |cell: Cell<'_>| match cell {
+            Cell::Absent => '.',
+            Cell::Merged => 'm',
+            _ => 'x',
+        };
+        while let Some(row) = rows.next().map(|cells| cells.map(letter).collect()) {
+            all.push((rows.number(), row));
+        }
+        Some(all)
+    }
+
+    #[test]
+    fn a_row_under_a_merge_is_marked_as_far_as_there_are_columns() {
+        let cells = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (3, 0), (3, 2), (9, 1)];
+        let plain = |row, text: &str| (row, text.to_owned());
+        assert_eq!(
+            written(&[[1, 1, 2, 1], [1, 2, 5, 9], [4, 0, 8, 0], [1, 0, 1, 1]], &cells).unwrap(),
+            [plain(1, "xxx"), plain(2, "xx"), plain(3, "xmm"), plain(4, "x.m"), plain(10, ".x")]
+        );
+        // A value that a covering cell hides is not shown.
+        assert_eq!(written(&[[0, 0, 1, 0]], &[(0, 0), (1, 0), (1, 1)]).unwrap()[1], plain(2, "mx"));
+    }
+
+    #[test]
+    fn cells_that_are_not_in_their_order_or_in_no_sheet_are_refused() {
+        for cells in
+            [[(0, 1), (0, 0)], [(0, 1), (0, 1)], [(1, 0), (0, 5)], [(0, 0), (0, 16_384)], [(0, 0), (1_048_576, 0)]]
+        {
+            assert!(written(&[], &cells).is_none(), "{cells:?}");
+        }
+        assert_eq!(written(&[], &[(0, 16_383), (1_048_575, 0)]).unwrap().len(), 2);
     }
 
     #[test]

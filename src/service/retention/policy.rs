@@ -112,6 +112,7 @@ mod tests {
         for (class, keep) in [
             (Class::Listings, "20 years"),
             (Class::WithdrawnReports, "30 days"),
+            (Class::ImportRows, "20 years"),
             (Class::Sightings, "2 years"),
             (Class::Watches, "0 hours"),
             (Class::IdempotencyKeys, "24 hours"),

@@ -104,6 +104,15 @@ fn every_kind_of_forgery_is_named() {
     // A receipt alone is a receipt; a folder without any is a mistake.
     service.folder.write(&file, kept["receipt"].as_str().unwrap());
     assert_eq!(service.verify(FOLDER, 0), "5 receipts are authentic\n");
+    // What systems and people leave beside receipts is none.
+    for name in [".DS_Store", "Thumbs.db", "jwks.json"] {
+        service.folder.write(&format!("{FOLDER}/{name}"), "x");
+    }
+    std::fs::create_dir(service.folder.path().join(FOLDER).join("older")).unwrap();
+    assert_eq!(service.verify(FOLDER, 0), "5 receipts are authentic\n4 other files and folders are passed over\n");
+    // What looks like a receipt is judged.
+    service.folder.write(&format!("{FOLDER}/note.txt"), "x");
+    assert!(service.verify(FOLDER, 1).contains("note.txt: "));
     std::fs::create_dir(service.folder.path().join("empty")).unwrap();
     service.verify("empty", 65);
     service.verify("nowhere", 1);

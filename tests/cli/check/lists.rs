@@ -65,7 +65,8 @@ fn workbooks_objects_and_other_encodings_are_read_too() {
     let (_, said) = service.check(&["--output", "out.csv", "--receipts", "kept", "guests.xlsx"], 65);
     assert!(said.contains("2 of 3 rows could not be checked"), "{said}");
     let out = rows(&service.read("out.csv"), ',');
-    assert_eq!(out[0].join(","), format!("Name,公民身份号码,Room,用途,{ADDED}"));
+    // Without a mark Excel would take what was no plain UTF-8 for GBK.
+    assert_eq!(out[0].join(","), format!("\u{FEFF}Name,公民身份号码,Room,用途,{ADDED}"));
     assert_eq!(out[1][..5].join(","), format!("Wang,{},101,住宿,not_listed", number(7)));
     assert_eq!(out[2][..9].join(","), "Li,110105194912310000,TRUE,lodging,,,,,");
     assert!(out[2][9].contains("id_as_number"), "{:?}", out[2]);
@@ -96,7 +97,54 @@ fn workbooks_objects_and_other_encodings_are_read_too() {
     std::fs::write(service.folder.path().join("old.csv"), list).unwrap();
     let (_, said) = service.check(&["--purpose", "banking", "old.csv"], 0);
     assert!(said.contains("gb18030"), "{said}");
-    assert!(service.read("old.csv.checked.csv").starts_with(&format!("证件号码,备注,{ADDED}\n{free},x,not_listed,")));
+    let out = service.read("old.csv.checked.csv");
+    assert!(out.starts_with(&format!("\u{FEFF}证件号码,备注,{ADDED}\n{free},x,not_listed,")), "{out}");
+}
+
+/// What a cell shows and does not hold is not taken for nothing: without its start a listed card could not be told from another one.
+#[test]
+fn cells_that_show_what_is_not_in_them_are_refused_by_name() {
+    let service = Service::start("6000/1s");
+    let text = Cell::text;
+    let day = || text(LISTED_FROM);
+    let book = workbook(&[
+        vec![text("id_number"), text("card_valid_from"), text("room")],
+        vec![text(&number(0)), Cell::Formula, text("1")],
+        vec![text(&number(0)), day(), text("2")],
+        vec![text(&number(1)), Cell::MergedUp, text("3")],
+        vec![text(&number(1)), day(), Cell::MergedUp],
+        vec![text(&number(7)), text("\u{3000}"), Cell::Formula],
+    ]);
+    std::fs::write(service.folder.path().join("guests.xlsx"), book).unwrap();
+    service.check(&["--purpose", "lodging", "guests.xlsx"], 65);
+    let out = service.read("guests.xlsx.checked.csv");
+    let lines: Vec<_> = out.lines().skip(1).collect();
+    for (line, expected) in
+        lines.iter().zip(["formula_without_value: ", "card_listed", "merged_cells: ", "card_listed", "not_listed"])
+    {
+        assert!(line.contains(expected), "{expected}: {out}");
+    }
+    assert_eq!(lines.len(), 5, "{out}");
+}
+
+#[test]
+fn receipts_of_two_lists_do_not_share_a_folder() {
+    let service = Service::start("6000/1s");
+    for (name, count) in [("one.csv", 3), ("two.csv", 2)] {
+        service.folder.write(name, &guests(count));
+    }
+    let check = |name, code| service.check(&["--purpose", "lodging", "--receipts", "kept", name], code);
+    check("one.csv", 10);
+    let first = service.read("kept/row-1.json");
+    let (_, said) = check("two.csv", 2);
+    assert!(said.contains("kept: it holds receipts of another list"), "{said}");
+    assert_eq!(service.read("kept/row-1.json"), first);
+    assert_eq!(service.verify("kept", 0), "3 receipts are authentic\n");
+    // The folder's own list may be checked once more.
+    std::fs::remove_file(service.folder.path().join("one.csv.checked.csv")).unwrap();
+    check("one.csv", 10);
+    assert_ne!(service.read("kept/row-1.json"), first);
+    service.check(&["--purpose", "lodging", "two.csv"], 10);
 }
 
 /// What spreadsheets leave around a table is no fault of its rows.
@@ -184,11 +232,18 @@ fn exit_codes_are_for_scripts() {
         ("word.csv", two(7), &["--purpose", "holiday"], 2),
         ("empty.csv", String::new(), &["--purpose", "lodging"], 65),
         ("head.csv", "name\nWang\n".to_owned(), &["--purpose", "lodging"], 65),
+        ("no-rows.csv", "id_number,name\n,\n".to_owned(), &["--purpose", "lodging"], 65),
         ("array.ndjson", "[{\"id_number\":\"x\"}]".to_owned(), &["--purpose", "lodging"], 65),
     ] {
         service.folder.write(name, &list);
         service.check(&[args, &[name]].concat(), code);
     }
+    // Between two stray quotes is a guest.
+    let list = format!("id_number,remark\n{},\"VIP\n{},x\n{},27\"\n", number(7), number(0), number(8));
+    service.folder.write("quotes.csv", &list);
+    service.check(&["--purpose", "lodging", "quotes.csv"], 65);
+    let out = service.read("quotes.csv.checked.csv");
+    assert_eq!((out.matches("malformed_quotes").count(), out.matches("number_listed").count()), (2, 1), "{out}");
     // A checked list is no list.
     let (_, said) = service.check(&["--purpose", "lodging", "some.csv.checked.csv"], 65);
     assert!(said.contains("checked list"), "{said}");

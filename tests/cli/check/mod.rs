@@ -1,6 +1,7 @@
 //! `check FILE` against a real node: lists as people have them, what comes out, kills, limits, nodes that go away. And what
 //! `verify-receipts` says of the receipts that are left, and of forged ones.
 
+mod failing;
 mod forging;
 mod going_on;
 mod keys;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::workbook::{Cell, workbook};
+use super::workbook::{Cell, workbook, workbook_behind};
 use super::{HEADER, count, import, number, query, rejects, row, rows, write};
 use crate::run::Folder;
 
@@ -199,6 +199,64 @@ fn a_workbook_is_read_as_cells_of_text() {
     assert_eq!(count(&folder, "active"), 0);
 }
 
+/// Stored as if it were empty, such a cell would list a number without the start of its card.
+#[test]
+fn cells_that_show_what_is_not_in_them_are_rejected() {
+    let header = ["id_number", "card_valid_from", "reason", "reporter", "office", "channel"].map(Cell::text);
+    let line = |at: u64, start: Cell| {
+        let text = ["lost", "holder", "A", "hall"].map(Cell::text);
+        [vec![Cell::text(&number(at)), start], text.to_vec()].concat()
+    };
+    let day = || Cell::text("2016-05-01");
+    let under = [line(4, day()), vec![Cell::MergedUp; 6], line(5, day())];
+    let rows = [
+        vec![header.to_vec(), line(1, day()), line(2, Cell::MergedUp), line(3, Cell::Formula)],
+        // A row that is merged in all its columns is none.
+        under.to_vec(),
+    ];
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("a.xlsx"), workbook(&rows.concat())).unwrap();
+    let (told, said) = import(&folder, &["--max-rejects", "2", "a.xlsx"], 0);
+    assert_eq!((told["stored"].as_u64(), told["rejected"].as_u64()), (Some(3), Some(2)), "{said}");
+    let expected = [(3, "merged_cells"), (4, "formula_without_value")];
+    let expected = expected.map(|(line, code)| (line, "/card_valid_from".to_owned(), code.to_owned()));
+    assert_eq!(rejects(&folder, "a.xlsx"), expected);
+    assert_eq!(query(&folder, "SELECT DISTINCT card_valid_from FROM loss_reports"), [[Some("2016-05-01".to_owned())]]);
+    // A column whose name nobody knows is not one without a name.
+    let mut nameless = rows.concat();
+    nameless[0][1] = Cell::Formula;
+    std::fs::write(folder.path().join("b.xlsx"), workbook(&nameless)).unwrap();
+    let (_, said) = import(&folder, &["b.xlsx"], 65);
+    assert!(said.contains("the header, column 2: the cell has a formula"), "{said}");
+}
+
+#[test]
+fn the_first_sheet_that_shows_is_read() {
+    let header = ["id_number", "reason", "reporter", "office", "channel"].map(Cell::text);
+    let rows = [header.to_vec(), [&number(1), "lost", "holder", "A", "hall"].map(Cell::text).to_vec()];
+    let folder = Folder::new();
+    for (before, place) in [("<sheet name=\"H\" sheetId=\"2\" state=\"hidden\" r:id=\"r3\"/>", 2), ("", 1)] {
+        let name = format!("{place}.xlsx");
+        std::fs::write(folder.path().join(&name), workbook_behind(before, &rows)).unwrap();
+        let (told, said) = import(&folder, &[&name, "--again"], 0);
+        assert_eq!(told["stored"], 1, "{said}");
+        assert_eq!(said.contains(&format!("sheet {place} is read")), place == 2, "{said}");
+    }
+}
+
+#[test]
+fn a_dry_run_makes_nothing() {
+    let folder = Folder::new();
+    write(&folder, "a.csv", &rows(0..5));
+    for more in [&[] as &[&str], &["--source", "police", "--full"]] {
+        let (told, said) = import(&folder, &[&["a.csv", "--dry-run"], more].concat(), 0);
+        assert_eq!((told["rows"].as_u64(), told["outcome"].as_str()), (Some(5), Some("planned")), "{said}");
+    }
+    write(&folder, "b.csv", &["x".to_owned()]);
+    import(&folder, &["b.csv", "--dry-run"], 65);
+    assert!(!folder.path().join("lostcard-data").exists());
+}
+
 #[test]
 fn what_cannot_be_read_twice_is_refused_at_once() {
     let folder = Folder::new();
@@ -206,7 +264,7 @@ fn what_cannot_be_read_twice_is_refused_at_once() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for name in ["pipe.csv", "-", "/dev/null", "."] {
         let (_, said) = import(&folder, &["--format", "csv", name], 2);
-        assert!(said.contains("reads its file twice"), "{name}: {said}");
+        assert!(said.contains("read twice"), "{name}: {said}");
     }
     assert!(!folder.path().join("lostcard-data").exists());
 }

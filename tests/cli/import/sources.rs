@@ -30,6 +30,12 @@ impl Place {
         self.import(&[&["undo", id], BEHIND].concat(), 0).0
     }
 
+    /// Deletes what is due; how many rows of each class.
+    fn expire(&self) -> Value {
+        let store: Vec<&str> = self.url.iter().flat_map(|url| ["--database-url", url]).collect();
+        self.folder.json(&[&["retention", "run", "--json"], &store[..]].concat())
+    }
+
     fn query(&self, statement: &str) -> Vec<Vec<Option<String>>> {
         match &self.url {
             None => query(&self.folder, statement),
@@ -82,6 +88,93 @@ fn a_dump_of_every_day_brings_what_is_new() {
         let lengths = place.query("SELECT DISTINCT CAST(LENGTH(source_id) AS TEXT) FROM import_rows");
         assert_eq!(lengths, [[Some("16".to_owned())]]);
     });
+}
+
+/// Otherwise each day's dump would list again what a registrar has withdrawn, and cards that have ended.
+#[test]
+fn a_row_stays_known_when_its_report_has_gone() {
+    over_both(|place| {
+        let ended = |at: u64| row(at).replace("2036-05-01", "2026-05-01");
+        let lines: Vec<_> = rows(0..6).into_iter().chain((6..16).map(ended)).collect();
+        assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [16, 0]);
+        // A registrar withdraws two reports, and a month goes by.
+        place.query(
+            "UPDATE loss_reports SET state = 'withdrawn', closed_at = 1700000000000, closed_by_office = 'A', \
+             withdrawal_reason = 'found' WHERE sequence IN (SELECT sequence FROM loss_reports \
+             WHERE card_valid_until = '2036-05-01' ORDER BY sequence LIMIT 2)",
+        );
+        place.expire();
+        assert_eq!([place.count("active"), place.count("withdrawn")], [4, 0]);
+        // The source has not learnt of it, and the doubt of new rows does not come up.
+        for _ in 0..2 {
+            assert_eq!(figures(&place.dump(&lines, SOURCE, 0)), [0, 16]);
+            place.expire();
+        }
+        assert_eq!(figures(&place.dump(&lines[1..], SOURCE, 0)), [0, 15]);
+        assert_eq!(place.count("active"), 4);
+        // What the source lists no longer is forgotten, and no doubt whether so many should be withdrawn.
+        let told = place.dump(&lines[..6], FULL, 0);
+        assert_eq!((figures(&told), told["withdrawn"].as_u64()), ([0, 6], Some(0)));
+        let left = place.query("SELECT CAST(COUNT(*) AS TEXT) FROM import_rows");
+        assert_eq!(left, [[Some("6".to_owned())]]);
+    });
+}
+
+/// A registrar's wrong start ends a report, and its correction brings it back: it is the import's still.
+#[test]
+fn a_report_that_is_in_force_again_is_taken_back_with_its_import() {
+    over_both(|place| {
+        let store: Vec<&str> = place.url.iter().flat_map(|url| ["--database-url", url]).collect();
+        let create = |args: &[&str]| place.folder.json(&[args, &store, &["--json"]].concat());
+        let kind = ["--kind", "registrar", "--region", "110105"];
+        let bureau = create(&[&["organization", "create", "--name", "Bureau"], &kind[..]].concat());
+        let bureau = bureau["organization_id"].as_str().unwrap();
+        let client = create(&["client", "create", "--organization", bureau, "--scope", "registry"]);
+        let node = Node::start_with(&place.folder.path().join("lostcard-data"), |command| {
+            command.args(&store);
+        });
+        // Their cards are not known: a replacement from before the loss on ends none.
+        let unknown = |at: u64| row(at).replace("2016-05-01,2036", ",2036");
+        let told = place.dump(&(0..5).map(unknown).collect::<Vec<_>>(), SOURCE, 0);
+        let talk = Talk::of(&node, &client);
+        let own = json!({"id_number": number(3), "reason": "lost", "reporter": "holder", "office": "110105-03",
+            "channel": "station", "lost_on": "2026-11-01"});
+        talk.post("/v1/loss-reports", &own, 201);
+        let replacing = |start: &str| json!({"id_number": number(3), "card_valid_from": start, "office": "110105-03"});
+        let replaced = talk.post("/v1/replacements", &replacing("2026-11-20"), 201);
+        assert_eq!([place.count("active"), place.count("replaced")], [4, 2]);
+        let path = format!("/v1/replacements/{}/correction", replaced["replacement_id"].as_str().unwrap());
+        talk.post(&path, &json!({"card_valid_from": "2020-11-20", "office": "110105-03"}), 200);
+        assert_eq!(place.count("active"), 6);
+        assert_eq!(place.undo(told["import_id"].as_str().unwrap())["withdrawn"], 5);
+        assert_eq!(place.count("active"), 1, "the bureau's own report stays");
+    });
+}
+
+/// Both store the same: one of them is told to come later, and none that it failed.
+#[test]
+fn of_two_imports_at_once_one_is_told_to_try_again() {
+    for (source, names) in [(&[] as &[&str], ["one.csv", "one.csv"]), (SOURCE, ["one.csv", "two.csv"])] {
+        let folder = Folder::new();
+        write(&folder, "one.csv", &rows(0..30_000));
+        write(&folder, "two.csv", &rows(0..30_001));
+        folder.organization();
+        let start = |name: &str| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lostcard"));
+            command.env_clear().current_dir(folder.path()).arg("import").args(source);
+            command.args(["--rejects", &format!("{name}.rejects"), "--yes-really", name]);
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        let both = names.map(start).map(|child| child.wait_with_output().unwrap());
+        let codes = both.each_ref().map(|output| output.status.code().unwrap());
+        let said = both.map(|output| String::from_utf8(output.stderr).unwrap());
+        assert!(codes.iter().all(|code| [0, 75].contains(code)) && codes.contains(&0), "{codes:?} {said:?}");
+        if let Some(at) = codes.iter().position(|code| *code == 75) {
+            assert!(said[at].contains("another import of this"), "{said:?}");
+        }
+        let total = query(&folder, "SELECT CAST(COUNT(*) AS TEXT) FROM loss_reports")[0][0].clone().unwrap();
+        assert!(["30000", "30001"].contains(&total.as_str()), "{total}");
+    }
 }
 
 #[test]
@@ -220,7 +313,7 @@ fn who_was_told_of_a_listing_is_told_to_check_again() {
         });
         let body =
             json!({"id_number": number(3), "card_valid_from": "2016-05-01", "purpose": "lodging", "watch_hours": 24});
-        assert_eq!(check_at(&node, &client, &body)["verdict"], "not_listed");
+        assert_eq!(Talk::of(&node, &client).post("/v1/checks", &body, 200)["verdict"], "not_listed");
         let told = place.dump(&rows(0..5), &[], 0);
         let alerts = || place.query("SELECT kind FROM alerts ORDER BY kind");
         let kinds = |kinds: &[&str]| kinds.iter().map(|kind| vec![Some((*kind).to_owned())]).collect::<Vec<_>>();
@@ -230,16 +323,33 @@ fn who_was_told_of_a_listing_is_told_to_check_again() {
     });
 }
 
-fn check_at(node: &Node, client: &Value, body: &Value) -> Value {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let http = reqwest::Client::new();
+/// What a client asks a node.
+struct Talk<'a> {
+    node: &'a Node,
+    token: String,
+}
+
+impl<'a> Talk<'a> {
+    fn of(node: &'a Node, client: &Value) -> Self {
         let [id, secret] = ["client_id", "client_secret"].map(|name| client[name].as_str().unwrap());
         let form = [("grant_type", "client_credentials")];
-        let asked = http.post(format!("{}/oauth2/token", node.url())).basic_auth(id, Some(secret)).form(&form);
-        let token: Value = asked.send().await.unwrap().json().await.unwrap();
-        let asked = http.post(format!("{}/v1/checks", node.url())).json(body);
-        let answer = asked.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
-        answer.json().await.unwrap()
+        let url = format!("{}/oauth2/token", node.url());
+        let token = answer(|http| http.post(url).basic_auth(id, Some(secret)).form(&form), 200);
+        Self { node, token: token["access_token"].as_str().unwrap().to_owned() }
+    }
+
+    fn post(&self, path: &str, body: &Value, status: u16) -> Value {
+        let url = format!("{}{path}", self.node.url());
+        answer(|http| http.post(url).bearer_auth(&self.token).json(body), status)
+    }
+}
+
+fn answer(ask: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder, status: u16) -> Value {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let answer = ask(&reqwest::Client::new()).send().await.unwrap();
+        let (found, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(found, status, "{text}");
+        serde_json::from_str(&text).unwrap()
     })
 }

@@ -39,6 +39,7 @@ fn ctrl_c_says_where_an_import_stands_and_the_same_command_continues() {
         let first = count(&folder, "active");
         assert!(said.contains(&format!("{first} reports were stored now")), "{said}");
         assert!(said.contains("the same command continues where this one stopped"), "{said}");
+        assert!(said.contains("is the id of this import: `lostcard import undo`"), "{said}");
         assert!((1..ROWS).contains(&first), "{first}");
         let (told, said) = import(&folder, &[source, &["big.csv"]].concat(), 0);
         let figures = ["stored", "already_stored"].map(|name| told[name].as_u64().unwrap());

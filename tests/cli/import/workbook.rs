@@ -13,6 +13,10 @@ pub(crate) enum Cell {
     Number(&'static str),
     /// Neither text nor number.
     Other,
+    /// A formula that no program has calculated.
+    Formula,
+    /// Merged with the cell above.
+    MergedUp,
 }
 
 impl Cell {
@@ -27,7 +31,12 @@ impl Cell {
 
 /// The bytes of a workbook with these rows; an empty one is left out.
 pub(crate) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
-    let (mut sheet, mut strings) = (String::new(), Vec::new());
+    workbook_behind("", rows)
+}
+
+/// The same as a further sheet, behind those that are declared before it.
+pub(crate) fn workbook_behind(sheets_before: &str, rows: &[Vec<Cell>]) -> Vec<u8> {
+    let (mut sheet, mut strings, mut merged) = (String::new(), Vec::new(), String::new());
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
         write!(sheet, "<row r=\"{}\">", at + 1).unwrap();
         for (column, cell) in ('A'..).zip(row) {
@@ -41,10 +50,15 @@ pub(crate) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
                 }
                 Cell::Number(digits) => write!(sheet, "<c r=\"{place}\"><v>{digits}</v></c>"),
                 Cell::Other => write!(sheet, "<c r=\"{place}\" t=\"b\"><v>1</v></c>"),
+                Cell::Formula => write!(sheet, "<c r=\"{place}\"><f>B1</f><v/></c>"),
+                Cell::MergedUp => write!(merged, "<mergeCell ref=\"{column}{at}:{place}\"/>"),
             }
             .unwrap();
         }
         sheet.push_str("</row>");
+    }
+    if !merged.is_empty() {
+        merged = format!("<mergeCells>{merged}</mergeCells>");
     }
     let strings = strings.iter().fold(String::new(), |all, text| all + "<si><t>" + text + "</t></si>");
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
@@ -62,7 +76,7 @@ pub(crate) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
         (
             "xl/workbook.xml",
             format!(
-                "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>\
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{sheets_before}\
                  <sheet name=\"Sheet1\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
             ),
         ),
@@ -71,11 +85,16 @@ pub(crate) fn workbook(rows: &[Vec<Cell>]) -> Vec<u8> {
             format!(
                 "<Relationships xmlns=\"{package}/relationships\">\
                  <Relationship Id=\"r1\" Type=\"{office}/worksheet\" Target=\"worksheets/sheet1.xml\"/>\
+                 <Relationship Id=\"r3\" Type=\"{office}/worksheet\" Target=\"worksheets/sheet2.xml\"/>\
                  <Relationship Id=\"r2\" Type=\"{office}/sharedStrings\" Target=\"sharedStrings.xml\"/></Relationships>"
             ),
         ),
         ("xl/sharedStrings.xml", format!("<sst xmlns=\"{main}\">{strings}</sst>")),
-        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"{main}\"><sheetData>{sheet}</sheetData></worksheet>")),
+        ("xl/worksheets/sheet2.xml", format!("<worksheet xmlns=\"{main}\"><sheetData/></worksheet>")),
+        (
+            "xl/worksheets/sheet1.xml",
+            format!("<worksheet xmlns=\"{main}\"><sheetData>{sheet}</sheetData>{merged}</worksheet>"),
+        ),
     ])
 }
 
