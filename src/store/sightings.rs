@@ -96,7 +96,7 @@ struct Seen {
     verdict: Verdict,
     check_id: CheckId,
     checks: u64,
-    /// Those that no record before this one counts, so that a person is told of each check once.
+    /// Those that no record before this one counts, so that a person is told each check once.
     own_checks: u64,
     first_ms: UnixMs,
     last_ms: UnixMs,
