@@ -61,6 +61,7 @@ pub struct Metrics {
     pub lane_left: IntCounter,
     pub limited: IntCounterVec,
     pub numbers_refused: IntCounterVec,
+    pub places_forgotten_early: IntCounter,
     pub holds: IntCounterVec,
     pub clients_held: IntGauge,
     pub clients_uncounted: IntGauge,
@@ -207,6 +208,10 @@ impl Metrics {
                 "numbers_refused_total",
                 "Questions that a limit of numbers refused, or would refuse if it were enforced, by what was spent.",
                 "by",
+            )?,
+            places_forgotten_early: counter(
+                "places_forgotten_early_total",
+                "How often counties and birth dates of clients were forgotten before their month was over: too many new numbers.",
             )?,
             holds: family("holds_total", "Clients that were held, by why.", "why")?,
             clients_held: gauge("clients_held", "Clients whose new numbers are refused until they are released.")?,

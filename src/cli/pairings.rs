@@ -76,7 +76,7 @@ pub(super) struct PairingArgs {
     /// What it is called: 1 to 100 characters
     #[arg(long, value_parser = Unrepeated(parse_name))]
     name: Option<OrganizationName>,
-    /// How many guests it has on a day. `none`: nobody counts [default: limits.numbers]
+    /// How many guests it has on a day. `none`: nobody counts [default: 250/1d]
     #[arg(long, value_name = "N/1d", value_parser = parse_guests)]
     numbers: Option<Guests>,
     /// Print JSON

@@ -24,7 +24,9 @@ replacements are taken back, corrections are corrected, found cards that it retu
 certificates are revoked, applications cancelled. Each has its entry in the audit log, and those who
 were told wrongly get an alert. What others did since stays, and is listed with the reason, as is
 what the registry cannot take back. A second time there is nothing left. Disable the client first.
-Needs --as and --reason. Nodes may be running. Killed at any moment, the same command continues.
+After several clients were undone, run each again: what one of them filed and another withdrew is
+listed again by the undoing of the other. Needs --as and --reason. Nodes may be running. Killed at
+any moment, the same command continues.
 
 Examples:
   lostcard client disable ID

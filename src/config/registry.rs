@@ -15,7 +15,7 @@ section! {
         listings_max: usize = 100_000, unit("listings"), within(1..=100_000_000);
         /// Changes that are worked into the listings in memory, or start a new filter.
         rebuild_after: usize = 50_000, unit("changes"), within(1..=1_000_000);
-        /// Reports that a client withdraws in a day by itself; beyond them a second client of its organization confirms each.
+        /// Listings that a client ends in a day by itself, by withdrawals and earlier starts of replacements; beyond them a second client of its organization confirms each.
         withdrawals_per_day: u64 = 200, unit("withdrawals"), within(1..=1_000_000);
         /// How long a look-up in the store may take.
         store_timeout_ms: u64 = 250, unit("ms"), within(10..=10_000);

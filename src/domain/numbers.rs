@@ -41,6 +41,8 @@ pub enum Guests {
 impl Guests {
     /// More than any railway has.
     pub const MAX: u32 = 10_000_000;
+    /// What a paired device asks for that declares nothing: a desk has no more.
+    const OF_A_DEVICE: u32 = 250;
 
     pub fn parse(text: &str) -> Option<Self> {
         if text == "none" {
@@ -51,6 +53,10 @@ impl Guests {
         let is_plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
         let number: u32 = if is_plain { number.parse().ok()? } else { return None };
         NonZeroU32::new(number).filter(|number| number.get() <= Self::MAX).map(Self::ADay)
+    }
+
+    pub fn of_a_device() -> Option<Self> {
+        NonZeroU32::new(Self::OF_A_DEVICE).map(Self::ADay)
     }
 
     /// So many a day; none where nobody counts.

@@ -73,6 +73,11 @@ impl Cell {
         self.whole_ns = self.whole_ns.max(now_ns).saturating_add(measure.cost_ns(units));
     }
 
+    /// What was spent since it was like this.
+    pub(super) fn spent_since(self, before: Self, now_ns: u64) -> u64 {
+        self.whole_ns.saturating_sub(before.whole_ns.max(now_ns))
+    }
+
     pub(super) fn give_back(&mut self, ns: u64) {
         self.whole_ns = self.whole_ns.saturating_sub(ns);
     }

@@ -103,6 +103,8 @@ pub(super) enum Judged {
 #[derive(Debug, Default)]
 struct Ahead {
     units: u32,
+    /// What was spent for nothing: Redis gets it back with the next question.
+    unspent: u32,
     asked_ns: Option<u64>,
     left: u32,
     /// When the numbers are whole again (boot time).
@@ -141,6 +143,12 @@ impl ClusterNumbers {
         ahead.units = ahead.units.saturating_add(units);
     }
 
+    /// What a call has spent and got nothing for.
+    pub(super) fn give_back(&self, units: u32) {
+        let mut ahead = self.ahead();
+        ahead.unspent = ahead.unspent.saturating_add(units);
+    }
+
     /// How long until all numbers are there again, as far as Redis has said.
     pub(super) fn until_whole_ns(&self, now_ns: u64) -> Option<u64> {
         self.ahead().whole_ns.map(|whole_ns| whole_ns.saturating_sub(now_ns))
@@ -164,8 +172,14 @@ impl ClusterNumbers {
             let mut ahead = self.ahead();
             match (is_digest, ahead.is_good(now_ns)) {
                 (true, _) => (0, 0),
-                (false, true) => (AHEAD_MAX.min(ahead.left / AHEAD_PART).saturating_sub(ahead.units), 0),
-                (false, false) => (0, std::mem::take(&mut ahead.units)),
+                (false, true) => {
+                    let beyond = AHEAD_MAX.min(ahead.left / AHEAD_PART).saturating_sub(ahead.units);
+                    (beyond, std::mem::take(&mut ahead.unspent))
+                }
+                (false, false) => {
+                    let unused = std::mem::take(&mut ahead.units);
+                    (0, unused.saturating_add(std::mem::take(&mut ahead.unspent)))
+                }
             }
         };
         let counts = if is_digest { 2 } else { 1 };

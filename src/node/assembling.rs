@@ -34,7 +34,7 @@ use crate::registry::disk::FilterFolder;
 use crate::registry::follower::Follower;
 use crate::registry::{Copies, Registry};
 use crate::service::accesses::Accesses;
-use crate::service::administration::asked::Administration;
+use crate::service::administration::asked::{Administration, Persons};
 use crate::service::alerts::Alerts;
 use crate::service::applications::Applications;
 use crate::service::audit::heads::Heads;
@@ -214,12 +214,12 @@ fn share(
         workshop,
         addresses: Arc::new(AddressLimits::new(LimitName::Address, config.limits.address, clock.clone())),
         public_addresses: Arc::new(AddressLimits::new(LimitName::Public, config.limits.public, clock.clone())),
-        reports: Arc::new(Reports::new(Arc::clone(&writer), Arc::clone(&groups))),
+        reports: Arc::new(Reports::new(Arc::clone(&writer), Arc::clone(&groups), limit)),
         sightings: Arc::new(Sightings::new(Arc::clone(&writer))),
         withdrawals: Arc::new(Withdrawals::new(Arc::clone(&writer), groups, Arc::clone(&found_cards), limit)),
         found_cards,
         accesses: Arc::new(Accesses::new(Arc::clone(&writer))),
-        administration: Arc::new(Administration::new(Arc::clone(&writer), has_persons(config))),
+        administration: Arc::new(Administration::new(Arc::clone(&writer), persons(config))),
         pairings: Arc::new(Pairings::new(Arc::clone(&writer))),
         passkeys: access.passkeys().map(make_passkeys),
         citizen: Arc::new(Citizen::new(Arc::clone(&writer))),
@@ -251,9 +251,20 @@ fn share(
     })
 }
 
-/// Whether persons administer, and clients approve nothing.
-fn has_persons(config: &Config) -> bool {
-    config.admin_oidc.issuer.is_some() || config.admin_passkeys.client.is_some()
+/// Who says who persons of the operator are.
+fn persons(config: &Config) -> Persons {
+    if config.admin_passkeys.client.is_some() {
+        Persons::WithPasskeys
+    } else if config.admin_oidc.issuer.is_some() {
+        if config.access.require_bound {
+            tracing::warn!(
+                "access.require_bound lets in no person whose token admin.oidc.issuer has not bound to a key (cnf): in the console nobody"
+            );
+        }
+        Persons::OfProvider
+    } else {
+        Persons::Unknown
+    }
 }
 
 /// Whether limits of numbers refuse: by the settings, or as the store says. The log says at each start what holds. A

@@ -169,7 +169,15 @@ impl Applications {
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
         let replacement_id: ReplacementId = writing.new_id();
-        let replacement = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await?;
+        let replaced = listing::replaced(&mut writing, actor.organization, replacement_id, &replacing).await;
+        let replacement = match replaced {
+            Ok(replacement) => replacement,
+            Err(error) => {
+                // The turn goes to who writes the entry.
+                drop(writing);
+                return Err(self.writer.noted(actor, self.writer.tag(&replacing.digest), error).await);
+            }
+        };
         stored.replacement_id = Some(replacement.replacement_id);
         close(&mut writing, &mut stored, &replacing.office).await?;
         let written = Written {

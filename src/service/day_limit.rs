@@ -1,4 +1,5 @@
-//! How many reports a client withdraws in a day by itself. Beyond that a second client of the organization must confirm each.
+//! How many listings a client ends in a day by itself: by withdrawals, returns of found cards and earlier starts of replacements. Beyond
+//! that a second client of the organization must confirm each withdrawal, or correct the start.
 
 use super::ServiceError;
 use super::writing::Writing;
@@ -10,7 +11,7 @@ use crate::domain::instant::UnixMs;
 use crate::store::clients::{Client, Organization};
 use crate::store::withdrawals::PendingWithdrawal;
 
-/// Withdrawals of a client in a day of Beijing.
+/// Listings that a client ends in a day of Beijing.
 #[derive(Debug, Clone, Copy)]
 pub struct DayLimit(pub u64);
 
@@ -24,10 +25,10 @@ pub enum Waiting {
 }
 
 impl DayLimit {
-    /// Whether a client has withdrawn as many today as it may by itself. Exact at every node: all writers take their turn.
+    /// Whether a client has ended as many today as it may by itself. Exact at every node: all writers take their turn.
     pub async fn is_spent(self, writing: &mut Writing, actor: Actor) -> Result<bool, ServiceError> {
         let day = beijing_day(beijing_date(writing.now_ms));
-        let done = writing.tx.count_withdrawals(actor.client, UnixMs::from_seconds(day.start)).await?;
+        let done = writing.tx.count_ended(actor.client, UnixMs::from_seconds(day.start)).await?;
         Ok(done >= self.0)
     }
 }

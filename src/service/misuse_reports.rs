@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::ServiceError;
-use super::writing::{Begun, Writer, seal_number};
+use super::writing::{Begun, Writer, Writing, seal_number};
+use crate::clock::{beijing_date, beijing_day};
 use crate::crypto::digest::IdDigest;
 use crate::crypto::seal::{Envelope, SealError};
 use crate::domain::audit::{Action, Deed};
 use crate::domain::client::Actor;
-use crate::domain::ids::{CheckId, MisuseReportId};
+use crate::domain::ids::{CheckId, MisuseReportId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::misuse::{MisuseKind, MisuseOutcome, MisuseReport, MisuseState, Narrative, Resolution};
 use crate::domain::redacted::NarrativeText;
@@ -67,11 +68,11 @@ impl MisuseReports {
         Self { writer }
     }
 
-    /// Stores a report. `render` makes the answer that a repetition will get; it is kept as it is, so it must not hold the
+    /// Stores a report, of at most so many that the client files in a day of Beijing. `render` makes the answer that a repetition will get; it is kept as it is, so it must not hold the
     /// narrative, and is not given it.
     pub async fn tell(
         &self,
-        actor: Actor,
+        (actor, a_day): (Actor, Option<u64>),
         telling: Telling,
         repeatable: Option<IdempotentRequest>,
         render: impl Fn(&MisuseReport) -> StoredAnswer,
@@ -80,6 +81,9 @@ impl MisuseReports {
             Begun::Repeated(answer) => return Ok(answer),
             Begun::Fresh(writing) => *writing,
         };
+        if let Some(max) = a_day {
+            expect_few(&mut writing, actor, max).await?;
+        }
         let id: MisuseReportId = writing.new_id();
         let number = seal_number(&self.writer.keyring, &writing.peppers.current, &telling.digest, id)?;
         let narrative = telling.narrative.as_ref().map(|text| self.seal(id, Part::Narrative, text)).transpose()?;
@@ -113,15 +117,15 @@ impl MisuseReports {
         Ok(Some(self.open(stored, view)?))
     }
 
-    /// A page of the reports that the caller may see. Without narratives: who needs one reads that report, and the audit log says
+    /// A page of the reports that the caller may see, for registrars of one organization where they name it. Without narratives: who needs one reads that report, and the audit log says
     /// so.
     pub async fn list(
         &self,
         actor: Actor,
-        view: View,
+        (view, of): (View, Option<OrganizationId>),
         wanted: &Wanted<MisuseState, MisuseReportId>,
     ) -> Result<Vec<MisuseReport>, ServiceError> {
-        let of = (view == View::Own).then_some(actor.organization);
+        let of = if view == View::Own { Some(actor.organization) } else { of };
         let found = self.writer.store.page_of_misuse_reports(of, wanted).await?;
         let deed = Deed::of_many(actor, Action::MisuseReportsListed);
         let ids: Vec<_> = found.iter().map(|stored| stored.report.id.into()).collect();
@@ -166,6 +170,18 @@ impl MisuseReports {
         let note = open(Part::Note, stored.note.as_ref().filter(|_| view == View::Registrar))?;
         Ok(Opened { report: stored.report, narrative, note })
     }
+}
+
+/// Registrars read what is filed: one client leaves them room for that of others. The audit log knows how many it has filed.
+async fn expect_few(writing: &mut Writing, actor: Actor, max: u64) -> Result<(), ServiceError> {
+    let day = beijing_day(beijing_date(writing.now_ms));
+    let begun_at_ms = UnixMs::from_seconds(day.start);
+    let filed = writing.tx.count_acts_since(actor.client, Action::MisuseReported, begun_at_ms).await?;
+    if filed < max {
+        return Ok(());
+    }
+    let retry_after_s = u64::try_from(day.end - writing.now_ms.seconds()).unwrap_or(0).max(1);
+    Err(ServiceError::MisuseReportsSpent { retry_after_s })
 }
 
 /// The sealed texts of a report.

@@ -78,6 +78,14 @@ pub enum ServiceError {
     OfficeNotYours(&'static str),
     #[error("the client has asked for it itself: another client must confirm")]
     AnotherMustConfirm,
+    /// Listings that a client ends by itself in a day.
+    #[error(
+        "the client has ended as many listings today as it may alone: another client of the organization must do it"
+    )]
+    DaySpent,
+    /// What a client files in a day that others have to read.
+    #[error("the client has filed as many misuse reports today as it may")]
+    MisuseReportsSpent { retry_after_s: u64 },
     #[error("a person with the role security must approve it")]
     PersonMustApprove,
     /// What no operator may do by the API: it would make a second one of him.

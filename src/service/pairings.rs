@@ -270,7 +270,7 @@ async fn pair(writing: &mut Writing, of: Pairing, new: &NewDevice) -> Result<Pai
     let client = Client {
         name: of.name.clone(),
         bound: Bound::Dpop,
-        numbers: StoredNumbers { guests: of.numbers, ..StoredNumbers::default() },
+        numbers: StoredNumbers { guests: of.numbers.or(Guests::of_a_device()), ..StoredNumbers::default() },
         ..Client::new(client_id, of.organization_id, of.scopes, now_ms)
     };
     writing.tx.insert_client(&client).await?;

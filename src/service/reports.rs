@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::ServiceError;
 use super::act_receipts::{ActReceipt, Written};
+use super::day_limit::DayLimit;
 use super::filing::Filing;
 use super::groups::{Acted, Groups, Left, Reporting};
 use super::listing::{self, Replacement, Replacing};
@@ -35,11 +36,12 @@ use crate::store::reports::StoredReport;
 pub struct Reports {
     writer: Arc<Writer>,
     groups: Arc<Groups>,
+    limit: DayLimit,
 }
 
 impl Reports {
-    pub fn new(writer: Arc<Writer>, groups: Arc<Groups>) -> Self {
-        Self { writer, groups }
+    pub fn new(writer: Arc<Writer>, groups: Arc<Groups>, limit: DayLimit) -> Self {
+        Self { writer, groups, limit }
     }
 
     /// Files a loss report. Once this returns, no check that starts anywhere answers `not_listed` for the number.
@@ -82,7 +84,7 @@ impl Reports {
         repeatable: Option<IdempotentRequest>,
         render: impl Fn(&Replacement, Option<ActReceipt>) -> StoredAnswer + Send + 'static,
     ) -> Result<StoredAnswer, ServiceError> {
-        let writer = Arc::clone(&self.writer);
+        let (writer, tag) = (Arc::clone(&self.writer), self.writer.tag(&replacing.digest));
         let replaced = self.groups.act(repeatable, move |writing| {
             Box::pin(async move {
                 let replacement_id: ReplacementId = writing.new_id();
@@ -99,12 +101,14 @@ impl Reports {
                 Ok((answer.clone(), Some(Left { deed, answer: Some(answer) })))
             })
         });
-        match replaced.await? {
-            Acted::Done(answer) | Acted::Repeated(answer) => Ok(answer),
+        match replaced.await {
+            Ok(Acted::Done(answer) | Acted::Repeated(answer)) => Ok(answer),
+            Err(error) => Err(self.writer.noted(actor, tag, error).await),
         }
     }
 
-    /// A replacement of the organization's own was recorded with a wrong start.
+    /// A replacement of the organization's own was recorded with a wrong start. An earlier one ends the listing of cards, so it counts as a
+    /// withdrawal does.
     pub async fn correct(
         &self,
         actor: Actor,
@@ -119,11 +123,21 @@ impl Reports {
         if let Some((applied_at_ms, temporary)) = writing.tx.applied_for(replacement_id).await? {
             expect_issuable(card_valid_from, beijing_date(applied_at_ms), temporary)?;
         }
+        if card_valid_from < stored.card_valid_from && self.limit.is_spent(&mut writing, actor).await? {
+            return Err(ServiceError::DaySpent);
+        }
         let digest = open_digest(&self.writer.keyring, replacement_id, &stored.number.sealed_digest).map_err(|_| {
             ServiceError::Conflict("the replacement's number cannot be opened any more: record the card again".into())
         })?;
         let replacing = Replacing { digest, card_valid_from, office };
-        let corrected = listing::corrected(&mut writing, &stored, &replacing).await?;
+        let corrected = match listing::corrected(&mut writing, &stored, &replacing).await {
+            Ok(corrected) => corrected,
+            Err(error) => {
+                // The turn goes to who writes the entry.
+                drop(writing);
+                return Err(self.writer.noted(actor, self.writer.tag(&replacing.digest), error).await);
+            }
+        };
         let written = Written {
             act: Act::Correction,
             record: replacement_id.into(),

@@ -82,12 +82,12 @@ impl Withdrawals {
         }
     }
 
-    /// A second client agrees: what was asked for is done, as done by the client that asked, if that may do it still. None where nothing waits.
+    /// A second client agrees, in the hand of another clerk where both name theirs: what was asked for is done, as done by the client that asked, if that may do it still. None where nothing waits.
     pub async fn confirm(&self, actor: Actor, report_id: ReportId) -> Result<Option<Ended>, ServiceError> {
         let mut writing = self.writer.begin_once().await?;
         let found = writing.tx.find_pending_withdrawal(actor.organization, report_id).await?;
         let Some(pending) = found else { return Ok(None) };
-        if pending.actor.client == actor.client {
+        if !actor.is_another(&pending.actor) {
             return Err(ServiceError::AnotherMustConfirm);
         }
         let ends_others = expect_confirmable(&mut writing, &pending).await?;

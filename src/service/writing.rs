@@ -16,7 +16,7 @@ use crate::crypto::digest::{IdDigest, LookupKey};
 use crate::crypto::pepper::{KeyVersions, Pepper, Peppers};
 use crate::crypto::seal::SealError;
 use crate::crypto::{Keyring, random};
-use crate::domain::audit::{Deed, SubjectTag};
+use crate::domain::audit::{Action, Deed, SubjectTag};
 use crate::domain::authority::LifeState;
 use crate::domain::client::Actor;
 use crate::domain::ids::{ClientId, Id, RecordId};
@@ -271,7 +271,17 @@ impl Writer {
         Ok(tx.commit().await?)
     }
 
-    /// The same for a list of records.
+    /// A refusal on its way out. One that tells that a number is listed, no matter by whom, is a look at its records: it leaves an entry
+    /// before, as a search does.
+    pub async fn noted(&self, actor: Actor, tag: SubjectTag, refusal: ServiceError) -> ServiceError {
+        if !matches!(refusal, ServiceError::NotAfterListed) {
+            return refusal;
+        }
+        let noted = self.note(&Deed::of_many(actor, Action::ReportsSearched).about([tag])).await;
+        noted.map_or_else(|error| error, |()| refusal)
+    }
+
+    /// Leaves an entry for a list of records.
     pub async fn note_many(
         &self,
         deed: Deed,

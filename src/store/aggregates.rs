@@ -224,7 +224,7 @@ pub static SIGHTING_DAYS: Aggregate = Aggregate {
     references: SIGHTINGS.references,
     expiries: &[at(Class::Sightings, "seen_at <= $1", "seen_at")],
     is_reset: true,
-    personal: &["check_id", "day", "site", "purpose", "verdict", "checks", "first_seen_at", "seen_at"],
+    personal: &["check_id", "day", "site", "purpose", "verdict", "checks", "own_checks", "first_seen_at", "seen_at"],
     ..PLAIN
 };
 /// By fingerprints: of the source, and of a row with its number, under a secret that no rotation of peppers changes. A row outlives its

@@ -117,13 +117,20 @@ impl Store {
         }
         let listing = |of: &Aggregate| format!("SELECT {} FROM {} WHERE lookup_key IN ({keyed})", of.id, of.table);
         let listings: Vec<_> = aggregates::listings().map(listing).collect();
-        // A check is a sighting under every record that made the number listed: told once.
+        // A check is a sighting under every record that made the number listed: told once. Of rows of before that, none counts the checks
+        // of another one again: the most is the least that they can be. No database but SQLite has a least of bytes.
         let sightings = format!(
-            "SELECT s.check_id AS check_id, s.purpose AS purpose, o.kind AS kind, o.region AS region, \
-             MAX(s.checks) AS checks, MIN(s.first_seen_at) AS first_seen_at, MAX(s.seen_at) AS seen_at \
-             FROM {} s JOIN organizations o ON o.organization_id = s.organization_id \
-             WHERE s.listing_id IN ({}) AND s.check_id < ${} GROUP BY s.check_id, s.purpose, o.kind, o.region \
-             ORDER BY s.check_id DESC LIMIT {}",
+            "SELECT s.check_id AS check_id, s.purpose AS purpose, o.kind AS kind, o.region AS region, s.checks AS checks, \
+             s.first_seen_at AS first_seen_at, s.last_seen_at AS seen_at FROM ( \
+               SELECT organization_id, ROW_NUMBER() OVER (PARTITION BY client_id, day, site ORDER BY check_id) AS nth, check_id, \
+               FIRST_VALUE(purpose) OVER (PARTITION BY client_id, day, site ORDER BY seen_at DESC, check_id DESC) AS purpose, \
+               CAST(COALESCE(SUM(own_checks) OVER (PARTITION BY client_id, day, site), 0) AS BIGINT) + \
+               MAX(CASE WHEN own_checks IS NULL THEN checks ELSE 0 END) OVER (PARTITION BY client_id, day, site) AS checks, \
+               MIN(first_seen_at) OVER (PARTITION BY client_id, day, site) AS first_seen_at, \
+               MAX(seen_at) OVER (PARTITION BY client_id, day, site) AS last_seen_at \
+               FROM {} WHERE listing_id IN ({}) \
+             ) s JOIN organizations o ON o.organization_id = s.organization_id \
+             WHERE s.nth = 1 AND s.checks > 0 AND s.check_id < ${} ORDER BY s.check_id DESC LIMIT {}",
             SIGHTING_DAYS.table,
             listings.join(" UNION ALL "),
             keys.len() + 1,

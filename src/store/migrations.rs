@@ -65,6 +65,7 @@ pub(super) const FILES: &[File] = files! {
     66 "sightings of a place" "0066_sightings_of_a_place.sql"
     67 "states of persons" "0067_states_of_persons.sql"
     72 "passkeys" "0072_passkeys.sql"
+    74 "checks told once" "0074_checks_told_once.sql"
 };
 
 impl File {

@@ -53,6 +53,7 @@ pub struct Ceremony {
 
 const PASSKEY: &str =
     "SELECT credential_id, person_id, name, role, static_state, dynamic_state, made_at, used_at FROM passkeys";
+const HAS_ONE: &str = "SELECT 1 AS one FROM passkeys WHERE person_id = $1 LIMIT 1";
 const INVITATION: &str = "SELECT code_mark, person_id, name, role, expires_at FROM passkey_invitations";
 
 impl Store {
@@ -66,7 +67,7 @@ impl Store {
 
     /// Whether a person still has one.
     pub async fn has_passkey(&self, person: PersonId) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 AS one FROM passkeys WHERE person_id = $1 LIMIT 1")
+        let row = sqlx::query(HAS_ONE)
             .bind(person.as_bytes().as_slice())
             .fetch_optional(&mut *self.connection().await?)
             .await?;
@@ -215,6 +216,12 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether a person still has one.
+    pub async fn has_passkey(&mut self, person: PersonId) -> Result<bool, StoreError> {
+        let row = sqlx::query(HAS_ONE).bind(person.as_bytes().as_slice()).fetch_optional(&mut *self.tx).await?;
+        Ok(row.is_some())
     }
 
     /// Who a person with passkeys or with a good link is.

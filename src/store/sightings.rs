@@ -68,8 +68,9 @@ static SIGHTINGS: RowsInsert = RowsInsert::ending(
 );
 static DAYS: RowsInsert = RowsInsert::ending(
     "sighting_days",
-    "listing_id, client_id, day, site, purpose, verdict, organization_id, check_id, checks, first_seen_at, seen_at",
+    "listing_id, client_id, day, site, purpose, verdict, organization_id, check_id, checks, own_checks, first_seen_at, seen_at",
     " ON CONFLICT (listing_id, client_id, day, site) DO UPDATE SET checks = sighting_days.checks + excluded.checks, \
+     own_checks = sighting_days.own_checks + excluded.own_checks, \
      purpose = CASE WHEN excluded.seen_at >= sighting_days.seen_at THEN excluded.purpose ELSE sighting_days.purpose END, \
      verdict = CASE WHEN excluded.verdict = 'card_listed' THEN excluded.verdict ELSE sighting_days.verdict END, \
      first_seen_at = CASE WHEN excluded.first_seen_at < sighting_days.first_seen_at THEN excluded.first_seen_at ELSE sighting_days.first_seen_at END, \
@@ -96,6 +97,8 @@ struct Seen {
     verdict: Verdict,
     check_id: CheckId,
     checks: u64,
+    /// Those that no record before this one counts, so that a person is told each check once.
+    own_checks: u64,
     first_ms: UnixMs,
     last_ms: UnixMs,
 }
@@ -180,10 +183,18 @@ impl WriteTx {
         let stored = SIGHTINGS.fetch(&mut self.tx, self.dialect, sightings, bind).await?;
         let stored = stored.iter().map(|row| Ok((get_id(row, "listing_id")?, get_id(row, "check_id")?)));
         let stored = stored.collect::<Result<BTreeSet<(ListingId, CheckId)>, StoreError>>()?;
+        // All records of a check come together.
+        let mut firsts = BTreeMap::<CheckId, ListingId>::new();
+        for one in sightings {
+            firsts.entry(one.check_id).and_modify(|first| *first = one.listing.min(*first)).or_insert(one.listing);
+        }
         let mut seen = BTreeMap::<Place, Seen>::new();
         for sighting in sightings.iter().filter(|one| stored.contains(&(one.listing, one.check_id))) {
             let place = self.place_of(sighting, &seen).await?;
-            seen.entry(place).and_modify(|seen| seen.add(sighting)).or_insert_with(|| Seen::of(sighting));
+            let is_own = firsts.get(&sighting.check_id) == Some(&sighting.listing);
+            seen.entry(place)
+                .and_modify(|seen| seen.add(sighting, is_own))
+                .or_insert_with(|| Seen::of(sighting, is_own));
         }
         let bind = |values: &mut Values, (place, seen): &(Place, Seen)| {
             values
@@ -196,6 +207,7 @@ impl WriteTx {
                 .push(seen.organization.as_bytes().as_slice())
                 .push(seen.check_id.as_bytes().as_slice())
                 .push(as_i64(seen.checks))
+                .push(as_i64(seen.own_checks))
                 .push(seen.first_ms)
                 .push(seen.last_ms);
         };
@@ -242,21 +254,23 @@ impl Place {
 }
 
 impl Seen {
-    fn of(sighting: &NewSighting) -> Self {
+    fn of(sighting: &NewSighting, is_own: bool) -> Self {
         Self {
             organization: sighting.organization,
             purpose: sighting.purpose,
             verdict: sighting.verdict,
             check_id: sighting.check_id,
             checks: 1,
+            own_checks: u64::from(is_own),
             first_ms: sighting.seen_at_ms,
             last_ms: sighting.seen_at_ms,
         }
     }
 
-    fn add(&mut self, sighting: &NewSighting) {
+    fn add(&mut self, sighting: &NewSighting, is_own: bool) {
         self.check_id = self.check_id.min(sighting.check_id);
         self.checks += 1;
+        self.own_checks += u64::from(is_own);
         if sighting.seen_at_ms >= self.last_ms {
             self.purpose = sighting.purpose;
         }

@@ -84,12 +84,33 @@ impl Store {
 }
 
 impl WriteTx {
-    /// How many reports a client has withdrawn since an instant, by themselves or with the return of a card. The audit log knows.
-    pub async fn count_withdrawals(&mut self, client: ClientId, since_ms: UnixMs) -> Result<u64, StoreError> {
+    /// How many listings a client has ended since an instant: reports that it withdrew, by themselves or with the return of a card, and
+    /// starts of replacements that it set earlier and that still are. The audit log knows.
+    pub async fn count_ended(&mut self, client: ClientId, since_ms: UnixMs) -> Result<u64, StoreError> {
+        let withdrawn = self.count_acts_since(client, Action::ReportWithdrawn, since_ms).await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS total FROM audit a JOIN replacements r ON r.replacement_id = a.subject \
+             WHERE a.client_id = $1 AND a.action = $2 AND a.at >= $3 AND a.old_start > r.card_valid_from",
+        )
+        .bind(client.as_bytes().as_slice())
+        .bind(Action::ReplacementCorrected.as_str())
+        .bind(since_ms)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(withdrawn + get_u64(&row, "total")?)
+    }
+
+    /// How often a client has done something since an instant.
+    pub async fn count_acts_since(
+        &mut self,
+        client: ClientId,
+        action: Action,
+        since_ms: UnixMs,
+    ) -> Result<u64, StoreError> {
         self.take_turn().await?;
         let row = sqlx::query("SELECT COUNT(*) AS total FROM audit WHERE client_id = $1 AND action = $2 AND at >= $3")
             .bind(client.as_bytes().as_slice())
-            .bind(Action::ReportWithdrawn.as_str())
+            .bind(action.as_str())
             .bind(since_ms)
             .fetch_one(&mut *self.tx)
             .await?;

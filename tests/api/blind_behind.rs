@@ -7,9 +7,10 @@ use lostcard::store::feed::ChangeKind;
 use serde_json::json;
 
 use crate::auditor::rewrite;
-use crate::blind_client::{Client, blind};
+use crate::blind_client::{Client, EVALUATIONS, blind};
 use crate::bodies::{digest_bytes, random_number};
-use crate::helpers::{ISSUER, TestApp, eventually};
+use crate::helpers::{Answer, ISSUER, TestApp, eventually};
+use crate::numbers::node_of;
 use crate::receipt_audits::{AUDIT, LOST, blob, checked};
 use crate::registry_log::{begin, grow, signed};
 
@@ -84,4 +85,41 @@ async fn who_checks_blindly_is_not_told_that_nothing_changed_where_it_cannot_be_
     })
     .await;
     client.ask(&[blind(&number)]).await.problem(503, "blind_behind");
+}
+
+/// What is left of the numbers of who was answered.
+fn left(answer: &Answer) -> u64 {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let numbers = answer.header("ratelimit").split(", ").nth(1).unwrap().to_owned();
+    numbers.strip_prefix(r#""numbers";r="#).unwrap().split(';').next().unwrap().parse().unwrap()
+}
+
+/// A desk asks again until the next base is there.
+#[tokio::test]
+async fn a_question_that_is_not_evaluated_costs_no_number() {
+    let app = node_of("60/1d").await;
+    let by = app.add_client("blind", None).await;
+    let client = Client::of(&app, by.clone(), "").await;
+    let number = random_number();
+    let before = left(&client.ask(&[blind(&number)]).await);
+    for after in [0, client.known() + 1_000_000] {
+        for _ in 0..100 {
+            let mut question = client.question(&[blind(&number)]);
+            question["after"] = json!(after);
+            let refused = app.post(&client.by.token, EVALUATIONS, &question).await;
+            assert!([409, 422].contains(&refused.status) || after == client.begin, "{}", refused.text);
+        }
+    }
+    keys::fall_behind(&app.store).await.unwrap();
+    app.report_lost(&number, None).await;
+    eventually("behind", || async { client.ask(&[blind(&number)]).await.status == 503 }).await;
+    for _ in 0..100 {
+        client.ask(&[blind(&number), blind(&random_number())]).await.problem(503, "blind_behind");
+    }
+    let versions = app.store.blind_keys().await.unwrap().versions;
+    keys::begin(&app.store, &app.keyring, ISSUER, versions, app.clock.now_ms()).await.unwrap();
+    app.report_lost(&random_number(), None).await;
+    let mut newer = Client::of(&app, by, &client.key).await;
+    assert_eq!(newer.verdict(&number, None).await, "number_listed");
+    assert_eq!(left(&newer.ask(&[blind(&number)]).await), before - 2, "two that were answered");
 }

@@ -3,8 +3,8 @@
 use lostcard::crypto::signing::base64url;
 use serde_json::{Value, json};
 
-use crate::bodies::{later, random_number, report_of, with};
-use crate::helpers::{Answer, TestApp, TestClient};
+use crate::bodies::{check_of, later, random_number, report_of, with};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
 
 const LOST: &str = "2016-05-01";
 
@@ -235,4 +235,57 @@ async fn what_a_portal_may_not_send_is_refused() {
     }
     let errors = app.post(&portal.token, &withdrawal, &with(taken, "reason", "lost")).await.field_errors();
     assert_eq!(errors, [("/reason".to_owned(), "unknown_value".to_owned())]);
+}
+
+/// A check that finds two reports of one card is one check, whatever is reported when.
+#[tokio::test]
+async fn each_check_is_told_to_its_person_once() {
+    let app = TestApp::spawn().await;
+    let (portal, bank) = (app.add_client("citizen", None).await, app.add_client("checks", None).await);
+    let number = random_number();
+    let see = async |by: &TestClient, purpose: &str, site: Option<&str>| {
+        let mut check = with(check_of(&number, Some(LOST)), "purpose", purpose);
+        if let Some(site) = site {
+            check["site"] = json!(site);
+        }
+        let answer = app.post(&by.token, "/v1/checks", &check).await;
+        assert_eq!(answer.json()["verdict"], "card_listed", "{}", answer.text);
+        // Checks of one millisecond have no order.
+        app.clock.advance(std::time::Duration::from_millis(5));
+    };
+    let first = app.report_lost(&number, Some(LOST)).await;
+    for _ in 0..4 {
+        see(&app.hotel, "lodging", None).await;
+    }
+    see(&bank, "banking", None).await;
+    app.report_lost(&number, Some(LOST)).await;
+    for purpose in ["telecom", "banking", "lodging", "banking", "transport", "other"] {
+        see(&app.hotel, purpose, None).await;
+    }
+    for site in ["a", "b", "c"] {
+        see(&app.hotel, "lodging", Some(site)).await;
+    }
+    // The first report is over: what it saw alone is told still.
+    let path = format!("/v1/loss-reports/{}/withdrawal", first["report_id"].as_str().unwrap());
+    let withdrawn = app.post(&app.police.token, &path, &json!({"office": "110105-03", "reason": "found"})).await;
+    assert_eq!(withdrawn.status, 200, "{}", withdrawn.text);
+    see(&app.hotel, "transport", None).await;
+    let pages = async |limit: u32| {
+        let mut body = json!({"id_number": number, "limit": limit});
+        let mut all = Vec::new();
+        loop {
+            let page = app.post(&portal.token, "/v1/citizen/records", &body).await.json();
+            all.extend(page["sightings"].as_array().unwrap().clone());
+            let Some(cursor) = page["next_cursor"].as_str() else { return all };
+            body = with(body, "cursor", cursor);
+        }
+    };
+    let counts = |all: &[Value]| all.iter().map(|one| one["count"].as_u64().unwrap()).collect::<Vec<_>>();
+    eventually("all are stored", async || counts(&pages(100).await).iter().sum::<u64>() >= 15).await;
+    let all = pages(100).await;
+    assert_eq!(counts(&all), [1, 1, 1, 1, 11], "newest first, by the first check of each");
+    assert_eq!((&all[4]["purpose"], &all[3]["purpose"]), (&json!("transport"), &json!("banking")), "of the last check");
+    for limit in [1, 2, 3] {
+        assert_eq!(pages(limit).await, all, "{limit}");
+    }
 }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::bodies::random_number;
-use crate::helpers::{TestApp, TestClient, eventually};
+use crate::helpers::{Answer, TestApp, TestClient, eventually};
 use crate::offices::{START, text};
+use crate::pairing::Page;
 
 #[tokio::test]
 async fn withdrawals_beyond_a_days_number_wait_for_a_second_client() {
@@ -176,4 +177,67 @@ async fn what_happens_otherwise_waits_no_more() {
     let transfer = json!({"office": "110105-03", "to_office": "310104-01"});
     assert_eq!(app.post(&app.police.token, &format!("{card}/transfer"), &transfer).await.status, 200);
     app.confirm_as(&colleague, &format!("/v1/loss-reports/{report}/withdrawal")).await.problem(404, "not_found");
+}
+
+/// An earlier start of a replacement ends the listing of cards, as a withdrawal does.
+#[tokio::test]
+async fn earlier_starts_of_replacements_count_as_withdrawals_and_later_ones_do_not() {
+    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 2).await;
+    let sibling = app.sibling().await;
+    let colleague = app.add_client_of(app.police.organization, "registry").await;
+    let mut recorded = Vec::new();
+    for _ in 0..4 {
+        let number = random_number();
+        let answer = app.replace(&number, "2026-11-01").await;
+        recorded.push((text(&answer.json()["replacement_id"]), number));
+    }
+    let correct = async |by: &TestClient, at: usize, start: &str| -> Answer {
+        let path = format!("/v1/replacements/{}/correction", recorded[at].0);
+        [&app, &sibling][at % 2].post(&by.token, &path, &json!({"card_valid_from": start, "office": "110105-03"})).await
+    };
+    let police = &app.police;
+    for at in [0, 1] {
+        assert_eq!(correct(police, at, "1984-04-07").await.status, 200);
+    }
+    for at in [2, 3] {
+        correct(police, at, "1984-04-07").await.problem(403, "another_must_confirm");
+        assert_eq!(app.verdict(&recorded[at].1, Some(START)).await, "card_listed");
+        assert_eq!(correct(police, at, "2026-11-02").await.status, 200, "a later one lists more cards");
+    }
+    let filed = app.file(police, &random_number()).await;
+    assert_eq!(app.withdraw_as(police, &filed).await.status, 202, "one number for both");
+    // What is set right again ended nothing.
+    assert_eq!(correct(police, 0, "2026-11-01").await.status, 200);
+    assert_eq!(app.withdraw_as(police, &filed).await.status, 200);
+    correct(police, 2, "1984-04-07").await.problem(403, "another_must_confirm");
+    assert_eq!(correct(&colleague, 2, "2016-05-01").await.status, 200);
+    assert_eq!(app.verdict(&recorded[2].1, Some(START)).await, "other_card_listed");
+    app.clock.advance(std::time::Duration::from_hours(24));
+    sibling.clock.advance(std::time::Duration::from_hours(24));
+    let police = TestClient { token: app.token_for(police).await, ..police.clone() };
+    assert_eq!(correct(&police, 3, "1984-04-07").await.status, 200, "a new day in Beijing");
+}
+
+/// Two devices are two clients, and one clerk is one clerk.
+#[tokio::test]
+async fn a_clerk_does_not_confirm_their_own_withdrawal_at_another_device() {
+    let app = TestApp::spawn_with(|config| config.registry.withdrawals_per_day = 0).await;
+    let operator = app.add_client("admin", None).await;
+    let (first, second) = (
+        Page::pair(&app, &operator, json!(["registry"])).await,
+        Page::pair(&app, &operator, json!(["registry"])).await,
+    );
+    let report = app.file(&app.police, &random_number()).await;
+    let (location, office) = (format!("/v1/loss-reports/{report}/withdrawal"), json!({"office": "110105-03"}));
+    let asked = json!({"office": "110105-03", "reason": "found"});
+    let waits = first.post(&app, &first.unlock(&app, "Li").await, &location, &asked).await;
+    assert_eq!(waits.status, 202, "{}", waits.text);
+    let confirm = async |clerk: &str| {
+        let token = second.unlock(&app, clerk).await;
+        second.post(&app, &token, &format!("{location}/confirmation"), &office).await
+    };
+    for same in ["Li", "li"] {
+        confirm(same).await.problem(403, "another_must_confirm");
+    }
+    assert_eq!(confirm("Wang").await.status, 200);
 }

@@ -42,6 +42,17 @@ async fn a_page_becomes_a_device_by_its_code_and_checks_for_who_is_at_it() {
 }
 
 #[tokio::test]
+async fn a_device_that_declares_nothing_has_250_guests() {
+    let app = TestApp::spawn().await;
+    let operator = app.add_client("admin", None).await;
+    let body = json!({"organization_id": app.hotel.organization, "scopes": ["checks"], "site": "110105-03"});
+    let opened = app.post(&operator.token, PAIRINGS, &body).await.json();
+    let page = Page::of_code(&app, &text(&opened["code"])).await;
+    let client = app.get(&operator.token, &format!("/v1/admin/clients/{}", page.client)).await.json();
+    assert_eq!(client["numbers"], "250/1d");
+}
+
+#[tokio::test]
 async fn who_is_at_a_device_is_in_the_audit_log() {
     let app = TestApp::spawn().await;
     let operator = app.add_client("admin", None).await;

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use crate::bodies::{check_of, digest_of, random_number, with};
 use crate::helpers::{Answer, TestApp, TestClient};
+use crate::limits::retry_after;
+use crate::numbers::node_of;
 
 const PATH: &str = "/v1/misuse-reports";
 const STORY: &str = "The guest was far younger than the holder.\nHe left when asked.";
@@ -334,4 +336,42 @@ async fn misuse_reports_are_counted() {
     let app = TestApp::spawn().await;
     let all: BTreeSet<_> = [told(&app).await, told(&app).await].into();
     assert_eq!((all.len(), app.metric("lostcard_misuse_reports_total").await), (2, 2));
+}
+
+/// One organization does not fill the list that registrars work by.
+#[tokio::test]
+async fn a_client_files_so_many_in_a_day_and_others_stay_in_sight() {
+    let app = node_of("200/1d").await;
+    let sibling = app.sibling().await;
+    let bank = app.add_client("checks", None).await;
+    let send = |key: &str, body: Value| {
+        let request = app.request("POST", PATH).header("Idempotency-Key", key);
+        app.send(request.bearer_auth(&app.hotel.token).json(&body))
+    };
+    let body = misuse_of(&app, &random_number());
+    let first = send("first", body.clone()).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    for at in 1..40 {
+        let node = [&app, &sibling][at % 2];
+        assert_eq!(tell_as(node, &node.hotel).await.status, 201, "{at}");
+    }
+    for node in [&app, &sibling] {
+        let refused = tell_as(node, &node.hotel).await;
+        refused.problem(429, "limit_spent");
+        assert!((1..=24 * 3600).contains(&retry_after(&refused)));
+    }
+    let again = send("first", body).await;
+    assert_eq!((again.status, again.text), (201, first.text), "a repetition files nothing");
+    let of_bank = tell_as(&app, &bank).await.json();
+    assert_eq!(ids(&list(&app, "?limit=1000").await.json()).len(), 41);
+    let found = list(&app, &format!("?organization={}", bank.organization)).await.json();
+    assert_eq!(ids(&found), [of_bank["misuse_report_id"].as_str().unwrap()]);
+    assert_eq!(ids(&list(&app, &format!("?organization={}", Uuid::nil())).await.json()), [""; 0]);
+    let wrong = [("/organization".to_owned(), "malformed_id".to_owned())];
+    assert_eq!(list(&app, "?organization=bank").await.field_errors(), wrong);
+    let own = app.get(&app.hotel.token, &format!("{PATH}?organization={}", bank.organization)).await;
+    assert_eq!(own.field_errors(), [("/organization".to_owned(), "unknown_value".to_owned())]);
+    app.clock.advance(Duration::from_hours(24));
+    let hotel = TestClient { token: app.token_for(&app.hotel).await, ..app.hotel.clone() };
+    assert_eq!(tell_as(&app, &hotel).await.status, 201, "a new day in Beijing");
 }

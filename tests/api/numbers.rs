@@ -159,6 +159,9 @@ async fn items_of_a_batch_are_answered_singly_and_the_whole_is_refused_where_non
     let refused = app.check_batch(&none).await;
     refused.problem(429, "numbers_spent");
     assert_eq!(retry_after(&refused), 8640);
+    // What is no number at all passes as little.
+    let beside = [none[0].clone(), check_of("440524188001010015", None)];
+    app.check_batch(&beside).await.problem(429, "numbers_spent");
     let one = [check_of(&random_number(), None), check_of(&known[0], None)];
     assert_eq!(app.check_batch(&one).await.status, 200);
 }

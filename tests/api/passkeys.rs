@@ -279,3 +279,18 @@ async fn what_needs_two_is_approved_by_another_person() {
     let told = approved.json();
     assert_eq!((&told["requested_by_person"], &told["approved_by_person"]), (&json!("wang"), &json!("li")));
 }
+
+#[tokio::test]
+async fn nothing_is_approved_of_a_person_who_has_no_passkey_any_more() {
+    let operators = Operators::spawn().await;
+    let app = &operators.app;
+    let (mut wang, mut li) =
+        (Person::register(app, "wang", Role::Operator).await, Person::register(app, "li", Role::Security).await);
+    let body = json!({"name": "Chaoyang Station", "kind": "registrar", "region": "110105"});
+    let asked = app.post(&wang.token(app).await, ORGANIZATIONS, &body).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    app.change_store(async |tx| assert!(tx.end_key_holder(wang.id, operators.client.client_id).await.unwrap())).await;
+    let approval = format!("{}/approval", asked.header("location"));
+    let refused = app.post(&li.token(app).await, &approval, &json!({})).await.problem(409, "wrong_state");
+    assert!(refused["detail"].as_str().unwrap().contains("not let in"), "{refused}");
+}

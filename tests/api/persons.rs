@@ -58,7 +58,7 @@ impl Provider {
         self.key.sign_jws("at+jwt", claims.to_string().as_bytes())
     }
 
-    async fn ask_for_registrar(&self, token: &str) -> String {
+    pub(crate) async fn ask_for_registrar(&self, token: &str) -> String {
         let body = json!({"name": "Chaoyang Station", "kind": "registrar", "region": "110105"});
         let asked = self.app.post(token, ORGANIZATIONS, &body).await;
         assert_eq!(asked.status, 202, "{}", asked.text);

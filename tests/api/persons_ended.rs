@@ -1,6 +1,10 @@
 //! Persons of the operator who are suspended, resumed and ended here, whatever their provider says.
 
-use serde_json::json;
+use std::time::Duration;
+
+use lostcard::domain::person::{Role, ShortName};
+use lostcard::store::persons::MetPerson;
+use serde_json::{Value, json};
 
 use crate::administration::ORGANIZATIONS;
 use crate::helpers::eventually;
@@ -56,4 +60,52 @@ async fn a_person_who_is_suspended_or_ended_here_is_let_in_no_more_at_any_node()
     eventually("out for good", async || two.get(&again, ORGANIZATIONS).await.status == 401).await;
     say("active").await.problem(409, "wrong_state");
     assert_eq!(provider.newest(1).await, [("person_ended".to_owned(), Some("li".to_owned()))]);
+}
+
+/// What waits is done as done by who asked for it, and judged by what holds then.
+#[tokio::test]
+async fn nothing_is_approved_of_a_person_who_may_not_ask_for_it_any_more() {
+    let provider = Provider::spawn().await;
+    let app = &provider.app;
+    let li = provider.token("li", "sec");
+    let approve = async |location: &str| app.post(&li, &format!("{location}/approval"), &json!({})).await;
+    let ask = async |path: &str, body: Value| {
+        let asked = app.post(&provider.token("wang", "ops"), path, &body).await;
+        assert_eq!(asked.status, 202, "{}", asked.text);
+        asked.header("location").to_owned()
+    };
+    let portal = app.add_client("citizen", None).await;
+    let client = json!({"organization_id": portal.organization, "scopes": ["citizen"]});
+    let span = json!({"client_id": app.police.client_id, "from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z",
+        "reason": "ticket 7"});
+    let first = provider.ask_for_registrar(&provider.token("wang", "ops")).await;
+    let waiting = [
+        ask("/v1/admin/clients", client).await,
+        ask("/v1/admin/undo", span).await,
+        ask("/v1/admin/audit-exports", json!({"reason": "ticket 7"})).await,
+    ];
+    let all = app.get(&li, "/v1/admin/persons").await.json();
+    let wang = all["persons"].as_array().unwrap().iter().find(|person| person["name"] == "wang").unwrap();
+    let path = format!("/v1/admin/persons/{}", wang["person_id"].as_str().unwrap());
+    let say = async |state: &str| app.patch(&li, &path, &json!({ "state": state })).await;
+    assert_eq!(say("suspended").await.status, 200);
+    let refused = approve(&first).await.problem(409, "wrong_state");
+    assert!(refused["detail"].as_str().unwrap().contains("not let in"), "{refused}");
+    assert_eq!(say("active").await.status, 200);
+    // Their provider says that they only look, and then that they may change things again.
+    let meet = async |role, after_s| {
+        let id = wang["person_id"].as_str().unwrap().parse().unwrap();
+        let at_ms = app.clock.now_ms().plus(Duration::from_secs(after_s));
+        let met = MetPerson { id, name: ShortName::stored("wang").unwrap(), role, group: None, at_ms };
+        app.store.note_persons(&[met]).await.unwrap();
+    };
+    meet(Role::Viewer, 1).await;
+    approve(&first).await.problem(409, "wrong_state");
+    meet(Role::Operator, 2).await;
+    assert_eq!(approve(&first).await.status, 200);
+    assert_eq!(say("ended").await.status, 200);
+    for location in &waiting {
+        approve(location).await.problem(409, "wrong_state");
+        assert_eq!(app.get(&li, location).await.json()["state"], "awaiting_approval", "it may be refused");
+    }
 }

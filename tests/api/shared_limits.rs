@@ -258,6 +258,24 @@ async fn a_clients_numbers_are_counted_by_all_nodes_together_and_nothing_of_a_nu
     }
 }
 
+/// A batch that names each of its guests twice asks for as many numbers as there are guests.
+#[tokio::test]
+async fn a_number_that_is_twice_in_a_batch_is_counted_once() {
+    let redis = Redis::start();
+    let app = node_with(&redis.url(), |config| {
+        config.limits.numbers_mode = Some(NumbersMode::Enforce);
+        config.limits.numbers = Guests::parse("20/1d").unwrap();
+    })
+    .await;
+    let once: Vec<_> = (0..40).map(|_| check_of(&random_number(), None)).collect();
+    let answer = app.check_batch(&[once.clone(), once].concat()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let results = answer.json()["results"].as_array().unwrap().clone();
+    assert!(results.len() == 80 && results.iter().all(|one| one.get("problem").is_none()), "{}", answer.text);
+    let (_, pace) = pace_of(&redis);
+    assert_eq!(pace, [40.0, 0.0], "forty that were spent, and never out of them");
+}
+
 /// A scraper that spreads its questions over three nodes gets what one node would give it, and is held by all of them.
 #[tokio::test]
 async fn who_spreads_over_three_nodes_is_counted_and_held_by_all_of_them() {

@@ -38,11 +38,12 @@ pub(crate) async fn a_persons_records_come_from_every_organization(database: &Da
         store_found(&store, card).await;
     }
     let (twice, single, foreign) = (id(), id(), id());
+    let clients = [id(), id()];
     let sighting = |listing: ListingId, check_id: CheckId, purpose, seen_at_ms| NewSighting {
         listing,
         check_id,
         organization: two,
-        client: None,
+        client: Some(clients[usize::from(purpose == Purpose::Banking)]),
         site: None,
         purpose,
         verdict: Verdict::CardListed,

@@ -124,7 +124,7 @@ pub(crate) async fn sightings_of_a_version_before_are_folded(database: &Database
     let store = database.open().await;
     let organization = stored_organization(&store).await;
     store.close().await;
-    sql(database, &["DROP TABLE sighting_days", "DELETE FROM _sqlx_migrations WHERE version IN (27, 66)"]).await;
+    sql(database, &["DROP TABLE sighting_days", "DELETE FROM _sqlx_migrations WHERE version IN (27, 66, 74)"]).await;
     let (listing, organization) =
         (literal(database, &"01".repeat(16)), literal(database, &organization.as_simple().to_string()));
     // Two at 23:59 and one at 00:00 of the day after, in Beijing; two of them elsewhere, for one purpose after the other.

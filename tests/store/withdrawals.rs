@@ -41,7 +41,7 @@ pub(crate) async fn withdrawals_of_a_client_are_counted_from_an_instant_on(datab
         write(&store, async |tx| tx.record_deed(&Deed::of(who, action, report_id), at_ms).await.unwrap()).await;
     }
     for (since_ms, expected) in [(NOW_MS, 3), (later(10), 2), (later(12), 1), (later(13), 0)] {
-        let counted = write(&store, async |tx| tx.count_withdrawals(actor.client, since_ms).await.unwrap()).await;
+        let counted = write(&store, async |tx| tx.count_ended(actor.client, since_ms).await.unwrap()).await;
         assert_eq!(counted, expected, "{since_ms:?}");
     }
 }

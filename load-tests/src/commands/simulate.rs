@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use crate::output;
 use crate::simulate::cost;
 use crate::simulate::honest::{TRADES, Trade};
-use crate::simulate::scrapers::{GUESTS, PATTERNS, Pattern};
+use crate::simulate::scrapers::{AMONG_OTHERS, GUESTS, PATTERNS, Pattern};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -52,7 +52,7 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     if arguments.takes(Who::Scrapers) {
-        for pattern in &PATTERNS {
+        for pattern in PATTERNS.iter().chain([&AMONG_OTHERS]) {
             scrape(pattern, &mut StdRng::seed_from_u64(seed))?;
         }
     }

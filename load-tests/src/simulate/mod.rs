@@ -40,18 +40,29 @@ impl Desk {
         Self::of(all, clock, guests)
     }
 
+    /// A paired device, which sends nothing but digests.
+    pub(crate) fn device(guests: &str) -> anyhow::Result<Self> {
+        let (clock, metrics) = (Clock::fixed_now(), Arc::new(Metrics::new()?));
+        let all = Numbers::new(NumbersMode::Enforce, clock.clone(), Arc::new(AtomicUsize::new(1)), metrics);
+        Self::with(all, clock, guests, true)
+    }
+
     /// Another client on the same node.
     pub(crate) fn sister(&self, guests: &str) -> anyhow::Result<Self> {
         Self::of(Arc::clone(&self.all), self.clock.clone(), guests)
     }
 
     fn of(all: Arc<Numbers>, clock: Clock, guests: &str) -> anyhow::Result<Self> {
+        Self::with(all, clock, guests, false)
+    }
+
+    fn with(all: Arc<Numbers>, clock: Clock, guests: &str, is_device: bool) -> anyhow::Result<Self> {
         let now_ms = clock.now_ms();
         let actor = Actor::new(random::id(now_ms), random::id(now_ms));
         let declared = Declaration {
             guests: Guests::parse(guests).context("guests are written 250/1d")?,
             digests: Digests::Taken,
-            is_device: false,
+            is_device,
             rate: Rate::parse(RATE).context("a rate")?,
             is_held: false,
             released_at_ms: None,

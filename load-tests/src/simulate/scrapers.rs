@@ -15,6 +15,7 @@ pub(crate) const GUESTS: &str = "250/1d";
 const A_DAY: u32 = 250;
 const DAYS: u32 = 30;
 const BORN: (u32, u32) = (1940, 2008);
+const OTHERS: u32 = 200;
 /// One that hammers still has a rate: 600 in a minute.
 const AT_ONCE: Duration = Duration::from_millis(100);
 /// So often it tries again where a place is spent: each attempt counts, and a month has to pass in seconds.
@@ -50,7 +51,7 @@ impl Pattern {
 
 const GOAL: Option<[usize; 3]> = Some([1_000, 12, 50]);
 
-pub(crate) const PATTERNS: [Pattern; 22] = [
+pub(crate) const PATTERNS: [Pattern; 24] = [
     Pattern { name: "a cell, without a pause", stopped_at: Some([12, 12, 12]), run: |_| scan(a_cell, Pace::Hammer) },
     Pattern { name: "a cell, waiting as told", stopped_at: Some([12, 12, 12]), run: |_| scan(a_cell, Pace::AsTold) },
     Pattern { name: "a cell, one a day", stopped_at: Some([12, 12, 12]), run: |_| scan(a_cell, Pace::Drip(1)) },
@@ -98,10 +99,28 @@ pub(crate) const PATTERNS: [Pattern; 22] = [
         run: |rng| list(rng, Pace::Drip(A_DAY / 2)),
     },
     Pattern { name: "digests at full speed", stopped_at: Some([A_DAY as usize, 12, 50]), run: digests },
+    // Digests hide where a number belongs.
+    Pattern {
+        name: "a paired device, a list at full speed",
+        stopped_at: Some([1_000, 12, 50]),
+        run: |rng| device(|_| Person::anybody(rng, BORN)),
+    },
+    Pattern {
+        name: "a paired device, a cell at full speed",
+        stopped_at: Some([1_000, 1_000, 1_000]),
+        run: |_| device(a_cell),
+    },
     Pattern { name: "dates of one number", stopped_at: Some([3 * DAYS as usize, 12, 50]), run: |_| dates() },
     Pattern { name: "last characters, tried", stopped_at: Some([51, 12, 50]), run: last_characters },
     Pattern { name: "a list, by four clients of one organization", stopped_at: None, run: four_clients },
 ];
+
+/// Thirty million questions: for the command alone.
+pub(crate) const AMONG_OTHERS: Pattern = Pattern {
+    name: "a cell, one a day among a million of other clients",
+    stopped_at: Some([12, 12, 12]),
+    run: among_others,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Pace {
@@ -207,15 +226,44 @@ fn pursue_at(mut next: impl FnMut() -> (Person, Pace)) -> anyhow::Result<Caught>
 }
 
 fn digests(rng: &mut StdRng) -> anyhow::Result<Caught> {
+    by_digest(&Desk::new(GUESTS)?, |_| Person::anybody(rng, BORN))
+}
+
+fn device(person: impl FnMut(u32) -> Person) -> anyhow::Result<Caught> {
+    by_digest(&Desk::device(GUESTS)?, person)
+}
+
+/// One a day of a cell, while the other clients of its node have a million new numbers a day.
+fn among_others(rng: &mut StdRng) -> anyhow::Result<Caught> {
     let desk = Desk::new(GUESTS)?;
+    let others = (0..OTHERS).map(|_| desk.sister("5000/1d")).collect::<anyhow::Result<Vec<_>>>()?;
+    let (mut catch, mut caught, begun) = (Catch::default(), Caught::default(), desk.now());
+    for nth in 0..DAYS {
+        let person = a_cell(nth);
+        if desk.ask(&person, None).is_ok() {
+            catch.add(person);
+        }
+        caught.note(&desk, begun);
+        for (other, _) in others.iter().flat_map(|other| (0..5_000).map(move |guest| (other, guest))) {
+            // Whether it passes is no matter here.
+            let _ = other.ask(&Person::anybody(rng, BORN), None);
+        }
+        desk.wait(DAY);
+    }
+    Ok(caught.of(&catch))
+}
+
+fn by_digest(desk: &Desk, mut person: impl FnMut(u32) -> Person) -> anyhow::Result<Caught> {
+    let mut nth = 0;
     let (begun, mut catch, mut caught) = (desk.now(), Catch::default(), Caught::default());
     while desk.since(begun) < DAY * DAYS {
-        let person = Person::anybody(rng, BORN);
+        nth += 1;
+        let person = person(nth);
         let answer = desk.ask_by_digest(&person);
         if answer.is_ok() {
             catch.add(person);
         }
-        caught.note(&desk, begun);
+        caught.note(desk, begun);
         desk.wait(Pace::Hammer.after(answer));
     }
     Ok(caught.of(&catch))

@@ -43,7 +43,7 @@ pub struct NewPairingRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, example = "front desk", min_length = 1, max_length = 100)]
     name: Option<String>,
-    /// How many guests it has on a day, or `none`: nobody counts. The service's default if absent.
+    /// How many guests it has on a day, or `none`: nobody counts. `250/1d` if absent.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, example = "250/1d", pattern = "^(none|[1-9][0-9]*/1d)$", max_length = 12)]
     numbers: Option<String>,

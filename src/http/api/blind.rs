@@ -141,7 +141,7 @@ pub struct KeyAnswer {
 /// Evaluates up to 32 numbers that you have blinded, proves that it was done by the published key, and tells every change of the registry
 /// since you asked last. What is known of a number you find out by yourself, with the base: the service does not learn whom you asked about.
 /// Scope `blind`; costs a unit of the client's limit and one of its `numbers` for each element, for nothing can be known of
-/// repeats. You may repeat it freely.
+/// repeats; a refusal costs no number. You may repeat it freely.
 #[utoipa::path(
     post, path = "/v1/blind/evaluations", operation_id = "createBlindEvaluation", tag = "blind", security(("bearer" = [])),
     request_body = EvaluationRequest,
@@ -183,13 +183,18 @@ pub async fn evaluate(
     let unknown = || Problem::new(problem::BLIND_KEY_UNKNOWN, "no key of that name is in force");
     let epoch = parse_epoch(&request.key).ok_or_else(unknown)?;
     let blinded = read_elements(&request.blinded)?;
-    let taken = caller.principal.client.numbers.take_unseen(request.cost().get()).await;
-    caller.note_numbers();
-    taken?;
     caller.enter(Class::Checks)?;
-    let asked = Asked { epoch, blinded, after: Sequence::new(after) };
-    let evaluation = state.read_in_time(blind.evaluate(caller.asker(), asked)).await???;
-    let Evaluation { evaluations: Evaluations { elements, proof }, as_of, sequence, changes } = evaluation;
+    let after = Sequence::new(after);
+    if let Some(refusal) = state.read_in_time(blind.refuses(epoch, after)).await?? {
+        return Err(refusal.into());
+    }
+    let evaluation = paid(&caller, request.cost().get(), async {
+        let asked = Asked { epoch, blinded, after };
+        Ok(state.read_in_time(blind.evaluate(caller.asker(), asked)).await???)
+    });
+    let evaluation = evaluation.await;
+    caller.note_numbers();
+    let Evaluation { evaluations: Evaluations { elements, proof }, as_of, sequence, changes } = evaluation?;
     let evaluated: Vec<_> = elements.iter().map(|element| base64url(element)).collect();
     let receipts = commitments.flatten().map(|commitments| {
         let claims = commitments.iter().zip(&request.blinded).zip(&evaluated).map(|((commitment, bl), ev)| {
@@ -216,6 +221,18 @@ pub async fn evaluate(
         changes: base64url(changes.as_flattened()),
         receipts,
     }))
+}
+
+/// Does what costs so many numbers. They are paid before: who goes away has paid. Where there is no answer, for whatever reason, they
+/// are given back.
+async fn paid<T>(caller: &Caller, count: u32, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let numbers = &caller.principal.client.numbers;
+    let taken = numbers.take_unseen(count).await?;
+    let done = work.await;
+    if done.is_err() {
+        numbers.give_back(&taken);
+    }
+    done
 }
 
 /// Read the blind keys

@@ -117,6 +117,7 @@ pub async fn create(
 /// A replacement was recorded with a wrong start: from the answer on the right one lists the cards before it, on every node, and
 /// active reports of such cards become `replaced`; those that only the wrong start had ended become `active` again. Organizations that watch a card that the wrong start let pass get an alert; those
 /// who were answered or alerted that a card is listed by the wrong one get `check_again`. The audit log keeps the old start. Only the organization that recorded it can correct it: others are answered 404. 409 `start_not_after_listed` where the card would itself be listed.
+/// An earlier start ends the listing of cards and counts among the client's withdrawals of the day: beyond their number it is 403 `another_must_confirm`, and another client of the organization sends it.
 /// Scope `registry`; costs one unit. May be repeated at will.
 #[utoipa::path(
     post, path = "/v1/replacements/{replacement_id}/correction", operation_id = "correctReplacement", tag = "registry",

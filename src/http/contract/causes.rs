@@ -169,7 +169,13 @@ impl From<ServiceError> for Problem {
             ServiceError::Conflict(refusal) => Self::new(WRONG_STATE, refusal),
             error @ ServiceError::NotAfterListed => Self::new(START_NOT_AFTER_LISTED, error.to_string()),
             ServiceError::OfficeNotYours(refusal) => Self::new(OFFICE_NOT_YOURS, refusal),
-            error @ ServiceError::AnotherMustConfirm => Self::new(ANOTHER_MUST_CONFIRM, error.to_string()),
+            error @ (ServiceError::AnotherMustConfirm | ServiceError::DaySpent) => {
+                Self::new(ANOTHER_MUST_CONFIRM, error.to_string())
+            }
+            ServiceError::MisuseReportsSpent { retry_after_s } => {
+                let detail = "the client has filed as many misuse reports today as it may";
+                Self::retry_after(LIMIT_SPENT, detail, retry_after_s)
+            }
             ServiceError::PersonMustApprove => Self::insufficient_role(Role::Security),
             error @ ServiceError::ByCommandLine => Self::new(COMMAND_LINE_ONLY, error.to_string()),
             error @ ServiceError::PairingRefused => Self::new(PAIRING_REFUSED, error.to_string()),

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 use super::fields::{Fields, present};
 use super::page::{List, Page};
 use super::problem::{self, Problem};
+use crate::domain::ids::OrganizationId;
 use crate::store::lists::Wanted;
 
 /// The query of a list, as text: what it holds is judged after its shape.
@@ -32,6 +33,10 @@ pub struct CollectionQuery {
     #[serde(default, deserialize_with = "present")]
     #[param(nullable = false, required = false, value_type = String, max_length = 32, example = "110105-03")]
     office: Option<String>,
+    // For lists that have those of several.
+    #[serde(default, deserialize_with = "present")]
+    #[param(ignore)]
+    organization: Option<String>,
     /// Only those made at this instant or later.
     #[serde(default, deserialize_with = "present")]
     #[param(nullable = false, required = false, value_type = String, format = DateTime, example = "2026-11-23T00:00:00+08:00")]
@@ -59,10 +64,18 @@ impl CollectionQuery {
         let malformed = |_| {
             Problem::new(
                 problem::MALFORMED_REQUEST,
-                "the query takes cursor, limit, office, since and, where there are states, state, each at most once",
+                "the query takes cursor, limit, office, since and, where the list has them, state and organization, each at most once",
             )
         };
         Ok(Query::<Self>::from_query(query).map_err(malformed)?.into_inner())
+    }
+
+    /// Whose rows it asks for, of a list of several organizations' rows.
+    pub fn take_organization(&mut self) -> Result<Option<OrganizationId>, Problem> {
+        let mut fields = Fields::default();
+        let text = self.organization.take();
+        let id = text.as_deref().and_then(|text| fields.id("/organization", Some(text)));
+        fields.finish(Some(id))
     }
 
     /// What it asks of a list, or the problems with that. A list without states takes none.
@@ -78,6 +91,9 @@ impl CollectionQuery {
             (Some(_), None) => fields.take("/state", None, "unknown_value", "these have no state"),
             (None, _) => None,
         };
+        if self.organization.is_some() {
+            fields.refuse("/organization", "unknown_value", "these are of one organization");
+        }
         let office = self.office.as_deref().and_then(|text| fields.office(text, today));
         let since_ms = fields.instant("/since", self.since.as_deref());
         let page = list.read(&mut fields, self.cursor.as_deref(), self.limit.as_deref());

@@ -52,7 +52,7 @@ kinds! {
     OFFICE_NOT_YOURS = "office_not_yours", FORBIDDEN, "The office is not one of your organization's",
         "Act for an office of your own: its code begins with your organization's region or with a prefix that the operator has registered. Let the organization that filed a report end it, or ask the operator.";
     ANOTHER_MUST_CONFIRM = "another_must_confirm", FORBIDDEN, "Another client must confirm this",
-        "Have another client of your organization send the confirmation, or another operator the approval: the one that asked cannot.";
+        "Have another client of your organization send the confirmation or the correction, in the hand of another clerk, or another operator the approval: the one that asked cannot.";
     COMMAND_LINE_ONLY = "command_line_only", FORBIDDEN, "This is done at the command line",
         "Make clients of operators, and give them secrets, keys and certificates, at the command line of a node: `lostcard client`.";
     PAIRING_REFUSED = "pairing_refused", FORBIDDEN, "The code cannot be used",

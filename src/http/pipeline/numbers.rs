@@ -17,7 +17,7 @@ pub async fn take(principal: &Principal, check: &Check) -> Result<(), Problem> {
     taken.map_err(Problem::from)
 }
 
-/// The same for the items of a batch, each for itself. Where none passes, and for that alone, the whole is refused.
+/// The same for the items of a batch, each for itself. Where none passes that is well-formed, the whole is refused.
 pub async fn take_all(principal: &Principal, checks: &mut [Result<Check, Problem>]) -> Result<(), Problem> {
     let numbers = &principal.client.numbers;
     let mut purse = {
@@ -25,6 +25,7 @@ pub async fn take_all(principal: &Principal, checks: &mut [Result<Check, Problem
         numbers.purse(&questions).await
     };
     let (mut refused, mut first) = (0, None);
+    let good = checks.iter().flatten().count();
     for (index, item) in checks.iter_mut().enumerate() {
         breathe(index).await;
         let taken = item.as_ref().map(|check| numbers.take_from(&mut purse, &question(check)));
@@ -36,7 +37,7 @@ pub async fn take_all(principal: &Principal, checks: &mut [Result<Check, Problem
         }
     }
     numbers.settle(purse);
-    first.filter(|_| refused == checks.len()).map_or(Ok(()), Err)
+    first.filter(|_| refused == good).map_or(Ok(()), Err)
 }
 
 /// In whose name a caller watches cards.

@@ -41,6 +41,10 @@ impl<const GENERATIONS: usize> Blocks<GENERATIONS> {
         Self { bits, words }
     }
 
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
+    }
+
     /// Where the block of a keyed hash is, by its highest bits.
     pub(super) fn place(&self, hash: u64) -> usize {
         usize::try_from(hash >> (64 - self.bits)).unwrap_or(0) * GENERATIONS * WORDS

@@ -1,30 +1,43 @@
-//! How many different numbers of one county and birth date each client has asked about in thirty days, for all clients of the node
-//! together: a block of marks holds a cell's numbers, and one mark more for each of them, the first, the second and so on. Where
-//! marks overlap a cell seems to have one number more or less; for twelve to be so takes a filter that is full, which is why
-//! a part ends early where very many numbers come.
+//! How many different numbers of one county and birth date each client has asked about in thirty days, for all clients together that
+//! share a table: a block of marks holds a cell's numbers, and one mark more for each of them, the first, the second and so on. Where marks
+//! overlap a cell seems to have one number more or less; for twelve to be so takes a filter that is full. So a table that gets full is
+//! followed by a larger one, beside which it is read until its month is over; the largest ends a part early instead.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 
 use super::blocks::{self, Block, Blocks, full, holds, mixed, sparse};
 use super::places::{Crowded, PART_NS, PARTS};
 
-/// Of 64 bytes: 8 MiB a part.
-const BLOCKS_BITS: u32 = 17;
-/// Beyond so many numbers half of the bits are set.
-const NUMBERS_MAX: u32 = 4_000_000;
+/// Of 64 bytes: 8 MiB a part. The system gives pages as they are written to.
+const BITS_MIN: u32 = 17;
+/// 64 MiB a part.
+const BITS_MAX: u32 = 20;
+/// One table after the other is so many bits larger.
+const BITS_STEP: u32 = 2;
+/// Beyond so many numbers a block, half of its bits are set: four million in the smallest table, 31 million in the largest.
+const NUMBERS_A_BLOCK: u64 = 30;
 
 #[derive(Debug)]
 pub(super) struct Cells {
-    blocks: Blocks<PARTS>,
-    part: Mutex<Part>,
+    /// The newest first, which is written to; those before are only read.
+    tables: ArcSwap<Vec<Table>>,
+    bits_max: u32,
+    /// Of the newest table: which part was counted last, and its numbers.
+    counted: [AtomicU64; 2],
+    growing: Mutex<()>,
 }
 
-/// The part that is written now.
-#[derive(Debug, Clone, Copy)]
-struct Part {
+/// Marks of three parts of a month. Which part is the newest follows from the time.
+#[derive(Debug, Clone)]
+struct Table {
+    blocks: Arc<Blocks<PARTS>>,
     age: u64,
     begun_ns: u64,
-    numbers: u32,
+    /// When nothing of it is remembered any more, since nothing is written to it.
+    ends_ns: u64,
 }
 
 /// A number in its cell: hashes of client and place, and of client and number, under the secret of the process.
@@ -44,6 +57,14 @@ pub(super) enum CellSight {
     Full(Crowded),
 }
 
+/// Whether a number found room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    There,
+    /// At the cost of what was remembered longest.
+    TurnedEarly,
+}
+
 impl CellTrace {
     pub(super) fn of(cell: u64, number: u64) -> Self {
         Self { cell, number: full(mixed(number)) }
@@ -54,52 +75,129 @@ impl CellTrace {
     }
 }
 
+impl Table {
+    fn new(bits: u32, now_ns: u64) -> Self {
+        // Ages begin where none of the parts before is below zero.
+        Self { blocks: Arc::new(Blocks::new(bits)), age: PARTS as u64, begun_ns: now_ns, ends_ns: u64::MAX }
+    }
+
+    /// The newest part: its age, and when it began.
+    fn part(&self, now_ns: u64) -> (u64, u64) {
+        let turns = now_ns.saturating_sub(self.begun_ns) / PART_NS;
+        (self.age + turns, self.begun_ns + turns * PART_NS)
+    }
+
+    /// What it holds of a cell, the newest part first, and when each is forgotten.
+    fn parts(&self, trace: &CellTrace, now_ns: u64) -> [(u64, Block); PARTS] {
+        let ((age, begun_ns), at) = (self.part(now_ns), self.blocks.place(trace.cell));
+        std::array::from_fn(|back| {
+            let ends_ns = begun_ns + (PARTS - back) as u64 * PART_NS;
+            (ends_ns, self.blocks.read(at, age - back as u64))
+        })
+    }
+
+    fn numbers_max(&self) -> u64 {
+        NUMBERS_A_BLOCK << self.blocks.bits()
+    }
+}
+
 impl Cells {
     pub(super) fn new(now_ns: u64) -> Self {
-        // Ages begin where none of the parts before is below zero.
-        let part = Part { age: PARTS as u64, begun_ns: now_ns, numbers: 0 };
-        Self { blocks: Blocks::new(BLOCKS_BITS), part: Mutex::new(part) }
+        Self::of(BITS_MIN, BITS_MAX, now_ns)
+    }
+
+    fn of(bits: u32, bits_max: u32, now_ns: u64) -> Self {
+        Self {
+            tables: ArcSwap::from_pointee(vec![Table::new(bits, now_ns)]),
+            bits_max,
+            counted: [AtomicU64::new(0), AtomicU64::new(0)],
+            growing: Mutex::default(),
+        }
     }
 
     pub(super) fn look(&self, trace: &CellTrace, max: usize, now_ns: u64) -> CellSight {
-        let (part, at) = (self.part(now_ns, 0), self.blocks.place(trace.cell));
-        let parts: [Block; PARTS] = std::array::from_fn(|back| self.blocks.read(at, part.age - back as u64));
-        if parts.iter().any(|block| holds(block, &trace.number)) {
+        let tables = self.tables.load();
+        let [newest] = tables.as_slice() else {
+            let mut parts: Vec<_> = tables.iter().flat_map(|table| table.parts(trace, now_ns)).collect();
+            // Parts of two tables may be of one time.
+            parts.sort_by_key(|(ends_ns, _)| std::cmp::Reverse(*ends_ns));
+            return Self::judge(&parts, trace, max, now_ns);
+        };
+        Self::judge(&newest.parts(trace, now_ns), trace, max, now_ns)
+    }
+
+    /// By the parts that hold something of a cell, those that are remembered longest first.
+    fn judge(parts: &[(u64, Block)], trace: &CellTrace, max: usize, now_ns: u64) -> CellSight {
+        if parts.iter().any(|(_, block)| holds(block, &trace.number)) {
             return CellSight::Known;
         }
-        let mut kept = PARTS;
+        let mut kept = parts.len();
         let mut before = 0;
         // Which of the newest parts, taken alone, leave room: that tells how long a full cell is full.
         while kept > 0 {
-            let mark_is_there = |mark: &Block| parts[..kept].iter().any(|block| holds(block, mark));
+            let mark_is_there = |mark: &Block| parts[..kept].iter().any(|(_, block)| holds(block, mark));
             match (before..max).find(|nth| !mark_is_there(&trace.nth(*nth))) {
-                Some(nth) if kept == PARTS => return CellSight::New(nth),
+                Some(nth) if kept == parts.len() => return CellSight::New(nth),
                 Some(_) => break,
                 None => (kept, before) = (kept - 1, 0),
             }
         }
-        let turns = (PARTS - kept) as u64;
-        let left_ns = (part.begun_ns + PART_NS).saturating_sub(now_ns);
-        CellSight::Full(Crowded { wait_ns: left_ns + (turns - 1) * PART_NS })
+        let ends_ns = parts.get(kept).map_or(now_ns, |(ends_ns, _)| *ends_ns);
+        CellSight::Full(Crowded { wait_ns: ends_ns.saturating_sub(now_ns) })
     }
 
     /// Remembers a new number. It is not marked again when it comes again: it goes when what it counts for goes.
-    pub(super) fn note(&self, trace: &CellTrace, before: usize, now_ns: u64) {
-        let mut marks = trace.number;
-        blocks::add(&mut marks, &trace.nth(before));
-        self.blocks.write(self.blocks.place(trace.cell), self.part(now_ns, 1).age, &marks);
+    pub(super) fn note(&self, trace: &CellTrace, before: usize, now_ns: u64) -> Room {
+        let room = self.make_room(now_ns);
+        let tables = self.tables.load();
+        if let Some(newest) = tables.first() {
+            let mut marks = trace.number;
+            blocks::add(&mut marks, &trace.nth(before));
+            newest.blocks.write(newest.blocks.place(trace.cell), newest.part(now_ns).0, &marks);
+        }
+        room
     }
 
-    fn part(&self, now_ns: u64, numbers: u32) -> Part {
-        let mut part = self.part.lock().unwrap_or_else(PoisonError::into_inner);
-        let turns = now_ns.saturating_sub(part.begun_ns) / PART_NS;
-        if turns > 0 {
-            *part = Part { age: part.age + turns, begun_ns: part.begun_ns + turns * PART_NS, numbers: 0 };
-        } else if part.numbers >= NUMBERS_MAX {
-            *part = Part { age: part.age + 1, begun_ns: now_ns, numbers: 0 };
+    /// Counts a number. Where the newest table has no room for it, there is a larger one from now on, or a new part.
+    fn make_room(&self, now_ns: u64) -> Room {
+        let tables = self.tables.load();
+        let Some(newest) = tables.first() else { return Room::There };
+        let [counted_age, numbers] = &self.counted;
+        let age = newest.part(now_ns).0;
+        // Two that count at once may lose a number: it is an estimate.
+        if counted_age.swap(age, Ordering::Relaxed) != age {
+            numbers.store(0, Ordering::Relaxed);
         }
-        part.numbers += numbers;
-        *part
+        let is_over = tables.last().is_some_and(|last| last.ends_ns <= now_ns);
+        let is_full = numbers.fetch_add(1, Ordering::Relaxed) >= newest.numbers_max();
+        if is_full || is_over { self.grow(now_ns) } else { Room::There }
+    }
+
+    #[cold]
+    fn grow(&self, now_ns: u64) -> Room {
+        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.load_full();
+        let mut next: Vec<_> = tables.iter().filter(|table| now_ns < table.ends_ns).cloned().collect();
+        let numbers = &self.counted[1];
+        let mut room = Room::There;
+        if let Some(newest) = next.first_mut()
+            // Another one may have done it meanwhile.
+            && numbers.load(Ordering::Relaxed) > newest.numbers_max()
+        {
+            let ((age, begun_ns), bits) = (newest.part(now_ns), newest.blocks.bits());
+            if bits < self.bits_max {
+                newest.ends_ns = begun_ns + PARTS as u64 * PART_NS;
+                next.insert(0, Table::new((bits + BITS_STEP).min(self.bits_max), now_ns));
+            } else {
+                (newest.age, newest.begun_ns, room) = (age + 1, now_ns, Room::TurnedEarly);
+            }
+            numbers.store(0, Ordering::Relaxed);
+        }
+        self.tables.store(Arc::new(next));
+        drop(growing);
+        // To give so much memory back takes milliseconds, for which no event loop has to wait.
+        let _ = std::thread::Builder::new().name("places".into()).spawn(move || drop(tables));
+        room
     }
 }
 
@@ -164,11 +262,45 @@ mod tests {
         assert_eq!(passes(&cells, 1, 100..200, 2 * DAY_NS), 0);
     }
 
+    /// New numbers of others, from one instant to another; how often something was forgotten for them.
+    fn others(cells: &Cells, count: u64, from_ns: u64, to_ns: u64) -> usize {
+        let mut turned = 0;
+        for nth in 0..count {
+            let now_ns = from_ns + (to_ns - from_ns) / count * nth;
+            let of = from_ns ^ nth << 20;
+            let trace = CellTrace::of(mixed(of), mixed(of + 1));
+            if let CellSight::New(before) = cells.look(&trace, 12, now_ns) {
+                turned += usize::from(cells.note(&trace, before, now_ns) == Room::TurnedEarly);
+            }
+        }
+        turned
+    }
+
     #[test]
-    fn a_part_that_is_full_ends_early() {
-        let cells = Cells::new(0);
-        cells.part(0, NUMBERS_MAX);
-        assert_eq!(passes(&cells, 1, 0..20, 1), 12);
-        assert_eq!((cells.part(1, 0).age, cells.part(PART_NS, 0).age), (PARTS as u64 + 1, PARTS as u64 + 1));
+    fn a_table_that_is_full_is_followed_by_a_larger_one_and_nothing_is_forgotten() {
+        // As many for each block as a million numbers a day are for those of a node.
+        let cells = Cells::of(7, 10, 0);
+        assert_eq!(passes(&cells, 1, 0..12, 0), 12);
+        let a_day = 1_000_000 >> (BITS_MIN - 7);
+        let mut passed = 0;
+        for day in 0..30 {
+            assert_eq!(others(&cells, a_day, day * DAY_NS, (day + 1) * DAY_NS), 0, "{day}");
+            passed += passes(&cells, 1, 100 + day * 10..110 + day * 10, day * DAY_NS);
+            assert_eq!(ask(&cells, 1, 3, day * DAY_NS), CellSight::Known);
+        }
+        assert!(passed < 20, "{passed} of 300 are taken for known");
+        let CellSight::Full(Crowded { wait_ns }) = ask(&cells, 1, 1_000, 30 * DAY_NS) else { panic!("it is full") };
+        assert_eq!(wait_ns, 15 * DAY_NS, "as if it were one table");
+        assert!(cells.tables.load().len() > 1);
+        assert!(matches!(ask(&cells, 1, 1_000, 45 * DAY_NS), CellSight::New(_)));
+        assert_eq!(cells.tables.load().len(), 1, "what is over is not read any more");
+    }
+
+    #[test]
+    fn the_largest_table_ends_a_part_early_and_says_so() {
+        let cells = Cells::of(7, 7, 0);
+        assert_eq!(passes(&cells, 1, 0..12, 0), 12);
+        assert_eq!(others(&cells, (NUMBERS_A_BLOCK << 7) * 7 / 2, 0, DAY_NS), 3);
+        assert!(passes(&cells, 1, 100..110, DAY_NS) > 5, "and then forgets what it must not");
     }
 }

@@ -1,13 +1,14 @@
 //! The numbers of one client: what it declared, what is left of it, where its numbers are from, whether it is held. A change of
 //! the client keeps all that was spent; only its release forgets it.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cells::{CellSight, CellTrace};
+use super::cells::{CellSight, CellTrace, Room};
 use super::holds::Hold;
-use super::places::{Crowded, birthday_max, cell_max};
+use super::places::{Crowded, MANY_GUESTS, birthday_max, cell_max};
 use super::seen::{Sight, Start, Trace};
 use super::shared::{Numbers, NumbersRefused, Question};
 use super::spent::{BURST_MIN, DAY_S, Rates, Spent, positive};
@@ -17,6 +18,10 @@ use crate::domain::numbers::{Digests, Guests, HeldFor, Neighbourhood, NumbersMod
 use crate::limits::cell::Measure;
 use crate::limits::cluster_numbers::{ClusterNumbers, Granted, Judged};
 use crate::limits::standing::{LimitName, Refused, Standing, whole_seconds};
+
+mod unseen;
+
+pub use unseen::TakenUnseen;
 
 /// Of the declared guests a fifth may be misread in a day.
 const WRONG_SHARE: u32 = 5;
@@ -125,34 +130,15 @@ impl ClientNumbers {
         taken
     }
 
-    /// Takes so many numbers, new ones or not, which nobody here can know: each costs as a new one does. All of them or none.
-    pub async fn take_unseen(&self, count: u32) -> Result<(), NumbersRefused> {
-        let mut purse = Purse::Here;
-        if let Some((cluster, rates)) = self.shared() {
-            let granted = cluster.ask([count, 0], [rates.numbers, rates.digests]).await;
-            purse = granted.map_or(Purse::Here, Purse::Granted);
-        }
-        let taken = self.take_unseen_from(&mut purse, count);
-        self.settle(purse);
-        taken
-    }
-
-    fn take_unseen_from(&self, purse: &mut Purse, count: u32) -> Result<(), NumbersRefused> {
-        if self.is_held() {
-            self.refuse(NumbersRefused::Held)?;
-        }
-        let Some(rates) = self.rates else { return Ok(()) };
-        let (now_ns, mut spent) = (self.all.clock.boot_ns(), self.spent());
-        self.spend(purse, &mut spent, &rates, (count, false), now_ns).or_else(|refused| self.refuse(refused))
-    }
-
     /// What several questions cost that are asked one after the other, as far as it is there.
     pub async fn purse(&self, questions: &[Question<'_>]) -> Purse {
         let Some((cluster, rates)) = self.shared() else { return Purse::Here };
-        let mut wanted = [0, 0];
+        // Who asks about one twice pays once.
+        let mut unknown = [HashSet::new(), HashSet::new()];
         for question in questions.iter().filter(|question| !self.is_known(question)) {
-            wanted[usize::from(self.is_digest(question))] += 1;
+            unknown[usize::from(self.is_digest(question))].insert(self.all.trace(self.client.client, question).hash);
         }
+        let wanted = unknown.map(|numbers| u32::try_from(numbers.len()).unwrap_or(u32::MAX));
         match cluster.ask(wanted, [rates.numbers, rates.digests]).await {
             Some(granted) => Purse::Granted(granted),
             None => Purse::Here,
@@ -225,7 +211,9 @@ impl ClientNumbers {
                 self.refuse(refused)?;
             }
             if let Some(Newcomer { cell, before, birthday }) = newcomer {
-                self.all.cells.note(&cell, before, now_ns);
+                if self.all.cells(rates.guests).note(&cell, before, now_ns) == Room::TurnedEarly {
+                    self.all.metrics.places_forgotten_early.inc();
+                }
                 spent.birthdays(now_ns).add(birthday, now_ns);
             }
         }
@@ -247,7 +235,7 @@ impl ClientNumbers {
         };
         let (cell, birthday) = self.all.place_keys(self.client.client, self.declared.released_at_ms, place);
         let cell = CellTrace::of(cell, trace.hash);
-        let before = match self.all.cells.look(&cell, cell_max(guests), now_ns) {
+        let before = match self.all.cells(guests).look(&cell, cell_max(guests), now_ns) {
             CellSight::Known => return Ok(None),
             CellSight::Full(crowded) => return refuse(crowded),
             CellSight::New(before) => before,
@@ -324,6 +312,14 @@ impl ClientNumbers {
     pub fn watches_max(&self) -> Option<u32> {
         let guests = self.rates.filter(|_| self.all.mode == NumbersMode::Enforce)?.guests;
         Some(guests.get().saturating_mul(WATCHES_A_GUEST))
+    }
+
+    /// How many misuse reports it may file in a day, which others have to read; None: as many as it wants. Nobody meets a thief as often as
+    /// a clerk misreads.
+    pub fn misuse_reports_max(&self) -> Option<u64> {
+        let is_enforced = self.all.mode == NumbersMode::Enforce;
+        let guests = self.declared.guests.a_day().map_or(MANY_GUESTS, NonZeroU32::get);
+        is_enforced.then(|| u64::from((guests / WRONG_SHARE).max(BURST_MIN)))
     }
 
     /// What is left, where it is limited.

@@ -14,6 +14,6 @@ mod spent;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ClientNumbers, Declaration, Purse};
+pub use client::{ClientNumbers, Declaration, Purse, TakenUnseen};
 pub use holds::{Hold, Holds};
 pub use shared::{Numbers, NumbersRefused, Question};

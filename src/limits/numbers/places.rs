@@ -10,7 +10,7 @@ pub(super) const PART_NS: u64 = 15 * DAY_NS;
 pub(super) const PARTS: usize = 3;
 /// Numbers of one county and birth date that pass, and from how many guests a day on there are more.
 const CELL_MAX: usize = 12;
-const MANY_GUESTS: u32 = 5_000;
+pub(super) const MANY_GUESTS: u32 = 5_000;
 const MANY_CELL_MAX: usize = 25;
 /// Numbers of one birth date that pass, at least; a fifth of the declared guests where that is more.
 const BIRTHDAY_MIN: u32 = 40;

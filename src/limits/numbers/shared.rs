@@ -1,6 +1,7 @@
 //! What the clients of a node have in common, and what is asked and refused. Says nothing of one client's spending.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -8,6 +9,7 @@ use jiff::civil::Date;
 
 use super::cells::Cells;
 use super::holds::Holds;
+use super::places::MANY_GUESTS;
 use super::seen::{Seen, Trace};
 use crate::clock::Clock;
 use crate::crypto::digest::IdDigest;
@@ -65,14 +67,15 @@ pub struct Numbers {
     /// The secret of the process.
     pub(super) secret: RandomState,
     pub(super) seen: Seen,
-    pub(super) cells: Cells,
+    /// Of clients with few guests and of those with many, so that these leave the others what they have.
+    cells: [Cells; 2],
     pub(super) holds: Holds,
 }
 
 impl Numbers {
     pub fn new(mode: NumbersMode, clock: Clock, live_nodes: Arc<AtomicUsize>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (secret, seen, holds) = (RandomState::new(), Seen::new(), Holds::default());
-        let cells = Cells::new(clock.boot_ns());
+        let cells = [Cells::new(clock.boot_ns()), Cells::new(clock.boot_ns())];
         Arc::new(Self { mode, clock, live_nodes, metrics, secret, seen, cells, holds })
     }
 
@@ -93,6 +96,12 @@ impl Numbers {
         // Half of a digest is as good as all of it: two that share it are never found.
         let half = question.digest.expose().first_chunk::<16>().map_or(0, |half| u128::from_ne_bytes(*half));
         Trace::of(self.secret.hash_one((u128::from_ne_bytes(*client.as_bytes()), half)), start)
+    }
+
+    /// Where the places of a client are that declares so many guests.
+    pub(super) fn cells(&self, guests: NonZeroU32) -> &Cells {
+        let [few, many] = &self.cells;
+        if guests.get() > MANY_GUESTS { many } else { few }
     }
 
     /// What stands for a client's county and birth date since its last release, and for the birth date alone.

@@ -79,6 +79,12 @@ impl Spent {
         3 * left <= burst && 3 * run >= 4 * burst
     }
 
+    /// Numbers that were spent here for what was then not done.
+    pub(super) fn give_back(&mut self, count: u32, numbers_ns: u64) {
+        self.numbers.give_back(numbers_ns);
+        self.run = self.run.saturating_sub(count);
+    }
+
     /// What all nodes count together is judged where they count it, in Redis.
     pub(super) fn forget_run(&mut self) {
         self.run = 0;

@@ -108,6 +108,18 @@ fn nodes_that_do_not_count_together_have_their_part() {
     assert_eq!(desk.drain(), 250);
 }
 
+#[tokio::test]
+async fn numbers_for_which_nothing_was_answered_come_back() {
+    let mut desk = desk("20/1d");
+    for count in [1, 32, 7, 60].into_iter().cycle().take(40) {
+        let taken = desk.client.take_unseen(count).await.unwrap();
+        desk.client.give_back(&taken);
+    }
+    assert_eq!(desk.client.standing().unwrap().remaining, 60);
+    assert!(!desk.client.is_held() && desk.all.holds().take().is_empty());
+    assert_eq!(desk.drain(), 60);
+}
+
 #[test]
 fn who_is_out_of_numbers_on_two_days_is_held_until_released() {
     let mut desk = desk("20/1d");

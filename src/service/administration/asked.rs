@@ -118,19 +118,26 @@ pub enum Answered {
     Repeated(StoredAnswer),
 }
 
+/// Whether persons administer, and who says who they are. Where they do, they approve, and no client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persons {
+    Unknown,
+    OfProvider,
+    WithPasskeys,
+}
+
 /// What operators do.
 #[derive(Debug)]
 pub struct Administration {
     pub(super) writer: Arc<Writer>,
-    /// Persons approve, and no client does.
-    pub(super) by_persons: bool,
+    pub(super) persons: Persons,
     /// Wakes who does what was approved here.
     pub(super) approved: Notify,
 }
 
 impl Administration {
-    pub fn new(writer: Arc<Writer>, by_persons: bool) -> Self {
-        Self { writer, by_persons, approved: Notify::new() }
+    pub fn new(writer: Arc<Writer>, persons: Persons) -> Self {
+        Self { writer, persons, approved: Notify::new() }
     }
 
     /// Organizations behind one of them, oldest first.

@@ -2,16 +2,17 @@
 //! what holds then.
 
 use super::acts::{Secret, carry_out, judge};
-use super::asked::{Act, Administration, Answered, Asked, Outcome};
+use super::asked::{Act, Administration, Answered, Asked, Outcome, Persons};
 use super::undo::{begin_undo, open_export};
 use super::waiting::wait;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::authority::WAITS_MAX;
-use crate::domain::client::Actor;
+use crate::domain::authority::{LifeState, WAITS_MAX};
+use crate::domain::client::{Actor, Scope};
 use crate::domain::ids::{AdminRequestId, RecordId};
 use crate::domain::instant::UnixMs;
+use crate::domain::person::Role;
 use crate::service::ServiceError;
-use crate::service::writing::Begun;
+use crate::service::writing::{Begun, Writing};
 use crate::store::administration::{AdminRequest, Approved, Refused};
 use crate::store::idempotency::{IdempotentRequest, StoredAnswer};
 
@@ -57,7 +58,7 @@ impl Administration {
         if !actor.is_another(&request.actor) {
             return Err(ServiceError::AnotherMustConfirm);
         }
-        if writing.let_in(request.actor.client).await?.is_none() {
+        if !self.lets_in(&mut writing, &request.actor).await? {
             return Err(ServiceError::Conflict("who asked for it is not let in any more".into()));
         }
         writing.note(&Deed::of(actor, Action::AdministrationApproved, id)).await?;
@@ -90,9 +91,24 @@ impl Administration {
         Ok(Some(AdminRequest { refused: Some(refused), ..request }))
     }
 
+    /// Whether who asked for something might still ask for it. Of a person the client says nothing: all of them act by one.
+    async fn lets_in(&self, writing: &mut Writing, asker: &Actor) -> Result<bool, ServiceError> {
+        let client = writing.let_in(asker.client).await?.filter(|(client, _)| client.scopes.contains(Scope::Admin));
+        let Some(id) = asker.person_id.filter(|_| client.is_some()) else { return Ok(client.is_some()) };
+        let person = writing.tx.read_person(id).await?.filter(|person| person.state() == LifeState::Active);
+        // A role is what the provider has said last.
+        let may_ask = person.is_some_and(|person| person.role.is_none_or(|role| role >= Role::Operator));
+        let is_known = match self.persons {
+            Persons::Unknown => false,
+            Persons::OfProvider => true,
+            Persons::WithPasskeys => writing.tx.has_passkey(id).await?,
+        };
+        Ok(may_ask && is_known)
+    }
+
     /// Where persons are known, a client that names none decides nothing that waits.
     fn expect_person(&self, actor: Actor) -> Result<(), ServiceError> {
-        let lacks_one = self.by_persons && actor.person_id.is_none();
+        let lacks_one = self.persons != Persons::Unknown && actor.person_id.is_none();
         if lacks_one { Err(ServiceError::PersonMustApprove) } else { Ok(()) }
     }
 }

@@ -60,12 +60,7 @@ impl Blind {
     /// Evaluates, and tells what has changed.
     pub async fn evaluate(&self, asker: Asker, asked: Asked) -> Result<Result<Evaluation, BlindRefusal>, ServiceError> {
         let (epoch, after) = (asked.epoch, asked.after);
-        let refusal = self.refusal(epoch, after);
-        if refusal.is_some() {
-            // Perhaps another node knows more than this one did a second ago.
-            self.note(self.writer.store.blind_keys().await?);
-        }
-        if let Some(refusal) = self.refusal(epoch, after).filter(|_| refusal.is_some()) {
+        if let Some(refusal) = self.refuses(epoch, after).await? {
             return Ok(Err(refusal));
         }
         let Some(key) = self.writer.keyring.blind().get(epoch) else { return Ok(Err(BlindRefusal::Behind)) };
@@ -108,6 +103,16 @@ impl Blind {
         });
         let done = done.await.map_err(|_| RegistryError::Stopped)?;
         Ok(Ok(done.map_err(|error| RegistryError::from(crate::crypto::KeyError::from(error)))?))
+    }
+
+    /// What is wrong with the key or the place of a question, before anything is paid for it.
+    pub async fn refuses(&self, epoch: u32, after: Sequence) -> Result<Option<BlindRefusal>, ServiceError> {
+        if self.refusal(epoch, after).is_none() {
+            return Ok(None);
+        }
+        // Perhaps another node knows more than this one did a second ago.
+        self.note(self.writer.store.blind_keys().await?);
+        Ok(self.refusal(epoch, after))
     }
 
     fn refusal(&self, asked: u32, after: Sequence) -> Option<BlindRefusal> {
