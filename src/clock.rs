@@ -119,11 +119,11 @@ pub struct Days {
 }
 
 impl Days {
-    pub fn at(&self, now_ms: UnixMs) -> Date {
-        let now_s = now_ms.seconds();
+    pub fn at(&self, at_ms: UnixMs) -> Date {
+        let now_s = at_ms.seconds();
         let last = self.last.get().filter(|(from_s, _)| (*from_s..from_s.saturating_add(DAY_S)).contains(&now_s));
         let (from_s, date) = last.unwrap_or_else(|| {
-            let date = beijing_date(now_ms);
+            let date = beijing_date(at_ms);
             (beijing_day(date).start, date)
         });
         self.last.set(Some((from_s, date)));

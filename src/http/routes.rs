@@ -228,7 +228,7 @@ operations! {
 pub const CHECK: Way = Way { route: &ROUTES[0], read: checks::read_plain, write: checks::write_answer };
 
 /// What boundary and caller ask.
-pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]).and(&[NEWEST_CHECKPOINT, NEWEST_TILE]);
+pub const TABLE: Table = Table::new(ROUTES, &["/v1/", "/oauth2/"]).and(&NEWEST);
 
 /// One operation of a path, and HEAD where that is GET (RFC 9110, 9.1). A method that another operation of the path takes is
 /// left to it; any other is 405 with all that the path takes (15.5.6).
@@ -287,8 +287,10 @@ pages! {
 static METADATA_OF_PATH: Route = Route::get("/.well-known/oauth-authorization-server/{path}").rest();
 
 /// Where the newest epoch of the registry log is.
-const NEWEST_CHECKPOINT: Route = Route::get("/registry-log/checkpoint").class(Class::Checks);
-const NEWEST_TILE: Route = Route::get("/registry-log/tile/{tile}").class(Class::Checks).rest();
+static NEWEST: [Route; 2] = [
+    Route::get("/registry-log/checkpoint").class(Class::Checks),
+    Route::get("/registry-log/tile/{tile}").class(Class::Checks).rest(),
+];
 
 /// Nothing that the pages load comes from elsewhere. Swagger UI styles its elements inline.
 const DOCS_POLICY: &str =
@@ -300,8 +302,8 @@ pub fn configure(config: &mut ServiceConfig, state: Data<AppState>) {
     config.app_data(state);
     route_operations(config, is_sandbox);
     config.service(resource(&METADATA_OF_PATH, oauth::metadata_of_path));
-    config.service(resource(&NEWEST_CHECKPOINT, registry_log::newest_checkpoint));
-    config.service(resource(&NEWEST_TILE, registry_log::newest_tile));
+    config.service(resource(&NEWEST[0], registry_log::newest_checkpoint));
+    config.service(resource(&NEWEST[1], registry_log::newest_tile));
     route_pages(config);
     let swagger = SwaggerUi::new("/docs/{_:.*}").config(Config::from("../docs/openapi.json").validator_url("none"));
     config

@@ -121,7 +121,7 @@ impl CallerLimits {
         if self.cluster.as_ref().is_some_and(|cluster| !cluster.is_out()) {
             return self.spend(units).await.unwrap_or_else(|refused| refused.standing);
         }
-        let mut here = Here::of(self);
+        let mut here = Here::of(self, self.clock.boot_ns());
         if here.wait(1).is_none_or(|(of, wait_ns)| wait_ns < here.measures[of].window_ns()) {
             here.spend(units.min(here.measures[0].largest()).min(here.measures[1].largest()).get());
         }

@@ -56,8 +56,8 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
         ensure!(found.is_some(), "there is no such organization");
     }
     let source = context.as_ref().zip(args.source.as_deref()).map(|(context, name)| context.source(name));
-    let planner = Planner { args: &args, context: context.as_ref(), source, stop, today: clock.today() };
-    let mut planned = planner.plan(input, &rejects_path).await?;
+    let course = Planner { args: &args, context: context.as_ref(), source, stop, today: clock.today() };
+    let mut planned = course.plan(input, &rejects_path).await?;
     let mut summary = Summary {
         rows: planned.plan.rows,
         wrong: planned.plan.wrong,

@@ -46,9 +46,9 @@ impl Sheet {
         let mut workbook = Xlsx::new(source).map_err(|_| unreadable())?;
         let sheets = workbook.sheets_metadata();
         let has_others = sheets.len() > 1;
-        let shows =
+        let is_seen =
             |sheet: &calamine::Sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible;
-        let Some(at) = sheets.iter().position(shows) else {
+        let Some(at) = sheets.iter().position(is_seen) else {
             return Err(refused("the workbook has no sheet of cells that shows"));
         };
         let name = sheets[at].name.clone();

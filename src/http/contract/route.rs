@@ -328,7 +328,8 @@ mod tests {
         Route::get("/"),
         Route::get("/b/{id}/part/{rest}").rest(),
     ];
-    const TABLE: Table = Table::new(ROWS, &["/a/"]).and(&[Route::get("/other")]);
+    static OTHERS: [Route; 1] = [Route::get("/other")];
+    const TABLE: Table = Table::new(ROWS, &["/a/"]).and(&OTHERS);
 
     #[test]
     fn a_request_finds_the_row_of_its_path_and_method() {

@@ -115,7 +115,7 @@ async fn numbers_for_which_nothing_was_answered_come_back() {
         let taken = desk.client.take_unseen(count).await.unwrap();
         desk.client.give_back(&taken);
     }
-    assert_eq!(desk.client.standing().unwrap().remaining, 60);
+    assert_eq!(desk.client.standing(desk.clock.boot_ns()).unwrap().remaining, 60);
     assert!(!desk.client.is_held() && desk.all.holds().take().is_empty());
     assert_eq!(desk.drain(), 60);
 }

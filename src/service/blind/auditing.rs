@@ -83,10 +83,10 @@ pub struct BasePart {
 
 impl Blind {
     /// Audits a receipt.
-    pub async fn audit(&self, asker: Asker, asked: AuditAsked) -> Result<Result<Audit, BlindRefusal>, ServiceError> {
-        let seq = asked.claims.seq;
+    pub async fn audit(&self, asker: Asker, question: AuditAsked) -> Result<Result<Audit, BlindRefusal>, ServiceError> {
+        let seq = question.claims.seq;
         let store = &self.writer.store;
-        let head = match &asked.claims.says {
+        let head = match &question.claims.says {
             // Perhaps the key before, which lives on for a day.
             Says::Blind { key, .. } => match LogEpoch::parse(key) {
                 Some(epoch) => store.log_head(Some(epoch)).await?,
@@ -98,7 +98,7 @@ impl Blind {
         let Some(head) = head else {
             return Ok(Ok(no_log()));
         };
-        let is_blind = matches!(&asked.claims.says, Says::Blind { .. });
+        let is_blind = matches!(&question.claims.says, Says::Blind { .. });
         match head.sequence() < seq {
             true if !head.has_ended => return Ok(Err(BlindRefusal::Unsigned)),
             // After the end of one log, before the next one. The key of a blind check outlives its log by a day.
@@ -109,8 +109,8 @@ impl Blind {
             let judged = (Outcome::CannotTell, "the key of that time was destroyed");
             return Ok(Ok(Audit { judged, log: Some(AuditedLog::without_key(head)) }));
         };
-        let asked = Arc::new(asked);
-        let shared = Arc::clone(&asked);
+        let question = Arc::new(question);
+        let shared = Arc::clone(&question);
         let work = move || {
             let evaluated = key.evaluate(&shared.digest)?;
             let key = AuditedKey { public_key: key.public_key(), evaluations: key.evaluate_open(&shared.digest)? };
@@ -125,7 +125,7 @@ impl Blind {
         if let Some(judged @ (Outcome::CannotTell, _)) = judged {
             return Ok(Ok(Audit { judged, log: None }));
         }
-        self.look(&asked, head, (evaluated, judged), key).await.map(Ok)
+        self.look(&question, head, (evaluated, judged), key).await.map(Ok)
     }
 
     async fn look(

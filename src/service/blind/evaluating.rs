@@ -58,13 +58,17 @@ pub enum BlindRefusal {
 
 impl Blind {
     /// Evaluates, and tells what has changed.
-    pub async fn evaluate(&self, asker: Asker, asked: Asked) -> Result<Result<Evaluation, BlindRefusal>, ServiceError> {
-        let (epoch, after) = (asked.epoch, asked.after);
+    pub async fn evaluate(
+        &self,
+        asker: Asker,
+        question: Asked,
+    ) -> Result<Result<Evaluation, BlindRefusal>, ServiceError> {
+        let (epoch, after) = (question.epoch, question.after);
         if let Some(refusal) = self.refuses(epoch, after).await? {
             return Ok(Err(refusal));
         }
         let Some(key) = self.writer.keyring.blind().get(epoch) else { return Ok(Err(BlindRefusal::Behind)) };
-        let blinded = asked.blinded;
+        let blinded = question.blinded;
         // Before the work: a change that was acknowledged before this question is in the answer.
         let (mut sequence, mut as_of) = self.writer.registry.moment().await?;
         if after > sequence {
