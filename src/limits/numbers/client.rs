@@ -21,8 +21,6 @@ use crate::limits::standing::{LimitName, Refused, Standing, whole_seconds};
 
 mod unseen;
 
-pub use unseen::TakenUnseen;
-
 /// Of the declared guests a fifth may be misread in a day.
 const WRONG_SHARE: u32 = 5;
 /// Watches of a client for each of its declared guests: the longest watch lasts a week.

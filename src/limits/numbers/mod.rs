@@ -14,6 +14,7 @@ mod spent;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ClientNumbers, Declaration, Purse, TakenUnseen};
+pub use client::{ClientNumbers, Declaration, Purse};
 pub use holds::{Hold, Holds};
 pub use shared::{Numbers, NumbersRefused, Question};
+pub use spent::TakenUnseen;

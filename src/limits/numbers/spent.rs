@@ -27,6 +27,16 @@ pub(super) struct Rates {
     pub(super) measures: [Measure; 2],
 }
 
+/// Numbers that were taken without being known.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TakenUnseen {
+    pub(super) count: u32,
+    /// What they took of what this node counts.
+    pub(super) here_ns: u64,
+    /// Whether all nodes count them together.
+    pub(super) is_granted: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     pub(super) numbers: Cell,

@@ -2,15 +2,7 @@
 //! are given back.
 
 use super::{ClientNumbers, NumbersRefused, Purse};
-
-/// Numbers that were taken without being known.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TakenUnseen {
-    count: u32,
-    /// What they took of what this node counts.
-    here_ns: u64,
-    is_granted: bool,
-}
+use crate::limits::numbers::spent::TakenUnseen;
 
 impl ClientNumbers {
     /// Takes so many numbers, new ones or not, which nobody here can know: each costs as a new one does. All of them or none.
