@@ -43,8 +43,7 @@ def main():
             # A page that comes from disk has no address, so Chromium takes this machine for a network that it must not call.
             args = ["--no-sandbox", *(["--disable-features=LocalNetworkAccessChecks"] if PAGES else [])]
             browser = playwright.chromium.launch(executable_path=chromium, args=args)
-            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (officers.Officers, officers), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (portal.Portal, portal), (Reference, reference)]
-            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (passkeys.Passkeys, passkeys), (portal.Portal, portal), (Reference, reference)]
+            areas = [(Desk, entering), (Desk, answers), (Desk, guests), (Desk, papers), (Desk, refusals), (Desk, looks), (Desk, private_mode), (Station, station), (devices.Device, devices), (officers.Officers, officers), (Verify, verify), (Console, console), (Administration, administration), (persons.Persons, persons), (passkeys.Passkeys, passkeys), (portal.Portal, portal), (Reference, reference)]
             cases = [(kind, case) for kind, area in areas for case in area.CASES if only in f"{area.__name__}.{case.__name__}"]
             for kind, case in cases:
                 begun = time.monotonic()
