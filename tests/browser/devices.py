@@ -74,6 +74,23 @@ def a_code_makes_the_page_a_device_that_survives_loading_it_again(device):
     assert page.input_value("#clerk") == "李雷"
 
 
+def a_bank_stays_one(device):
+    page = device.open()
+    device.to("/desk", device.node.codes["desk"])
+    device.pair(device.node.codes["desk"])
+    page.wait_for_selector("#number:visible")
+    page.click("#settings summary")
+    page.select_option("#purpose", "banking")
+    expect(page.locator("#settings-now")).to_contain_text("Banking")
+    for again in (lambda: page.click("#sign-out"), page.reload):
+        again()
+        if page.wait_for_selector("#pin:visible, #number:visible").get_attribute("id") == "pin":
+            device.unlock()
+            page.wait_for_selector("#number:visible")
+        device.ask(*device.node.unlisted)
+        assert device.bodies("/v1/checks")[-1]["purpose"] == "banking", "at each lock it was a hotel again"
+
+
 def a_new_tab_asks_for_the_pin(device):
     page = device.open()
     device.to("/desk", device.node.codes["desk"])
@@ -267,7 +284,7 @@ def a_station_files_for_who_unlocked_it(device):
 
 
 CASES = [
-    a_code_makes_the_page_a_device_that_survives_loading_it_again, a_new_tab_asks_for_the_pin, fifteen_minutes_of_rest_lock_it,
+    a_code_makes_the_page_a_device_that_survives_loading_it_again, a_bank_stays_one, a_new_tab_asks_for_the_pin, fifteen_minutes_of_rest_lock_it,
     missed_pins_wait_and_lock, a_card_scanned_at_the_lock_spends_no_try, pairing_again_gives_nothing_up_before_there_is_a_code,
     a_code_is_not_spent_where_the_key_cannot_be_kept, an_ended_device_is_out_and_paired_again, what_is_wrong_is_said_before_anything_is_sent,
     a_station_files_for_who_unlocked_it,

@@ -119,7 +119,14 @@ async function open(session, began) {
   Object.assign(door, { isOpen: true, message: [] });
   hereAtMs = Date.now();
   stir();
-  door.hooks.opened(session, { clerk: began.unlocked.clerk, site: began.device.site });
+  door.hooks.opened(session, { clerk: began.unlocked.clerk, site: began.device.site, purpose: began.device.purpose });
+}
+
+/** What this device is for, from now on: who unlocks it is not asked. */
+export function rememberPurpose(purpose) {
+  if (!door.isOpen) return;
+  door.device.purpose = purpose;
+  kept.keep(door.page, door.device).catch(() => {});
 }
 
 /** Closes the door: the PIN is asked for again. */
