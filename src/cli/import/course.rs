@@ -22,6 +22,7 @@ use super::withdrawing::withdraw_vanished;
 use super::writer::{Writer, import_id};
 use crate::cli::exits::refused;
 use crate::cli::global::Global;
+use crate::cli::opening;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -56,7 +57,7 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
         output::error("the workbook has more than one sheet: the first one is read, no other");
     }
     let (stop, behind) = (Stop::on_ctrl_c(), global.behind()?);
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open(&config).await?;
     if let Some(organization) = args.organization {
         ensure!(store.find_organization(organization).await?.is_some(), "there is no such organization");
     }
