@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::audit_who::{WhoArgs, who};
 use super::global::Global;
+use super::opening;
 use super::output;
 use super::reading::read_keys;
 use crate::clock::{Clock, Rfc3339};
@@ -107,7 +108,7 @@ pub(super) async fn audit(global: &Global, command: AuditCommand) -> anyhow::Res
 
 async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open_what_is_there(&config).await?;
     let mut out: Box<dyn Write> = match &args.output {
         None => Box::new(BufWriter::new(io::stdout())),
         // An earlier export is evidence: it is not overwritten.
@@ -130,7 +131,7 @@ async fn write_export(global: &Global, args: &ExportArgs) -> anyhow::Result<()> 
 }
 
 async fn link_log(global: &Global) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let deed = Deed::of_operator(Action::LogLinked, None).by(&global.behind()?);
     let end = link(&store, &deed, Clock::System.now_ms()).await?;
     store.close().await;
@@ -167,7 +168,7 @@ fn verify_file(file: &Path, keys: &[PublicKey], args: &VerifyArgs) -> anyhow::Re
 }
 
 async fn verify_log(global: &Global, args: &VerifyArgs) -> anyhow::Result<(Verified, Option<Kept>)> {
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open_what_is_there(&global.config()?).await?;
     let keys = match &args.jwks {
         Some(path) => read_keys(path)?,
         None => keyring.signing().published_receipts.clone(),

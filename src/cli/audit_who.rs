@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::global::Global;
 use super::number_input::read_digest;
+use super::opening;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
-use crate::node;
 use crate::service::accesses;
 use crate::store::accesses::Access;
 
@@ -21,7 +21,7 @@ pub(super) struct WhoArgs {
 
 pub(super) async fn who(global: &Global, args: &WhoArgs) -> anyhow::Result<()> {
     let digest = read_digest()?;
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open_what_is_there(&global.config()?).await?;
     let found = accesses::who(&store, &keyring, &digest, &global.behind()?, Clock::System.now_ms()).await?;
     store.close().await;
     let value = json!({ "accesses": found.iter().map(to_json).collect::<Vec<_>>() });

@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::global::Global;
+use super::opening;
 use super::{audit_who, number_input, output};
 use crate::clock::{Clock, Rfc3339};
-use crate::node;
 use crate::own_files;
 use crate::service::person_export::export;
 
@@ -38,10 +38,10 @@ pub(super) struct ExportArgs {
 pub(super) async fn citizen(global: &Global, command: CitizenCommand) -> anyhow::Result<()> {
     let CitizenCommand::Export(args) = command;
     let digest = number_input::read_digest()?;
+    let (store, keyring) = opening::open_what_is_there(&global.config()?).await?;
     // Before anything is read: an entry about an export that was not written would be wrong.
     let file = args.output.as_ref().map(|path| own_files::create_new(path).with_context(|| path.display().to_string()));
     let file = file.transpose()?;
-    let (store, keyring) = node::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let found = export((&store, &keyring), &digest, &global.behind()?, now_ms).await?;
     store.close().await;

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::credentials::record;
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::domain::audit::Action;
 use crate::domain::ids::ClientId;
 use crate::domain::numbers::{Digests, Guests};
-use crate::node;
 use crate::store::clients::StoredNumbers;
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) struct DeclareArgs {
 pub(super) async fn declare(global: &Global, args: DeclareArgs) -> anyhow::Result<()> {
     let DeclareArgs { client_id, guests, json, .. } = args;
     let digests = args.digests.as_deref().and_then(Digests::parse);
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     if !tx.declare_numbers(client_id, guests, digests).await? {
@@ -63,7 +63,7 @@ pub(super) async fn declare(global: &Global, args: DeclareArgs) -> anyhow::Resul
 
 /// `client release`
 pub(super) async fn release(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     match store.find_client(client_id).await? {
         None => bail!("there is no such client"),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::client_numbers::{show_numbers, warn_of_lifted};
 use super::credentials::record;
 use super::global::Global;
+use super::opening;
 use super::organizations::{lines_of, parse_name, parse_rate_or_default, parse_state};
 use super::output;
 use super::unrepeated::Unrepeated;
@@ -18,7 +19,6 @@ use crate::domain::client::{Bound, OrganizationName, Rate, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::instant::UnixMs;
 use crate::domain::numbers::Guests;
-use crate::node;
 use crate::store::Store;
 use crate::store::administration::ListedClient;
 use crate::store::clients::Client;
@@ -62,7 +62,7 @@ struct Changes {
 
 /// `client update`
 pub(super) async fn update(global: &Global, args: UpdateArgs) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     let mut client = tx.read_client(args.client_id).await?.context("there is no such client")?.client;
     let before = client.state();
@@ -130,7 +130,7 @@ fn enter(client: &mut Client, state: LifeState, now_ms: UnixMs) -> Action {
 
 /// `client show`
 pub(super) async fn show(global: &Global, id: ClientId, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let listed = store.find_listed_client(id).await?.context("there is no such client")?;
     store.close().await;
     let value = value_of(&listed);
@@ -140,7 +140,7 @@ pub(super) async fn show(global: &Global, id: ClientId, json: bool) -> anyhow::R
 
 /// `client list`
 pub(super) async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.list_clients_page(None, after, PAGE).await?;

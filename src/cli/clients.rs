@@ -14,6 +14,7 @@ use super::credentials::{
     CertificateCommand, ProofArgs, certificate, parse_time, record, revoke_token, revoke_tokens, rotate_secret,
 };
 use super::global::Global;
+use super::opening;
 use super::organizations::{parse_name, parse_rate};
 use super::output;
 use super::unrepeated::Unrepeated;
@@ -23,7 +24,6 @@ use crate::domain::audit::Action;
 use crate::domain::client::{Bound, OrganizationName, Rate, Scope, Scopes};
 use crate::domain::ids::{ClientId, OrganizationId};
 use crate::domain::numbers::{Digests, Guests};
-use crate::node;
 use crate::store::clients::{Client, StoredNumbers};
 
 #[derive(Debug, Subcommand)]
@@ -188,7 +188,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
         ..Client::new(random::id(now_ms), args.organization, scopes, now_ms)
     };
     let (proofs, secret) = args.proof.proofs()?;
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     expect_allowed(&store, args.organization, scopes).await?;
     let mut tx = store.begin().await?;
     tx.insert_client(&new).await?;
@@ -214,7 +214,7 @@ async fn create(global: &Global, args: ClientArgs) -> anyhow::Result<()> {
 }
 
 async fn disable(global: &Global, client_id: ClientId, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     if !tx.disable_client(client_id, now_ms).await? {

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::Clock;
 use crate::domain::ids::{FoundCardId, MisuseReportId, RecordId, ReportId};
-use crate::node;
 use crate::service::erasure::erase;
 use crate::store::aggregates::{FOUND_CARDS, LOSS_REPORTS, MISUSE_REPORTS};
 use crate::store::erasure::Erased;
@@ -58,7 +58,7 @@ pub(super) async fn contact(global: &Global, command: ContactCommand) -> anyhow:
         Record { misuse_report: Some(id), .. } => (&MISUSE_REPORTS, id.into()),
         Record { .. } => bail!("say which record: --report, --found-card or --misuse-report"),
     };
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open_what_is_there(&global.config()?).await?;
     let done = erase((&store, &keyring), of, id, &global.behind()?, Clock::System.now_ms()).await?;
     store.close().await;
     let state = match done.erased {

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::access::certificates::{PeerCertificate, parse_dns_name, parse_subject};
 use crate::access::jwks::read_client_keys;
@@ -21,7 +22,6 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{ClientId, RecordId};
 use crate::domain::instant::{UnixMs, parse_period};
 use crate::domain::redacted::SecretText;
-use crate::node;
 use crate::own_files;
 use crate::store::clients::{CREDENTIALS_MAX, Proof};
 use crate::store::{Store, WriteTx};
@@ -214,7 +214,7 @@ pub(super) async fn revoke_tokens(global: &Global, client_id: ClientId, json: bo
 
 /// `client revoke-token`
 pub(super) async fn revoke_token(global: &Global, token_id: &str, issuer: &str, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     tx.revoke_token(&fingerprint(issuer, token_id), now_ms).await?;
@@ -227,7 +227,7 @@ pub(super) async fn revoke_token(global: &Global, token_id: &str, issuer: &str, 
 
 /// The store, where the client exists.
 async fn open_with(global: &Global, client_id: ClientId) -> anyhow::Result<Store> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     if store.find_client(client_id).await?.is_none() {
         bail!("there is no such client");
     }

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use tempfile::TempDir;
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,7 +24,6 @@ use crate::domain::instant::UnixMs;
 use crate::domain::pairing::PairingCode;
 use crate::domain::redacted::{IdNumberText, SecretText};
 use crate::domain::report::{Label, OfficeCode};
-use crate::node;
 use crate::own_files;
 use crate::sample::{SampleRecord, records};
 use crate::service::filing::Filing;
@@ -97,7 +97,7 @@ pub(super) async fn prepare(global: &Global, config: &mut Config) -> anyhow::Res
         folder.path().clone_into(&mut config.data);
         Some(folder)
     };
-    let (store, keyring) = node::open(config).await?;
+    let (store, keyring) = opening::open(config).await?;
     let today = Clock::System.today();
     // Two more than are stored: numbers of the same kind that nobody reported.
     let mut sample: Vec<SampleRecord> = records(2026, REPORTS as u64 + 2, today).collect();

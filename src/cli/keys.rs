@@ -8,6 +8,7 @@ use serde_json::json;
 use super::fingerprints::{FingerprintsArgs, fingerprints};
 use super::global::Global;
 use super::keys_kept::{InitArgs, ListArgs, RetireArgs, init, list, retire};
+use super::opening;
 use super::pepper::PepperArgs;
 use super::{output, pepper};
 use crate::clock::Clock;
@@ -93,7 +94,7 @@ pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Resu
     let args = match command {
         KeysCommand::Rotate(args) => args,
         KeysCommand::Fingerprints(args) => return fingerprints(global, args),
-        KeysCommand::Init(args) => return init(global, args),
+        KeysCommand::Init(args) => return init(global, args).await,
         KeysCommand::List(args) => return list(global, args),
         KeysCommand::Retire(args) => return retire(global, args).await,
     };
@@ -127,7 +128,7 @@ pub(super) async fn keys(global: &Global, command: &KeysCommand) -> anyhow::Resu
 
 /// The next blind key, once the one before the current one is over.
 async fn rotate_blind(config: &Config) -> anyhow::Result<u32> {
-    let (store, keyring) = node::open(config).await?;
+    let (store, keyring) = opening::open(config).await?;
     let issuer = node::issuer_of_command(config, &store).await?;
     let before = store.blind_keys().await?.versions;
     let Some(versions) = before else {

@@ -8,15 +8,18 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
 use crate::crypto::key_list::{KeyFile, KeyPart};
 use crate::crypto::keyfiles::{KeyFolder, Purpose};
-use crate::node;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
+    /// Make the store too, and compare: what is there already stays as it is
+    #[arg(long)]
+    store: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,9 +49,14 @@ pub(super) struct RetireArgs {
 }
 
 /// `keys init`
-pub(super) fn init(global: &Global, args: &InitArgs) -> anyhow::Result<()> {
+pub(super) async fn init(global: &Global, args: &InitArgs) -> anyhow::Result<()> {
     let config = global.config()?;
     let folder = KeyFolder::new(config.key_folder());
+    if args.store {
+        let (store, _) = opening::open(&config).await?;
+        store.close().await;
+        return show(&folder, args.json, "keys");
+    }
     if !folder.is_empty() {
         bail!("{} is not empty: keys are made once, and never in the place of others", folder.path().display());
     }
@@ -99,7 +107,7 @@ async fn look_for_rows(config: &Config, folder: &KeyFolder, version: u32) -> any
     if let Some(outer) = nested {
         bail!("pepper {} is nested in pepper {version}: without it no number would be found", outer.version);
     }
-    let (store, _) = node::open(config).await?;
+    let (store, _) = opening::open(config).await?;
     let in_use = store.key_versions().await?;
     let watches = store.watch_versions().await?;
     let newest = store.newest_known_pepper().await?;

@@ -29,6 +29,7 @@ mod manual;
 mod number_input;
 mod offices;
 mod openapi;
+mod opening;
 mod organizations;
 mod output;
 mod pairings;

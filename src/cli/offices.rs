@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::global::Global;
+use super::opening;
 use super::organizations::parse_name;
 use super::output;
 use super::unrepeated::Unrepeated;
@@ -13,7 +14,6 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::client::OrganizationName;
 use crate::domain::office::{Office, OfficeReach};
 use crate::domain::report::OfficeCode;
-use crate::node;
 use crate::service::writing::Writing;
 
 /// Rows that are read at a time.
@@ -60,7 +60,7 @@ pub(super) async fn office(global: &Global, command: OfficeCommand) -> anyhow::R
 }
 
 async fn set(global: &Global, SetArgs { code, name, reach, json }: SetArgs) -> anyhow::Result<()> {
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open(&global.config()?).await?;
     let office = Office { code, name, reach };
     let mut writing = Writing::of_command(store.begin().await?, &keyring, Clock::System.now_ms()).await?;
     writing.tx.put_office(&office).await?;
@@ -72,7 +72,7 @@ async fn set(global: &Global, SetArgs { code, name, reach, json }: SetArgs) -> a
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let (mut all, mut after) = (Vec::new(), None::<String>);
     loop {
         let page = store.list_offices(after.as_deref(), PAGE).await?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::credentials::record;
 use super::global::Global;
+use super::opening;
 use super::output;
 use super::unrepeated::Unrepeated;
 use crate::clock::{Clock, Rfc3339};
@@ -15,7 +16,6 @@ use crate::domain::authority::{LifeState, OfficePrefix, Offices, Setting};
 use crate::domain::client::{OrganizationKind, OrganizationName, Rate, RegionCode};
 use crate::domain::ids::OrganizationId;
 use crate::domain::label::holds_id_number;
-use crate::node;
 use crate::store::clients::Organization;
 
 /// Rows that are read at a time.
@@ -124,7 +124,7 @@ async fn create(global: &Global, args: OrganizationArgs) -> anyhow::Result<()> {
     let offices = Offices::new(args.office, args.any_office).context("an organization has at most 100 prefixes")?;
     let new = Organization::new(random::id(now_ms), name, kind, region, now_ms);
     let new = Organization { rate: args.rate, offices, ..new };
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     tx.insert_organization(&new).await?;
     record(global, &mut tx, Action::OrganizationCreated, Some(new.organization_id.into()), now_ms).await?;
@@ -136,7 +136,7 @@ async fn create(global: &Global, args: OrganizationArgs) -> anyhow::Result<()> {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.list_organizations(after, PAGE).await?;
@@ -156,7 +156,7 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
 }
 
 async fn show(global: &Global, id: OrganizationId, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let one = store.find_organization(id).await?.context("there is no such organization")?;
     store.close().await;
     tell(&one, json);
@@ -164,7 +164,7 @@ async fn show(global: &Global, id: OrganizationId, json: bool) -> anyhow::Result
 }
 
 async fn update(global: &Global, args: UpdateArgs) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let now_ms = Clock::System.now_ms();
     let mut tx = store.begin().await?;
     let mut one = tx.read_organization(args.organization_id).await?.context("there is no such organization")?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::client_numbers::parse_guests;
 use super::client_records::used;
 use super::global::Global;
+use super::opening;
 use super::organizations::parse_name;
 use super::output;
 use super::unrepeated::Unrepeated;
@@ -18,7 +19,6 @@ use crate::domain::ids::{OrganizationId, PairingId};
 use crate::domain::instant::UnixMs;
 use crate::domain::numbers::Guests;
 use crate::domain::report::Label;
-use crate::node;
 use crate::service::pairings::{NewPairing, PairingChange, apply, open, release};
 use crate::service::writing::Writing;
 use crate::store::Store;
@@ -125,7 +125,7 @@ async fn create(global: &Global, args: PairingArgs) -> anyhow::Result<()> {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.list_pairings(None, after, PAGE).await?;
@@ -147,7 +147,7 @@ async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
 }
 
 async fn begin(global: &Global) -> anyhow::Result<(Store, Writing)> {
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open(&global.config()?).await?;
     let writing = Writing::of_command(store.begin().await?, &keyring, Clock::System.now_ms()).await?;
     Ok((store, writing))
 }

@@ -8,10 +8,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::opening;
 use super::output;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::node;
 use crate::service::rotation::Rotation;
 use crate::store::Store;
 
@@ -42,7 +42,7 @@ pub(super) struct PepperArgs {
 
 /// Rotates, or continues a rotation; the result as JSON and as lines.
 pub(super) async fn rotate(config: &Config, args: &PepperArgs) -> anyhow::Result<(Value, Vec<String>)> {
-    let (store, keyring) = node::open(config).await?;
+    let (store, keyring) = opening::open(config).await?;
     let rotation = Rotation::prepare(&store, &keyring, args.nested).await?;
     let (from, to) = (rotation.from, rotation.to);
     if args.prepare {

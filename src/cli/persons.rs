@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::config::Config;
@@ -16,7 +17,6 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{ClientId, PersonId};
 use crate::domain::instant::UnixMs;
 use crate::domain::person::{Role, ShortName};
-use crate::node;
 use crate::node::options;
 use crate::service::passkeys::{end, holder_of, invite};
 use crate::service::writing::Writing;
@@ -126,7 +126,7 @@ struct Listed {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let (passkeys, links) = (store.list_passkeys(None).await?, store.list_invitations(Clock::System.now_ms()).await?);
     store.close().await;
     let mut all: BTreeMap<PersonId, Listed> = BTreeMap::new();
@@ -172,7 +172,7 @@ fn client_of(config: &Config) -> anyhow::Result<ClientId> {
 }
 
 async fn begin(config: &Config) -> anyhow::Result<(Store, Writing)> {
-    let (store, keyring) = node::open(config).await?;
+    let (store, keyring) = opening::open(config).await?;
     let writing = Writing::of_command(store.begin().await?, &keyring, Clock::System.now_ms()).await?;
     Ok((store, writing))
 }

@@ -74,7 +74,7 @@ pub(super) fn receipt(args: &VerifyArgs) -> anyhow::Result<()> {
         _ => None,
     };
     let found = verify(&file.receipt, &keys, opening.as_ref())?;
-    file.agrees_with(&found.claims)?;
+    file.agrees_with(&found)?;
     let checked_at = Rfc3339::of(found.claims.checked_at_ms());
     let mut value = json!({
         "authentic": true, "issuer": found.claims.iss, "organization": found.claims.aud, "registry_sequence": found.claims.seq,

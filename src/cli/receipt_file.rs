@@ -4,8 +4,10 @@
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::crypto::act_receipt::Act;
 use crate::crypto::receipt::Claims;
 use crate::domain::redacted::SaltText;
+use crate::service::receipts::Verification;
 
 /// A receipt as it was kept, and what the file says of it.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,12 @@ pub(super) struct ReceiptFile {
     check_id: Option<String>,
     verdict: Option<String>,
     as_of: Option<String>,
+    /// The start of validity; `-` in lines: the check or the report had none.
+    card_valid_from: Option<String>,
+    report_id: Option<String>,
+    reported_at: Option<String>,
+    /// Of a found card that was returned: its start is the card's, not that of the report.
+    found_card_id: Option<String>,
 }
 
 impl ReceiptFile {
@@ -39,22 +47,54 @@ impl ReceiptFile {
         };
         let receipt_salt = of("receipt_salt").or_else(|| of("report_receipt_salt")).map(SaltText::from);
         let [organization, check_id, verdict, as_of] = ["organization", "check_id", "verdict", "as_of"].map(of);
-        Ok(Self { receipt, receipt_salt, organization, check_id, verdict, as_of })
+        let [card_valid_from, report_id, reported_at, found_card_id] =
+            ["card_valid_from", "report_id", "reported_at", "found_card_id"].map(of);
+        Ok(Self {
+            receipt,
+            receipt_salt,
+            organization,
+            check_id,
+            verdict,
+            as_of,
+            card_valid_from,
+            report_id,
+            reported_at,
+            found_card_id,
+        })
     }
 
     /// Whether the words beside the receipt are the receipt's: who reads the file alone reads those.
-    pub(super) fn agrees_with(&self, claims: &Claims) -> anyhow::Result<()> {
-        let check_id = claims.jti.to_string();
-        for (name, said, signed) in [
-            ("check_id", &self.check_id, Some(check_id.as_str())),
-            ("verdict", &self.verdict, claims.says.verdict()),
-            ("as_of", &self.as_of, claims.says.as_of()),
+    pub(super) fn agrees_with(&self, found: &Verification) -> anyhow::Result<()> {
+        let claims = &found.claims;
+        let id = claims.jti.to_string();
+        let start = found.card_valid_from.map_or_else(|| "-".to_owned(), |start| start.to_string());
+        let is_of = |said: &Option<String>, signed: Option<&str>| said.is_none() || said.as_deref() == signed;
+        let is_start = found.opens != Some(true)
+            || self.found_card_id.is_some()
+            || is_of(&self.card_valid_from, Some(start.as_str()));
+        for (name, agrees) in [
+            ("check_id", is_of(&self.check_id, Some(id.as_str()))),
+            ("report_id", is_of(&self.report_id, claims.says.act().map(|_| id.as_str()))),
+            ("verdict", is_of(&self.verdict, claims.says.verdict())),
+            ("as_of", is_of(&self.as_of, claims.says.as_of())),
+            ("reported_at", self.reported_at.as_deref().is_none_or(|said| is_reported_at(said, claims))),
+            ("card_valid_from", is_start),
         ] {
-            if said.as_deref().is_some_and(|said| Some(said) != signed) {
+            if !agrees {
                 bail!("the receipt is authentic, but the file beside it says another {name} than the receipt");
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a report was filed when its receipt says, to the second. That of a withdrawal does not say it.
+fn is_reported_at(said: &str, claims: &Claims) -> bool {
+    let said: Option<jiff::Timestamp> = said.parse().ok();
+    match claims.says.act() {
+        Some(Act::Withdrawal) => said.is_some(),
+        Some(_) => said.is_some_and(|said| said.as_second() == claims.iat),
+        None => false,
     }
 }
 
@@ -83,25 +123,63 @@ mod tests {
         assert!(!error.contains("c2FsdA"), "{error}");
     }
 
+    /// A receipt that says this, opened by number and salt where a start of validity is given: "-" for none.
+    fn found(says: &str, start: Option<&str>) -> Verification {
+        let claims: Claims = serde_json::from_str(&format!(
+            r#"{{"iss":"","aud":"01993c5e-0000-7000-8000-000000000000","iat":1795420800,
+                "jti":"01993c5e-0000-7000-8000-000000000001",{says},"seq":1,"cm":""}}"#
+        ))
+        .unwrap();
+        Verification {
+            claims,
+            opens: start.map(|_| true),
+            card_valid_from: start.filter(|start| *start != "-").map(|start| start.parse().unwrap()),
+        }
+    }
+
     #[test]
     fn other_words_beside_the_receipt_are_found() {
-        let claims: Claims = serde_json::from_str(
-            r#"{"iss":"","aud":"01993c5e-0000-7000-8000-000000000000","iat":1,"jti":"01993c5e-0000-7000-8000-000000000001",
-                "verdict":"card_listed","as_of":"2026-11-23T09:00:00.123Z","seq":1,"cm":""}"#,
-        )
-        .unwrap();
+        let check = r#""verdict":"card_listed","as_of":"2026-11-23T08:00:00.123Z""#;
+        let (report, withdrawal) = (r#""act":"report""#, r#""act":"withdrawal""#);
+        let id = "01993c5e-0000-7000-8000-000000000001";
         let file = |name: &str, value: &str| ReceiptFile::parse(&format!("{name}: {value}\nreceipt: a~b~c\n")).unwrap();
-        for (name, value) in [
-            ("check_id", "01993c5e-0000-7000-8000-000000000001"),
-            ("verdict", "card_listed"),
-            ("as_of", "2026-11-23T09:00:00.123Z"),
-            ("organization", "Anybody"),
+        for (says, start, name, value) in [
+            (check, None, "check_id", id),
+            (check, None, "verdict", "card_listed"),
+            (check, None, "as_of", "2026-11-23T08:00:00.123Z"),
+            (check, None, "organization", "Anybody"),
+            (check, None, "card_valid_from", "2016-05-01"),
+            (check, Some("2016-05-01"), "card_valid_from", "2016-05-01"),
+            (check, Some("-"), "card_valid_from", "-"),
+            (report, None, "report_id", id),
+            (report, None, "reported_at", "2026-11-23T08:00:00.999Z"),
+            (report, Some("-"), "card_valid_from", "-"),
+            (withdrawal, None, "report_id", id),
+            (withdrawal, None, "reported_at", "2026-11-20T08:00:00.999Z"),
         ] {
-            file(name, value).agrees_with(&claims).unwrap();
+            file(name, value).agrees_with(&found(says, start)).unwrap();
         }
-        for (name, value) in [("check_id", "1"), ("verdict", "not_listed"), ("as_of", "2026-11-23T09:00:00.124Z")] {
-            let error = file(name, value).agrees_with(&claims).unwrap_err().to_string();
+        for (says, start, name, value) in [
+            (check, None, "check_id", "1"),
+            (check, None, "verdict", "not_listed"),
+            (check, None, "as_of", "2026-11-23T08:00:00.124Z"),
+            (check, Some("2016-05-01"), "card_valid_from", "2016-05-02"),
+            (check, Some("2016-05-01"), "card_valid_from", "-"),
+            (check, Some("-"), "card_valid_from", "2016-05-01"),
+            (check, None, "report_id", id),
+            (check, None, "reported_at", "2026-11-23T08:00:00Z"),
+            (report, None, "report_id", "1"),
+            (report, None, "reported_at", "2026-11-23T08:00:01.000Z"),
+            (report, None, "reported_at", "yesterday"),
+            (report, Some("2016-05-01"), "card_valid_from", "2026-05-01"),
+            (report, None, "verdict", "card_listed"),
+            (withdrawal, None, "report_id", "1"),
+        ] {
+            let error = file(name, value).agrees_with(&found(says, start)).unwrap_err().to_string();
             assert!(error.contains(name) && !error.contains(value), "{error}");
         }
+        // The card that was found has a start; the report that its return withdrew has none.
+        let returned = r#"{"report_receipt":"a~b~c","found_card_id":"2","card_valid_from":"2016-05-01"}"#;
+        ReceiptFile::parse(returned).unwrap().agrees_with(&found(withdrawal, Some("-"))).unwrap();
     }
 }

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::global::Global;
+use super::opening;
 use super::output;
-use crate::node;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
@@ -29,7 +29,7 @@ pub(super) struct NewEpochArgs {
 /// `registry ...`
 pub(super) async fn registry(global: &Global, command: RegistryCommand) -> anyhow::Result<()> {
     let RegistryCommand::NewEpoch(args) = command;
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let epoch = store.renew_epoch().await?;
     store.close().await;
     output::result(args.json, &json!({ "epoch": epoch }), &[format!("epoch {epoch}")]);

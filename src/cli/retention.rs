@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::Clock;
-use crate::node::{self, options};
+use crate::node::options;
 use crate::service::retention::Retention;
 
 #[derive(Debug, Subcommand)]
@@ -35,7 +36,7 @@ pub(super) struct RunArgs {
 pub(super) async fn retention(global: &Global, command: RetentionCommand) -> anyhow::Result<()> {
     let RetentionCommand::Run(args) = command;
     let config = global.config()?;
-    let (store, _) = node::open(&config).await?;
+    let (store, _) = opening::open(&config).await?;
     let policies = options::retention_policies(&config)?;
     let retention = Retention { clock: Clock::System, store, policies, behind: global.behind()? };
     let found = if args.dry_run { retention.preview().await? } else { retention.run_by_hand().await? };

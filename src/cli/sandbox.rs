@@ -2,16 +2,16 @@
 //! docs/guides/sandbox.md says what a sandbox is and does.
 
 use super::demo::{Credentials, client, organization};
+use super::opening;
 use super::output;
 use crate::config::Config;
 use crate::domain::client::{OrganizationKind, Scope};
 use crate::domain::sandbox::MAGIC_NUMBERS;
-use crate::node;
 use crate::service::sandbox::STATION;
 
 /// Makes the first clients where there are none, if the sandbox listens on loopback only: their secrets are printed.
 pub(super) async fn prepare(config: &Config) -> anyhow::Result<Vec<(Scope, Credentials)>> {
-    let (store, _) = node::open(config).await?;
+    let (store, _) = opening::open(config).await?;
     let mut made = Vec::new();
     if config.listen.is_loopback() && store.list_clients().await?.is_empty() {
         let hotel = organization(&store, "Sandbox hotel", OrganizationKind::Certifying, Scope::Checks).await?;

@@ -6,9 +6,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::flags::ServeSettings;
 use super::global::Global;
-use super::{demo, doctor, hardening, output, sandbox};
+use super::{demo, doctor, hardening, opening, output, sandbox};
 use crate::clock::Clock;
-use crate::node::{Application, Made, options, raise_limit};
+use crate::node::{Application, options, raise_limit};
 use crate::telemetry::init_log;
 
 #[derive(Debug, Args)]
@@ -59,7 +59,9 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
         output::line(&format!("without TLS on http://{plain}"));
     }
     output::line(&format!("metrics on http://{}/metrics", application.metrics_address()));
-    print_made(application.made());
+    for line in opening::lines_of(application.made()) {
+        output::line(&line);
+    }
     if let Some(demo) = &demo {
         demo.print_tour(&config.issuer(address));
     }
@@ -69,19 +71,6 @@ pub(super) async fn serve(global: &Global, args: ServeArgs) -> anyhow::Result<()
     tokio::select! {
         ended = application.run_until_stopped(once) => ended,
         () = twice => anyhow::bail!("told twice to stop: ended at once, with what was in flight"),
-    }
-}
-
-/// At a first start: what is there now that was not there before.
-fn print_made(made: &Made) {
-    if let Some(place) = &made.store {
-        output::line(&format!("store made: {place}"));
-    }
-    if let Some(folder) = &made.keys {
-        let folder = folder.display();
-        output::line(&format!(
-            "keys made: {folder} (back them up, apart from the store: without them nobody can read it)"
-        ));
     }
 }
 

@@ -9,11 +9,11 @@ use super::exits::{or_try_again, try_again, usage};
 use super::global::Global;
 use super::import::stop::Stop;
 use super::import::wait_out_lease;
+use super::opening;
 use super::output;
 use crate::clock::{Clock, Rfc3339};
 use crate::domain::ids::ClientId;
 use crate::domain::instant::UnixMs;
-use crate::node;
 use crate::service::undoing::{Outcome, Undoing, Undone};
 use crate::store::undoing::{Act, Span};
 
@@ -57,7 +57,7 @@ pub(super) async fn undo(global: &Global, args: UndoArgs) -> anyhow::Result<()> 
         return Err(usage("--from is after --to"));
     }
     let config = global.config()?;
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open(&config).await?;
     let client = store.find_client(args.client).await?.context("there is no such client")?;
     if client.disabled_at_ms.is_none() {
         output::error("warning: the client is not disabled, and may do the same again: lostcard client disable ID");

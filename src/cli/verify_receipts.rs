@@ -83,7 +83,7 @@ fn is_receipt(entry: &DirEntry, keys: &Path) -> bool {
 
 fn verify_file(path: &Path, keys: &[PublicKey]) -> anyhow::Result<()> {
     let file = ReceiptFile::parse(&own_files::read_text(path).context("it cannot be read")?)?;
-    file.agrees_with(&verify(&file.receipt, keys, None)?.claims)?;
+    file.agrees_with(&verify(&file.receipt, keys, None)?)?;
     if file.receipt_salt.is_some_and(|salt| Salt::<32>::parse(&salt).is_none()) {
         bail!("the salt is not one");
     }

@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use crate::clock::Clock;
 use crate::domain::ids::WebhookId;
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::AlertSequence;
-use crate::node::{self, options};
+use crate::node::options;
 use crate::service::webhooks::sending::{Outcome, Sender};
 
 /// Alerts of one command: a receiver gets four at a time.
@@ -48,7 +49,7 @@ fn instant(text: &str) -> Result<UnixMs, &'static str> {
 /// `webhook test`
 pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open_what_is_there(&config).await?;
     let found = store.find_webhook(args.webhook_id).await?;
     store.close().await;
     let (webhook, secrets) = found.context("there is no such endpoint")?;
@@ -75,7 +76,7 @@ pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<()>
 
 /// `webhook replay`
 pub(super) async fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open_what_is_there(&global.config()?).await?;
     let (webhook, _) = store.find_webhook(args.webhook_id).await?.context("there is no such endpoint")?;
     if webhook.disabled_at_ms.is_some() {
         bail!("the endpoint is disabled: `webhook enable` it first");

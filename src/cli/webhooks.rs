@@ -6,13 +6,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::global::Global;
+use super::opening;
 use super::output;
 use super::webhook_trials::{ReplayArgs, TestArgs, replay, test};
 use crate::clock::{Clock, Rfc3339};
 use crate::crypto::random;
 use crate::crypto::webhook::WebhookSecret;
 use crate::domain::ids::{OrganizationId, WebhookId};
-use crate::node::{self, options};
+use crate::node::options;
 use crate::service::webhooks::OLD_SECRET_KEPT;
 use crate::store::WriteTx;
 use crate::store::webhooks::Webhook;
@@ -112,7 +113,7 @@ async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
     let config = global.config()?;
     let webhooks = options::webhook_options(&config);
     let url = webhooks.reach.parse(&args.url, &webhooks.ports)?;
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open(&config).await?;
     if store.find_organization(args.organization).await?.is_none() {
         bail!("there is no such organization");
     }
@@ -136,7 +137,7 @@ async fn add(global: &Global, args: AddArgs) -> anyhow::Result<()> {
 }
 
 async fn list(global: &Global, json: bool) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let store = opening::look(&global.config()?).await?;
     let webhooks = store.list_webhooks().await?;
     store.close().await;
     let state = |webhook: &Webhook| match (webhook.disabled_at_ms, webhook.failing_since_ms) {
@@ -171,7 +172,7 @@ async fn change(
     state: &str,
     change: impl AsyncFnOnce(&mut WriteTx) -> Result<bool, crate::store::StoreError>,
 ) -> anyhow::Result<()> {
-    let (store, _) = node::open(&global.config()?).await?;
+    let (store, _) = opening::open(&global.config()?).await?;
     let mut tx = store.begin().await?;
     if !change(&mut tx).await? {
         bail!("there is no such endpoint, or it is {state} already");
@@ -183,7 +184,7 @@ async fn change(
 }
 
 async fn rotate_secret(global: &Global, args: &OneArgs) -> anyhow::Result<()> {
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open(&global.config()?).await?;
     let secret = WebhookSecret::generate()?;
     let sealed = secret.seal(keyring.sealer(), args.webhook_id.as_bytes())?;
     let mut tx = store.begin().await?;

@@ -32,7 +32,7 @@ use listening::{Listeners, bind, serve, serve_metrics};
 use tasks::Tasks;
 
 pub use descriptors::raise_limit;
-pub use opening::{Made, issuer_of_command, open, patient_options};
+pub use opening::{Made, issuer_of_command, open, open_as_it_is, patient_options};
 
 /// How long a stopping node waits to leave and close its store.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);

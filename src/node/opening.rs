@@ -32,9 +32,34 @@ pub struct Made {
     pub keys: Option<PathBuf>,
 }
 
-/// Keys and store for a command.
-pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>)> {
-    open_with(config, &patient_options(config)).await.map(|(store, keyring, _)| (store, keyring))
+/// Keys and store for a command, and what of them it made.
+pub async fn open(config: &Config) -> anyhow::Result<(Store, Arc<Keyring>, Made)> {
+    open_with(config, &patient_options(config)).await
+}
+
+/// The store for a command that looks: nothing is made, and nothing of it is changed.
+pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Store> {
+    let opened = Store::open_as_it_is(&patient_options(config), &config.data).await.context("store")?;
+    let Some(store) = opened else {
+        match config.database_url {
+            Some(_) => bail!("there is no store where the URL of the database says"),
+            None => bail!("there is no store in {}", config.data.display()),
+        }
+    };
+    let migrated = store.migrated().await.context("store")?;
+    if migrated.is_new {
+        bail!("there is no store in {}", store.place());
+    }
+    if !migrated.broken.is_empty() || !migrated.pending.is_empty() {
+        bail!(
+            "the store is of another version: `doctor` says what to do, and the start of a node brings it up to date"
+        );
+    }
+    let environment = config.environment();
+    if store.known_environment().await.context("store")?.is_some_and(|known| known != environment) {
+        bail!("the store {}", of_other_environment(environment));
+    }
+    Ok(store)
 }
 
 /// How a command reaches the store.

@@ -44,7 +44,7 @@ fn keys_of_issuers_are_not_fetched_from_bad_addresses() {
             row.input
         );
         std::fs::write(&file, text).unwrap();
-        let output = list_clients(&folder.path().join("data"), &file);
+        let output = init(&folder.path().join("data"), &file);
         let is_good = SHOWN_WHEN_SENT.iter().any(|(id, _)| *id == row.id);
         assert_eq!(output.status.success(), is_good, "{}: {output:?}", row.id);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("user:pw"), "{}: a password is repeated", row.id);
@@ -52,6 +52,6 @@ fn keys_of_issuers_are_not_fetched_from_bad_addresses() {
 }
 
 /// A command that reads the whole configuration.
-fn list_clients(data: &Path, config: &Path) -> Output {
-    child::command(data).arg("--config").arg(config).args(["client", "list"]).output().unwrap()
+fn init(data: &Path, config: &Path) -> Output {
+    child::command(data).arg("--config").arg(config).args(["keys", "init", "--store"]).output().unwrap()
 }

@@ -305,7 +305,7 @@ fn a_set_is_not_fetched_by_plain_http_and_the_reason_is_told() {
             Uuid::nil()
         );
         let mut command = crate::child::command(&folder.path().join("data"));
-        let output = command.env("LOSTCARD_ISSUERS", issuer).args(["client", "list"]).output().unwrap();
+        let output = command.env("LOSTCARD_ISSUERS", issuer).args(["keys", "init", "--store"]).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (url, reason) in [

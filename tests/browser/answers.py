@@ -34,7 +34,10 @@ def each_verdict_has_its_own_look_and_words(desk):
     ]:
         desk.ask(number, date, "room-1")
         assert desk.look() == look and words in desk.title(), f"{look}: {desk.title()}"
-        assert "Never keep the card" in page.inner_text("#answer")
+        told = page.inner_text("#answer")
+        assert "Never keep the card" in told
+        if words == "replaced":
+            assert "stays void" in told and "withdraws the report" not in told, "nobody withdraws what a new card has ended"
         sent = desk.bodies("/v1/checks")[-1]
         wanted = {"id_digest": digest(number), "purpose": "lodging", "client_ref": "room-1"}
         assert sent == (wanted | {"card_valid_from": date} if date else wanted), "only the digest is sent"

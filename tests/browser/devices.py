@@ -74,6 +74,23 @@ def a_code_makes_the_page_a_device_that_survives_loading_it_again(device):
     assert page.input_value("#clerk") == "李雷"
 
 
+def a_bank_stays_one(device):
+    page = device.open()
+    device.to("/desk", device.node.codes["desk"])
+    device.pair(device.node.codes["desk"])
+    page.wait_for_selector("#number:visible")
+    page.click("#settings summary")
+    page.select_option("#purpose", "banking")
+    expect(page.locator("#settings-now")).to_contain_text("Banking")
+    for again in (lambda: page.click("#sign-out"), page.reload):
+        again()
+        if page.wait_for_selector("#pin:visible, #number:visible").get_attribute("id") == "pin":
+            device.unlock()
+            page.wait_for_selector("#number:visible")
+        device.ask(*device.node.unlisted)
+        assert device.bodies("/v1/checks")[-1]["purpose"] == "banking", "at each lock it was a hotel again"
+
+
 def a_new_tab_asks_for_the_pin(device):
     page = device.open()
     device.to("/desk", device.node.codes["desk"])
@@ -133,6 +150,68 @@ def missed_pins_wait_and_lock(device):
         if told.value.ok:
             break
     page.wait_for_selector("#number:visible")
+
+
+def a_card_scanned_at_the_lock_spends_no_try(device):
+    number = device.node.listed[0]
+    for path, code, first in (("/desk", "desk", "#number"), ("/station", "station", "#report-id_number")):
+        page = device.open()
+        device.to(path, device.node.codes[code])
+        # Before it is a device, too.
+        page.focus("#pin")
+        page.keyboard.type(number)
+        page.keyboard.press("Enter")
+        assert [url for method, url, _ in device.sent if method == "POST"] == []
+        device.pair(device.node.codes[code])
+        page.wait_for_selector(f"{first}:visible")
+        page.click("#sign-out")
+        page.wait_for_selector("#pin:visible")
+        device.sent.clear()
+        for text in (number, f"张三 {number} 2016.05.01-2036.05.01", number[:7]):
+            page.wait_for_selector("#pin:focus")
+            page.keyboard.insert_text(text)
+            page.keyboard.press("Enter")
+            expect(message(page)).to_contain_text("six digits")
+            assert page.input_value("#pin") == "", "what was scanned does not stay"
+        assert [url for method, url, _ in device.sent if method == "POST"] == [], "no PIN was tried"
+        device.unlock()
+        page.wait_for_selector(f"{first}:visible")
+
+
+def pairing_again_gives_nothing_up_before_there_is_a_code(device):
+    page = device.open()
+    device.to("/desk", device.node.codes["desk"])
+    device.pair(device.node.codes["desk"])
+    page.wait_for_selector("#number:visible")
+    page.click("#sign-out")
+    page.wait_for_selector("#pin:visible")
+    page.click("#pair-other")
+    page.wait_for_selector("#code:focus")
+    device.axe("a device that is paired again")
+    page.click("#pair-back")
+    page.wait_for_selector("#code", state="hidden")
+    page.click("#pair-other")
+    device.pair("7K3M-Q9TX")
+    expect(message(page)).to_contain_text("cannot be used")
+    page.reload()
+    page.wait_for_selector("#pin:visible")
+    assert not page.is_visible("#code"), "the device is still this page"
+    device.unlock()
+    page.wait_for_selector("#number:visible")
+
+
+def a_code_is_not_spent_where_the_key_cannot_be_kept(device):
+    page = device.open()
+    page.add_init_script("""const put = IDBObjectStore.prototype.put;
+        IDBObjectStore.prototype.put = function (value, ...rest) {
+            if (value?.pair) throw new DOMException("no clone", "DataCloneError");
+            return put.call(this, value, ...rest); };""")
+    page.reload()
+    device.to("/desk", device.node.codes["desk"])
+    device.sent.clear()
+    device.pair(device.node.codes["desk"])
+    expect(message(page)).to_contain_text("keeps nothing")
+    assert [url for method, url, _ in device.sent if method == "POST"] == []
 
 
 def an_ended_device_is_out_and_paired_again(device):
@@ -205,7 +284,8 @@ def a_station_files_for_who_unlocked_it(device):
 
 
 CASES = [
-    a_code_makes_the_page_a_device_that_survives_loading_it_again, a_new_tab_asks_for_the_pin, fifteen_minutes_of_rest_lock_it,
-    missed_pins_wait_and_lock, an_ended_device_is_out_and_paired_again, what_is_wrong_is_said_before_anything_is_sent,
+    a_code_makes_the_page_a_device_that_survives_loading_it_again, a_bank_stays_one, a_new_tab_asks_for_the_pin, fifteen_minutes_of_rest_lock_it,
+    missed_pins_wait_and_lock, a_card_scanned_at_the_lock_spends_no_try, pairing_again_gives_nothing_up_before_there_is_a_code,
+    a_code_is_not_spent_where_the_key_cannot_be_kept, an_ended_device_is_out_and_paired_again, what_is_wrong_is_said_before_anything_is_sent,
     a_station_files_for_who_unlocked_it,
 ]

@@ -136,6 +136,41 @@ def everything_works_by_keyboard_alone(desk):
     assert page.query_selector("#answer-title") is None
 
 
+def types_the_next(desk):
+    """As a reader does that is a keyboard: it types, wherever the focus is, and presses Enter."""
+    page, (number, _) = desk.page, desk.node.unlisted
+    before = len(desk.bodies("/v1/checks"))
+    desk.typed.add(number)
+    page.keyboard.type(number)
+    assert page.input_value("#number") == number, "what a reader types is not lost"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#answer .verdict.not_listed")
+    assert [body["id_digest"] for body in desk.bodies("/v1/checks")[before:]] == [digest(number)]
+    desk.no_number_left()
+    page.keyboard.press("Escape")
+
+
+def a_reader_types_after_any_button(desk):
+    page, node = desk.sign_in(), desk.node
+    page.evaluate("() => { window.print = () => {}; }")
+    for press in (
+        lambda: page.get_by_role("button", name="Save receipt").first.click(),
+        lambda: page.get_by_role("button", name="Print").first.click(),
+        lambda: page.click("#language") or page.click("#language"),
+        lambda: page.check("#auto-save") or page.uncheck("#auto-save"),
+        lambda: page.click("#settings summary"),
+        lambda: page.evaluate("document.activeElement.blur()"),
+        lambda: page.select_option("#purpose", "banking") and page.focus("#purpose"),
+    ):
+        desk.ask(*node.listed)
+        press()
+        types_the_next(desk)
+    # Who types elsewhere is left alone.
+    page.focus("#reference")
+    page.keyboard.type("8801")
+    assert (page.input_value("#reference"), page.input_value("#number")) == ("8801", "")
+
+
 def idle_time_clears_number_and_receipt(desk):
     page = desk.sign_in(clock=True)
     page.fill("#number", "1101051949123")
@@ -145,6 +180,7 @@ def idle_time_clears_number_and_receipt(desk):
     page.clock.fast_forward("00:03")
     assert page.input_value("#number") == page.input_value("#date") == ""
     assert "Cleared" in page.inner_text("#status")
+    types_the_next(desk)
     desk.ask(*desk.node.listed)
     salt = page.inner_text("#slip").strip() or page.text_content("#slip")
     assert "receipt_salt" in salt
@@ -153,8 +189,9 @@ def idle_time_clears_number_and_receipt(desk):
     page.clock.fast_forward("02:01")
     assert page.query_selector("#answer-title") is None and page.text_content("#slip") == ""
     assert not page.is_visible("#report") and page.input_value("#narrative") == ""
-    assert page.locator("#rows tbody tr").count() == 1, "today's list stays"
+    assert page.locator("#rows tbody tr").count() == 2, "today's list stays"
     assert page.locator("#rows button").count() == 0, "its receipt does not"
+    types_the_next(desk)
 
 
 def typed_credentials_do_not_stay(desk):
@@ -189,6 +226,6 @@ def token_is_renewed_before_its_end(desk):
 
 CASES = [
     rules_are_those_of_the_service, number_is_judged_while_it_is_typed, pasted_number_is_judged_at_once,
-    everything_works_by_keyboard_alone, idle_time_clears_number_and_receipt, typed_credentials_do_not_stay,
+    everything_works_by_keyboard_alone, a_reader_types_after_any_button, idle_time_clears_number_and_receipt, typed_credentials_do_not_stay,
     token_is_renewed_before_its_end,
 ]

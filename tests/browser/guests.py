@@ -19,9 +19,28 @@ LINES = [
     ("张三 1949年12月31日 11010519491231002X 2016年5月1日至长期", "2016-05-01"),
     ("11010519491231002X\t1949.12.31\t张三", None), ("\"张三\",\"110105194912310 02X\"", "error"), ("张三", "error"),
     ("11010519491231002X 2016-05-01", "2016-05-01"), ("2016.05.01 11010519491231002X", "2016-05-01"),
+    ("\"11010519491231002X\",\"2016-05-01\"", "2016-05-01"), ("11010519491231002X,2016-05-01,长期", "2016-05-01"),
+    ("11010519491231002X 2026-11-01 2036-11-01", "2026-11-01"), ("11010519491231002X 2016.02.29-2021.02.28", "2016-02-29"),
+    ("11010519491231002X 2016.02.29-2036.02.29", "2016-02-29"), ("2006.05.01-2016.05.01 11010519491231002X", "2006-05-01"),
+    ("11010519491231002X 2026-11-20 2016.05.01 2036.05.01 2026-11-22 8801", "2016-05-01"),
+    # What is not surely the start: arrivals, stays, orders, and an end alone. Taken for the start, it makes a stolen card the newer one.
+    ("张三,11010519491231002X,2026-11-21", None), ("张三 11010519491231002X 2026-11-20 2026-11-22 8801", None),
+    ("11010519491231002X 2026.11.20至2026.11.22", None), ("订单20260915 11010519491231002X", None),
+    ("张三 11010519491231002X 有效期至2016.05.01", None), ("张三 11010519491231002X 2016-05-01", None),
+    ("11010519491231002X 2016-05-01 8801", None), ("11010519491231002X 2026-11-21", None), ("11010519491231002X 2025-11-23", None),
+    ("11010519491231002X 2016.05.01-2017.05.01", None), ("11010519491231002X 2016.05.01-2036.05.02", None),
+    ("11010519491231002X 2016-05-01 长期住客", None), ("11010519491231002X 2026-11-21 长期", None),
+    ("11010519491231002X 2006.05.01-2016.05.01 2016.05.01-2036.05.01", None), ("11010519491231002X 2020.05.01 2016.04.01", None),
     ("110105194912310021 2016-05-01", "error"), ("1101051949123100211234", "error"),
     ("张三 110105194912310021 20160501", "error"), ("", "error"),
 ]
+
+
+def end_of(date):
+    """Where the validity of a card ends that starts on this day: twenty years later."""
+    year, rest = int(date[:4]) + 20, date[4:]
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return f"{year}{rest if rest != '-02-29' or leap else '-02-28'}"
 
 
 def lines_of_readers_are_understood(desk):
@@ -37,17 +56,21 @@ def lines_of_readers_are_understood(desk):
 def readers_line_is_checked_and_the_name_forgotten(desk):
     page, node = desk.sign_in(), desk.node
     number, date = node.listed
+    until = end_of(date)
     desk.typed.add(number)
     page.focus("#number")
-    page.keyboard.insert_text(f"某某 {number} {date.replace('-', '.')}-2099.01.01")
-    assert "was read" in page.inner_text("#number-hint")
+    page.keyboard.insert_text(f"某某 {number} {until.replace('-', '.')}")
+    assert "Number read, no start date" in page.inner_text("#number-hint")
+    page.fill("#number", "")
+    page.keyboard.insert_text(f"某某 {number} {date.replace('-', '.')}-{until.replace('-', '.')}")
+    assert f"start date {date.replace('-', '.')} read" in page.inner_text("#number-hint")
     page.keyboard.press("Enter")
     page.wait_for_selector("#answer .verdict.card_listed")
     assert desk.bodies("/v1/checks")[-1]["card_valid_from"] == date
     assert "某某" not in page.content()
     # Pasted, the fields take what they are for.
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("(text) => navigator.clipboard.writeText(text)", f"某某\t{number}\t{date.replace('-', '')}")
+    page.evaluate("(text) => navigator.clipboard.writeText(text)", f"某某\t{number}\t{date.replace('-', '')}\t{until.replace('-', '')}")
     page.focus("#number")
     page.keyboard.press("Control+V")
     assert (page.input_value("#number"), page.input_value("#date")) == (number, date.replace("-", "."))
@@ -145,7 +168,7 @@ def group_is_checked_in_one_batch(desk):
     guests = [node.unlisted, node.listed, (node.listed[0], ""), node.newer]
     desk.typed |= {number for number, _ in guests}
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    text = "\n".join(f"客人 {number} {date.replace('-', '')}" for number, date in guests)
+    text = "\n".join(f"客人 {number} {f'{date}/{end_of(date)}'.replace('-', '') if date else ''} 8801" for number, date in guests)
     page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
     page.focus("#number")
     page.keyboard.press("Control+V")
@@ -165,6 +188,14 @@ def group_is_checked_in_one_batch(desk):
     looks = [item.get_attribute("class").split()[-1] for item in page.locator(".guests li").all()]
     assert looks == ["not_listed", "card_listed", "number_listed", "other_card_listed"]
     assert page.inner_text(".counts").split("\n") == ["Stop 1", "Confirm 1", "Older card listed 1", "No report 1"]
+    for item, (_, date) in zip(page.locator(".guests li small").all(), guests, strict=True):
+        told = item.inner_text()
+        assert (f"card from {date.replace('-', '.')}" in told) if date else "card from" not in told, "the start that was used is told"
+    assert not page.is_visible("#group-before") and not page.is_visible("#group-age")
+    page.fill("#number", "1")
+    expect(page.locator("#group-before")).to_have_text("These are the answers for the cards before.")
+    page.fill("#number", "")
+    expect(page.locator("#group-before")).to_be_hidden()
     desk.axe("group")
     desk.fits("group")
     # The yellow one is finished without its number, and the group stays.
@@ -242,6 +273,9 @@ def network_that_fails_makes_no_old_answer_new(desk):
     # The page's clock also goes by itself: a slow machine has half a minute for the steps since the answer.
     page.clock.run_for(25_000)
     assert re.search(r"No network.* [2-5]\d seconds ago", page.inner_text("#offline"))
+    # What changes each second is beside what a screen reader is told, not in it.
+    assert not re.search(r"\d", page.inner_text("#offline [role=status]")), page.inner_text("#offline [role=status]")
+    assert page.locator("#offline-ago").evaluate("(of) => of.closest('[role=status], [aria-live]') === null")
     desk.axe("offline")
     desk.ask(*node.listed)
     assert desk.look() == "failure" and "do not let through" in desk.title()
@@ -250,6 +284,27 @@ def network_that_fails_makes_no_old_answer_new(desk):
     expect(page.locator("#offline")).to_be_hidden()
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector("#answer .verdict.card_listed")
+
+
+def answers_of_a_group_grow_old(desk):
+    page, node = desk.sign_in(clock=True), desk.node
+    page.click("#several summary")
+    page.fill("#lines", f"{node.listed[0]}\n{node.unlisted[0]}")
+    desk.typed |= {node.listed[0], node.unlisted[0]}
+    page.get_by_role("button", name="Check all").click()
+    page.wait_for_selector("#group-title:focus")
+    page.clock.run_for(30_000)
+    assert not page.is_visible("#group-age")
+    page.clock.run_for(35_000)
+    assert "oldest of these answers came 1 minute ago" in page.inner_text("#group-age")
+    desk.axe("an old group")
+    page.fill("#lines", node.unlisted[0])
+    page.get_by_role("button", name="Check all").click()
+    expect(page.locator(".guests li")).to_have_count(1)
+    assert not page.is_visible("#group-age")
+    page.context.set_offline(True)
+    expect(page.locator("#group-age")).to_be_visible()
+    page.context.set_offline(False)
 
 
 def words_are_those_of_the_counter(desk):
@@ -270,5 +325,5 @@ CASES = [
     lines_of_readers_are_understood, readers_line_is_checked_and_the_name_forgotten,
     yellow_leads_to_the_date_and_nothing_is_wiped_before_enter, enter_to_colour_is_quick, settings_change_without_signing_in_again,
     group_is_checked_in_one_batch, group_that_gets_no_answer_is_told, telephone_has_the_verdict_above_the_form,
-    network_that_fails_makes_no_old_answer_new, words_are_those_of_the_counter,
+    network_that_fails_makes_no_old_answer_new, answers_of_a_group_grow_old, words_are_those_of_the_counter,
 ]

@@ -86,7 +86,7 @@ def both_languages_are_whole(desk):
     assert used <= en.keys(), used - en.keys()
     # Keys that are made of a verdict or are in a table; the rest must be named.
     made = set(re.findall(r'"(\w+)"', source)) | {
-        f"{verdict}_{part}" for verdict in ("not_listed", "card_listed", "other_card_listed", "number_listed", "failure")
+        f"{verdict}_{part}" for verdict in ("not_listed", "card_listed", "other_card_listed", "number_listed", "superseded", "failure")
         for part in ("title", "lead", "do", "dont")}
     made |= {f"short_{look}" for look in ("not_listed", "card_listed", "other_card_listed", "number_listed", "failure")}
     made |= {f"certificate_for_{purpose}" for purpose in ("air", "rail", "lodging")} | {"code_receipt", "code_salt"}

@@ -115,7 +115,7 @@ def a_second_officer_confirms_on_a_device_of_their_own(station):
     first.click("[data-task=found]")
     first.fill("#found-id_number", numbers[2])
     first.fill("#found-card_valid_from", "2016.05.01")
-    first.press("#found-id_number", "Enter")
+    first.press("#found-card_valid_from", "Enter")
     first.wait_for_selector(".zone .actions .primary")
     card = first.inner_text(".zone dd >> nth=0")
     held = first.locator(".zone >> nth=1").locator("li", has_text=card).first

@@ -4,6 +4,8 @@ import json
 import re
 
 from playwright.sync_api import expect
+
+from guests import end_of
 from station import a_number
 
 
@@ -94,7 +96,7 @@ def group_is_settled_blind_and_the_rest_is_asked_in_one_batch(desk):
     cards = [node.unlisted, node.listed, node.newer, (a_number(), "")]
     desk.typed.update(number for number, _ in cards)
     page.click("#several summary")
-    page.fill("#lines", "\n".join(f"{number} {start}" for number, start in cards))
+    page.fill("#lines", "\n".join(f"{number} {start} {end_of(start) if start else ''}" for number, start in cards))
     page.click("#several-form .primary")
     page.wait_for_selector("#group-title:focus")
     looks = [item.get_attribute("class").split()[1] for item in page.locator(".guests li").all()]

@@ -4,6 +4,7 @@ does not do."""
 import contextlib
 import functools
 import json
+import re
 
 from playwright.sync_api import Error, expect
 
@@ -201,7 +202,21 @@ def page_says_that_it_needs_a_secure_connection(desk):
     desk.axe("unfit")
 
 
+def a_page_whose_program_does_not_come_says_so(desk):
+    page = desk.open()
+    for path in ("/desk", "/station", "/verify", "/console"):
+        page.route(re.compile("/app\\.js$"), lambda route: route.fulfill(body="import nothing", content_type="text/javascript"))
+        page.goto(desk.node.url + path)
+        assert not page.locator(".late").evaluate("(of) => getComputedStyle(of).visibility === 'visible'")
+        # Not a wait: its only animation is brought to its end.
+        page.evaluate("document.getAnimations().forEach((one) => one.finish())")
+        expect(page.locator(".late")).to_be_visible()
+        page.unroute(re.compile("/app\\.js$"))
+    desk.console.clear()
+
+
 CASES = [
+    a_page_whose_program_does_not_come_says_so,
     wrong_secret_is_told_at_the_door, each_failure_is_told_plainly, wait_is_counted_down_and_the_retry_needs_no_number,
     no_network_is_told, silence_ends_in_no_answer, late_answer_is_not_shown_for_the_next_card,
     old_answer_goes_when_the_next_is_asked, spent_token_is_replaced_and_a_revoked_client_signed_out,

@@ -130,6 +130,18 @@ def the_receipt_of_a_report_is_what_every_tool_takes(station):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         told = json.loads(done.stdout or "{}")
         assert done.returncode == 0 and told["opens"] and told["card_valid_from"] == "2016-05-01", done.stdout + done.stderr
+        # The programs of the auditors' guide take the same file.
+        for guide in ("auditors.md", "auditors.zh-CN.md"):
+            words = (FOLDER.parents[2] / "docs/guides" / guide).read_text()
+            for language, shell in (("bash", "bash"), ("python", "python3")):
+                write("v", re.search(rf"```{language}\n(.*?)```\n", words, re.S)[1])
+                salt = re.search(r"^report_receipt_salt: (\S+)\r?$", text, re.M)[1]
+                done = subprocess.run([shell, "v", "jwks.json", "receipt.txt", salt, "number.txt", "2016-05-01"], cwd=folder, capture_output=True, text=True)
+                assert done.stdout.splitlines()[-1:] and done.stdout.splitlines()[-1].startswith("VERIFIED: "), done.stdout + done.stderr
+        for other in ("report_id: 01993c5e-0000-7000-8000-000000000000", "reported_at: 2026-01-01T00:00:00Z", "card_valid_from: 2024-05-01"):
+            write("receipt.txt", re.sub(rf"^{other.split(':')[0]}: .*$", other, text, flags=re.M))
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            assert done.returncode == 1 and f"another {other.split(':')[0]}" in done.stderr, "words beside the receipt are held against it"
     page.goto(node.url + "/verify")
     page.set_input_files("#receipt-file", {"name": "r.txt", "mimeType": "text/plain", "buffer": text.encode()})
     page.click("#own-keys")
@@ -138,6 +150,102 @@ def the_receipt_of_a_report_is_what_every_tool_takes(station):
     page.press("#number", "Enter")
     page.wait_for_selector("#answer .verdict.verified")
     expect(page.locator("#answer")).to_contain_text(id_)
+
+
+def a_readers_line_fills_the_form_and_files_nothing(station):
+    page = station.sign_in()
+    number = a_number()
+    sent = lambda path: [json.loads(data) for method, url, data in station.sent if method == "POST" and url.endswith(path)]  # noqa: E731
+    for line, start in [
+        (number, ""), (f"张三 男 {number} 2016.05.01-2036.05.01 某某公安局", "2016.05.01"), (f"{number},2016-05-01", "2016.05.01"),
+        (f"{number} 2026-11-28", ""), (number.lower(), ""),
+    ]:
+        station.task("report")
+        page.wait_for_selector("#report-id_number:focus")
+        page.keyboard.insert_text(line)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#report-card_valid_from:focus")
+        assert page.input_value("#report-card_valid_from") == start, line
+        assert page.input_value("#report-id_number").upper() == number and "张三" not in page.content()
+        assert sent("/v1/loss-reports") == sent("/v1/loss-reports/search") == [], "who reports, and which card, is said by nobody yet"
+    # A line that was pasted, and the button: the start goes with it.
+    page.fill("#report-card_valid_from", "")
+    page.fill("#report-id_number", f"{number} 20160501 20360501")
+    page.click("#report .primary")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    assert sent("/v1/loss-reports")[0]["card_valid_from"] == "2016-05-01"
+    # The start on the old card is not that of the new one.
+    station.task("replace")
+    page.keyboard.insert_text(f"{number} 2016.05.01-2036.05.01")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#replace-card_valid_from:focus")
+    assert page.input_value("#replace-card_valid_from") == "" and page.input_value("#replace-id_number") == number
+    page.keyboard.press("Enter")
+    assert sent("/v1/replacements") == []
+    station.task("search")
+    page.keyboard.insert_text(f"张三 {number} 2016.05.01-2036.05.01")
+    page.keyboard.press("Enter")
+    expect(page.locator(".zone h3")).to_have_text("1 found")
+
+
+def an_answer_that_does_not_come_loses_no_receipt(station):
+    page = station.sign_in()
+    number = a_number()
+    sent = lambda path: len([url for method, url, _ in station.sent if method == "POST" and url.endswith(path)])  # noqa: E731
+    reports, search = re.compile(r"/v1/loss-reports$"), re.compile(r"/v1/loss-reports/search$")
+
+    def store_and_break(route):
+        route.fetch()
+        route.abort()
+    page.route(reports, store_and_break)
+    file(station, number)
+    expect(page.locator("#report .message")).to_contain_text("cannot be reached")
+    assert verdict(station, number) == "card_listed", "it was stored"
+    page.unroute(reports)
+    page.click("#report .primary")
+    expect(page.locator(".zone h3")).to_have_text("Filed, and in force")
+    assert sent("/v1/loss-reports/search") == 1 and sent("/v1/loss-reports") == 2
+    page.get_by_role("button", name="Save the receipt").wait_for()
+    assert len(station.node.post(station.node.station, "/v1/loss-reports/search", {"id_number": number})[1]["reports"]) == 1
+    # A search that fails is no such try.
+    page.click(".zone button:text-is('Next')")
+    page.route(search, lambda route: route.abort())
+    file(station, number)
+    expect(page.locator("#report .message")).to_contain_text("cannot be reached")
+    page.unroute(search)
+    page.click("#report .primary")
+    expect(page.locator(".warning")).to_contain_text("within 24 hours")
+
+
+def a_receipt_says_what_checks_answer_now(station):
+    page, node = station.sign_in(), station.node
+
+    def paper(number):
+        station.task("search")
+        page.fill("#search-wanted", number)
+        page.press("#search-wanted", "Enter")
+        page.wait_for_selector(".rows .actions")
+        no_printer(page)
+        page.locator(".rows").get_by_text("Print the receipt").first.click()
+        printed(page)
+        return page.text_content("#paper")
+
+    dated, undated, replaced = a_number(), a_number(), a_number()
+    id_ = filed(station, dated)
+    filed(station, undated, start="")
+    filed(station, replaced)
+    assert "names this start of validity is answered “reported lost”" in paper(dated)
+    told = paper(undated)
+    assert "“confirm which card this is”" in told and "names no start" in told and "“reported lost”" not in told
+    assert verdict(station, undated) == "number_listed"
+    status, _ = node.post(node.station, "/v1/replacements", {"id_number": replaced, "card_valid_from": "2026-11-01", "office": "110105-03"})
+    assert status == 201
+    told = paper(replaced)
+    assert "“replaced”" in told and "“reported lost”" not in told and "withdraw the report" not in told
+    status, _ = node.post(node.station, f"/v1/loss-reports/{id_}/withdrawal", {"office": "110105-03", "reason": "found"})
+    assert status == 200
+    told = paper(dated)
+    assert re.search(r"was withdrawn at .*\d\d:\d\d", told) and "“reported lost”" not in told and "withdraw the report" not in told
 
 
 def a_second_report_is_hinted_at_before_it_is_stored(station):
@@ -164,7 +272,7 @@ def a_call_needs_a_number_to_call_back(station):
     number = a_number()
     page.fill("#report-id_number", number)
     page.select_option("#report-way", "telephone")
-    page.press("#report-id_number", "Enter")
+    page.press("#report-card_valid_from", "Enter")
     expect(page.locator("#report-phone-hint")).to_contain_text("call back")
     assert page.evaluate("document.activeElement.id") == "report-phone"
     page.fill("#report-phone", "+86 138 0013 8000")
@@ -213,7 +321,7 @@ def a_found_card_comes_in_and_goes_back(station):
     station.task("found")
     page.fill("#found-id_number", number)
     page.fill("#found-card_valid_from", "2016.05.01")
-    page.press("#found-id_number", "Enter")
+    page.press("#found-card_valid_from", "Enter")
     expect(page.locator(".zone >> nth=0")).to_contain_text("Tell the holder")
     expect(page.locator(".zone >> nth=0")).to_contain_text(id_)
     card = page.inner_text(".zone dd >> nth=0")
@@ -268,12 +376,40 @@ def an_application_is_judged_filed_and_ended(station):
     expect(page.locator(".zone >> nth=1").locator("li", has_text=id_)).to_have_count(0)
 
 
+def a_temporary_card_comes_back_after_the_new_one(station):
+    page = station.sign_in()
+    station.task("apply")
+    lists = page.locator(".zone >> nth=1")
+    for end in ("issue", "cancel"):
+        page.fill("#apply-id_number", a_number())
+        page.fill("#apply-household_office", "110105-03")
+        page.press("#apply-household_office", "Enter")
+        expect(page.locator(".zone >> nth=0 >> h3")).to_have_text("Accepted")
+        id_ = page.inner_text(".zone >> nth=0 >> dd >> nth=0")
+        mine = lists.locator("li", has_text=id_).first
+        no_printer(page)
+        mine.get_by_text("Hand out a temporary card").click()
+        printed(page)
+        if end == "issue":
+            mine.get_by_text("New card issued").click()
+            # It starts after the temporary one.
+            page.fill(f"#issue-{id_}-card_valid_from", page.evaluate("import('/station/state.js').then((m) => m.todayOn(Date.now() + 24 * 3600_000))"))
+            page.click(f"#issue-{id_} .primary")
+        else:
+            mine.get_by_text("Cancel", exact=True).click()
+        expect(lists).to_contain_text("to come back")
+        expect(mine).to_contain_text("Issued" if end == "issue" else "Cancelled")
+        assert mine.get_by_text("Cancel", exact=True).count() == mine.get_by_text("Hand out").count() == 0
+        mine.get_by_text("Temporary card returned").click()
+        expect(lists.locator("li", has_text=id_)).to_have_count(0)
+
+
 def a_certificate_is_printed_once_and_revoked(station):
     page = station.sign_in()
     station.task("certificate")
     number = a_number()
     page.fill("#certificate-id_number", number)
-    page.press("#certificate-id_number", "Enter")
+    page.press("#certificate-journey_on", "Enter")
     expect(page.locator(".zone >> nth=0")).to_contain_text("Issued")
     id_ = page.inner_text(".zone dd >> nth=0")
     no_printer(page)
@@ -369,12 +505,12 @@ def every_paper_is_one_page_of_its_size(station):
         station.task("found")
         page.fill("#found-id_number", number)
         page.fill("#found-card_valid_from", "2016.05.01")
-        page.press("#found-id_number", "Enter")
+        page.press("#found-card_valid_from", "Enter")
         page.wait_for_selector(".zone .actions .primary")
         shows(lambda: page.locator(".zone .actions .primary").first.click(), A6, "label")
         station.task("certificate")
         page.fill("#certificate-id_number", a_number())
-        page.press("#certificate-id_number", "Enter")
+        page.press("#certificate-journey_on", "Enter")
         page.wait_for_selector(".zone .actions .primary")
         shows(lambda: page.locator(".zone .actions .primary").first.click(), A5, "certificate")
         station.task("apply")
@@ -554,6 +690,10 @@ CASES = [
     a_found_card_comes_in_and_goes_back,
     a_new_card_lists_the_older_ones,
     an_application_is_judged_filed_and_ended,
+    a_readers_line_fills_the_form_and_files_nothing,
+    an_answer_that_does_not_come_loses_no_receipt,
+    a_receipt_says_what_checks_answer_now,
+    a_temporary_card_comes_back_after_the_new_one,
     a_certificate_is_printed_once_and_revoked,
     a_misuse_report_is_resolved,
     today_is_counted,

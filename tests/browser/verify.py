@@ -215,18 +215,129 @@ def saved_file_is_read_and_its_words_are_its_own(desk):
     page.wait_for_selector("#answer .verdict.authentic")
 
 
+DRAW = """async (text) => { const { drawQr } = await import("/web/qr.js"); const svg = await drawQr(text, "x");
+    const image = new Image(); image.src = "data:image/svg+xml," + encodeURIComponent(new XMLSerializer().serializeToString(svg)
+        .replace("<svg", '<svg width="900" height="900"')); await image.decode();
+    const canvas = document.createElement("canvas"); [canvas.width, canvas.height] = [1300, 1100]; const to = canvas.getContext("2d");
+    to.fillStyle = "#b9b3a6"; to.fillRect(0, 0, 1300, 1100); to.translate(650, 540); to.rotate(0.12); to.drawImage(image, -450, -450);
+    return canvas.toDataURL("image/jpeg", 0.8).split(",")[1]; }"""
+
+
+def photo(page, text):
+    """A photo of the code of this text."""
+    return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": base64.b64decode(page.evaluate(DRAW, text))}
+
+
+def salt_on_a_photo_is_beside_the_receipt(desk):
+    page, node = ready(desk), desk.node
+    first, second = check(node), check(node)
+    desk.typed.add(NUMBER)
+    # One after the other, and both at once in either order.
+    page.set_input_files("#receipt-file", photo(page, first["receipt"]))
+    page.wait_for_selector("#answer .verdict.authentic")
+    page.set_input_files("#receipt-file", photo(page, first["receipt_salt"]))
+    expect(page.locator("#salt")).to_have_value(first["receipt_salt"])
+    assert page.input_value("#receipt") == first["receipt"], "the receipt is not lost"
+    page.fill("#number", NUMBER)
+    page.press("#number", "Enter")
+    page.wait_for_selector("#answer .verdict.verified")
+    for turn in (1, -1):
+        page.set_input_files("#receipt-file", [photo(page, second[name]) for name in ("receipt", "receipt_salt")][::turn])
+        expect(page.locator("#salt")).to_have_value(second["receipt_salt"])
+        assert page.input_value("#receipt") == second["receipt"]
+        page.fill("#number", NUMBER)
+        page.press("#number", "Enter")
+        page.wait_for_selector("#answer .verdict.verified")
+        first, second = second, first
+    page.click("#clear")
+    page.fill("#keys", jwks(desk))
+    # A text that is dropped; before any receipt, too.
+    drop = """(text) => { const data = new DataTransfer(); data.setData("text/plain", text);
+        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})); }"""
+    page.evaluate(drop, first["receipt_salt"])
+    expect(page.locator("#card-told")).to_contain_text("A salt was read")
+    assert page.input_value("#receipt") == ""
+    page.set_input_files("#receipt-file", photo(page, first["receipt"]))
+    page.wait_for_selector("#answer .verdict")
+    page.fill("#number", NUMBER)
+    page.press("#number", "Enter")
+    page.wait_for_selector("#answer .verdict.verified")
+
+
+def nothing_is_left_of_the_receipt_before(desk):
+    page, node = ready(desk), desk.node
+    first, second, third = check(node), check(node, ""), check(node, number=OTHER)
+    desk.typed |= {NUMBER, OTHER}
+    file = lambda text: page.set_input_files("#receipt-file", {"name": "r.txt", "mimeType": "text/plain", "buffer": text.encode()})  # noqa: E731
+    fields = lambda: tuple(page.input_value(f"#{name}") for name in ("salt", "date", "number"))  # noqa: E731
+    file(saved(first, card_valid_from=CARD))
+    page.wait_for_selector("#answer .verdict.authentic")
+    assert fields() == (first["receipt_salt"], "2016.05.01", "")
+    page.fill("#number", NUMBER)
+    page.press("#number", "Enter")
+    page.wait_for_selector("#answer .verdict.verified")
+    # The next one had no start: with that of the one before it would be refused.
+    file(saved(second, card_valid_from="-"))
+    page.wait_for_selector("#answer .verdict.authentic")
+    assert fields() == (second["receipt_salt"], "", "")
+    page.fill("#number", NUMBER)
+    page.press("#number", "Enter")
+    page.wait_for_selector("#answer .verdict.verified")
+    # A receipt alone, of somebody else.
+    file(third["receipt"])
+    page.wait_for_selector("#answer .verdict.authentic")
+    assert fields() == ("", "", "")
+    # Pasted, the number that was typed stays, and what came with the other receipt goes.
+    file(saved(first, card_valid_from=CARD))
+    page.fill("#number", OTHER)
+    page.fill("#receipt", third["receipt"])
+    assert fields() == ("", "", OTHER)
+    page.fill("#salt", third["receipt_salt"])
+    page.fill("#receipt", third["receipt"] + "\n")
+    assert fields() == (third["receipt_salt"], "", OTHER), "the same receipt takes nothing away"
+    page.press("#number", "Enter")
+    page.wait_for_selector("#answer .verdict.verified")
+
+
+def words_of_a_file_are_held_against_the_receipt(desk):
+    page, node = ready(desk), desk.node
+    dated, undated = check(node), check(node, "")
+    status, report = node.post(node.station, "/v1/loss-reports", {"id_number": OTHER, "card_valid_from": CARD, "reason": "lost", "reporter": "holder", "office": "110105-03", "channel": "station"})
+    assert status == 201, report
+    filed = {name: report[name] for name in ("report_id", "reported_at", "card_valid_from", "report_receipt", "report_receipt_salt")}
+    lines = lambda **other: "lostcard\r\n\r\n" + "".join(f"{name}: {value}\r\n" for name, value in (filed | other).items())  # noqa: E731
+    other_id = "01993c5e-0000-7000-8000-000000000000"
+    for text, number, salt, look in [
+        (saved(dated, card_valid_from=CARD), NUMBER, dated, "verified"),
+        (saved(undated, card_valid_from="-"), NUMBER, undated, "verified"),
+        (saved(dated, card_valid_from="2016-05-02"), NUMBER, dated, "refused"),
+        (saved(dated, card_valid_from="-"), NUMBER, dated, "refused"),
+        (saved(undated, card_valid_from=CARD), NUMBER, undated, "refused"),
+        (saved(dated, report_id=other_id), "", dated, "refused"),
+        (lines(), OTHER, report, "verified"),
+        (json.dumps(report), OTHER, report, "verified"),
+        (lines(report_id=other_id), OTHER, report, "refused"),
+        (lines(reported_at="2026-01-01T00:00:00Z"), OTHER, report, "refused"),
+        (lines(card_valid_from="2024-05-01"), OTHER, report, "refused"),
+        (lines(card_valid_from="-"), OTHER, report, "refused"),
+    ]:
+        given = salt.get("receipt_salt") or salt["report_receipt_salt"]
+        shown_look, told = verify(desk, text, number, given)
+        assert shown_look == look, f"{text}: {told}"
+        assert look == "verified" or "something else than the receipt" in told, told
+    # The start that the file brought is the file's word, too, not the reader's.
+    page.set_input_files("#receipt-file", {"name": "r.txt", "mimeType": "text/plain", "buffer": saved(dated, card_valid_from="2016-05-02").encode()})
+    expect(page.locator("#date")).to_have_value("2016.05.02")
+    page.fill("#number", NUMBER)
+    page.press("#number", "Enter")
+    expect(page.locator("#answer")).to_contain_text("something else than the receipt")
+
+
 def code_on_a_photo_is_read(desk):
     page, node = ready(desk), desk.node
     for answer in (check(node), batch(node, 30)):
-        draw = """async (text) => { const { drawQr } = await import("/web/qr.js"); const svg = await drawQr(text, "x");
-            const image = new Image(); image.src = "data:image/svg+xml," + encodeURIComponent(new XMLSerializer().serializeToString(svg)
-                .replace("<svg", '<svg width="900" height="900"')); await image.decode();
-            const canvas = document.createElement("canvas"); [canvas.width, canvas.height] = [1300, 1100]; const to = canvas.getContext("2d");
-            to.fillStyle = "#b9b3a6"; to.fillRect(0, 0, 1300, 1100); to.translate(650, 540); to.rotate(0.12); to.drawImage(image, -450, -450);
-            return canvas.toDataURL("image/jpeg", 0.8).split(",")[1]; }"""
-        photo = base64.b64decode(page.evaluate(draw, answer["receipt"]))
         page.fill("#receipt", "")
-        page.set_input_files("#receipt-file", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo})
+        page.set_input_files("#receipt-file", photo(page, answer["receipt"]))
         page.wait_for_selector("#answer .verdict.authentic")
         assert page.input_value("#receipt") == answer["receipt"]
     page.set_input_files("#receipt-file", {"name": "no.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
@@ -372,7 +483,8 @@ def both_languages_are_whole(desk):
 
 CASES = [
     receipts_are_verified_by_keyboard_alone, what_it_is_about_is_found, every_kind_of_forgery_is_refused,
-    saved_file_is_read_and_its_words_are_its_own, code_on_a_photo_is_read, pinned_fingerprint_holds, it_works_below_the_path_of_a_proxy,
+    saved_file_is_read_and_its_words_are_its_own, nothing_is_left_of_the_receipt_before, words_of_a_file_are_held_against_the_receipt,
+    salt_on_a_photo_is_beside_the_receipt, code_on_a_photo_is_read, pinned_fingerprint_holds, it_works_below_the_path_of_a_proxy,
     nothing_is_sent, audit_is_asked_with_a_token_or_read_from_a_file,
     browser_without_ed25519_verifies_the_same, every_state_has_no_violation_fits_and_is_light, both_languages_are_whole,
 ]

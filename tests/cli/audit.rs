@@ -102,6 +102,7 @@ fn who_acted_and_why_is_in_the_log() {
 #[test]
 fn an_empty_log_is_in_order() {
     let folder = Folder::new();
+    folder.run(&["keys", "init", "--store"]).success();
     assert_eq!(folder.json(&["audit", "verify", "--json"]), json!({"in_order": true, "entries": 0, "last": 0}));
     assert_eq!(exported(&folder), [] as [Value; 0]);
     let said = stderr(&folder.run(&["audit", "export", "--after", "1"]).code(1));

@@ -57,9 +57,9 @@ fn keys_are_in_a_back_up_only_for_whom_they_are_sealed() {
     };
     assert_eq!(names("plain"), ["SHA256SUMS", "backup.json", "lostcard.db"]);
     folder.run(&["restore", "plain", "--data", "new"]).success();
-    let output = folder.run(&["client", "list", "--data", "new"]).code(1);
+    let output = folder.run(&["keys", "init", "--store", "--data", "new"]).code(1);
     assert!(stderr(&output).contains("the key folder is empty"), "{}", stderr(&output));
-    folder.run(&["client", "list", "--data", "new", "--keys", "lostcard-data/keys"]).success();
+    folder.run(&["keys", "init", "--store", "--data", "new", "--keys", "lostcard-data/keys"]).success();
 
     let sealed = folder.json(&["backup", "sealed", "--json", "--keys-for", RECIPIENT]);
     assert_eq!(sealed["keys"]["recipients"], serde_json::json!([RECIPIENT]));
@@ -150,7 +150,7 @@ fn other_keys_and_other_places_are_refused() {
     let run = |rest: &[&'static str]| folder.run(&args(rest));
     assert_refused(&folder, &run(&["--identity", "other.txt"]).code(65), "sealed for another one");
     assert_refused(&folder, &run(&["--identity", "made/backup.json"]).code(65), "no identity of age");
-    folder.run(&["client", "list", "--data", "stranger"]).success();
+    folder.run(&["keys", "init", "--store", "--data", "stranger"]).success();
     assert_refused(&folder, &run(&["--keys", "stranger/keys"]).code(65), "are not those that the store was made with");
     assert_refused(&folder, &run(&["--keys", "x", "--identity", "identity.txt"]).code(2), "not from both");
     assert_refused(&folder, &run(&["--database-url", "sqlite:x"]).code(2), "leave --database-url out");

@@ -170,7 +170,7 @@ fn a_store_that_is_down_hangs_or_hangs_up_is_told_from_one_that_is_locked() {
     let mut other = runtime.block_on(sqlx::AnyConnection::connect(&format!("sqlite:{}", path.display()))).unwrap();
     runtime.block_on(other.execute("BEGIN IMMEDIATE")).unwrap();
     assert_fault(&folder, &[], "store_turn", "warning", "the store is busy");
-    let said = stderr(&folder.run(&["client", "list"]).code(1));
+    let said = stderr(&folder.run(&["keys", "init", "--store"]).code(1));
     assert!(said.contains("busy") && !said.contains("is down") && !said.contains("schema"), "{said}");
     runtime.block_on(other.execute("ROLLBACK")).unwrap();
     assert_eq!(look(&folder, &[], &[]).0, 0);
@@ -385,7 +385,7 @@ fn a_node_on_postgresql_is_looked_at_too() {
     let environment = [("LOSTCARD_DATABASE_URL", url.as_str())];
     let (code, said) = look(&folder, &[], &environment);
     assert_eq!(code, 0, "{said:#}");
-    folder.run_with(&["client", "list"], &environment).success();
+    folder.run_with(&["keys", "init", "--store"], &environment).success();
     let (code, said) = look(&folder, &[], &environment);
     assert_eq!(code, 0, "{said:#}");
     let clock = checks(&said).into_iter().find(|check| check["check"] == "store_clock").unwrap();

@@ -200,12 +200,12 @@ fn a_written_document_is_current_until_it_is_changed() {
 fn flags_win_over_variables_and_variables_over_the_file() {
     let folder = Folder::new();
     let file = folder.write("lostcard.toml", "data = \"of-the-file\"");
-    let list = ["client", "list", "--config", &file];
-    folder.run(&list).success();
+    let make = ["keys", "init", "--store", "--config", &file];
+    folder.run(&make).success();
     assert!(folder.path().join("of-the-file").is_dir());
-    folder.run_with(&list, &[("LOSTCARD_DATA", "of-the-variable")]).success();
+    folder.run_with(&make, &[("LOSTCARD_DATA", "of-the-variable")]).success();
     assert!(folder.path().join("of-the-variable").is_dir());
-    let with_flag = [list.as_slice(), &["--data", "of-the-flag"]].concat();
+    let with_flag = [make.as_slice(), &["--data", "of-the-flag"]].concat();
     folder.run_with(&with_flag, &[("LOSTCARD_DATA", "of-nobody")]).success();
     assert!(folder.path().join("of-the-flag").is_dir() && !folder.path().join("of-nobody").exists());
 }

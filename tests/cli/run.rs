@@ -36,6 +36,13 @@ impl Folder {
         Command::from_std(process).timeout(std::time::Duration::from_secs(30)).assert()
     }
 
+    /// Runs a command that reads its standard input.
+    pub(crate) fn run_reading(&self, args: &[&str], input: &str) -> OutputAssert {
+        let mut process = Process::new(env!("CARGO_BIN_EXE_lostcard"));
+        process.env_clear().current_dir(self.path()).args(args);
+        Command::from_std(process).stdin(input).timeout(std::time::Duration::from_secs(30)).assert()
+    }
+
     /// Runs a command that must succeed and print one JSON value.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.run(args).success();

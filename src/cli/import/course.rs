@@ -21,6 +21,7 @@ use super::withdrawing::withdraw_vanished;
 use super::writer::{Writer, import_id};
 use crate::cli::exits::refused;
 use crate::cli::global::Global;
+use crate::cli::opening;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -45,7 +46,7 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     let context = if args.dry_run {
         Context::as_it_is(&config, stop.clone(), behind).await?
     } else {
-        let (store, keyring) = node::open(&config).await?;
+        let (store, keyring) = opening::open(&config).await?;
         Some(Context { store, keyring, clock: clock.clone(), stop: stop.clone(), behind })
     };
     if let Some(organization) = args.organization {

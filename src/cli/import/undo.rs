@@ -10,12 +10,12 @@ use super::withdrawing::{Why, withdraw, writing};
 use super::writer::{begin, import_id};
 use crate::cli::exits::try_again;
 use crate::cli::global::Global;
+use crate::cli::opening;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::ids::{ImportId, ReportId};
 use crate::domain::sequence::Sequence;
-use crate::node;
 use crate::service::writing::leave_to_followers;
 use crate::store::import_rows::Piece;
 
@@ -23,7 +23,7 @@ use crate::store::import_rows::Piece;
 pub(super) async fn undo(global: &Global, args: &UndoArgs, json: bool) -> anyhow::Result<()> {
     let behind = global.behind_undoing()?;
     let config = global.config()?;
-    let (store, keyring) = node::open(&config).await?;
+    let (store, keyring) = opening::open(&config).await?;
     let context = Context { store, keyring, clock: Clock::System, stop: Stop::on_ctrl_c(), behind };
     let pieces = context.store.import_pieces(args.import_id).await?;
     let withdrawn = match Piece::around(&pieces) {

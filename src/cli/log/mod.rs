@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::global::Global;
 use super::output;
+use crate::cli::opening;
 use crate::crypto::signing::base64url;
-use crate::node;
 use crate::service::registry_log::verify::verify;
 
 #[derive(Debug, Subcommand)]
@@ -47,7 +47,7 @@ pub(super) async fn log(global: &Global, command: LogCommand) -> anyhow::Result<
         LogCommand::Verify(args) => args,
         LogCommand::Watch(args) => return watch::watch(&args).await,
     };
-    let (store, keyring) = node::open(&global.config()?).await?;
+    let (store, keyring) = opening::open_what_is_there(&global.config()?).await?;
     let verified = verify(&store, &keyring).await;
     store.close().await;
     let (mut lines, mut logs) = (Vec::new(), Vec::new());

@@ -120,7 +120,7 @@ fn open(args: &AuditArgs, keys: &[crate::crypto::signing::PublicKey]) -> anyhow:
     let digest = IdDigest::of(&IdNumber::parse(number.trim(), Clock::System.today())?);
     let opening = Opening { digest: digest.clone(), salt: salt.clone(), card_valid_from: None };
     let found = verify(&file.receipt, keys, Some(&opening))?;
-    file.agrees_with(&found.claims)?;
+    file.agrees_with(&found)?;
     if found.opens != Some(true) {
         bail!("the receipt is authentic, but not about this number with this salt");
     }

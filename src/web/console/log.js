@@ -5,20 +5,17 @@ import { fill } from "./parts.js";
 import { admin } from "./state.js";
 import { facts, make, told, zone } from "../web/elements.js";
 import { ago, t } from "../web/i18n.js";
-import { at, Refusal } from "../web/session.js";
+import { ask, Refusal } from "../web/session.js";
 
 const everyMs = 5_000;
 
 async function read(path) {
-  let response;
-  try {
-    response = await fetch(at(path), { credentials: "omit", cache: "no-store", redirect: "error", signal: AbortSignal.timeout(everyMs) });
-  } catch {
-    throw new Refusal("network");
-  }
+  const answer = await ask("GET", path, undefined, {}, everyMs, (response) => response.text()).catch(() => null);
+  if (!answer) throw new Refusal("network");
+  const { response, body } = answer;
   if (response.status === 404) return null;
   if (!response.ok) throw new Refusal(response.status === 429 ? "limited" : "unavailable");
-  return response.text();
+  return body;
 }
 
 /** A checkpoint (C2SP tlog-checkpoint) and when each witness cosigned it (tlog-cosignature); null where there is no log. */

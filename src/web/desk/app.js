@@ -9,6 +9,7 @@ import { hint, hintsFirst, render, renderGroup, renderRows, renderTyping, setSta
 import { renderPrivate, switchPrivate, wirePrivate } from "./private_switch.js";
 import { clearSettings, holdsNumber, setSettings, settings, wireSettings } from "./settings.js";
 import { desk, forgetChecks } from "./state.js";
+import { printed } from "./view.js";
 import { parseCardDate } from "../web/card_date.js";
 import { byId } from "../web/elements.js";
 import { closeDoor, focusDoor, focusDoorFirst, renderDoor, wireDoor } from "../web/entry.js";
@@ -102,6 +103,7 @@ function clearFields() {
     byId(field).value = "";
     hint(field, null);
   }
+  renderTyping();
 }
 
 // --- What the clerk does ---
@@ -112,9 +114,9 @@ function typed() {
   if (short === "") {
     hint("number", null);
   } else if (isLine(text) && short.length > 18) {
-    const { error } = readLine(text);
+    const { error, date } = readLine(text);
     if (error) wrong("number", error);
-    else hint("number", "line_read");
+    else hint("number", date ? "line_read_date" : "line_read", { date: printed(date) });
   } else {
     const { error, missing } = progress(short);
     if (error) wrong("number", error);
@@ -134,7 +136,7 @@ function pasted(event) {
   } else if (number && byId("number").value === "") {
     event.preventDefault();
     byId("number").value = number;
-    if (date) byId("date").value = date.replaceAll("-", ".");
+    if (date) byId("date").value = printed(date);
     typed();
   } else {
     setTimeout(() => {
@@ -307,9 +309,11 @@ function rest() {
   }
   certificate?.closeCertificate();
   const held = desk.check || desk.group.length > 0 || Object.keys(hintsFirst).some((field) => byId(field).value !== "");
+  closeReport();
+  // A reader types wherever the focus is: what had it goes with the answer.
+  byId("number").focus({ preventScroll: true });
   if (!held) return;
   clearFields();
-  closeReport();
   const isAsking = desk.status === "asking" || desk.status === "asking_long";
   desk.check = null;
   desk.group = [];
@@ -318,13 +322,16 @@ function rest() {
   renderRows();
 }
 
+// Whether an element takes what is typed.
+const isField = (element) => element?.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])");
+
 function keys(event) {
   if (!desk.session || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape" && (desk.check || desk.group.length > 0 || byId("number").value)) {
     clearFields();
     next();
-  } else if (/^\d$/.test(event.key) && document.activeElement?.id.endsWith("-title") && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    // The next number, typed or sent by a reader: it goes where numbers go.
+  } else if (/^\d$/.test(event.key) && !isField(document.activeElement) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    // The next number, typed or sent by a reader while a title, a button or nothing has the focus: it goes where numbers go.
     byId("number").focus();
   }
 }
@@ -358,7 +365,10 @@ async function start() {
   wireReport();
   wirePrivate();
   wireSettings();
-  wireLink(() => (desk.check?.answer ? desk.check.atMs : null));
+  wireLink({
+    age: () => (desk.check?.answer ? desk.check.atMs : null),
+    "group-age": () => (desk.group.length > 0 ? Math.min(...desk.group.map(({ atMs }) => atMs)) : null),
+  });
   for (const kind of ["pointerdown", "keydown", "input"]) document.addEventListener(kind, stir, { capture: true, passive: true });
   document.addEventListener("keydown", keys);
   window.addEventListener("pagehide", leave);

@@ -3,18 +3,18 @@
 
 import { byId } from "../web/elements.js";
 import { ago, t } from "../web/i18n.js";
-import { at } from "../web/session.js";
+import { ask } from "../web/session.js";
 
 const newMs = 60_000;
 const pingMs = 5_000;
 let down = false;
 let lastAnswerMs = 0;
 let pinging = 0;
-let shownOf = () => null;
+let bands = {};
 
-/** `shown` gives the moment of the answer on the screen, in milliseconds, or null. */
+/** `shown` gives by the id of each band the moment of the answer that it is about, in milliseconds, or null. */
 export function wireLink(shown) {
-  shownOf = shown;
+  bands = shown;
   window.addEventListener("offline", lost);
   window.addEventListener("online", ping);
   setInterval(renderLink, 1000);
@@ -45,8 +45,7 @@ function found() {
 async function ping() {
   if (!down) return;
   try {
-    const options = { credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(pingMs) };
-    if ((await fetch(at("/v1/status"), options)).ok) return found();
+    if ((await ask("GET", "/v1/status", undefined, {}, pingMs)).response.ok) return found();
   } catch {
     // Still no network.
   }
@@ -59,15 +58,18 @@ export function forgetLink() {
 }
 
 export function renderLink() {
-  const note = byId("offline");
-  note.hidden = !down;
-  if (down) put(note, lastAnswerMs ? t("offline_last", { ago: ago(lastAnswerMs) }) : t("offline_never"));
-  const age = byId("age");
-  if (!age) return;
-  const shown = shownOf();
+  byId("offline").classList.toggle("down", down);
+  put(byId("offline-told"), down ? t("offline") : "");
+  // Beside what is told, not in it: it changes each second.
+  put(byId("offline-ago"), down && lastAnswerMs ? t("offline_ago", { ago: ago(lastAnswerMs) }) : "");
+  for (const [id, shownOf] of Object.entries(bands)) renderAge(byId(id), shownOf());
+}
+
+function renderAge(band, shown) {
+  if (!band) return;
   const isOld = shown !== null && (down || Date.now() - shown >= newMs);
-  age.hidden = !isOld;
-  if (isOld) put(age, t("old_answer", { ago: ago(shown) }));
+  band.hidden = !isOld;
+  if (isOld) put(band, t(band.id === "age" ? "old_answer" : "old_answers", { ago: ago(shown) }));
 }
 
 // A screen reader is not told the same twice.

@@ -66,9 +66,10 @@ export function renderResult() {
 
 /** The answer on the screen is of the card before, from the first character of the next on. */
 export function renderTyping() {
+  const isTyping = ["number", "lines"].some((id) => byId(id).value.trim() !== "");
+  byId("group-before").hidden = !isTyping;
   const band = byId("before");
   if (!band) return;
-  const isTyping = ["number", "lines"].some((id) => byId(id).value.trim() !== "");
   band.hidden = !isTyping;
   band.textContent = isTyping ? t("answer_before", { tail: desk.check?.tail ?? "" }) : "";
 }
@@ -117,6 +118,7 @@ function failure(check) {
 export function renderGroup() {
   byId("group").hidden = desk.group.length === 0;
   if (desk.group.length > 0) byId("group-rows").replaceChildren(...groupTable(desk.group, desk.check, (check) => actionsOf(check).open));
+  renderLink();
 }
 
 export function renderRows() {

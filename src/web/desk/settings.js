@@ -1,6 +1,7 @@
 // What the desk is for, where it is and who works at it: changed at any time, without signing in again. In memory alone.
 
 import { byId } from "../web/elements.js";
+import { rememberPurpose } from "../web/entry.js";
 import { t } from "../web/i18n.js";
 
 const label = /^[A-Za-z0-9._:-]{1,64}$/;
@@ -27,6 +28,7 @@ async function changed() {
   byId("settings-message").textContent = wrong ? t("settings_wrong") : "";
   if (wrong) return;
   current = { purpose: byId("purpose").value, siteWords, clerk, site: await codeOf(siteWords) };
+  rememberPurpose(current.purpose);
   renderSettings();
 }
 
@@ -39,11 +41,12 @@ export function renderSettings() {
 }
 
 /** What a paired device is, and who is at it: the service knows both. */
-export function setSettings({ site, clerk }) {
+export function setSettings({ site, clerk, purpose = "lodging" }) {
+  byId("purpose").value = purpose;
   byId("site").value = site;
   byId("clerk").value = clerk;
   byId("clerk").readOnly = true;
-  current = { ...current, siteWords: site, site, clerk };
+  current = { purpose, siteWords: site, site, clerk };
   renderSettings();
 }
 

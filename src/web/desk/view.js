@@ -12,14 +12,14 @@ export function wordsOf(check) {
   const { verdict, listing } = check.answer;
   const words = { look: verdict, title: `${verdict}_title`, lead: `${verdict}_lead`, base: verdict };
   if (verdict === "card_listed" && listing?.kind === "superseded") {
-    return { ...words, title: "superseded_title", lead: "superseded_lead" };
+    return { ...words, title: "superseded_title", lead: "superseded_lead", base: "superseded" };
   }
   if (verdict === "number_listed" && check.validFrom) return { ...words, lead: "any_card_lead", doing: "any_card_do" };
   return words;
 }
 
 /** A date as the card prints it. */
-const printed = (date) => date?.replaceAll("-", ".");
+export const printed = (date) => date?.replaceAll("-", ".");
 
 /** The head of an answer: shape, words, one sentence. */
 export function head(check) {
@@ -97,7 +97,10 @@ export function groupTable(checks, current, open) {
   const summary = make("ul", { className: "counts" }, order.filter(count).map(chip));
   const row = (check, at) => {
     const { look, title } = wordsOf(check);
-    const told = make("div", {}, make("span", {}, t(title)), make("small", {}, [check.tail, check.reference].filter(Boolean).join(" · ")));
+    // With which start it was asked: one that was read wrongly would make an old card of this one.
+    const start = check.validFrom ? t("row_from", { date: printed(check.validFrom) }) : "";
+    const small = make("small", {}, [check.tail, start, check.reference].filter(Boolean).join(" · "));
+    const told = make("div", {}, make("span", {}, t(title)), small);
     const item = make("li", { className: `word ${look}` }, make("b", {}, String(at + 1)), icon(look), told, open(check));
     if (check === current) item.setAttribute("aria-current", "true");
     return item;

@@ -29,6 +29,9 @@ async function inStore(name, step) {
       work.oncomplete = () => resolve(request.result);
       work.onerror = work.onabort = () => reject(new Refusal("no_store"));
     });
+  } catch (error) {
+    // Some browsers refuse to keep a key as soon as they are asked (DataCloneError).
+    throw error instanceof Refusal ? error : new Refusal("no_store");
   } finally {
     database.close();
   }
@@ -41,10 +44,12 @@ export async function deviceOf(page) {
 
 export const keep = (page, device) => inStore("devices", (store) => store.put(device, page));
 
-/** The page is nobody's device any more. */
-export async function forgetDevice(page) {
-  await inStore("devices", (store) => store.delete(page));
-  await lock();
+/** Keeps a key for a moment: a code is spent only where the browser keeps what it is spent for. */
+async function tryToKeep(page, keys) {
+  await keep(`${page}-next`, { pair: keys });
+  await inStore("devices", (store) => store.delete(`${page}-next`));
+  // A browser that is short of room may drop what it was not asked to keep. It may ask the user: nothing waits for that.
+  navigator.storage?.persist?.().catch(() => {});
 }
 
 async function pinBits(pin, salt) {
@@ -65,6 +70,7 @@ async function service() {
 /** Makes this page the device of a code; the proof for who registers it. */
 export async function pair(page, code, clerk, pin) {
   const keys = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  await tryToKeep(page, keys);
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const bits = await pinBits(pin, salt);
   const body = JSON.stringify({ code, key: await publicJwk(keys), pin_key: toBase64url(bits) });
@@ -100,7 +106,7 @@ export async function worked(page, { device, unlocked }) {
   await forgetRested();
   const id = sessionStorage.getItem(mark) ?? crypto.randomUUID();
   sessionStorage.setItem(mark, id);
-  await inStore("sessions", (store) => store.put({ ...unlocked, page, atMs: Date.now() }, id));
+  await inStore("sessions", (store) => store.put({ ...unlocked, page, clientId: device.clientId, atMs: Date.now() }, id));
 }
 
 /** Somebody is at work. */
@@ -115,7 +121,8 @@ export async function resumed(page, device) {
   await forgetRested();
   const id = sessionStorage.getItem(mark);
   const kept = id ? await inStore("sessions", (store) => store.get(id)) : null;
-  if (!kept || kept.page !== page || Date.now() - kept.atMs >= restMs) {
+  // Another tab may have paired the page again: what unlocked the device before it would be a wrong PIN.
+  if (!kept || kept.page !== page || kept.clientId !== device.clientId || Date.now() - kept.atMs >= restMs) {
     await lock();
     return null;
   }

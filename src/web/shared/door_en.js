@@ -3,7 +3,7 @@
 export const door = {
   door_opening: "Opening…",
   pair_title: "Pair this device",
-  pair_text: "Enter the code that the operator or your organization’s lead has made for this device. It is good for ten minutes and once.",
+  pair_text: "Enter the code that the operator has made for this device. It is good for ten minutes and once.",
   pair_code: "Code",
   pair_do: "Pair",
   unlock_title: "Unlock",
@@ -15,6 +15,7 @@ export const door = {
   pin_new: "A new PIN of six digits",
   pin_again: "The same PIN again",
   pair_other: "Pair this device again",
+  pair_back: "Back to the PIN",
   by_secret: "Without a paired device",
   code_wrong: "The code has eight letters and digits, such as 7K3M-Q9TX.",
   name_wrong: "Enter your short name: at most 64 bytes, about 20 Chinese characters, and no identity number.",

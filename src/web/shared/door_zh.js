@@ -3,7 +3,7 @@
 export const door = {
   door_opening: "正在打开…",
   pair_title: "配对本设备",
-  pair_text: "请输入运营方或本单位负责人为本设备生成的配对码。配对码十分钟内有效，只能使用一次。",
+  pair_text: "请输入运营方为本设备生成的配对码。配对码十分钟内有效，只能使用一次。",
   pair_code: "配对码",
   pair_do: "配对",
   unlock_title: "解锁",
@@ -15,6 +15,7 @@ export const door = {
   pin_new: "新的六位数字 PIN",
   pin_again: "再次输入同一 PIN",
   pair_other: "重新配对本设备",
+  pair_back: "返回输入 PIN",
   by_secret: "不使用配对设备",
   code_wrong: "配对码为八个字母和数字，例如 7K3M-Q9TX。",
   name_wrong: "请填写您的简称：最多约 20 个汉字，不得含身份证号码。",

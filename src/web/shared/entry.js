@@ -32,11 +32,18 @@ export function renderDoor() {
   byId("device-enter").textContent = t(isBusy ? "signing_in" : isPairing ? "pair_do" : "unlock_do");
   byId("device-enter").disabled = isBusy;
   byId("pair-other").hidden = isPairing;
+  byId("pair-back").hidden = !isPairing || !device;
 }
 
 function refuse(...message) {
   door.message = message;
   renderDoor();
+}
+
+function refusePin(key) {
+  clearPins();
+  refuse(key);
+  byId("pin").focus();
 }
 
 /** At the start: somebody may be typing a secret by now. */
@@ -73,8 +80,9 @@ async function enter(event) {
   const waitS = Math.ceil(((door.isPairing ? 0 : door.device.retryAtMs) - Date.now()) / 1000);
   if (door.isPairing && !code) return refuse("code_wrong");
   if (!clerk || new TextEncoder().encode(clerk).length > nameBytesMax || /\d{15}/.test(clerk)) return refuse("name_wrong");
-  if (!pinForm.test(pin)) return refuse("pin_form");
-  if (door.isPairing && pin !== again) return refuse("pins_differ");
+  // A card that was scanned here, above all: it spends no try, and does not stay.
+  if (!pinForm.test(pin)) return refusePin("pin_form");
+  if (door.isPairing && pin !== again) return refusePin("pins_differ");
   if (waitS > 0) return refuse(["pin_wait", { seconds: waitS }]);
   const problem = door.hooks.problem?.();
   if (problem) return refuse(problem);
@@ -111,7 +119,14 @@ async function open(session, began) {
   Object.assign(door, { isOpen: true, message: [] });
   hereAtMs = Date.now();
   stir();
-  door.hooks.opened(session, { clerk: began.unlocked.clerk, site: began.device.site });
+  door.hooks.opened(session, { clerk: began.unlocked.clerk, site: began.device.site, purpose: began.device.purpose });
+}
+
+/** What this device is for, from now on: who unlocks it is not asked. */
+export function rememberPurpose(purpose) {
+  if (!door.isOpen) return;
+  door.device.purpose = purpose;
+  kept.keep(door.page, door.device).catch(() => {});
 }
 
 /** Closes the door: the PIN is asked for again. */
@@ -146,9 +161,10 @@ function offered() {
   focusDoor();
 }
 
-async function pairOther() {
-  await kept.forgetDevice(door.page);
-  Object.assign(door, { device: null, isPairing: true, message: [] });
+// The device that this page is stays until a code has made another one of it.
+function pairAgain(isPairing) {
+  Object.assign(door, { isPairing, message: [] });
+  clearPins();
   renderDoor();
   focusDoor();
 }
@@ -168,13 +184,15 @@ export async function wireDoor(page, scope, hooks) {
     return false;
   }
   byId("device-form").onsubmit = enter;
-  byId("pair-other").onclick = pairOther;
+  byId("pair-other").onclick = () => pairAgain(true);
+  byId("pair-back").onclick = () => pairAgain(false);
   for (const kind of ["pointerdown", "keydown", "input"]) document.addEventListener(kind, stir, { capture: true, passive: true });
-  window.addEventListener("hashchange", offered);
   // A page that was left is shown as it was; who left it may be gone.
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
-  const code = kept.codeOfAddress();
   door.device = await kept.deviceOf(page).catch(() => null);
+  // Read once all that is waited for is there: a link that is followed meanwhile is not lost.
+  const code = kept.codeOfAddress();
+  window.addEventListener("hashchange", offered);
   const isPairing = code !== "" || !door.device;
   Object.assign(door, { isPairing, isKnown: isPairing });
   byId("code").value = code;

@@ -4,7 +4,8 @@
 import { parseCardDate, plain } from "../web/card_date.js";
 import { acts, make, mark, told } from "../web/elements.js";
 import { t } from "../web/i18n.js";
-import { isDate, parse, tidied } from "../web/id_number.js";
+import { isDate, parse } from "../web/id_number.js";
+import { isLine, readLine } from "../web/reading.js";
 
 // The tasks take them from here, beside the forms.
 export { facts, redraw, told, zone } from "../web/elements.js";
@@ -59,7 +60,7 @@ function judged({ kind, optional }, field) {
   if (kind === "number" || kind === "number_or_id") {
     const named = kind === "number_or_id" ? reportNamed(text) : undefined;
     if (named) return { value: named };
-    const { number, error } = parse(tidied(text));
+    const { number, error } = text === "" ? parse("") : readLine(text);
     return error ? { error: text === "" ? "empty" : error } : { value: number };
   }
   if (kind === "start" || kind === "day") {
@@ -80,11 +81,33 @@ export function form(id, fields, submit, send) {
   const element = make("form", { id, noValidate: true, autocomplete: "off" }, made.flatMap(({ parts }) => parts), message, button);
   let key = crypto.randomUUID();
   element.oninput = () => (key = crypto.randomUUID());
+  /** A reader's line into its fields: the start, where the form asks for that of the same card. */
+  const take = ({ field }) => {
+    const { number, date } = isLine(field.value) ? readLine(field.value) : {};
+    if (!number) return;
+    field.value = number;
+    const start = made.find(({ of }) => of.kind === "start")?.field;
+    if (date && start && start.value.trim() === "") start.value = printed(date);
+  };
+  for (const one of made.filter(({ of }) => of.kind === "number")) {
+    one.field.onchange = () => take(one);
+    // A reader ends its line with Enter. Who holds what, and from when, is not said by then.
+    one.field.onkeydown = (event) => {
+      const next = made[made.indexOf(one) + 1]?.field;
+      if (event.key !== "Enter" || event.isComposing || !next) return;
+      event.preventDefault();
+      take(one);
+      const { error } = judged(one.of, one.field);
+      mark(one.field, one.hint, error ? t(error) : "");
+      if (!error) next.focus();
+    };
+  }
   element.onsubmit = async (event) => {
     event.preventDefault();
     if (button.disabled) return;
     const values = {};
     let first = null;
+    for (const one of made.filter(({ of }) => of.kind === "number")) take(one);
     for (const { of, field, hint } of made) {
       const { value, error } = judged(of, field);
       mark(field, hint, error ? t(error) : "");

@@ -27,6 +27,9 @@ export function replaceTask() {
 
 const ticks = ["fingerprint_on_file", "appearance_changed", "credit_flag"].map((name) => ({ name, kind: "tick" }));
 
+/** How long ago an application was made whose temporary card may still be out. */
+const outMs = 366 * 24 * 3600_000;
+
 /** Where one may apply, the application itself, and what becomes of it. */
 export function applyTask() {
   const [answer, list] = [zone(), zone()];
@@ -60,10 +63,18 @@ export function applyTask() {
     answer.querySelector("h3").focus();
   }
   async function load() {
-    const { rows } = await listAll("/v1/replacement-applications", { state: "accepted", office: station.office });
+    const office = { office: station.office };
+    const [{ rows }, ...ended] = await Promise.all([
+      listAll("/v1/replacement-applications", { state: "accepted", ...office }),
+      ...["issued", "cancelled"].map((state) => listAll("/v1/replacement-applications", { state, since: new Date(Date.now() - outMs).toISOString(), ...office })),
+    ]);
+    // Who fetches the new card gives the temporary one back after that.
+    const out = ended.flatMap(({ rows: others }) => others.filter((one) => one.temporary_card?.state === "outstanding"));
+    const entries = (of) => make("ol", { className: "rows" }, of.map((one) => make("li", {}, entry(one, load))));
     list.show(() => [
       make("h3", {}, t("accepted_title", { count: rows.length })),
-      rows.length === 0 ? told("p", "none") : make("ol", { className: "rows" }, rows.map((one) => make("li", {}, entry(one, load)))),
+      rows.length === 0 ? told("p", "none") : entries(rows),
+      out.length === 0 ? null : [make("h3", {}, t("temporary_out_title", { count: out.length })), entries(out)],
     ]);
   }
   return [
@@ -88,6 +99,7 @@ function entry(application, reload) {
   const more = zone();
   const path = `/v1/replacement-applications/${application.application_id}`;
   const card = application.temporary_card;
+  const isOpen = application.state === "accepted";
   const office = () => ({ office: station.office });
   const issue = () => {
     const fields = form(`issue-${application.application_id}`, [{ name: "card_valid_from", kind: "day", label: "field_new_start" }], "issue_send", async (values) => {
@@ -105,11 +117,11 @@ function entry(application, reload) {
   return [
     summary(application),
     make("div", { className: "actions" },
-      act("issue", async () => issue()),
-      card ? null : act("temporary_issue", handOut),
+      isOpen ? act("issue", async () => issue()) : null,
+      card || !isOpen ? null : act("temporary_issue", handOut),
       card ? act("temporary_print", () => printTemporaryCard(card, application)) : null,
       card?.state === "outstanding" ? act("temporary_back", async () => { await station.session.post(`${path}/temporary-card/return`, office()); await reload(); }) : null,
-      act("apply_cancel", async () => { await station.session.post(`${path}/cancellation`, office()); await reload(); })),
+      isOpen ? act("apply_cancel", async () => { await station.session.post(`${path}/cancellation`, office()); await reload(); }) : null),
     more,
   ];
 }

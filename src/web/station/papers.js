@@ -38,13 +38,21 @@ const title = (key) => make("h2", {}, t(key));
 /** Who took a report: of another organization the page knows its office alone, of one that was read by its id not the office. */
 const placeOf = (report) => [report.filed_elsewhere ? "" : station.house, report.office].filter(Boolean);
 
+/** What checks answer because of a report: nothing but what is so when it is printed. */
+function effects({ state, card_valid_from: start, ended_at: endedAt }) {
+  if (state === "withdrawn") return [endedAt ? "receipt_withdrawn_on" : "receipt_withdrawn"];
+  if (state === "replaced") return ["receipt_replaced"];
+  return [start ? "receipt_listed" : "receipt_listed_number", "receipt_found", "receipt_new"];
+}
+
 /**
  * 挂失申报回执. The number is not on it but for its last four characters. Two codes: the receipt, which tells nobody whom it is about, and its
  * salt, which does together with it. Where the page has no receipt of the report, its code is the report's id.
  */
 export async function printReceipt(report, tail) {
   const receipt = station.receipts.get(report.report_id);
-  const means = make("ul", {}, ["receipt_listed", "receipt_found", "receipt_new", "receipt_asked"].map((key) => make("li", {}, t(key))));
+  const time = report.ended_at && zonedTime(report.ended_at);
+  const means = make("ul", {}, [...effects(report), "receipt_asked"].map((key) => make("li", {}, t(key, { time }))));
   await print("receipt", [
     title("receipt_title"),
     make("p", {}, placeOf(report).join(" · ")),
@@ -65,6 +73,7 @@ export async function printReceipt(report, tail) {
       await (receipt ? code(receipt.salt, "code_salt") : code(report.report_id, "code_report"))),
     receipt ? make("div", { className: "sides" }, await code(receipt.text, "code_receipt"), means) : means,
     receipt ? make("p", {}, t("receipt_where", { where: at("/verify") })) : null,
+    receipt ? make("p", { className: "long" }, make("b", {}, "receipt_salt: "), receipt.salt) : null,
     signs(["sign_reporter", "sign_clerk"]),
   ].filter(Boolean));
 }

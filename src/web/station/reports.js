@@ -15,9 +15,22 @@ const ways = [["station", "way_station"], ["hall", "way_hall"], ["telephone", "w
 /** Reports of a number: those that this organization may end, so its own, and where the operator lets it, everybody's. */
 const reportsOf = async (number) => (await station.session.post("/v1/loss-reports/search", { id_number: number })).reports;
 
+/** Failures after which nobody knows whether it was stored: the same try again gets the first one's answer, and its receipt. */
+const unsure = ["network", "timeout", "unavailable", "unreadable"];
+
 /** Filing. */
 export function reportTask() {
   const result = zone();
+  let unanswered = null;
+  const send = async (values, key) => {
+    unanswered = null;
+    try {
+      await file(fields, result, values, key);
+    } catch (refusal) {
+      if (unsure.includes(refusal.kind)) unanswered = key;
+      throw refusal;
+    }
+  };
   const fields = form("report", [
     { name: "id_number", kind: "number", hint: "number_hint" },
     { name: "card_valid_from", kind: "start", optional: true, hint: "start_hint" },
@@ -29,13 +42,15 @@ export function reportTask() {
   ], "report_send", async (values, key) => {
     result.clear();
     if (values.way === "telephone" && !values.phone) return needPhone(fields);
+    // A search would find what it stored itself.
+    if (unanswered === key) return send(values, key);
     const before = (await reportsOf(values.id_number)).filter((one) => one.reporter === values.reporter && Date.now() - Date.parse(one.reported_at) < dayMs);
-    if (before.length === 0) return file(fields, result, values, key);
+    if (before.length === 0) return send(values, key);
     result.show(() => [
       told("p", "again_title", { className: "warning", role: "alert" }),
       make("ul", { className: "rows" }, before.map((report) => make("li", {}, row(report, station.tails.get(report.report_id))))),
       make("div", { className: "actions" },
-        act("again_file", () => file(fields, result, values, key), "strong"),
+        act("again_file", () => send(values, key), "strong"),
         act("again_leave", async () => { result.clear(); fields.empty(); fields.field("id_number").focus(); }, "primary")),
     ]);
     result.querySelector(".actions .primary")?.focus();
@@ -104,6 +119,17 @@ async function findWaiting(report) {
   }
 }
 
+/** When a report was withdrawn, for the paper; without it, where it cannot be told now. */
+async function withEnd(report) {
+  if (report.state !== "withdrawn") return report;
+  try {
+    return { ...report, ended_at: (await station.session.get(withdrawalOf(report.report_id))).withdrawn_at };
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    return report;
+  }
+}
+
 const withdrawalOf = (id) => `/v1/loss-reports/${id}/withdrawal`;
 
 /** Searching, by number or by the id of a receipt. */
@@ -136,7 +162,7 @@ function entry(report, tail, changed) {
   const known = tail || station.tails.get(report.report_id) || "";
   const more = zone();
   const buttons = [
-    act("print_receipt", async () => printReceipt(report, known)),
+    act("print_receipt", async () => printReceipt(await withEnd(report), known)),
     // Another organization's sightings are not for this one.
     report.filed_elsewhere ? null : act("show_sightings", () => sightings(report, more)),
     report.state === "active" && !report.waits ? act("withdraw", async () => withdrawal(report, more, changed)) : null,

@@ -13,8 +13,11 @@ import { readQr } from "../web/qr.js";
 import { at } from "../web/session.js";
 
 const fileBytesMax = 20_000_000;
+/** 32 bytes in base64url: a salt, as papers have it in a code of its own. */
+const saltForm = /^[\w-]{43}$/;
 
 let file = {}; // the receipt at hand, with the words of its file
+let latest = ""; // the last receipt that was read: what the fields say of a card is about it
 let keys = [];
 let shown = null; // {found, file}
 let audited = null; // what the service says of it
@@ -44,17 +47,44 @@ function forget() {
   shown = audited = null;
 }
 
-function takeReceipt(text) {
+function takeReceipt(text, isDropped = false) {
   forget();
   file = readFile(text);
   if (!file.receipt) {
     tell("receipt", text.trim() ? "receipt_unreadable" : null, { wrong: true });
   } else {
     tell("receipt", file.organization ? "receipt_taken_of" : "receipt_taken", { values: { name: file.organization } });
-    if (file.receipt_salt) byId("salt").value = file.receipt_salt;
-    if (file.card_valid_from) byId("date").value = file.card_valid_from.replaceAll("-", ".");
+    aboutNew(isDropped);
   }
   render();
+}
+
+/** What is left of the receipt before would be held against this one: of that, only what its own file says stays. */
+function aboutNew(isDropped) {
+  const { receipt, receipt_salt: salt, card_valid_from: from } = file;
+  const isNext = latest !== "" && receipt !== latest;
+  latest = receipt;
+  if (isNext && isDropped) byId("number").value = "";
+  if (salt || isNext) byId("salt").value = salt ?? "";
+  const said = from && from !== "-" ? from.replaceAll("-", ".") : "";
+  if (said || from || isNext) byId("date").value = said;
+  if (isNext) tell("card", null);
+}
+
+/** A salt came by itself: it is beside the receipt, not in its place. */
+function takeSalt(text) {
+  forget();
+  byId("salt").value = text;
+  tell("card", "salt_taken");
+  render();
+}
+
+/** A text that was dropped, chosen or photographed, by what it is. */
+async function takeText(text, isPicture) {
+  if (saltForm.test(text.trim())) return takeSalt(text.trim());
+  const isKeys = !isPicture && /^\s*\{[^]*"keys"\s*:/.test(text);
+  byId(isKeys ? "keys" : "receipt").value = text;
+  await (isKeys ? takeKeys(text) : takeReceipt(text, true));
 }
 
 async function takeKeys(text) {
@@ -87,32 +117,30 @@ async function ownKeys() {
 
 // Files of all kinds, dropped or chosen: a picture holds a receipt, a set of keys says so itself.
 async function takeFiles(list) {
+  const texts = [];
   for (const one of list) {
-    if (one.size > fileBytesMax) {
-      tell("receipt", "file_too_large", { wrong: true });
-    } else if (one.type.startsWith("image/")) {
-      await takePicture(one);
-    } else {
-      const text = await one.text();
-      const field = /^\s*\{[^]*"keys"\s*:/.test(text) ? "keys" : "receipt";
-      byId(field).value = text;
-      await (field === "keys" ? takeKeys(text) : takeReceipt(text));
-    }
+    const isPicture = one.type.startsWith("image/");
+    if (one.size > fileBytesMax) tell("receipt", "file_too_large", { wrong: true });
+    else texts.push({ text: await (isPicture ? textOf(one) : one.text()), isPicture });
+  }
+  // A salt is of the receipt beside it, in whichever order they come.
+  const isSalt = ({ text }) => Boolean(text) && saltForm.test(text.trim());
+  texts.sort((one, other) => isSalt(one) - isSalt(other));
+  for (const { text, isPicture } of texts) {
+    if (text === null) tell("receipt", "picture_unreadable", { wrong: true });
+    else await takeText(text, isPicture);
   }
   render();
   if (file.receipt && keys.length > 0) await verify();
 }
 
-async function takePicture(picture) {
-  let text = null;
+/** What the code on a picture says, or null. */
+async function textOf(picture) {
   try {
-    text = await readQr(picture);
+    return (await readQr(picture)) || null;
   } catch {
-    // Not a picture that this browser reads.
+    return null; // Not a picture that this browser reads.
   }
-  if (!text) return tell("receipt", "picture_unreadable", { wrong: true });
-  byId("receipt").value = text;
-  takeReceipt(text);
 }
 
 /** What was typed about the card, or null where it is wrong. */
@@ -184,6 +212,7 @@ function clear() {
   for (const id of ["token", "receipt", "keys", "pin", "salt", "number", "date"]) byId(id).value = "";
   for (const group of Object.keys(told)) told[group] = null;
   file = {};
+  latest = "";
   keys = [];
   forget();
   render();

@@ -13,7 +13,10 @@ const aRun = 500; // so many hashes at a time, that the page stays alive
 /** The receipt in a file of any form, and what the file says beside it: the receipt alone, the desk's lines, or JSON. */
 export function readFile(text) {
   const whole = text.replace(/^\ufeff/, "").trim();
-  const names = ["receipt", "receipt_salt", "report_receipt", "report_receipt_salt", "organization", "check_id", "verdict", "as_of", "card_valid_from"];
+  const names = [
+    "receipt", "receipt_salt", "report_receipt", "report_receipt_salt", "organization", "check_id", "verdict", "as_of", "card_valid_from",
+    "report_id", "reported_at", "found_card_id",
+  ];
   let of = (name) => new RegExp(`^${name}:[ \\t]*(\\S.*)$`, "m").exec(whole)?.[1].trim();
   if (whole.startsWith("{")) {
     try {
@@ -27,7 +30,6 @@ export function readFile(text) {
   // That of a write, as the service answered it.
   file.receipt ??= file.report_receipt;
   file.receipt_salt ??= file.report_receipt_salt;
-  if (file.card_valid_from === "-") file.card_valid_from = undefined;
   if (!file.receipt && /^[\w-]+\.[\w-]+\.[\w-]+~[\w-]+~[\w-]+$/.test(whole)) file.receipt = whole;
   return file;
 }
@@ -50,20 +52,31 @@ export async function judge({ file, keys, pin, salt, number, date }) {
     if (!root || toBase64url(root) !== tree.root || tree.iss !== says.iss) throw new Wrong("inclusion_wrong");
     step("inclusion", "ok", tree.size > 1 ? "inclusion_batch" : "inclusion_ok");
     Object.assign(found, { says, size: tree.size, checkpoint: tree.cp });
-    const other = ["check_id", "verdict", "as_of"].find((name) => file[name] && file[name] !== says[name === "check_id" ? "jti" : name]);
-    if (other) step("file", "wrong", "file_wrong");
     if (!number || !salt) {
       step("commitment", "open", "commitment_open");
     } else {
-      found.start = await startOf(says.cm, salt, number, date);
+      // Another start in the file is the file's word, which is told apart: the receipt may still be about this number.
+      found.start = (await startOf(says.cm, salt, number, date)) ?? (date && date === file.card_valid_from ? await startOf(says.cm, salt, number) : null);
       step("commitment", found.start === null ? "wrong" : "ok", found.start === null ? "commitment_wrong" : "commitment_ok");
     }
+    if (!agrees(file, says, found.start)) step("file", "wrong", "file_wrong");
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     const name = error.kind === "inclusion_wrong" || found.steps.length > 0 ? "inclusion" : "signature";
     step(name, "wrong", error.kind);
   }
   return found;
+}
+
+/** Whether the words beside the receipt are the receipt's, as far as it has such: `start` is what opened it, if anything was tried. */
+function agrees(file, says, start) {
+  const isOf = (name, signed) => !file[name] || file[name] === signed;
+  // Of a withdrawal the file says when the report was filed, which its receipt does not.
+  const isReported = !file.reported_at || says.act === "withdrawal" || (Boolean(says.act) && Math.floor(Date.parse(file.reported_at) / 1000) === says.iat);
+  // A card that was found has a start of its own: the report that it ended may have none.
+  const isStart = typeof start !== "string" || Boolean(file.found_card_id) || isOf("card_valid_from", start || "-");
+  const isOne = isOf("check_id", says.jti) && isOf("report_id", says.act ? says.jti : undefined);
+  return isOne && isOf("verdict", says.verdict) && isOf("as_of", says.as_of) && isReported && isStart;
 }
 
 /** The root that the path leads to, by RFC 9162, 2.1.3.2; null where it leads nowhere. */
