@@ -36,6 +36,8 @@ pub struct Blind {
     /// How long seeds and bases of keys that are over are kept for audits.
     audit_keep: Period,
     known: ArcSwap<Known>,
+    /// The log that has the keys which this node publishes, and the count of looks at the key folder by which they are those.
+    published: ArcSwap<Option<(u32, u64)>>,
     /// The turns of evaluations: they take nothing from direct checks.
     turns: Arc<Semaphore>,
     /// Evaluations that wait for one.
@@ -65,7 +67,8 @@ impl Blind {
         // Half of the cores at most, so that a node with one has one turn.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Self { writer, issuer, audit_keep, known: ArcSwap::default(), turns, waiting: AtomicUsize::new(0) }
+        let (known, published) = (ArcSwap::default(), ArcSwap::default());
+        Self { writer, issuer, audit_keep, known, published, turns, waiting: AtomicUsize::new(0) }
     }
 
     /// The keys in force that have a base, newest first. The store is asked: another node may have begun one a moment ago.
