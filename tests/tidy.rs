@@ -82,7 +82,7 @@ const WORD_RULES: &str = "
     no unsafe code ; src/ tests/ load-tests/ !tests/tidy ; \
         unsafe {|unsafe fn|unsafe impl
     a transaction that lists a number ends where it is published ; \
-        src/ !src/store/transaction.rs !src/service/writing.rs ; commit(
+        src/ !src/store/transaction.rs !src/service/writing.rs !src/store/witness.rs ; commit(
     a listing changes in src/service/listing.rs, with all that it entails ; \
         src/ !src/store/ !src/service/listing.rs ; \
         record_listing*|insert_reports|close_report|reopen_report|insert_replacement|take_back_replacement|remove_for_reset|delete_due
