@@ -90,10 +90,16 @@ async fn who_checks_blindly_is_not_told_that_nothing_changed_where_it_cannot_be_
     client.ask(&[blind(&number)]).await.problem(503, "blind_behind");
 }
 
-/// A key folder of its own for another machine of the service, without blind keys: those lie in the store.
-fn copied_folder(app: &TestApp) -> tempfile::TempDir {
+/// A folder that may hold keys.
+fn own_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    folder
+}
+
+/// A key folder of its own for another machine of the service, without blind keys: those lie in the store.
+fn copied_folder(app: &TestApp) -> tempfile::TempDir {
+    let folder = own_folder();
     for file in std::fs::read_dir(app.config.key_folder()).unwrap() {
         let file = file.unwrap();
         if !file.file_name().to_string_lossy().starts_with("blind-") {
@@ -109,7 +115,7 @@ async fn the_file_of_a_foreign_blind_key_makes_no_entries() {
     begin(&app).await;
     let by = app.add_client("blind", None).await;
     // It is left of a rotation that came to nothing, or of another service.
-    let foreign = tempfile::tempdir().unwrap();
+    let foreign = own_folder();
     KeyFolder::new(foreign.path().to_owned()).create_blind(2).unwrap();
     std::fs::copy(foreign.path().join("blind-2.key"), app.config.key_folder().join("blind-2.key")).unwrap();
     let elsewhere = copied_folder(&app);
