@@ -241,7 +241,7 @@ mod tests {
             assert!(matches!(ask(&witness, ORIGIN, old, size).await, Answer::Cosigned(_)), "no registry log");
         }
         // What a version before this one has remembered counts as well.
-        witness.store.forget_epochs().await;
+        witness.store.forget_epochs().await.unwrap();
         witness.store.close().await;
         let witness = opened().await;
         assert_eq!(ask(&witness, &name("a", 6), 0, 3).await, Answer::Ended);

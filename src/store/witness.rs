@@ -120,7 +120,8 @@ impl WitnessStore {
 
     /// Leaves the file as a version without epochs had it.
     #[cfg(test)]
-    pub(crate) async fn forget_epochs(&self) {
-        sqlx::query("DROP TABLE newest_epochs").execute(&self.0).await.unwrap();
+    pub(crate) async fn forget_epochs(&self) -> Result<(), StoreError> {
+        sqlx::query("DROP TABLE newest_epochs").execute(&self.0).await?;
+        Ok(())
     }
 }
