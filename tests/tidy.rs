@@ -86,7 +86,7 @@ const WORD_RULES: &str = "
     no unsafe code ; src/ tests/ load-tests/ !tests/tidy ; \
         unsafe {|unsafe fn|unsafe impl
     a transaction that lists a number ends where it is published ; \
-        src/ !src/store/transaction.rs !src/service/writing.rs ; commit(
+        src/ !src/store/transaction.rs !src/service/writing.rs !src/store/witness.rs ; commit(
     what no node waits for is written by commands and by what runs by itself ; \
         src/ !src/service/writing.rs !src/cli/ !src/service/retention.rs !src/service/rotation.rs !src/service/sandbox.rs \
         !src/service/undoing/ ; \

@@ -266,9 +266,9 @@ export class BlindClient {
     const told = [];
     for (let begin = 0; begin < cards.length; begin += ELEMENTS_MAX) {
       const some = cards.slice(begin, begin + ELEMENTS_MAX);
-      const { found, salt, receipts } = await this.evaluate(some, withReceipts);
-      const receiptSalt = withReceipts ? b64(salt) : undefined;
-      told.push(...found.map((f, index) => ({ verdict: this.verdict(f, some[index][1]), receipt: receipts?.[index], receiptSalt })));
+      const { found, salts, receipts } = await this.evaluate(some, withReceipts);
+      const saltOf = (index) => (withReceipts ? b64(salts[index]) : undefined);
+      told.push(...found.map((f, index) => ({ verdict: this.verdict(f, some[index][1]), receipt: receipts?.[index], receiptSalt: saltOf(index) })));
     }
     return told;
   }
@@ -285,20 +285,20 @@ export class BlindClient {
     return decide({ threshold: high * 256 + low, flags }, cardValidFrom);
   }
 
-  /** F of each digest, verified; brings the changes up to date. One salt a question. */
+  /** F of each digest, verified; brings the changes up to date. A salt for each: who is given one opens one receipt, and no other number. */
   async evaluate(cards, withReceipts) {
     let [wasDropped, hasRead] = [false, false];
     for (let attempt = 1; ; attempt++) {
       if (!this.base) await this.takeUp();
-      const salt = crypto.getRandomValues(new Uint8Array(32));
-      const items = cards.map(([digest], index) => blind(digest, salt, index));
+      const salts = cards.map(() => crypto.getRandomValues(new Uint8Array(32)));
+      const items = cards.map(([digest], index) => blind(digest, salts[index], index));
       const question = { key: this.key, blinded: items.map((item) => b64(item.blinded)), after: this.known, purpose: this.purpose };
       if (this.site !== undefined) question.site = this.site;
-      if (withReceipts) question.cm = cards.map(([digest, cardValidFrom]) => b64(commitment(salt, digest, cardValidFrom)));
+      if (withReceipts) question.cm = cards.map(([digest, cardValidFrom], index) => b64(commitment(salts[index], digest, cardValidFrom)));
       try {
         const answer = await (await this.ask("/v1/blind/evaluations", question)).json();
         if (withReceipts && answer.receipts?.length !== items.length) throw new BlindError("receipts are missing");
-        return { found: this.take(items, answer), salt, receipts: answer.receipts };
+        return { found: this.take(items, answer), salts, receipts: answer.receipts };
       } catch (error) {
         const isBehind = error.code === "base_too_old";
         // What was read of the log has spent it.

@@ -282,8 +282,8 @@ class BlindClient:
         told = []
         for begin in range(0, len(cards), ELEMENTS_MAX):
             some = [(digest_of(number), start) for number, start in cards[begin : begin + ELEMENTS_MAX]]
-            found, salt, receipts = self.evaluate(some, with_receipts)
-            for f, (_, start), receipt in zip(found, some, receipts or [None] * len(some)):
+            found, salts, receipts = self.evaluate(some, with_receipts)
+            for f, (_, start), salt, receipt in zip(found, some, salts, receipts or [None] * len(some)):
                 told.append((self.verdict(f, start), receipt, b64(salt) if with_receipts else None))
         return told
 
@@ -298,18 +298,18 @@ class BlindClient:
         return decide((high << 8 | low, flags), card_valid_from)
 
     def evaluate(self, cards, with_receipts=False):
-        """F of each digest, verified; brings the changes up to date. One salt a question."""
+        """F of each digest, verified; brings the changes up to date. A salt for each: who is given one opens one receipt, and no other number."""
         was_dropped = has_read = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             if self.base is None:
                 self.take_up()
-            salt = secrets.token_bytes(32)
-            blinded = [Blinded(digest, salt, index) for index, (digest, _) in enumerate(cards)]
+            salts = [secrets.token_bytes(32) for _ in cards]
+            blinded = [Blinded(digest, salt, index) for index, ((digest, _), salt) in enumerate(zip(cards, salts))]
             question = {"key": self.key, "blinded": [b64(one.element) for one in blinded], "after": self.known, "purpose": self.purpose}
             if self.site is not None:
                 question["site"] = self.site
             if with_receipts:
-                question["cm"] = [b64(commitment(salt, digest, start)) for digest, start in cards]
+                question["cm"] = [b64(commitment(salt, digest, start)) for (digest, start), salt in zip(cards, salts)]
             try:
                 answer = json.loads(self.ask("/v1/blind/evaluations", question))
             except Refused as refused:
@@ -328,7 +328,7 @@ class BlindClient:
                 continue
             if with_receipts and len(answer.get("receipts", [])) != len(cards):
                 raise BlindError("receipts are missing")
-            return self.take(blinded, answer), salt, answer.get("receipts")
+            return self.take(blinded, answer), salts, answer.get("receipts")
 
     def take(self, blinded, answer):
         evaluated = [unb64(element) for element in answer["evaluated"]]

@@ -116,7 +116,9 @@ fn tell(value: &mut serde_json::Value, claims: &Claims, at: &str) {
     if let Some(as_of) = claims.says.as_of() {
         value["as_of"] = json!(as_of);
     }
-    if let Some(checkpoint) = &claims.cp {
-        value["checkpoint"] = json!(checkpoint);
+    match &claims.cp {
+        Some(checkpoint) => value["checkpoint"] = json!(checkpoint),
+        // Then no log bears it out.
+        None => value["names_no_checkpoint"] = json!(true),
     }
 }

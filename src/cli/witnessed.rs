@@ -41,10 +41,19 @@ impl Witnessed {
 
     /// Whether enough of them had cosigned it at a time, in seconds since the Unix epoch.
     pub(super) fn is_met_by(&self, note: &str, by_s: u64) -> bool {
+        self.is_met_where(note, |time_s| time_s <= by_s)
+    }
+
+    /// Whether enough of them have cosigned it at a time or later.
+    pub(super) fn is_met_since(&self, note: &str, since_s: u64) -> bool {
+        self.is_met_where(note, |time_s| time_s >= since_s)
+    }
+
+    fn is_met_where(&self, note: &str, is_good: impl Fn(u64) -> bool) -> bool {
         let Some(note) = Note::parse(note) else { return false };
         self.policy.is_met(|at| {
             let signed = self.policy.witnesses.get(at).and_then(|witness| note.signed_by(&witness.key).ok());
-            signed.and_then(|signed| signed.time_s).is_some_and(|time_s| time_s <= by_s)
+            signed.and_then(|signed| signed.time_s).is_some_and(&is_good)
         })
     }
 }
@@ -77,6 +86,7 @@ mod tests {
         assert!(!two.is_met(&note) && read("w0").unwrap().is_met(&note));
         note += &cosign(&keys[2], &name(2), "a.example/registry-log/1\n1\nAA==\n", 200);
         assert!(two.is_met(&note) && two.is_met_by(&note, 200) && !two.is_met_by(&note, 199));
+        assert!(two.is_met_since(&note, 100) && !two.is_met_since(&note, 101));
         assert!(!two.is_met("nothing"));
         assert!(read("none").is_err(), "it would be met by nobody");
     }

@@ -315,6 +315,11 @@ impl SigningSet {
         self.published_tokens.iter().chain(&self.published_receipts).chain(certificates_and_logs)
     }
 
+    /// SHA-256 of the JWK Set document, as it is served.
+    pub fn jwks_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.to_jwks().to_string().as_bytes()).into()
+    }
+
     /// The JWK Set document.
     pub fn to_jwks(&self) -> serde_json::Value {
         let keys: Vec<_> = self.published().map(PublicKey::to_jwk).collect();

@@ -28,6 +28,12 @@ impl std::fmt::Display for LogEpoch {
     }
 }
 
+/// The name of a registry log without its epoch, and that; none of another name.
+pub fn epoch_of(origin: &str) -> Option<(&str, LogEpoch)> {
+    let (log, epoch) = origin.rsplit_once('/')?;
+    LogEpoch::parse(epoch).filter(|_| log.ends_with("/registry-log")).map(|epoch| (log, epoch))
+}
+
 /// What a leaf of one hash is about: the first byte of its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashedEntry {
@@ -64,6 +70,11 @@ impl Entry {
     /// The first leaf of a log that follows another: where it begins, and the hash of the other's last note.
     pub fn successor(s0: Sequence, last_note: [u8; 32]) -> Self {
         Self([[SUCCESSOR].as_slice(), &s0.get().to_be_bytes(), &last_note].concat())
+    }
+
+    /// Whether bytes are such a leaf.
+    pub fn is_successor(entry: &[u8]) -> bool {
+        entry.first() == Some(&SUCCESSOR)
     }
 
     pub fn as_bytes(&self) -> &[u8] {

@@ -127,6 +127,9 @@ async fn open_with(config: &Config, options: &StoreOptions) -> anyhow::Result<(S
             bail!("{purpose} key {version} differs from this service's: what one node signs, another would refuse");
         }
     }
+    let blind_keys = store.blind_keys().await?.keys;
+    let public_key = |epoch| blind_keys.iter().find(|key| key.epoch == epoch).map(|key| key.public_key);
+    keyring.blind().keep_those_of(public_key);
     store.use_audit_key(keyring.audit().clone());
     store.use_scribe(Scribe::new(Arc::clone(&keyring)));
     if log_was_plain {

@@ -1,5 +1,5 @@
-//! A witness (C2SP tlog-witness): it cosigns a checkpoint of a log that it knows, if that continues the one it cosigned last. What it
-//! says over HTTP is in `http::api::witness`.
+//! A witness (C2SP tlog-witness): it cosigns a checkpoint of a log that it knows, if that continues the one it cosigned last. A registry
+//! log that it has seen to be followed by a later one it knows no more. What it says over HTTP is in `http::api::witness`.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use crate::crypto::tlog::VerifierKey;
 use crate::crypto::tlog::checkpoint::AddCheckpoint;
 use crate::crypto::tlog::note::{SignatureType, cosign};
 use crate::crypto::tlog::tree::{empty_root, is_consistent};
-use crate::domain::registry_log::LogEpoch;
+use crate::domain::registry_log::epoch_of;
 use crate::store::StoreError;
-use crate::store::witness::{WitnessStore, Witnessed};
+use crate::store::witness::{Advanced, WitnessStore, Witnessed};
 
 /// What it answers to a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Answer {
         known: u64,
     },
     Inconsistent,
+    /// It has cosigned a later log of the same registry: this one has ended.
+    Ended,
 }
 
 /// A witness: its key, the logs that it knows, and what it has cosigned.
@@ -86,20 +88,23 @@ impl Witness {
         if !is_consistent(size, checkpoint.size, &root, &checkpoint.root, &proof) {
             return Ok(Answer::Inconsistent);
         }
-        if !self.store.advance(known, &checkpoint).await? {
-            // Another request was faster.
-            let known = self.store.find(&checkpoint.origin).await?.map_or(0, |known| known.size);
-            return Ok(Answer::Conflict { known });
-        }
+        // Before it is remembered: what continues this one is read behind it, so that its time is no earlier.
         let time_s = u64::try_from(self.clock.now_s()).unwrap_or_default();
-        Ok(Answer::Cosigned(cosign(&self.key, &self.name, note.text(), time_s)))
+        match self.store.advance(known, &checkpoint, epoch_of(&checkpoint.origin)).await? {
+            Advanced::Done => Ok(Answer::Cosigned(cosign(&self.key, &self.name, note.text(), time_s))),
+            Advanced::Ended => Ok(Answer::Ended),
+            // Another request was faster.
+            Advanced::Overtaken => {
+                let known = self.store.find(&checkpoint.origin).await?.map_or(0, |known| known.size);
+                Ok(Answer::Conflict { known })
+            }
+        }
     }
 }
 
 /// The name of an epoch of a registry log without its number; none of another name.
 fn registry_log_of(origin: &str) -> Option<&str> {
-    let (log, epoch) = origin.rsplit_once('/')?;
-    LogEpoch::parse(epoch).filter(|_| log.ends_with("/registry-log")).map(|_| log)
+    epoch_of(origin).map(|(log, _)| log)
 }
 
 #[cfg(test)]
@@ -127,12 +132,16 @@ mod tests {
             VerifierKey::new(ORIGIN, SignatureType::Ed25519, self.key.public().clone()).unwrap()
         }
 
-        fn body(&self, old: u64, size: usize) -> String {
+        fn proof(&self, old: u64, size: usize) -> Vec<Hash> {
             let subtree = |of: crate::crypto::tlog::proof::Subtree| {
                 let start = usize::try_from(of.index << of.height).unwrap();
                 self.leaves.get(start..start + (1 << of.height)).map(root)
             };
-            let proof = hashes(&consistency(old, size as u64), subtree).unwrap();
+            hashes(&consistency(old, size as u64), subtree).unwrap()
+        }
+
+        fn body(&self, old: u64, size: usize) -> String {
+            let proof = self.proof(old, size);
             let text = Checkpoint { origin: ORIGIN.into(), size: size as u64, root: root(&self.leaves[..size]) }.text();
             AddCheckpoint::body(old, &proof, &format!("{text}\n{}", sign(&self.key, ORIGIN, &text)))
         }
@@ -183,7 +192,7 @@ mod tests {
             let text = Checkpoint { origin: origin.into(), size: 7, root: root(&log.leaves[..7]) }.text();
             AddCheckpoint::body(0, &[], &format!("{text}\n{}", sign(key, origin, &text)))
         };
-        for origin in ["a.example/registry-log/2", "a.example/registry-log/1048576", "a.example/registry-log/1"] {
+        for origin in ["a.example/registry-log/1", "a.example/registry-log/2", "a.example/registry-log/1048576"] {
             let answer = witness.add_checkpoint(&signed(&log.key, origin)).await.unwrap();
             assert!(matches!(answer, Answer::Cosigned(_)), "{origin}: {answer:?}");
         }
@@ -196,6 +205,48 @@ mod tests {
             let answer = witness.add_checkpoint(&signed(&log.key, origin)).await.unwrap();
             assert_eq!(answer, Answer::UnknownLog, "{origin}");
         }
+    }
+
+    /// Two successors of one log would be two histories, each cosigned.
+    #[tokio::test]
+    async fn a_log_that_a_later_one_follows_is_cosigned_no_more() {
+        let (folder, log) = (tempfile::tempdir().unwrap(), Log::new());
+        let name = |host: &str, epoch: u32| format!("{host}.example/registry-log/{epoch}");
+        let keys = |host: &str| VerifierKey::new(&name(host, 5), SignatureType::Ed25519, log.key.public().clone());
+        let opened = async || {
+            let store = WitnessStore::open(folder.path()).await.unwrap();
+            let key = SigningKey::generate().unwrap();
+            let logs = vec![keys("a").unwrap(), keys("b").unwrap(), log.verifier()];
+            Witness::new(key, "w.example".into(), logs, store, Clock::System)
+        };
+        let body = |origin: &str, old: u64, size: usize| {
+            let text = Checkpoint { origin: origin.into(), size: size as u64, root: root(&log.leaves[..size]) }.text();
+            let proof = log.proof(old, size);
+            AddCheckpoint::body(old, &proof, &format!("{text}\n{}", sign(&log.key, origin, &text)))
+        };
+        let witness = opened().await;
+        let ask = async |witness: &Witness, origin: &str, old, size| {
+            witness.add_checkpoint(&body(origin, old, size)).await.unwrap()
+        };
+        for (epoch, size) in [(5, 10), (7, 3)] {
+            assert!(matches!(ask(&witness, &name("a", epoch), 0, size).await, Answer::Cosigned(_)));
+        }
+        assert_eq!(ask(&witness, &name("a", 5), 10, 20).await, Answer::Ended, "the one before grows no more");
+        assert_eq!(ask(&witness, &name("a", 5), 10, 10).await, Answer::Ended);
+        assert_eq!(ask(&witness, &name("a", 6), 0, 3).await, Answer::Ended, "nor is there another in its place");
+        assert!(matches!(ask(&witness, &name("a", 7), 3, 9).await, Answer::Cosigned(_)));
+        assert!(matches!(ask(&witness, &name("b", 6), 0, 3).await, Answer::Cosigned(_)), "of another registry");
+        for size in [4, 9] {
+            let old = if size == 4 { 0 } else { 4 };
+            assert!(matches!(ask(&witness, ORIGIN, old, size).await, Answer::Cosigned(_)), "no registry log");
+        }
+        // What a version before this one has remembered counts as well.
+        witness.store.forget_epochs().await.unwrap();
+        witness.store.close().await;
+        let witness = opened().await;
+        assert_eq!(ask(&witness, &name("a", 6), 0, 3).await, Answer::Ended);
+        assert!(matches!(ask(&witness, &name("a", 8), 0, 3).await, Answer::Cosigned(_)));
+        assert_eq!(ask(&witness, &name("a", 7), 9, 9).await, Answer::Ended);
     }
 
     #[tokio::test]

@@ -40,6 +40,15 @@ impl WriteTx {
         Ok(true)
     }
 
+    /// Commits to the published keys.
+    pub async fn record_published_keys(&mut self, digest: [u8; 32]) -> Result<(), StoreError> {
+        self.take_turn().await?;
+        if self.leaves.versions.is_none() {
+            return Ok(());
+        }
+        self.record_leaf(Entry::hash(HashedEntry::PublishedKeys, digest)).await
+    }
+
     /// Records a row of the feed for a leaf of its own: of the kind that nodes of every version read and ignore.
     pub(super) async fn record_leaf(&mut self, entry: Entry) -> Result<(), StoreError> {
         let mark = MarkId::from_bytes(random::bytes());

@@ -72,6 +72,13 @@ impl Store {
         row.as_ref().map(head).transpose()
     }
 
+    /// The tree before an epoch's.
+    pub async fn log_before(&self, epoch: LogEpoch) -> Result<Option<LogHead>, StoreError> {
+        let text = format!("SELECT {COLUMNS} FROM log_head WHERE epoch < $1 ORDER BY epoch DESC LIMIT 1");
+        let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(i64::from(epoch.get()));
+        query.fetch_optional(&mut *self.connection().await?).await?.as_ref().map(head).transpose()
+    }
+
     /// The newest tree, with the head of the feed at the same moment.
     pub async fn log_standing(&self) -> Result<Option<LogStanding>, StoreError> {
         let text = format!(
@@ -117,7 +124,7 @@ impl Store {
     }
 
     /// Adds cosignatures to a checkpoint, if it is still the newest one. `is_enough`: readers may have it before later ones that are
-    /// not cosigned.
+    /// not cosigned. Of a tree that has ended the note stays as it is, for the next one commits to it: cosignatures lie beside it.
     pub async fn keep_cosigned(&self, old: &LogHead, note: &str, is_enough: bool) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let epoch = i64::from(old.epoch.get());
@@ -133,7 +140,7 @@ impl Store {
             let waiting = if newest.rows_affected() == 1 { "NULL" } else { followed };
             let text = format!(
                 "UPDATE log_head SET cosigned = $1, cosigned_size = $3, waiting_since = {waiting} \
-                 WHERE epoch = $2 AND cosigned_size <= $3 AND ended = 0 AND $4 >= 0"
+                 WHERE epoch = $2 AND cosigned_size <= $3 AND $4 >= 0"
             );
             let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(note).bind(epoch).bind(as_i64(old.size));
             query.bind(old.signed_at.plus(FOLLOWS_AFTER)).execute(&mut *tx.tx).await?;

@@ -4,8 +4,10 @@ use sqlx::Row;
 
 use super::rows::{RowsInsert, Values};
 use super::{Store, StoreError, WriteTx, as_i64, get_bytes, get_sequence, get_u64};
-use crate::domain::registry_log::{Leaf, LogEpoch};
+use crate::domain::registry_log::{Entry, Leaf, LogEpoch};
 use crate::domain::sequence::Sequence;
+
+const HAS_ENTRY: &str = "SELECT seq FROM log_leaves WHERE epoch = $1 AND entry = $2 AND seq > $3 LIMIT 1";
 
 static LEAVES: RowsInsert = RowsInsert::new("log_leaves", "seq, epoch, entry, older");
 
@@ -35,6 +37,17 @@ impl WriteTx {
         row.map(|row| Ok((get_epoch(&row)?, get_sequence(&row, "s0")?))).transpose()
     }
 
+    /// Whether an entry is in a log behind a sequence.
+    pub async fn has_log_entry_after(
+        &mut self,
+        epoch: LogEpoch,
+        entry: &Entry,
+        after: Sequence,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query(HAS_ENTRY).bind(i64::from(epoch.get())).bind(entry.as_bytes()).bind(as_i64(after));
+        Ok(query.fetch_optional(&mut *self.tx).await?.is_some())
+    }
+
     /// At most `max` entries after a sequence, as far as they follow each other.
     pub(super) async fn log_entries_after(
         &mut self,
@@ -61,6 +74,12 @@ impl WriteTx {
 }
 
 impl Store {
+    /// Whether an entry is in a log. Reads every leaf of it.
+    pub async fn has_log_entry(&self, epoch: LogEpoch, entry: &Entry) -> Result<bool, StoreError> {
+        let query = sqlx::query(HAS_ENTRY).bind(i64::from(epoch.get())).bind(entry.as_bytes()).bind(-1_i64);
+        Ok(query.fetch_optional(&mut *self.connection().await?).await?.is_some())
+    }
+
     /// `count` entries after a sequence. Fewer: not all of them are there.
     pub async fn log_entries(&self, epoch: LogEpoch, after: Sequence, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let rows = sqlx::query("SELECT entry FROM log_leaves WHERE seq > $1 AND seq <= $2 AND epoch = $3 ORDER BY seq")

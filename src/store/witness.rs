@@ -1,16 +1,17 @@
-//! What a witness remembers: of each log, the latest checkpoint that it has cosigned. A database file of its own, never the
-//! registry's: a witness is somebody else's.
+//! What a witness remembers: of each log, the latest checkpoint that it has cosigned, and of each registry its latest log. A database
+//! file of its own, never the registry's: a witness is somebody else's.
 
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::AnyPool;
+use sqlx::{AnyPool, Row};
 
 use super::columns::{get_bytes, get_u64};
 use super::database::connect;
 use super::schema::{self, Dialect};
 use super::{StoreError, as_i64};
 use crate::crypto::tlog::{Checkpoint, Hash};
+use crate::domain::registry_log::{LogEpoch, epoch_of};
 
 /// How long a question waits for others.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -22,6 +23,19 @@ pub struct Witnessed {
     pub size: u64,
     pub root: Hash,
 }
+
+/// What came of remembering a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    Done,
+    /// What it continues is not there any more.
+    Overtaken,
+    /// A later log of the same registry was cosigned before.
+    Ended,
+}
+
+const EPOCH: &str = "INSERT INTO newest_epochs (log, epoch) VALUES ($1, $2) \
+                     ON CONFLICT (log) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch >= newest_epochs.epoch";
 
 /// The memory of a witness. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +53,15 @@ impl WitnessStore {
         )
         .execute(&pool)
         .await?;
+        sqlx::query("CREATE TABLE IF NOT EXISTS newest_epochs (log TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL)")
+            .execute(&pool)
+            .await?;
+        // What a version before this one has cosigned.
+        for row in sqlx::query("SELECT origin FROM witnessed").fetch_all(&pool).await? {
+            if let Some((log, epoch)) = epoch_of(&row.try_get::<String, _>("origin")?) {
+                sqlx::query(EPOCH).bind(log).bind(i64::from(epoch.get())).execute(&pool).await?;
+            }
+        }
         Ok(Self(pool))
     }
 
@@ -51,9 +74,21 @@ impl WitnessStore {
         row.map(|row| Ok(Witnessed { size: get_u64(&row, "size")?, root: get_bytes(&row, "root")? })).transpose()
     }
 
-    /// Puts a checkpoint in the place of what was there, in one statement, and tells whether it was still there: of two that
-    /// continue the same one, one comes too late. Durable when this returns.
-    pub async fn advance(&self, old: Option<Witnessed>, new: &Checkpoint) -> Result<bool, StoreError> {
+    /// Puts a checkpoint in the place of what was there, if it was still there: of two that continue the same one, one comes too late. Of
+    /// `epoch`, a registry and its log, only where no later log of it was cosigned. Durable when this returns.
+    pub async fn advance(
+        &self,
+        old: Option<Witnessed>,
+        new: &Checkpoint,
+        epoch: Option<(&str, LogEpoch)>,
+    ) -> Result<Advanced, StoreError> {
+        let mut tx = self.0.begin().await?;
+        if let Some((log, epoch)) = epoch {
+            let query = sqlx::query(EPOCH).bind(log).bind(i64::from(epoch.get()));
+            if query.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Ok(Advanced::Ended);
+            }
+        }
         let size = as_i64(new.size);
         let query = match old {
             None => sqlx::query(
@@ -71,11 +106,22 @@ impl WitnessStore {
                     .bind(old.root.to_vec())
             }
         };
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        if query.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(Advanced::Overtaken);
+        }
+        tx.commit().await?;
+        Ok(Advanced::Done)
     }
 
     /// Ends every connection.
     pub async fn close(&self) {
         self.0.close().await;
+    }
+
+    /// Leaves the file as a version without epochs had it.
+    #[cfg(test)]
+    pub(crate) async fn forget_epochs(&self) -> Result<(), StoreError> {
+        sqlx::query("DROP TABLE newest_epochs").execute(&self.0).await?;
+        Ok(())
     }
 }

@@ -77,13 +77,15 @@ impl Auditor {
         command.args(["--evidence", "evidence.json", "--log", "log"]).args(more);
         let evidence = self.path("evidence.json");
         let jwks = self.path("jwks.json");
+        let policy = more.iter().position(|word| *word == "--policy").and_then(|at| more.get(at + 1));
+        let policy = policy.map(|name| self.path(name));
         // The node lives in this runtime, which must not wait.
         spawn_wiped(move || {
             let done = command.output().unwrap();
             let text = String::from_utf8_lossy(&done.stdout).into_owned();
             let errors = String::from_utf8_lossy(&done.stderr);
             let said = serde_json::from_str(&text).unwrap_or_else(|_| json!({"text": format!("{text}{errors}")}));
-            let verified = evidence.exists().then(|| second_program(&evidence, &jwks));
+            let verified = evidence.exists().then(|| second_program(&evidence, &jwks, policy.as_deref()));
             Judged { code: done.status.code(), said, evidence: verified }
         })
         .await
@@ -102,11 +104,11 @@ impl Auditor {
     }
 }
 
-/// What `tests/log/evidence.py` says of a file.
-pub(crate) fn second_program(evidence: &Path, jwks: &Path) -> String {
+/// What `tests/log/evidence.py` says of a file; the witnesses are those that its reader names.
+pub(crate) fn second_program(evidence: &Path, jwks: &Path, policy: Option<&Path>) -> String {
     let mut python = Command::new("python3");
     python.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/log/evidence.py"));
-    let done = python.arg(evidence).arg(jwks).output().unwrap();
+    let done = python.arg(evidence).arg(jwks).args(policy).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.status.success(), text.starts_with("CONTRADICTED: "), "{text}{done:?}");
     text

@@ -15,7 +15,7 @@ use crate::receipt_audits::{LOST, audited, opening};
 use crate::registry_log::begin;
 
 /// A blind check's receipt, by a salt that opens commitment and blinding alike.
-async fn blindly_checked(app: &TestApp, number: &str) -> Value {
+pub(crate) async fn blindly_checked(app: &TestApp, number: &str) -> Value {
     committed_to(app, number, number).await
 }
 

@@ -1,9 +1,13 @@
-//! Blind checks of who was away, audits of keys that are over, and a change that cannot be told to who checks blindly.
+//! Blind checks of who was away, audits of keys that are over, files of keys that are none of the store's, and a change that cannot be told
+//! to who checks blindly.
 
+use lostcard::crypto::Keyring;
 use lostcard::crypto::digest::IdDigest;
+use lostcard::crypto::keyfiles::KeyFolder;
 use lostcard::domain::retention::Period;
 use lostcard::service::blind::keys;
 use lostcard::store::feed::ChangeKind;
+use lostcard::wiping::spawn_wiped;
 use serde_json::json;
 
 use crate::auditor::rewrite;
@@ -122,4 +126,72 @@ async fn a_question_that_is_not_evaluated_costs_no_number() {
     let mut newer = Client::of(&app, by, &client.key).await;
     assert_eq!(newer.verdict(&number, None).await, "number_listed");
     assert_eq!(left(&newer.ask(&[blind(&number)]).await), before - 2, "two that were answered");
+}
+
+/// A folder that may hold keys.
+fn own_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    folder
+}
+
+/// A key folder of its own for another machine of the service, without blind keys: those lie in the store.
+fn copied_folder(app: &TestApp) -> tempfile::TempDir {
+    let folder = own_folder();
+    for file in std::fs::read_dir(app.config.key_folder()).unwrap() {
+        let file = file.unwrap();
+        if !file.file_name().to_string_lossy().starts_with("blind-") {
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+#[tokio::test]
+async fn the_file_of_a_foreign_blind_key_makes_no_entries() {
+    let app = TestApp::spawn().await;
+    begin(&app).await;
+    let by = app.add_client("blind", None).await;
+    // It is left of a rotation that came to nothing, or of another service.
+    let foreign = own_folder();
+    KeyFolder::new(foreign.path().to_owned()).create_blind(2).unwrap();
+    std::fs::copy(foreign.path().join("blind-2.key"), app.config.key_folder().join("blind-2.key")).unwrap();
+    let elsewhere = copied_folder(&app);
+    let keyring = Keyring::open(KeyFolder::new(elsewhere.path().to_owned())).unwrap();
+    let versions = app.store.blind_keys().await.unwrap().versions;
+    keys::begin(&app.store, &keyring, ISSUER, versions, app.clock.now_ms()).await.unwrap().unwrap();
+    let mut client = Client::of(&app, by, "1").await;
+    let numbers: Vec<_> = (0..3).map(|_| random_number()).collect();
+    let rows: String =
+        numbers.iter().map(|number| format!("{number},{LOST},lost,holder,110105-03,station\n")).collect();
+    let path = app.folder.path().join("import.csv");
+    std::fs::write(&path, format!("id_number,card_valid_from,reason,reporter,office,channel\n{rows}")).unwrap();
+    let data = app.config.data.clone();
+    let done = spawn_wiped(move || crate::child::run(&data, &["import", path.to_str().unwrap()])).await.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for number in &numbers {
+        assert_eq!(client.verdict(number, Some(LOST)).await, "card_listed");
+    }
+}
+
+#[tokio::test]
+async fn a_blind_key_that_does_not_come_in_force_leaves_no_file() {
+    let app = TestApp::spawn().await;
+    begin(&app).await;
+    let file = app.config.key_folder().join("blind-2.key");
+    let end = app.store.head().await.unwrap().get();
+    // Nothing can follow a log of its own number.
+    let log = format!(
+        "INSERT INTO log_head (epoch, origin, s0, size, note, signed_at, cosigned_size, ended) VALUES (2, 'x', {end}, 0, '', 0, 0, 1)"
+    );
+    rewrite(&app, &[log]).await;
+    let versions = app.store.blind_keys().await.unwrap().versions;
+    assert!(keys::begin(&app.store, &app.keyring, ISSUER, versions, app.clock.now_ms()).await.is_err());
+    assert!(!file.exists());
+    rewrite(&app, &["DELETE FROM log_head WHERE epoch = 2".to_owned()]).await;
+    // Nor is one that lies there taken up: who left it may know it.
+    KeyFolder::new(app.config.key_folder()).create_blind(2).unwrap();
+    let left = std::fs::read(&file).unwrap();
+    assert_eq!(keys::begin(&app.store, &app.keyring, ISSUER, versions, app.clock.now_ms()).await.unwrap(), Some(2));
+    assert_ne!(std::fs::read(&file).unwrap(), left);
 }

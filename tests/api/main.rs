@@ -64,6 +64,8 @@ mod limits;
 mod lists;
 mod locks;
 mod log_lies;
+mod log_switch;
+mod made_up_evidence;
 mod matching;
 mod matrix;
 mod misuse_reports;

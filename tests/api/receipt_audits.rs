@@ -143,7 +143,7 @@ async fn the_service_shows_what_its_log_has_of_a_receipt() {
     let listed = checked(&app, &number, Some(LOST)).await;
     let never = checked(&app, &other, None).await;
     for (asked, entries, has_base) in
-        [(&unlisted, 0, true), (&listed, 1, false), (&never, 0, true), (&written(&report, &number), 1, false)]
+        [(&unlisted, 0, true), (&listed, 1, true), (&never, 0, true), (&written(&report, &number), 1, true)]
     {
         let told = audited(&app, &auditor, asked).await;
         assert_eq!((&told["outcome"], &told["complete"]), (&json!("consistent"), &json!(false)), "{told}");
@@ -201,6 +201,11 @@ async fn an_auditor_finds_true_receipts_consistent() {
         Auditor::expect(&auditor.judge(&app, &late).await, 0, "consistent");
     }
     assert!(auditor.path("log/1-entries-1").exists());
+    let told = auditor.judge(&app, &written(&report, &number)).await.said;
+    assert_eq!(
+        told["last_entry"],
+        json!({"registry_sequence": withdrawn["registry_sequence"], "verdict": "not_listed"})
+    );
     let not_its = auditor.judge(&app, &with(late, "id_number", other)).await;
     assert_eq!((not_its.code, not_its.evidence), (Some(1), None), "{}", not_its.said);
 }
@@ -247,12 +252,12 @@ async fn a_verdict_that_was_changed_by_hand_is_shown() {
     for (forged, why) in [
         (fewer, "the entries are not those of the checkpoint"),
         (with(evidence.clone(), "card_valid_from", "2009-01-01"), "not about this number and card"),
-        (with(evidence.clone(), "s0", s0 + 1000), "the log does not reach the receipt"),
+        (with(evidence.clone(), "s0", s0 + 1000), "the log began elsewhere"),
         (with(evidence.clone(), "public_key", evidence["element"].clone()), "the key is not that of the log"),
         (with(evidence.clone(), "element", evidence["public_key"].clone()), "not evaluated by this key"),
     ] {
         auditor.write("evidence.json", &forged.to_string());
-        let said = second_program(&auditor.path("evidence.json"), &auditor.path("jwks.json"));
+        let said = second_program(&auditor.path("evidence.json"), &auditor.path("jwks.json"), None);
         assert!(said.starts_with("NOT SHOWN: ") && said.contains(why), "{said}");
     }
 }

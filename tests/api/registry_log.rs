@@ -293,6 +293,14 @@ async fn the_operator_verifies_the_whole_log_by_a_command() {
     let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!((said["logs"][0]["size"].as_u64(), said["logs"].as_array().unwrap().len()), (Some(size), 1), "{said}");
     assert!(said["logs"][0]["origin"].as_str().unwrap().ends_with("/registry-log/1"), "{said}");
+    // A base of the store that is not the one that the log commits to.
+    let piece = app.store.base_piece(1, 0).await.unwrap().unwrap();
+    let bent = [&piece[..piece.len() - 1], &[piece[piece.len() - 1] ^ 1]].concat();
+    app.store.put_base_piece(1, 0, &bent).await.unwrap();
+    let done = verify().await;
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), errors.contains("the base that is kept")), (Some(1), true), "{errors}");
+    app.store.put_base_piece(1, 0, &piece).await.unwrap();
     let seq = app.store.log_head(Some(FIRST)).await.unwrap().unwrap().s0.get() + 100;
     let other = format!("(SELECT entry FROM log_leaves WHERE seq = {})", seq + 1);
     rewrite(&app, &[format!("UPDATE log_leaves SET entry = {other} WHERE seq = {seq}")]).await;
@@ -303,9 +311,14 @@ async fn the_operator_verifies_the_whole_log_by_a_command() {
 
 /// `log watch --once`: its exit code, and what it said.
 pub(crate) async fn watch(app: &TestApp, state: &Path) -> (Option<i32>, String) {
+    watch_at(app, &format!("http://{}", app.address), state, &[]).await
+}
+
+/// The same, asking another address, with further arguments.
+pub(crate) async fn watch_at(app: &TestApp, url: &str, state: &Path, more: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lostcard"));
-    command.env_clear().args(["log", "watch", "--once", "--url", &format!("http://{}", app.address), "--log-key"]);
-    command.arg(keys(app).await[0].to_string()).arg("--state").arg(state);
+    command.env_clear().args(["log", "watch", "--once", "--url", url, "--log-key"]);
+    command.arg(keys(app).await[0].to_string()).arg("--state").arg(state).args(more);
     // The node lives in this runtime, which must not wait.
     let done = spawn_wiped(move || command.output().unwrap()).await.unwrap();
     (done.status.code(), format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))

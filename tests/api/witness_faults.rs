@@ -89,11 +89,17 @@ async fn one_that_once_told_of_more_leaves_is_asked_again() {
 }
 
 /// A receipt with another sequence, as only the service can sign it.
-fn at_sequence(app: &TestApp, asked: &Value, note: &str, change: impl Fn(u64) -> u64) -> Value {
+pub(crate) fn at_sequence(app: &TestApp, asked: &Value, note: &str, change: impl Fn(u64) -> u64) -> Value {
+    resigned(app, asked, note, |claims| {
+        let seq = serde_json::from_str::<Value>(claims).unwrap()["seq"].as_u64().unwrap();
+        claims.replace(&format!("\"seq\":{seq}"), &format!("\"seq\":{}", change(seq)))
+    })
+}
+
+/// A receipt with other claims.
+pub(crate) fn resigned(app: &TestApp, asked: &Value, note: &str, change: impl Fn(&str) -> String) -> Value {
     let claims = asked["receipt"].as_str().unwrap().split('~').nth(1).unwrap();
-    let claims = String::from_utf8(from_base64url(claims).unwrap()).unwrap();
-    let seq = serde_json::from_str::<Value>(&claims).unwrap()["seq"].as_u64().unwrap();
-    let claims = claims.replace(&format!("\"seq\":{seq}"), &format!("\"seq\":{}", change(seq)));
+    let claims = change(&String::from_utf8(from_base64url(claims).unwrap()).unwrap());
     let checkpoint = Checkpoint::parse(Note::parse(note).unwrap().text()).unwrap();
     let member = checkpoint_member(checkpoint.size, &checkpoint.root);
     let (signing, now_s) = (app.keyring.signing(), app.clock.now_s());

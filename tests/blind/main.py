@@ -187,12 +187,14 @@ def forged(names, tools, service, card):
 
 
 def receipts(names, tools, service, cards):
-    """Each receipt opens by the request's salt, and the log bears it out."""
+    """Each receipt opens by a salt of its own, which opens no other of the same request, and the log bears it out."""
     direct = [service.verdict(card) for card in cards]
     for name in names:
         lines, _ = run(commands(tools)[name], service, cards, LOSTCARD_BLIND_RECEIPTS="1")
         told = [json.loads(line) for line in lines]
         assert [one["verdict"] for one in told] == direct, name
+        # Who is shown one salt could blind every number by it, and find those of the other elements.
+        assert len({one["receipt_salt"] for one in told}) == len(told), f"{name}: a salt opens several receipts of one request"
         for card, one in zip(cards, told):
             asked = {"receipt": one["receipt"], "receipt_salt": one["receipt_salt"], **card}
             found = service.ask("checks", "/v1/receipts/verify", asked)

@@ -1,8 +1,10 @@
-"""Verifies the evidence that `lostcard receipt audit` writes, and shares nothing with it: the standard library and `cryptography`.
+"""Verifies the evidence that `lostcard receipt audit` writes, and shares nothing with it: the standard library, `cryptography`, and
+`voprf.py` beside it.
 
-    evidence.py EVIDENCE.json JWKS.json
+    evidence.py EVIDENCE.json JWKS.json [POLICY]
 
-The keys are the verifier's own copy. Prints CONTRADICTED and why, and ends with 0; or NOT SHOWN and why, and ends with 1.
+The keys are the verifier's own copy, and so are the witnesses: without a policy (C2SP tlog-policy) no time of a witness counts. Who wrote
+the evidence chose all that is in it. Prints CONTRADICTED and why, and ends with 0; or NOT SHOWN and why, and ends with 1.
 """
 
 import base64
@@ -15,6 +17,8 @@ import sys
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from voprf import evaluated, was_evaluated_so
 
 
 class NotShown(Exception):
@@ -38,136 +42,6 @@ def unb64(text):
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     need(b64(data) == text, "a part is not base64url")
     return data
-
-
-# ristretto255 (RFC 9496), in integers.
-
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-SQRT_M1 = pow(2, (P - 1) // 4, P)
-
-
-def is_negative(x):
-    return x % P & 1
-
-
-def absolute(x):
-    return -x % P if is_negative(x) else x % P
-
-
-def sqrt_ratio(u, v):
-    """4.2: whether u/v is a square, and its root, or that of i*u/v."""
-    r = u * v**3 * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
-    check = v * r * r % P
-    if check in (-u % P, -u * SQRT_M1 % P):
-        r = r * SQRT_M1 % P
-    return check in (u % P, -u % P), absolute(r)
-
-
-INVSQRT_A_MINUS_D = sqrt_ratio(1, (-1 - D) % P)[1]
-# The odd one of the two roots (4.1).
-SQRT_AD_MINUS_ONE = -sqrt_ratio((-D - 1) % P, 1)[1] % P
-
-
-def decode(data):
-    s = int.from_bytes(data, "little")
-    need(len(data) == 32 and s < P and not is_negative(s), "an element is not in its only form")
-    u1, u2 = (1 - s * s) % P, (1 + s * s) % P
-    v = (-(D * u1 * u1) - u2 * u2) % P
-    was_square, root = sqrt_ratio(1, v * u2 * u2 % P)
-    x = absolute(2 * s * root * u2)
-    y = u1 * root * root * u2 * v % P
-    t = x * y % P
-    need(was_square and not is_negative(t) and y != 0, "an element is not in its only form")
-    return x, y, 1, t
-
-
-def encode(point):
-    x0, y0, z0, t0 = point
-    u1, u2 = (z0 + y0) * (z0 - y0) % P, x0 * y0 % P
-    root = sqrt_ratio(1, u1 * u2 * u2 % P)[1]
-    den1, den2 = root * u1 % P, root * u2 % P
-    z_inv = den1 * den2 * t0 % P
-    x, y, den = x0, y0, den2
-    if is_negative(t0 * z_inv):
-        x, y, den = y0 * SQRT_M1 % P, x0 * SQRT_M1 % P, den1 * INVSQRT_A_MINUS_D % P
-    if is_negative(x * z_inv):
-        y = -y % P
-    return absolute(den * (z0 - y)).to_bytes(32, "little")
-
-
-def plus(one, other):
-    (x1, y1, z1, t1), (x2, y2, z2, t2) = one, other
-    a, b = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
-    c, d = 2 * D * t1 * t2 % P, 2 * z1 * z2 % P
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return e * f % P, g * h % P, f * g % P, e * h % P
-
-
-def times(scalar, point):
-    done = (0, 1, 1, 0)
-    for bit in bin(scalar)[2:]:
-        done = plus(done, done)
-        if bit == "1":
-            done = plus(done, point)
-    return done
-
-
-BASE = decode(bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76"))
-
-
-def mapped(t):
-    """4.3.4, MAP."""
-    r = SQRT_M1 * t * t % P
-    u, v = (r + 1) * (1 - D * D) % P, (-1 - r * D) * (r + D) % P
-    was_square, s = sqrt_ratio(u, v)
-    c = P - 1 if was_square else r
-    s = s if was_square else -absolute(s * t) % P
-    n = (c * (r - 1) * (D - 1) ** 2 - v) % P
-    w0, w1, w2, w3 = 2 * s * v % P, n * SQRT_AD_MINUS_ONE % P, (1 - s * s) % P, (1 + s * s) % P
-    return w0 * w3 % P, w2 * w1 % P, w1 * w3 % P, w0 * w2 % P
-
-
-# RFC 9497, ristretto255-SHA512, VOPRF.
-
-CONTEXT = b"OPRFV1-\x01-ristretto255-SHA512"
-
-
-def expand(message, dst):
-    dst += bytes([len(dst)])
-    first = hashlib.sha512(bytes(128) + message + b"\x00\x40\x00" + dst).digest()
-    return hashlib.sha512(first + b"\x01" + dst).digest()
-
-
-def hash_to_group(message):
-    uniform = expand(message, b"HashToGroup-" + CONTEXT)
-    halves = [int.from_bytes(half, "little") & (2**255 - 1) for half in (uniform[:32], uniform[32:])]
-    return plus(*map(mapped, halves))
-
-
-def hash_to_scalar(message):
-    return int.from_bytes(expand(message, b"HashToScalar-" + CONTEXT), "little") % ORDER
-
-
-def sized(*parts):
-    return b"".join(struct.pack(">H", len(part)) + part for part in parts)
-
-
-def evaluated(digest, public, element, proof):
-    """F of a number, after VerifyProof (2.2.2)."""
-    own_input = b"lostcard:blind:v1:" + digest
-    own = encode(hash_to_group(own_input))
-    seed = hashlib.sha512(sized(public, b"Seed-" + CONTEXT)).digest()
-    weight = hash_to_scalar(sized(seed) + b"\x00\x00" + sized(own, element) + b"Composite")
-    m, z = times(weight, decode(own)), times(weight, decode(element))
-    c, s = (int.from_bytes(part, "little") for part in (proof[:32], proof[32:]))
-    need(len(proof) == 64 and c < ORDER and s < ORDER, "the proof is malformed")
-    t2 = plus(times(s, BASE), times(c, decode(public)))
-    t3 = plus(times(s, m), times(c, z))
-    challenge = hash_to_scalar(sized(public, *map(encode, (m, z, t2, t3))) + b"Challenge")
-    need(challenge == c, "the number was not evaluated by this key")
-    return hashlib.sha512(sized(own_input, element) + b"Finalize").digest()
 
 
 # Receipts (docs/RECEIPTS.md) and logs (docs/LOG.md).
@@ -249,14 +123,44 @@ class Log:
         first = self.entries[0]
         return (struct.unpack(">Q", first[1:9])[0], first[9:]) if first[0] == 6 else None
 
+    def key(self):
+        """The entry where a log has its key."""
+        return self.entries[1 if self.successor() else 0]
 
-def views(evidence, named, logs, keys):
-    """Why the log that is shown is not the one of before, or None."""
+    def begins(self, base):
+        """The sequences between which it began: the one of its first leaf, or those that its base bears out, which was made between the
+        begin and the leaf that names it. None: nothing bears it out."""
+        if self.successor():
+            return self.successor()[0], self.successor()[0]
+        if not base:
+            return None
+        index = unb64(base["index"])
+        sequence, at = struct.unpack(">Q", index[8:16])[0], self.base_of(index)
+        return max(0, sequence - at), sequence - 1
+
+    def base_of(self, index):
+        """The place of the leaf of a base, which is the first of its kind."""
+        at, first = next(((at, entry) for at, entry in enumerate(self.entries) if entry[0] == 2), (None, None))
+        need(first == b"\x02" + sha256(index), "the log does not have the base")
+        return at
+
+
+def seen_before(evidence, log, keys):
+    """Why the log that is shown is not the one that was seen before, or None."""
     if "seen" in evidence:
         origin, size, head = verify_note(evidence["seen"], keys)
-        if origin == logs[0].origin and size <= logs[0].size and not logs[0].begins_with(size, head):
+        if origin == log.origin and size <= log.size and not log.begins_with(size, head):
             return "two checkpoints of one log that do not continue each other"
-    if named is None:
+    return None
+
+
+def views(evidence, claims, named, logs):
+    """Why the log that is shown is not the one that the receipt names, or None."""
+    if named is None or claims.get("typ") == "blind":
+        return None
+    begins, seq = logs[0].begins(evidence.get("base")), claims["seq"]
+    # Wherever in between it began, it is that of the receipt's time.
+    if not begins or not begins[1] <= seq <= begins[0] + logs[0].size:
         return None
     size, head = named.split(".")
     size, head = int(size), unb64(head)
@@ -266,7 +170,7 @@ def views(evidence, named, logs, keys):
     if any(log.begins_with(size, head) for log in logs):
         return None
     need(len(logs) > 1 or not logs[0].successor(), "the log before it is not shown")
-    return "the log does not begin with the checkpoint that the receipt names" if any(log.size >= size for log in logs) else None
+    return "the log does not begin with the checkpoint that the receipt names" if logs[0].size >= size else None
 
 
 CLOCKS_DIFFER_S = 60
@@ -296,9 +200,9 @@ def cosigned(note, policy, by_s):
     return quorum
 
 
-def stale(evidence, claims, log, keys):
+def stale(evidence, policy, claims, log, keys):
     """Why the receipt tells an older state than witnesses had cosigned, or None."""
-    if "policy" not in evidence or "as_of" not in claims or "verdict" not in claims:
+    if policy is None or "as_of" not in claims:
         return None
     as_of = datetime.datetime.fromisoformat(claims["as_of"].replace("Z", "+00:00")).timestamp()
     # Of the first log of a store nothing signed says where it began: not before the first row.
@@ -306,7 +210,7 @@ def stale(evidence, claims, log, keys):
     for note in filter(None, (log.note, evidence.get("seen"))):
         origin, size, _ = verify_note(note, keys)
         later = origin == log.origin and s0 + size > claims["seq"]
-        if later and cosigned(note, evidence["policy"], as_of - CLOCKS_DIFFER_S):
+        if later and cosigned(note, policy, as_of - CLOCKS_DIFFER_S):
             return "witnesses had cosigned a later state before the receipt's was told"
     return None
 
@@ -326,8 +230,7 @@ def verdict(threshold, unknown, start):
 def in_base(base, log, output):
     """The sequence of the base, and how many of its entries have the tag of the number."""
     index, part = unb64(base["index"]), unb64(base["part"])
-    first = next((entry for entry in log.entries if entry[0] == 2), None)
-    need(first == b"\x02" + sha256(index), "the log does not have the base")
+    log.base_of(index)
     parts_log2, sequence = index[4], struct.unpack(">Q", index[8:16])[0]
     placement = int.from_bytes(output[:8], "big")
     own, tag = placement >> (64 - parts_log2), placement << parts_log2 >> 36 & (2**28 - 1)
@@ -344,10 +247,18 @@ def in_base(base, log, output):
 def of_number(evidence, claims, named, log):
     """Why what the log has of the number contradicts the receipt."""
     public, element, proof = (unb64(evidence[name]) for name in ("public_key", "element", "proof"))
-    need(b"\x03" + public in log.entries[:2], "the key is not that of the log")
-    output = evaluated(bytes.fromhex(evidence["id_digest"]), public, element, proof)
+    need(b"\x03" + public == log.key(), "the key is not that of the log")
+    digest = bytes.fromhex(evidence["id_digest"])
+    output = evaluated(digest, public, element, proof)
+    if claims.get("typ") == "blind":
+        need(log.origin.rsplit("/", 1)[1] == claims["key"], "the log is not that of the receipt's key")
+        was = was_evaluated_so(digest, unb64(evidence["receipt_salt"]), element, unb64(claims["bl"]), unb64(claims["ev"]))
+        need(was is not None, "the salt does not give the scalar by which the number was blinded")
+        need(not was, "the element was evaluated by the key of the log")
+        return "the element was not evaluated by the key of the log"
     tag, pad_key, s0, seq = output[8:24], output[32:], evidence["s0"], claims["seq"]
-    need(not log.successor() or log.successor()[0] == s0, "the log began elsewhere")
+    begins = log.begins(evidence.get("base"))
+    need(begins and begins[0] <= s0 <= begins[1], "the log began elsewhere")
     # What was listed at its begin the base has; a change has a leaf behind it.
     need(s0 + ("act" in claims) <= seq <= s0 + log.size, "the log does not reach the receipt")
     start, known = evidence.get("card_valid_from"), {}
@@ -380,8 +291,9 @@ def of_number(evidence, claims, named, log):
     return f"neither log nor base know the number, the receipt says {claims['verdict']}"
 
 
-def main(evidence, jwks):
+def main(evidence, jwks, policy=None):
     evidence, jwks = (json.load(open(path, encoding="utf-8")) for path in (evidence, jwks))
+    policy = open(policy, encoding="utf-8").read() if policy else None
     need(evidence["evidence"] == "lostcard-evidence-1", "not evidence of this form")
     keys = keys_of(jwks)
     claims, named = verify_receipt(evidence["receipt"], keys)
@@ -390,7 +302,12 @@ def main(evidence, jwks):
                     (start or "0000-00-00").replace("-", "").encode())
     need(b64(opened) == claims["cm"], "the receipt is not about this number and card")
     logs = [Log(told, keys) for told in evidence["logs"]]
-    return views(evidence, named, logs, keys) or stale(evidence, claims, logs[0], keys) or of_number(evidence, claims, named, logs[0])
+    return (
+        seen_before(evidence, logs[0], keys)
+        or views(evidence, claims, named, logs)
+        or stale(evidence, policy, claims, logs[0], keys)
+        or of_number(evidence, claims, named, logs[0])
+    )
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ func (client *Client) check(cards []Card, withReceipts bool) ([]Told, error) {
 	for len(cards) > 0 {
 		some := cards[:min(len(cards), elementsMax)]
 		cards = cards[len(some):]
-		found, salt, receipts, err := client.evaluate(some, withReceipts)
+		found, salts, receipts, err := client.evaluate(some, withReceipts)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,7 @@ func (client *Client) check(cards []Card, withReceipts bool) ([]Told, error) {
 			}
 			one := Told{Verdict: verdict}
 			if withReceipts {
-				one.Receipt, one.ReceiptSalt = receipts[index], b64.EncodeToString(salt)
+				one.Receipt, one.ReceiptSalt = receipts[index], b64.EncodeToString(salts[index])
 			}
 			all = append(all, one)
 		}
@@ -187,8 +187,8 @@ type answer struct {
 	Receipts  []string `json:"receipts"`
 }
 
-// F of each number, verified; brings the changes up to date. One salt a question.
-func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []byte, []string, error) {
+// F of each number, verified; brings the changes up to date. A salt for each: who is given one opens one receipt, and no other number.
+func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, [][]byte, []string, error) {
 	wasDropped, hasRead := false, false
 	for attempt := 1; ; attempt++ {
 		if client.base == nil {
@@ -196,15 +196,14 @@ func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []b
 				return nil, nil, nil, err
 			}
 		}
-		salt := make([]byte, 32)
-		if _, err := rand.Read(salt); err != nil {
-			return nil, nil, nil, err
-		}
-		items := make([]blinded, len(cards))
+		salts, items := make([][]byte, len(cards)), make([]blinded, len(cards))
 		asked := question{Key: client.key, Blinded: make([]string, len(cards)), After: client.known, Purpose: client.Purpose, Site: client.Site}
 		for index, card := range cards {
-			digest := digestOf(card.IDNumber)
-			items[index] = blind(digest, salt, index)
+			digest, salt := digestOf(card.IDNumber), make([]byte, 32)
+			if _, err := rand.Read(salt); err != nil {
+				return nil, nil, nil, err
+			}
+			salts[index], items[index] = salt, blind(digest, salt, index)
 			asked.Blinded[index] = b64.EncodeToString(items[index].element)
 			if withReceipts {
 				asked.Cm = append(asked.Cm, b64.EncodeToString(commitment(salt, digest, card.CardValidFrom)))
@@ -217,7 +216,7 @@ func (client *Client) evaluate(cards []Card, withReceipts bool) ([][64]byte, []b
 				return nil, nil, nil, errors.New("receipts are missing")
 			}
 			found, err := client.take(items, told)
-			return found, salt, told.Receipts, err
+			return found, salts, told.Receipts, err
 		}
 		// What was read of the log has spent it.
 		if hasRead && attempt < attemptsMax && waited(err) {

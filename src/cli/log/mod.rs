@@ -1,5 +1,6 @@
 //! `log ...`: the registry log, by its operator (`verify`, against the store) and by anybody (`watch`, over HTTP).
 
+mod monitored;
 mod watch;
 
 use clap::{Args, Subcommand};
@@ -26,7 +27,8 @@ Each new checkpoint must be signed by a key that is given, and continue the last
 No token is needed. Run it where the log's operator has no access, and keep the state file.
 
 Exit codes: 0 stopped, or with --once consistent; 10 the log shows another history: both checkpoints are in STATE.fork, as evidence;
-75 with --once, the log cannot be read, or lacks the cosignatures of the policy.
+75 with --once, the log cannot be read, shows an older state than before, lacks the cosignatures of the policy or has old ones. A checkpoint
+whose tiles do not give its root is kept in STATE.unproven.
 
 Example:
   curl -s https://lostcard.example/registry-log/keys

@@ -180,6 +180,16 @@ impl BaseIndex {
         self.sequence
     }
 
+    /// Whether a whole base is what its index says.
+    pub fn is_of(&self, base: &[u8]) -> bool {
+        let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        let ends = self.parts.iter().skip(1).map(|(offset, _)| place(*offset)).chain([base.len()]);
+        let is_part = |((offset, hash), end): (&(u32, [u8; 32]), usize)| {
+            base.get(place(*offset)..end).is_some_and(|part| Sha256::digest(part).as_slice() == hash)
+        };
+        self.parts.iter().zip(ends).all(is_part)
+    }
+
     /// Where the part of a number lies: number of the part, first byte, and the byte after the last, none for that of the file.
     pub fn part(&self, evaluated: &Evaluated) -> (usize, u32, Option<u32>) {
         let part = part_of(evaluated.placement(), self.parts_log2);

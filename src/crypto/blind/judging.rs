@@ -46,7 +46,7 @@ pub struct BaseSays {
 pub struct Committed<'a> {
     /// The sequence at which the epoch began.
     pub s0: u64,
-    /// By their places: all of them up to the receipt's sequence and the base's.
+    /// By their places: all of them up to the receipt's sequence and the base's, and what is known behind.
     pub entries: &'a [Tagged],
     /// None where there is none to be read.
     pub base: Option<BaseSays>,
@@ -80,6 +80,13 @@ pub fn judge(claims: &Claims, start: Option<Date>, evaluated: &Evaluated, commit
         }
         Says::Blind { .. } => (Outcome::CannotTell, "a blind receipt has no verdict"),
     }
+}
+
+/// The last entry of the number, and its sequence.
+pub fn last_of(evaluated: &Evaluated, committed: &Committed<'_>) -> Option<(u64, BlindStatus)> {
+    let (index, entry) = committed.entries.last()?;
+    let sequence = committed.s0 + index + 1;
+    Some((sequence, BlindEntry::from_bytes(*entry).read(evaluated, sequence)?))
 }
 
 fn judge_act(act: Act, seq: u64, start: Option<Date>, evaluated: &Evaluated, committed: &Committed<'_>) -> Judged {

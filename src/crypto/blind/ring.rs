@@ -41,6 +41,15 @@ impl BlindRing {
         });
     }
 
+    /// Forgets keys that are not what the store says: a file may be of another store, or of a rotation that never came in force.
+    pub fn keep_those_of(&self, public_key: impl Fn(u32) -> Option<[u8; 32]>) {
+        self.0.rcu(|keys| {
+            let mut keys = BTreeMap::clone(keys);
+            keys.retain(|epoch, key| public_key(*epoch) == Some(key.public_key()));
+            keys
+        });
+    }
+
     /// The newest epoch that it has a key of.
     pub fn newest(&self) -> Option<u32> {
         self.0.load().keys().next_back().copied()

@@ -48,7 +48,15 @@ impl VerifierKey {
         let (kind, bytes) = key.split_first()?;
         let kind = [SignatureType::Ed25519, SignatureType::Cosignature].into_iter().find(|of| *of as u8 == *kind)?;
         let found = Self::new(name, kind, PublicKey::new(bytes.try_into().ok()?))?;
-        (hex::encode(found.id) == id).then_some(found)
+        hex::encode(found.id).eq_ignore_ascii_case(id).then_some(found)
+    }
+
+    /// The type of a verifier key, also of one that is not read here; none where it has not even the form.
+    pub fn type_of(text: &str) -> Option<u8> {
+        let mut parts = text.splitn(3, '+');
+        let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_key = is_key_name(name) && id.len() == 8 && hex::decode(id).is_ok();
+        STANDARD.decode(key).ok().filter(|_| is_key)?.first().copied()
     }
 
     /// The name in signature lines: of a log its origin.
@@ -262,10 +270,12 @@ mod tests {
             "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
             "PeterNeumann+c74f20a3+AhpcARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
             "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10",
-            "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         ] {
             assert_eq!(VerifierKey::parse(bad), None, "{bad}");
         }
+        // As Go reads it, the hash may be written in either case.
+        let upper = "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+        assert_eq!(VerifierKey::parse(upper), VerifierKey::parse(KEY));
     }
 
     #[test]

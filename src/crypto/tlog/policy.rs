@@ -6,6 +6,8 @@ use super::note::{SignatureType, VerifierKey};
 
 /// The most bytes of a policy, and lines that define something: far above the 32 of each kind that the specification asks for.
 const POLICY_BYTES_MAX: usize = 256 * 1024;
+/// The most witnesses: a note with all their signatures and the log's own must be one that is read.
+const WITNESSES_MAX: usize = 60;
 
 /// Why a file is no policy: the line, from 1, or 0 for the file as a whole.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Party {
 enum Member {
     Witness(usize),
     Group(usize),
+    /// A witness with a key of a type that is not read here: it never counts.
+    Unreadable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +73,7 @@ impl Policy {
     fn witnessed(&self, member: Member, has: &impl Fn(usize) -> bool) -> bool {
         match member {
             Member::Witness(at) => has(at),
+            Member::Unreadable => false,
             // Groups name earlier ones alone, so this ends.
             Member::Group(at) => self.groups.get(at).is_some_and(|group| {
                 group.members.iter().filter(|member| self.witnessed(**member, has)).count() >= group.needed
@@ -102,6 +107,12 @@ impl Reading {
             [b"log", key, url @ ..] if url.len() < 2 => {
                 let log = party(key, url, SignatureType::Ed25519)?;
                 add(&mut self.logs, log)
+            }
+            [b"witness", name, key, url @ ..] if url.len() < 2 && is_of_other_type(key) => {
+                self.define(name, Member::Unreadable)
+            }
+            [b"witness", _, _, ..] if self.witnesses.len() == WITNESSES_MAX => {
+                Err("more witnesses than a note has signatures")
             }
             [b"witness", name, key, url @ ..] if url.len() < 2 => {
                 let witness = party(key, url, SignatureType::Cosignature)?;
@@ -143,6 +154,12 @@ impl Reading {
         let is_first = self.taken.insert(name.to_vec());
         if is_first { Ok(member) } else { Err("a name is a member twice") }
     }
+}
+
+/// Whether it has the form of a verifier key whose type this program does not know, such as ML-DSA-44 (tlog-cosignature, 6).
+fn is_of_other_type(key: &[u8]) -> bool {
+    let kind = std::str::from_utf8(key).ok().and_then(VerifierKey::type_of);
+    kind.is_some_and(|kind| kind != SignatureType::Ed25519 as u8 && kind != SignatureType::Cosignature as u8)
 }
 
 fn party(key: &[u8], url: &[&[u8]], kind: SignatureType) -> Result<Party, &'static str> {
@@ -204,6 +221,34 @@ mod tests {
         assert!(!met(&[]) && !met(&[0, 1, 2]) && !met(&[0, 3, 4, 5]));
         let none = Policy::parse(b"quorum none").unwrap();
         assert!(none.is_met(|_| false) && none.witnesses.is_empty());
+    }
+
+    /// C2SP tlog-cosignature has more than one type, and a policy may name witnesses of each.
+    #[test]
+    fn a_witness_with_a_key_of_another_type_does_not_count_and_spoils_nothing() {
+        use base64::Engine;
+        let other = base64::engine::general_purpose::STANDARD.encode([[6].as_slice(), &[9; 1312]].concat());
+        let one = key("w.example/1", SignatureType::Cosignature);
+        let text = |quorum: &str| {
+            format!(
+                "witness new w.example/2+0a0b0c0d+{other} https://w.example\nwitness w {one}\ngroup g {quorum} new w\nquorum g\n"
+            )
+        };
+        let policy = Policy::parse(text("any").as_bytes()).unwrap();
+        assert!(policy.witnesses.len() == 1 && policy.is_met(|at| at == 0) && !policy.is_met(|_| false));
+        assert!(!Policy::parse(text("all").as_bytes()).unwrap().is_met(|_| true));
+        let bad = text("any").replace("+0a0b0c0d+", "+0a0b0c+");
+        assert_eq!(Policy::parse(bad.as_bytes()).map_err(|error| error.line), Err(1));
+    }
+
+    #[test]
+    fn a_policy_has_no_more_witnesses_than_a_note_has_signatures() {
+        let lines = |count: usize| -> String {
+            (0..count).map(|at| format!("witness w{at} {}\n", key("w", SignatureType::Cosignature))).collect()
+        };
+        assert!(Policy::parse(format!("{}quorum none\n", lines(WITNESSES_MAX)).as_bytes()).is_ok());
+        let error = Policy::parse(format!("{}quorum none\n", lines(WITNESSES_MAX + 1)).as_bytes()).unwrap_err();
+        assert_eq!(error.line, WITNESSES_MAX + 1);
     }
 
     #[test]

@@ -73,6 +73,15 @@ pub fn consistency(old_size: u64, new_size: u64) -> Vec<Range> {
     proof
 }
 
+/// The same with every node of it: also the old tree as one, where it is a node of the new one.
+pub fn whole_consistency(old_size: u64, new_size: u64) -> Vec<Range> {
+    let mut proof = consistency(old_size, new_size);
+    if old_size.is_power_of_two() && old_size < new_size {
+        proof.insert(0, Range { start: 0, end: old_size });
+    }
+    proof
+}
+
 /// The hashes of a proof's ranges, from what is known of subtrees; none where one is not known.
 pub fn hashes(ranges: &[Range], mut subtree: impl FnMut(Subtree) -> Option<Hash>) -> Option<Vec<Hash>> {
     let mut hash = |range: &Range| fold(&range.subtrees().into_iter().map(&mut subtree).collect::<Option<Vec<_>>>()?);
@@ -85,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::crypto::tlog::tree::{is_consistent, is_included, leaf_hash, root};
+    use crate::crypto::tlog::tree::{is_consistent, is_included, leaf_hash, old_root_in, root};
 
     fn leaves(count: u64) -> Vec<Hash> {
         (0..count).map(|leaf| leaf_hash(&leaf.to_be_bytes())).collect()
@@ -103,6 +112,26 @@ mod tests {
         let mut tree = MemoryBackedTree::new();
         (0..count).for_each(|leaf| tree.push(leaf.to_be_bytes().to_vec()));
         tree
+    }
+
+    /// Who finds that a proof does not give the new root knows nothing; who finds that it gives another old one knows a fork.
+    #[test]
+    fn a_whole_proof_tells_another_beginning_from_wrong_nodes() {
+        let all = leaves(40);
+        for (old, new) in [(1, 2), (4, 9), (8, 40), (5, 9), (13, 40), (32, 33), (39, 40)] {
+            let known = &all[..usize::try_from(new).unwrap()];
+            let proof = hashes(&whole_consistency(old, new), of_leaves(known)).unwrap();
+            let (old_root, new_root) = (root(&all[..usize::try_from(old).unwrap()]), root(known));
+            assert_eq!(old_root_in(old, new, &new_root, &proof), Some(old_root), "{old} {new}");
+            for at in 0..proof.len() {
+                let mut wrong = proof.clone();
+                wrong[at][3] ^= 1;
+                assert_eq!(old_root_in(old, new, &new_root, &wrong), None, "{old} {new} {at}");
+            }
+            assert_eq!(old_root_in(old, new, &[7; 32], &proof), None);
+            assert_eq!(old_root_in(old, new, &new_root, &proof[1..]), None);
+        }
+        assert_eq!(old_root_in(0, 4, &root(&all[..4]), &[]), None);
     }
 
     #[test]

@@ -81,12 +81,17 @@ pub fn is_consistent(old_size: u64, new_size: u64, old_root: &Hash, new_root: &H
     if old_size == new_size {
         return proof.is_empty() && old_root == new_root;
     }
-    let (first, rest) = if old_size.is_power_of_two() {
-        (*old_root, proof)
-    } else {
-        let Some((first, rest)) = proof.split_first() else { return false };
-        (*first, rest)
-    };
+    // The asker has the old root: it is not in the proof where it is a node of the new tree.
+    let first = old_size.is_power_of_two().then_some(*old_root);
+    let whole: Vec<_> = first.into_iter().chain(proof.iter().copied()).collect();
+    old_root_in(old_size, new_size, new_root, &whole).as_ref() == Some(old_root)
+}
+
+/// The root that the first `old_size` leaves of a tree have, from a proof that has all of its nodes; none where the proof does not give the
+/// root of that tree, so that it shows nothing.
+pub fn old_root_in(old_size: u64, new_size: u64, new_root: &Hash, proof: &[Hash]) -> Option<Hash> {
+    let (first, rest) = proof.split_first().filter(|_| (1..new_size).contains(&old_size))?;
+    let (first, rest) = (*first, rest);
     let (mut node, mut last) = (old_size - 1, new_size - 1);
     while node & 1 == 1 {
         node >>= 1;
@@ -95,7 +100,7 @@ pub fn is_consistent(old_size: u64, new_size: u64, old_root: &Hash, new_root: &H
     let (mut of_old, mut of_new) = (first, first);
     for step in rest {
         if last == 0 {
-            return false;
+            return None;
         }
         if node & 1 == 1 || node == last {
             of_old = node_hash(step, &of_old);
@@ -110,7 +115,7 @@ pub fn is_consistent(old_size: u64, new_size: u64, old_root: &Hash, new_root: &H
         node >>= 1;
         last >>= 1;
     }
-    last == 0 && of_old == *old_root && of_new == *new_root
+    (last == 0 && of_new == *new_root).then_some(of_old)
 }
 
 #[cfg(test)]

@@ -108,7 +108,8 @@ pub struct ReceiptAuditAnswer {
     checkpoint: Option<String>,
     /// The number's entries up to the receipt and to the base.
     entries: Vec<AuditedEntryAnswer>,
-    /// What the base has in the place of the number, where no entry decides.
+    /// What the base has in the place of the number, where no entry decides, and for the first log of a store always: where that one
+    /// began only its base bears out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     base: Option<AuditedBaseAnswer>,

@@ -26,6 +26,7 @@ async fn add_checkpoint(witness: Data<Witness>, body: Bytes) -> HttpResponse {
         }
         Ok(Answer::Malformed) => refuse(StatusCode::BAD_REQUEST, "not old size, proof and checkpoint"),
         Ok(Answer::UnknownLog) => refuse(StatusCode::NOT_FOUND, "this witness does not know the log"),
+        Ok(Answer::Ended) => refuse(StatusCode::NOT_FOUND, "this witness has cosigned a later log of this registry"),
         Ok(Answer::WrongSignature) => refuse(StatusCode::FORBIDDEN, "no signature of a key of the log"),
         Ok(Answer::Conflict { known }) => HttpResponse::Conflict()
             .insert_header((header::CONTENT_TYPE, "text/x.tlog.size"))

@@ -19,8 +19,8 @@ use crate::crypto::digest::IdDigest;
 use crate::crypto::receipt::{Claims, Says};
 use crate::crypto::salt::Salt;
 use crate::crypto::signing::from_base64url;
-use crate::crypto::tlog::Hash;
-use crate::domain::registry_log::LogEpoch;
+use crate::crypto::tlog::{Checkpoint, Hash, Note};
+use crate::domain::registry_log::{Entry, LogEpoch};
 use crate::domain::sequence::Sequence;
 use crate::limits::Asker;
 use crate::registry::RegistryError;
@@ -139,6 +139,7 @@ impl Blind {
         let base = self.base_of(head.epoch, &evaluated).await?;
         let base_at = base.as_ref().map_or(seq, |(says, _)| Sequence::new(says.sequence));
         let until = seq.max(base_at).min(head.sequence());
+        let (checkpoint, size) = checkpoint_for(&head, until);
         let found = store.log_entries_of(head.epoch, &evaluated.tag(), until).await?;
         let index = |at: &Sequence| at.get() - head.s0.get() - 1;
         let tagged: Vec<_> = found.iter().map(|(at, entry)| (index(at), *entry)).collect();
@@ -149,12 +150,15 @@ impl Blind {
             judged_blind.unwrap_or_else(|| judge(&asked.claims, asked.card_valid_from, &evaluated, &committed));
         let mut entries = Vec::with_capacity(tagged.len());
         for (index, entry) in tagged {
-            let path = inclusion_path(store, head.epoch, index, head.size).await?;
+            let path = inclusion_path(store, head.epoch, index, size).await?;
             entries.push(ProvenEntry { index, entry, path });
         }
         let is_act = asked.claims.says.act().is_some();
-        let base = part.filter(|_| !is_decided && !is_act);
-        let log = AuditedLog { epoch: head.epoch, s0: head.s0, checkpoint: head.note, key: Some(key), entries, base };
+        // The first log of a store has nothing else that bears out where it began.
+        let first = store.log_entries(head.epoch, head.s0, 1).await?;
+        let is_successor = first.first().is_some_and(|entry| Entry::is_successor(entry));
+        let base = part.filter(|_| !is_successor || (!is_decided && !is_act));
+        let log = AuditedLog { epoch: head.epoch, s0: head.s0, checkpoint, key: Some(key), entries, base };
         Ok(Audit { judged, log: Some(log) })
     }
 
@@ -219,6 +223,15 @@ impl AuditedLog {
     fn without_key(head: LogHead) -> Self {
         Self { epoch: head.epoch, s0: head.s0, checkpoint: head.note, key: None, entries: Vec::new(), base: None }
     }
+}
+
+/// The checkpoint that an auditor is given, and its size: the one that witnesses have cosigned, where it reaches what is asked about.
+fn checkpoint_for(head: &LogHead, until: Sequence) -> (String, u64) {
+    let cosigned = head.cosigned.as_ref().and_then(|note| {
+        let size = Checkpoint::parse(Note::parse(note)?.text())?.size;
+        (head.s0.plus(size) >= until).then(|| (note.clone(), size))
+    });
+    cosigned.unwrap_or_else(|| (head.note.clone(), head.size))
 }
 
 fn no_log() -> Audit {

@@ -4,7 +4,7 @@
 use crate::crypto::blind::{BlindKey, BlindVersions};
 use crate::crypto::{KeyError, Keyring, random};
 use crate::domain::instant::UnixMs;
-use crate::domain::registry_log::LogEpoch;
+use crate::domain::registry_log::{Entry, HashedEntry, LogEpoch};
 use crate::registry::RegistryError;
 use crate::service::{ServiceError, registry_log};
 use crate::store::blind_keys::NewBlindKey;
@@ -27,10 +27,25 @@ pub async fn begin(
     let previous = before.filter(|before| !before.is_behind && !is_cut).map(|before| before.current);
     let newest = tx.newest_blind_epoch().await?;
     let epoch = newest + 1 + if is_cut { random_gap() } else { 0 };
-    let key = begin_in(&mut tx, keyring, (issuer, epoch), previous, now_ms).await?;
-    tx.commit_unlisted().await?;
-    keyring.blind().take(key);
-    Ok(Some(epoch))
+    let begun = async {
+        let key = begin_in(&mut tx, keyring, (issuer, epoch), previous, now_ms).await?;
+        tx.commit_unlisted().await?;
+        Ok(key)
+    };
+    match begun.await {
+        Ok(key) => {
+            keyring.blind().take(key);
+            Ok(Some(epoch))
+        }
+        // The file is of a key that nobody has: the next try would take it up, and so would another store's. Where the commit was done
+        // all the same, the sealed seed is in the store.
+        Err(error) => {
+            if let Err(kept) = forget(keyring, epoch) {
+                tracing::warn!(epoch, error = %kept, "the file of a blind key that did not come in force cannot be removed");
+            }
+            Err(error)
+        }
+    }
 }
 
 /// What the feed lost before its epoch may have used the next numbers, and signed a log by each: none is used twice.
@@ -45,7 +60,9 @@ async fn begin_in(
     previous: Option<u32>,
     now_ms: UnixMs,
 ) -> Result<BlindKey, ServiceError> {
-    let seed = match keyring.folder().create_blind(epoch) {
+    let folder = keyring.folder();
+    // One that is there is of another store, or of a try that came to nothing: the key of this epoch is a new one.
+    let seed = match folder.remove_blind(epoch).and_then(|()| folder.create_blind(epoch)) {
         // Handed out by others, the folder takes no new file: the sealed seed in the store is enough.
         Err(KeyError::Folder { .. }) => {
             zeroize::Zeroizing::new(random::key_bytes().map_err(KeyError::from).map_err(keys)?)
@@ -57,7 +74,28 @@ async fn begin_in(
     let new = NewBlindKey { epoch, sealed_seed, public_key: key.public_key(), begun_at: now_ms };
     registry_log::begin_epoch(tx, keyring, issuer, LogEpoch::new(epoch), now_ms).await?;
     tx.begin_blind_key(&new, BlindVersions { current: epoch, previous, is_behind: false }).await?;
+    tx.record_published_keys(keyring.signing().jwks_digest()).await?;
     Ok(key)
+}
+
+/// Commits to the keys that this node publishes, if the log in force does not have them yet: of several nodes that publish the same, one
+/// does. While a rotation goes from node to node each set has its leaf.
+pub(super) async fn publish(store: &Store, keyring: &Keyring, epoch: LogEpoch) -> Result<(), ServiceError> {
+    let digest = keyring.signing().jwks_digest();
+    let entry = Entry::hash(HashedEntry::PublishedKeys, digest);
+    let until = store.head().await?;
+    if store.has_log_entry(epoch, &entry).await? {
+        return Ok(());
+    }
+    let mut tx = store.begin().await?;
+    let versions = tx.blind_versions().await?;
+    let is_in_force = versions.is_some_and(|versions| versions.current == epoch.get()) && !tx.is_log_cut().await?;
+    // Another node was quicker, or there is another log by now.
+    if !is_in_force || tx.has_log_entry_after(epoch, &entry, until).await? {
+        return Ok(());
+    }
+    tx.record_published_keys(digest).await?;
+    Ok(tx.commit_unlisted().await?)
 }
 
 /// The key before the current one is over.

@@ -38,6 +38,8 @@ pub struct Blind {
     /// How long seeds and bases of keys that are over are kept for audits.
     audit_keep: Period,
     known: ArcSwap<Known>,
+    /// The log that has the keys which this node publishes, and the count of looks at the key folder by which they are those.
+    published: ArcSwap<Option<(u32, u64)>>,
     /// The turns of evaluations, fair by client: they take nothing from direct checks.
     turns: Arc<FairGate<Asker>>,
 }
@@ -65,7 +67,8 @@ impl Blind {
         // Half of the cores at most, so that a node with one has one turn.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = FairGate::new(Bounds { places: cores.div_ceil(2), waiting_max: WAITING_MAX });
-        Self { writer, issuer, audit_keep, known: ArcSwap::default(), turns }
+        let (known, published) = (ArcSwap::default(), ArcSwap::default());
+        Self { writer, issuer, audit_keep, known, published, turns }
     }
 
     /// The keys in force that have a base, newest first. The store is asked: another node may have begun one a moment ago.

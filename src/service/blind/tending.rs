@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::building::BuildError;
 use super::{Blind, KEY, PREVIOUS, keys};
 use crate::domain::instant::UnixMs;
+use crate::domain::registry_log::LogEpoch;
 use crate::service::ServiceError;
 use crate::store::blind_keys::{BlindKeys, StoredBlindKey};
 
@@ -81,6 +82,13 @@ impl Blind {
             keys::forget(keyring, over.epoch)?;
         }
         keyring.blind().keep(&wanted);
+        if let Some(versions) = stored.versions.filter(|_| !stored.is_cut) {
+            let seen = (versions.current, keyring.signing_count());
+            if **self.published.load() != Some(seen) {
+                keys::publish(store, keyring, LogEpoch::new(versions.current)).await?;
+                self.published.store(Arc::new(Some(seen)));
+            }
+        }
         let is_behind = stored.is_cut || stored.versions.is_some_and(|versions| versions.is_behind);
         let due: Vec<_> = stored.keys.iter().filter(|key| wanted.contains(&key.epoch)).cloned().collect();
         self.note(stored);

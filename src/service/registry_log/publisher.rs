@@ -12,6 +12,7 @@ use super::latest::Latest;
 use super::tree::{extend, is_signed};
 use super::witnesses::{Cosigned, Witnesses};
 use crate::clock::Clock;
+use crate::crypto::tlog::{Checkpoint, Note};
 use crate::crypto::{Keyring, SigningSet};
 use crate::domain::sequence::Sequence;
 use crate::store::log::{LogHead, LogStanding};
@@ -22,6 +23,10 @@ use crate::telemetry::Metrics;
 const EVERY: Duration = Duration::from_secs(1);
 /// When witnesses that were not enough are asked again, if nothing else has come.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How old cosignatures may be: by their times readers know that what they are shown is the newest.
+const RENEWED: Duration = Duration::from_mins(5);
+/// How long after its end a log may be cosigned for the last time: witnesses that have seen the next one do it no more.
+const ENDED: Duration = Duration::from_hours(1);
 
 /// Extends and signs.
 #[derive(Debug)]
@@ -132,50 +137,71 @@ impl Publisher {
     /// Has what this node signs cosigned: the newest, whatever came while witnesses were asked.
     async fn keep_cosigning(&self, mut signed: watch::Receiver<Option<LogHead>>) {
         let Some(witnesses) = &self.witnesses else { return };
-        let mut waits = false;
+        let mut of_epoch = None;
         loop {
-            let came = timeout(if waits { AGAIN } else { Duration::MAX }, signed.changed()).await;
+            let came = timeout(AGAIN, signed.changed()).await;
             if matches!(came, Ok(Err(_))) {
                 return;
             }
             // What was asked for in vain may have cosignatures of another node's asking by now.
             let head = match came {
                 Ok(_) => signed.borrow_and_update().clone(),
-                Err(_) => self.store.log_head(None).await.ok().flatten().filter(|head| head.waiting_since.is_some()),
+                Err(_) => self.store.log_head(None).await.ok().flatten().filter(|head| self.is_due(witnesses, head)),
             };
-            let Some(head) = head else {
-                waits = false;
-                continue;
-            };
-            let (mut asking, mut kept) = (witnesses.ask_all(&self.store, &head), Kept::new(&head));
-            while asking.next().await {
-                let so_far = asking.cosigned();
-                // At once, and what comes later with the last: one that does not answer would keep readers from what the others signed,
-                // while newer checkpoints come.
-                if so_far.is_enough && kept.cosigned == 0 {
-                    self.keep_cosigned(&mut kept, &so_far).await;
-                }
+            let Some(head) = head else { continue };
+            if of_epoch.replace(head.epoch) != Some(head.epoch) {
+                self.have_end_cosigned(witnesses, &head).await;
             }
-            let cosigned = asking.cosigned();
-            self.metrics.witness_answers.with_label_values(&["cosigned"]).inc_by(cosigned.cosigned);
-            self.metrics.witness_answers.with_label_values(&["failed"]).inc_by(cosigned.failed);
-            let is_kept = self.keep_cosigned(&mut kept, &cosigned).await;
-            waits = !cosigned.is_enough || !is_kept;
+            self.have_cosigned(witnesses, head).await;
         }
     }
 
+    /// Whether a checkpoint waits for witnesses, or has only old cosignatures.
+    fn is_due(&self, witnesses: &Witnesses, head: &LogHead) -> bool {
+        let since_s = u64::try_from(self.clock.now_ms().minus(RENEWED).seconds()).unwrap_or_default();
+        !head.has_ended
+            && !head.note.is_empty()
+            && (head.waiting_since.is_some() || !witnesses.are_enough_since(&head.note, since_s))
+    }
+
+    /// The end of the log before, which was signed without them: before they see the next one.
+    async fn have_end_cosigned(&self, witnesses: &Witnesses, next: &LogHead) {
+        let Ok(Some(before)) = self.store.log_before(next.epoch).await else { return };
+        let is_new = self.clock.now_ms().since(before.signed_at) < ENDED;
+        let size = |note: &String| Some(Checkpoint::parse(Note::parse(note)?.text())?.size);
+        let has_end = before.cosigned.as_ref().and_then(size) == Some(before.size);
+        if is_new && before.has_ended && !has_end {
+            self.have_cosigned(witnesses, before).await;
+        }
+    }
+
+    async fn have_cosigned(&self, witnesses: &Witnesses, head: LogHead) {
+        let (mut asking, mut kept) = (witnesses.ask_all(&self.store, &head), Kept::new(&head));
+        while asking.next().await {
+            let so_far = asking.cosigned();
+            // At once, and what comes later with the last: one that does not answer would keep readers from what the others signed,
+            // while newer checkpoints come.
+            if so_far.is_enough && kept.cosigned == 0 {
+                self.keep_cosigned(&mut kept, &so_far).await;
+            }
+        }
+        let cosigned = asking.cosigned();
+        self.metrics.witness_answers.with_label_values(&["cosigned"]).inc_by(cosigned.cosigned);
+        self.metrics.witness_answers.with_label_values(&["failed"]).inc_by(cosigned.failed);
+        self.keep_cosigned(&mut kept, &cosigned).await;
+    }
+
     /// Keeps what was not kept yet.
-    async fn keep_cosigned(&self, kept: &mut Kept, new: &Cosigned) -> bool {
+    async fn keep_cosigned(&self, kept: &mut Kept, new: &Cosigned) {
         if new.cosigned <= kept.cosigned {
-            return true;
+            return;
         }
         if let Err(error) = self.store.keep_cosigned(&kept.head, &new.note, new.is_enough).await {
             tracing::warn!(error = %error, "cosignatures are not kept: the next checkpoint has its own");
-            return false;
+            return;
         }
         kept.head.note.clone_from(&new.note);
         kept.cosigned = new.cosigned;
-        true
     }
 }
 

@@ -90,22 +90,18 @@ impl Asking<'_> {
     /// What has come so far.
     pub fn cosigned(&self) -> Cosigned {
         let cosigned = self.answers.iter().flatten().count() as u64;
-        // What the note had from an earlier try is kept, where this one brought nothing.
+        // What the note had from an earlier try is kept, where this one brought nothing; else the newer time takes its place.
         let before = Note::parse(&self.head.note);
         let signed_before = |at: usize| {
             let key = self.policy.witnesses.get(at).map(|witness| &witness.key);
             key.zip(before.as_ref()).is_some_and(|(key, note)| note.signed_by(key).is_ok())
         };
-        let new: String = self
-            .answers
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !signed_before(*at))
-            .filter_map(|(_, line)| line.as_deref())
-            .collect();
+        let new: String = self.answers.iter().filter_map(Option::as_deref).collect();
+        let keys = self.policy.witnesses.iter().map(|witness| &witness.key).zip(&self.answers);
+        let renewed: Vec<_> = keys.filter(|(_, line)| line.is_some()).map(|(key, _)| key).collect();
         let has = |at: usize| signed_before(at) || self.answers.get(at).is_some_and(Option::is_some);
         Cosigned {
-            note: format!("{}{new}", self.head.note),
+            note: format!("{}{new}", without(&self.head.note, &renewed)),
             is_enough: self.policy.is_met(has),
             cosigned,
             failed: (self.answers.len() - self.open.len()) as u64 - cosigned,
@@ -174,6 +170,16 @@ impl Witnesses {
         (Note::parse(note).map_or(0, signed), all.len())
     }
 
+    /// Whether a note has cosignatures that are enough, of a time or later.
+    pub fn are_enough_since(&self, note: &str, since_s: u64) -> bool {
+        let note = Note::parse(note);
+        self.policy.is_met(|at| {
+            let key = self.policy.witnesses.get(at).map(|witness| &witness.key);
+            let signed = key.zip(note.as_ref()).and_then(|(key, note)| note.signed_by(key).ok());
+            signed.and_then(|signed| signed.time_s).is_some_and(|time_s| time_s >= since_s)
+        })
+    }
+
     async fn ask(
         &self,
         store: &Store,
@@ -220,6 +226,15 @@ impl Witnesses {
     }
 }
 
+/// A note without the signature lines of some keys.
+fn without(note: &str, keys: &[&VerifierKey]) -> String {
+    let Some((text, lines)) = note.rsplit_once("\n\n") else { return note.to_owned() };
+    let text = format!("{text}\n");
+    let is_of_others = |line: &&str| keys.iter().all(|key| right_lines(&text, line, key).is_empty());
+    let others: String = lines.split_inclusive('\n').filter(is_of_others).collect();
+    format!("{text}\n{others}")
+}
+
 fn may_be_asked(url: &Url) -> bool {
     let is_plain =
         url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && url.query().is_none();
@@ -247,7 +262,19 @@ async fn read(mut answer: reqwest::Response) -> Option<String> {
 mod tests {
     use super::*;
     use crate::crypto::signing::SigningKey;
-    use crate::crypto::tlog::note::SignatureType;
+    use crate::crypto::tlog::note::{SignatureType, cosign};
+
+    #[test]
+    fn a_newer_cosignature_takes_the_place_of_the_one_before() {
+        let keys = [(); 2].map(|()| SigningKey::generate().unwrap());
+        let key = |at: usize| VerifierKey::new("w", SignatureType::Cosignature, keys[at].public().clone()).unwrap();
+        let (text, verifiers) = ("a\n1\nAA==\n", [key(0), key(1)]);
+        let [first, second] = [0, 1].map(|at: usize| cosign(&keys[at], "w", text, 5));
+        let note = format!("{text}\n— a AAAAAAAA\n{first}{second}");
+        assert_eq!(without(&note, &[]), note);
+        assert_eq!(without(&note, &[&verifiers[0]]), format!("{text}\n— a AAAAAAAA\n{second}"));
+        assert_eq!(without(&note, &[&verifiers[0], &verifiers[1]]), format!("{text}\n— a AAAAAAAA\n"));
+    }
 
     #[test]
     fn a_witness_is_asked_where_nobody_reads_along() {
