@@ -458,8 +458,10 @@ mod tests {
         assert_eq!(second.feed(head.as_bytes(), &mut out), Some(Fault::Head(HeadFault::Full(Full::Share))));
         assert_eq!(first.feed(b"\r\n\r\n", &mut out), None);
         let full = Some(Fault::Head(HeadFault::Full(Full::Share)));
-        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), full, "a whole head waits for its turn");
-        drop(first.inbox().next());
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), None, "a small one is nobody's yet");
+        assert_eq!(first.feed(format!("{head}\r\n\r\n").as_bytes(), &mut out), None);
+        assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), full, "one behind it waits for its turn");
+        drop((first.inbox().next(), first.inbox().next()));
         assert_eq!(Framing::new(&peer).feed(head.as_bytes(), &mut out), None, "its request was answered");
     }
 
