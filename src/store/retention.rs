@@ -69,7 +69,7 @@ fn query(text: String, expiry: &Expiry, due: &Due) -> Query<'static, Any, sqlx::
 /// No id of this instant or before is greater: ids begin with their milliseconds (`UUIDv7`, RFC 9562, 5.7).
 fn last_id_of(instant: UnixMs) -> ReportId {
     let ms = u128::try_from(instant.get()).unwrap_or_default();
-    ReportId::from_u128(ms << 80 | u128::MAX >> 48)
+    ReportId::from_u128((ms << 80) | (u128::MAX >> 48))
 }
 
 impl Store {

@@ -234,7 +234,7 @@ fn a_run_of_retention_tells_each_class() {
         let told = folder.json(args);
         assert_eq!(members(&told), ["classes", "dry_run"]);
         let classes = told["classes"].as_array().unwrap();
-        assert_eq!(classes.len(), 12);
+        assert_eq!(classes.len(), 13);
         for class in classes {
             let mut expected = vec!["class", "keep", count];
             expected.sort_unstable();
@@ -242,6 +242,6 @@ fn a_run_of_retention_tells_each_class() {
         }
     }
     let table = stdout(&folder.run(&["retention", "run", "--dry-run"]).success());
-    assert_eq!(table.lines().count(), 13, "{table}");
+    assert_eq!(table.lines().count(), 14, "{table}");
     assert!(table.lines().any(|line| line == "sightings             2 years            0"), "{table}");
 }

@@ -50,7 +50,7 @@ impl Guests {
         let (at, today) = (self.places.number, self.today);
         let has_guest = |cells: &[&str]| {
             // A quote that ends before the number is that of a cell which began in a line above.
-            let is_whole = |cell: &&str| cell.matches('"').count() % 2 == 0;
+            let is_whole = |cell: &&str| cell.matches('"').count().is_multiple_of(2);
             let Some(number) = cells.get(at).filter(|_| cells[..=at].iter().all(is_whole)) else { return false };
             let number = IdNumberText::from(unwrapped(number.trim_matches('"')).to_owned());
             Fields::default().id_number(&number, today).is_some()
