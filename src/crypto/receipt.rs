@@ -167,7 +167,9 @@ impl NewClaims<'_> {
 
 /// Texts are put together without the formatting machinery: that shows in the throughput.
 pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
-    parts.into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// The length of the longest verdict's name: answers are padded to it.

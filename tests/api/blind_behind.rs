@@ -162,8 +162,8 @@ async fn the_file_of_a_foreign_blind_key_makes_no_entries() {
     keys::begin(&app.store, &keyring, ISSUER, versions, app.clock.now_ms()).await.unwrap().unwrap();
     let mut client = Client::of(&app, by, "1").await;
     let numbers: Vec<_> = (0..3).map(|_| random_number()).collect();
-    let rows: String =
-        numbers.iter().map(|number| format!("{number},{LOST},lost,holder,110105-03,station\n")).collect();
+    let rows = numbers.iter().map(|number| format!("{number},{LOST},lost,holder,110105-03,station\n"));
+    let rows = rows.collect::<Vec<_>>().concat();
     let path = app.folder.path().join("import.csv");
     std::fs::write(&path, format!("id_number,card_valid_from,reason,reporter,office,channel\n{rows}")).unwrap();
     let data = app.config.data.clone();

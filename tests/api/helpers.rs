@@ -106,7 +106,7 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config_in(&folder);
         tweak(&mut config);
-        let (store, keyring) = node::open(&config).await.unwrap();
+        let (store, keyring, _) = node::open(&config).await.unwrap();
         let hotel = new_client(&store, &clock, "certifying", "checks", None).await;
         let police = new_client(&store, &clock, "registrar", "registry", None).await;
         let mut node = Self::start(folder, config, clock, store, keyring, hotel, police).await;
@@ -124,7 +124,7 @@ impl TestApp {
     pub(crate) async fn sibling_with(&self, tweak: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.config.clone();
         tweak(&mut config);
-        let (store, keyring) = node::open(&config).await.unwrap();
+        let (store, keyring, _) = node::open(&config).await.unwrap();
         let (hotel, police) = (self.hotel.clone(), self.police.clone());
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
         Self::start(folder, config, clock, store, keyring, hotel, police).await
@@ -137,7 +137,7 @@ impl TestApp {
         self.store.close().await;
         self.stop().await;
         change(&mut config).await;
-        let (store, keyring) = node::open(&config).await.unwrap();
+        let (store, keyring, _) = node::open(&config).await.unwrap();
         Self::start(folder, config, clock, store, keyring, hotel, police).await
     }
 

@@ -246,7 +246,7 @@ pub(crate) fn copy_keys(from: &Path, to: &Path) {
 pub(crate) async fn make(data: &Path) -> Old {
     let made = tempfile::tempdir().unwrap();
     let config = config_in(&made);
-    let (store, keyring) = node::open(&config).await.unwrap();
+    let (store, keyring, _) = node::open(&config).await.unwrap();
     store.close().await;
     copy_keys(&config.data.join("keys"), &data.join("keys"));
     let of_made = backend::database_url(&config.data)

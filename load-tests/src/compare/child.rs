@@ -17,7 +17,7 @@ const METRICS_MARK: &str = "metrics on http://";
 /// A server that has used no more than this in that time has nothing left to build.
 const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(60));
 /// An evaluation takes 50 us: ten million listings in ten minutes, on a machine that does nothing else.
-const REST_TIMEOUT: Duration = Duration::from_mins(60);
+const REST_TIMEOUT: Duration = Duration::from_hours(1);
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);

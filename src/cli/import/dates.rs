@@ -91,17 +91,16 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 pub(crate) fn read_instant(text: &str, zone: Offset) -> Result<UnixMs, Refusal> {
     let text = text.trim_matches(is_blank);
     let named = |refusal: Refusal| if refusal == MALFORMED_DATE { MALFORMED_INSTANT } else { refusal };
-    let (date, time, own) = match take_run_of_digits(text) {
-        Some((date, time)) => (date, time, None),
-        None => {
-            let (date, rest) = take_date(text).map_err(named)?;
-            let spoken = || take_spoken_time(rest).map(|time| (time, None));
-            let (time, own) = match rest {
-                "" => (Time::midnight(), None),
-                rest => take_time(rest).or_else(spoken).ok_or(MALFORMED_INSTANT)?,
-            };
-            (date, time, own)
-        }
+    let (date, time, own) = if let Some((date, time)) = take_run_of_digits(text) {
+        (date, time, None)
+    } else {
+        let (date, rest) = take_date(text).map_err(named)?;
+        let spoken = || take_spoken_time(rest).map(|time| (time, None));
+        let (time, own) = match rest {
+            "" => (Time::midnight(), None),
+            rest => take_time(rest).or_else(spoken).ok_or(MALFORMED_INSTANT)?,
+        };
+        (date, time, own)
     };
     let instant = own.unwrap_or(zone).to_timestamp(DateTime::from_parts(date, time)).map_err(|_| MALFORMED_INSTANT)?;
     Ok(UnixMs::new(instant.as_millisecond()))

@@ -20,7 +20,7 @@ use crate::own_files;
 
 /// How often one answer is asked for again because the client's limit is spent, and how long it is waited at most.
 const PATIENCE: u32 = 8;
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// The service did not answer as a log does: perhaps later.
 #[derive(Debug, thiserror::Error)]

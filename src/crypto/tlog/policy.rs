@@ -243,8 +243,9 @@ mod tests {
 
     #[test]
     fn a_policy_has_no_more_witnesses_than_a_note_has_signatures() {
-        let lines = |count: usize| -> String {
-            (0..count).map(|at| format!("witness w{at} {}\n", key("w", SignatureType::Cosignature))).collect()
+        let lines = |count: usize| {
+            let lines = (0..count).map(|at| format!("witness w{at} {}\n", key("w", SignatureType::Cosignature)));
+            lines.collect::<Vec<_>>().concat()
         };
         assert!(Policy::parse(format!("{}quorum none\n", lines(WITNESSES_MAX)).as_bytes()).is_ok());
         let error = Policy::parse(format!("{}quorum none\n", lines(WITNESSES_MAX + 1)).as_bytes()).unwrap_err();

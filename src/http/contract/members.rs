@@ -297,7 +297,7 @@ mod tests {
                 all.push((format!("{of}.{name}"), member["description"].clone(), member.clone()));
             }
         }
-        let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(_, path)| path.as_object());
+        let operations = document["paths"].as_object().into_iter().flatten().filter_map(|(_, path)| path.as_object());
         for operation in operations.flatten().map(|(_, operation)| operation) {
             for one in operation["parameters"].as_array().into_iter().flatten() {
                 let name = format!("{}.{}", operation["operationId"], one["name"]);

@@ -8,6 +8,13 @@ use super::{Service, guests, json as parsed};
 
 const FOLDER: &str = "guests.csv.checked.csv.receipts";
 
+/// With one bit of a byte turned.
+fn flipped(text: &str, at: usize) -> String {
+    let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+    bytes[at] ^= 1;
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 #[test]
 fn every_kind_of_forgery_is_named() {
     let service = Service::start("6000/1s");
@@ -37,11 +44,6 @@ fn every_kind_of_forgery_is_named() {
         let mut header = decoded(first);
         header[name] = value;
         format!("{}.{rest}~{claims}~{path}", encoded(&header))
-    };
-    let flipped = |text: &str, at: usize| {
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
-        bytes[at] ^= 1;
-        URL_SAFE_NO_PAD.encode(bytes)
     };
     let iat = decoded(&claims)["iat"].as_i64().unwrap();
     let (signed, signature) = head.rsplit_once('.').unwrap();
