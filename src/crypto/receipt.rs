@@ -158,9 +158,7 @@ impl NewClaims<'_> {
         push_all(&mut json, [r#"","verdict":""#, verdict, r#"","as_of":""#, self.as_of, r#"","seq":"#]);
         push_all(&mut json, [number.format(self.sequence.get()), r#","cm":""#]);
         push_base64url(&mut json, &self.commitment);
-        json.push(b'"');
-        json.resize(json.len() + longest_verdict() - verdict.len(), b' ');
-        json.push(b'}');
+        push_all(&mut json, ["\"", &PADDING[verdict.len()..], "}"]);
         base64url(&json)
     }
 }
@@ -174,8 +172,11 @@ pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
 
 /// The length of the longest verdict's name: answers are padded to it.
 pub const fn longest_verdict() -> usize {
-    "other_card_listed".len()
+    PADDING.len()
 }
+
+/// As long as `other_card_listed`.
+const PADDING: &str = "                 ";
 
 /// Binds a receipt to a number and a card without telling either: only who knows number and salt can open it.
 pub fn commitment(salt: &Salt<32>, digest: &IdDigest, card_valid_from: Option<Date>) -> Hash {

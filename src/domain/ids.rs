@@ -2,7 +2,7 @@
 //! `UUIDv7`, drawn by `crypto::random`, read back by the store.
 //!
 //! What handles any record takes a [`RecordId`] and what names a listing a [`ListingId`]: ids turn into these, and back
-//! only by [`RecordId::read_as`], where a stored act says of which kind its record is.
+//! only by [`RecordId::as_its_kind`], where a stored act says what its record is.
 //!
 //! ```compile_fail,E0308
 //! use lostcard::domain::ids::{CheckId, ReportId};
@@ -156,8 +156,8 @@ ids! {
 }
 
 impl RecordId {
-    /// The record that an act is about: of which kind it is, the act says.
-    pub fn read_as<T: Id>(self) -> T {
+    /// The record that an act is about: what it is, the act says.
+    pub fn as_its_kind<T: Id>(self) -> T {
         T::from_uuid(self.0)
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_written_and_read_as_its_uuid_is() {
+    fn an_id_is_written_and_as_its_kind_its_uuid_is() {
         let text = "01936b1e-9c00-7000-8000-0123456789ab";
         let id: ReportId = text.parse().unwrap();
         assert_eq!((id.to_string(), format!("{id:?}")), (text.to_owned(), text.to_owned()));

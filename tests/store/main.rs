@@ -29,6 +29,7 @@ mod misuse_reports;
 mod nodes;
 mod operations;
 mod oracle;
+mod other_tables;
 mod persons;
 mod reach;
 mod records;

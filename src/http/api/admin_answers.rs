@@ -287,7 +287,7 @@ impl AdminRequestAnswer {
             requested_by: request.actor.client,
             requested_by_person: named(request.actor.person),
             requested_at: instant(request.requested_at_ms),
-            client_id: request.target.filter(|_| !is_of_organization).map(RecordId::read_as::<ClientId>),
+            client_id: request.target.filter(|_| !is_of_organization).map(RecordId::as_its_kind::<ClientId>),
             organization_id: request.target.filter(|_| is_of_organization),
             requested: serde_json::from_str(&request.body).unwrap_or_default(),
             approved_by: approved.map(|approved| approved.by),

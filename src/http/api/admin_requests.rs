@@ -180,7 +180,7 @@ fn read_act(request: &AdminRequest, state: &AppState) -> Result<Act, Problem> {
     }
     let today = state.clock.today();
     let lost = || Problem::new(problem::INTERNAL, "what was asked for cannot be read");
-    let client = |request: &AdminRequest| request.target.map(RecordId::read_as::<ClientId>).ok_or_else(lost);
+    let client = |request: &AdminRequest| request.target.map(RecordId::as_its_kind::<ClientId>).ok_or_else(lost);
     match request.act {
         WaitingAct::CreateOrganization => {
             Ok(Act::CreateOrganization(body::<NewOrganizationRequest>(request)?.read(today)?))
@@ -188,7 +188,7 @@ fn read_act(request: &AdminRequest, state: &AppState) -> Result<Act, Problem> {
         WaitingAct::CreateClient => Ok(Act::CreateClient(body::<NewClientRequest>(request)?.read(today)?)),
         WaitingAct::UpdateClient => Ok(Act::UpdateClient(client(request)?, body::<ClientPatch>(request)?.read(today)?)),
         WaitingAct::UpdateOrganization => {
-            let target: OrganizationId = request.target.ok_or_else(lost)?.read_as();
+            let target: OrganizationId = request.target.ok_or_else(lost)?.as_its_kind();
             Ok(Act::UpdateOrganization(target, body::<OrganizationPatch>(request)?.read(today)?))
         }
         WaitingAct::CreateClientSecret => Ok(Act::AllowSecret(client(request)?)),

@@ -144,7 +144,7 @@ impl Administration {
         let unreadable = ServiceError::WrongConstant("what an approved undoing is to do");
         let work = request.work.as_deref().and_then(|work| serde_json::from_str::<UndoWork>(work).ok());
         let Some((target, work)) = request.target.zip(work) else { return Err(unreadable) };
-        let client: ClientId = target.read_as();
+        let client: ClientId = target.as_its_kind();
         let Some(reason) = Grounds::stored(&work.reason) else { return Err(unreadable) };
         let undoing = Undoing {
             store: self.writer.store.clone(),

@@ -43,7 +43,7 @@ pub(super) async fn drop_request(writing: &mut Writing, span: Span, act: &Act) -
 }
 
 pub(super) async fn take_back(writing: &mut Writing, act: &Act) -> Result<Step, ServiceError> {
-    let id: ReplacementId = act.subject.read_as();
+    let id: ReplacementId = act.subject.as_its_kind();
     let found = writing.tx.find_replacement(act.organization, id).await?;
     let Some(stored) = found else { return Ok(Step::Stays(Why::Gone)) };
     listing::taken_back(writing, &stored).await?;
@@ -51,7 +51,7 @@ pub(super) async fn take_back(writing: &mut Writing, act: &Act) -> Result<Step, 
 }
 
 pub(super) async fn correct_back(writing: &mut Writing, act: &Act) -> Result<Step, ServiceError> {
-    let id: ReplacementId = act.subject.read_as();
+    let id: ReplacementId = act.subject.as_its_kind();
     let found = writing.tx.find_replacement(act.organization, id).await?;
     let Some((stored, start)) = found.zip(act.old_start) else { return Ok(Step::Stays(Why::Gone)) };
     match listing::corrected_back(writing, &stored, start).await {
@@ -62,7 +62,7 @@ pub(super) async fn correct_back(writing: &mut Writing, act: &Act) -> Result<Ste
 }
 
 pub(super) async fn hold_again(writing: &mut Writing, act: &Act) -> Result<Step, ServiceError> {
-    let id: FoundCardId = act.subject.read_as();
+    let id: FoundCardId = act.subject.as_its_kind();
     let found = writing.tx.find_found_card(act.organization, id).await?;
     let Some(stored) = found else { return Ok(Step::Stays(Why::Gone)) };
     let Ok(card) = stored.card.hold_again() else { return Ok(Step::Nothing) };
@@ -71,7 +71,7 @@ pub(super) async fn hold_again(writing: &mut Writing, act: &Act) -> Result<Step,
 }
 
 pub(super) async fn revoke(writing: &mut Writing, act: &Act) -> Result<Step, ServiceError> {
-    let id: CertificateId = act.subject.read_as();
+    let id: CertificateId = act.subject.as_its_kind();
     let found = writing.tx.find_certificate(act.organization, id).await?;
     let Some(stored) = found else { return Ok(Step::Stays(Why::Gone)) };
     // One that nobody accepts any more needs nothing.
@@ -81,7 +81,7 @@ pub(super) async fn revoke(writing: &mut Writing, act: &Act) -> Result<Step, Ser
 }
 
 pub(super) async fn cancel(writing: &mut Writing, act: &Act) -> Result<Step, ServiceError> {
-    let id: ApplicationId = act.subject.read_as();
+    let id: ApplicationId = act.subject.as_its_kind();
     let found = writing.tx.find_application(act.organization, id).await?;
     let Some(stored) = found else { return Ok(Step::Stays(Why::Gone)) };
     if stored.application.state == ApplicationState::Issued {
@@ -97,5 +97,5 @@ pub(super) async fn cancel(writing: &mut Writing, act: &Act) -> Result<Step, Ser
 
 /// The subject of an act on a report.
 fn report_of(act: &Act) -> ReportId {
-    act.subject.read_as()
+    act.subject.as_its_kind()
 }

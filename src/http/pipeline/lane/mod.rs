@@ -6,13 +6,14 @@
 mod answer;
 mod plain;
 pub mod service;
+mod wait;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -20,17 +21,18 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use jiff::civil::Date;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 use self::answer::{DateLine, Head};
+use self::wait::Wait;
 use super::answering::{Failure, Standings, log_failure, note_success, problem_fields};
 use super::exchange::refused_check;
 use super::numbers;
 use super::screen::request_id_of;
 use super::state::AppState;
-use super::wire::{HEAD_TIMEOUT, Wire};
+use super::wire::Wire;
 use crate::access::Principal;
-use crate::clock::{Clock, Days};
+use crate::clock::Days;
 use crate::domain::client::Actor;
 use crate::http::contract::problem::{self, Problem};
 use crate::http::contract::route::{Class, Route};
@@ -355,53 +357,4 @@ where
         return flushed.map(|()| None);
     }
     Ok(Some(rest.to_vec()))
-}
-
-/// How long a connection may send nothing: five seconds at first, then as long as it may be idle. One timer, set again at its end.
-#[derive(Debug)]
-struct Wait {
-    timer: Pin<Box<Sleep>>,
-    /// When the last answer was given (boot time).
-    since_ns: Option<u64>,
-    idle_time: Duration,
-    /// Whom the timer and the stop wake: who has asked them before.
-    waker: Option<Waker>,
-    /// An answer has just gone out, and nothing has woken the task since.
-    has_begun: bool,
-}
-
-impl Wait {
-    fn new(idle_time: Duration) -> Self {
-        Self { timer: Box::pin(sleep(HEAD_TIMEOUT)), since_ns: None, idle_time, waker: None, has_begun: false }
-    }
-
-    /// An answer has gone out.
-    fn begin(&mut self, now_ns: u64) {
-        (self.since_ns, self.has_begun) = (Some(now_ns), true);
-    }
-
-    /// Whether the timer and the stop must be asked. Right after an answer they need not be: they still wake this task, and neither
-    /// has woken it to no avail (a node that stops was draining before, so that the answer was the last one).
-    fn asks(&mut self, cx: &Context<'_>) -> bool {
-        let wakes = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if std::mem::take(&mut self.has_begun) && wakes && !self.timer.is_elapsed() {
-            return false;
-        }
-        if !wakes {
-            self.waker = Some(cx.waker().clone());
-        }
-        true
-    }
-
-    fn is_over(&mut self, clock: &Clock, cx: &mut Context<'_>) -> bool {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let rested = self.since_ns.map(|since_ns| Duration::from_nanos(clock.boot_ns().saturating_sub(since_ns)));
-            let left = rested.and_then(|rested| self.idle_time.checked_sub(rested)).filter(|left| !left.is_zero());
-            let Some(left) = left else {
-                return true;
-            };
-            self.timer.set(sleep(left));
-        }
-        false
-    }
 }
