@@ -39,7 +39,7 @@ use quick_cache::sync::Cache;
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::domain::client::{Actor, Scopes};
-use crate::domain::ids::{OrganizationId, PersonId};
+use crate::domain::ids::{ClientId, OrganizationId, PersonId};
 use crate::domain::instant::UnixMs;
 use crate::domain::person::{Role, ShortName};
 use crate::domain::redacted::TokenText;
@@ -213,6 +213,11 @@ impl Access {
         let known = self.known(token, now_s)?;
         let is_current = known.generation == self.generation.load(Ordering::Acquire);
         is_current.then(|| known.principal.clone())
+    }
+
+    /// Whose a token is that was verified before, whatever has changed since.
+    pub fn known_client(&self, token: &str) -> Option<ClientId> {
+        self.known(token, self.clock.now_s()).map(|known| known.principal.actor().client)
     }
 
     fn known(&self, token: &str, now_s: i64) -> Option<Arc<VerifiedToken>> {

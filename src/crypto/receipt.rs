@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::act_receipt::Act;
 use super::digest::IdDigest;
 use super::salt::Salt;
-use super::signing::{PublicKey, SigningKey, base64url, from_base64url, push_base64url};
+use super::signing::{PublicKey, SigningKey, base64url, from_base64url, push_all, push_base64url};
 use crate::domain::ids::{CheckId, OrganizationId, RecordId};
 use crate::domain::instant::UnixMs;
 use crate::domain::sequence::Sequence;
@@ -160,13 +160,6 @@ impl NewClaims<'_> {
         push_base64url(&mut json, &self.commitment);
         push_all(&mut json, ["\"", &PADDING[verdict.len()..], "}"]);
         base64url(&json)
-    }
-}
-
-/// Texts are put together without the formatting machinery: that shows in the throughput.
-pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
-    for part in parts {
-        out.extend_from_slice(part.as_bytes());
     }
 }
 

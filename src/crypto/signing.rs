@@ -156,6 +156,13 @@ pub fn push_base64url(out: &mut Vec<u8>, bytes: &[u8]) {
     out.truncate(start + written.unwrap_or(0));
 }
 
+/// Texts are put together without the formatting machinery: that shows in the throughput.
+pub fn push_all<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
 /// Reads [`base64url`]; anything else, padding included, is `None`.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64URL.decode(text).ok()

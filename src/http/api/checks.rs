@@ -13,8 +13,8 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::batch_items::{BATCH_CHECKS_MAX, Items};
-use crate::crypto::receipt::{longest_verdict, push_all};
-use crate::crypto::signing::push_base64url;
+use crate::crypto::receipt::longest_verdict;
+use crate::crypto::signing::{push_all, push_base64url};
 use crate::domain::alert::WatchHours;
 use crate::domain::ids::CheckId;
 use crate::domain::redacted::{DigestText, IdNumberText, SaltText};

@@ -55,8 +55,10 @@ impl FromRequest for Caller {
         if let Some(principal) = state.access.recall(token, state.clock.now_s()) {
             return Self::admit_holder(principal, scheme, token, request, &state);
         }
-        // Until it is verified it is its address's.
-        if let Err(refused) = place_for(request, Asker::at(Exchange::address(request))) {
+        // Until it is verified it is its address's. One that was is its client's: others change clients at any time.
+        let known = state.access.known_client(token);
+        let asker = known.map_or_else(|| Asker::at(Exchange::address(request)), Asker::Client);
+        if let Err(refused) = place_for(request, asker) {
             return Either::Left(ready(Err(refused)));
         }
         let (request, token) = (request.clone(), token.to_owned());
