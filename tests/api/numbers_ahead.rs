@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lostcard::domain::numbers::{Guests, NumbersMode};
 
+use crate::child::run_json;
 use crate::helpers::{Answer, TestApp, eventually};
 use crate::redis::{metric_is, node_with};
 use crate::servers::redis::Redis;
@@ -105,4 +106,25 @@ async fn who_is_out_of_numbers_on_two_days_at_two_nodes_is_held() {
     for app in &nodes {
         eventually("both hold it", async || check_as(app, &app.hotel).await.status == 403).await;
     }
+}
+
+/// A node reserves some of a client's numbers ahead; whenever the client was changed, these were lost to it.
+#[tokio::test]
+async fn changes_of_a_client_cost_it_none_of_its_numbers() {
+    let redis = Redis::start();
+    let app = node_with(&redis.url(), |config| {
+        config.limits.numbers_mode = Some(NumbersMode::Enforce);
+        config.limits.numbers = Guests::parse("25/1d").unwrap();
+    })
+    .await;
+    let client = app.hotel.client_id.to_string();
+    let mut passed = 0;
+    for nth in 0..75 {
+        if nth % 9 == 0 {
+            run_json(&app.config.data, &["client", "numbers", &client, "--guests", "25/1d", "--json"]);
+        }
+        passed += u32::from(check_as(&app, &app.hotel).await.status == 200);
+    }
+    assert_eq!(passed, 75);
+    check_as(&app, &app.hotel).await.problem(429, "numbers_spent");
 }

@@ -94,8 +94,12 @@ impl ClientNumbers {
 
     /// The numbers after a change of the client: what was spent stays spent, unless it was released meanwhile.
     #[must_use]
-    pub fn again(&self, declared: Declaration) -> Self {
+    pub fn again(&self, mut declared: Declaration) -> Self {
         let is_released = self.declared.released_at_ms != declared.released_at_ms;
+        if !is_released && declared.cluster.is_some() {
+            // With what this node has reserved of them: nobody else would give it back.
+            declared.cluster.clone_from(&self.declared.cluster);
+        }
         let state = if is_released { Arc::default() } else { Arc::clone(&self.state) };
         let next = Self::with(Arc::clone(&self.all), self.client, declared, state);
         if let Some(rates) = next.rates {
