@@ -193,6 +193,8 @@ async fn answers_that_nobody_reads_hold_no_connection() {
                 while sent < batches && send(&mut stream, &request, SHORT).await {
                     sent += 1;
                 }
+                // What the system has taken for the node is not with it yet.
+                stream.readable().await.unwrap();
                 (stream, sent)
             });
         }
