@@ -176,7 +176,8 @@ async fn an_address_has_so_many_connections_and_no_more() {
 async fn answers_that_nobody_reads_hold_no_connection() {
     // The answer of a large batch goes out in pieces, that of a small one at once: the server buffers the rest of both.
     for (items, batches) in [(1000, 12), (20, 600)] {
-        let target = Target::new(&[("OVERLOAD__ANSWER_MS", "1500")]).await;
+        // Where one has its share of answers its next ones are refused: who takes these is idle, and ends as such.
+        let target = Target::new(&[("OVERLOAD__ANSWER_MS", "1500"), ("OVERLOAD__IDLE_SECONDS", "5")]).await;
         let honest = target.honest_caller(false);
         let checks: Vec<_> = (0..items).map(|_| check_of(&random_number(), None)).collect();
         let body = json!({ "checks": checks }).to_string();
