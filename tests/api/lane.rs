@@ -326,7 +326,7 @@ async fn plain_checks_stay_in_the_lane_and_nothing_else_does() {
 /// Whether its first bytes come with its opening or later, once or for longer than the first timer runs.
 #[tokio::test]
 async fn an_idle_connection_ends_whatever_it_has_asked_before() {
-    const IDLE: Duration = Duration::from_secs(1);
+    const IDLE: Duration = Duration::from_secs(3);
     let app = TestApp::spawn_with(|config| {
         config.server.lane = true;
         config.overload.idle_seconds = IDLE.as_secs();
@@ -354,9 +354,16 @@ async fn an_idle_connection_ends_whatever_it_has_asked_before() {
     while begun.elapsed() < Duration::from_millis(5500) {
         ask(&mut streams[2]).await;
     }
-    app.clock.advance(IDLE);
     for (at, stream) in streams.iter_mut().enumerate() {
-        let rest = timeout(Duration::from_mins(1), stream.read(&mut [0])).await;
+        // The last answer may come before its connection begins to wait: time passes until it has.
+        let mut tries = 0..10;
+        let rest = loop {
+            app.clock.advance(IDLE);
+            match timeout(IDLE * 2, stream.read(&mut [0])).await {
+                Err(_) if tries.next().is_some() => {}
+                rest => break rest,
+            }
+        };
         assert!(matches!(rest, Ok(Ok(0))), "{at}: {rest:?}");
     }
 }
