@@ -146,6 +146,10 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     let bare = Child::start(&program, &["bare", "--listen", "127.0.0.1:0", "--workers", "1"], arguments.server_cpu)?;
     let mix = saturation_mix(false, None, 0.0);
     let set = render(bare.target(), &nobody, &mix, &[], arguments.seed)?;
+    // Before anything connects: the bare handler ends connections that send nothing for five seconds.
+    for server in &servers {
+        server.child.await_rest().with_context(|| server.bin.display().to_string())?;
+    }
     let mut bare = Course::new("bare", &bare, &set, arguments.connections)?;
     let mut courses = Vec::new();
     for server in &servers {
@@ -153,9 +157,6 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<()> {
             let connections = if set.is_batch() { BATCH_CONNECTIONS } else { arguments.connections };
             courses.push(Course::new(name, &server.child, set, connections).with_context(|| (*name).to_owned())?);
         }
-    }
-    for server in &servers {
-        server.child.await_rest().with_context(|| server.bin.display().to_string())?;
     }
     interleave(&mut bare, &mut courses, arguments.cycles)?;
     courses.iter_mut().try_for_each(Course::count_receipts)?;
