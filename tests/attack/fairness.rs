@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::bodies::{check_of, random_number, report_of};
 use crate::servers::http_client;
@@ -113,14 +114,8 @@ async fn one_registrars_certificates_leave_reports_of_others_alone() {
         busy.extend(times_of_reports(&http, &target, &other.token).await);
     }
     let (quiet, busy) = (p99(quiet), p99(busy));
-    let mut tokens = 0;
-    for _ in 0..50 {
-        tokens += u32::from(token(&target, &other.id, &other.secret).await.is_some());
-    }
-    is_over.store(true, Ordering::Relaxed);
-    for attacker in attackers {
-        attacker.await.unwrap();
-    }
+    let tokens = tokens_of_fifty(&target, &other).await;
+    end(&is_over, attackers).await;
     println!(
         "certificates: {CONNECTIONS} connections of one registrar got {} and {} refusals; others: 500 of 500 reports, p99 {busy:?} (quiet {quiet:?}), {tokens} of 50 tokens",
         issued.load(Ordering::Relaxed),
@@ -129,6 +124,22 @@ async fn one_registrars_certificates_leave_reports_of_others_alone() {
     assert_eq!(tokens, 50);
     // Twice where the attackers have a machine of their own; here they share the node's.
     assert!(busy <= quiet * 3 + Duration::from_millis(10), "{busy:?} against {quiet:?}");
+}
+
+/// How many of fifty tokens somebody else gets meanwhile.
+async fn tokens_of_fifty(target: &Target, other: &Caller) -> u32 {
+    let mut tokens = 0;
+    for _ in 0..50 {
+        tokens += u32::from(token(target, &other.id, &other.secret).await.is_some());
+    }
+    tokens
+}
+
+async fn end(is_over: &AtomicBool, attackers: Vec<JoinHandle<()>>) {
+    is_over.store(true, Ordering::Relaxed);
+    for attacker in attackers {
+        attacker.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,14 +176,8 @@ async fn one_clients_reads_leave_reports_and_tokens_of_others_alone() {
     }
     let http = http_client().build().unwrap();
     let slowest = p99(times_of_reports(&http, &target, &other.token).await);
-    let mut tokens = 0;
-    for _ in 0..50 {
-        tokens += u32::from(token(&target, &other.id, &other.secret).await.is_some());
-    }
-    is_over.store(true, Ordering::Relaxed);
-    for attacker in attackers {
-        attacker.await.unwrap();
-    }
+    let tokens = tokens_of_fifty(&target, &other).await;
+    end(&is_over, attackers).await;
     println!(
         "reads: {CONNECTIONS} connections of one client got {} and {} refusals; others: 100 of 100 reports, p99 {slowest:?}, {tokens} of 50 tokens",
         read.load(Ordering::Relaxed),
@@ -213,10 +218,7 @@ async fn batches_refused_in_a_loop_leave_batches_of_others_alone() {
         let answer = post(&http, &target, &target.honest, "/v1/checks/batch", &batch).await;
         assert_eq!(answer.status(), 200);
     }
-    is_over.store(true, Ordering::Relaxed);
-    for attacker in attackers {
-        attacker.await.unwrap();
-    }
+    end(&is_over, attackers).await;
     let refused = refused.load(Ordering::Relaxed);
     println!("refusals: {CONNECTIONS} connections of one client got {refused}; others: 100 of 100 batches");
 }
@@ -253,10 +255,7 @@ async fn small_calls_of_a_client_keep_none_of_its_batches_away() {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         batches += u32::from(post(&http, &target, &starved, "/v1/checks/batch", &batch).await.status() == 200);
     }
-    is_over.store(true, Ordering::Relaxed);
-    for starver in starvers {
-        starver.await.unwrap();
-    }
+    end(&is_over, starvers).await;
     let small = passed.load(Ordering::Relaxed);
     println!(
         "starve: {small} small calls passed; {batches} of 2 batches passed after the {waited} s that they were told"
@@ -291,10 +290,7 @@ async fn a_rotation_of_the_secret_under_load_gives_no_units_back() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    is_over.store(true, Ordering::Relaxed);
-    for spender in spenders {
-        spender.await.unwrap();
-    }
+    end(&is_over, spenders).await;
     let (passed, most) = (passed.load(Ordering::Relaxed), 60 + begun.elapsed().as_secs() / 60 + 1);
     println!("rotation: 3 rotations under load, {passed} calls of a burst of 60 passed");
     assert!((60..=most).contains(&passed), "{passed} of {most}");
